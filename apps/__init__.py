@@ -1,0 +1,1 @@
+"""What people do with the models: find, draw, show, keep."""

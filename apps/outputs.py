@@ -1,0 +1,69 @@
+"""Where drawn pictures go, checked before the work begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import PocketfaceError, UserError
+from ..files import atomic_write
+from .sources import Source
+
+
+def output_path(source: Source, output: Path) -> Path:
+    """The file or folder that a run writes.
+
+    Raises:
+        UserError: `output` does not go with this source, or would overwrite it.
+    """
+    if source.kind == "folder":
+        if output.exists() and not output.is_dir():
+            raise UserError(f"--output {output}: is a file; the output of a folder is a folder")
+        inside = output.resolve()
+        if source.path is not None and source.path.resolve() in (inside, *inside.parents):
+            raise UserError(
+                f"--output {output}: lies in {source.path}, among the photos to be read"
+            )
+        return output
+    if output.is_dir():
+        if source.path is None:
+            output /= f"{source.kind}.mp4"
+        else:
+            output /= source.path.name if source.photos else f"{source.path.stem}.mp4"
+    if source.photos and not _writable(output):
+        raise UserError(f"--output {output}: expected a photo's name, as {output.stem}.jpg")
+    if not source.photos and output.suffix.lower() != ".mp4":
+        raise UserError(f"--output {output}: expected a name that ends in .mp4")
+    if source.path is not None and output.resolve() == source.path.resolve():
+        raise UserError(f"--output {output}: is the source itself")
+    return output
+
+
+def mirrored(photo: Path, source: Source, target: Path) -> Path:
+    """Where the drawn `photo` goes: `target` itself, or its place in the folder `target`."""
+    if source.kind == "photo" or source.path is None:
+        return target
+    path = target / photo.relative_to(source.path)
+    # The whole name stays, so that a.gif and a.png do not meet.
+    return path if _writable(path) else path.with_name(f"{path.name}.png")
+
+
+def write_photo(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write a uint8 (H, W, 3) BGR picture in the format of its suffix.
+
+    Raises:
+        PocketfaceError: The format does not take it.
+    """
+    good, buffer = cv2.imencode(path.suffix.lower(), image)
+    if not good:
+        raise PocketfaceError(f"{path}: cannot be written as {path.suffix}")
+    with atomic_write(path) as handle:
+        handle.write(buffer.tobytes())
+
+
+def _writable(path: Path) -> bool:
+    # By suffix only, hence never a file's own name: OpenCV might look into it.
+    return bool(path.suffix) and cv2.haveImageWriter(f"x{path.suffix.lower()}")

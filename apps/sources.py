@@ -1,0 +1,176 @@
+"""Where pictures come from: a camera, a video, a photo, a folder of photos, a stream."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images
+from ..errors import DataError, PocketfaceError
+
+_log = logging.getLogger(__name__)
+
+_SCHEMES = ("http", "https", "rtmp", "rtsp", "rtsps", "srt", "tcp", "udp")
+_TIMEOUT_MS = 10_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a user named.
+
+    Attributes:
+        kind: `photo` and `folder` have photos; the others frames.
+        name: For messages; the password in a stream's address is left out.
+        photos: Files to go through, of `photo` and `folder`.
+        path: The photo, the folder or the video; None of a camera or stream.
+        address: What OpenCV opens: camera number, path or URL.
+    """
+
+    kind: Literal["photo", "folder", "video", "camera", "stream"]
+    name: str
+    photos: tuple[Path, ...] = ()
+    path: Path | None = None
+    address: int | str = ""
+
+
+def find_source(text: str) -> Source:
+    """Tell what a user's words name.
+
+    Args:
+        text: A camera number; a stream's URL; a video file; a photo; a folder of photos.
+
+    Raises:
+        DataError: There is no such file, it is of no known kind, or the folder holds no photo.
+    """
+    if re.fullmatch(r"[0-9]{1,3}", text):
+        return Source("camera", f"camera {int(text)}", address=int(text))
+    if "://" in text:
+        return _stream(text)
+    path = Path(text)
+    if path.is_dir():
+        photos = tuple(list_images(path))
+        if not photos:
+            raise DataError(
+                f"{text}: no photo in this folder (looked for {_known(IMAGE_SUFFIXES)})"
+            )
+        return Source("folder", text, photos=photos, path=path)
+    if not path.is_file():
+        raise DataError(
+            f"{text}: no such file or folder",
+            hint="a source is a camera number, a video, a photo, a folder of photos or a URL",
+        )
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES:
+        return Source("photo", text, photos=(path,), path=path)
+    # By suffix: FFmpeg would play even a text file, as a terminal recording.
+    if suffix in VIDEO_SUFFIXES:
+        return Source("video", text, path=path, address=str(path))
+    raise DataError(
+        f"{text}: neither a photo ({_known(IMAGE_SUFFIXES)}) nor a video ({_known(VIDEO_SUFFIXES)})"
+    )
+
+
+@dataclass(frozen=True)
+class Frames:
+    """An open video, camera or stream.
+
+    Attributes:
+        images: Its frames, uint8 (H, W, 3) BGR, once.
+        fps: Frames per second.
+        live: They come at their own pace, and are lost when nobody takes them.
+    """
+
+    images: Iterator[NDArray[np.uint8]]
+    fps: float
+    live: bool
+
+
+@contextmanager
+def open_frames(source: Source) -> Iterator[Frames]:
+    """Open a video, camera or stream for as long as the block runs.
+
+    Raises:
+        DataError: The file is no video that can be decoded, or the camera does not open.
+        PocketfaceError: The stream cannot be reached or sends no picture.
+    """
+    with _silent():
+        capture = _open(source)
+        try:
+            images = _frames(capture, source)
+            first = next(images, None)
+            if first is None:
+                raise _cannot_open(source)
+            fps = capture.get(cv2.CAP_PROP_FPS)
+            yield Frames(
+                images=itertools.chain([first], images),
+                # Cameras report 0, and damaged headers thousands.
+                fps=fps if 1 <= fps <= 240 else 25.0,
+                # A video behind an address has an end; a stream has none.
+                live=source.kind != "video" and capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0,
+            )
+        finally:
+            capture.release()
+
+
+def _open(source: Source) -> cv2.VideoCapture:
+    if isinstance(source.address, int):
+        return cv2.VideoCapture(source.address)
+    # FFmpeg by name: other backends take "%d" in a file's name for a series of pictures.
+    timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC]
+    return cv2.VideoCapture(source.address, cv2.CAP_FFMPEG, [*timeouts, _TIMEOUT_MS])
+
+
+def _frames(capture: cv2.VideoCapture, source: Source) -> Iterator[NDArray[np.uint8]]:
+    count = 0
+    while capture.isOpened():
+        good, frame = capture.read()
+        if not good:
+            break
+        count += 1
+        yield np.asarray(frame, dtype=np.uint8)
+    promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if source.kind == "video" else 0
+    # Containers estimate; a larger gap is a file cut off or damaged.
+    if count and promised > count + max(2, 0.05 * promised):
+        _log.warning("%s: ended at frame %d of %d", source.name, count, promised)
+
+
+def _cannot_open(source: Source) -> PocketfaceError:
+    if source.kind == "camera":
+        return DataError(f"{source.name}: does not open, or gives no picture")
+    if source.kind == "stream":
+        return PocketfaceError(f"{source.name}: cannot be reached, or sends no video")
+    return DataError(f"{source.name}: not a video that can be decoded")
+
+
+def _stream(text: str) -> Source:
+    scheme = text.partition("://")[0].lower()
+    name = re.sub(r"(://[^/@]*:)[^/@]*@", r"\1***@", text)
+    if scheme not in _SCHEMES:
+        raise DataError(f"{name}: unknown kind of address; known are {', '.join(_SCHEMES)}")
+    return Source("stream", name, address=text)
+
+
+def _known(suffixes: frozenset[str]) -> str:
+    return " ".join(sorted(suffixes))
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep OpenCV's and FFmpeg's own lines off stderr; what matters comes as an exception."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; read at each open
+    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(before)

@@ -1,0 +1,96 @@
+"""The templates with their sizes: counted from the built network, and as published."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..model_templates.catalogue import template_names, template_path
+from ..model_templates.schema import ArchitectureSpec, PublishedSpec, Template, load_template
+
+VGA = (480, 640)
+"""Height and width at which templates of free input size state their operations, too."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Counted at one input size; `gflops` is 2 x MAC of convolutions, `gmac` half of it."""
+
+    height: int
+    width: int
+    mparams: float
+    gflops: float
+
+    @property
+    def gmac(self) -> float:
+        """Multiply-accumulates, in billions."""
+        return self.gflops / 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """One template.
+
+    Attributes:
+        template: As read.
+        network: Backbone, neck and head, in short.
+        weights_bytes: Size of the shipped weights; None where none ship.
+        sizes: Counted at the template's own input, then at VGA where its input is free; empty
+            where torch is not installed.
+    """
+
+    template: Template
+    network: str
+    weights_bytes: int | None
+    sizes: tuple[Size, ...]
+
+    def difference(self) -> tuple[float, float] | None:
+        """Counted against published parameters and GFLOPs, as fractions of the published."""
+        published: PublishedSpec | None = self.template.published
+        if published is None or not self.sizes:
+            return None
+        own = self.sizes[0]
+        return own.mparams / published.mparams - 1, own.gflops / published.gflops - 1
+
+
+def template_rows() -> list[Row]:
+    """All templates of the catalogue, by name."""
+    return [_row(template_path(name)) for name in template_names()]
+
+
+def _row(path: Path) -> Row:
+    template = load_template(path)
+    weights = template.initial_weights
+    return Row(
+        template=template,
+        network=_network(template.architecture),
+        weights_bytes=None if weights is None else weights.size,
+        sizes=_sizes(template),
+    )
+
+
+def _sizes(template: Template) -> tuple[Size, ...]:
+    try:
+        from ..models.count import count
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        return ()
+    at = [(template.input.height, template.input.width)]
+    if template.input.multiple_of is not None and VGA not in at:
+        at.append(VGA)
+    sizes = []
+    for height, width in at:
+        counted = count(template.architecture, height=height, width=width)
+        sizes.append(Size(height, width, counted.mparams, counted.gflops))
+    return tuple(sizes)
+
+
+def _network(architecture: ArchitectureSpec) -> str:
+    backbone = architecture.backbone
+    parts = [f"resnet-{backbone.depth}" if backbone.type == "resnet" else backbone.type]
+    if architecture.neck is not None:
+        parts.append(f"{architecture.neck.type} {architecture.neck.channels}")
+    head = architecture.head
+    parts.append(head.type if head.type == "ssd" else f"dense {head.loss.assigner}")
+    return " + ".join(parts)

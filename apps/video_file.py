@@ -1,0 +1,83 @@
+"""A video written whole or not at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import PocketfaceError
+from ..files import atomic_write
+
+
+class VideoFile:
+    """Frames on their way into an MPEG-4 file; see `video_file`."""
+
+    def __init__(self, name: str, *, fps: float, live: bool) -> None:
+        self.frames = 0
+        self._name = name
+        self._fps = fps
+        self._live = live
+        self._size = (0, 0)
+        self._writer: cv2.VideoWriter | None = None
+        self._started = 0.0
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Add one uint8 (H, W, 3) BGR frame; another size than the first frame's is scaled."""
+        height, width = frame.shape[:2]
+        if self._writer is None:
+            code = cv2.VideoWriter.fourcc(*"mp4v")
+            self._size = (width, height)
+            self._writer = cv2.VideoWriter(self._name, cv2.CAP_FFMPEG, code, self._fps, self._size)
+            self._started = time.monotonic()
+        if (width, height) != self._size:
+            frame = np.asarray(cv2.resize(frame, self._size), dtype=np.uint8)
+        copies = 1
+        if self._live:
+            # A camera does not wait: the file keeps to the clock by repeating or skipping frames.
+            due = 1 + int((time.monotonic() - self._started) * self._fps)
+            copies = due - self.frames
+        for _ in range(copies):
+            self._writer.write(frame)
+            self.frames += 1
+
+    def close(self) -> None:
+        """Write the index, without which no player opens the file."""
+        if self._writer is not None:
+            self._writer.release()
+
+
+@contextmanager
+def video_file(path: Path, *, fps: float, live: bool) -> Iterator[VideoFile]:
+    """Write a video beside `path` and give it that name when it is complete.
+
+    Ctrl-C completes it too: the frames until then are kept, and the interrupt goes on.
+
+    Args:
+        path: Ends in .mp4.
+        fps: Frames per second.
+        live: Keep to the clock, however fast the frames come.
+
+    Raises:
+        PocketfaceError: The video could not be written; `path` is what it was before.
+    """
+    interrupt: KeyboardInterrupt | None = None
+    with atomic_write(path) as handle:
+        video = VideoFile(handle.name, fps=fps, live=live)
+        try:
+            yield video
+        except KeyboardInterrupt as error:
+            if video.frames == 0:
+                raise
+            interrupt = error
+        finally:
+            video.close()
+        if not cv2.VideoCapture(handle.name, cv2.CAP_FFMPEG).isOpened():
+            raise PocketfaceError(f"{path}: the video could not be written; is the disk full?")
+    if interrupt is not None:
+        raise KeyboardInterrupt(f"{path} holds the {video.frames} frames until then") from interrupt

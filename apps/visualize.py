@@ -1,0 +1,199 @@
+"""Faces found and drawn, from any source to the screen, to files, or only counted."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.images import read_image
+from ..errors import DataError, ImageError
+from ..results import Detections
+from .draw import draw_detections
+from .outputs import mirrored, output_path, write_photo
+from .sources import Source, find_source, open_frames
+from .video_file import video_file
+from .window import Window, check_display
+
+_log = logging.getLogger(__name__)
+
+_SAY_EVERY = 10.0
+"""Seconds between two signs of life while a video runs."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run went through.
+
+    Attributes:
+        source: What was looked at.
+        pictures: Photos or frames in which faces were looked for.
+        faces: Found in all of them together.
+        unreadable: Photos of a folder that could not be decoded.
+        seconds: From the first picture to the last.
+        output: The file or folder written, or None.
+    """
+
+    source: Source
+    pictures: int
+    faces: int
+    unreadable: int
+    seconds: float
+    output: Path | None
+
+
+def visualize(
+    *,
+    weights: Path,
+    source: str,
+    output: Path | None = None,
+    show: bool = True,
+    score_threshold: float | None = None,
+    nms_iou: float | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    delay: int | None = None,
+    on_photo: Callable[[Path, Detections], None] | None = None,
+) -> Summary:
+    """Find the faces in every picture of a source; draw, show and write them as asked.
+
+    Everything that can be wrong with the arguments is found before the first picture.
+
+    Args:
+        weights: A model file; see `runtimes.load`.
+        source: A camera number, a video, a photo, a folder of photos, or a stream's URL.
+        output: Photo: a file or an existing folder. Folder: the folder that mirrors it. Video,
+            camera, stream: an .mp4 file.
+        show: Open a window; q or Esc ends the run.
+        score_threshold: Instead of the model's own.
+        nms_iou: Instead of the model's own.
+        device: As `runtimes.load` takes it.
+        threads: Of the runtime.
+        delay: Milliseconds each picture stays in the window; 0 waits for a key. By default photos
+            wait and frames stay 1 ms.
+        on_photo: Called with each photo and the faces in it, not with frames.
+
+    Raises:
+        UserError: The source, the output, the model or the display does not do.
+        PocketfaceError: The stream or the output failed.
+        KeyboardInterrupt: Ctrl-C; the video until then is complete and in its place.
+    """
+    found = find_source(source)
+    target = None if output is None else output_path(found, output)
+    if show:
+        check_display()
+    # After the checks: a runtime takes seconds to load.
+    from ..runtimes import load
+
+    model = load(weights, device=device, threads=threads)
+    viewer = _Viewer(
+        predict=partial(model.predict, score_threshold=score_threshold, nms_iou=nms_iou),
+        window=Window() if show else None,
+        delay=delay if delay is not None else (0 if found.photos else 1),
+        draws=show or target is not None,
+    )
+    started = time.monotonic()
+    unreadable = 0
+    try:
+        if found.photos:
+            unreadable = _photos(found, target, viewer, on_photo)
+        else:
+            _frames(found, target, viewer)
+    finally:
+        viewer.close()
+    return Summary(
+        source=found,
+        pictures=viewer.pictures,
+        faces=viewer.faces,
+        unreadable=unreadable,
+        seconds=time.monotonic() - started,
+        output=target,
+    )
+
+
+class _Viewer:
+    """Finds, counts, draws and shows; one picture at a time."""
+
+    def __init__(
+        self,
+        *,
+        predict: Callable[[NDArray[np.uint8]], Detections],
+        window: Window | None,
+        delay: int,
+        draws: bool,
+    ) -> None:
+        self.pictures = 0
+        self.faces = 0
+        self.more = True
+        self._predict = predict
+        self._window = window
+        self._delay = delay
+        self._draws = draws
+
+    def look(self, image: NDArray[np.uint8]) -> tuple[Detections, NDArray[np.uint8]]:
+        """Faces and the drawn picture; `more` turns False when the user wants no more."""
+        detections = self._predict(image)
+        self.pictures += 1
+        self.faces += len(detections)
+        drawn = draw_detections(image, detections) if self._draws else image
+        if self._window is not None:
+            self.more = self._window.show(drawn, delay=self._delay)
+        return detections, drawn
+
+    def close(self) -> None:
+        if self._window is not None:
+            self._window.close()
+
+
+def _photos(
+    source: Source,
+    target: Path | None,
+    viewer: _Viewer,
+    on_photo: Callable[[Path, Detections], None] | None,
+) -> int:
+    """Go through photos; returns how many could not be read."""
+    unreadable = 0
+    for photo in source.photos:
+        try:
+            image = read_image(photo)
+        except ImageError as error:
+            if source.kind == "photo":
+                raise
+            _log.warning("%s", error)
+            unreadable += 1
+            continue
+        detections, drawn = viewer.look(image)
+        if target is not None:
+            write_photo(mirrored(photo, source, target), drawn)
+        if on_photo is not None:
+            on_photo(photo, detections)
+        if not viewer.more:
+            break
+    if unreadable == len(source.photos):
+        raise DataError(f"{source.name}: none of the {unreadable} photos could be read")
+    return unreadable
+
+
+def _frames(source: Source, target: Path | None, viewer: _Viewer) -> None:
+    with ExitStack() as stack:
+        frames = stack.enter_context(open_frames(source))
+        video = None
+        if target is not None:
+            video = stack.enter_context(video_file(target, fps=frames.fps, live=frames.live))
+        said = time.monotonic()
+        for frame in frames.images:
+            _, drawn = viewer.look(frame)
+            if video is not None:
+                video.write(drawn)
+            if not viewer.more:
+                break
+            if time.monotonic() - said > _SAY_EVERY:
+                said = time.monotonic()
+                _log.info("%s: %d frames so far", source.name, viewer.pictures)

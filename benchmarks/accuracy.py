@@ -1,0 +1,122 @@
+"""The accuracy of one model file on labelled photos, with the protocol it was measured by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UserError
+from ..evaluation.detector import evaluate_detector, evaluate_wider
+from ..evaluation.report import detector_metrics, write_metrics
+from ..evaluation.wider import LIST_FILE, SETTINGS
+from ..runtimes import load
+
+if TYPE_CHECKING:
+    from ..model_templates.contract import Metric
+    from ..runtimes.model import Model
+
+SCORE_FLOOR = 0.02
+"""Of a measurement: average precision needs the whole curve, not what a user would see."""
+
+
+def measure_accuracy(
+    *,
+    weights: Path,
+    annotations: Sequence[Path] = (),
+    roots: Sequence[Path] = (),
+    wider: Path | None = None,
+    metrics_file: Path | None = None,
+    input_size: tuple[int, int] | None = None,
+    score_floor: float = SCORE_FLOOR,
+    nms_iou: float | None = None,
+    runtime: str | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Metric]:
+    """Measure a detector by COCO's figures, by the WIDER FACE protocol, or both.
+
+    Args:
+        weights: A model file; see `runtimes.load`.
+        annotations: COCO JSON files; none leaves out COCO's figures.
+        roots: Folders of their photos, one each or one for all.
+        wider: WIDER FACE's folder, with `ground_truth/`; None leaves out its figures.
+        metrics_file: Where to write the metrics with protocol and SHA-256s.
+        input_size: Height and width instead of the file's, for weights only.
+        score_floor: Lowest score that counts.
+        nms_iou: Instead of the file's own.
+        runtime: As `runtimes.load` takes it.
+        device: Likewise.
+        threads: Likewise.
+        on_progress: Called with the number of photos done and of all.
+
+    Raises:
+        UserError: Nothing to measure on, or the files or settings do not fit.
+    """
+    if not annotations and wider is None:
+        raise UserError(
+            "nothing to measure on: expected --test-ann-files and --test-data-roots, or --wider-dir"
+        )
+    model = _load(weights, input_size, runtime=runtime, device=device, threads=threads)
+    predict = partial(model.predict, score_threshold=score_floor, nms_iou=nms_iou)
+    size = model.contract.input
+    protocol: dict[str, Any] = {
+        "input": f"{size.resize} to {size.width}x{size.height}",
+        "score_floor": score_floor,
+        "nms_iou": model.contract.nms_iou if nms_iou is None else nms_iou,
+        "runtime": model.session.runtime,
+        "precision": model.contract.precision,
+        "device": model.session.device,
+    }
+    files = {"model": model.path}
+    if model.path.suffix == ".xml":
+        files["weights"] = model.path.with_suffix(".bin")
+    metrics: list[Metric] = []
+    if annotations:
+        from ..data.coco import read_coco
+
+        photos = read_coco(annotations, roots, classes=model.contract.labels).photos
+        _, figures = evaluate_detector(predict, photos, on_progress=on_progress)
+        metrics += detector_metrics(figures)
+        numbered = {f"annotations {n}": path for n, path in enumerate(annotations, 1)}
+        files |= numbered if len(annotations) > 1 else {"annotations": annotations[0]}
+    if wider is not None:
+        _, figures = evaluate_wider(predict, wider, on_progress=on_progress)
+        # Its number of photos is a matter of protocol, and must not be taken for COCO's.
+        protocol["wider_images"] = figures.pop("images")
+        metrics += detector_metrics(figures)
+        truth = [wider / "ground_truth" / f"wider_{name}_val.mat" for name in SETTINGS]
+        files |= {path.name: path for path in (wider / LIST_FILE, *truth)}
+    if metrics_file is not None:
+        write_metrics(metrics_file, metrics, protocol=protocol, files=files)
+    return metrics
+
+
+def _load(
+    weights: Path,
+    input_size: tuple[int, int] | None,
+    *,
+    runtime: str | None,
+    device: str,
+    threads: int | None,
+) -> Model:
+    model = load(weights, runtime=runtime, device=device, threads=threads)
+    spec = model.contract.input
+    if input_size is None or input_size == (spec.height, spec.width):
+        return model
+    if model.session.runtime != "torch":
+        raise UserError(
+            f"--input-size: the input of {weights} is {spec.height}x{spec.width} for good",
+            hint="export it anew by `pocketface export --input-size`, or measure its checkpoint",
+        )
+    from ..models.weights import build_network, contract_for, read_weights
+    from ..runtimes.model import Model
+    from ..runtimes.torch import session_of
+
+    read = read_weights(model.path)
+    contract = contract_for(read.template, weights=read, height=input_size[0], width=input_size[1])
+    network = build_network(read).to(model.session.device)
+    session = session_of(network, contract, device=model.session.device)
+    return Model(contract=contract, session=session, path=model.path)

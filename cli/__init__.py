@@ -1,0 +1,151 @@
+"""The command line: one file per command, imported only when its verb is used."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from .. import __version__
+from ..errors import MissingPackageError, PocketfaceError, UserError
+from .parser import Parser
+
+COMMANDS = {
+    "templates": (".templates", "list the templates with their size, counted and published"),
+    "init": (".init", "make a work directory from a template"),
+    "train": (".train", "train or fine-tune a template on annotated photos"),
+    "eval": (".eval", "measure a checkpoint or an exported file on annotated photos"),
+    "export": (".export", "write checked model files for other runtimes"),
+    "visualize": (".visualize", "find faces in a camera, video, photo, folder or stream"),
+    "data": (".data", "convert and split annotations"),
+}
+"""Verb -> (module of this package, one line of help)."""
+
+_EXTRAS = {
+    "faster_coco_eval": "eval",
+    "kornia": "train",
+    "lightning": "train",
+    "matplotlib": "train",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "openvino": "openvino",
+    "safetensors": "train",
+    "scipy": "eval",
+    "tensorboard": "train",
+    "torch": "train",
+}
+"""Optional package -> the extra that brings it."""
+
+_INTERRUPTED = 128 + signal.SIGINT
+_BROKEN_PIPE = 128 + 13  # as the shell reports SIGPIPE, which Windows does not have
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: The arguments behind `pocketface`; those of the process by default.
+
+    Returns:
+        Exit code: 0; 2 for a user's mistake; 1 for a failure; 130 where Ctrl-C ended it.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        with suppress(SystemExit):  # argparse's --help and --version
+            _run(arguments)
+        sys.stdout.flush()  # here, where a closed pipe can still be answered
+        return 0
+    except KeyboardInterrupt as error:
+        _say("interrupted" + (f"; {error}" if str(error) else ""))
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more at its end: give it somewhere to go.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except Exception as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        return _report(error)
+
+
+def _run(arguments: list[str]) -> None:
+    # No option before the verb takes a value.
+    verb = next((word for word in arguments if not word.startswith("-")), None)
+    if verb is not None and verb not in COMMANDS:
+        near = difflib.get_close_matches(verb, COMMANDS, n=1)
+        raise UserError(
+            f"no command {verb!r}; there are: {', '.join(COMMANDS)}",
+            hint=f"did you mean `pocketface {near[0]}`?" if near else None,
+        )
+    parser = Parser(
+        prog="pocketface",
+        description="Small face models, from a YAML template to a checked model file.",
+        epilog="`pocketface COMMAND --help` explains one command.",
+    )
+    parser.add_argument("--version", action="version", version=f"pocketface {__version__}")
+    verbs = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, (module, summary) in COMMANDS.items():
+        child = verbs.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
+        if name == verb:
+            command = importlib.import_module(module, __name__)
+            command.add_arguments(child)
+            child.set_defaults(run=command.run)
+    args = parser.parse_args(arguments)
+    with _logging_to_stderr(verbose=getattr(args, "verbose", False)):
+        args.run(args)
+
+
+def _report(error: Exception) -> int:
+    """Say it in one line, with a hint where there is one; returns the exit code."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        if package in _EXTRAS:
+            error = MissingPackageError(package, extra=_EXTRAS[package])
+    if isinstance(error, PocketfaceError):
+        _say(f"error: {error}", hint=error.hint)
+        return error.exit_code
+    if isinstance(error, OSError) and error.strerror:
+        _say(f"error: {error.filename or 'system'}: {error.strerror}")
+        return 1
+    _say(f"error: {type(error).__name__}: {error}", hint="run again with --debug for the traceback")
+    return 1
+
+
+def _say(text: str, *, hint: str | None = None) -> None:
+    print("pocketface:", " ".join(text.split()), file=sys.stderr)
+    if hint:
+        print("hint:", " ".join(hint.split()), file=sys.stderr)
+
+
+@contextmanager
+def _logging_to_stderr(*, verbose: bool) -> Iterator[None]:
+    """Show the package's log records, and other packages' warnings, for one command."""
+    ours = logging.getLogger(__name__.partition(".")[0])
+    handler = logging.StreamHandler()  # to the sys.stderr of now
+    handler.setFormatter(_LineFormatter())
+    before = ours.level, ours.propagate
+    ours.addHandler(handler)
+    ours.setLevel(logging.DEBUG if verbose else logging.INFO)
+    ours.propagate = False
+    try:
+        yield
+    finally:
+        ours.removeHandler(handler)
+        ours.level, ours.propagate = before
+
+
+class _LineFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        level = record.levelname.lower()
+        return text if level == "info" else f"pocketface: {level}: {text}"
+
+
+__all__ = ["COMMANDS", "main"]

@@ -1,0 +1,52 @@
+"""`pocketface data`: converting and splitting annotations."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .parser import count, fraction
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verbs below `data` and their flags."""
+    verbs = parser.add_subparsers(metavar="ACTION", required=True)
+
+    wider = verbs.add_parser("wider", help="WIDER FACE's official layout to COCO JSON")
+    wider.add_argument("folder", type=Path, metavar="DIR", help="holds wider_face_split")
+    wider.add_argument("--output", type=Path, metavar="DIR", help="default: the folder itself")
+    wider.set_defaults(action=_wider)
+
+    split = verbs.add_parser("split", help="split a COCO file in two, by photo")
+    split.add_argument("annotations", type=Path, metavar="ANN", help="COCO JSON")
+    split.add_argument(
+        "--fraction",
+        type=fraction,
+        default=0.95,
+        metavar="0..1",
+        help="share of the photos for the train part (default 0.95)",
+    )
+    split.add_argument("--seed", type=count, default=0, metavar="N", help="of the choice")
+    split.add_argument("--output", type=Path, required=True, metavar="DIR")
+    split.set_defaults(action=_split)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the verb below `data`."""
+    args.action(args)
+
+
+def _wider(args: argparse.Namespace) -> None:
+    from ..data.wider import convert_wider
+
+    for path in convert_wider(args.folder, output=args.output):
+        print(f"written: {path}")
+
+
+def _split(args: argparse.Namespace) -> None:
+    from ..data.split import split_coco
+
+    for path in split_coco(
+        args.annotations, fraction=args.fraction, seed=args.seed, output=args.output
+    ):
+        print(f"written: {path}")

@@ -1,0 +1,86 @@
+"""`pocketface eval`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..apps.work_dir import weights_for
+from ..benchmarks.accuracy import SCORE_FLOOR, measure_accuracy
+from ..errors import UserError
+from .console import print_table, progress
+from .parser import fraction, paths, positive_count, size
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags."""
+    parser.add_argument("--template", metavar="NAME|FILE", help="whose weights are the default")
+    parser.add_argument(
+        "--load-weights",
+        type=Path,
+        metavar="FILE",
+        help="model.xml, model.bin, model.onnx, a .pth or .safetensors",
+    )
+    parser.add_argument("--test-ann-files", nargs="+", metavar="JSON", help="COCO JSON")
+    parser.add_argument(
+        "--test-data-roots",
+        nargs="+",
+        metavar="DIR",
+        help="folders of the photos, one for each file or one for all",
+    )
+    parser.add_argument(
+        "--wider-dir",
+        type=Path,
+        metavar="DIR",
+        help="WIDER FACE with WIDER_val, wider_face_split and ground_truth: easy, medium, hard",
+    )
+    parser.add_argument(
+        "--save-metrics-to", type=Path, metavar="YAML", help="metrics, protocol and SHA-256s"
+    )
+    parser.add_argument(
+        "--input-size", type=size, metavar="HxW", help="instead of the template's; weights only"
+    )
+    parser.add_argument(
+        "--score-threshold",
+        type=fraction,
+        default=SCORE_FLOOR,
+        metavar="0..1",
+        help=f"lowest score that counts (default {SCORE_FLOOR})",
+    )
+    parser.add_argument("--nms-iou", type=fraction, metavar="0..1", help="instead of the file's")
+    parser.add_argument("--runtime", help="for .onnx: onnxruntime (default) or openvino")
+    parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
+    parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure, and print the figures."""
+    if (args.test_ann_files is None) != (args.test_data_roots is None):
+        raise UserError("--test-ann-files and --test-data-roots go together")
+    weights = weights_for(args.template, args.load_weights)
+    with progress("photos") as on_progress:
+        metrics = measure_accuracy(
+            weights=weights,
+            annotations=paths(args.test_ann_files),
+            roots=paths(args.test_data_roots),
+            wider=args.wider_dir,
+            metrics_file=args.save_metrics_to,
+            input_size=args.input_size,
+            score_floor=args.score_threshold,
+            nms_iou=args.nms_iou,
+            runtime=args.runtime,
+            device=args.device,
+            threads=args.threads,
+            on_progress=on_progress,
+        )
+    print_table(
+        str(weights),
+        ("key", "metric", "value", "unit"),
+        [
+            (m.key, m.display_name, "none" if m.value is None else f"{m.value:g}", m.unit)
+            for m in metrics
+        ],
+        numbers=(2,),
+    )
+    if args.save_metrics_to is not None:
+        print(f"written: {args.save_metrics_to}")

@@ -1,0 +1,29 @@
+"""`pocketface init`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..apps.work_dir import SNAPSHOT, create_work_dir
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags."""
+    parser.add_argument("template", metavar="TEMPLATE", help="a name, or a template.yaml")
+    parser.add_argument("work_dir", metavar="WORK_DIR", type=Path, help="made if it is not there")
+    parser.add_argument("--force", action="store_true", help="overwrite files that are there")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Make the work directory and say what comes next."""
+    written = create_work_dir(args.template, args.work_dir, force=args.force)
+    print(f"{args.work_dir}: {', '.join(path.name for path in written)}")
+    print("next:")
+    print(f"  cd {args.work_dir}")
+    if any(path.name == SNAPSHOT for path in written):
+        print("  python export.py --save-model-to export")
+        print("  python visualize.py --load-weights export/model.bin --video 0")
+    else:
+        print("  python train.py --train-ann-files A.json --train-data-roots DIR \\")
+        print("    --val-ann-files B.json --val-data-roots DIR --save-checkpoints-to checkpoints")

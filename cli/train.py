@@ -1,0 +1,88 @@
+"""`pocketface train`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..errors import UserError
+from ..model_templates.catalogue import find_template
+from .parser import count, paths, positive, positive_count
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags."""
+    parser.add_argument("--template", required=True, metavar="NAME|FILE", help="what to train")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--load-weights", type=Path, metavar="FILE", help="start from these weights, at epoch 0"
+    )
+    start.add_argument("--resume-from", type=Path, metavar="FILE", help="go on with this training")
+    for part, required in (("train", True), ("val", False)):
+        parser.add_argument(
+            f"--{part}-ann-files", nargs="+", required=required, metavar="JSON", help="COCO JSON"
+        )
+        parser.add_argument(
+            f"--{part}-data-roots",
+            nargs="+",
+            required=required,
+            metavar="DIR",
+            help="folders of the photos, one for each file or one for all",
+        )
+    parser.add_argument(
+        "--save-checkpoints-to", type=Path, required=True, metavar="DIR",
+        help="for latest.pth, best.pth, logs and curves",
+    )  # fmt: skip
+    parser.add_argument("--epochs", type=positive_count, metavar="N", help="in all")
+    parser.add_argument("--batch-size", type=positive_count, metavar="N", help="per GPU")
+    parser.add_argument("--base-learning-rate", type=positive, metavar="RATE")
+    parser.add_argument(
+        "--gpu-num", type=count, metavar="N",
+        help="0 for the CPU; default: the template's, as far as the machine has them",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=count, default=0, metavar="N")
+    parser.add_argument(
+        "--workers", type=count, default=1, metavar="N", help="processes that cut samples"
+    )
+    parser.add_argument(
+        "--val-every",
+        type=positive_count,
+        default=1,
+        metavar="N",
+        help="epochs between validations",
+    )
+    parser.add_argument(
+        "--precision", choices=("32-true", "bf16-mixed", "16-mixed"), default="32-true"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train, and name what was written."""
+    if (args.val_ann_files is None) != (args.val_data_roots is None):
+        raise UserError("--val-ann-files and --val-data-roots go together")
+    template = find_template(args.template)
+    from ..training.fit import fit
+
+    report = fit(
+        template=template,
+        load_weights=args.load_weights,
+        resume_from=args.resume_from,
+        train_annotations=paths(args.train_ann_files),
+        train_roots=paths(args.train_data_roots),
+        val_annotations=paths(args.val_ann_files),
+        val_roots=paths(args.val_data_roots),
+        output=args.save_checkpoints_to,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        base_learning_rate=args.base_learning_rate,
+        gpu_num=args.gpu_num,
+        seed=args.seed,
+        workers=args.workers,
+        precision=args.precision,
+        val_every=args.val_every,
+    )
+    for path in (report.latest, report.best, report.curves, report.receipt):
+        if path is not None:
+            print(f"written: {path}")
+    if report.best_ap50 is not None:
+        print(f"best AP50 on the validation photos: {report.best_ap50:.4f}")

@@ -1,0 +1,94 @@
+"""`pocketface visualize`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..apps.visualize import Summary, visualize
+from ..apps.work_dir import weights_for
+from ..results import Detections
+from .parser import count, fraction, positive_count
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags."""
+    parser.add_argument("--template", metavar="NAME|FILE", help="whose weights are the default")
+    parser.add_argument(
+        "--load-weights",
+        type=Path,
+        metavar="FILE",
+        help="model.xml, model.bin, model.onnx, a .pth or .safetensors",
+    )
+    parser.add_argument(
+        "--video",
+        required=True,
+        metavar="SOURCE",
+        help="camera number, video, photo, folder of photos, or stream (rtsp://, http://)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help="keep the drawn pictures: a photo, a folder, or an .mp4, as the source is",
+    )
+    parser.add_argument("--no-show", action="store_true", help="open no window")
+    parser.add_argument(
+        "--score-threshold", type=fraction, metavar="0..1", help="instead of the model's own"
+    )
+    parser.add_argument("--nms-iou", type=fraction, metavar="0..1", help="likewise")
+    parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
+    parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")
+    parser.add_argument(
+        "--delay",
+        type=count,
+        metavar="MS",
+        help="time each picture stays; 0 waits for a key (default: 0 for photos, 1 for frames)",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Go through the source and say what was found."""
+    photo = Path(args.video)
+    summary = visualize(
+        weights=weights_for(args.template, args.load_weights),
+        source=args.video,
+        output=args.output,
+        show=not args.no_show,
+        score_threshold=args.score_threshold,
+        nms_iou=args.nms_iou,
+        device=args.device,
+        threads=args.threads,
+        delay=args.delay,
+        on_photo=_print_faces if photo.is_file() else _print_count,
+    )
+    _print_summary(summary)
+
+
+def _print_count(photo: Path, detections: Detections) -> None:
+    print(f"{photo}: {_faces(len(detections))}")
+
+
+def _print_faces(photo: Path, detections: Detections) -> None:
+    _print_count(photo, detections)
+    for score, box in zip(detections.scores, detections.boxes, strict=True):
+        corners = " ".join(f"{value:.1f}" for value in box)
+        print(f"  score {score:.3f}  box {corners}")
+
+
+def _print_summary(summary: Summary) -> None:
+    kind = summary.source.kind
+    if kind != "photo":
+        unit = "photos" if kind == "folder" else "frames"
+        rate = f", {summary.pictures / summary.seconds:.1f} {unit} per second"
+        unread = f", {summary.unreadable} unreadable" if summary.unreadable else ""
+        print(
+            f"{summary.source.name}: {summary.pictures} {unit}{unread}, "
+            f"{_faces(summary.faces)}{rate}"
+        )
+    if summary.output is not None:
+        print(f"written: {summary.output}")
+
+
+def _faces(number: int) -> str:
+    return f"{number} face" if number == 1 else f"{number} faces"

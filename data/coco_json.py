@@ -1,0 +1,63 @@
+"""Reading and writing COCO JSON files as they are."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+
+
+def load_coco_json(path: Path) -> dict[str, Any]:
+    """Read a COCO JSON file as it is, checking only its outermost shape.
+
+    Returns:
+        A dict in which `images`, `annotations` and `categories` are lists.
+
+    Raises:
+        DataError: The file cannot be read, is not JSON (with line and column), or lacks a list.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except json.JSONDecodeError as error:
+        where = f"{path}:{error.lineno}:{error.colno}"
+        raise DataError(f"{where}: not JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON: {error}") from error
+    if not isinstance(content, dict):
+        kind = type(content).__name__
+        raise DataError(f"{path}: not a COCO file: expected an object, found {kind}")
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content.get(key), list):
+            found = type(content[key]).__name__ if key in content else "nothing"
+            raise DataError(f"{path}: not a COCO file: {key}: expected a list, found {found}")
+    return content
+
+
+def save_coco_json(content: Mapping[str, Any], path: Path) -> None:
+    """Write a COCO JSON file whole or not at all.
+
+    Raises:
+        DataError: The folder cannot be written, or a number is not finite.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8") as stream:
+            json.dump(content, stream, allow_nan=False)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: cannot be written: {error}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

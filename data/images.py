@@ -1,0 +1,268 @@
+"""Photos from disk or the wire to arrays: every format alike, nothing large without asking.
+
+One decoder for all formats, Pillow. It reads the size from the header before it allocates, says
+nothing on stderr about damaged files, and its pixels are those of cv2 (bit for bit for JPEG, WebP
+and PNG); cv2 differs from format to format in EXIF rotation, alpha and 16 bits.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import re
+import stat
+import struct
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError, ImageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+_log = logging.getLogger(__name__)
+
+MAX_PIXELS = 64_000_000
+"""Larger photos are refused before anything is allocated (64 Mpx are 192 MB of BGR)."""
+
+_IMAGE_SUFFIXES = (
+    ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .tif .tiff .bmp .gif .ppm .pgm .pbm .pnm .avif"
+)
+IMAGE_SUFFIXES = frozenset(_IMAGE_SUFFIXES.split())
+"""Lower-case suffixes that `list_images` takes for images; `read_image` does not look at them."""
+
+_VIDEO_SUFFIXES = ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .wmv .flv .ts .mts .m2ts .3gp .ogv"
+VIDEO_SUFFIXES = frozenset(_VIDEO_SUFFIXES.split())
+"""Lower-case file suffixes of videos."""
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")
+"""Pillow's names. Its other parsers, some of which start programs, are left alone."""
+
+_ORIENTATION = 0x0112
+"""EXIF tag (Exif 2.32, section 4.6.4)."""
+
+_TILE_WIDTH, _TILE_LENGTH = 322, 323
+"""TIFF tags (TIFF 6.0, section 15)."""
+
+_warnings_lock = threading.Lock()
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Decode one image file: JPEG, PNG, WebP, TIFF, BMP, GIF, PPM family or AVIF.
+
+    The format is recognized by content, not by suffix. The picture comes out as a viewer shows it:
+    turned by its EXIF orientation (all eight), transparent parts on white, first frame or page,
+    16 bits reduced to 8, CMYK without a colour profile. Colour profiles are not applied.
+
+    Returns:
+        uint8 (H, W, 3), BGR, contiguous.
+
+    Raises:
+        ImageError: No such file; not an image; damaged or cut off; more than `MAX_PIXELS`; float or
+            32-bit integer pixels.
+    """
+    with _open_file(path) as stream:
+        return _decode(stream, str(path))
+
+
+def decode_image(buffer: bytes, *, source: str) -> NDArray[np.uint8]:
+    """Like `read_image`, for the bytes of a file; `source` is what error messages call them."""
+    return _decode(io.BytesIO(buffer), source)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels as `read_image` gives them, from the header alone.
+
+    Raises:
+        ImageError: As `read_image`, as far as the header shows it.
+    """
+    with _open_file(path) as stream, _silenced():
+        image, orientation = _open_image(stream, str(path))
+        width, height = image.size
+    return (height, width) if orientation >= 5 else (width, height)
+
+
+def list_images(folder: Path) -> list[Path]:
+    """All image files in a folder and the folders in it, by suffix, sorted.
+
+    Names that begin with a dot are skipped; links to folders are not followed.
+
+    Raises:
+        DataError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=_warn_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(parent, name)
+            for name in names
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+        ]
+    return sorted(path for path in found if path.is_file())
+
+
+def _warn_unreadable(error: OSError) -> None:
+    _log.warning("%s: left out: %s", error.filename, error.strerror)
+
+
+def _open_file(path: Path) -> IO[bytes]:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise ImageError(f"{path}: not an image: it is a folder")
+        if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
+            raise ImageError(f"{path}: not an image: it is no regular file")
+        return path.open("rb")
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a NUL byte
+        raise ImageError(f"{path}: no such file") from error
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Hold back Pillow's warnings. `catch_warnings` is global, hence one thread at a time."""
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _decode(stream: IO[bytes], source: str) -> NDArray[np.uint8]:
+    with _silenced():
+        image, orientation = _open_image(stream, source)
+        if image.format == "TIFF":  # the one that may warn while it decodes
+            _load(image, source)
+    _load(image, source)
+    return _to_bgr(image, orientation, source)
+
+
+def _open_image(stream: IO[bytes], source: str) -> tuple[PILImage, int]:
+    """Read the header. The orientation (1 to 8) is what remains to be done after decoding."""
+    from PIL import Image, UnidentifiedImageError
+
+    head = stream.read(64)
+    stream.seek(0)
+    try:
+        image = Image.open(stream, formats=_FORMATS)
+        width, height = image.size
+        if width < 1 or height < 1:
+            raise ImageError(f"{source}: not an image: its size is {width} x {height}")
+        tags = getattr(image, "tag_v2", {})
+        # A TIFF is decoded by whole tiles, whose size has nothing to do with the picture's.
+        for wide, high in ((width, height), (tags.get(_TILE_WIDTH, 1), tags.get(_TILE_LENGTH, 1))):
+            if wide * high > MAX_PIXELS:
+                raise _too_large(source, f"{wide} x {high}")
+        return image, _orientation(image, stream)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{source}: not an image: {_what_it_is(head)}") from error
+    except Image.DecompressionBombError as error:  # Pillow's own limit, above ours
+        pixels = re.search(r"\d+", str(error))
+        raise _too_large(source, pixels[0] if pixels else "too many") from error
+    except Exception as error:  # a damaged file can raise nearly anything in a parser
+        raise _damaged(source, error) from error
+
+
+def _too_large(source: str, size: str) -> ImageError:
+    return ImageError(f"{source}: {size} pixels: above the limit of {MAX_PIXELS:,} pixels")
+
+
+def _damaged(source: str, error: Exception) -> ImageError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return ImageError(f"{source}: damaged or cut-off image: {reason}")
+
+
+def _what_it_is(head: bytes) -> str:
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not head:
+        return "the file is empty"
+    if head.startswith(b"%PDF"):
+        return "it is a PDF"
+    if text.startswith((b"<svg", b"<?xml", b"<!doctype")):
+        return "it is an SVG, XML or HTML text"
+    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"heim", b"heis", b"mif1"):
+        return "it is a HEIC photo, which must be converted to JPEG first"
+    if head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3":
+        return "it is a video"
+    return "expected JPEG, PNG, WebP, TIFF, BMP, GIF, PPM or AVIF"
+
+
+def _orientation(image: PILImage, stream: IO[bytes]) -> int:
+    from PIL import Image
+
+    if image.format == "TIFF":
+        image.info.pop("xmp", None)  # viewers go by the TIFF tag alone, as for the other formats
+        return 1  # Pillow turns TIFF itself, in size and pixels
+    data = image.info.get("exif")
+    if data is None and image.format == "PNG":
+        data = _png_exif(stream)
+    exif = Image.Exif()
+    try:
+        exif.load(data or b"")
+        value = exif.get(_ORIENTATION)
+    except Exception:  # damaged EXIF in a sound photo: as if there were none
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _png_exif(stream: IO[bytes]) -> bytes | None:
+    """The eXIf chunk, which may also stand behind the pixels (PNG 3rd edition, section 5.6)."""
+    start = stream.tell()
+    try:
+        stream.seek(8)
+        while len(header := stream.read(8)) == 8:
+            length, name = struct.unpack(">I4s", header)
+            if name == b"eXIf":
+                return stream.read(length)
+            stream.seek(length + 4, os.SEEK_CUR)
+        return None
+    finally:
+        stream.seek(start)
+
+
+def _load(image: PILImage, source: str) -> None:
+    try:
+        image.load()
+    except Exception as error:  # as in _open_image
+        raise _damaged(source, error) from error
+
+
+def _to_bgr(image: PILImage, orientation: int, source: str) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        # The upper 8 bits, as Pillow does for 16-bit colour. A PPM's "I" is scaled to 16 bits.
+        wide = np.asarray(image).clip(0, 65535).astype(np.uint16)
+        image = Image.fromarray((wide >> 8).astype(np.uint8))
+    elif image.mode == "1":
+        image = image.convert("L")
+    elif image.mode in ("I", "F"):
+        raise ImageError(f"{source}: has 32-bit pixels: expected 8 or 16 bits for each channel")
+    elif image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.new("RGB", layer.size, "white")
+        image.paste(layer, mask=layer.getchannel("A"))
+    elif image.mode not in ("RGB", "L"):
+        try:
+            image = image.convert("RGB")
+        except ValueError as error:
+            raise ImageError(f"{source}: colours of mode {image.mode} are not read") from error
+    turn = Image.Transpose
+    turns = {2: turn.FLIP_LEFT_RIGHT, 3: turn.ROTATE_180, 4: turn.FLIP_TOP_BOTTOM}
+    turns |= {5: turn.TRANSPOSE, 6: turn.ROTATE_270, 7: turn.TRANSVERSE, 8: turn.ROTATE_90}
+    if orientation in turns:
+        image = image.transpose(turns[orientation])
+    code = cv2.COLOR_GRAY2BGR if image.mode == "L" else cv2.COLOR_RGB2BGR
+    return np.asarray(cv2.cvtColor(np.asarray(image), code), dtype=np.uint8)

@@ -1,0 +1,66 @@
+"""Splitting a COCO JSON file in two, by image."""
+
+from __future__ import annotations
+
+import logging
+import random
+from pathlib import Path
+
+from ..errors import DataError, UserError
+from .coco_json import load_coco_json, save_coco_json
+from .coco_records import Key, parse_id
+
+_log = logging.getLogger(__name__)
+
+
+def split_coco(
+    annotation_file: Path, *, fraction: float, seed: int, output: Path
+) -> tuple[Path, Path]:
+    """Split a COCO file into a part to train on and a part to validate on.
+
+    An image goes with all its annotations to one side; the same file, fraction and seed always
+    give the same split. Records stay as they are, in their order, unknown keys included;
+    annotations of an image that is not listed go to neither.
+
+    Args:
+        annotation_file: COCO JSON.
+        fraction: Share of the images that goes to the train part, above 0 and below 1. The count
+            is rounded, and neither part is ever empty.
+        seed: Of the choice.
+        output: Folder for the two files; made if it is not there.
+
+    Returns:
+        `<output>/<stem>.train.json` and `<output>/<stem>.val.json`.
+
+    Raises:
+        UserError: `fraction` is not between 0 and 1.
+        DataError: The file is not COCO, has fewer than two images, an image without an id or an
+            id used twice, or `output` cannot be written.
+    """
+    if not 0 < fraction < 1:
+        raise UserError(f"fraction: {fraction}: expected a number above 0 and below 1")
+    content = load_coco_json(annotation_file)
+    found = [_id(record, "id") for record in content["images"]]
+    ids = [key for key in found if key is not None]
+    if len(ids) < 2 or len(set(ids)) < len(found):
+        raise DataError(
+            f"{annotation_file}: images: expected two or more, each with an id of its own"
+        )
+    count = min(max(round(len(ids) * fraction), 1), len(ids) - 1)
+    chosen = set(random.Random(seed).sample(ids, count))
+    listed = set(ids)
+    paths = []
+    for part, wanted in (("train", chosen), ("val", listed - chosen)):
+        images = [record for record in content["images"] if _id(record, "id") in wanted]
+        annotations = [
+            record for record in content["annotations"] if _id(record, "image_id") in wanted
+        ]
+        path = output / f"{annotation_file.stem}.{part}.json"
+        save_coco_json(content | {"images": images, "annotations": annotations}, path)
+        _log.info("%s: %d images, %d annotations", path, len(images), len(annotations))
+        paths.append(path)
+    return paths[0], paths[1]
+
+
+def _id(record: object, key: str) -> Key | None:
+    return parse_id(record.get(key)) if isinstance(record, dict) else None

@@ -1,0 +1,180 @@
+"""WIDER FACE (Yang et al., CVPR 2016): from its official layout to COCO JSON."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+from .coco_json import save_coco_json
+from .images import image_size
+
+_log = logging.getLogger(__name__)
+
+_SPLITS = ("train", "val")
+_FLAGS = ("blur", "expression", "illumination", "invalid", "occlusion", "pose")
+"""What follows x, y, w, h on a line of the list, in its order (wider_face_split/readme.txt)."""
+
+_CATEGORY = {"id": 1, "name": "face"}
+
+
+@dataclass
+class _Entry:
+    name: str
+    faces: list[list[int]] = field(default_factory=list)
+
+
+def convert_wider(folder: Path, *, output: Path | None = None) -> list[Path]:
+    """Convert the splits of WIDER FACE that are there to COCO JSON.
+
+    Expects `wider_face_split/wider_face_{train,val}_bbx_gt.txt` and
+    `WIDER_{train,val}/images/<event>/<name>`. Each annotation keeps WIDER's six flags under their
+    names; faces marked `invalid` also get `"ignore": 1`. Boxes without area are left out; their
+    count is logged and stands in the file under `info`. A photo of the list that is not on disk is
+    left out and named in a warning. Width and height come from the image's header.
+
+    Args:
+        folder: The one that holds `wider_face_split`.
+        output: Folder for the results, made if it is not there; `folder` if None.
+
+    Returns:
+        `wider_train.json` and `wider_val.json`, as many as were written. Their `file_name` is
+        relative to `<folder>/WIDER_<split>/images`: the data root.
+
+    Raises:
+        DataError: There is no list, or photos for none of the lists; a list is damaged (file and
+            line are named); a photo is damaged; a file cannot be written.
+    """
+    written = []
+    lists = {split: _list_file(folder, split) for split in _SPLITS}
+    if not any(file.is_file() for file in lists.values()):
+        raise DataError(
+            f"{folder}: not WIDER FACE: expected {lists['train'].relative_to(folder)} or "
+            f"{lists['val'].relative_to(folder)} in it"
+        )
+    for split, file in lists.items():
+        root = folder / f"WIDER_{split}" / "images"
+        if not file.is_file() or not root.is_dir():
+            absent = root if file.is_file() else file
+            _log.warning("split %r left out: %s is not there", split, absent)
+            continue
+        content = _to_coco(list(_read_list(file)), root, file)
+        path = (output or folder) / f"wider_{split}.json"
+        save_coco_json(content, path)
+        _log.info(
+            "%s: %d images, %d faces", path, len(content["images"]), len(content["annotations"])
+        )
+        written.append(path)
+    if not written:
+        expected = " or ".join(f"WIDER_{split}/images" for split in _SPLITS)
+        raise DataError(f"{folder}: has lists but no photos: expected {expected} in it")
+    return written
+
+
+def _list_file(folder: Path, split: str) -> Path:
+    return folder / "wider_face_split" / f"wider_face_{split}_bbx_gt.txt"
+
+
+def _read_list(file: Path) -> Iterator[_Entry]:
+    """Entries of a list: a name, a count, and that many lines of ten integers.
+
+    The official lists put one line of zeros behind a count of 0.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: not UTF-8 text (byte {error.start})") from error
+    while lines and not lines[-1].strip():
+        lines.pop()
+    at = 0
+    while at < len(lines):
+        name = lines[at].strip()
+        parts = name.split("/")
+        if len(parts) < 2 or ".." in parts or "" in parts:
+            raise DataError(f"{file}:{at + 1}: {_short(name)}: expected <event>/<file name>")
+        if at + 1 == len(lines):
+            raise DataError(f"{file}:{at + 2}: the file ends where a number of faces is expected")
+        count = _integers(lines[at + 1])
+        if len(count) != 1 or count[0] < 0:
+            found = _short(lines[at + 1])
+            raise DataError(f"{file}:{at + 2}: {found}: expected the number of faces in {name}")
+        first = at + 2
+        entry = _Entry(name)
+        for number in range(first, first + count[0]):
+            if number == len(lines):
+                missing = first + count[0] - number
+                raise DataError(f"{file}:{number + 1}: the file ends {missing} faces early")
+            entry.faces.append(_face(lines[number], f"{file}:{number + 1}"))
+        at = first + count[0]
+        if count[0] == 0 and at < len(lines) and not any(_integers(lines[at]) or [1]):
+            at += 1
+        yield entry
+
+
+def _face(line: str, where: str) -> list[int]:
+    face = _integers(line)
+    if len(face) != 4 + len(_FLAGS):
+        raise DataError(f"{where}: {_short(line)}: expected ten integers, x y w h and six flags")
+    return face
+
+
+def _integers(line: str) -> list[int]:
+    """The integers of a line; an empty list if it has anything else."""
+    try:
+        return [int(word) for word in line.split()]
+    except ValueError:
+        return []
+
+
+def _short(line: str) -> str:
+    return repr(line if len(line) <= 60 else line[:57] + "...")
+
+
+def _to_coco(entries: list[_Entry], root: Path, file: Path) -> dict[str, Any]:
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    missing: list[str] = []
+    empty = 0
+    for entry in entries:
+        path = root / entry.name
+        if not path.is_file():
+            missing.append(entry.name)
+            continue
+        width, height = image_size(path)
+        image_id = len(images) + 1
+        images.append({"id": image_id, "file_name": entry.name, "width": width, "height": height})
+        for x, y, w, h, *flags in entry.faces:
+            if w <= 0 or h <= 0:
+                empty += 1
+                continue
+            annotation: dict[str, Any] = {
+                "id": len(annotations) + 1,
+                "image_id": image_id,
+                "category_id": 1,
+            }
+            annotation |= {"bbox": [x, y, w, h], "area": w * h, "iscrowd": 0}
+            annotation |= dict(zip(_FLAGS, flags, strict=True))
+            if annotation["invalid"]:
+                annotation["ignore"] = 1
+            annotations.append(annotation)
+    if not images:
+        raise DataError(f"{root}: none of the {len(entries)} photos of {file} is there")
+    if missing:
+        _log.warning(
+            "%s: %d of %d photos are not there: %s%s",
+            root,
+            len(missing),
+            len(entries),
+            ", ".join(missing[:5]),
+            ", ..." if len(missing) > 5 else "",
+        )
+    if empty:
+        _log.warning("%s: left out %d boxes without area", file, empty)
+    info = {"description": f"WIDER FACE, from {file.name}", "boxes_without_area": empty}
+    content = {"info": info, "categories": [_CATEGORY]}
+    return content | {"images": images, "annotations": annotations}

@@ -1,0 +1,1 @@
+"""How good predictions are, wherever they come from: figures, their protocol, metrics.yaml."""

@@ -1,0 +1,145 @@
+"""COCO average precision of a detector, computed by faster-coco-eval."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..data.coco import Photo
+from ..errors import DataError, MissingPackageError, PocketfaceError
+from ..results import Detections
+
+_log = logging.getLogger(__name__)
+
+_UNBOUNDED = 1e10  # pixels²; COCO's own upper end of "large"
+_AREAS = {
+    "small": (0.0, 32.0**2),
+    "medium": (32.0**2, 96.0**2),
+    "large": (96.0**2, _UNBOUNDED),
+    "over_64": (64.0**2, _UNBOUNDED),
+}
+
+
+def average_precision(
+    photos: Sequence[Photo],
+    detections: Sequence[Detections],
+    *,
+    max_detections: int | None = None,
+) -> dict[str, float | None]:
+    """COCO detection figures (Lin et al. 2014, cocoeval) for the one class "face".
+
+    Boxes marked `ignore` are COCO's `iscrowd`: missing them costs nothing, and detections that
+    lie in them are not false. Faces outside an area range are ignored in that range's figure,
+    and so are unmatched detections outside it.
+
+    Args:
+        photos: The ground truth; areas are those of the boxes in pixels of the annotated photo.
+        detections: One entry for each photo, in the same order and the same pixels.
+        max_detections: The best so many detections of each photo count; None counts all. COCO's
+            own 100 would cut crowds: one WIDER photo can hold a thousand faces.
+
+    Returns:
+        `ap` (mean over IoU 0.50 to 0.95 in steps of 0.05), `ap50`, `ap75`, `ap_small` (area up to
+        32²), `ap_medium` (32² to 96²), `ap_large` (from 96²), all at the mean IoU as in COCO, and
+        `ap_over_64` (IoU 0.50, area from 64²). Fractions of 1; None where the photos hold no
+        face that counts in the range, so that there is nothing to measure.
+
+    Raises:
+        DataError: There are no photos, or their number is not that of the detections.
+        PocketfaceError: A box or score is not finite.
+        MissingPackageError: faster-coco-eval is not installed.
+    """
+    if not photos:
+        raise DataError("no photos to measure on")
+    if len(photos) != len(detections):
+        raise DataError(f"{len(photos)} photos but detections for {len(detections)}")
+    try:
+        from faster_coco_eval import COCO, COCOeval_faster  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise MissingPackageError("faster-coco-eval", extra="eval") from error
+    for photo, found in zip(photos, detections, strict=True):
+        check_finite(found, source=str(photo.path))
+
+    if max_detections is None:
+        max_detections = max(1, *(len(found) for found in detections))
+    truth = COCO(_truth(photos), print_function=_log.debug)
+    results = truth.loadRes(_results(detections))
+    # Not `summarize`: it knows only COCO's own detection limits and prints through them.
+    evaluator = COCOeval_faster(
+        truth,
+        results,
+        iouType="bbox",
+        ranges={name: list(area) for name, area in _AREAS.items()},
+        print_function=_log.debug,
+    )
+    evaluator.params.maxDets = [max_detections]
+    evaluator.evaluate()
+    evaluator.accumulate()
+    # (IoU thresholds 10, recalls 101, classes 1, areas 5, detection limits 1); -1: no truth.
+    precision = np.asarray(evaluator.eval["precision"], dtype=np.float64)[:, :, 0, :, 0]
+    area = {name: i for i, name in enumerate(evaluator.params.areaRngLbl)}
+    return {
+        "ap": _mean(precision[:, :, area["all"]]),
+        "ap50": _mean(precision[0, :, area["all"]]),
+        "ap75": _mean(precision[5, :, area["all"]]),
+        "ap_small": _mean(precision[:, :, area["small"]]),
+        "ap_medium": _mean(precision[:, :, area["medium"]]),
+        "ap_large": _mean(precision[:, :, area["large"]]),
+        "ap_over_64": _mean(precision[0, :, area["over_64"]]),
+    }
+
+
+def check_finite(detections: Detections, *, source: str) -> None:
+    """Refuse detections that no figure can be made of; `source` is the photo.
+
+    Raises:
+        PocketfaceError: A box or score is NaN or infinite.
+    """
+    if not (np.isfinite(detections.boxes).all() and np.isfinite(detections.scores).all()):
+        raise PocketfaceError(f"{source}: the model gave a box or score that is not finite")
+
+
+def _mean(precision: Any) -> float | None:
+    return None if (precision < 0).any() else float(precision.mean())
+
+
+def _truth(photos: Sequence[Photo]) -> dict[str, Any]:
+    # Ids are positions from 1: the evaluator takes id 0 for "not matched".
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, photo in enumerate(photos, start=1):
+        images.append({"id": image_id, "width": photo.width, "height": photo.height})
+        for (x1, y1, x2, y2), ignore in zip(photo.boxes.tolist(), photo.ignore, strict=True):
+            width, height = x2 - x1, y2 - y1
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": 1,
+                    "bbox": [x1, y1, width, height],
+                    "area": width * height,
+                    "iscrowd": int(ignore),
+                }
+            )
+    return {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "face"}],
+    }
+
+
+def _results(detections: Sequence[Detections]) -> list[dict[str, Any]]:
+    return [
+        {
+            "image_id": image_id,
+            "category_id": 1,
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "score": score,
+            "segmentation": [],  # given, so that the reader makes no polygon of each box
+        }
+        for image_id, found in enumerate(detections, start=1)
+        for (x1, y1, x2, y2), score in zip(found.boxes.tolist(), found.scores.tolist(), strict=True)
+    ]

@@ -1,0 +1,131 @@
+"""ONNX: one file, any batch size, the contract in `metadata_props`."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import MissingPackageError
+from ..files import atomic_write
+from ..model_templates.contract import CONTRACT_KEY, Contract
+from ..runtimes.seal import BLANK, SEAL_KEY, seal
+
+if TYPE_CHECKING:
+    from ..models.network import Detector
+
+OPSET = 18
+_BATCH = "batch"
+
+
+def export_onnx(
+    network: Detector,
+    contract: Contract,
+    *,
+    folder: Path,
+    precision: Literal["fp32", "fp16"],
+) -> list[Path]:
+    """Write `model.onnx`.
+
+    Args:
+        network: On the CPU.
+        contract: Its input size is the graph's.
+        folder: Where to.
+        precision: Of the stored weights; arithmetic is FP32 either way.
+
+    Returns:
+        The file written.
+
+    Raises:
+        MissingPackageError: onnx or onnxscript is not installed.
+    """
+    onnx = _onnx()
+    model = trace(network, contract)
+    if precision == "fp16":
+        _store_as_fp16(model)
+    model.metadata_props.add(key=CONTRACT_KEY, value=contract.to_json())
+    model.metadata_props.add(key=SEAL_KEY, value=BLANK)
+    onnx.checker.check_model(model, full_check=True)
+    path = folder / "model.onnx"
+    with atomic_write(path) as handle:
+        handle.write(seal(model.SerializeToString(deterministic=True)))
+    return [path]
+
+
+def trace(network: Detector, contract: Contract) -> Any:
+    """The network as an `onnx.ModelProto`, constants folded, with the contract's names and shapes.
+
+    Raises:
+        MissingPackageError: onnx or onnxscript is not installed.
+    """
+    onnx = _onnx()
+    import torch
+    from torch.jit._trace import TracerWarning
+
+    try:
+        from onnxscript import optimizer
+    except ImportError as error:
+        raise MissingPackageError("onnxscript", extra="onnx") from error
+
+    names = [output.name for output in contract.outputs]
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # The input size is fixed, so sizes and lengths may become constants of the graph; and the
+        # exporter that replaces this one takes 5 to 38 s instead of 2.
+        warnings.simplefilter("ignore", TracerWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            network.eval(),
+            (torch.zeros(1, *contract.input.shape[1:]),),
+            buffer,  # type: ignore[arg-type]
+            dynamo=False,
+            opset_version=OPSET,
+            do_constant_folding=True,
+            input_names=[contract.input.name],
+            output_names=names,
+            dynamic_axes={name: {0: _BATCH} for name in (contract.input.name, *names)},
+        )
+    model = onnx.load_from_string(buffer.getvalue())
+    for value, output in zip(model.graph.output, contract.outputs, strict=True):
+        # The tracer loses the sizes behind a free batch.
+        sizes = [_BATCH if size == -1 else size for size in output.shape]
+        value.CopyFrom(
+            onnx.helper.make_tensor_value_info(value.name, onnx.TensorProto.FLOAT, sizes)
+        )
+    # Without the shapes, the optimizer keeps an `If` for every squeeze.
+    model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    return optimizer.optimize(model, num_iterations=1)
+
+
+def _store_as_fp16(model: Any) -> None:
+    """Store the kernels of convolutions as FP16, with a Cast that runtimes fold away.
+
+    They are nearly all of a file. Biases and coordinates stay exact.
+    """
+    import numpy as np
+    import onnx
+
+    kernels = {node.input[1] for node in model.graph.node if node.op_type == "Conv"}
+    limit = np.finfo(np.float16).max
+    casts = []
+    for tensor in model.graph.initializer:
+        name = tensor.name
+        if name not in kernels:
+            continue
+        half = onnx.numpy_helper.to_array(tensor).clip(-limit, limit).astype(np.float16)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}.fp16"))
+        casts.append(
+            onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT)
+        )
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _onnx() -> Any:
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingPackageError("onnx", extra="onnx") from error
+    return onnx

@@ -1,0 +1,66 @@
+"""Files written whole or not at all, and their SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, Literal
+
+
+@contextmanager
+def atomic_write(path: Path, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any]]:
+    r"""Write a file so that `path` holds either its old content or the whole new one.
+
+    The data go to a temporary file beside `path` (same suffix, same file system; its name is
+    the handle's `.name`), are synced to disk, and take the place of `path` only when the block
+    ends without an exception; otherwise the temporary file is removed.
+
+    Args:
+        path: The file to write; missing parent folders are made.
+        mode: "wb" for bytes, "w" for UTF-8 text with "\n" line ends.
+
+    Yields:
+        The open temporary file.
+
+    Raises:
+        OSError: The folder cannot be made or written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem[:100]}.{secrets.token_hex(6)}{path.suffix}")
+    text = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
+    try:
+        # "x": never into a file of somebody else; and the usual umask, unlike `mkstemp`.
+        with open(temporary, mode.replace("w", "x"), **text) as handle:  # type: ignore[call-overload]
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+    _sync_folder(path.parent)
+
+
+def sha256_file(path: Path) -> str:
+    """The SHA-256 of a file's content, 64 lower-case hex digits.
+
+    Raises:
+        OSError: The file is missing or unreadable.
+    """
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    # The rename itself must survive a power cut too; not every system can sync a folder.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,82 @@
+"""The templates in the package: `<task>/<name>/template.yaml` beside this file."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import TemplateError
+
+if TYPE_CHECKING:
+    from .schema import Template
+
+TEMPLATE_FILE = "template.yaml"
+_ROOT = Path(__file__).parent
+
+
+def template_names() -> list[str]:
+    """Names of all templates, sorted."""
+    return sorted(_paths())
+
+
+def template_path(name: str) -> Path:
+    """The template file of this name.
+
+    Raises:
+        TemplateError: There is none; the message lists the choices and the nearest one.
+    """
+    paths = _paths()
+    if name not in paths:
+        names = sorted(paths)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        raise TemplateError(
+            f"unknown template {name!r}: expected one of {', '.join(names)}, "
+            f"or the path of a {TEMPLATE_FILE}",
+            hint=f"did you mean {near[0]!r}?" if near else None,
+        )
+    return paths[name]
+
+
+def find_template(name_or_path: str | os.PathLike[str]) -> Path:
+    """A template by name, or by the path of its file or of the folder that holds it.
+
+    A name of the catalogue goes before a file of the same name; write `./name` for the file.
+
+    Raises:
+        TemplateError: Neither a known name nor an existing path.
+    """
+    text = os.fspath(name_or_path)
+    path = Path(text)
+    if text in _paths():
+        return _paths()[text]
+    if path.is_dir():
+        path = path / TEMPLATE_FILE
+        if not path.is_file():
+            raise TemplateError(f"{text}: a folder without {TEMPLATE_FILE}")
+        return path
+    if path.is_file():
+        return path
+    if len(path.parts) > 1 or path.suffix in (".yaml", ".yml"):
+        raise TemplateError(
+            f"{text}: no such file; expected a {TEMPLATE_FILE} or one of "
+            f"{', '.join(template_names())}"
+        )
+    return template_path(text)
+
+
+def read_template(name_or_path: str | os.PathLike[str]) -> Template:
+    """Find a template (see `find_template`) and check it against the schema.
+
+    Raises:
+        TemplateError: It is not there, or does not fit (see `schema.load_template`).
+    """
+    # Here, not above: the names alone must not cost an import of pydantic.
+    from .schema import load_template
+
+    return load_template(find_template(name_or_path))
+
+
+def _paths() -> dict[str, Path]:
+    return {path.parent.name: path for path in _ROOT.glob(f"*/*/{TEMPLATE_FILE}")}

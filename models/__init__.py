@@ -1,0 +1,1 @@
+"""Networks: backbones, necks, heads, and their assembly from a template."""

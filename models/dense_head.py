@@ -1,0 +1,147 @@
+"""One prediction per grid cell: FCOS, ATSS and our own line differ only in the spec."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from ..model_templates.schema import DenseHeadSpec
+from .layers import conv_norm_act
+
+NUM_LANDMARKS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class DensePredictions:
+    """Raw predictions of all levels, concatenated; N cells, finest level first.
+
+    Attributes:
+        class_logits: (B, N).
+        distances: (B, N, 4): left, top, right, bottom of the cell centre, in strides.
+        centerness_logits: (B, N) or None.
+        landmarks: (B, N, 10): x, y offsets from the cell centre, in strides; or None.
+        points: (N, 2): x, y of the cell centres in network-input pixels.
+        strides: (N,): in pixels.
+        level_sizes: Number of cells of each level.
+    """
+
+    class_logits: Tensor
+    distances: Tensor
+    centerness_logits: Tensor | None
+    landmarks: Tensor | None
+    points: Tensor
+    strides: Tensor
+    level_sizes: tuple[int, ...]
+
+    def boxes(self) -> Tensor:
+        """(B, N, 4): x1, y1, x2, y2 in network-input pixels."""
+        scaled = self.distances * self.strides[:, None]
+        return torch.cat((self.points - scaled[..., :2], self.points + scaled[..., 2:]), dim=-1)
+
+    def scores(self) -> Tensor:
+        """(B, N), 0 to 1; the geometric mean of class and centre-ness where there is one."""
+        scores = self.class_logits.sigmoid()
+        if self.centerness_logits is not None:
+            scores = (scores * self.centerness_logits.sigmoid()).sqrt()
+        return scores
+
+    def landmark_points(self) -> Tensor | None:
+        """(B, N, 5, 2): x, y in network-input pixels; None where the head has no landmarks."""
+        if self.landmarks is None:
+            return None
+        offsets = self.landmarks.reshape(*self.landmarks.shape[:2], NUM_LANDMARKS, 2)
+        return self.points[:, None] + offsets * self.strides[:, None, None]
+
+
+class _LevelHead(nn.Module):
+    """Towers and predictions of one level, or of all levels where they are shared."""
+
+    def __init__(self, spec: DenseHeadSpec, in_channels: int) -> None:
+        super().__init__()
+
+        def tower() -> nn.Sequential:
+            widths = [in_channels] + [spec.channels] * spec.tower
+            return nn.Sequential(
+                *(conv_norm_act(a, b, norm=spec.norm) for a, b in pairwise(widths))
+            )
+
+        self.class_tower = tower()
+        # Two towers pay where one set of weights serves all levels; else one is cheaper.
+        self.box_tower = tower() if spec.shared else None
+        self.classes = nn.Conv2d(spec.channels, 1, 3, padding=1)
+        self.boxes = nn.Conv2d(spec.channels, 4, 3, padding=1)
+        self.centerness = nn.Conv2d(spec.channels, 1, 3, padding=1) if spec.centerness else None
+        self.landmarks = (
+            nn.Conv2d(spec.channels, 2 * NUM_LANDMARKS, 3, padding=1) if spec.landmarks else None
+        )
+        for conv in (self.classes, self.boxes, self.centerness, self.landmarks):
+            if conv is not None:
+                nn.init.normal_(conv.weight, std=0.01)
+                nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        # Prior of a face at 1 % of the cells (Lin et al. 2017, Focal Loss); boxes of three cells.
+        nn.init.constant_(self.classes.bias, -math.log(99.0))  # type: ignore[arg-type]
+        nn.init.constant_(self.boxes.bias, 1.5)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> list[Tensor | None]:
+        class_features = self.class_tower(x)
+        box_features = class_features if self.box_tower is None else self.box_tower(x)
+        return [
+            self.classes(class_features),
+            self.boxes(box_features),
+            None if self.centerness is None else self.centerness(box_features),
+            None if self.landmarks is None else self.landmarks(box_features),
+        ]
+
+
+class DenseHead(nn.Module):
+    """Anchor-point head over several levels. See `DenseHeadSpec`."""
+
+    def __init__(self, spec: DenseHeadSpec, in_channels: list[int]) -> None:
+        super().__init__()
+        self.strides = spec.strides
+        count = 1 if spec.shared else len(spec.strides)
+        self.levels = nn.ModuleList(_LevelHead(spec, channels) for channels in in_channels[:count])
+        # One factor per level lets shared weights serve all of them (FCOS, section 3.2).
+        self.scales = nn.Parameter(torch.ones(len(spec.strides))) if spec.shared else None
+
+    def forward(self, maps: list[Tensor]) -> DensePredictions:
+        """Feature maps, one per stride and finest first, to raw predictions."""
+        rows: list[list[Tensor | None]] = []
+        points, strides = [], []
+        for index, (x, stride) in enumerate(zip(maps, self.strides, strict=True)):
+            head = self.levels[0 if self.scales is not None else index]
+            outputs = head(x)
+            if self.scales is not None:
+                outputs[1] = outputs[1] * self.scales[index]
+            rows.append([None if o is None else o.flatten(2).transpose(1, 2) for o in outputs])
+            # int(): a constant in a traced graph, whose input size is fixed.
+            height, width = int(x.shape[-2]), int(x.shape[-1])
+            points.append(grid_points(height, width, stride, device=x.device))
+            strides.append(torch.full((height * width,), float(stride), device=x.device))
+        classes, boxes, centerness, landmarks = (
+            None if column[0] is None else torch.cat(column, dim=1)
+            for column in zip(*rows, strict=True)
+        )
+        assert classes is not None
+        assert boxes is not None
+        return DensePredictions(
+            class_logits=classes.squeeze(-1),
+            distances=boxes,
+            centerness_logits=None if centerness is None else centerness.squeeze(-1),
+            landmarks=landmarks,
+            points=torch.cat(points),
+            strides=torch.cat(strides),
+            level_sizes=tuple(len(level) for level in points),
+        )
+
+
+def grid_points(height: int, width: int, stride: int, *, device: torch.device) -> Tensor:
+    """Cell centres, row by row: float32 (height * width, 2) of x, y in pixels."""
+    ys = (torch.arange(height, device=device, dtype=torch.float32) + 0.5) * stride
+    xs = (torch.arange(width, device=device, dtype=torch.float32) + 0.5) * stride
+    grid_y, grid_x = torch.meshgrid(ys, xs, indexing="ij")
+    return torch.stack((grid_x, grid_y), dim=-1).reshape(-1, 2)

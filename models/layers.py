@@ -1,0 +1,92 @@
+"""Building blocks that several networks share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..model_templates.schema import GROUPS
+
+Norm = Literal["none", "batch", "group"]
+
+
+def conv_norm_act(
+    in_channels: int,
+    out_channels: int,
+    *,
+    kernel: int = 3,
+    stride: int = 1,
+    groups: int = 1,
+    norm: Norm = "batch",
+    activation: type[nn.Module] | None = nn.ReLU,
+) -> nn.Sequential:
+    """A same-padded convolution, its normalisation and its activation."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel,
+            stride=stride,
+            padding=kernel // 2,
+            groups=groups,
+            bias=norm == "none",
+        )
+    ]
+    if norm == "batch":
+        layers.append(nn.BatchNorm2d(out_channels))
+    elif norm == "group":
+        layers.append(nn.GroupNorm(GROUPS, out_channels))
+    if activation is not None:
+        layers.append(activation())
+    return nn.Sequential(*layers)
+
+
+def init_backbone(module: nn.Module) -> None:
+    """He-normal weights for every convolution (He et al. 2015, "Delving Deep"); in place.
+
+    By fan-in, which keeps the variance of the signal in depthwise convolutions too.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
+
+
+class Normalize(nn.Module):
+    """Raw 0-255 BGR planar images to what the backbone expects: colour order, mean, std."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        *,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+        colour: Literal["BGR", "RGB"],
+    ) -> None:
+        super().__init__()
+        self.swap = colour == "RGB"
+        # Not persistent: the template holds them, and a checkpoint must not contradict it.
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """float32 (B, 3, H, W) 0-255 BGR to the same shape, normalised."""
+        if self.swap:
+            images = images.flip(1)
+        return (images - self.mean) / self.std
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut (He et al. 2015); channels and size stay."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = conv_norm_act(channels, channels)
+        self.conv2 = conv_norm_act(channels, channels, activation=None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        return torch.relu(x + self.conv2(self.conv1(x)))

@@ -1,0 +1,70 @@
+"""A whole network, from a template's `architecture`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..model_templates.schema import ArchitectureSpec
+from .dense_head import DenseHead
+from .fpn import FPN
+from .layers import Normalize
+from .mobilenet_v2 import MobileNetV2
+from .plain import Plain
+from .predictions import Predictions
+from .resnet import ResNet
+from .shufflenet_v2 import ShuffleNetV2
+from .ssd_head import SSDHead
+
+BACKBONES: dict[str, Callable[[Any], nn.Module]] = {
+    "mobilenet_v2": MobileNetV2,
+    "shufflenet_v2": ShuffleNetV2,
+    "resnet": ResNet,
+    "plain": Plain,
+}
+HEADS: dict[str, Callable[[Any, list[int]], nn.Module]] = {"dense": DenseHead, "ssd": SSDHead}
+
+
+class Detector(nn.Module):
+    """A face detector: raw image in, boxes, scores and perhaps landmarks out.
+
+    `predictions` is what losses want, `forward` what a runtime wants.
+    """
+
+    def __init__(self, architecture: ArchitectureSpec) -> None:
+        super().__init__()
+        self.normalize = Normalize(
+            mean=architecture.mean, std=architecture.std, colour=architecture.colour
+        )
+        self.backbone = BACKBONES[architecture.backbone.type](architecture.backbone)
+        channels: list[int] = self.backbone.out_channels  # type: ignore[assignment]
+        self.neck: FPN | None = None
+        if architecture.neck is not None:
+            self.neck = FPN(architecture.neck, channels)
+            channels = self.neck.out_channels
+        self.head = HEADS[architecture.head.type](architecture.head, channels)
+
+    def predictions(self, images: Tensor) -> Predictions:
+        """Raw predictions of the head for float32 (B, 3, H, W) images, 0-255 BGR."""
+        maps = self.backbone(self.normalize(images))
+        if self.neck is not None:
+            maps = self.neck(maps)
+        predictions: Predictions = self.head(maps)
+        return predictions
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The portable graph.
+
+        Args:
+            images: float32 (B, 3, H, W), 0-255, BGR.
+
+        Returns:
+            boxes (B, N, 4) as x1, y1, x2, y2 in network-input pixels; scores (B, N), 0 to 1; and
+            landmarks (B, N, 5, 2) in network-input pixels where the network has them.
+        """
+        predictions = self.predictions(images)
+        landmarks = predictions.landmark_points()
+        outputs = (predictions.boxes(), predictions.scores())
+        return outputs if landmarks is None else (*outputs, landmarks)

@@ -1,0 +1,23 @@
+"""What every head's predictions can do, whatever they are made of."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Predictions(Protocol):
+    """Raw predictions for a batch of B images, N candidate boxes each."""
+
+    def boxes(self) -> Tensor:
+        """(B, N, 4): x1, y1, x2, y2 in network-input pixels."""
+        ...
+
+    def scores(self) -> Tensor:
+        """(B, N), 0 to 1."""
+        ...
+
+    def landmark_points(self) -> Tensor | None:
+        """(B, N, 5, 2): x, y in network-input pixels; None where the head has no landmarks."""
+        ...

@@ -1,0 +1,98 @@
+"""ShuffleNetV2 1.0 (Ma et al. 2018, https://arxiv.org/abs/1807.11164), feature maps only."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..model_templates.schema import ShuffleNetV2Spec
+from .layers import conv_norm_act, init_backbone
+
+STEM_CHANNELS = 24
+STAGES = ((116, 4), (232, 8), (464, 4))
+"""Channels and units of the three stages, strides 8, 16, 32 (table 5 of the paper, 1x)."""
+
+
+class ShuffleNetV2(nn.Module):
+    """Stem and max pooling, then stages of shuffle units up to the last tapped one.
+
+    `forward` gives the map of each stage that `spec.outputs` names, finest first.
+    """
+
+    def __init__(self, spec: ShuffleNetV2Spec) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            conv_norm_act(3, STEM_CHANNELS, stride=2), nn.MaxPool2d(3, stride=2, padding=1)
+        )
+        self.stages = nn.ModuleList()
+        self.tapped: list[bool] = []
+        self.out_channels: list[int] = []
+        channels = STEM_CHANNELS
+        for width, count in STAGES:
+            units: list[nn.Module] = [DownUnit(channels, width)]
+            units.extend(Unit(width) for _ in range(count - 1))
+            channels = width
+            self.stages.append(nn.Sequential(*units))
+            self.tapped.append(width in spec.outputs)
+            if self.tapped[-1]:
+                self.out_channels.append(width)
+            if len(self.out_channels) == len(spec.outputs):
+                break
+        init_backbone(self)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W), H and W multiples of 32, to one map for each of `out_channels`."""
+        x = self.stem(x)
+        maps = []
+        for stage, tapped in zip(self.stages, self.tapped, strict=True):
+            x = stage(x)
+            if tapped:
+                maps.append(x)
+        return maps
+
+
+class Unit(nn.Module):
+    """Half of the channels pass, half go through 1x1, depthwise 3x3, 1x1; then a shuffle."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.branch = nn.Sequential(
+            conv_norm_act(half, half, kernel=1),
+            conv_norm_act(half, half, groups=half, activation=None),
+            conv_norm_act(half, half, kernel=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        kept, changed = x.chunk(2, dim=1)
+        return shuffle(torch.cat((kept, self.branch(changed)), dim=1))
+
+
+class DownUnit(nn.Module):
+    """Two strided branches of all channels, each to half of the new ones; then a shuffle."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        half = out_channels // 2
+        self.first = nn.Sequential(
+            conv_norm_act(in_channels, in_channels, stride=2, groups=in_channels, activation=None),
+            conv_norm_act(in_channels, half, kernel=1),
+        )
+        self.second = nn.Sequential(
+            conv_norm_act(in_channels, half, kernel=1),
+            conv_norm_act(half, half, stride=2, groups=half, activation=None),
+            conv_norm_act(half, half, kernel=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, H, W) to (B, out, H / 2, W / 2)."""
+        return shuffle(torch.cat((self.first(x), self.second(x)), dim=1))
+
+
+def shuffle(x: Tensor) -> Tensor:
+    """Interleave the two halves of the channels, so that the next unit mixes them."""
+    # int(): constants in a traced graph, whose input size is fixed; only the batch is free.
+    channels, height, width = int(x.shape[1]), int(x.shape[2]), int(x.shape[3])
+    pairs = x.reshape(-1, 2, channels // 2, height, width).transpose(1, 2)
+    return pairs.reshape(-1, channels, height, width)

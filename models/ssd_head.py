@@ -1,0 +1,120 @@
+"""SSD head (Liu et al. 2016, https://arxiv.org/abs/1512.02325), depthwise."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..model_templates.schema import AnchorLevelSpec, SSDHeadSpec
+from .dense_head import grid_points
+from .layers import conv_norm_act
+
+BACKGROUND, FACE = 0, 1
+"""Columns of the class logits."""
+
+MAX_LOG_RATIO = math.log(1000 / 16)
+"""A box is at most 62.5 anchors wide or high, so that `exp` stays finite, in FP16 too."""
+
+
+@dataclass(frozen=True, eq=False)
+class SSDPredictions:
+    """Raw predictions of all levels, concatenated; N anchors, finest level first.
+
+    Attributes:
+        class_logits: (B, N, 2): background, face.
+        deltas: (B, N, 4): offset of the centre in anchor sizes and log of the size ratio, both
+            divided by their variance.
+        anchors: (N, 4): centre x, centre y, width, height in network-input pixels.
+        variances: Of centre and of size.
+    """
+
+    class_logits: Tensor
+    deltas: Tensor
+    anchors: Tensor
+    variances: tuple[float, float]
+
+    def boxes(self) -> Tensor:
+        """(B, N, 4): x1, y1, x2, y2 in network-input pixels."""
+        return decode(self.deltas, self.anchors, variances=self.variances)
+
+    def scores(self) -> Tensor:
+        """(B, N), 0 to 1: the softmax share of the face."""
+        return self.class_logits.softmax(-1)[..., FACE]
+
+    def landmark_points(self) -> Tensor | None:
+        """None: this head has no landmarks."""
+        return None
+
+
+class SSDHead(nn.Module):
+    """Per level, one branch for boxes and one for classes: depthwise 3x3, then 1x1."""
+
+    def __init__(self, spec: SSDHeadSpec, in_channels: list[int]) -> None:
+        super().__init__()
+        self.anchors = spec.anchors
+        self.variances = spec.variances
+
+        def branch(channels: int, outputs: int) -> nn.Sequential:
+            predict = nn.Conv2d(channels, outputs, 1)
+            nn.init.normal_(predict.weight, std=0.01)
+            nn.init.zeros_(predict.bias)  # type: ignore[arg-type]
+            return nn.Sequential(conv_norm_act(channels, channels, groups=channels), predict)
+
+        counts = [len(level.widths) for level in spec.anchors]
+        levels = list(zip(in_channels, counts, strict=True))
+        self.boxes = nn.ModuleList(branch(channels, 4 * count) for channels, count in levels)
+        self.classes = nn.ModuleList(branch(channels, 2 * count) for channels, count in levels)
+
+    def forward(self, maps: list[Tensor]) -> SSDPredictions:
+        """Feature maps, one per level and finest first, to raw predictions."""
+        logits, deltas, anchors = [], [], []
+        for x, level, boxes, classes in zip(
+            maps, self.anchors, self.boxes, self.classes, strict=True
+        ):
+            # int(): a constant in a traced graph, whose input size is fixed.
+            height, width = int(x.shape[-2]), int(x.shape[-1])
+            anchors.append(level_anchors(level, height, width, device=x.device))
+            count = len(level.widths) * height * width
+            deltas.append(boxes(x).permute(0, 2, 3, 1).reshape(-1, count, 4))
+            logits.append(classes(x).permute(0, 2, 3, 1).reshape(-1, count, 2))
+        return SSDPredictions(
+            class_logits=torch.cat(logits, dim=1),
+            deltas=torch.cat(deltas, dim=1),
+            anchors=torch.cat(anchors),
+            variances=self.variances,
+        )
+
+
+def level_anchors(
+    level: AnchorLevelSpec, height: int, width: int, *, device: torch.device
+) -> Tensor:
+    """Anchors centred on the cells, cell by cell: float32 (height * width * A, 4), cx cy w h."""
+    sizes = torch.tensor([level.widths, level.heights], device=device).T
+    centres = grid_points(height, width, level.stride, device=device)
+    return torch.cat(
+        (
+            centres[:, None].expand(-1, len(level.widths), -1),
+            sizes[None].expand(height * width, -1, -1),
+        ),
+        dim=-1,
+    ).reshape(-1, 4)
+
+
+def decode(deltas: Tensor, anchors: Tensor, *, variances: tuple[float, float]) -> Tensor:
+    """Predicted deltas (..., N, 4) to boxes x1, y1, x2, y2; `anchors` (N, 4) as cx, cy, w, h."""
+    centres = anchors[:, :2] + deltas[..., :2] * (variances[0] * anchors[:, 2:])
+    ratios = (deltas[..., 2:] * variances[1]).clamp(max=MAX_LOG_RATIO).exp()
+    halves = ratios * (anchors[:, 2:] / 2)
+    return torch.cat((centres - halves, centres + halves), dim=-1)
+
+
+def encode(boxes: Tensor, anchors: Tensor, *, variances: tuple[float, float]) -> Tensor:
+    """The deltas (P, 4) that `decode` turns into `boxes` (P, 4: x1, y1, x2, y2; area > 0)."""
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    offset = (centres - anchors[:, :2]) / (variances[0] * anchors[:, 2:])
+    ratio = (sizes / anchors[:, 2:]).log() / variances[1]
+    return torch.cat((offset, ratio), dim=-1)

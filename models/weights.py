@@ -1,0 +1,218 @@
+"""Weights of a network: read from a file and checked, written, and made into the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import ModelFileError, TemplateError
+from ..files import sha256_file
+from ..model_templates.contract import Metric
+from ..model_templates.schema import Template, load_template, parse_template
+from .describe import contract_for
+from .network import Detector
+from .weights_formats import (
+    CHECKPOINT_KEY,
+    NETWORK_PREFIX,
+    READERS,
+    Section,
+    write_checkpoint,
+    write_safetensors,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A weights file, read and checked.
+
+    Attributes:
+        template: The template the network was built from, as embedded in the file.
+        template_text: Its YAML text.
+        state_dict: Tensors of `Detector`, on the CPU, without prefix.
+        epochs: Epochs trained so far.
+        data: What it was trained on, in words; None where nobody said so.
+        seed: Of the training run.
+        sha256: Of the file.
+        path: The file.
+        metrics: Figures measured on these weights.
+    """
+
+    template: Template
+    template_text: str
+    state_dict: dict[str, Tensor]
+    epochs: int
+    data: str | None
+    seed: int | None
+    sha256: str
+    path: Path
+    metrics: tuple[Metric, ...] = ()
+
+
+def checkpoint_section(
+    *,
+    template_text: str,
+    epochs: int,
+    data: str | None = None,
+    seed: int | None = None,
+    metrics: Sequence[Metric] = (),
+) -> dict[str, Any]:
+    """What a `.pth` checkpoint holds under `CHECKPOINT_KEY`: plain types only."""
+    section = Section(
+        template=template_text, epochs=epochs, data=data, seed=seed, metrics=tuple(metrics)
+    )
+    return section.model_dump(mode="json")
+
+
+def read_weights(path: Path) -> Weights:
+    """Read a weights file and check that its tensors fit its template.
+
+    Args:
+        path: A `.safetensors` or `.pth` file that pocketface wrote.
+
+    Raises:
+        ModelFileError: The file is missing, of another kind, damaged, not written by pocketface,
+            or its tensors do not fit its template.
+    """
+    path = Path(path)
+    _check_suffix(path)
+    try:
+        sha256 = sha256_file(path)
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from error
+    section, state_dict = READERS[path.suffix](path)
+    try:
+        template = parse_template(section.template, source=f"{path}: template")
+    except TemplateError as error:
+        raise ModelFileError(str(error)) from error
+    _check_fit(state_dict, template=template, path=path)
+    return Weights(
+        template=template,
+        template_text=section.template,
+        state_dict=state_dict,
+        epochs=section.epochs,
+        data=section.data,
+        seed=section.seed,
+        sha256=sha256,
+        path=path,
+        metrics=section.metrics,
+    )
+
+
+def write_weights(
+    path: Path,
+    *,
+    template_text: str,
+    state_dict: Mapping[str, Tensor],
+    epochs: int,
+    data: str | None = None,
+    seed: int | None = None,
+    metrics: Sequence[Metric] = (),
+) -> None:
+    """Write a weights file, whole or not at all.
+
+    Args:
+        path: Ends in `.safetensors` or `.pth`.
+        template_text: YAML of the template the network was built from.
+        state_dict: Tensors of `Detector`, without prefix.
+        epochs: Epochs trained so far.
+        data: What it was trained on, in words.
+        seed: Of the training run.
+        metrics: Figures measured on these weights.
+
+    Raises:
+        ModelFileError: The suffix is another, or the tensors do not fit the template.
+        TemplateError: The text is no template.
+    """
+    path = Path(path)
+    _check_suffix(path)
+    template = parse_template(template_text, source=f"{path}: template")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
+    _check_fit(tensors, template=template, path=path)
+    section = Section(
+        template=template_text, epochs=epochs, data=data, seed=seed, metrics=tuple(metrics)
+    )
+    if path.suffix == ".pth":
+        write_checkpoint(path, tensors=tensors, section=section)
+    else:
+        contract = contract_for(template, data=data, seed=seed, metrics=section.metrics)
+        write_safetensors(path, tensors=tensors, section=section, contract=contract)
+
+
+def shipped_weights(template_path: Path) -> Path | None:
+    """The weights file that ships beside a template, or None where none does.
+
+    Raises:
+        TemplateError: The template does not fit its schema.
+        ModelFileError: The template names weights that are missing or differ from its size and
+            SHA-256.
+    """
+    template_path = Path(template_path)
+    spec = load_template(template_path).initial_weights
+    if spec is None:
+        return None
+    path = template_path.parent / spec.file
+    try:
+        size = path.stat().st_size
+        if size != spec.size:
+            raise ModelFileError(f"{path}: {size} bytes; {template_path} says {spec.size}")
+        sha256 = sha256_file(path)
+    except OSError as error:
+        raise ModelFileError(
+            f"{path}: cannot be read: {error.strerror} (named by {template_path})"
+        ) from error
+    if sha256 != spec.sha256:
+        raise ModelFileError(f"{path}: SHA-256 is {sha256}; {template_path} says {spec.sha256}")
+    return path
+
+
+def build_network(weights: Weights) -> Detector:
+    """The trained network, on the CPU and in eval mode."""
+    network = Detector(weights.template.architecture)
+    network.load_state_dict(weights.state_dict)
+    return network.eval()
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix not in READERS:
+        raise ModelFileError(
+            f"{path}: not a weights file; expected a name that ends in {' or '.join(READERS)}"
+        )
+
+
+def _check_fit(tensors: Mapping[str, Tensor], *, template: Template, path: Path) -> None:
+    with torch.device("meta"):
+        expected = Detector(template.architecture).state_dict()
+    problem = None
+    if missing := [name for name in expected if name not in tensors]:
+        problem = f"tensor {missing[0]!r} is missing ({len(missing)} in all)"
+    elif unexpected := [name for name in tensors if name not in expected]:
+        problem = f"unexpected tensor {unexpected[0]!r} ({len(unexpected)} in all)"
+    else:
+        for name, wanted in expected.items():
+            found = tensors[name]
+            if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+                problem = (
+                    f"tensor {name!r} is {found.dtype} {tuple(found.shape)}, "
+                    f"expected {wanted.dtype} {tuple(wanted.shape)}"
+                )
+                break
+    if problem:
+        raise ModelFileError(f"{path}: does not fit its template {template.name}: {problem}")
+
+
+__all__ = [
+    "CHECKPOINT_KEY",
+    "NETWORK_PREFIX",
+    "Weights",
+    "build_network",
+    "checkpoint_section",
+    "contract_for",
+    "read_weights",
+    "shipped_weights",
+    "write_weights",
+]

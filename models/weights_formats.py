@@ -1,0 +1,170 @@
+"""The two formats of weights files, as bytes on disk; `weights.py` says what they mean.
+
+A `.safetensors` file holds the network's tensors and, as metadata, the contract, the template
+and a digest of it all. A `.pth` file is what Lightning writes, with the network's tensors under
+`network.` in `state_dict` and a plain dict under `pocketface`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from ..errors import ContractError, MissingPackageError, ModelFileError
+from ..files import atomic_write
+from ..model_templates.contract import CONTRACT_KEY, Contract, Metric
+
+TEMPLATE_KEY = "pocketface.template"
+"""Metadata key of the template's YAML text in `.safetensors`."""
+
+CHECKPOINT_KEY = "pocketface"
+"""Key of our own section in a `.pth` checkpoint."""
+
+NETWORK_PREFIX = "network."
+"""Prefix of the network's tensors in the `state_dict` of a `.pth` checkpoint."""
+
+_EPOCHS_KEY = "pocketface.epochs"
+# Most single bit flips load silently: the format itself has no checksum.
+_DIGEST_KEY = "pocketface.content_sha256"
+_METADATA_KEYS = (CONTRACT_KEY, TEMPLATE_KEY, _EPOCHS_KEY, _DIGEST_KEY)
+
+
+class Section(BaseModel):
+    """What a weights file says beside its tensors. `template` is YAML text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    template: str
+    epochs: int
+    data: str | None = None
+    seed: int | None = None
+    metrics: tuple[Metric, ...] = ()
+
+
+def write_safetensors(
+    path: Path, *, tensors: Mapping[str, Tensor], section: Section, contract: Contract
+) -> None:
+    """Write a `.safetensors` file; the contract holds the section's data, seed and metrics."""
+    metadata = {
+        CONTRACT_KEY: contract.to_json(),
+        TEMPLATE_KEY: section.template,
+        _EPOCHS_KEY: str(section.epochs),
+    }
+    metadata[_DIGEST_KEY] = _digest(tensors, metadata)
+    content = _safetensors().torch.save(dict(tensors), metadata=metadata)
+    with atomic_write(path) as handle:
+        handle.write(content)
+
+
+def write_checkpoint(path: Path, *, tensors: Mapping[str, Tensor], section: Section) -> None:
+    """Write a `.pth` file that holds nothing but the network and its section."""
+    content = {
+        "state_dict": {NETWORK_PREFIX + name: tensor for name, tensor in tensors.items()},
+        CHECKPOINT_KEY: section.model_dump(mode="json"),
+    }
+    with atomic_write(path) as handle:
+        torch.save(content, handle)
+
+
+def read_safetensors(path: Path) -> tuple[Section, dict[str, Tensor]]:
+    """Read what `write_safetensors` wrote.
+
+    Raises:
+        ModelFileError: It is damaged or somebody else's.
+    """
+    safetensors = _safetensors()
+    try:
+        with safetensors.safe_open(path, framework="pt") as handle:
+            metadata = handle.metadata() or {}
+            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
+    except Exception as error:  # whatever a damaged file makes the library raise
+        raise _damaged(path, error) from error
+    missing = [key for key in _METADATA_KEYS if key not in metadata]
+    if missing:
+        raise ModelFileError(f"{path}: not written by pocketface: no metadata {missing[0]!r}")
+    if _digest(tensors, metadata) != metadata[_DIGEST_KEY]:
+        raise ModelFileError(f"{path}: damaged: its content does not match its SHA-256")
+    try:
+        contract = Contract.from_json(metadata[CONTRACT_KEY], source=str(path))
+        epochs = int(metadata[_EPOCHS_KEY])
+    except (ContractError, ValueError) as error:
+        raise ModelFileError(f"{path}: damaged: {error}") from error
+    section = Section(
+        template=metadata[TEMPLATE_KEY],
+        epochs=epochs,
+        data=contract.provenance.data,
+        seed=contract.provenance.seed,
+        metrics=contract.metrics,
+    )
+    return section, tensors
+
+
+def read_checkpoint(path: Path) -> tuple[Section, dict[str, Tensor]]:
+    """Read a `.pth` file; tensors not under `NETWORK_PREFIX` are left out.
+
+    Raises:
+        ModelFileError: It is damaged or somebody else's.
+    """
+    try:
+        # torch writes checksums but does not compare them.
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+        if broken is not None:
+            raise ValueError(f"wrong checksum of {broken}")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged or hostile file makes the readers raise
+        raise _damaged(path, error) from error
+    if not isinstance(content, dict) or CHECKPOINT_KEY not in content:
+        raise ModelFileError(f"{path}: not written by pocketface: no {CHECKPOINT_KEY!r} section")
+    try:
+        section = Section.model_validate(content[CHECKPOINT_KEY])
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in (CHECKPOINT_KEY, *first["loc"]))
+        raise ModelFileError(f"{path}: {where}: {first['msg']}") from error
+    states = content.get("state_dict")
+    if not isinstance(states, dict):
+        raise ModelFileError(f"{path}: no 'state_dict' of tensors")
+    tensors = {
+        name.removeprefix(NETWORK_PREFIX): tensor
+        for name, tensor in states.items()
+        if isinstance(name, str) and name.startswith(NETWORK_PREFIX) and isinstance(tensor, Tensor)
+    }
+    return section, tensors
+
+
+READERS: dict[str, Callable[[Path], tuple[Section, dict[str, Tensor]]]] = {
+    ".safetensors": read_safetensors,
+    ".pth": read_checkpoint,
+}
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.torch
+    except ImportError as error:
+        raise MissingPackageError("safetensors", extra="train") from error
+    return safetensors
+
+
+def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    digest = hashlib.sha256()
+    for key in _METADATA_KEYS[:-1]:
+        digest.update(f"{key}={metadata[key]}\n".encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _damaged(path: Path, error: Exception) -> ModelFileError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return ModelFileError(f"{path}: damaged, or not a {path.suffix} file: {reason[:160]}")

@@ -1,0 +1,36 @@
+"""What models answer: frozen dataclasses of numpy arrays, in pixels of the original image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LANDMARK_NAMES = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+"""Order of the five landmarks; left and right as seen in the picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Faces found in one image, best first.
+
+    Attributes:
+        boxes: float32 (N, 4): x1, y1, x2, y2 in pixels of the original image.
+        scores: float32 (N,), 0 to 1, not increasing.
+        landmarks: float32 (N, 5, 2) in the order of `LANDMARK_NAMES`, pixels of the original
+            image; None where the model has none.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    landmarks: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def above(self, score: float) -> Detections:
+        """The detections whose score is at least `score`."""
+        keep = self.scores >= score
+        landmarks = None if self.landmarks is None else self.landmarks[keep]
+        return Detections(self.boxes[keep], self.scores[keep], landmarks)

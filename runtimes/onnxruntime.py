@@ -1,0 +1,88 @@
+"""ONNX Runtime: `.onnx`, contract in `metadata_props`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MissingPackageError, ModelFileError, UserError
+from ..model_templates.contract import CONTRACT_KEY
+from .seal import SEAL_KEY, check_seal
+from .session import Outputs, Session, Shape
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+_SILENT = 4
+"""Log severity "fatal": errors come as exceptions; the rest is noise on stderr."""
+
+
+def open_session(path: Path, *, threads: int | None, device: str) -> Session:
+    """Open an ONNX file.
+
+    Args:
+        path: `.onnx`.
+        threads: Of one inference; None for one per core.
+        device: "cpu", or one for which the installed build has a provider: "cuda", "coreml",
+            "directml".
+
+    Raises:
+        MissingPackageError: ONNX Runtime is not installed.
+        ModelFileError: ONNX Runtime cannot load the file.
+        UserError: There is no such device.
+    """
+    try:
+        import onnxruntime  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise MissingPackageError("onnxruntime", extra="onnx") from error
+
+    available = onnxruntime.get_available_providers()
+    usable = [name for name, provider in _PROVIDERS.items() if provider in available]
+    if device not in usable:
+        raise UserError(
+            f"device {device!r}: not usable by ONNX Runtime; expected one of {', '.join(usable)}"
+        )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _SILENT
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), sess_options=options, providers=[_PROVIDERS[device]]
+        )
+        metadata = session.get_modelmeta().custom_metadata_map
+    except Exception as error:  # its exceptions have no common base
+        reason = (str(error).splitlines() or [""])[0]
+        raise ModelFileError(
+            f"{path}: ONNX Runtime cannot load it, is it whole? {reason}"
+        ) from error
+    check_seal(path, metadata.get(SEAL_KEY))
+    (input_name, *_) = [node.name for node in session.get_inputs()] or [""]
+    names = [node.name for node in session.get_outputs()]
+
+    def run(batch: NDArray[np.float32]) -> Outputs:
+        return dict(zip(names, session.run(names, {input_name: batch}), strict=True))
+
+    return Session(
+        runtime="onnxruntime",
+        device=device,
+        contract_json=metadata.get(CONTRACT_KEY),
+        input_shapes=_shapes(session.get_inputs()),
+        output_shapes=_shapes(session.get_outputs()),
+        run=run,
+    )
+
+
+def _shapes(nodes: Iterable[Any]) -> dict[str, Shape]:
+    # A free size has a name, or None.
+    return {
+        node.name: tuple(size if isinstance(size, int) else -1 for size in node.shape)
+        for node in nodes
+    }

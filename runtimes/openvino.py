@@ -1,0 +1,128 @@
+"""OpenVINO: `.xml` with its `.bin`, contract in `rt_info`; `.onnx` too."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MissingPackageError, ModelFileError, UserError
+from ..files import sha256_file
+from ..model_templates.contract import CONTRACT_KEY
+from .seal import SEAL_KEY, check_seal
+from .session import Outputs, Session, Shape
+
+CONTRACT_PATH = ["pocketface", "contract"]
+"""Where the contract lies in `rt_info`."""
+
+SEAL_PATH = ["pocketface", "content_sha256"]
+"""Where the digest of the `.xml` lies in `rt_info`; see `seal`."""
+
+WEIGHTS_SHA256_PATH = ["pocketface", "weights_sha256"]
+"""Where the SHA-256 of the `.bin` lies in `rt_info`."""
+
+
+def open_session(path: Path, *, threads: int | None, device: str) -> Session:
+    """Open an OpenVINO file pair, or an ONNX file.
+
+    Args:
+        path: `.xml`, its `.bin` beside it; or `.onnx`.
+        threads: Of one inference on the CPU; None for one per core.
+        device: As OpenVINO names it, in any case: "cpu", "gpu", "npu", "auto".
+
+    Raises:
+        MissingPackageError: OpenVINO is not installed.
+        ModelFileError: The `.bin` is missing or another one; OpenVINO cannot load the file.
+        UserError: There is no such device.
+    """
+    try:
+        import openvino  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise MissingPackageError("openvino", extra="openvino") from error
+
+    weights = path.with_suffix(".bin")
+    if path.suffix == ".xml" and not weights.is_file():
+        raise ModelFileError(f"{path}: its weights {weights.name} are not beside it")
+    core = openvino.Core()
+    target = device.upper()
+    # Where there are two, they are called GPU.0 and GPU.1, and "GPU" is the first.
+    known = {part for name in core.available_devices for part in (name, name.split(".")[0])}
+    if target not in known | {"AUTO"}:
+        choices = ", ".join(sorted(name.lower() for name in known | {"AUTO"}))
+        raise UserError(f"device {device!r}: not usable by OpenVINO; expected one of {choices}")
+    config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    if target == "CPU":
+        # Some CPUs would compute an FP32 file in bfloat16 otherwise.
+        config["INFERENCE_PRECISION_HINT"] = "f32"
+        if threads is not None:
+            config["INFERENCE_NUM_THREADS"] = threads
+    try:
+        model = core.read_model(path)
+        _check_content(model, path)
+        contract = _entry(model, CONTRACT_PATH, CONTRACT_KEY)
+        compiled = core.compile_model(model, target, config)
+    except (RuntimeError, UnicodeDecodeError) as error:
+        raise ModelFileError(
+            f"{path}: OpenVINO cannot load it, is it whole? {_reason(error)}"
+        ) from error
+    # By position: a compiled graph adds names of its own to these.
+    names = list(_shapes(model.outputs))
+    local = threading.local()
+
+    def run(batch: NDArray[np.float32]) -> Outputs:
+        # One request serves one thread at a time.
+        if not hasattr(local, "request"):
+            local.request = compiled.create_infer_request()
+        results = local.request.infer({0: batch}, share_inputs=True)
+        return {name: results[index] for index, name in enumerate(names)}
+
+    return Session(
+        runtime="openvino",
+        device=target,
+        contract_json=contract,
+        input_shapes=_shapes(model.inputs),
+        output_shapes=_shapes(model.outputs),
+        run=run,
+    )
+
+
+def _entry(model: Any, place: list[str], onnx_key: str = "") -> str | None:
+    # OpenVINO keeps the metadata of an ONNX file under `framework`.
+    for path in (place, ["framework", onnx_key]):
+        if model.has_rt_info(path):
+            return str(model.get_rt_info(path).astype(str))
+    return None
+
+
+def _check_content(model: Any, path: Path) -> None:
+    """Most damage to a `.bin` loads silently, and so does the `.bin` of another export."""
+    check_seal(path, _entry(model, SEAL_PATH, SEAL_KEY))
+    expected = _entry(model, WEIGHTS_SHA256_PATH)
+    if path.suffix != ".xml" or expected is None:
+        return
+    weights = path.with_suffix(".bin")
+    found = sha256_file(weights)
+    if found != expected:
+        raise ModelFileError(
+            f"{weights}: damaged, or of another export: SHA-256 is {found}, "
+            f"{path.name} says {expected}"
+        )
+
+
+def _shapes(ports: list[Any]) -> dict[str, Shape]:
+    return {
+        next(iter(sorted(port.names)), ""): tuple(
+            dimension.get_length() if dimension.is_static else -1
+            for dimension in port.partial_shape
+        )
+        for port in ports
+    }
+
+
+def _reason(error: Exception) -> str:
+    """The last line that says something: the first ones name OpenVINO's own source files."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:200] if lines else ""

@@ -1,0 +1,63 @@
+"""A photo to the network's input, and positions back to the photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model_templates.contract import InputSpec
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a photo lies in the network's input: its top left corner in the input's.
+
+    Attributes:
+        width: Of the photo, pixels.
+        height: Of the photo, pixels.
+        scale_x: Network-input pixels per photo pixel, horizontally.
+        scale_y: The same, vertically; letterbox differs from `scale_x` by rounding only.
+    """
+
+    width: int
+    height: int
+    scale_x: float
+    scale_y: float
+
+    def to_photo(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """float32 (..., 2) of x, y in network-input pixels to photo pixels.
+
+        Positions count from the outer edge of the first pixel, so plain scaling is exact for
+        images resized by their pixel centres, as cv2 does.
+        """
+        scaled: NDArray[np.float64] = points / np.array([self.scale_x, self.scale_y])
+        return scaled.astype(np.float32)
+
+
+def prepare(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.float32], Placement]:
+    """Bring a photo to the input that a contract asks for.
+
+    Args:
+        image: uint8 (H, W, 3), BGR.
+        spec: `letterbox`: scaled to fit, aspect ratio kept, at the top left, the rest
+            `pad_value`; `stretch`: scaled to the input's size.
+
+    Returns:
+        float32 (1, 3, height, width), 0-255, BGR planes; and where the photo lies in it.
+    """
+    height, width = image.shape[:2]
+    new_width, new_height = spec.width, spec.height
+    if spec.resize == "letterbox":
+        scale = min(spec.width / width, spec.height / height)
+        new_width = min(spec.width, max(1, round(width * scale)))
+        new_height = min(spec.height, max(1, round(height * scale)))
+    if (new_width, new_height) != (width, height):
+        resized = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
+    else:
+        resized = image
+    batch = np.full((1, 3, spec.height, spec.width), spec.pad_value, np.float32)
+    batch[0, :, :new_height, :new_width] = resized.transpose(2, 0, 1)
+    return batch, Placement(width, height, new_width / width, new_height / height)

@@ -1,0 +1,37 @@
+"""What every runtime opens: a graph that takes one array and gives named arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Outputs = dict[str, NDArray[np.float32]]
+"""Output arrays by name."""
+
+Shape = tuple[int, ...]
+"""-1 where the graph leaves a size free."""
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """An opened model file.
+
+    Attributes:
+        runtime: Key of `RUNTIMES`.
+        device: As the runtime names it.
+        contract_json: The contract embedded in the file, unread; None where there is none.
+        input_shapes: Of the graph's inputs, by name; ours have one.
+        output_shapes: Of the graph's outputs, by name.
+        run: float32 (B, 3, H, W) to the outputs. Safe to call from several threads. It checks
+            nothing: `Model` does.
+    """
+
+    runtime: str
+    device: str
+    contract_json: str | None
+    input_shapes: dict[str, Shape]
+    output_shapes: dict[str, Shape]
+    run: Callable[[NDArray[np.float32]], Outputs]

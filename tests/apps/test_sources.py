@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import functools
+import http.server
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pocketface.apps.sources import find_source, open_frames
+from pocketface.errors import DataError, PocketfaceError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.jpg", "a.PNG", "notes.txt", "more/c.webp", ".hidden/d.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    return tmp_path
+
+
+def _video(path: Path, *, frames: int = 10, code: str = "mp4v", fps: float = 12.5) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), fps, (64, 48))
+    for index in range(frames):
+        writer.write(np.full((48, 64, 3), 20 * (index % 10), np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("2", 2), ("007", 7)])
+def test_a_number_is_a_camera(text: str, number: int) -> None:
+    source = find_source(text)
+    assert (source.kind, source.address, source.photos) == ("camera", number, ())
+
+
+@pytest.mark.parametrize("text", ["rtsp://cam/1", "http://host/a.mp4", "HTTPS://host/x"])
+def test_an_address_is_a_stream(text: str) -> None:
+    source = find_source(text)
+    assert (source.kind, source.address, source.name) == ("stream", text, text)
+
+
+def test_the_password_of_a_stream_is_not_shown() -> None:
+    source = find_source("rtsp://user:secret@cam:554/live")
+    assert source.name == "rtsp://user:***@cam:554/live"
+    assert source.address == "rtsp://user:secret@cam:554/live"
+
+
+def test_a_folder_is_its_photos(folder: Path) -> None:
+    source = find_source(str(folder))
+    assert source.kind == "folder"
+    names = [path.relative_to(folder).as_posix() for path in source.photos]
+    assert names == ["a.PNG", "b.jpg", "more/c.webp"]
+
+
+def test_a_photo(folder: Path) -> None:
+    source = find_source(str(folder / "a.PNG"))
+    assert (source.kind, source.photos) == ("photo", (folder / "a.PNG",))
+
+
+def test_a_video_is_read_to_its_end(tmp_path: Path) -> None:
+    source = find_source(str(_video(tmp_path / "v.mp4")))
+    assert source.kind == "video"
+    with open_frames(source) as frames:
+        assert frames.fps == pytest.approx(12.5)
+        assert not frames.live
+        levels = [float(frame.mean()) for frame in frames.images]
+    assert levels == pytest.approx([20 * index for index in range(10)], abs=4)
+
+
+def test_a_percent_sign_in_a_name_is_no_series(tmp_path: Path) -> None:
+    with open_frames(find_source(str(_video(tmp_path / "v%02d.mp4")))) as frames:
+        assert len(list(frames.images)) == 10
+
+
+def test_a_video_cut_off_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = _video(tmp_path / "v.avi", frames=40, code="MJPG")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with caplog.at_level(logging.WARNING), open_frames(find_source(str(path))) as frames:
+        count = len(list(frames.images))
+    assert 0 < count < 40
+    assert f"ended at frame {count} of 40" in caplog.text
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_stream_is_read(tmp_path: Path, server: str) -> None:
+    _video(tmp_path / "v.avi", code="MJPG")
+    with open_frames(find_source(f"{server}/v.avi")) as frames:
+        assert len(list(frames.images)) == 10
+
+
+def test_a_stream_that_is_not_there_is_a_failure(server: str) -> None:
+    with (
+        pytest.raises(PocketfaceError, match="cannot be reached") as caught,
+        open_frames(find_source(f"{server}/none.avi")),
+    ):
+        pass
+    assert caught.value.exit_code == 1
+
+
+def test_a_text_with_a_video_suffix_is_no_video(tmp_path: Path) -> None:
+    (tmp_path / "v.mp4").write_text("text " * 1000)
+    with (
+        pytest.raises(DataError, match=r"v\.mp4: not a video that can be decoded"),
+        open_frames(find_source(str(tmp_path / "v.mp4"))),
+    ):
+        pass
+
+
+def test_opencv_and_ffmpeg_keep_quiet(tmp_path: Path) -> None:
+    (tmp_path / "v.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + b"\1" * 5000)
+    code = (
+        "import sys\n"
+        "from pocketface.apps.sources import DataError, find_source, open_frames\n"
+        "for text in sys.argv[1:]:\n"
+        "    try:\n"
+        "        with open_frames(find_source(text)): sys.exit(1)\n"
+        "    except DataError: pass\n"
+    )
+    # A process of its own: FFmpeg keeps the loudness of its first use.
+    command = [sys.executable, "-c", code, str(tmp_path / "v.mp4"), "99"]
+    done = subprocess.run(command, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("none.jpg", "no such file or folder"),
+        ("{}/notes.txt", "neither a photo"),
+        ("{}/.hidden/nothing", "no such file or folder"),
+        ("ftp://host/a.mp4", "unknown kind of address"),
+        ("", "no photo in this folder|no such file"),
+    ],
+)
+def test_what_is_no_source_is_refused(folder: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        find_source(text.format(folder))
+
+
+def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no photo in this folder"):
+        find_source(str(tmp_path))

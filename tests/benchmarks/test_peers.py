@@ -1,0 +1,69 @@
+"""SCRFD as a peer: faces where they are, in pixels of the photo, at any shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pocketface.benchmarks.peers import PEERS, Predictor, scrfd
+from pocketface.data.images import read_image
+from pocketface.errors import ModelFileError
+
+PHOTO = "airport/train/image_000000.jpg"
+
+
+@pytest.fixture(scope="module", params=sorted(PEERS))
+def predict(request: pytest.FixtureRequest, shared: Path) -> Predictor:
+    peer = PEERS[request.param]
+    return peer.load(shared / "peers" / peer.file)
+
+
+def test_finds_the_faces_in_pixels_of_the_photo(predict: Predictor, shared: Path) -> None:
+    import json
+
+    truth = json.loads((shared / "airport/annotation_faces_train.json").read_text())
+    image = read_image(shared / PHOTO)
+    ids = [i["id"] for i in truth["images"] if i["file_name"].endswith(Path(PHOTO).name)]
+    faces = [a["bbox"] for a in truth["annotations"] if a["image_id"] in ids]
+    found = predict(image).above(0.5)
+    assert len(found) == len(faces) > 0
+    for x, y, w, h in faces:
+        low = np.maximum(found.boxes[:, :2], [x, y])
+        high = np.minimum(found.boxes[:, 2:], [x + w, y + h])
+        common = np.clip(high - low, 0, None).prod(axis=1)
+        area = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(axis=1)
+        assert (common / (area + w * h - common)).max() > 0.5
+
+
+def test_results_are_sorted_bounded_and_with_landmarks_inside(
+    predict: Predictor, shared: Path
+) -> None:
+    found = predict(read_image(shared / PHOTO))
+    assert found.boxes.dtype == found.scores.dtype == np.float32
+    assert (np.diff(found.scores) <= 0).all()
+    assert found.scores.min() >= np.float32(0.02)
+    assert found.landmarks is not None
+    assert found.landmarks.shape == (len(found), 5, 2)
+    sure = found.scores > 0.5
+    eyes_and_mouth = found.landmarks[sure]
+    assert (eyes_and_mouth[:, 0, 0] < eyes_and_mouth[:, 1, 0]).all()  # left before right
+    assert (eyes_and_mouth[:, 0, 1] < eyes_and_mouth[:, 3, 1]).all()  # eye above mouth
+    assert (eyes_and_mouth > found.boxes[sure, None, :2]).all()
+    assert (eyes_and_mouth < found.boxes[sure, None, 2:]).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 700), (900, 2), (640, 640)])
+def test_takes_any_shape(predict: Predictor, shape: tuple[int, int]) -> None:
+    found = predict(np.zeros((*shape, 3), np.uint8)).above(0.5)
+    assert len(found) == 0
+
+
+def test_refuses_what_is_no_scrfd(tmp_path: Path, shared: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"gone\.onnx: no such file"):
+        scrfd(tmp_path / "gone.onnx")
+    (tmp_path / "text.onnx").write_text("text")
+    with pytest.raises(ModelFileError, match=r"text\.onnx: not an ONNX model"):
+        scrfd(tmp_path / "text.onnx")
+    with pytest.raises(ModelFileError, match=r"12 outputs; SCRFD has 9"):
+        scrfd(shared / "peers/yunet/yunet_n_640_640.onnx")

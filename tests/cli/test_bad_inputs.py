@@ -1,0 +1,258 @@
+"""Bad input, command by command: one clear line, the right exit code, nothing half-written.
+
+`python tests/cli/test_bad_inputs.py > docs/bad-inputs.md` writes down what each one printed.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+EXPORT = "export --save-model-to out --load-weights"
+EXPORT_TINY = f"{EXPORT} tiny.pth"
+SHOW_BY = "visualize --no-show --video photo.jpg --load-weights"
+LOOK_AT = "visualize --no-show --load-weights model/model.xml --video"
+LOOK = f"{LOOK_AT} photo.jpg"
+EVAL = "eval --load-weights tiny.pth --test-data-roots photos --test-ann-files"
+TRAIN_ON = "train --template tiny.yaml --save-checkpoints-to out --train-data-roots photos"
+TRAIN = f"{TRAIN_ON} --train-ann-files faces.json"
+
+# (what is wrong, the command, exit code, what the line must say)
+BAD_INPUTS: list[tuple[str, str, int, str]] = [
+    # The command itself
+    ("no command", "", 2, "the following arguments are required: COMMAND"),
+    ("a misspelt command", "exprot", 2, "no command 'exprot'; there are: templates, init"),
+    ("an unknown flag", "templates --jsno", 2, "unrecognized arguments: --jsno"),
+    ("an abbreviated flag", f"{EXPORT_TINY} --prec fp16", 2, "unrecognized arguments: --prec fp16"),
+    ("a required flag left out", "export --template tiny.yaml", 2, "required: --save-model-to"),
+    ("a flag without its value", "export --save-model-to", 2, "expected one argument"),
+    # Templates
+    ("an unknown template", "init face-detection-200 work", 2, "unknown template"),
+    ("a template file that is not there", "init none/template.yaml work", 2, "no such file"),
+    ("a template with a misspelt key", "init typo.yaml work", 2, "typo.yaml: .*sumary"),
+    ("a text for a template", "init notes.txt work", 2, "notes.txt: expected a mapping"),
+    ("a photo for a template", "init photo.jpg work", 2, "photo.jpg: not UTF-8"),
+    ("a file for a work directory", "init tiny.yaml notes.txt", 2, "notes.txt: is a file"),
+    # Weights and model files
+    (
+        "no weights given, none shipped",
+        "export --template tiny.yaml --save-model-to out",
+        2,
+        "template tiny ships no weights",
+    ),
+    ("neither weights nor template", "export --save-model-to out", 2, "no weights to work with"),
+    ("weights that are not there", f"{EXPORT} none.pth", 2, "none.pth: cannot be"),
+    ("half a checkpoint", f"{EXPORT} half.pth", 2, "half.pth: "),
+    ("a text as a checkpoint", f"{EXPORT} text.pth", 2, "text.pth: "),
+    ("a photo as weights", f"{EXPORT} photo.jpg", 2, "photo.jpg: not a weights"),
+    ("an exported file as weights", f"{EXPORT} model/model.xml", 2, "model.xml: "),
+    (
+        "weights of another architecture",
+        f"{EXPORT_TINY} --template wider-head.yaml",
+        2,
+        "made for the architecture of tiny, which differs from that in wider-head.yaml",
+    ),
+    ("half an ONNX file", f"{SHOW_BY} half.onnx", 2, "half.onnx: "),
+    (
+        "somebody else's ONNX file",
+        f"{SHOW_BY} foreign.onnx",
+        2,
+        "foreign.onnx: carries no pocketface contract",
+    ),
+    (
+        "model.xml without its model.bin",
+        f"{SHOW_BY} lonely/model.xml",
+        2,
+        "lonely/model.xml: its weights model.bin are not beside it",
+    ),
+    (
+        "a model file of an unknown kind",
+        f"{SHOW_BY} notes.txt",
+        2,
+        "notes.txt: unknown kind of model file",
+    ),
+    # Export
+    ("an unknown format", f"{EXPORT_TINY} --formats onnx,tflite", 2, "format 'tflite'"),
+    ("no format", f"{EXPORT_TINY} --formats ,", 2, "no format to export"),
+    ("an unknown precision", f"{EXPORT_TINY} --precision fp8", 2, "invalid choice: 'fp8'"),
+    ("a size that is none", f"{EXPORT_TINY} --input-size big", 2, "expected HEIGHTxWIDTH"),
+    ("a size the network cannot take", f"{EXPORT_TINY} --input-size 100x100", 2, "multiples of 32"),
+    ("a size of nothing", f"{EXPORT_TINY} --input-size 0x0", 2, "multiples of 32"),
+    (
+        "a file for the output folder",
+        "export --load-weights tiny.pth --save-model-to notes.txt",
+        2,
+        "notes.txt: ",
+    ),
+    # Visualize
+    ("a source that is not there", f"{LOOK_AT} none.jpg", 2, "none.jpg: no such file or folder"),
+    ("a camera that is not there", f"{LOOK_AT} 99", 2, "camera 99: does not open"),
+    (
+        "a stream that is not there",
+        f"{LOOK_AT} rtsp://user:secret@127.0.0.1:9/x",
+        1,
+        r"user:\*\*\*@",
+    ),
+    ("an address of an unknown kind", f"{LOOK_AT} ftp://host/a.mp4", 2, "unknown kind of address"),
+    ("a text as a source", f"{LOOK_AT} notes.txt", 2, "notes.txt: neither a photo"),
+    ("a text called .jpg", f"{LOOK_AT} text.jpg", 2, "text.jpg: not an image"),
+    ("half a photo", f"{LOOK_AT} half.jpg", 2, "half.jpg: damaged or cut-off"),
+    ("a text called .mp4", f"{LOOK_AT} text.mp4", 2, "text.mp4: not a video"),
+    ("a folder without photos", f"{LOOK_AT} empty", 2, "empty: no photo in this folder"),
+    ("a folder of broken photos", f"{LOOK_AT} broken", 2, "none of the 1 photos could be read"),
+    ("no screen", LOOK.replace(" --no-show", ""), 2, "no display"),
+    ("a photo onto itself", f"{LOOK} --output photo.jpg", 2, "is the source itself"),
+    ("a folder into itself", f"{LOOK_AT} photos --output photos/out", 2, "lies in photos"),
+    ("a folder into a file", f"{LOOK_AT} photos --output notes.txt", 2, "notes.txt: is a file"),
+    ("a photo to a text", f"{LOOK} --output out.txt", 2, "expected a photo's name"),
+    ("a video to a photo", f"{LOOK_AT} video.mp4 --output out.jpg", 2, "ends in .mp4"),
+    ("a score above 1", f"{LOOK} --score-threshold 40", 2, "a number from 0 to 1"),
+    ("a score that is no number", f"{LOOK} --score-threshold nan", 2, "from 0 to 1"),
+    ("an overlap of 0", f"{LOOK} --nms-iou 0", 2, "nms_iou is 0"),
+    ("no thread", f"{LOOK} --threads 0", 2, "a whole number, 1 or more"),
+    ("a device that is not there", f"{LOOK} --device tpu", 2, "device 'tpu'"),
+    # Evaluation
+    ("nothing to measure on", "eval --load-weights tiny.pth", 2, "nothing to measure on"),
+    (
+        "labels without photos",
+        "eval --load-weights tiny.pth --test-ann-files faces.json",
+        2,
+        "--test-ann-files and --test-data-roots go together",
+    ),
+    ("labels that are not there", f"{EVAL} none.json", 2, "none.json: "),
+    ("a text as labels", f"{EVAL} text.json", 2, "text.json:1:1: not JSON"),
+    ("labels of other things", f"{EVAL} cars.json", 2, "cars.json: "),
+    ("labels of photos that are not there", f"{EVAL} lost.json", 2, "lost.json"),
+    ("labels of broken photos only", f"{EVAL} broken.json", 2, "none of the 1 photos"),
+    ("a folder that is not WIDER FACE", "eval --load-weights tiny.pth --wider-dir photos", 2, ""),
+    (
+        "metrics that cannot be written",
+        f"{EVAL} faces.json --save-metrics-to notes.txt/m.yaml",
+        2,
+        "metrics cannot be written",
+    ),
+    # Training
+    (
+        "two ways to begin",
+        f"{TRAIN} --load-weights tiny.pth --resume-from tiny.pth",
+        2,
+        "not allowed with argument --load-weights",
+    ),
+    ("no epochs", f"{TRAIN} --epochs 0", 2, "a whole number, 1 or more"),
+    ("a rate below 0", f"{TRAIN} --base-learning-rate -1", 2, "a number above 0"),
+    ("half a batch", f"{TRAIN} --batch-size 1.5", 2, "a whole number, 1 or more"),
+    ("a GPU too many", f"{TRAIN} --gpu-num 99", 2, "CUDA GPUs"),
+    ("epochs already done", f"{TRAIN} --resume-from tiny.pth --epochs 3", 2, "has 3 epochs"),
+    (
+        "training labels that are not there",
+        f"{TRAIN_ON} --train-ann-files none.json",
+        2,
+        "none.json",
+    ),
+    (
+        "validation labels without photos",
+        f"{TRAIN} --val-ann-files faces.json",
+        2,
+        "--val-ann-files and --val-data-roots go together",
+    ),
+    (
+        "training on with another architecture",
+        TRAIN.replace("tiny.yaml", "wider-head.yaml") + " --resume-from tiny.pth",
+        2,
+        "tiny.pth: made for the architecture of tiny",
+    ),
+    # Data
+    ("no action", "data", 2, "the following arguments are required: ACTION"),
+    ("a folder without WIDER's lists", "data wider photos", 2, "photos: not WIDER FACE"),
+    ("a split of everything", "data split faces.json --fraction 1 --output out", 2, "fraction: 1"),
+    ("a split of a text", "data split text.json --output out", 2, "text.json:1:1: not JSON"),
+]
+
+
+def add_labels(folder: Path) -> None:
+    """Annotation files beside the material."""
+
+    def write(name: str, photo: str, category: str = "face") -> None:
+        image = {"id": 1, "file_name": photo, "width": 160, "height": 120}
+        face = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [20, 20, 60, 60], "area": 3600}
+        content = {"images": [image], "annotations": [face]}
+        categories = [{"id": 1, "name": category}]
+        (folder / name).write_text(json.dumps({**content, "categories": categories}))
+
+    write("faces.json", "a.jpg")
+    write("cars.json", "a.jpg", "car")
+    write("lost.json", "lost.jpg")
+    write("broken.json", "half.jpg")
+
+
+def _state(folder: Path) -> dict[str, bytes | None]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "says"),
+    [pytest.param(*case[1:], id=case[0].replace(" ", "-")) for case in BAD_INPUTS],
+)
+def test_bad_input(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch, command: str, code: int, says: str
+) -> None:
+    import re
+
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    add_labels(place)
+    before = _state(place)
+    result = run(*shlex.split(command))
+    assert result.code == code
+    assert result.out == ""
+    lines = [line for line in result.err.splitlines() if not line.startswith("hint: ")]
+    errors = [line for line in lines if line.startswith("pocketface: error: ")]
+    assert lines[-1:] == errors, f"one error, at the end: {result.err}"
+    # A warning may go before it: which photo was left out, for example.
+    assert all(line.startswith("pocketface: warning: ") for line in lines[:-1]), result.err
+    assert re.search(says, errors[0]), errors[0]
+    assert "Traceback" not in result.err
+    assert "secret" not in result.err
+    assert _state(place) == before, "something was written"
+
+
+def _write_down() -> None:
+    """Print a document of all cases and their real output."""
+    import contextlib
+    import io
+    import os
+    import tempfile
+
+    from conftest import make_material  # type: ignore[import-not-found]
+    from pocketface.cli import main
+
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        os.environ.pop(name, None)
+    document = ["# Bad input, and what it prints", ""]
+    document += ["Written by `python tests/cli/test_bad_inputs.py`; the tests run every case.", ""]
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        with contextlib.redirect_stdout(io.StringIO()):
+            make_material(Path("."))
+        add_labels(Path("."))
+        for title, command, _, _ in BAD_INPUTS:
+            said = io.StringIO()
+            with contextlib.redirect_stderr(said):
+                code = main(shlex.split(command))
+            output = [f"$ pocketface {command}".rstrip(), *said.getvalue().splitlines()]
+            document += [f"**{title}** (exit code {code})", "", "```", *output, "```", ""]
+    print("\n".join(document).rstrip())
+
+
+if __name__ == "__main__":
+    _write_down()

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pocketface
+import pytest
+import yaml
+from pocketface.data.images import read_image
+from pocketface.files import sha256_file
+
+Run = Callable[..., Any]
+
+pytestmark = pytest.mark.usefixtures("place")
+
+FLAGS = ("--test-ann-files", "faces.json", "--test-data-roots", "photos")
+
+
+@pytest.fixture(autouse=True)
+def labels(place: Path) -> None:
+    """Faces where the network itself sees them: a perfect detector by construction."""
+    model = pocketface.load("tiny.pth")
+    names = ["a.jpg", "more/b.png"]
+    images, annotations = [], []
+    for number, name in enumerate(names):
+        pixels = read_image(place / "photos" / name)
+        height, width = pixels.shape[:2]
+        images.append({"id": number, "file_name": name, "width": width, "height": height})
+        for x1, y1, x2, y2 in model.predict(pixels, score_threshold=0.02).boxes.tolist():
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": 1,
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "area": (x2 - x1) * (y2 - y1),
+                }
+            )
+    assert annotations
+    content = {"images": images, "annotations": annotations}
+    content["categories"] = [{"id": 1, "name": "face"}]
+    Path("faces.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("weights", ["tiny.pth", "model/model.bin", "model/model.onnx"])
+def test_a_perfect_detector_gets_full_marks(run: Run, weights: str) -> None:
+    result = run("eval", "--load-weights", weights, *FLAGS, "--save-metrics-to", "out/metrics.yaml")
+    assert (result.code, result.err) == (0, "")
+    assert "written: out/metrics.yaml" in result.out
+    content = yaml.safe_load(Path("out/metrics.yaml").read_text())
+    metrics = {entry["key"]: entry for entry in content["metrics"]}
+    assert metrics["ap"]["value"] == 100
+    assert metrics["ap50"]["unit"] == "%"
+    assert metrics["images"]["value"] == 2
+    for entry in metrics.values():
+        assert entry["display_name"] in result.out
+    assert content["protocol"]["score_floor"] == 0.02
+    assert content["protocol"]["nms_iou"] == 0.45
+    assert content["protocol"]["input"] == "letterbox to 96x64"
+    files = {entry["role"]: entry for entry in content["files"]}
+    assert files["annotations"]["sha256"] == sha256_file(Path("faces.json"))
+    model = Path("model/model.xml" if weights.endswith(".bin") else weights)
+    assert files["model"]["sha256"] == sha256_file(model)
+    assert ("weights" in files) == weights.endswith(".bin")
+
+
+def test_thresholds_and_sizes_change_the_figures(run: Run) -> None:
+    def ap(*flags: str) -> float:
+        command = ("eval", "--load-weights", "tiny.pth", *FLAGS, "--save-metrics-to", "m.yaml")
+        assert run(*command, *flags).code == 0
+        metrics = yaml.safe_load(Path("m.yaml").read_text())["metrics"]
+        return next(entry["value"] for entry in metrics if entry["key"] == "ap")
+
+    assert ap() == 100
+    assert ap("--score-threshold", "0.9") < 100
+    assert ap("--nms-iou", "0.05") < 100
+    assert ap("--input-size", "64x64") < 100
+    assert "letterbox to 64x64" in Path("m.yaml").read_text()
+
+
+def test_an_exported_file_keeps_its_input_size(run: Run) -> None:
+    command = ("eval", "--load-weights", "model/model.onnx", *FLAGS)
+    assert run(*command, "--input-size", "64x96").code == 0
+    result = run(*command, "--input-size", "64x64")
+    assert result.code == 2
+    assert "--input-size: the input of model/model.onnx is 64x96" in result.err
+
+
+def test_lists_may_have_commas(run: Run) -> None:
+    result = run(
+        "eval", "--load-weights", "tiny.pth", "--test-ann-files", "faces.json,faces.json",
+        "--test-data-roots", "photos,photos", "--save-metrics-to", "m.yaml",
+    )  # fmt: skip
+    assert result.code == 0
+    roles = [entry["role"] for entry in yaml.safe_load(Path("m.yaml").read_text())["files"]]
+    assert roles == ["model", "annotations 1", "annotations 2"]
+
+
+def test_wider_alone_and_beside_coco(run: Run, place: Path) -> None:
+    _make_wider(place / "wider")
+    command = ("eval", "--load-weights", "tiny.pth", "--wider-dir", "wider")
+    result = run(*command, "--save-metrics-to", "m.yaml")
+    assert result.code == 0
+    content = yaml.safe_load(Path("m.yaml").read_text())
+    assert [entry["key"] for entry in content["metrics"]] == [
+        "wider_easy",
+        "wider_medium",
+        "wider_hard",
+    ]
+    assert content["metrics"][2]["value"] == 100
+    assert content["protocol"]["wider_images"] == 1
+    assert run(*command, *FLAGS, "--save-metrics-to", "m.yaml").code == 0
+    keys = [entry["key"] for entry in yaml.safe_load(Path("m.yaml").read_text())["metrics"]]
+    assert {"ap", "wider_hard"} < set(keys)
+    assert len(keys) == len(set(keys))
+
+
+def _make_wider(folder: Path) -> None:
+    """The official layout and ground truth, for one photo with the faces the network finds."""
+    import numpy as np
+    from scipy.io import savemat
+
+    events = folder / "WIDER_val/images/0--Parade"
+    events.mkdir(parents=True)
+    (events / "a.png").write_bytes(Path("photos/more/b.png").read_bytes())
+    lists = folder / "wider_face_split"
+    lists.mkdir()
+    (lists / "wider_face_val_bbx_gt.txt").write_text("0--Parade/a.png\n1\n1 2 3 4 0 0 0 0 0 0\n")
+    found = pocketface.load("tiny.pth").predict(events / "a.png", score_threshold=0.02).boxes
+    corners = np.concatenate([found[:, :2], found[:, 2:] - found[:, :2]], axis=1)
+
+    def cell(*values: object) -> object:
+        made = np.empty((len(values), 1), dtype=object)
+        made[:, 0] = values
+        return made
+
+    truth = folder / "ground_truth"
+    truth.mkdir()
+    names = {"event_list": cell("0--Parade"), "file_list": cell(cell("a"))}
+    savemat(truth / "wider_face_val.mat", {**names, "face_bbx_list": cell(cell(corners))})
+    every = np.arange(1, len(corners) + 1).reshape(-1, 1)
+    for setting in ("easy", "medium", "hard"):
+        savemat(truth / f"wider_{setting}_val.mat", {**names, "gt_list": cell(cell(every))})

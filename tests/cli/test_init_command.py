@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pocketface.errors import UserError
+from pocketface.model_templates.schema import load_template
+from pocketface.models.weights import read_weights
+
+Run = Callable[..., Any]
+
+pytestmark = pytest.mark.usefixtures("place")
+
+
+def _tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_work_directory_without_weights(run: Run) -> None:
+    result = run("init", "face-detection-0200", "work")
+    assert result.code == 0
+    assert result.err == ""
+    names = ["eval.py", "export.py", "template.yaml", "train.py", "visualize.py"]
+    assert sorted(path.name for path in Path("work").iterdir()) == names
+    assert load_template(Path("work/template.yaml")).name == "face-detection-0200"
+    assert "python train.py" in result.out
+    assert "export.py --save-model-to" not in result.out
+
+
+def test_the_scripts_are_ten_lines_and_bring_their_template(run: Run) -> None:
+    run("init", "face-detection-0200", "work")
+    for script in Path("work").glob("*.py"):
+        lines = [line for line in script.read_text().splitlines() if line.strip()]
+        assert len(lines) <= 10
+    # From another folder than the work directory.
+    done = subprocess.run(
+        [sys.executable, "work/export.py", "--save-model-to", "out"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "template face-detection-0200 ships no weights" in done.stderr
+    assert not Path("out").exists()
+
+
+@pytest.fixture
+def shipping(place: Path) -> Path:
+    """A template that ships weights, in a folder of its own."""
+    from pocketface.files import sha256_file
+
+    folder = place / "catalogue"
+    folder.mkdir()
+    weights = folder / "tiny.safetensors"
+    weights.write_bytes((place / "tiny.safetensors").read_bytes())
+    entry = (
+        f"initial_weights: {{file: tiny.safetensors, sha256: {sha256_file(weights)}, "
+        f"size: {weights.stat().st_size}}}"
+    )
+    text = (place / "tiny.yaml").read_text().replace("initial_weights: null", entry)
+    (folder / "template.yaml").write_text(text)
+    return folder / "template.yaml"
+
+
+def test_a_work_directory_with_weights(run: Run, shipping: Path) -> None:
+    result = run("init", shipping, "work")
+    assert result.code == 0
+    assert "python export.py --save-model-to export" in result.out
+    snapshot = read_weights(Path("work/snapshot.pth"))
+    shipped = read_weights(shipping.with_name("tiny.safetensors"))
+    assert (snapshot.epochs, snapshot.seed) == (shipped.epochs, shipped.seed) == (3, 0)
+    assert snapshot.state_dict.keys() == shipped.state_dict.keys()
+    for name, tensor in shipped.state_dict.items():
+        assert tensor.equal(snapshot.state_dict[name])
+
+
+def test_the_snapshot_is_what_the_scripts_work_with(run: Run, shipping: Path) -> None:
+    run("init", shipping, "work")
+    result = run("export", "--template", "work/template.yaml", "--save-model-to", "work/export")
+    assert result.code == 0
+    assert Path("work/export/model.bin").is_file()
+
+
+def test_shipped_weights_are_the_default_without_a_snapshot(run: Run, shipping: Path) -> None:
+    result = run("export", "--template", shipping, "--save-model-to", "out", "--formats", "onnx")
+    assert result.code == 0
+    assert Path("out/model.onnx").is_file()
+
+
+def test_damaged_shipped_weights_are_refused(run: Run, shipping: Path) -> None:
+    weights = shipping.with_name("tiny.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    result = run("init", shipping, "work")
+    assert result.code == 2
+    assert "SHA-256" in result.err
+    assert not Path("work").exists()
+
+
+def test_files_that_are_there_stay(run: Run) -> None:
+    run("init", "face-detection-0200", "work")
+    Path("work/train.py").write_text("mine")
+    before = _tree(Path("work"))
+    result = run("init", "face-detection-0202", "work")
+    assert result.code == 2
+    assert "work/template.yaml: is there already" in result.err
+    assert "--force" in result.err
+    assert _tree(Path("work")) == before
+
+
+def test_a_snapshot_that_is_there_stays_too(run: Run) -> None:
+    Path("work").mkdir()
+    Path("work/snapshot.pth").write_bytes(b"mine")
+    result = run("init", "face-detection-0200", "work")
+    assert result.code == 2
+    assert _tree(Path("work")) == {"snapshot.pth": b"mine"}
+
+
+def test_force_overwrites_and_leaves_the_rest(run: Run) -> None:
+    run("init", "face-detection-0200", "work")
+    Path("work/notes.txt").write_text("mine")
+    assert run("init", "face-detection-0202", "work", "--force").code == 0
+    assert load_template(Path("work/template.yaml")).name == "face-detection-0202"
+    assert Path("work/notes.txt").read_text() == "mine"
+
+
+def test_nothing_half_written_when_it_breaks(
+    run: Run, shipping: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*_: object, **__: object) -> None:
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr("pocketface.models.weights.write_weights", break_down)
+    assert run("init", shipping, "work").code == 2
+    assert not Path("work").exists()
+    Path("work").mkdir()
+    Path("work/notes.txt").write_text("mine")
+    assert run("init", shipping, "work").code == 2
+    assert _tree(Path("work")) == {"notes.txt": b"mine"}
+
+
+def test_a_template_changed_in_its_architecture_is_noticed(run: Run, shipping: Path) -> None:
+    run("init", shipping, "work")
+    template = Path("work/template.yaml")
+    text = template.read_text()
+    template.write_text(
+        text.replace("    channels: 16\n    tower: 1", "    channels: 24\n    tower: 1")
+    )
+    assert template.read_text() != text
+    for command in (
+        ("export", "--save-model-to", "out"),
+        ("visualize", "--video", "photo.jpg", "--no-show"),
+    ):
+        result = run(*command, "--template", template)
+        assert result.code == 2
+        assert "snapshot.pth: made for the architecture of tiny, which differs" in result.err
+    assert not Path("out").exists()

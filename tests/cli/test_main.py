@@ -1,0 +1,158 @@
+"""What all commands have in common."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pocketface
+import pytest
+from pocketface import cli
+from pocketface.errors import PocketfaceError, UserError
+
+Run = Callable[..., Any]
+
+
+def test_help_lists_every_command_with_its_summary(run: Run) -> None:
+    result = run("--help")
+    assert result.code == 0
+    assert result.err == ""
+    for verb, (_, summary) in cli.COMMANDS.items():
+        assert verb in result.out
+        assert summary in result.out
+
+
+@pytest.mark.parametrize("verb", cli.COMMANDS)
+def test_every_command_explains_itself(run: Run, verb: str) -> None:
+    result = run(verb, "--help")
+    assert result.code == 0
+    assert result.err == ""
+    assert f"usage: pocketface {verb}" in result.out
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").out == f"pocketface {pocketface.__version__}\n"
+
+
+def test_python_m(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pocketface", "data", "split", "none.json", "--output", "."],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("pocketface: error: none.json: ")
+    assert done.stderr.count("\n") == 1
+
+
+class _Command:
+    """Stands in for a command's module."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self._error = error
+
+    @staticmethod
+    def add_arguments(parser: Any) -> None:
+        parser.add_argument("--word", default="none")
+
+    def run(self, args: Any) -> None:
+        logging.getLogger("pocketface.somewhere").debug("a detail")
+        logging.getLogger("pocketface.somewhere").info("a remark")
+        logging.getLogger("pocketface.somewhere").warning("a warning")
+        print(args.word)
+        if self._error is not None:
+            raise self._error
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes `pocketface init` do something else."""
+
+    def install(error: BaseException | None = None) -> None:
+        monkeypatch.setattr("importlib.import_module", lambda *_: _Command(error))
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "lines"),
+    [
+        (UserError("a: wrong", hint="do so"), 2, ["error: a: wrong", "hint: do so"]),
+        (PocketfaceError("it broke"), 1, ["error: it broke"]),
+        (UserError("two\n  lines"), 2, ["error: two lines"]),
+        (
+            ValueError("odd"),
+            1,
+            ["error: ValueError: odd", "hint: run again with --debug for the traceback"],
+        ),
+        (PermissionError(13, "Denied", "/x"), 1, ["error: /x: Denied"]),
+        (
+            ModuleNotFoundError("No module named 'torch'", name="torch"),
+            2,
+            ["error: the package 'torch' is not installed: needs `pip install pocketface[train]`"],
+        ),
+        (KeyboardInterrupt(), 130, ["interrupted"]),
+        (KeyboardInterrupt("go on so"), 130, ["interrupted; go on so"]),
+    ],
+)
+def test_errors_are_one_line_and_a_code(
+    run: Run, install: Callable[..., None], error: BaseException, code: int, lines: list[str]
+) -> None:
+    install(error)
+    result = run("init")
+    assert result.code == code
+    said = result.err.replace("pocketface: ", "").splitlines()
+    assert said == ["a remark", "warning: a warning", *lines]
+
+
+@pytest.mark.parametrize("arguments", [("--debug", "init"), ("init", "--debug")])
+def test_debug_shows_the_traceback_before_and_behind_the_verb(
+    run: Run, install: Callable[..., None], arguments: tuple[str, str]
+) -> None:
+    install(ValueError("odd"))
+    result = run(*arguments)
+    assert result.code == 1
+    assert "Traceback (most recent call last)" in result.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("-v", "init"), ("init", "-v"), ("--verbose", "init", "--word", "x")]
+)
+def test_verbose_shows_details(
+    run: Run, install: Callable[..., None], arguments: tuple[str, ...]
+) -> None:
+    install()
+    result = run(*arguments)
+    assert result.code == 0
+    assert "a detail" in result.err
+
+
+def test_logging_is_left_as_it_was(run: Run, install: Callable[..., None]) -> None:
+    logger = logging.getLogger("pocketface")
+    before = (list(logger.handlers), logger.level, logger.propagate)
+    install()
+    run("init")
+    assert (logger.handlers, logger.level, logger.propagate) == before
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pocketface", "--help"],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            env={key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"},
+        )
+    finally:
+        os.close(writer)
+    assert done.returncode == 141
+    assert done.stderr == b""

@@ -1,0 +1,176 @@
+"""export, templates, data and train: what they write, print and pass on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pocketface
+import pytest
+from pocketface.model_templates.catalogue import template_names
+
+Run = Callable[..., Any]
+
+pytestmark = pytest.mark.usefixtures("place")
+
+
+def test_export_prints_what_it_wrote(run: Run) -> None:
+    result = run("export", "--load-weights", "tiny.pth", "--save-model-to", "out")
+    assert (result.code, result.err) == (0, "")
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "model.bin",
+        "model.onnx",
+        "model.xml",
+    ]
+    for path in Path("out").iterdir():
+        assert f"{path} " in result.out
+        assert f"{path.stat().st_size / 1e6:.2f}" in result.out
+    assert "openvino: boxes within" in result.out
+    assert "onnxruntime: boxes within" in result.out
+
+
+def test_export_takes_formats_precision_and_size(run: Run) -> None:
+    result = run(
+        "export", "--load-weights", "tiny.safetensors", "--template", "tiny.yaml",
+        "--save-model-to", "out", "--formats", "openvino", "--precision", "fp16",
+        "--input-size", "32x64",
+    )  # fmt: skip
+    assert result.code == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["model.bin", "model.xml"]
+    contract = pocketface.load("out/model.bin").contract
+    assert contract.precision == "fp16"
+    assert contract.input.shape[2:] == (32, 64)
+
+
+def test_templates_prints_every_template(run: Run) -> None:
+    result = run("templates")
+    assert (result.code, result.err) == (0, "")
+    for name in template_names():
+        assert f" {name} " in result.out
+    assert "GFLOPs (2xMAC)" in result.out
+    assert "at 640x480" in result.out
+
+
+def test_templates_as_json_counts_what_was_published(run: Run) -> None:
+    result = run("templates", "--json")
+    rows = {row["name"]: row for row in json.loads(result.out)}
+    assert sorted(rows) == template_names()
+    published = {
+        "face-detection-0200": (0.82, 1.83),
+        "face-detection-0202": (1.84, 1.83),
+        "face-detection-0204": (2.52, 1.83),
+        "face-detection-0205": (2.94, 2.02),
+        "face-detection-0206": (340.06, 63.79),
+        "face-detection-0207": (1.04, 0.81),
+    }
+    for name, (gflops, mparams) in published.items():
+        row = rows[name]
+        assert (row["published"]["gflops"], row["published"]["mparams"]) == (gflops, mparams)
+        counted = row["counted"][0]
+        assert counted["gmac"] * 2 == counted["gflops"]
+        assert row["difference"]["gflops"] == pytest.approx(counted["gflops"] / gflops - 1)
+        assert row["difference"]["mparams"] == pytest.approx(counted["mparams"] / mparams - 1)
+        within = max(abs(value) for value in row["difference"].values()) <= 0.05
+        assert within or row["published"]["note"]
+    for name, budget in (("n", 1.1), ("s", 2.0), ("m", 5.0)):
+        own, vga = rows[f"face-detection-{name}"]["counted"]
+        assert (own["height"], own["width"]) == (640, 640)
+        assert (vga["height"], vga["width"]) == (480, 640)
+        assert vga["gflops"] <= budget
+
+
+def test_templates_without_torch(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [n for n in sys.modules if n.startswith("pocketface.models.")]:
+        monkeypatch.delitem(sys.modules, name)
+    result = run("templates")
+    assert (result.code, result.err) == (0, "")
+    assert "Counting needs torch: pip install 'pocketface[train]'" in result.out
+    assert "63.79" in result.out
+    assert "63.788" not in result.out
+
+
+def test_data_split(run: Run) -> None:
+    images = [{"id": n, "file_name": f"{n}.jpg", "width": 9, "height": 9} for n in range(20)]
+    content = {"images": images, "annotations": [], "categories": [{"id": 1, "name": "face"}]}
+    Path("all.json").write_text(json.dumps(content))
+    result = run("data", "split", "all.json", "--fraction", "0.8", "--output", "parts")
+    assert result.code == 0
+    assert result.out == "written: parts/all.train.json\nwritten: parts/all.val.json\n"
+    parts = [
+        {image["id"] for image in json.loads(Path(f"parts/all.{part}.json").read_text())["images"]}
+        for part in ("train", "val")
+    ]
+    assert [len(part) for part in parts] == [16, 4]
+    assert parts[0] | parts[1] == set(range(20))
+
+
+def test_data_wider(run: Run) -> None:
+    events = Path("wider/WIDER_val/images/0--Parade")
+    events.mkdir(parents=True)
+    (events / "a.jpg").write_bytes(Path("photo.jpg").read_bytes())
+    lists = Path("wider/wider_face_split")
+    lists.mkdir()
+    line = "10 20 30 40 1 0 0 0 2 0"
+    (lists / "wider_face_val_bbx_gt.txt").write_text(f"0--Parade/a.jpg\n1\n{line}\n")
+    result = run("data", "wider", "wider", "--output", "coco")
+    assert result.code == 0
+    assert result.out == "written: coco/wider_val.json\n"
+    (face,) = json.loads(Path("coco/wider_val.json").read_text())["annotations"]
+    assert (face["bbox"], face["blur"], face["occlusion"]) == ([10, 20, 30, 40], 1, 2)
+
+
+def test_train_passes_its_flags_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pocketface.training import fit as room
+
+    given: dict[str, Any] = {}
+
+    def fit(**arguments: Any) -> room.FitReport:
+        given.update(arguments)
+        out = arguments["output"]
+        return room.FitReport(
+            latest=out / "latest.pth",
+            best=None,
+            curves=out / "curves.png",
+            receipt=out / "receipt.yaml",
+            epochs=2,
+            best_ap50=None,
+        )
+
+    monkeypatch.setattr(room, "fit", fit)
+    result = run(
+        "train", "--template", "tiny.yaml", "--resume-from", "tiny.pth",
+        "--train-ann-files", "a.json,b.json", "c.json", "--train-data-roots", "photos",
+        "--val-ann-files", "d.json", "--val-data-roots", "empty",
+        "--save-checkpoints-to", "runs/1", "--epochs", "9", "--batch-size", "4",
+        "--gpu-num", "0", "--base-learning-rate", "1e-3", "--seed", "5", "--workers", "0",
+        "--precision", "bf16-mixed", "--val-every", "2",
+    )  # fmt: skip
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines() == [
+        "written: runs/1/latest.pth",
+        "written: runs/1/curves.png",
+        "written: runs/1/receipt.yaml",
+    ]
+    assert given == {
+        "template": Path("tiny.yaml"),
+        "load_weights": None,
+        "resume_from": Path("tiny.pth"),
+        "train_annotations": [Path("a.json"), Path("b.json"), Path("c.json")],
+        "train_roots": [Path("photos")],
+        "val_annotations": [Path("d.json")],
+        "val_roots": [Path("empty")],
+        "output": Path("runs/1"),
+        "epochs": 9,
+        "batch_size": 4,
+        "gpu_num": 0,
+        "base_learning_rate": 1e-3,
+        "seed": 5,
+        "workers": 0,
+        "precision": "bf16-mixed",
+        "val_every": 2,
+    }

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pocketface
+import pytest
+from pocketface.data.images import read_image
+
+Run = Callable[..., Any]
+
+pytestmark = pytest.mark.usefixtures("place")
+
+# A network never trained finds little surely; at this score it finds a few.
+LOW = ("--score-threshold", "0.1")
+
+
+@pytest.fixture(autouse=True)
+def _no_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+
+
+def _faces(model: str, photo: str) -> pocketface.Detections:
+    return pocketface.load(model).predict(read_image(Path(photo)), score_threshold=0.1)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    ["model/model.xml", "model/model.bin", "model/model.onnx", "tiny.pth", "tiny.safetensors"],
+)
+def test_a_photo_by_every_kind_of_file(run: Run, weights: str) -> None:
+    expected = _faces(weights, "photo.jpg")
+    assert len(expected) > 0
+    result = run("visualize", "--load-weights", weights, "--video", "photo.jpg", "--no-show", *LOW)
+    assert (result.code, result.err) == (0, "")
+    lines = result.out.splitlines()
+    faces = "1 face" if len(expected) == 1 else f"{len(expected)} faces"
+    assert lines[0] == f"photo.jpg: {faces}"
+    corners = " ".join(f"{value:.1f}" for value in expected.boxes[0])
+    assert lines[1] == f"  score {expected.scores[0]:.3f}  box {corners}"
+    assert len(lines) == 1 + len(expected)
+
+
+def test_a_photo_to_a_photo(run: Run, place: Path) -> None:
+    before = {path.name for path in place.iterdir()}
+    result = run(
+        "visualize", "--load-weights", "model/model.xml", "--video", "photo.jpg", "--no-show",
+        "--output", "new/drawn.png", *LOW,
+    )  # fmt: skip
+    assert result.code == 0
+    assert result.out.splitlines()[-1] == "written: new/drawn.png"
+    drawn, photo = (read_image(Path(name)) for name in ("new/drawn.png", "photo.jpg"))
+    assert drawn.shape == photo.shape
+    assert (drawn != photo).any()
+    assert {path.name for path in place.iterdir()} - before == {"new"}
+    assert [path.name for path in Path("new").iterdir()] == ["drawn.png"]
+
+
+def test_a_photo_into_a_folder_that_is_there(run: Run) -> None:
+    result = run(
+        "visualize", "--load-weights", "model/model.xml", "--video", "photo.jpg", "--no-show",
+        "--output", "empty",
+    )  # fmt: skip
+    assert result.code == 0
+    assert [path.name for path in Path("empty").iterdir()] == ["photo.jpg"]
+
+
+def test_a_folder_is_mirrored_and_a_broken_photo_is_passed_over(run: Run) -> None:
+    result = run(
+        "visualize", "--load-weights", "model/model.onnx", "--video", "photos", "--no-show",
+        "--output", "out", *LOW,
+    )  # fmt: skip
+    assert result.code == 0
+    assert len(result.err.splitlines()) == 1
+    assert result.err.startswith("pocketface: warning: photos/half.jpg: ")
+    found = len(_faces("model/model.onnx", "photos/a.jpg"))
+    lines = result.out.splitlines()
+    assert lines[0] == f"photos/a.jpg: {found} faces"
+    assert lines[1].startswith("photos/more/b.png: ")
+    assert lines[2].startswith("photos: 2 photos, 1 unreadable, ")
+    assert lines[3] == "written: out"
+    written = sorted(str(path) for path in Path("out").rglob("*") if path.is_file())
+    assert written == ["out/a.jpg", "out/more/b.png"]
+
+
+def test_a_folder_without_one_readable_photo_is_an_error(run: Run) -> None:
+    result = run(
+        "visualize", "--load-weights", "model/model.onnx", "--video", "broken", "--no-show"
+    )
+    assert result.code == 2
+    assert "none of the 1 photos could be read" in result.err
+
+
+def test_suffixes_that_cannot_be_written_get_png_behind_them(run: Run) -> None:
+    Path("photos/a.jpg").rename("photos/c.jfif")
+    run(
+        "visualize", "--load-weights", "model/model.onnx", "--video", "photos", "--no-show",
+        "--output", "out",
+    )  # fmt: skip
+    assert cv2.imread("out/c.jfif.png") is not None
+
+
+def test_a_video_to_a_video(run: Run) -> None:
+    result = run(
+        "visualize", "--load-weights", "model/model.xml", "--video", "video.mp4", "--no-show",
+        "--output", "drawn.mp4", *LOW,
+    )  # fmt: skip
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("video.mp4: 12 frames, ")
+    drawn, source = cv2.VideoCapture("drawn.mp4"), cv2.VideoCapture("video.mp4")
+    assert drawn.get(cv2.CAP_PROP_FPS) == pytest.approx(10.0)
+    changed = 0
+    for _ in range(12):
+        (good, frame), (_, original) = drawn.read(), source.read()
+        assert good
+        assert frame.shape == original.shape
+        changed += np.abs(frame.astype(int) - original.astype(int)).max() > 100
+    assert changed == 12
+    assert not drawn.read()[0]
+
+
+def test_ctrl_c_leaves_a_video_that_plays(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pocketface.runtimes.model import Model
+
+    predict, calls = Model.predict, []
+
+    def predict_or_stop(self: Model, *arguments: Any, **options: Any) -> pocketface.Detections:
+        calls.append(1)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return predict(self, *arguments, **options)
+
+    monkeypatch.setattr(Model, "predict", predict_or_stop)
+    before = {path.name for path in place.iterdir()}
+    result = run(
+        "visualize", "--load-weights", "model/model.xml", "--video", "video.mp4", "--no-show",
+        "--output", "drawn.mp4",
+    )  # fmt: skip
+    assert result.code == 130
+    assert result.err == ("pocketface: interrupted; drawn.mp4 holds the 5 frames until then\n")
+    drawn = cv2.VideoCapture("drawn.mp4")
+    assert [drawn.read()[0] for _ in range(6)] == [True] * 5 + [False]
+    assert {path.name for path in place.iterdir()} - before == {"drawn.mp4"}
+
+
+def test_a_failure_leaves_the_old_video(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pocketface.runtimes.model import Model
+
+    def fail(*_: object, **__: object) -> None:
+        raise pocketface.PocketfaceError("the device is gone")
+
+    monkeypatch.setattr(Model, "predict", fail)
+    Path("drawn.mp4").write_bytes(b"old")
+    before = {path.name for path in place.iterdir()}
+    result = run(
+        "visualize", "--load-weights", "model/model.xml", "--video", "video.mp4", "--no-show",
+        "--output", "drawn.mp4",
+    )  # fmt: skip
+    assert (result.code, result.err) == (1, "pocketface: error: the device is gone\n")
+    assert Path("drawn.mp4").read_bytes() == b"old"
+    assert {path.name for path in place.iterdir()} == before
+
+
+class _Window:
+    """Stands in for the window: a machine that tests need not have a screen."""
+
+    shown: list[tuple[tuple[int, ...], int]]
+    last = 3
+
+    def __init__(self) -> None:
+        _Window.shown = []
+
+    def show(self, image: Any, *, delay: int) -> bool:
+        _Window.shown.append((image.shape, delay))
+        return len(_Window.shown) < _Window.last
+
+    def close(self) -> None:
+        _Window.shown.append(((), -1))
+
+
+@pytest.fixture
+def window(monkeypatch: pytest.MonkeyPatch) -> type[_Window]:
+    monkeypatch.setattr("pocketface.apps.visualize.Window", _Window)
+    monkeypatch.setattr("pocketface.apps.visualize.check_display", lambda: None)
+    return _Window
+
+
+@pytest.mark.parametrize(("flags", "delay"), [((), 1), (("--delay", "40"), 40)])
+def test_the_window_ends_a_video(
+    run: Run, window: type[_Window], flags: tuple[str, ...], delay: int
+) -> None:
+    result = run("visualize", "--load-weights", "model/model.xml", "--video", "video.mp4", *flags)
+    assert result.code == 0
+    assert window.shown == [((120, 160, 3), delay)] * 3 + [((), -1)]
+    assert result.out.startswith("video.mp4: 3 frames, ")
+
+
+def test_photos_wait_for_a_key(run: Run, window: type[_Window]) -> None:
+    result = run("visualize", "--load-weights", "model/model.xml", "--video", "photos")
+    assert result.code == 0
+    assert window.shown == [((120, 160, 3), 0)] * 2 + [((), -1)]
+
+
+@pytest.mark.parametrize("display", [None, ":98765"])
+def test_without_a_display_nothing_begins(
+    run: Run, monkeypatch: pytest.MonkeyPatch, display: str | None
+) -> None:
+    if display is not None:
+        monkeypatch.setenv("DISPLAY", display)
+    result = run(
+        "visualize", "--load-weights", "model/model.xml", "--video", "photo.jpg",
+        "--output", "drawn.png",
+    )  # fmt: skip
+    assert result.code == 2
+    error, hint = result.err.splitlines()
+    assert error.startswith("pocketface: error: no display to show pictures on: ")
+    assert "--no-show" in hint
+    assert "--output" in hint
+    assert not Path("drawn.png").exists()

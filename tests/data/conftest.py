@@ -1,0 +1,52 @@
+"""A small COCO set for the tests of the readers."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_GOOD: dict[str, Any] = {
+    "images": [
+        {"id": 7, "file_name": "a.jpg", "width": 100, "height": 80},
+        {"id": 9, "file_name": "sub/b.jpg", "width": 50, "height": 60},
+    ],
+    "annotations": [
+        {"id": 1, "image_id": 7, "category_id": 3, "bbox": [10, 20, 30, 40]},
+        {"id": 2, "image_id": 7, "category_id": 3, "bbox": [90.5, -5, 30, 15], "iscrowd": 1},
+        {"id": 3, "image_id": 7, "category_id": 4, "bbox": [1, 1, 5, 5]},
+    ],
+    "categories": [{"id": 3, "name": "face"}, {"id": 4, "name": "car"}],
+}
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
+    """Writes a COCO file and (empty) image files for it."""
+
+    def write(
+        content: object,
+        *,
+        name: str = "faces.json",
+        images: tuple[str, ...] = ("a.jpg", "sub/b.jpg"),
+    ) -> tuple[Path, Path]:
+        root = tmp_path / "photos"
+        for image in images:
+            (root / image).parent.mkdir(parents=True, exist_ok=True)
+            (root / image).touch()
+        root.mkdir(exist_ok=True)
+        file = tmp_path / name
+        file.write_text(content if isinstance(content, str) else json.dumps(content))
+        return file, root
+
+    return write
+
+
+@pytest.fixture
+def good() -> dict[str, Any]:
+    """Two photos; the first has two faces (one a crowd, partly outside) and a car."""
+    return copy.deepcopy(_GOOD)

@@ -1,0 +1,153 @@
+"""What is no photo, or no photo to be read: one clear line, at once, and nothing on stderr."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pocketface.data.images import MAX_PIXELS, decode_image, image_size, read_image
+from pocketface.errors import ImageError
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def png_of_zeros(width: int, height: int) -> bytes:
+    """A 1-bit PNG written row by row, so that the test never holds its pixels either."""
+    packer = zlib.compressobj(9)
+    row = bytes(1 + (width + 7) // 8)
+    pixels = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
+
+
+def assert_error(error: pytest.ExceptionInfo[ImageError], *parts: str) -> None:
+    message = str(error.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "the file is empty"),
+        (b"Dear all,\nplease find attached ...\n" * 20, "expected JPEG, PNG"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "SVG"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "expected JPEG"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x18ftypisom\0\0\2\0isomiso2", "video"),
+        (bytes(1000), "expected JPEG, PNG"),
+    ],
+)
+def test_no_image(content: bytes, what: str, tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    for read in (read_image, image_size):
+        with pytest.raises(ImageError) as error:
+            read(path)
+        assert_error(error, f"{path}: not an image: ", what)
+    with pytest.raises(ImageError) as error:
+        decode_image(content, source="upload")
+    assert_error(error, "upload: not an image: ", what)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for name, what in {
+        "missing.jpg": "no such file",
+        "missing/photo.jpg": "no such file",
+        "nul\0.jpg": "no such file",
+        ".": "folder",
+        "pipe.jpg": "no regular file",
+    }.items():
+        for read in (read_image, image_size):
+            with pytest.raises(ImageError) as error:
+                read(tmp_path / name)
+            assert_error(error, what)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff", "bmp", "gif", "ppm", "avif"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.97])
+def test_cut_off(kind: str, share: float, shared: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    whole = encode(Image.open(shared / "photos" / "8.jpg"), kind)
+    decode_image(whole, source="whole")
+    with pytest.raises(ImageError) as error:
+        decode_image(whole[: int(len(whole) * share)], source="part.jpg")
+    assert_error(error, "part.jpg: ", "image")
+    assert capfd.readouterr().err == ""
+
+
+def test_bomb_costs_nothing(tmp_path: Path) -> None:
+    """32000 x 32000 from 130 KB: in its own process, as peak memory never falls again."""
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png_of_zeros(32000, 32000))
+    assert path.stat().st_size < 200_000
+    code = (
+        "import resource, sys, time, pathlib\n"
+        "from PIL import Image\n"
+        "from pocketface.data.images import read_image, image_size\n"
+        "from pocketface.errors import ImageError\n"
+        "Image.preinit()\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before, start = peak(), time.perf_counter()\n"
+        "for read in (read_image, image_size):\n"
+        "    try: read(pathlib.Path(sys.argv[1]))\n"
+        "    except ImageError as error: print(error)\n"
+        "print(peak() - before, time.perf_counter() - start)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first, second, figures = result.stdout.splitlines()
+    assert first == second == f"{path}: 1024000000 pixels: above the limit of 64,000,000 pixels"
+    assert result.stderr == ""
+    kib, seconds = figures.split()
+    assert int(kib) < 20_000
+    assert float(seconds) < 1
+
+
+@pytest.mark.parametrize("size", [(8001, 8000), (12000, 8000), (16000, 4001)])
+def test_just_too_large(size: tuple[int, int]) -> None:
+    """Below and above the size from which Pillow itself warns (89 Mpx)."""
+    with pytest.raises(ImageError) as error:
+        decode_image(png_of_zeros(*size), source="large.png")
+    assert_error(error, "large.png", f"{size[0]} x {size[1]}", f"{MAX_PIXELS:,}")
+
+
+def test_the_limit_itself_is_read() -> None:
+    assert decode_image(png_of_zeros(16000, 4000), source="x").shape == (4000, 16000, 3)
+
+
+def test_tiff_of_one_huge_tile() -> None:
+    """A 10 x 10 picture whose only tile unpacks to 1 GB."""
+    fields = {256: 10, 257: 10, 258: 8, 259: 8, 262: 1, 277: 1, 322: 32000, 323: 32000}
+    fields |= {324: 8, 325: 100}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, v) for tag, v in sorted(fields.items()))
+    directory = struct.pack("<H", len(fields)) + entries + bytes(4)
+    tiff = b"II*\0" + struct.pack("<I", 108) + bytes(100) + directory
+    with pytest.raises(ImageError) as error:
+        decode_image(tiff, source="tile.tiff")
+    assert_error(error, "tile.tiff", "32000 x 32000", "limit")

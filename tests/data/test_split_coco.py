@@ -1,0 +1,98 @@
+"""Splitting a COCO file by image."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pocketface.data.split import split_coco
+from pocketface.errors import DataError, UserError
+
+
+def load(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def test_real_file(shared: Path, tmp_path: Path) -> None:
+    source = shared / "face_mask" / "faces.json"
+    whole = load(source)
+    paths = split_coco(source, fraction=0.8, seed=1, output=tmp_path / "new")
+    assert paths == (tmp_path / "new" / "faces.train.json", tmp_path / "new" / "faces.val.json")
+    train, val = map(load, paths)
+    assert len(train["images"]) == round(853 * 0.8)
+    for key in ("images", "annotations"):  # nothing lost, nothing twice, nothing changed
+        merged = sorted(train[key] + val[key], key=lambda record: record["id"])
+        assert merged == sorted(whole[key], key=lambda record: record["id"])
+    for part in (train, val):
+        assert part["categories"] == whole["categories"]
+        assert part["info"] == whole["info"]
+        ids = {image["id"] for image in part["images"]}
+        assert {face["image_id"] for face in part["annotations"]} <= ids
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
+        "faces.train.json",
+        "faces.val.json",
+    ]
+
+
+def test_same_seed_same_split(shared: Path, tmp_path: Path) -> None:
+    source = shared / "airport" / "annotation_faces_train.json"
+    texts = [
+        split_coco(source, fraction=0.5, seed=seed, output=tmp_path / name)[0].read_text()
+        for name, seed in (("a", 3), ("b", 3), ("c", 4))
+    ]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_neither_part_is_empty(shared: Path, tmp_path: Path) -> None:
+    source = shared / "airport" / "annotation_faces_train.json"
+    for fraction, expected in ((0.001, (1, 9)), (0.999, (9, 1))):
+        paths = split_coco(source, fraction=fraction, seed=0, output=tmp_path)
+        assert tuple(len(load(path)["images"]) for path in paths) == expected
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, float("nan")])
+def test_fraction(fraction: float, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"fraction: .*: expected a number above 0 and below 1"):
+        split_coco(tmp_path / "x.json", fraction=fraction, seed=0, output=tmp_path)
+
+
+def write(path: Path, images: list[Any]) -> Path:
+    path.write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+    return path
+
+
+def test_refused(tmp_path: Path) -> None:
+    for images in ([{"id": 1}], [{"id": 1}, {"id": 1}], [{"id": 1}, {"id": 2}, {}], [1, 2]):
+        file = write(tmp_path / "x.json", images)
+        with pytest.raises(DataError, match="two or more, each with an id of its own"):
+            split_coco(file, fraction=0.5, seed=0, output=tmp_path)
+
+
+def test_nothing_half_written(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.json", [{"id": 1, "score": float("nan")}, {"id": 2}])
+    with pytest.raises(DataError, match="cannot be written"):
+        split_coco(file, fraction=0.5, seed=0, output=tmp_path / "out")
+    assert all(load(path)["images"] == [{"id": 2}] for path in (tmp_path / "out").iterdir())
+    with pytest.raises(DataError, match="cannot be written"):
+        split_coco(
+            write(tmp_path / "y.json", [{"id": 1}, {"id": 2}]), fraction=0.5, seed=0, output=file
+        )
+
+
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "x.json", [{"id": 1}, {"id": 2}])
+    train, _ = split_coco(file, fraction=0.5, seed=0, output=tmp_path / "out")
+    before = train.read_text()
+
+    def full_disk(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(DataError, match=r"x\.train\.json: cannot be written: No space left"):
+        split_coco(file, fraction=0.5, seed=1, output=tmp_path / "out")
+    assert train.read_text() == before
+    assert len(list((tmp_path / "out").iterdir())) == 2

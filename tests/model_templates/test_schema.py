@@ -1,0 +1,236 @@
+"""Mistakes in a template, each with the line that a user reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pocketface.errors import TemplateError
+from pocketface.model_templates import template_path
+from pocketface.model_templates.schema import load_template, parse_template
+
+SSD = template_path("face-detection-0200").read_text()
+FPN = template_path("face-detection-0205").read_text()
+INPUT = "input:\n  height: 256\n  width: 256\n  resize: stretch\n"
+
+
+def changed(old: str, new: str, *, template: str = SSD) -> str:
+    assert template.count(old) == 1, f"{old!r} is to be found once"
+    return template.replace(old, new)
+
+
+def complaint(text: str) -> TemplateError:
+    with pytest.raises(TemplateError) as caught:
+        parse_template(text, source="t.yaml")
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        # unknown and missing keys
+        (
+            "  repeats: 2",
+            "  repeat: 2",
+            "t.yaml: hyper_parameters.repeat: unknown key (found 2); expected one of "
+            "augmentation, basic, ema_decay, optimizer, repeats, schedule",
+        ),
+        (
+            "    epochs: 70",
+            "    epoch: 70",
+            "t.yaml: hyper_parameters.basic.epoch: unknown key (found 70); expected one of "
+            "base_learning_rate, batch_size, epochs; and 1 more problem",
+        ),
+        (
+            "    width: 1.0",
+            "    widht: 1.0",
+            "t.yaml: architecture.backbone.widht: unknown key (found 1.0); expected one of "
+            "expand_first, outputs, type, width",
+        ),
+        ("gpu_num: 2\n", "", "t.yaml: gpu_num: missing key; expected an integer"),
+        ("gpu_num: 2\n", "gpu_num: 2\n<<: {a: 1}\n", 't.yaml: <<: unknown key (found {"a": 1})'),
+        (INPUT, "", "t.yaml: input: missing key; expected a mapping of keys"),
+        (
+            "  resize: stretch\n",
+            "",
+            "t.yaml: input.resize: missing key; expected 'letterbox' or 'stretch'",
+        ),
+        ("  classes: [face]", "  {}", "t.yaml: dataset.classes: missing key; expected a list"),
+        # wrong types
+        (
+            "    epochs: 70",
+            "    epochs: seventy",
+            't.yaml: hyper_parameters.basic.epochs: expected a valid integer (found "seventy")',
+        ),
+        (
+            "    epochs: 70",
+            '    epochs: "70"',
+            't.yaml: hyper_parameters.basic.epochs: expected a valid integer (found "70")',
+        ),
+        (
+            "    epochs: 70",
+            "    epochs: 70.5",
+            "t.yaml: hyper_parameters.basic.epochs: expected a valid integer (found 70.5)",
+        ),
+        (
+            "    epochs: 70",
+            "    epochs: true",
+            "t.yaml: hyper_parameters.basic.epochs: expected a valid integer (found true)",
+        ),
+        (
+            "    epochs: 70",
+            "    epochs:",
+            "t.yaml: hyper_parameters.basic.epochs: expected a valid integer (found null)",
+        ),
+        (
+            "    photometric: true",
+            "    photometric: yes",
+            "t.yaml: hyper_parameters.augmentation.photometric: expected a valid boolean (f",
+        ),
+        (INPUT, "input: 256\n", "t.yaml: input: expected a mapping of keys (found 256)"),
+        (INPUT, "input: [256, 256]\n", "t.yaml: input: expected a mapping of keys (found [256, "),
+        ("[face]", "face", 't.yaml: dataset.classes: expected a list (found "face")'),
+        # ranges and choices
+        (
+            "    epochs: 70",
+            "    epochs: 0",
+            "t.yaml: hyper_parameters.basic.epochs: expected a number greater than 0 (found 0)",
+        ),
+        (
+            "base_learning_rate: 0.05",
+            "base_learning_rate: -1e-3",
+            "t.yaml: hyper_parameters.basic.base_learning_rate: expected a number greater than 0 "
+            "(found -0.001)",
+        ),
+        (
+            "nms_iou: 0.45",
+            "nms_iou: 1.5",
+            "t.yaml: inference.nms_iou: expected a number less than or equal to 1 (found 1.5)",
+        ),
+        (
+            "resize: stretch",
+            "resize: squash",
+            "t.yaml: input.resize: expected 'letterbox' or 'stretch' (found \"squash\")",
+        ),
+        ("[face]", "[]", "t.yaml: dataset.classes: expected at least 1 item(s) (found [])"),
+        (
+            "mean: [0.0, 0.0, 0.0]",
+            "mean: [0.0, 0.0]",
+            "t.yaml: architecture.mean: expected at least 3 items (found [0.0, 0.0])",
+        ),
+        (
+            "mean: [0.0, 0.0, 0.0]",
+            "mean: [0, 0, 0, 0]",
+            "t.yaml: architecture.mean: expected at most 3 item(s) (found [0, 0, 0, 0])",
+        ),
+        ("std: [255.0,", "std: [0.0,", "t.yaml: architecture.std.0: expected a number greater th"),
+        (
+            "name: face-detection-0200",
+            "name: ../Face",
+            't.yaml: name: expected lower-case letters, digits and hyphens (found "../Face")',
+        ),
+        (
+            "initial_weights: null",
+            "initial_weights: {file: ../x.safetensors, sha256: " + "a" * 64 + ", size: 1}",
+            "t.yaml: initial_weights.file: expected the name of a .safetensors file, without a "
+            'folder (found "../x.safetensors")',
+        ),
+        (
+            "initial_weights: null",
+            "initial_weights: {file: x.safetensors, sha256: ABC, size: 1}",
+            "t.yaml: initial_weights.sha256: expected 64 hexadecimal digits, lower case (found ",
+        ),
+        (
+            "base_learning_rate: 0.05",
+            "base_learning_rate: .nan",
+            "t.yaml:44: '.nan' is not a finite number",
+        ),
+        # kinds of backbone and head
+        (
+            "type: mobilenet_v2",
+            "type: mobilenet_v3",
+            "t.yaml: architecture.backbone.type: expected one of 'mobilenet_v2', "
+            "'shufflenet_v2', 'resnet', 'plain' (found \"mobilenet_v3\")",
+        ),
+        (
+            "    type: mobilenet_v2\n",
+            "",
+            "t.yaml: architecture.backbone.type: missing key; expected one of 'mobilenet_v2', ",
+        ),
+        (
+            "outputs: [96, 320]",
+            "outputs: [96, 321]",
+            "t.yaml: architecture.backbone.outputs.1: expected 24, 32, 96 or 320 (found 321)",
+        ),
+        # what does not fit together
+        (
+            "outputs: [96, 320]",
+            "outputs: [320, 96]",
+            "t.yaml: architecture: backbone outputs must be finest first, each once: strides [32, ",
+        ),
+        (
+            "outputs: [96, 320]",
+            "outputs: [32, 320]",
+            "t.yaml: architecture: the head has strides [16, 32], but the feature maps that reach "
+            "it have [8, 32]",
+        ),
+        (
+            "widths: [8.02, 21.42, 12.54, 29.61]",
+            "widths: [8.02, 21.42]",
+            "t.yaml: architecture.head.anchors.0: 2 widths but 4 heights",
+        ),
+    ],
+)
+def test_refusals_name_file_key_value_and_expectation(old: str, new: str, message: str) -> None:
+    assert str(complaint(changed(old, new))).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "    levels: 5",
+            "    levels: 2",
+            "t.yaml: architecture: neck.levels is 2, but the backbone has 3 outputs",
+        ),
+        (
+            "    levels: 5",
+            "    levels: 4",
+            "t.yaml: architecture: the head has strides [8, 16, 32, 64, 128], but the feature "
+            "maps that reach it have [8, 16, 32, 64]",
+        ),
+        (
+            "    channels: 32\n",
+            "    channels: 24\n",
+            "t.yaml: architecture.head: norm 'group' wants channels in 16s (found 24)",
+        ),
+        (
+            "      box: iou",
+            "      box: ciou",
+            "t.yaml: architecture.head.loss.box: expected 'iou', 'giou' or 'diou' (found \"ciou\")",
+        ),
+    ],
+)
+def test_refusals_of_a_pyramid_and_a_dense_head(old: str, new: str, message: str) -> None:
+    assert str(complaint(changed(old, new, template=FPN))).startswith(message)
+
+
+def test_a_misspelt_key_gets_a_hint() -> None:
+    assert complaint(changed("  repeats: 2", "  repeat: 2")).hint == "did you mean 'repeats'?"
+    assert complaint(changed("gpu_num: 2\n", "gpu_num: 2\nzzz: 1\n")).hint is None
+
+
+def test_numbers_read_as_written() -> None:
+    template = parse_template(SSD, source="t.yaml")
+    assert template.hyper_parameters.optimizer.weight_decay == 5e-4
+    assert template.optimisations.nncf_quantization is not None
+    assert template.optimisations.nncf_quantization.base_learning_rate == 2.5e-4
+    assert template.input.resize == "stretch"
+
+
+def test_a_file_is_named_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(changed("    epochs: 70", "    epochs: 0"))
+    with pytest.raises(TemplateError, match=f"^{path}: hyper_parameters.basic.epochs: "):
+        load_template(path)

@@ -1,0 +1,131 @@
+"""One suite for every template of the catalogue, present and future."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pytest
+import torch
+from pocketface.model_templates import read_template, template_names, template_path
+from pocketface.model_templates.schema import SSDHeadSpec, Template
+from pocketface.models.count import NetworkSize, count
+from pocketface.models.network import Detector
+from pocketface.training.dense_loss import dense_loss
+from pocketface.training.ssd_loss import ssd_loss
+from pocketface.training.targets import Targets
+
+LOSSES = {"dense": dense_loss, "ssd": ssd_loss}
+SMALL = 128
+HEAVY = 20.0  # GFLOPs at the template's own input, beyond which SMALL is used instead
+
+
+@dataclass
+class Case:
+    template: Template
+    network: Detector
+    size: NetworkSize
+    height: int
+    width: int
+
+
+@pytest.fixture(scope="module", params=template_names())
+def case(request: pytest.FixtureRequest) -> Case:
+    template = read_template(request.param)
+    torch.manual_seed(0)
+    network = Detector(template.architecture)
+    height, width = template.input.height, template.input.width
+    size = count(template.architecture, height=height, width=width)
+    if size.gflops > HEAVY:
+        height = width = SMALL
+    return Case(template, network, size, height, width)
+
+
+def test_name_is_the_folders_name(case: Case) -> None:
+    path = template_path(case.template.name)
+    assert path.parent.name == case.template.name
+    assert path.parent.parent.name == case.template.problem
+
+
+def test_outputs_have_the_declared_shapes_and_ranges(case: Case) -> None:
+    head = case.template.architecture.head
+    cells = [
+        math.ceil(case.height / stride) * math.ceil(case.width / stride)
+        for stride in head.level_strides
+    ]
+    if isinstance(head, SSDHeadSpec):
+        cells = [n * len(level.widths) for n, level in zip(cells, head.anchors, strict=True)]
+    expected = sum(cells)
+    images = torch.rand(2, 3, case.height, case.width) * 255
+    case.network.eval()
+    with torch.no_grad():
+        together = case.network(images)
+        singles = [case.network(image[None]) for image in images]
+    boxes, scores = together[:2]
+    assert boxes.shape == (2, expected, 4)
+    assert scores.shape == (2, expected)
+    assert (len(together) == 3) == (getattr(head, "landmarks", False))
+    for landmarks in together[2:]:
+        assert landmarks.shape == (2, expected, 5, 2)
+    assert all(output.isfinite().all() for output in together)
+    assert ((scores >= 0) & (scores <= 1)).all()
+    assert (boxes[..., 2:] > boxes[..., :2]).all(dim=-1).float().mean() > 0.5
+    assert not torch.equal(scores[0], scores[1])
+    for index, single in enumerate(singles):
+        for one, batch in zip(single, together, strict=True):
+            torch.testing.assert_close(one[0], batch[index], rtol=1e-3, atol=1e-3)
+
+
+def test_counted_size_agrees_with_the_published_one(case: Case) -> None:
+    published = case.template.published
+    if published is None:
+        pytest.skip("nothing is published for this template")
+    assert case.size.mparams == pytest.approx(published.mparams, rel=0.05)
+    off = abs(case.size.gflops / published.gflops - 1)
+    # A note explains a difference; without a difference it would mislead.
+    assert (off > 0.05) == (published.note is not None)
+    assert off < 0.08
+
+
+def test_every_parameter_learns(case: Case) -> None:
+    network = case.network.train()
+    network.zero_grad()
+    images = torch.rand(2, 3, SMALL, SMALL) * 255
+    head = case.template.architecture.head
+    losses = LOSSES[head.type](network.predictions(images), _faces_of_all_sizes(), spec=head)
+    assert {"class", "box"} <= losses.keys()
+    assert all(loss.isfinite() and loss > 0 for loss in losses.values())
+    torch.stack(list(losses.values())).sum().backward()
+    silent = [
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.grad is None or not parameter.grad.isfinite().all() or not parameter.grad.any()
+    ]
+    assert not silent
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
+def test_a_traced_graph_takes_any_batch_size(case: Case) -> None:
+    if case.size.gflops > HEAVY:
+        pytest.skip("slow to trace, and of the same parts as the others")
+    network = case.network.eval()
+    images = torch.rand(3, 3, SMALL, SMALL) * 255
+    with torch.no_grad():
+        traced = torch.jit.trace(network, images[:1])
+        for got, wanted in zip(traced(images), network(images), strict=True):
+            torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-3)
+
+
+def _faces_of_all_sizes() -> Targets:
+    generator = torch.Generator().manual_seed(1)
+    sides = torch.tensor([6.0, 10.0, 14.0, 20.0, 28.0, 40.0, 60.0, 80.0, 100.0, 118.0] * 2)
+    corners = torch.rand(len(sides), 2, generator=generator) * (SMALL - sides[:, None])
+    boxes = torch.cat((corners, corners + sides[:, None] * torch.tensor([0.8, 1.0])), dim=1)
+    return Targets(
+        boxes=boxes,
+        image_index=torch.arange(2).repeat_interleave(10),
+        landmarks=boxes[:, None, :2] + torch.rand(len(sides), 5, 2, generator=generator) * 5,
+        ignore_boxes=torch.tensor([[0.0, 0.0, 20.0, 20.0]]),
+        ignore_index=torch.tensor([1]),
+        image_ids=torch.tensor([7, 8]),
+    )

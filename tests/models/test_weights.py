@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+from pocketface.errors import ModelFileError, UserError
+from pocketface.model_templates.contract import CONTRACT_KEY, Contract, Metric
+from pocketface.model_templates.schema import parse_template
+from pocketface.models.describe import contract_for
+from pocketface.models.network import Detector
+from pocketface.models.weights import (
+    build_network,
+    checkpoint_section,
+    read_weights,
+    shipped_weights,
+    write_weights,
+)
+
+TEMPLATE = (Path(__file__).parents[1] / "tiny_template.yaml").read_text()
+METRIC = Metric(key="ap50", display_name="AP50", value=0.5, unit="%", protocol="toy")
+
+
+@pytest.fixture
+def network() -> Detector:
+    torch.manual_seed(3)
+    return Detector(parse_template(TEMPLATE, source="tiny").architecture).eval()
+
+
+@pytest.fixture(params=[".safetensors", ".pth"])
+def file(request: pytest.FixtureRequest, network: Detector, tmp_path: Path) -> Path:
+    path = tmp_path / f"weights{request.param}"
+    write_weights(
+        path,
+        template_text=TEMPLATE,
+        state_dict=network.state_dict(),
+        epochs=7,
+        data="toy photos",
+        seed=11,
+        metrics=[METRIC],
+    )
+    return path
+
+
+def test_what_is_written_is_read(file: Path, network: Detector) -> None:
+    weights = read_weights(file)
+    assert (weights.epochs, weights.data, weights.seed) == (7, "toy photos", 11)
+    assert weights.metrics == (METRIC,)
+    assert weights.template_text == TEMPLATE
+    assert weights.template.name == "tiny"
+    assert weights.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    images = torch.rand(1, 3, 64, 96) * 255
+    rebuilt = build_network(weights)
+    assert not rebuilt.training
+    with torch.no_grad():
+        for a, b in zip(rebuilt(images), network(images), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_a_lightning_checkpoint_is_read(network: Detector, tmp_path: Path) -> None:
+    path = tmp_path / "epoch.pth"
+    states = {f"network.{k}": v for k, v in network.state_dict().items()}
+    content = {
+        "epoch": 4,
+        "optimizer_states": [{"lr": 0.1}],
+        "state_dict": states | {"loss.weight": torch.ones(1)},
+        "pocketface": checkpoint_section(template_text=TEMPLATE, epochs=4),
+    }
+    torch.save(content, path)
+    weights = read_weights(path)
+    assert weights.epochs == 4
+    assert weights.state_dict.keys() == network.state_dict().keys()
+
+
+def test_safetensors_carry_the_contract(network: Detector, tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors")
+    path = tmp_path / "w.safetensors"
+    write_weights(path, template_text=TEMPLATE, state_dict=network.state_dict(), epochs=1, seed=5)
+    with safetensors.safe_open(path, framework="np") as handle:
+        contract = Contract.from_json(handle.metadata()[CONTRACT_KEY], source="w")
+    assert contract.input.shape == (-1, 3, 64, 96)
+    assert contract.provenance.seed == 5
+
+
+def flip(path: Path, position: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[position] ^= 0x04
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("position", [1, 9, 40, 3000, -5000, -2500])
+def test_a_flipped_bit_is_refused_or_harmless(file: Path, network: Detector, position: int) -> None:
+    flip(file, position)
+    message, weights = "", None
+    try:
+        weights = read_weights(file)
+    except ModelFileError as error:
+        message = str(error)
+    if weights is None:
+        assert message.startswith(str(file))
+        assert "\n" not in message
+    else:  # padding between the tensors of a .pth
+        assert file.suffix == ".pth"
+        for name, tensor in network.state_dict().items():
+            assert torch.equal(weights.state_dict[name], tensor)
+
+
+def test_a_flipped_bit_of_a_tensor_is_refused(file: Path, network: Detector) -> None:
+    tensor = network.state_dict()["backbone.stem.0.weight"].numpy().tobytes()
+    flip(file, file.read_bytes().index(tensor) + 100)
+    with pytest.raises(ModelFileError, match="damaged"):
+        read_weights(file)
+
+
+@pytest.mark.parametrize("content", ["half", "text", "empty", "header"])
+def test_a_damaged_file_is_refused(file: Path, content: str) -> None:
+    whole = file.read_bytes()
+    file.write_bytes(
+        {
+            "half": whole[: len(whole) // 2],
+            "text": b"name: face-detection-n\n",
+            "empty": b"",
+            "header": bytes(b ^ 0xFF for b in whole[:64]) + whole[64:],
+        }[content]
+    )
+    with pytest.raises(ModelFileError, match=r"damaged, or not a \.") as caught:
+        read_weights(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_unknown_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"none\.pth: cannot be read: No such file"):
+        read_weights(tmp_path / "none.pth")
+    with pytest.raises(ModelFileError, match=r"\.safetensors or \.pth"):
+        read_weights(tmp_path / "model.onnx")
+    (tmp_path / "folder.pth").mkdir()
+    with pytest.raises(ModelFileError, match="cannot be read"):
+        read_weights(tmp_path / "folder.pth")
+
+
+def test_other_peoples_files_are_refused(network: Detector, tmp_path: Path) -> None:
+    torch.save({"state_dict": network.state_dict()}, tmp_path / "a.pth")
+    with pytest.raises(ModelFileError, match="no 'pocketface' section"):
+        read_weights(tmp_path / "a.pth")
+    safetensors = pytest.importorskip("safetensors.torch")
+    safetensors.save_file(network.state_dict(), tmp_path / "a.safetensors")
+    with pytest.raises(ModelFileError, match=r"no metadata 'pocketface\.contract'"):
+        read_weights(tmp_path / "a.safetensors")
+
+
+def test_a_pickle_that_runs_code_is_not_run(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (Path(tmp_path / "ran"),)  # type: ignore[return-value]
+
+    torch.save({"pocketface": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(ModelFileError, match="damaged"):
+        read_weights(tmp_path / "evil.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("head.levels.0.boxes.bias"), "'head.levels.0.boxes.bias' is missing"),
+        (lambda s: s.update(extra=torch.ones(1)), "unexpected tensor 'extra'"),
+        (
+            lambda s: s.update({"head.levels.0.boxes.bias": torch.ones(5)}),
+            r"'head.levels.0.boxes.bias' is torch.float32 \(5,\), expected torch.float32 \(4,\)",
+        ),
+        (
+            lambda s: s.update({"head.levels.0.boxes.bias": torch.ones(4).half()}),
+            "torch.float16",
+        ),
+    ],
+)
+def test_tensors_that_do_not_fit(network: Detector, tmp_path: Path, change, message: str) -> None:
+    states = dict(network.state_dict())
+    change(states)
+    path = tmp_path / "w.pth"
+    torch.save(
+        {
+            "state_dict": {f"network.{k}": v for k, v in states.items()},
+            "pocketface": checkpoint_section(template_text=TEMPLATE, epochs=1),
+        },
+        path,
+    )
+    with pytest.raises(ModelFileError, match=message):
+        read_weights(path)
+    with pytest.raises(ModelFileError, match=message):
+        write_weights(
+            tmp_path / "w.safetensors", template_text=TEMPLATE, state_dict=states, epochs=1
+        )
+    assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_shipped_weights(network: Detector, tmp_path: Path) -> None:
+    path, template = tmp_path / "tiny.safetensors", tmp_path / "template.yaml"
+    template.write_text(TEMPLATE)
+    assert shipped_weights(template) is None
+    write_weights(path, template_text=TEMPLATE, state_dict=network.state_dict(), epochs=1)
+    size = path.stat().st_size
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def name(size: int, sha256: str) -> None:
+        spec = f"{{file: tiny.safetensors, sha256: {sha256}, size: {size}}}"
+        template.write_text(TEMPLATE.replace("weights: null", f"weights: {spec}"))
+
+    name(size, sha256)
+    assert shipped_weights(template) == path
+    name(size + 1, sha256)
+    with pytest.raises(ModelFileError, match=f"{size} bytes; .* says {size + 1}"):
+        shipped_weights(template)
+    name(size, "a" * 64)
+    with pytest.raises(ModelFileError, match=f"SHA-256 is {sha256}; .* says aaaa"):
+        shipped_weights(template)
+    path.unlink()
+    with pytest.raises(ModelFileError, match="No such file"):
+        shipped_weights(template)
+
+
+def test_contract(file: Path) -> None:
+    weights = read_weights(file)
+    contract = contract_for(weights.template, weights=weights, height=32, width=64)
+    assert contract.input.shape == (-1, 3, 32, 64)
+    cells = 4 * 8 + 2 * 4 + 1 * 2
+    assert {o.name: o.shape for o in contract.outputs} == {
+        "boxes": (-1, cells, 4),
+        "scores": (-1, cells),
+        "landmarks": (-1, cells, 5, 2),
+    }
+    assert contract.provenance.checkpoint_sha256 == weights.sha256
+    assert (contract.provenance.data, contract.provenance.seed) == ("toy photos", 11)
+    assert contract.metrics == (METRIC,)
+
+
+def test_input_sizes() -> None:
+    template = parse_template(TEMPLATE, source="tiny")
+    with pytest.raises(UserError, match=r"--input-size 48x96 .* multiples of 32"):
+        contract_for(template, height=48)
+    with pytest.raises(UserError, match="--input-size 0x96"):
+        contract_for(template, height=0)
+    fixed = parse_template(TEMPLATE.replace(", multiple_of: 32", ""), source="fixed")
+    assert contract_for(fixed, height=64, width=96).input.shape == (-1, 3, 64, 96)
+    with pytest.raises(UserError, match="fixed input of 64x96"):
+        contract_for(fixed, height=128)

@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pocketface
+import pytest
+from pocketface.errors import ContractError, ModelFileError, UserError
+
+MakeModel = Callable[..., Path]
+BOXES, SCORES = [[10.0, 10.0, 30.0, 30.0]], [0.9]
+
+
+@pytest.fixture
+def files(exported: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return shutil.copytree(exported, tmp_path / "files")
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime", "expected"),
+    [
+        ("model.onnx", None, "onnxruntime"),
+        ("model.onnx", "openvino", "openvino"),
+        ("model.xml", None, "openvino"),
+        ("model.bin", None, "openvino"),
+        ("weights.safetensors", None, "torch"),
+        ("weights.pth", None, "torch"),
+    ],
+)
+@pytest.mark.parametrize("kind", [str, Path])
+def test_every_file_loads(
+    exported: Path, name: str, runtime: str | None, expected: str, kind: Callable[[Path], Any]
+) -> None:
+    model = pocketface.load(kind(exported / name), runtime=runtime, threads=1)
+    assert model.session.runtime == expected
+    assert model.contract.name == "tiny"
+    assert model.contract.input.shape == (-1, 3, 64, 96)
+    found = model.predict(np.zeros((30, 40, 3), np.uint8), score_threshold=0)
+    assert len(found) > 0
+    assert found.landmarks is not None
+    assert "tiny" in repr(model)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.xml", "weights.pth"])
+def test_a_model_serves_several_threads(exported: Path, name: str) -> None:
+    model = pocketface.load(exported / name, threads=1)
+    generator = np.random.default_rng(0)
+    photos = [generator.integers(0, 256, (64, 96, 3), np.uint8) for _ in range(24)]
+    expected = [model.predict(photo, score_threshold=0) for photo in photos]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda photo: model.predict(photo, score_threshold=0), photos))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
+
+
+def test_weights_files_state_where_they_come_from(exported: Path) -> None:
+    source = pocketface.load(exported / "weights.safetensors").contract.provenance
+    onnx = pocketface.load(exported / "model.onnx").contract.provenance
+    assert source.checkpoint_sha256 is not None
+    assert onnx == source
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("model.tflite", r"unknown kind of model file; expected one of \.xml, \.onnx"),
+        ("model", "unknown kind"),
+        ("none.onnx", r"none\.onnx: no such file"),
+        ("none.bin", r"none\.xml: no such file"),
+        ("none.pth", "no such file"),
+        ("folder.onnx", "is a folder"),
+    ],
+)
+def test_no_such_file(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "folder.onnx").mkdir()
+    with pytest.raises(ModelFileError, match=message):
+        pocketface.load(tmp_path / name)
+
+
+def test_half_a_pair(files: Path) -> None:
+    (files / "model.bin").unlink()
+    with pytest.raises(ModelFileError, match=r"model\.xml: its weights model\.bin are not beside"):
+        pocketface.load(files / "model.xml")
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.xml", "weights.safetensors", "weights.pth"])
+@pytest.mark.parametrize("content", ["half", "text", "empty"])
+def test_damaged_files(files: Path, name: str, content: str) -> None:
+    path = files / name
+    whole = path.read_bytes()
+    path.write_bytes(
+        {"half": whole[: len(whole) // 2], "text": b"hello\nworld\n", "empty": b""}[content]
+    )
+    with pytest.raises(ModelFileError, match=name.replace(".", r"\.")) as caught:
+        pocketface.load(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime", "message"),
+    [
+        ("model.bin", None, r"model\.bin: damaged, or of another export"),
+        ("model.onnx", None, r"model\.onnx: damaged, or changed since its export"),
+        ("model.onnx", "openvino", r"model\.onnx: damaged, or changed since its export"),
+    ],
+)
+def test_a_flipped_bit_that_loads(
+    files: Path, name: str, runtime: str | None, message: str
+) -> None:
+    data = bytearray((files / name).read_bytes())
+    data[len(data) // 2] ^= 1  # within the weights
+    (files / name).write_bytes(data)
+    with pytest.raises(ModelFileError, match=message):
+        pocketface.load(files / name, runtime=runtime)
+
+
+def test_an_edited_xml(files: Path) -> None:
+    text = (files / "model.xml").read_text()
+    assert "&quot;score_threshold&quot;:0.3" in text
+    (files / "model.xml").write_text(text.replace("threshold&quot;:0.3", "threshold&quot;:0.1"))
+    with pytest.raises(ModelFileError, match="changed since its export"):
+        pocketface.load(files / "model.xml")
+
+
+def test_pairs_of_two_exports(files: Path) -> None:
+    from pocketface.export import export_model
+    from pocketface.models.weights import read_weights, write_weights
+
+    read = read_weights(files / "weights.pth")
+    other = files / "other.pth"
+    states = {name: tensor * 2 for name, tensor in read.state_dict.items()}
+    write_weights(other, template_text=read.template_text, state_dict=states, epochs=1)
+    export_model(weights=other, template=None, folder=files / "other", formats=["openvino"])
+    shutil.copy(files / "other" / "model.bin", files)
+    with pytest.raises(ModelFileError, match="of another export"):
+        pocketface.load(files / "model.xml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"runtime": "tensorrt"},
+            r"runtime 'tensorrt': cannot open model\.onnx; .* openvino, onnx",
+        ),
+        ({"runtime": "torch"}, r"runtime 'torch': cannot open"),
+        ({"threads": 0}, "threads 0"),
+        ({"device": "quantum"}, "device 'quantum': not usable by ONNX Runtime; .* cpu"),
+        ({"device": "quantum", "runtime": "openvino"}, "device 'quantum': not usable by OpenVINO"),
+    ],
+)
+def test_arguments(exported: Path, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        pocketface.load(exported / "model.onnx", **arguments)
+
+
+def test_a_device_that_torch_has_not(exported: Path) -> None:
+    with pytest.raises(UserError, match="device 'quantum': not usable by PyTorch"):
+        pocketface.load(exported / "weights.pth", device="quantum")
+
+
+def test_a_file_without_contract(make_model: MakeModel) -> None:
+    path = make_model(BOXES, SCORES, contract=None)
+    for runtime in ("onnxruntime", "openvino"):
+        with pytest.raises(ContractError, match="no pocketface contract"):
+            pocketface.load(path, runtime=runtime)
+
+
+def changed(path: Path, change: Callable[[dict[str, Any]], object]) -> str:
+    content = json.loads(pocketface.load(path).contract.to_json())
+    change(content)
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.update(contract_version=2), "contract_version"),
+        (lambda c: c.update(task="mind-reading"), "task: Input should be 'face-detection'"),
+        (lambda c: c.pop("labels"), "labels: Field required"),
+        (lambda c: c.update(more=1), "more"),
+        (lambda c: c["input"].update(name="x"), "inputs x, but the graph has image"),
+        (
+            lambda c: c["input"].update(shape=[-1, 3, 80, 128]),
+            r"input image \(-1, 3, 80, 128\), but the graph has \(-1, 3, 80, 160\)",
+        ),
+        (lambda c: c["input"].update(shape=[-1, 1, 80, 160]), "input shape"),
+        (lambda c: c["input"].update(shape=[0, 3, 80, 160]), "input shape"),
+        (lambda c: c["input"].update(value_range=[0, 1]), "input range"),
+        (lambda c: c["outputs"].pop(), "outputs boxes: expected boxes"),
+        (lambda c: c["outputs"][0].update(name="bboxes"), "outputs bboxes, scores"),
+        (lambda c: c["outputs"].append(c["outputs"][0]), "outputs boxes, scores"),
+        (
+            lambda c: [o["shape"].__setitem__(1, 9) for o in c["outputs"]],
+            r"output boxes \(-1, 9, 4\), but the graph has \(-1, 1, 4\)",
+        ),
+        (lambda c: c["outputs"][0].update(shape=[-1, 1, 5]), r"expected \(-1, 1, 4\)"),
+        (lambda c: c["outputs"][0].update(shape=[-1, 4]), "outputs boxes, scores: expected"),
+        (lambda c: c.update(nms_iou=0), "nms_iou"),
+    ],
+)
+def test_a_contract_that_does_not_fit(
+    make_model: MakeModel, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    text = changed(make_model(BOXES, SCORES), change)
+    path = make_model(BOXES, SCORES, contract=text, name="changed.onnx")
+    with pytest.raises(ContractError, match=message) as caught:
+        pocketface.load(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "null", '{"name": NaN}'])
+def test_a_contract_that_is_none(make_model: MakeModel, text: str) -> None:
+    with pytest.raises(ContractError, match="contract does not fit"):
+        pocketface.load(make_model(BOXES, SCORES, contract=text))
+
+
+def test_a_free_batch_needs_a_free_graph(make_model: MakeModel) -> None:
+    free = changed(make_model(BOXES, SCORES), lambda c: c)
+    path = make_model(BOXES, SCORES, contract=free, batch=1)
+    with pytest.raises(ContractError, match=r"but the graph has \(1, 3, 80, 160\)"):
+        pocketface.load(path)
+
+
+def python(code: str, *arguments: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+
+
+def test_importing_costs_nothing() -> None:
+    loaded = python("import sys, pocketface; pocketface.__version__; print(*sys.modules)").split()
+    ours = [name for name in loaded if name.startswith("pocketface")]
+    assert ours == ["pocketface"]
+    assert not {"numpy", "cv2", "pydantic", "yaml"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    ("file", "absent"),
+    [("model.onnx", "openvino"), ("model.xml", "onnxruntime")],
+)
+def test_loading_imports_one_runtime_and_nothing_of_training(
+    exported: Path, file: str, absent: str
+) -> None:
+    code = (
+        "import sys, numpy, pocketface; model = pocketface.load(sys.argv[1]); "
+        "model.predict(numpy.zeros((9, 9, 3), numpy.uint8)); print(*sys.modules)"
+    )
+    loaded = set(python(code, str(exported / file)).split())
+    heavy = {"torch", "lightning", "coremltools", "kornia", "nncf", "onnx", "scipy", "pandas"}
+    assert not (heavy | {absent}) & loaded
+
+
+def test_public_names() -> None:
+    for name in pocketface.__all__:
+        assert getattr(pocketface, name) is not None
+        assert name in dir(pocketface)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        pocketface.nothing  # noqa: B018

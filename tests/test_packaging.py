@@ -1,0 +1,93 @@
+"""The wheel holds exactly the package files that git tracks."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pocketface
+import pytest
+
+_ROOT = Path(__file__).parents[1]
+_PACKAGE = Path(pocketface.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def tracked() -> list[str]:
+    """Files that git tracks, and new ones that it does not ignore."""
+    done = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        pytest.skip("not a clone: git knows no files here")
+    return [name for name in done.stdout.splitlines() if (_ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="module")
+def wheel(tracked: list[str], tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    copy = tmp_path_factory.mktemp("clone")
+    for name in tracked:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_ROOT / name, copy / name)
+    # What an earlier build, a run or an experiment may have left must not be packed.
+    for stray in ("build/old.py", "runs/a.py", "demo/b.py", "docs/c.py"):
+        (copy / stray).parent.mkdir(parents=True, exist_ok=True)
+        (copy / stray).write_text("")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index"]
+    options = ["--no-build-isolation", "--wheel-dir", str(copy / "dist"), str(copy)]
+    done = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (path,) = (copy / "dist").glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+def test_wheel_holds_exactly_the_tracked_package_files(
+    tracked: list[str], wheel: zipfile.ZipFile
+) -> None:
+    rooms = {name.split("/")[0] for name in tracked if name.endswith("/__init__.py")}
+    expected = {
+        f"pocketface/{name}"
+        for name in tracked
+        if name.split("/")[0] in rooms or ("/" not in name and name.endswith((".py", "py.typed")))
+    }
+    packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert packed == expected
+
+
+def test_wheel_has_templates_and_the_weights_they_name(wheel: zipfile.ZipFile) -> None:
+    from pocketface.model_templates.catalogue import template_names, template_path
+    from pocketface.model_templates.schema import load_template
+
+    names = set(wheel.namelist())
+    assert template_names()
+    for name in template_names():
+        path = template_path(name)
+        inside = f"pocketface/{path.relative_to(_PACKAGE).as_posix()}"
+        assert inside in names
+        weights = load_template(path).initial_weights
+        if weights is not None:
+            packed = wheel.getinfo(inside.replace(path.name, weights.file))
+            assert packed.file_size == weights.size
+
+
+def test_wheel_brings_the_command_the_version_and_the_licence(wheel: zipfile.ZipFile) -> None:
+    about = f"pocketface-{pocketface.__version__}.dist-info"
+    entry_points = wheel.read(f"{about}/entry_points.txt").decode()
+    assert "pocketface = pocketface.cli:main" in entry_points
+    metadata = wheel.read(f"{about}/METADATA").decode()
+    assert "License-Expression: Apache-2.0" in metadata
+    assert "Provides-Extra: openvino" in metadata
+    assert "Apache License" in wheel.read(f"{about}/licenses/LICENSE").decode()
+
+
+def test_core_needs_no_heavy_package(wheel: zipfile.ZipFile) -> None:
+    metadata = wheel.read(f"pocketface-{pocketface.__version__}.dist-info/METADATA").decode()
+    needs = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:")]
+    core = {line.split()[1].split(">")[0].split("<")[0] for line in needs if "extra ==" not in line}
+    assert core == {"numpy", "opencv-python", "pillow", "pydantic", "PyYAML", "rich"}

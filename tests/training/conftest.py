@@ -1,0 +1,31 @@
+"""A template small enough to train in a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pocketface.model_templates.catalogue import template_path
+
+
+@pytest.fixture
+def tiny_template(tmp_path: Path) -> Path:
+    """face-detection-n with 128-pixel samples and batches of 4."""
+    content: dict[str, Any] = yaml.safe_load(
+        template_path("face-detection-n").read_text(encoding="utf-8")
+    )
+    content["name"] = "tiny"
+    content["initial_weights"] = None
+    content["metrics"] = []
+    recipe = content["hyper_parameters"]
+    recipe["basic"] |= {"batch_size": 4, "epochs": 2}
+    recipe["augmentation"]["size"] = 128
+    path = tmp_path / "template.yaml"
+    # PyYAML reads 5e-4 as text; written as a plain number it is one again.
+    recipe["optimizer"]["weight_decay"] = float(recipe["optimizer"]["weight_decay"])
+    quantization = content["optimisations"]["nncf_quantization"]
+    quantization["base_learning_rate"] = float(quantization["base_learning_rate"])
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path

@@ -1,0 +1,156 @@
+"""Samples that can be made again, and their order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pocketface.data.coco import read_coco
+from pocketface.model_templates.schema import AugmentationSpec
+from pocketface.training.crops import Sample, augment, flip
+from pocketface.training.dataset import EpochSampler, PhotoCrops, collate
+from pocketface.training.photometric import Photometric
+
+ZOOM = AugmentationSpec(crop="zoom", scales=[0.3, 1.0, 2.0], size=64, min_face=4.0)
+IOU = AugmentationSpec(crop="iou", min_face=4.0)
+
+
+def _sample(height: int = 300, width: int = 400) -> Sample:
+    """A black photo whose one face is white: boxes can be checked against pixels."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[100:160, 200:250] = 255
+    points = [[210, 115], [240, 115], [225, 130], [212, 145], [238, 145]]
+    return Sample(
+        image=image,
+        boxes=np.array([[200, 100, 250, 160]], np.float32),
+        landmarks=np.array([points], np.float32),
+        ignore=np.array([False]),
+    )
+
+
+@pytest.mark.parametrize("spec", [ZOOM, IOU], ids=["zoom", "iou"])
+@pytest.mark.parametrize("seed", range(20))
+def test_boxes_and_landmarks_move_with_the_pixels(spec: AugmentationSpec, seed: int) -> None:
+    result = augment(_sample(), spec=spec, height=192, width=256, rng=np.random.default_rng(seed))
+    assert result.image.shape == (192, 256, 3)
+    white = np.argwhere(result.image[..., 0] > 127)
+    if len(result.boxes) == 0:
+        assert len(white) == 0
+        return
+    y1, x1 = white.min(0)
+    y2, x2 = white.max(0) + 1
+    np.testing.assert_allclose(result.boxes[0], [x1, y1, x2, y2], atol=1.5)
+    left_eye, right_eye, _, left_mouth, right_mouth = result.landmarks[0]
+    assert left_eye[0] < right_eye[0]
+    assert left_mouth[0] < right_mouth[0]
+    assert left_eye[1] < left_mouth[1]
+
+
+def test_zoom_reaches_in_and_out_and_keeps_a_face() -> None:
+    sides = []
+    for seed in range(60):
+        result = augment(_sample(), spec=ZOOM, height=64, width=64, rng=np.random.default_rng(seed))
+        sides.append(result.boxes[0, 3] - result.boxes[0, 1])
+    # 60 of 300 pixels high: 64 / (0.3 * 300) * 60 = 43 at the nearest, 6.4 at the farthest.
+    assert max(sides) == pytest.approx(42.7, abs=1.5)
+    assert min(sides) == pytest.approx(6.4, abs=1.5)
+
+
+def test_a_face_cut_at_its_centre_or_too_small_is_ignored() -> None:
+    small = AugmentationSpec(crop="zoom", scales=[2.0], size=64, min_face=20.0)
+    result = augment(_sample(), spec=small, height=64, width=64, rng=np.random.default_rng(0))
+    assert result.ignore.tolist() == [True]
+    sample = _sample()
+    two = Sample(
+        sample.image,
+        np.array([[200, 100, 250, 160], [0, 0, 40, 40]], np.float32),
+        np.full((2, 5, 2), np.nan, np.float32),
+        np.array([False, True]),
+    )
+    near = AugmentationSpec(crop="zoom", scales=[0.3], size=64, min_face=0.0)
+    for seed in range(20):
+        result = augment(two, spec=near, height=64, width=64, rng=np.random.default_rng(seed))
+        assert not result.ignore[0]  # the crop is made around a face that counts
+        assert result.ignore[1:].all()
+
+
+def test_flipping_twice_gives_the_sample_back() -> None:
+    sample = _sample()
+    once = flip(sample)
+    np.testing.assert_allclose(once.boxes, [[150, 100, 200, 160]])
+    np.testing.assert_allclose(once.landmarks[0, 0], [160, 115])  # the other eye, mirrored
+    twice = flip(once)
+    np.testing.assert_array_equal(twice.image, sample.image)
+    np.testing.assert_allclose(twice.landmarks, sample.landmarks)
+
+
+def test_an_item_depends_on_seed_pass_and_index_alone(shared: Path) -> None:
+    photos = read_coco(
+        [shared / "airport" / "annotation_faces_train.json"], [shared / "airport"]
+    ).photos
+
+    def crops(seed: int) -> PhotoCrops:
+        return PhotoCrops(photos, spec=ZOOM, height=64, width=64, seed=seed)
+
+    ahead = crops(1)
+    ahead.preload()
+    first, again = ahead[(3, 4)], crops(1)[(3, 4)]
+    assert torch.equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1].boxes, again[1].boxes)
+    assert not torch.equal(first[0], ahead[(4, 4)][0])
+    assert not torch.equal(first[0], crops(2)[(3, 4)][0])
+
+
+def test_an_epoch_visits_every_photo_as_often_as_asked_in_shares() -> None:
+    def keys(epoch: int, rank: int = 0, world: int = 1) -> list[tuple[int, int]]:
+        sampler = EpochSampler(12, batch_size=2, repeats=2, seed=5, rank=rank, world_size=world)
+        sampler.set_epoch(epoch)
+        assert len(list(sampler)) == len(sampler)
+        return [key for batch in sampler for key in batch]
+
+    whole = keys(0)
+    assert sorted(whole) == sorted((run, i) for run in (0, 1) for i in range(12))
+    assert sorted(keys(0, 0, 2) + keys(0, 1, 2)) == sorted(whole)
+    assert not set(keys(1)) & set(whole)
+    assert whole != sorted(whole)
+
+
+def test_fewer_photos_than_a_batch_still_make_one() -> None:
+    (batch,) = EpochSampler(3, batch_size=8, repeats=1, seed=0)
+    assert len(set(batch)) == 8
+    assert {index for _, index in batch} == {0, 1, 2}
+
+
+def test_collate_separates_ignored_boxes() -> None:
+    sample = _sample()
+    both = Sample(
+        sample.image,
+        np.array([[0, 0, 9, 9], [1, 1, 5, 5]], np.float32),
+        np.zeros((2, 5, 2), np.float32),
+        np.array([True, False]),
+    )
+    image = torch.zeros(3, 4, 4, dtype=torch.uint8)
+    images, targets = collate([(image, sample, 7), (image, both, 9)])
+    assert images.shape == (2, 3, 4, 4)
+    assert targets.image_index.tolist() == [0, 1]
+    assert targets.boxes[1].tolist() == [1, 1, 5, 5]
+    assert targets.ignore_index.tolist() == [1]
+    assert targets.ignore_boxes.tolist() == [[0, 0, 9, 9]]
+    assert targets.image_ids.tolist() == [7, 9]
+
+
+def test_photometric_is_seeded_keeps_the_range_and_leaves_the_random_state() -> None:
+    images = torch.rand(8, 3, 16, 16) * 255
+    distort = Photometric(share=0.5)
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    first = distort(images, seed=11)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.equal(first, distort(images, seed=11))
+    assert not torch.equal(first, distort(images, seed=12))
+    assert first.min() >= 0
+    assert first.max() <= 255
+    changed = [not torch.equal(a, b) for a, b in zip(first, images, strict=True)]
+    assert 0 < sum(changed) < 8

@@ -1,0 +1,184 @@
+"""Whole trainings on the ten airport photos: resume, interruption, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pocketface.errors import TrainingError, UserError
+from pocketface.model_templates.catalogue import template_path
+from pocketface.models.weights import read_weights, write_weights
+from pocketface.training import module as module_file
+from pocketface.training.fit import fit
+from torch import Tensor
+
+
+@pytest.fixture
+def settings(shared: Path, tiny_template: Path, tmp_path: Path) -> dict[str, Any]:
+    return {
+        "template": tiny_template,
+        "train_annotations": [shared / "airport" / "annotation_faces_train.json"],
+        "train_roots": [shared / "airport"],
+        "output": tmp_path / "out",
+        "workers": 0,
+        "gpu_num": 0,
+        "progress": False,
+    }
+
+
+def _same(first: Any, second: Any) -> bool:
+    if isinstance(first, Tensor):
+        return bool(torch.equal(first, second))
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(_same(first[k], second[k]) for k in first)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(_same, first, second))
+    return bool(first == second)
+
+
+def test_an_interrupted_training_resumes_to_the_very_same_end(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fit(**settings | {"output": tmp_path / "whole"}, epochs=3)
+
+    step = module_file.DetectionModule.training_step
+
+    def interrupted(self: Any, batch: Any) -> Tensor:
+        if self.global_step == 3:  # the second of the second epoch's two
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module_file.DetectionModule, "training_step", interrupted)
+        with pytest.raises(KeyboardInterrupt, match="latest.pth"):
+            fit(**settings, epochs=3)
+    latest = settings["output"] / "latest.pth"
+    assert read_weights(latest).epochs == 1
+
+    resumed = fit(**settings, epochs=3, resume_from=latest)
+
+    first = torch.load(whole.latest, weights_only=True)
+    second = torch.load(resumed.latest, weights_only=True)
+    for key in ("state_dict", "current_model_state", "averaging_state", "optimizer_states"):
+        assert _same(first[key], second[key]), key
+    assert first["global_step"] == second["global_step"] > 0
+    assert read_weights(resumed.latest).epochs == 3
+
+
+def test_training_changes_the_weights_and_the_average_follows(settings: dict[str, Any]) -> None:
+    report = fit(**settings, epochs=1)
+    checkpoint = torch.load(report.latest, weights_only=True)
+    averaged, current = checkpoint["state_dict"], checkpoint["current_model_state"]
+    names = [name for name in current if name.endswith("classes.weight")]
+    assert len(names) == 3
+    for name in names:
+        assert not torch.equal(averaged[name], current[name])
+    assert report.curves.stat().st_size > 1000
+    assert report.best is None
+
+
+def test_best_is_kept_by_the_validation_photos(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = iter([0.2, 0.6, 0.4])
+    monkeypatch.setattr(
+        module_file, "average_precision", lambda *_: {"ap": 0.1, "ap50": next(figures)}
+    )
+    photos = {
+        "val_annotations": settings["train_annotations"],
+        "val_roots": settings["train_roots"],
+    }
+    report = fit(**settings, **photos, epochs=3)
+    assert report.best is not None
+    assert report.best_ap50 == pytest.approx(0.6)
+    assert read_weights(report.best).epochs == 2
+    assert read_weights(report.latest).epochs == 3
+
+
+def test_epochs_must_exceed_those_of_the_snapshot(settings: dict[str, Any]) -> None:
+    report = fit(**settings, epochs=1)
+    with pytest.raises(UserError, match=r"--epochs 1: .*latest.pth has 1 epochs behind it"):
+        fit(**settings, epochs=1, resume_from=report.latest)
+
+
+def test_a_snapshot_without_optimizer_state_goes_on_at_its_epoch(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    weights = read_weights(fit(**settings, epochs=1).latest)
+    snapshot = tmp_path / "snapshot.safetensors"
+    write_weights(
+        snapshot,
+        template_text=weights.template_text,
+        state_dict=weights.state_dict,
+        epochs=weights.epochs,
+    )
+    output = tmp_path / "more"
+    report = fit(**settings | {"output": output}, epochs=2, resume_from=snapshot)
+    assert read_weights(report.latest).epochs == 2
+    # And that run's own checkpoint is resumed in turn.
+    again = fit(**settings | {"output": output}, epochs=3, resume_from=report.latest)
+    assert read_weights(again.latest).epochs == 3
+
+
+def test_a_loss_that_is_not_finite_names_the_photos(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> dict[str, Tensor]:
+        return {"box": torch.tensor(float("nan"), requires_grad=True)}
+
+    monkeypatch.setitem(module_file.LOSSES, "dense", broken)
+    with pytest.raises(TrainingError, match=r"not finite at step 0 \(box nan\).*\[\d+, \d+, \d+"):
+        fit(**settings, epochs=1)
+    assert read_weights(settings["output"] / "latest.pth").epochs == 0
+
+
+def test_weights_of_another_architecture_are_refused(settings: dict[str, Any]) -> None:
+    report = fit(**settings, epochs=1)
+    other = template_path("face-detection-s")
+    with pytest.raises(UserError, match="architecture"):
+        fit(**settings | {"template": other}, epochs=2, load_weights=report.latest)
+
+
+def test_more_gpus_than_there_are(settings: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"--gpu-num 99: this machine has \d+ CUDA GPUs"):
+        fit(**settings | {"gpu_num": 99}, epochs=1)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_killed_training_leaves_a_loadable_checkpoint(
+    settings: dict[str, Any], processes: int
+) -> None:
+    command = [sys.executable, "-m"]
+    if processes > 1:
+        command += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
+    command += ["pocketface", "train", "--template", str(settings["template"]), "--workers=0"]
+    command += ["--train-ann-files", str(settings["train_annotations"][0]), "--gpu-num=0"]
+    command += ["--train-data-roots", str(settings["train_roots"][0]), "--epochs=1000"]
+    command += ["--save-checkpoints-to", str(settings["output"])]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    latest = settings["output"] / "latest.pth"
+    try:
+        _wait_for_epochs(latest, process, epochs=2)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert read_weights(latest).epochs >= 2
+
+
+def _wait_for_epochs(latest: Path, process: subprocess.Popen[str], *, epochs: int) -> None:
+    deadline = time.monotonic() + 300
+    while not (latest.exists() and read_weights(latest).epochs >= epochs):
+        if process.poll() is not None:
+            pytest.fail(f"training ended: {process.communicate()[1]}")
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

@@ -1,0 +1,37 @@
+"""Learning rate over a training."""
+
+from __future__ import annotations
+
+import pytest
+from pocketface.model_templates.schema import ScheduleSpec
+from pocketface.training.schedule import learning_rate_factor
+
+
+def test_steps_divide_by_ten_at_each_milestone() -> None:
+    spec = ScheduleSpec(type="step", milestones=[2, 4])
+    factor = learning_rate_factor(spec, steps_per_epoch=10, epochs=5)
+    assert [factor(s) for s in (0, 19, 20, 39, 40, 49)] == pytest.approx(
+        [1, 1, 0.1, 0.1, 0.01, 0.01]
+    )
+
+
+def test_cosine_falls_from_one_to_one_percent() -> None:
+    factor = learning_rate_factor(ScheduleSpec(type="cosine"), steps_per_epoch=10, epochs=10)
+    values = [factor(step) for step in range(101)]
+    assert values[0] == pytest.approx(1)
+    assert values[50] == pytest.approx(0.505)
+    assert values[100] == pytest.approx(0.01)
+    assert values == sorted(values, reverse=True)
+
+
+def test_warmup_takes_at_most_a_tenth_of_the_steps() -> None:
+    spec = ScheduleSpec(type="step", warmup_iterations=1200)
+    factor = learning_rate_factor(spec, steps_per_epoch=10, epochs=10)
+    assert [factor(s) for s in (0, 5, 10, 50)] == pytest.approx([0.1, 0.55, 1, 1])
+
+
+def test_taking_up_at_an_epoch_goes_on_with_its_rate() -> None:
+    spec = ScheduleSpec(type="cosine")
+    whole = learning_rate_factor(spec, steps_per_epoch=10, epochs=10)
+    rest = learning_rate_factor(spec, steps_per_epoch=10, epochs=10, first_epoch=4)
+    assert [rest(s) for s in (0, 30, 60)] == pytest.approx([whole(s) for s in (40, 70, 100)])

@@ -1,0 +1,1 @@
+"""Augmentation, target assignment, losses, and the training loop."""

@@ -1,0 +1,122 @@
+"""Averaged weights, and checkpoints that are whole at every moment."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor
+
+from ..files import atomic_write
+from ..models.weights import CHECKPOINT_KEY, checkpoint_section
+from .module import DetectionModule
+
+_log = logging.getLogger(__name__)
+
+FIRST_EPOCH_KEY = "first_epoch"
+"""Key of a checkpoint: `DetectionModule.first_epoch` of the run that wrote it."""
+
+
+def weight_averaging(decay: float) -> WeightAveraging:
+    """Exponential moving average whose memory grows to `decay` (as TensorFlow's `num_updates`).
+
+    A fine-tuning of a few steps would otherwise end with the weights that it began with.
+    """
+
+    def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        if not averaged.is_floating_point():
+            return current
+        steps = float(count)
+        return averaged.lerp(current, 1 - min(decay, (1 + steps) / (10 + steps)))
+
+    return WeightAveraging(avg_fn=average)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place, flushes it, and moves it there."""
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: str | Path,
+        storage_options: Any = None,  # noqa: ARG002
+    ) -> None:
+        """See the base class; a killed run leaves the old file or the new one, never half."""
+        with atomic_write(Path(path)) as file:
+            torch.save(checkpoint, file)
+
+
+class Snapshots(Checkpoint):
+    """`latest.pth` at the start and after every epoch, `best.pth` by AP50 on validation photos.
+
+    Args:
+        folder: For both files.
+        about: Arguments of `checkpoint_section` but for `epochs`.
+    """
+
+    def __init__(self, folder: Path, *, about: dict[str, Any]) -> None:
+        self.latest = folder / "latest.pth"
+        self.best = folder / "best.pth"
+        self.about = about
+        self.best_ap50 = -1.0
+        self._epochs = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best AP50 so far."""
+        return {"best_ap50": self.best_ap50}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Of a resumed run."""
+        self.best_ap50 = state_dict["best_ap50"]
+
+    def on_save_checkpoint(
+        self,
+        trainer: lightning.Trainer,  # noqa: ARG002
+        pl_module: lightning.LightningModule,
+        checkpoint: dict[str, Any],
+    ) -> None:
+        """Add what makes a checkpoint a model: template, epochs, data, seed."""
+        checkpoint[CHECKPOINT_KEY] = checkpoint_section(**self.about, epochs=self._epochs)
+        assert isinstance(pl_module, DetectionModule)
+        checkpoint[FIRST_EPOCH_KEY] = pl_module.first_epoch
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """So that a run killed in its first epoch leaves a loadable file too."""
+        assert isinstance(pl_module, DetectionModule)
+        self._epochs = pl_module.first_epoch + trainer.current_epoch
+        if not self.latest.exists():
+            trainer.save_checkpoint(self.latest)
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Save; Lightning calls checkpoint callbacks after validation and all others."""
+        assert isinstance(pl_module, DetectionModule)
+        self._epochs = pl_module.first_epoch + trainer.current_epoch + 1
+        ap50 = trainer.callback_metrics.get("val/ap50") if self._validated(trainer) else None
+        better = ap50 is not None and float(ap50) > self.best_ap50
+        if better:
+            self.best_ap50 = float(ap50)  # type: ignore[arg-type]
+        trainer.save_checkpoint(self.latest)
+        if better and trainer.is_global_zero:
+            with self.latest.open("rb") as source, atomic_write(self.best) as target:
+                shutil.copyfileobj(source, target)
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        loss = figures.get("train/loss_epoch", float("nan"))
+        found = f", AP50 {100 * float(ap50):.2f}" if ap50 is not None else ""
+        _log.info("epoch %d of %d: loss %.4f%s", self._epochs, pl_module.epochs, loss, found)
+
+    @staticmethod
+    def _validated(trainer: lightning.Trainer) -> bool:
+        every = trainer.check_val_every_n_epoch
+        return bool(trainer.num_val_batches) and (
+            every is not None and (trainer.current_epoch + 1) % every == 0
+        )

@@ -1,0 +1,161 @@
+"""Training samples cut from photos: square crops that zoom in and out, and SSD's IoU crops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model_templates.schema import AugmentationSpec
+
+_FLIPPED_LANDMARKS = [1, 0, 2, 4, 3]
+_ATTEMPTS = 50
+_IOU_MODES = (None, 0.1, 0.3, 0.5, 0.7, 0.9)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One photo or a piece of it, with its faces.
+
+    Attributes:
+        image: uint8 (H, W, 3), BGR.
+        boxes: float32 (N, 4): x1, y1, x2, y2 in pixels of `image`.
+        landmarks: float32 (N, 5, 2); NaN where not known.
+        ignore: bool (N,): neither face nor background.
+    """
+
+    image: NDArray[np.uint8]
+    boxes: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    ignore: NDArray[np.bool_]
+
+
+def augment(
+    sample: Sample, *, spec: AugmentationSpec, height: int, width: int, rng: np.random.Generator
+) -> Sample:
+    """Crop to (height, width), flip, and mark faces that are too small or cut as ignored.
+
+    Args:
+        sample: A whole photo.
+        spec: The template's recipe.
+        height: Of the result, pixels.
+        width: Of the result, pixels.
+        rng: All chance comes from here, so that a sample can be made again.
+    """
+    window = _zoom_window(sample, spec, rng) if spec.crop == "zoom" else _iou_window(sample, rng)
+    sample = _cut(sample, window, height=height, width=width, rng=rng)
+    if rng.random() < spec.flip:
+        sample = flip(sample)
+    sides = (sample.boxes[:, 2:] - sample.boxes[:, :2]).max(1, initial=0)
+    return Sample(
+        sample.image, sample.boxes, sample.landmarks, sample.ignore | (sides < spec.min_face)
+    )
+
+
+def flip(sample: Sample) -> Sample:
+    """Mirror left to right; left and right landmarks change places."""
+    width = sample.image.shape[1]
+    boxes = sample.boxes.copy()
+    boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
+    landmarks = sample.landmarks[:, _FLIPPED_LANDMARKS].copy()
+    landmarks[..., 0] = width - landmarks[..., 0]
+    return Sample(np.ascontiguousarray(sample.image[:, ::-1]), boxes, landmarks, sample.ignore)
+
+
+def _zoom_window(
+    sample: Sample, spec: AugmentationSpec, rng: np.random.Generator
+) -> tuple[float, float, float, float]:
+    """A square that holds the centre of one face, chosen at random, and all of it if it fits."""
+    height, width = sample.image.shape[:2]
+    side = float(rng.choice(spec.scales)) * min(height, width)
+    faces = sample.boxes[~sample.ignore]
+    if len(faces) == 0:
+        return (*_anywhere(height, width, side, rng), side, side)
+    x1, y1, x2, y2 = faces[rng.integers(len(faces))]
+    side = max(side, 1.05 * float(max(x2 - x1, y2 - y1)))
+    lower = np.array([x2, y2], dtype=np.float64) - side
+    upper = np.array([x1, y1], dtype=np.float64)
+    # Inside the photo as far as it goes: padding shows only where the square is the larger one.
+    extent = np.array([width, height], dtype=np.float64)
+    low = np.minimum(0.0, extent - side)
+    high = np.maximum(0.0, extent - side)
+    lower, upper = np.clip(lower, low, high), np.clip(upper, low, high)
+    left, top = rng.uniform(lower, np.maximum(lower, upper))
+    return float(left), float(top), side, side
+
+
+def _anywhere(
+    height: int, width: int, side: float, rng: np.random.Generator
+) -> tuple[float, float]:
+    left, top = (
+        rng.uniform(min(0.0, size - side), max(0.0, size - side)) for size in (width, height)
+    )
+    return float(left), float(top)
+
+
+def _iou_window(sample: Sample, rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """SSD's crop (Liu et al. 2016, section 2.2): a window that overlaps every kept face enough."""
+    height, width = sample.image.shape[:2]
+    whole = (0.0, 0.0, float(width), float(height))
+    faces = sample.boxes[~sample.ignore]
+    minimum = _IOU_MODES[rng.integers(len(_IOU_MODES))]
+    if minimum is None or len(faces) == 0:
+        return whole
+    for _ in range(_ATTEMPTS):
+        w, h = rng.uniform(0.3, 1.0) * width, rng.uniform(0.3, 1.0) * height
+        if not 0.5 <= w / h <= 2.0:
+            continue
+        left, top = rng.uniform(0, width - w), rng.uniform(0, height - h)
+        centres = (faces[:, :2] + faces[:, 2:]) / 2
+        kept = faces[((centres > [left, top]) & (centres < [left + w, top + h])).all(1)]
+        if len(kept) == 0:
+            continue
+        inner = np.minimum(kept[:, 2:], [left + w, top + h]) - np.maximum(kept[:, :2], [left, top])
+        intersection = inner.clip(min=0).prod(1)
+        union = (kept[:, 2:] - kept[:, :2]).prod(1) + w * h - intersection
+        if (intersection / union).max() >= minimum:
+            return left, top, w, h
+    return whole
+
+
+def _cut(
+    sample: Sample,
+    window: tuple[float, float, float, float],
+    *,
+    height: int,
+    width: int,
+    rng: np.random.Generator,
+) -> Sample:
+    """Cut a window (left, top, width, height) and scale it; what lies outside is black."""
+    left, top, w, h = window
+    x0, y0 = round(left), round(top)
+    x1, y1 = max(x0 + 1, round(left + w)), max(y0 + 1, round(top + h))
+    inside = sample.image[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+    scale_x, scale_y = width / (x1 - x0), height / (y1 - y0)
+    target_w = min(width, max(1, round(inside.shape[1] * scale_x)))
+    target_h = min(height, max(1, round(inside.shape[0] * scale_y)))
+    shrinks = scale_x < 1
+    interpolation = cv2.INTER_AREA if shrinks and rng.random() < 0.5 else cv2.INTER_LINEAR
+    resized = cv2.resize(inside, (target_w, target_h), interpolation=interpolation)
+    image = np.zeros((height, width, 3), dtype=np.uint8)
+    px = min(max(0, round(-x0 * scale_x)), width - target_w)
+    py = min(max(0, round(-y0 * scale_y)), height - target_h)
+    image[py : py + target_h, px : px + target_w] = resized
+
+    scale = np.array([scale_x, scale_y], dtype=np.float32)
+    origin = np.array([x0, y0], dtype=np.float32)
+    boxes = ((sample.boxes.reshape(-1, 2, 2) - origin) * scale).reshape(-1, 4)
+    landmarks = (sample.landmarks - origin) * scale
+    limit = np.array([width, height], dtype=np.float32)
+    clipped = np.concatenate(
+        (boxes[:, :2].clip(0, limit), boxes[:, 2:].clip(0, limit)), axis=1, dtype=np.float32
+    )
+    visible = (clipped[:, 2:] - clipped[:, :2]).prod(1)
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    centred = ((centres > 0) & (centres < limit)).all(1)
+    keep = visible > 0
+    # A face whose centre is cut off is still partly there: it must not be learned as background.
+    ignore = sample.ignore | ~centred
+    return Sample(image, clipped[keep], landmarks[keep].astype(np.float32), ignore[keep])

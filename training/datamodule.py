@@ -1,0 +1,101 @@
+"""The loaders of one training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning
+import torch
+from torch.utils.data import DataLoader
+
+from ..data.coco import Photo
+from ..model_templates.schema import Template
+from .dataset import EpochSampler, PhotoCrops, collate
+
+
+class FaceData(lightning.LightningDataModule):
+    """Training samples and validation photos.
+
+    Args:
+        template: Its input size and augmentation.
+        train: Photos to learn from.
+        val: Photos to measure on; may be empty.
+        batch_size: Per process.
+        seed: Of order and augmentation.
+        workers: Processes that cut samples.
+    """
+
+    def __init__(
+        self,
+        template: Template,
+        *,
+        train: Sequence[Photo],
+        val: Sequence[Photo],
+        batch_size: int,
+        seed: int,
+        workers: int,
+    ) -> None:
+        super().__init__()
+        recipe = template.hyper_parameters
+        size = recipe.augmentation.size
+        self.crops = PhotoCrops(
+            train,
+            spec=recipe.augmentation,
+            height=size or template.input.height,
+            width=size or template.input.width,
+            seed=seed,
+        )
+        self.val = val
+        self.batch_size = batch_size
+        self.repeats = recipe.repeats
+        self.seed = seed
+        self.workers = workers
+
+    def preload(self) -> int:
+        """See `PhotoCrops.preload`."""
+        return self.crops.preload()
+
+    def steps_per_epoch(self, *, processes: int) -> int:
+        """Batches of each process, one optimizer step each."""
+        return len(self._sampler(rank=0, processes=processes))
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """This process's share of the training samples."""
+        assert self.trainer is not None
+        return DataLoader(
+            self.crops,
+            batch_sampler=self._sampler(
+                rank=self.trainer.global_rank, processes=self.trainer.world_size
+            ),
+            collate_fn=collate,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def _sampler(self, *, rank: int, processes: int) -> EpochSampler:
+        return EpochSampler(
+            len(self.crops),
+            batch_size=self.batch_size,
+            repeats=self.repeats,
+            seed=self.seed,
+            rank=rank,
+            world_size=processes,
+        )
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Photos one by one, whole."""
+        return DataLoader(self.val, batch_size=None)  # type: ignore[arg-type]
+
+    def transfer_batch_to_device(
+        self,
+        batch: Any,
+        device: torch.device,
+        dataloader_idx: int,  # noqa: ARG002
+    ) -> Any:
+        """Move images and `Targets`; validation photos stay where they are."""
+        if isinstance(batch, Photo):
+            return batch
+        images, targets = batch
+        return images.to(device, non_blocking=True), targets.to(device, non_blocking=True)

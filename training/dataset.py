@@ -1,0 +1,174 @@
+"""Photos in memory, cut into training samples that can be made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from ..data.coco import Photo
+from ..data.images import read_image
+from ..model_templates.schema import AugmentationSpec
+from .crops import Sample, augment
+from .targets import Targets
+
+DECODE_THREADS = 2
+CACHE_LONG_SIDE = 1280
+"""Photos are kept in memory at this size at most: no crop of a training recipe needs more."""
+
+Key = tuple[int, int]
+"""Pass over the photos, and index of the photo."""
+
+
+class PhotoCrops(Dataset[tuple[Tensor, Sample, int]]):
+    """Augmented samples of a list of photos.
+
+    An item is asked for by (pass, index) and drawn from a generator seeded with (seed, pass,
+    index): it does not depend on workers, order, or on how often training was interrupted.
+
+    Args:
+        photos: With their boxes; those that cannot be decoded raise ImageError at `preload`.
+        spec: The template's augmentation.
+        height: Of a sample, pixels.
+        width: Of a sample, pixels.
+        seed: Of the whole training.
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[Photo],
+        *,
+        spec: AugmentationSpec,
+        height: int,
+        width: int,
+        seed: int,
+    ) -> None:
+        self.photos = photos
+        self.spec = spec
+        self.height = height
+        self.width = width
+        self.seed = seed
+        self._samples: list[Sample | None] = [None] * len(photos)
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def preload(self) -> int:
+        """Decode all photos into memory before workers fork, so that they share it.
+
+        Returns:
+            Bytes held.
+        """
+        with ThreadPoolExecutor(DECODE_THREADS) as pool:
+            self._samples = list(pool.map(_read_sample, self.photos))
+        return sum(sample.image.nbytes for sample in self._samples if sample is not None)
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, Sample, int]:
+        """The uint8 (3, H, W) BGR image of one sample, the sample, and the photo's COCO id."""
+        run, index = key
+        photo = self.photos[index]
+        whole = self._samples[index] or _read_sample(photo)
+        rng = np.random.default_rng((self.seed, run, index))
+        sample = augment(whole, spec=self.spec, height=self.height, width=self.width, rng=rng)
+        return torch.from_numpy(sample.image).permute(2, 0, 1), sample, photo.image_id
+
+
+class EpochSampler(Sampler[list[Key]]):
+    """Batches of (pass, index): every photo `repeats` times an epoch, in a seeded order.
+
+    Args:
+        count: Number of photos.
+        batch_size: Of this process.
+        repeats: Passes over the photos in one epoch.
+        seed: Of the whole training.
+        rank: Of this process.
+        world_size: Number of processes; each takes its share of every global batch.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        batch_size: int,
+        repeats: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.count = count
+        self.batch_size = batch_size
+        self.repeats = repeats
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning at the start of every epoch, also of a resumed one."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return max(1, self.count * self.repeats // (self.batch_size * self.world_size))
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        first = self.epoch * self.repeats
+        keys = [
+            (run, int(index))
+            for run in range(first, first + self.repeats)
+            for index in np.random.default_rng((self.seed, run)).permutation(self.count)
+        ]
+        wanted = self.batch_size * self.world_size
+        # Fewer photos than one batch: a batch takes some of them again, cut differently.
+        for extra in range(1, 1 + -(-wanted // len(keys))):
+            if len(keys) >= wanted:
+                break
+            keys += [(run + extra * 1_000_003, index) for run, index in keys[: self.count]]
+        for batch in range(len(self)):
+            mine = batch * wanted + self.rank * self.batch_size
+            yield keys[mine : mine + self.batch_size]
+
+
+def collate(items: Sequence[tuple[Tensor, Sample, int]]) -> tuple[Tensor, Targets]:
+    """Samples to uint8 images (B, 3, H, W) and their `Targets`."""
+    images = torch.stack([image for image, _, _ in items])
+    samples = [sample for _, sample, _ in items]
+    counts = torch.tensor([len(sample.boxes) for sample in samples])
+    index = torch.repeat_interleave(torch.arange(len(items)), counts)
+    boxes = torch.from_numpy(np.concatenate([sample.boxes for sample in samples]))
+    landmarks = torch.from_numpy(np.concatenate([sample.landmarks for sample in samples]))
+    ignore = torch.from_numpy(np.concatenate([sample.ignore for sample in samples]))
+    return images, Targets(
+        boxes=boxes[~ignore],
+        image_index=index[~ignore],
+        landmarks=landmarks[~ignore],
+        ignore_boxes=boxes[ignore],
+        ignore_index=index[ignore],
+        image_ids=torch.tensor([image_id for _, _, image_id in items]),
+    )
+
+
+def _read_sample(photo: Photo) -> Sample:
+    import cv2
+
+    image = read_image(photo.path)
+    height, width = image.shape[:2]
+    # The annotation file's size may differ from the file's: labels are in the former.
+    scale: NDArray[np.float32] = np.array(
+        [width / photo.width, height / photo.height], dtype=np.float32
+    )
+    if max(height, width) > CACHE_LONG_SIDE:
+        shrink = CACHE_LONG_SIDE / max(height, width)
+        size = (round(width * shrink), round(height * shrink))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        scale *= np.array([size[0] / width, size[1] / height], dtype=np.float32)
+    return Sample(
+        image=image,
+        boxes=photo.boxes * np.tile(scale, 2),
+        landmarks=photo.landmarks * scale,
+        ignore=photo.ignore,
+    )

@@ -1,0 +1,125 @@
+"""Losses of the dense head."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..model_templates.schema import DenseHeadSpec
+from ..models.dense_head import DensePredictions
+from .assign import Assignment, atss, center_sampling
+from .boxes import paired_similarity
+from .targets import Targets
+
+
+def dense_loss(
+    predictions: DensePredictions, targets: Targets, *, spec: DenseHeadSpec
+) -> dict[str, Tensor]:
+    """Losses of a batch: `class`, `box`, and where the head has them `centerness`, `landmark`.
+
+    Classification is divided by the number of positive cells; box and landmark losses are
+    weighted by each cell's own confidence (quality focal) or centre-ness (focal) and divided by
+    the sum of these weights (Li et al. 2020; Tian et al. 2019).
+    """
+    settings = spec.loss
+    assignment = assign(predictions, targets, spec=spec)
+    positive, target = assignment.positive, assignment.target
+    logits = predictions.class_logits.float().flatten()
+    boxes = predictions.boxes().float().flatten(0, 1)[positive]
+    truth = targets.boxes[target]
+    cells = positive % len(predictions.points)
+    count = max(len(positive), 1)
+
+    if settings.classification == "quality_focal":
+        quality = paired_similarity(boxes.detach(), truth)
+        weight = logits[positive].detach().sigmoid()
+        soft = torch.zeros_like(logits).index_put((positive,), quality)
+        classification = quality_focal(logits, soft)
+    else:
+        weight = centerness_target(predictions.points[cells], truth)
+        hard = torch.zeros_like(logits).index_fill(0, positive, 1.0)
+        classification = focal(logits, hard)
+    losses = {"class": (classification * assignment.weight.flatten()).sum() / count}
+
+    total = weight.sum().clamp(min=1.0)
+    overlap = paired_similarity(boxes, truth, kind=settings.box)
+    losses["box"] = settings.box_weight * ((1 - overlap) * weight).sum() / total
+    if predictions.centerness_logits is not None:
+        losses["centerness"] = (
+            functional.binary_cross_entropy_with_logits(
+                predictions.centerness_logits.float().flatten()[positive],
+                centerness_target(predictions.points[cells], truth),
+                reduction="sum",
+            )
+            / count
+        )
+    if predictions.landmarks is not None and settings.landmark_weight:
+        losses["landmark"] = settings.landmark_weight * _landmark_loss(
+            predictions, targets, assignment, weight
+        )
+    return losses
+
+
+def assign(predictions: DensePredictions, targets: Targets, *, spec: DenseHeadSpec) -> Assignment:
+    """Positive cells by the assigner that the template names."""
+    if spec.loss.assigner == "atss":
+        return atss(
+            targets,
+            points=predictions.points,
+            strides=predictions.strides,
+            level_sizes=predictions.level_sizes,
+            batch_size=len(predictions.class_logits),
+            anchor_scale=spec.anchor_scale,
+            top_k=spec.loss.top_k,
+        )
+    return center_sampling(
+        targets,
+        points=predictions.points,
+        strides=predictions.strides,
+        level_sizes=predictions.level_sizes,
+        batch_size=len(predictions.class_logits),
+    )
+
+
+def quality_focal(logits: Tensor, quality: Tensor, *, beta: float = 2.0) -> Tensor:
+    """Quality focal loss (Li et al. 2020, equation 2), per element; `quality` is 0 to 1."""
+    modulation = (quality - logits.sigmoid()).abs().pow(beta)
+    return modulation * functional.binary_cross_entropy_with_logits(
+        logits, quality, reduction="none"
+    )
+
+
+def focal(logits: Tensor, target: Tensor, *, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """Focal loss (Lin et al. 2017), per element; `target` is 0 or 1."""
+    probability = logits.sigmoid()
+    wrong = torch.where(target > 0, 1 - probability, probability)
+    balance = torch.where(target > 0, alpha, 1 - alpha)
+    return (
+        balance
+        * wrong.pow(gamma)
+        * functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    )
+
+
+def centerness_target(points: Tensor, boxes: Tensor) -> Tensor:
+    """FCOS's centre-ness (equation 3): 1 at a box's centre, 0 at its edge and outside."""
+    near = torch.minimum(points - boxes[:, :2], boxes[:, 2:] - points).clamp(min=0)
+    far = torch.maximum(points - boxes[:, :2], boxes[:, 2:] - points).clamp(min=1e-6)
+    return (near / far).prod(-1).sqrt()
+
+
+def _landmark_loss(
+    predictions: DensePredictions, targets: Targets, assignment: Assignment, weight: Tensor
+) -> Tensor:
+    """Smooth L1 in strides over the faces whose landmarks are known; `weight` is (P,)."""
+    assert predictions.landmarks is not None
+    positive = assignment.positive
+    cells = positive % len(predictions.points)
+    truth = targets.landmarks[assignment.target]
+    known = truth.isfinite().all(-1).all(-1)
+    positive, cells, truth, weight = positive[known], cells[known], truth[known], weight[known]
+    offsets = (truth - predictions.points[cells, None]) / predictions.strides[cells, None, None]
+    predicted = predictions.landmarks.float().flatten(0, 1)[positive]
+    error = functional.smooth_l1_loss(predicted, offsets.flatten(1), reduction="none").sum(-1)
+    return (error * weight).sum() / weight.sum().clamp(min=1.0)

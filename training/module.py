@@ -1,0 +1,144 @@
+"""The Lightning module: what happens to one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from ..data.coco import Photo
+from ..data.images import read_image
+from ..errors import TrainingError
+from ..evaluation.coco import average_precision
+from ..model_templates.contract import Contract
+from ..model_templates.schema import Template
+from ..models.network import Detector
+from ..results import Detections
+from ..runtimes.model import Model
+from ..runtimes.torch import session_of
+from .dense_loss import dense_loss
+from .photometric import Photometric
+from .schedule import learning_rate_factor
+from .ssd_loss import ssd_loss
+from .targets import Targets
+
+LOSSES: dict[str, Callable[..., dict[str, Tensor]]] = {"dense": dense_loss, "ssd": ssd_loss}
+VALIDATION_SCORE = 0.02
+
+
+class DetectionModule(lightning.LightningModule):
+    """Trains a `Detector` by its template's recipe.
+
+    Args:
+        network: To be trained.
+        template: Its recipe.
+        contract: Of the network, for validation by the same code that users predict with.
+        base_learning_rate: At batch sizes and GPU counts as given; nothing is scaled.
+        epochs: In all, `first_epoch` included.
+        steps_per_epoch: Optimizer steps.
+        first_epoch: Epochs that the loaded weights have behind them, where their optimizer state
+            is not at hand.
+        seed: Of the photometric distortion.
+    """
+
+    def __init__(
+        self,
+        network: Detector,
+        *,
+        template: Template,
+        contract: Contract,
+        base_learning_rate: float,
+        epochs: int,
+        steps_per_epoch: int,
+        first_epoch: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.template = template
+        self.contract = contract
+        self.base_learning_rate = base_learning_rate
+        self.epochs = epochs
+        self.steps_per_epoch = steps_per_epoch
+        self.first_epoch = first_epoch
+        self.seed = seed
+        recipe = template.hyper_parameters
+        self.photometric = Photometric() if recipe.augmentation.photometric else None
+        self._validated: list[tuple[Photo, Detections]] = []
+
+    def training_step(self, batch: tuple[Tensor, Targets]) -> Tensor:
+        """Distort, predict, and sum the losses of one batch."""
+        raw, targets = batch
+        images = raw.float()
+        if self.photometric is not None:
+            # A seed of the step and the process, so that a resumed training goes on exactly.
+            seed = (self.seed * 1_000_003 + self.global_step) * 4_099 + self.global_rank
+            seed %= 2**63
+            images = self.photometric(images, seed=seed)
+        images = images.contiguous(memory_format=torch.channels_last)
+        predictions = self.network.predictions(images)
+        head = self.template.architecture.head
+        losses = LOSSES[head.type](predictions, targets, spec=head)
+        total = torch.stack(list(losses.values())).sum()
+        if not torch.isfinite(total):
+            parts = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
+            raise TrainingError(
+                f"the loss is not finite at step {self.global_step} ({parts}); photos of the "
+                f"batch by image id: {targets.image_ids.tolist()}",
+                hint="lower --base-learning-rate, or look at these photos and their boxes",
+            )
+        self.log_dict(
+            {f"train/{name}": value for name, value in losses.items()},
+            on_epoch=True,
+            on_step=False,
+            batch_size=len(images),
+        )
+        self.log(
+            "train/loss", total, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(images)
+        )
+        return total
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last validation."""
+        self._validated.clear()
+
+    def validation_step(self, photo: Photo) -> None:
+        """Find the faces of one photo."""
+        session = session_of(self.network, self.contract, device=str(self.device))
+        model = Model(contract=self.contract, session=session, path=photo.path)
+        detections = model.predict(read_image(photo.path), score_threshold=VALIDATION_SCORE)
+        self._validated.append((photo, detections))
+
+    def on_validation_epoch_end(self) -> None:
+        """AP over all validation photos."""
+        photos: Sequence[Photo] = [photo for photo, _ in self._validated]
+        figures = average_precision(photos, [found for _, found in self._validated])
+        for key in ("ap", "ap50"):
+            self.log(f"val/{key}", float(figures[key] or 0.0), prog_bar=key == "ap50")
+
+    def configure_optimizers(self) -> Any:
+        """SGD with Nesterov momentum; no weight decay on biases and normalisation."""
+        recipe = self.template.hyper_parameters
+        decay = [p for p in self.network.parameters() if p.ndim > 1]
+        plain = [p for p in self.network.parameters() if p.ndim <= 1]
+        optimizer = torch.optim.SGD(
+            [
+                {"params": decay, "weight_decay": recipe.optimizer.weight_decay},
+                {"params": plain, "weight_decay": 0.0},
+            ],
+            lr=self.base_learning_rate,
+            momentum=recipe.optimizer.momentum,
+            nesterov=recipe.optimizer.momentum > 0,
+        )
+        factor = learning_rate_factor(
+            recipe.schedule,
+            steps_per_epoch=self.steps_per_epoch,
+            epochs=self.epochs,
+            first_epoch=self.first_epoch,
+        )
+        schedule = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}

@@ -1,0 +1,45 @@
+"""Learning rate as a factor of the base rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from ..model_templates.schema import ScheduleSpec
+
+FINAL_FRACTION = 0.01
+WARMUP_START = 0.1
+MAX_WARMUP_SHARE = 0.1
+
+
+def learning_rate_factor(
+    spec: ScheduleSpec, *, steps_per_epoch: int, epochs: int, first_epoch: int = 0
+) -> Callable[[int], float]:
+    """The factor at each optimizer step, for `LambdaLR`.
+
+    Warm-up rises linearly from a tenth. It takes at most a tenth of the steps: a short
+    fine-tuning would otherwise never leave it.
+
+    Args:
+        spec: The template's schedule.
+        steps_per_epoch: Optimizer steps.
+        epochs: In all, those before `first_epoch` included.
+        first_epoch: Where a training without optimizer state takes up; warm-up starts there.
+    """
+    total = max(1, steps_per_epoch * epochs)
+    offset = steps_per_epoch * first_epoch
+    warmup = min(spec.warmup_iterations, int(MAX_WARMUP_SHARE * (total - offset)))
+
+    def factor(step: int) -> float:
+        warm = 1.0
+        if step < warmup:
+            warm = WARMUP_START + (1 - WARMUP_START) * step / warmup
+        position = step + offset
+        if spec.type == "cosine":
+            share = min(1.0, position / total)
+            cosine = (1 + math.cos(math.pi * share)) / 2
+            return warm * (FINAL_FRACTION + (1 - FINAL_FRACTION) * cosine)
+        epoch = position // steps_per_epoch
+        return float(warm * 0.1 ** sum(epoch >= milestone for milestone in spec.milestones))
+
+    return factor

@@ -1,0 +1,38 @@
+"""Ground truth of one batch, all photos concatenated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Faces and ignored regions of a batch of B samples, in pixels of the sample.
+
+    Attributes:
+        boxes: float32 (T, 4): x1, y1, x2, y2.
+        image_index: int64 (T,): which sample of the batch, not decreasing.
+        landmarks: float32 (T, 5, 2); NaN where not known.
+        ignore_boxes: float32 (I, 4): neither face nor background.
+        ignore_index: int64 (I,).
+        image_ids: int64 (B,): COCO ids of the photos, for error messages.
+    """
+
+    boxes: Tensor
+    image_index: Tensor
+    landmarks: Tensor
+    ignore_boxes: Tensor
+    ignore_index: Tensor
+    image_ids: Tensor
+
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> Targets:
+        """All tensors on `device`."""
+        return Targets(
+            **{
+                f.name: getattr(self, f.name).to(device, non_blocking=non_blocking)
+                for f in fields(self)
+            }
+        )
