@@ -8,18 +8,21 @@ export OMP_WAIT_POLICY := PASSIVE
 # mypy finds the package under its own name, whatever this folder is called.
 export MYPYPATH := .venv/src
 
+LOOK := $(BIN)/pocketface visualize --no-show --load-weights
+# In the public domain, and in packages that are here anyway.
+PHOTOS = $(shell $(BIN)/python -c "import matplotlib, skimage; \
+	print(skimage.__path__[0] + '/data/astronaut.png'); \
+	print(matplotlib.get_data_path() + '/sample_data/grace_hopper.jpg')")
+
 .PHONY: demo test lint format
 
 demo: $(READY)
 	$(BIN)/pocketface export --template face-detection-n --save-model-to demo
-	set -e; \
-	astronaut=$$($(BIN)/python -c "import skimage; print(skimage.__path__[0])")/data/astronaut.png; \
-	hopper=$$($(BIN)/python -c "import matplotlib as m; print(m.get_data_path())")/sample_data/grace_hopper.jpg; \
-	for model in xml onnx; do for photo in $$astronaut $$hopper; do \
-		name=$$(basename $${photo%.*}); \
-		$(BIN)/pocketface visualize --load-weights demo/model.$$model --no-show \
-			--video $$photo --output demo/$$name.$$model.png; \
-	done; done
+	cp $(PHOTOS) demo/
+	$(LOOK) demo/model.xml --video demo/astronaut.png --output demo/astronaut-openvino.png
+	$(LOOK) demo/model.onnx --video demo/astronaut.png --output demo/astronaut-onnx.png
+	$(LOOK) demo/model.xml --video demo/grace_hopper.jpg --output demo/grace_hopper-openvino.png
+	$(LOOK) demo/model.onnx --video demo/grace_hopper.jpg --output demo/grace_hopper-onnx.png
 
 test: lint
 	$(BIN)/python -m pytest

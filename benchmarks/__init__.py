@@ -1,0 +1,1 @@
+"""What each model file costs and how good it is, on this machine."""

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import textwrap
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -114,7 +115,9 @@ def _report(error: Exception) -> int:
     if isinstance(error, OSError) and error.strerror:
         _say(f"error: {error.filename or 'system'}: {error.strerror}")
         return 1
-    _say(f"error: {type(error).__name__}: {error}", hint="run again with --debug for the traceback")
+    # Other packages' messages may hold whole arrays.
+    text = textwrap.shorten(f"error: {type(error).__name__}: {error}", 300, placeholder=" ...")
+    _say(text, hint="run again with --debug for the traceback")
     return 1
 
 

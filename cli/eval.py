@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..apps.work_dir import weights_for
 from ..benchmarks.accuracy import SCORE_FLOOR, measure_accuracy
 from ..errors import UserError
 from .console import print_table, progress
 from .parser import fraction, paths, positive_count, size
+
+if TYPE_CHECKING:
+    from ..model_templates.contract import Metric
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,11 +80,14 @@ def run(args: argparse.Namespace) -> None:
     print_table(
         str(weights),
         ("key", "metric", "value", "unit"),
-        [
-            (m.key, m.display_name, "none" if m.value is None else f"{m.value:g}", m.unit)
-            for m in metrics
-        ],
+        [(metric.key, metric.display_name, _value(metric), metric.unit) for metric in metrics],
         numbers=(2,),
     )
     if args.save_metrics_to is not None:
         print(f"written: {args.save_metrics_to}")
+
+
+def _value(metric: Metric) -> str:
+    if metric.value is None:
+        return "none"
+    return f"{metric.value:.2f}" if metric.unit == "%" else f"{metric.value:g}"

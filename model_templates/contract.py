@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -11,7 +11,7 @@ from ..errors import ContractError
 CONTRACT_KEY = "pocketface.contract"
 """Metadata key of the contract in ONNX `metadata_props`, OpenVINO `rt_info` and safetensors."""
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION: Final = 1
 
 Precision = Literal["fp32", "fp16", "int8"]
 Resize = Literal["letterbox", "stretch"]

@@ -259,8 +259,9 @@ class BasicSpec(_Spec):
 
 
 class OptimizerSpec(_Spec):
-    """SGD with momentum."""
+    """SGD with Nesterov momentum, or AdamW (Loshchilov & Hutter 2019) with `momentum` as beta 1."""
 
+    type: Literal["sgd", "adamw"] = "sgd"
     momentum: Fraction = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     gradient_clip: PositiveFloat | None = None

@@ -22,7 +22,7 @@ class _Loader(yaml.SafeLoader):
     PyYAML's own 1.1 rules read ``1e-3`` as text, ``010`` as 8 and ``no`` as False.
     """
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}  # type: ignore[misc]
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -38,7 +38,7 @@ class _Loader(yaml.SafeLoader):
         if problem:
             raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
         self.depth += 1
-        node: yaml.Node | None = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+        node: yaml.Node | None = super().compose_node(parent, index)
         self.depth -= 1
         return node
 

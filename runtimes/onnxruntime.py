@@ -55,7 +55,10 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
         options.intra_op_num_threads = threads
     try:
         session = onnxruntime.InferenceSession(
-            str(path), sess_options=options, providers=[_PROVIDERS[device]]
+            str(path),
+            sess_options=options,
+            providers=[_PROVIDERS[device]],
+            enable_fallback=0,  # it prints, and hides the reason
         )
         metadata = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # its exceptions have no common base
@@ -63,6 +66,9 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
         raise ModelFileError(
             f"{path}: ONNX Runtime cannot load it, is it whole? {reason}"
         ) from error
+    if _PROVIDERS[device] not in session.get_providers():
+        # A provider whose libraries are missing is left out silently.
+        raise UserError(f"device {device!r}: ONNX Runtime has it, but it does not start here")
     check_seal(path, metadata.get(SEAL_KEY))
     (input_name, *_) = [node.name for node in session.get_inputs()] or [""]
     names = [node.name for node in session.get_outputs()]

@@ -106,7 +106,9 @@ class Snapshots(Checkpoint):
         if better:
             self.best_ap50 = float(ap50)  # type: ignore[arg-type]
         trainer.save_checkpoint(self.latest)
-        if better and trainer.is_global_zero:
+        if not trainer.is_global_zero:
+            return
+        if better:
             with self.latest.open("rb") as source, atomic_write(self.best) as target:
                 shutil.copyfileobj(source, target)
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}

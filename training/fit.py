@@ -255,16 +255,18 @@ def _first_epoch_of_run(resume_from: Path | None) -> int | None:
 @contextmanager
 def _without_lightnings_news() -> Iterator[None]:
     """Keep Lightning's remarks that no user of ours can act on from them."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
             warnings.filterwarnings("ignore", message=".*does not have many workers")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _callbacks(snapshots: Snapshots, template: Template, *, progress: bool) -> list[Callback]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -11,13 +13,11 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..data.coco import Photo
-from ..data.images import read_image
 from ..errors import TrainingError
-from ..evaluation.coco import average_precision
+from ..evaluation.detector import evaluate_detector
 from ..model_templates.contract import Contract
 from ..model_templates.schema import Template
 from ..models.network import Detector
-from ..results import Detections
 from ..runtimes.model import Model
 from ..runtimes.torch import session_of
 from .dense_loss import dense_loss
@@ -68,7 +68,6 @@ class DetectionModule(lightning.LightningModule):
         self.seed = seed
         recipe = template.hyper_parameters
         self.photometric = Photometric() if recipe.augmentation.photometric else None
-        self._validated: list[tuple[Photo, Detections]] = []
 
     def training_step(self, batch: tuple[Tensor, Targets]) -> Tensor:
         """Distort, predict, and sum the losses of one batch."""
@@ -96,44 +95,55 @@ class DetectionModule(lightning.LightningModule):
             on_epoch=True,
             on_step=False,
             batch_size=len(images),
+            sync_dist=True,
         )
         self.log(
-            "train/loss", total, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(images)
+            "train/loss",
+            total,
+            prog_bar=True,
+            on_step=True,
+            on_epoch=True,
+            batch_size=len(images),
+            sync_dist=True,
         )
         return total
 
-    def on_validation_epoch_start(self) -> None:
-        """Forget the last validation."""
-        self._validated.clear()
-
-    def validation_step(self, photo: Photo) -> None:
-        """Find the faces of one photo."""
+    def validation_step(self, photos: Sequence[Photo]) -> None:
+        """AP over all validation photos, by the code that users predict with."""
         session = session_of(self.network, self.contract, device=str(self.device))
-        model = Model(contract=self.contract, session=session, path=photo.path)
-        detections = model.predict(read_image(photo.path), score_threshold=VALIDATION_SCORE)
-        self._validated.append((photo, detections))
-
-    def on_validation_epoch_end(self) -> None:
-        """AP over all validation photos."""
-        photos: Sequence[Photo] = [photo for photo, _ in self._validated]
-        figures = average_precision(photos, [found for _, found in self._validated])
+        model = Model(contract=self.contract, session=session, path=Path(self.template.name))
+        predict = partial(model.predict, score_threshold=VALIDATION_SCORE)
+        _, figures = evaluate_detector(predict, photos)
         for key in ("ap", "ap50"):
-            self.log(f"val/{key}", float(figures[key] or 0.0), prog_bar=key == "ap50")
+            value = figures[key] or 0.0
+            self.log(f"val/{key}", value, prog_bar=key == "ap50", batch_size=1, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """SGD with Nesterov momentum; no weight decay on biases and normalisation."""
+        """The template's optimizer; no weight decay on biases and normalisation."""
         recipe = self.template.hyper_parameters
-        decay = [p for p in self.network.parameters() if p.ndim > 1]
-        plain = [p for p in self.network.parameters() if p.ndim <= 1]
-        optimizer = torch.optim.SGD(
-            [
-                {"params": decay, "weight_decay": recipe.optimizer.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
-            lr=self.base_learning_rate,
-            momentum=recipe.optimizer.momentum,
-            nesterov=recipe.optimizer.momentum > 0,
-        )
+        settings = recipe.optimizer
+        groups = [
+            {
+                "params": [p for p in self.network.parameters() if p.ndim > 1],
+                "weight_decay": settings.weight_decay,
+            },
+            {
+                "params": [p for p in self.network.parameters() if p.ndim <= 1],
+                "weight_decay": 0.0,
+            },
+        ]
+        optimizer: torch.optim.Optimizer
+        if settings.type == "adamw":
+            optimizer = torch.optim.AdamW(
+                groups, lr=self.base_learning_rate, betas=(settings.momentum, 0.999)
+            )
+        else:
+            optimizer = torch.optim.SGD(
+                groups,
+                lr=self.base_learning_rate,
+                momentum=settings.momentum,
+                nesterov=settings.momentum > 0,
+            )
         factor = learning_rate_factor(
             recipe.schedule,
             steps_per_epoch=self.steps_per_epoch,

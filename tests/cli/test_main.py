@@ -134,6 +134,13 @@ def test_verbose_shows_details(
     assert "a detail" in result.err
 
 
+def test_a_long_message_of_somebody_else_is_cut(run: Run, install: Callable[..., None]) -> None:
+    install(ValueError("[1.5, 2.5, 3.5]\n" * 1000))
+    error = run("init").err.splitlines()[-2]
+    assert error.startswith("pocketface: error: ValueError: [1.5,")
+    assert len(error) < 350
+
+
 def test_logging_is_left_as_it_was(run: Run, install: Callable[..., None]) -> None:
     logger = logging.getLogger("pocketface")
     before = (list(logger.handlers), logger.level, logger.propagate)

@@ -10,12 +10,13 @@ from pocketface.model_templates.schema import (
     MobileNetV2Spec,
     ResNetSpec,
     ShuffleNetV2Spec,
+    SSDHeadSpec,
 )
 from pocketface.models.fpn import FPN
-from pocketface.models.mobilenet_v2 import MobileNetV2, scaled_channels
+from pocketface.models.mobilenet_v2 import InvertedResidual, MobileNetV2, scaled_channels
 from pocketface.models.resnet import ResNet
 from pocketface.models.shufflenet_v2 import ShuffleNetV2, shuffle
-from pocketface.models.ssd_head import level_anchors
+from pocketface.models.ssd_head import SSDHead, level_anchors
 from torch import nn
 
 
@@ -99,6 +100,56 @@ def test_fpn_meets_odd_maps_and_adds_levels() -> None:
         (8, 2, 7),
         (8, 1, 4),
     ]
+
+
+def test_context_adds_three_1x1_convolutions_to_each_level() -> None:
+    plain = FPNSpec(type="fpn", channels=8, levels=3)
+    more = FPN(plain.model_copy(update={"context": True}), [4, 6])
+    each = (8 * 4 + 4) + (4 * 2 + 2) + (2 * 2 + 2)
+    assert parameters(more) - parameters(FPN(plain, [4, 6])) == 3 * each
+
+
+def test_inverted_residual_adds_its_input_only_where_shapes_agree() -> None:
+    x = torch.rand(1, 8, 4, 4)
+    for stride, channels, expected in (
+        (1, 8, x),
+        (2, 8, 0 * x[..., ::2, ::2]),
+        (1, 6, 0 * x[:, :6]),
+    ):
+        block = InvertedResidual(8, channels, stride=stride, expansion=2, expand=True).eval()
+        nn.init.zeros_(block.layers[-1][0].weight)  # the branch adds nothing
+        assert torch.equal(block(x), expected)
+
+
+def test_ssd_predictions_stand_in_the_order_of_their_anchors() -> None:
+    level = AnchorLevelSpec(stride=16, widths=[8.0, 20.0], heights=[12.0, 30.0])
+    head = SSDHead(SSDHeadSpec(type="ssd", anchors=[level]), [3])
+
+    class Known(nn.Module):
+        """Says at each place which channel, row and column it is."""
+
+        def __init__(self, channels: int) -> None:
+            super().__init__()
+            self.channels = channels
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            channel = torch.arange(self.channels).view(1, -1, 1, 1)
+            row, column = torch.arange(2).view(1, 1, -1, 1), torch.arange(3).view(1, 1, 1, -1)
+            return (100.0 * channel + 10 * row + column).expand(len(x), -1, -1, -1)
+
+    head.boxes[0], head.classes[0] = Known(8), Known(4)
+    predictions = head([torch.zeros(2, 3, 2, 3)])
+    for row, column, anchor in ((0, 0, 0), (0, 1, 1), (1, 0, 0), (1, 2, 1)):
+        index = (row * 3 + column) * 2 + anchor
+        place = 10.0 * row + column
+        x, y, width, _ = predictions.anchors[index].tolist()
+        assert (x, y, width) == (16 * column + 8, 16 * row + 8, level.widths[anchor])
+        assert predictions.deltas[1, index].tolist() == [
+            100 * (4 * anchor + k) + place for k in range(4)
+        ]
+        assert predictions.class_logits[1, index].tolist() == [
+            100 * (2 * anchor + k) + place for k in range(2)
+        ]
 
 
 def test_anchors_are_centred_on_their_cells() -> None:

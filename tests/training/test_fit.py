@@ -57,7 +57,7 @@ def test_an_interrupted_training_resumes_to_the_very_same_end(
 
     with monkeypatch.context() as patch:
         patch.setattr(module_file.DetectionModule, "training_step", interrupted)
-        with pytest.raises(KeyboardInterrupt, match="latest.pth"):
+        with pytest.raises(KeyboardInterrupt, match=r"latest\.pth"):
             fit(**settings, epochs=3)
     latest = settings["output"] / "latest.pth"
     assert read_weights(latest).epochs == 1
@@ -89,7 +89,7 @@ def test_best_is_kept_by_the_validation_photos(
 ) -> None:
     figures = iter([0.2, 0.6, 0.4])
     monkeypatch.setattr(
-        module_file, "average_precision", lambda *_: {"ap": 0.1, "ap50": next(figures)}
+        module_file, "evaluate_detector", lambda *_: ([], {"ap": 0.1, "ap50": next(figures)})
     )
     photos = {
         "val_annotations": settings["train_annotations"],
