@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..model_templates.architecture import ArchitectureSpec
 from ..model_templates.catalogue import template_names, template_path
-from ..model_templates.schema import ArchitectureSpec, PublishedSpec, Template, load_template
+from ..model_templates.schema import PublishedSpec, Template, load_template
 
 VGA = (480, 640)
 """Height and width at which templates of free input size state their operations, too."""

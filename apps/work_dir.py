@@ -9,7 +9,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import ModelFileError, UserError
+from ..errors import UserError
 from ..model_templates.catalogue import TEMPLATE_FILE, find_template, template_names, template_path
 from ..model_templates.schema import load_template
 
@@ -104,21 +104,10 @@ def weights_for(template: str | None, weights: Path | None) -> Path:
                 hint="give some by --load-weights FILE, or train them: `pocketface train`",
             )
     if weights.suffix in WEIGHTS_SUFFIXES:
-        _check_architecture(source, weights)
+        from ..models.weights import read_weights_for
+
+        read_weights_for(weights, source)
     return weights
-
-
-def _check_architecture(source: Path, weights: Path) -> None:
-    from ..models.weights import read_weights
-
-    found = read_weights(weights).template
-    wanted = load_template(source)
-    if found.architecture != wanted.architecture:
-        raise ModelFileError(
-            f"{weights}: made for the architecture of {found.name}, which differs from that "
-            f"in {source}",
-            hint=f"give weights trained with this {TEMPLATE_FILE}, or undo the change in it",
-        )
 
 
 def _shipped(source: Path) -> Path | None:

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     split = verbs.add_parser("split", help="split a COCO file in two, by photo")
     split.add_argument("annotations", type=Path, metavar="ANN", help="COCO JSON")
     split.add_argument(
-        "--fraction",
+        "--train-fraction",
         type=fraction,
         default=0.95,
         metavar="0..1",
@@ -47,6 +47,6 @@ def _split(args: argparse.Namespace) -> None:
     from ..data.split import split_coco
 
     for path in split_coco(
-        args.annotations, fraction=args.fraction, seed=args.seed, output=args.output
+        args.annotations, train_fraction=args.train_fraction, seed=args.seed, output=args.output
     ):
         print(f"written: {path}")

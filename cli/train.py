@@ -81,8 +81,7 @@ def run(args: argparse.Namespace) -> None:
         precision=args.precision,
         val_every=args.val_every,
     )
-    for path in (report.latest, report.best, report.curves, report.receipt):
-        if path is not None:
-            print(f"written: {path}")
-    if report.best_ap50 is not None:
+    for path in report.written:
+        print(f"written: {path}")
+    if report.written and report.best_ap50 is not None:
         print(f"best AP50 on the validation photos: {report.best_ap50:.4f}")

@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 def split_coco(
-    annotation_file: Path, *, fraction: float, seed: int, output: Path
+    annotation_file: Path, *, train_fraction: float, seed: int, output: Path
 ) -> tuple[Path, Path]:
     """Split a COCO file into a part to train on and a part to validate on.
 
@@ -24,8 +24,8 @@ def split_coco(
 
     Args:
         annotation_file: COCO JSON.
-        fraction: Share of the images that goes to the train part, above 0 and below 1. The count
-            is rounded, and neither part is ever empty.
+        train_fraction: Share of the images that goes to the train part, above 0 and below 1. The
+            count is rounded, and neither part is ever empty.
         seed: Of the choice.
         output: Folder for the two files; made if it is not there.
 
@@ -33,12 +33,12 @@ def split_coco(
         `<output>/<stem>.train.json` and `<output>/<stem>.val.json`.
 
     Raises:
-        UserError: `fraction` is not between 0 and 1.
+        UserError: `train_fraction` is not between 0 and 1.
         DataError: The file is not COCO, has fewer than two images, an image without an id or an
             id used twice, or `output` cannot be written.
     """
-    if not 0 < fraction < 1:
-        raise UserError(f"fraction: {fraction}: expected a number above 0 and below 1")
+    if not 0 < train_fraction < 1:
+        raise UserError(f"train_fraction: {train_fraction}: expected a number above 0 and below 1")
     content = load_coco_json(annotation_file)
     found = [_id(record, "id") for record in content["images"]]
     ids = [key for key in found if key is not None]
@@ -46,7 +46,7 @@ def split_coco(
         raise DataError(
             f"{annotation_file}: images: expected two or more, each with an id of its own"
         )
-    count = min(max(round(len(ids) * fraction), 1), len(ids) - 1)
+    count = min(max(round(len(ids) * train_fraction), 1), len(ids) - 1)
     chosen = set(random.Random(seed).sample(ids, count))
     listed = set(ids)
     paths = []

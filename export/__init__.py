@@ -106,7 +106,7 @@ def export_model(
 def _read(weights: Path | None, template: str | Path | None) -> tuple[Weights, Template]:
     """The weights, and the template to describe them by."""
     from ..model_templates.schema import load_template
-    from ..models.weights import read_weights, shipped_weights
+    from ..models.weights import read_weights, read_weights_for, shipped_weights
 
     path = None if template is None else find_template(template)
     if weights is None:
@@ -118,16 +118,10 @@ def _read(weights: Path | None, template: str | Path | None) -> tuple[Weights, T
                 f"template {template} ships no weights",
                 hint="train it, and name the checkpoint with --load-weights",
             )
-    read = read_weights(Path(weights))
     if path is None:
+        read = read_weights(Path(weights))
         return read, read.template
-    used = load_template(path)
-    if used.architecture != read.template.architecture:
-        raise UserError(
-            f"{weights}: weights of template {read.template.name}, whose architecture is not that "
-            f"of {path}"
-        )
-    return read, used
+    return read_weights_for(Path(weights), path), load_template(path)
 
 
 def _formats(formats: Sequence[str] | None, template: Template) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..model_templates.schema import ArchitectureSpec
+from ..model_templates.architecture import ArchitectureSpec
 from .network import Detector
 
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ..model_templates.schema import DenseHeadSpec
+from ..model_templates.architecture import DenseHeadSpec
 from .layers import conv_norm_act
 
 NUM_LANDMARKS = 5

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..model_templates.schema import FPNSpec
+from ..model_templates.architecture import FPNSpec
 from .layers import Norm, conv_norm_act
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..model_templates.schema import GROUPS
+from ..model_templates.architecture import GROUPS
 
 Norm = Literal["none", "batch", "group"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ..model_templates.schema import MobileNetV2Spec
+from ..model_templates.architecture import MobileNetV2Spec
 from .layers import conv_norm_act, init_backbone
 
 STAGES = (

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..model_templates.schema import ArchitectureSpec
+from ..model_templates.architecture import ArchitectureSpec
 from .dense_head import DenseHead
 from .fpn import FPN
 from .layers import Normalize

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ..model_templates.schema import PlainSpec
+from ..model_templates.architecture import PlainSpec
 from .layers import ResidualBlock, conv_norm_act
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..model_templates.schema import ShuffleNetV2Spec
+from ..model_templates.architecture import ShuffleNetV2Spec
 from .layers import conv_norm_act, init_backbone
 
 STEM_CHANNELS = 24

@@ -103,6 +103,23 @@ def read_weights(path: Path) -> Weights:
     )
 
 
+def read_weights_for(path: Path, template_path: Path) -> Weights:
+    """Read weights that are to be used with a template of one's own.
+
+    Raises:
+        ModelFileError: See `read_weights`; or they were made for another architecture.
+        TemplateError: See `load_template`.
+    """
+    weights = read_weights(path)
+    if weights.template.architecture != load_template(template_path).architecture:
+        raise ModelFileError(
+            f"{path}: made for the architecture of {weights.template.name}, which differs from "
+            f"that in {template_path}",
+            hint="give weights that were trained with this template.yaml, or undo the change in it",
+        )
+    return weights
+
+
 def write_weights(
     path: Path,
     *,
@@ -213,6 +230,7 @@ __all__ = [
     "checkpoint_section",
     "contract_for",
     "read_weights",
+    "read_weights_for",
     "shipped_weights",
     "write_weights",
 ]

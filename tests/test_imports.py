@@ -6,7 +6,6 @@ import ast
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pocketface
@@ -163,18 +162,6 @@ def test_help_is_light(arguments: list[str]) -> None:
     assert not loaded & HEAVY
     if arguments[0].startswith("-"):
         assert not loaded & {"numpy", "cv2", "pydantic", "yaml"}
-
-
-def test_help_starts_in_under_three_tenths_of_a_second() -> None:
-    def seconds() -> float:
-        started = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "pocketface", "--help"], capture_output=True, check=True
-        )
-        return time.perf_counter() - started
-
-    # The best of several: the machine may be busy with something else.
-    assert min(seconds() for _ in range(5)) < 0.3
 
 
 def test_loading_and_running_onnx_needs_no_torch(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model_templates.schema import AugmentationSpec
+from ..model_templates.recipe import AugmentationSpec
 
 _FLIPPED_LANDMARKS = [1, 0, 2, 4, 3]
 _ATTEMPTS = 50

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, Sampler
 
 from ..data.coco import Photo
 from ..data.images import read_image
-from ..model_templates.schema import AugmentationSpec
+from ..model_templates.recipe import AugmentationSpec
 from .crops import Sample, augment
 from .targets import Targets
 

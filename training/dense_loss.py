@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..model_templates.schema import DenseHeadSpec
+from ..model_templates.architecture import DenseHeadSpec
 from ..models.dense_head import DensePredictions
 from .assign import Assignment, atss, center_sampling
 from .boxes import paired_similarity

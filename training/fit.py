@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +21,7 @@ from ..data.coco import Photo, read_coco
 from ..errors import UserError
 from ..model_templates.schema import Template, load_template
 from ..models.network import Detector
-from ..models.weights import Weights, contract_for, read_weights
+from ..models.weights import Weights, contract_for, read_weights_for
 from .callbacks import FIRST_EPOCH_KEY, AtomicCheckpointIO, Snapshots, weight_averaging
 from .datamodule import FaceData
 from .machine import choose_machine
@@ -35,14 +35,21 @@ Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 @dataclass(frozen=True)
 class FitReport:
-    """What a training left behind; `best` is None without validation photos."""
+    """What a training left behind.
+
+    Attributes:
+        latest: The checkpoint of the last epoch.
+        best: That of the best AP50 on the validation photos; None where there were none.
+        best_ap50: 0 to 1; None likewise.
+        epochs: In all, with those of the run resumed.
+        written: All files for people to look at; empty in processes other than the first.
+    """
 
     latest: Path
     best: Path | None
-    curves: Path
-    receipt: Path
-    epochs: int
     best_ap50: float | None
+    epochs: int
+    written: tuple[Path, ...] = ()
 
 
 def fit(
@@ -99,7 +106,7 @@ def fit(
     per_gpu = recipe.basic.batch_size if batch_size is None else batch_size
     rate = recipe.basic.base_learning_rate if base_learning_rate is None else base_learning_rate
 
-    weights, done, continues = _start(recipe_file, load_weights, resume_from, epochs=wanted)
+    weights, done, continues = _start(template, load_weights, resume_from, epochs=wanted)
     train_photos = read_coco(
         train_annotations, train_roots, classes=recipe_file.dataset.classes
     ).photos
@@ -178,8 +185,14 @@ def fit(
         except SystemExit as stop:
             # Lightning turns Ctrl-C into an exit; callers want to know what it was.
             raise KeyboardInterrupt(f"go on with --resume-from {snapshots.latest}") from stop
-    best = snapshots.best if val_photos and snapshots.best.exists() else None
-    best_ap50 = None if best is None else snapshots.best_ap50
+    report = FitReport(
+        latest=snapshots.latest,
+        best=snapshots.best if val_photos and snapshots.best.exists() else None,
+        best_ap50=snapshots.best_ap50 if val_photos else None,
+        epochs=wanted,
+    )
+    if not trainer.is_global_zero:
+        return report
     receipt = write_receipt(
         output,
         template=recipe_file,
@@ -197,29 +210,20 @@ def fit(
         annotations=train_annotations,
         photos=len(train_photos),
         hours=(time.monotonic() - started) / 3600,
-        best_ap50=best_ap50,
+        best_ap50=report.best_ap50,
     )
-    return FitReport(
-        latest=snapshots.latest,
-        best=best,
-        curves=draw_curves(output),
-        receipt=receipt,
-        epochs=wanted,
-        best_ap50=best_ap50,
-    )
+    files = [report.latest, report.best, draw_curves(output), receipt]
+    return replace(report, written=tuple(path for path in files if path is not None))
 
 
 def _start(
-    template: Template, load_weights: Path | None, resume_from: Path | None, *, epochs: int
+    template: Path, load_weights: Path | None, resume_from: Path | None, *, epochs: int
 ) -> tuple[Weights | None, int, bool]:
     """Weights to begin with, epochs behind them, and whether Lightning can resume their file."""
     if resume_from is None:
-        return (
-            (None if load_weights is None else _fitting_weights(load_weights, template)),
-            0,
-            False,
-        )
-    weights = _fitting_weights(resume_from, template)
+        weights = None if load_weights is None else read_weights_for(load_weights, template)
+        return weights, 0, False
+    weights = read_weights_for(resume_from, template)
     if epochs <= weights.epochs:
         raise UserError(
             f"--epochs {epochs}: {resume_from} has {weights.epochs} epochs behind it already",
@@ -228,19 +232,9 @@ def _start(
         )
     first = _first_epoch_of_run(resume_from)
     if first is None:
-        _log.warning("%s holds no optimizer state: SGD starts without momentum", resume_from)
+        _log.warning("%s holds no optimizer state: the optimizer starts anew", resume_from)
         return weights, weights.epochs, False
     return weights, first, True
-
-
-def _fitting_weights(path: Path, template: Template) -> Weights:
-    weights = read_weights(path)
-    if weights.template.architecture != template.architecture:
-        raise UserError(
-            f"{path}: made for the architecture of {weights.template.name}, which differs from "
-            f"that of the template {template.name}"
-        )
-    return weights
 
 
 def _first_epoch_of_run(resume_from: Path | None) -> int | None:

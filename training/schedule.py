@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ..model_templates.schema import ScheduleSpec
+from ..model_templates.recipe import ScheduleSpec
 
 FINAL_FRACTION = 0.01
 WARMUP_START = 0.1

@@ -98,7 +98,7 @@ def test_data_split(run: Run) -> None:
     images = [{"id": n, "file_name": f"{n}.jpg", "width": 9, "height": 9} for n in range(20)]
     content = {"images": images, "annotations": [], "categories": [{"id": 1, "name": "face"}]}
     Path("all.json").write_text(json.dumps(content))
-    result = run("data", "split", "all.json", "--fraction", "0.8", "--output", "parts")
+    result = run("data", "split", "all.json", "--train-fraction", "0.8", "--output", "parts")
     assert result.code == 0
     assert result.out == "written: parts/all.train.json\nwritten: parts/all.val.json\n"
     parts = [
@@ -135,10 +135,9 @@ def test_train_passes_its_flags_on(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         return room.FitReport(
             latest=out / "latest.pth",
             best=None,
-            curves=out / "curves.png",
-            receipt=out / "receipt.yaml",
-            epochs=2,
             best_ap50=None,
+            epochs=2,
+            written=(out / "latest.pth", out / "curves.png", out / "receipt.yaml"),
         )
 
     monkeypatch.setattr(room, "fit", fit)

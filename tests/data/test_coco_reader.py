@@ -6,7 +6,6 @@ import copy
 import json
 import logging
 import pickle
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,17 +174,3 @@ def test_paths_that_are_refused(write: Write, good: dict[str, Any], tmp_path: Pa
     with pytest.raises(DataError, match=r"none of the 2 images .* \(the first: a\.jpg\)") as error:
         read_coco([file], [root / "sub"])
     assert error.value.hint
-
-
-def test_thirty_thousand_annotations_in_a_second(write: Write, good: dict[str, Any]) -> None:
-    content = good
-    content["annotations"] = [
-        {"id": n, "image_id": 7, "category_id": 3, "bbox": [n % 90, n % 70, 5, 6]}
-        | {"landmarks_pseudo": [n % 90 + 1.5] * 10}
-        for n in range(30_000)
-    ]
-    file, root = write(content)
-    start = time.process_time()
-    dataset = read_coco([file], [root])
-    assert time.process_time() - start < 1
-    assert len(dataset.photos[0].boxes) == 30_000

@@ -103,17 +103,17 @@ def test_bomb_costs_nothing(tmp_path: Path) -> None:
     path.write_bytes(png_of_zeros(32000, 32000))
     assert path.stat().st_size < 200_000
     code = (
-        "import resource, sys, time, pathlib\n"
+        "import resource, sys, pathlib\n"
         "from PIL import Image\n"
         "from pocketface.data.images import read_image, image_size\n"
         "from pocketface.errors import ImageError\n"
         "Image.preinit()\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "before, start = peak(), time.perf_counter()\n"
+        "before = peak()\n"
         "for read in (read_image, image_size):\n"
         "    try: read(pathlib.Path(sys.argv[1]))\n"
         "    except ImageError as error: print(error)\n"
-        "print(peak() - before, time.perf_counter() - start)\n"
+        "print(peak() - before)\n"
     )
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", code, str(path)],
@@ -121,12 +121,10 @@ def test_bomb_costs_nothing(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    first, second, figures = result.stdout.splitlines()
+    first, second, kib = result.stdout.splitlines()
     assert first == second == f"{path}: 1024000000 pixels: above the limit of 64,000,000 pixels"
     assert result.stderr == ""
-    kib, seconds = figures.split()
     assert int(kib) < 20_000
-    assert float(seconds) < 1
 
 
 @pytest.mark.parametrize("size", [(8001, 8000), (12000, 8000), (16000, 4001)])

@@ -18,7 +18,7 @@ def load(path: Path) -> Any:
 def test_real_file(shared: Path, tmp_path: Path) -> None:
     source = shared / "face_mask" / "faces.json"
     whole = load(source)
-    paths = split_coco(source, fraction=0.8, seed=1, output=tmp_path / "new")
+    paths = split_coco(source, train_fraction=0.8, seed=1, output=tmp_path / "new")
     assert paths == (tmp_path / "new" / "faces.train.json", tmp_path / "new" / "faces.val.json")
     train, val = map(load, paths)
     assert len(train["images"]) == round(853 * 0.8)
@@ -39,7 +39,7 @@ def test_real_file(shared: Path, tmp_path: Path) -> None:
 def test_same_seed_same_split(shared: Path, tmp_path: Path) -> None:
     source = shared / "airport" / "annotation_faces_train.json"
     texts = [
-        split_coco(source, fraction=0.5, seed=seed, output=tmp_path / name)[0].read_text()
+        split_coco(source, train_fraction=0.5, seed=seed, output=tmp_path / name)[0].read_text()
         for name, seed in (("a", 3), ("b", 3), ("c", 4))
     ]
     assert texts[0] == texts[1] != texts[2]
@@ -47,15 +47,15 @@ def test_same_seed_same_split(shared: Path, tmp_path: Path) -> None:
 
 def test_neither_part_is_empty(shared: Path, tmp_path: Path) -> None:
     source = shared / "airport" / "annotation_faces_train.json"
-    for fraction, expected in ((0.001, (1, 9)), (0.999, (9, 1))):
-        paths = split_coco(source, fraction=fraction, seed=0, output=tmp_path)
+    for train_fraction, expected in ((0.001, (1, 9)), (0.999, (9, 1))):
+        paths = split_coco(source, train_fraction=train_fraction, seed=0, output=tmp_path)
         assert tuple(len(load(path)["images"]) for path in paths) == expected
 
 
-@pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, float("nan")])
-def test_fraction(fraction: float, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"fraction: .*: expected a number above 0 and below 1"):
-        split_coco(tmp_path / "x.json", fraction=fraction, seed=0, output=tmp_path)
+@pytest.mark.parametrize("train_fraction", [0, 1, -0.1, 1.5, float("nan")])
+def test_fraction(train_fraction: float, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"train_fraction: .*: expected a number above 0"):
+        split_coco(tmp_path / "x.json", train_fraction=train_fraction, seed=0, output=tmp_path)
 
 
 def write(path: Path, images: list[Any]) -> Path:
@@ -67,17 +67,20 @@ def test_refused(tmp_path: Path) -> None:
     for images in ([{"id": 1}], [{"id": 1}, {"id": 1}], [{"id": 1}, {"id": 2}, {}], [1, 2]):
         file = write(tmp_path / "x.json", images)
         with pytest.raises(DataError, match="two or more, each with an id of its own"):
-            split_coco(file, fraction=0.5, seed=0, output=tmp_path)
+            split_coco(file, train_fraction=0.5, seed=0, output=tmp_path)
 
 
 def test_nothing_half_written(tmp_path: Path) -> None:
     file = write(tmp_path / "x.json", [{"id": 1, "score": float("nan")}, {"id": 2}])
     with pytest.raises(DataError, match="cannot be written"):
-        split_coco(file, fraction=0.5, seed=0, output=tmp_path / "out")
+        split_coco(file, train_fraction=0.5, seed=0, output=tmp_path / "out")
     assert all(load(path)["images"] == [{"id": 2}] for path in (tmp_path / "out").iterdir())
     with pytest.raises(DataError, match="cannot be written"):
         split_coco(
-            write(tmp_path / "y.json", [{"id": 1}, {"id": 2}]), fraction=0.5, seed=0, output=file
+            write(tmp_path / "y.json", [{"id": 1}, {"id": 2}]),
+            train_fraction=0.5,
+            seed=0,
+            output=file,
         )
 
 
@@ -85,7 +88,7 @@ def test_a_failed_write_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = write(tmp_path / "x.json", [{"id": 1}, {"id": 2}])
-    train, _ = split_coco(file, fraction=0.5, seed=0, output=tmp_path / "out")
+    train, _ = split_coco(file, train_fraction=0.5, seed=0, output=tmp_path / "out")
     before = train.read_text()
 
     def full_disk(_: int) -> None:
@@ -93,6 +96,6 @@ def test_a_failed_write_leaves_the_old_file(
 
     monkeypatch.setattr("os.fsync", full_disk)
     with pytest.raises(DataError, match=r"x\.train\.json: cannot be written: No space left"):
-        split_coco(file, fraction=0.5, seed=1, output=tmp_path / "out")
+        split_coco(file, train_fraction=0.5, seed=1, output=tmp_path / "out")
     assert train.read_text() == before
     assert len(list((tmp_path / "out").iterdir())) == 2

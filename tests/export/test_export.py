@@ -196,7 +196,7 @@ def test_a_template_says_what_weights_do_not(weights: Path, tmp_path: Path) -> N
     )
     assert report.contract.score_threshold == 0.7
     template.write_text(FCOS)
-    with pytest.raises(UserError, match=r"weights of template tiny, whose architecture is not"):
+    with pytest.raises(UserError, match="made for the architecture of tiny, which differs"):
         export_model(weights=weights, template=template, folder=tmp_path)
 
 

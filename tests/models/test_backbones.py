@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pocketface.model_templates.schema import (
+from pocketface.model_templates.architecture import (
     AnchorLevelSpec,
     FPNSpec,
     MobileNetV2Spec,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pytest
 import torch
 from pocketface.model_templates import read_template, template_names, template_path
-from pocketface.model_templates.schema import SSDHeadSpec, Template
+from pocketface.model_templates.architecture import SSDHeadSpec
+from pocketface.model_templates.schema import Template
 from pocketface.models.count import NetworkSize, count
 from pocketface.models.network import Detector
 from pocketface.training.dense_loss import dense_loss

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from pocketface.data.coco import read_coco
-from pocketface.model_templates.schema import AugmentationSpec
+from pocketface.model_templates.recipe import AugmentationSpec
 from pocketface.training.crops import Sample, augment, flip
 from pocketface.training.dataset import EpochSampler, PhotoCrops, collate
 from pocketface.training.photometric import Photometric

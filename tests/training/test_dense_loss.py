@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 import torch
-from pocketface.model_templates.schema import DenseHeadSpec, DenseLossSpec
+from pocketface.model_templates.architecture import DenseHeadSpec, DenseLossSpec
 from pocketface.models.dense_head import DensePredictions, grid_points
 from pocketface.training.boxes import paired_similarity
 from pocketface.training.dense_loss import centerness_target, dense_loss, focal, quality_focal

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import torch
 from pocketface.model_templates import read_template
-from pocketface.model_templates.schema import SSDHeadSpec
+from pocketface.model_templates.architecture import SSDHeadSpec
 from pocketface.models.network import Detector
 from pocketface.training.boxes import paired_similarity
 from pocketface.training.ssd_loss import ssd_loss

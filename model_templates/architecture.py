@@ -1,0 +1,233 @@
+"""The schema of `architecture`: a network as data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from .spec import Fraction, PositiveFloat, PositiveInt, Spec
+
+GROUPS = 16
+"""Groups of a group normalisation."""
+
+# Backbones -----------------------------------------------------------------------------------
+
+
+class MobileNetV2Spec(Spec):
+    """MobileNetV2 (Sandler et al. 2018) without its last 1x1 convolution.
+
+    Args:
+        width: Multiplies all channels.
+        outputs: The feature maps taken, by their channels at width 1; strides 4, 8, 16, 32.
+        expand_first: The first block, of expansion 1, has a 1x1 convolution before its depthwise
+            one too. Not so in the paper, but in the published detectors.
+    """
+
+    type: Literal["mobilenet_v2"]
+    width: PositiveFloat = 1.0
+    outputs: Annotated[list[Literal[24, 32, 96, 320]], Field(min_length=1)]
+    expand_first: bool = False
+
+    @property
+    def strides(self) -> list[int]:
+        """Of the outputs."""
+        return [{24: 4, 32: 8, 96: 16, 320: 32}[channels] for channels in self.outputs]
+
+
+class ShuffleNetV2Spec(Spec):
+    """ShuffleNetV2 (Ma et al. 2018) 1.0; stages of 116, 232 and 464 channels."""
+
+    type: Literal["shufflenet_v2"]
+    outputs: Annotated[list[Literal[116, 232, 464]], Field(min_length=1)]
+
+    @property
+    def strides(self) -> list[int]:
+        """Of the outputs."""
+        return [{116: 8, 232: 16, 464: 32}[channels] for channels in self.outputs]
+
+
+class ResNetSpec(Spec):
+    """ResNet (He et al. 2015) with bottleneck blocks; outputs strides 4, 8, 16, 32."""
+
+    type: Literal["resnet"]
+    depth: Literal[50, 101, 152]
+
+    @property
+    def strides(self) -> list[int]:
+        """Of the outputs."""
+        return [4, 8, 16, 32]
+
+
+class StageSpec(Spec):
+    """A strided 3x3 convolution to `channels`, then `blocks` residual blocks of two 3x3."""
+
+    channels: PositiveInt
+    blocks: Annotated[int, Field(ge=0)]
+
+
+class PlainSpec(Spec):
+    """Dense narrow convolutions made for int8. Stage i has stride 2 ** (i + 2).
+
+    The feature maps of the last three stages (strides 8, 16, 32) are the outputs.
+    """
+
+    type: Literal["plain"]
+    stem_channels: PositiveInt
+    stages: Annotated[list[StageSpec], Field(min_length=4, max_length=4)]
+
+    @property
+    def strides(self) -> list[int]:
+        """Of the outputs."""
+        return [8, 16, 32]
+
+
+Backbone = Annotated[
+    MobileNetV2Spec | ShuffleNetV2Spec | ResNetSpec | PlainSpec, Field(discriminator="type")
+]
+
+# Necks ---------------------------------------------------------------------------------------
+
+
+class FPNSpec(Spec):
+    """Feature pyramid (Lin et al. 2017).
+
+    Args:
+        channels: Of every output map.
+        levels: Number of output maps; beyond the backbone's they come by strided convolutions.
+        context: Adds a context module (after SSH, Najibi et al. 2017) behind every level.
+        batch_norm: Normalise (and activate) after each convolution.
+    """
+
+    type: Literal["fpn"]
+    channels: PositiveInt
+    levels: PositiveInt
+    context: bool = False
+    batch_norm: bool = False
+
+    @model_validator(mode="after")
+    def _divisible(self) -> FPNSpec:
+        if self.context and self.channels % 4:
+            raise ValueError(f"context wants channels in fours (found {self.channels})")
+        return self
+
+
+# Heads and their losses ------------------------------------------------------------------------
+
+
+class AnchorLevelSpec(Spec):
+    """Anchors of one SSD level: stride and paired widths and heights in input pixels."""
+
+    stride: PositiveInt
+    widths: list[PositiveFloat]
+    heights: list[PositiveFloat]
+
+    @model_validator(mode="after")
+    def _paired(self) -> AnchorLevelSpec:
+        if len(self.widths) != len(self.heights):
+            raise ValueError(f"{len(self.widths)} widths but {len(self.heights)} heights")
+        return self
+
+
+class SSDHeadSpec(Spec):
+    """SSD (Liu et al. 2016) head of depthwise 3x3 + 1x1, one pair of branches per level."""
+
+    type: Literal["ssd"]
+    anchors: list[AnchorLevelSpec]
+    variances: tuple[PositiveFloat, PositiveFloat] = (0.1, 0.2)
+    positive_iou: Fraction = 0.4
+    negative_ratio: PositiveInt = 3
+
+    @property
+    def level_strides(self) -> list[int]:
+        """One per level."""
+        return [level.stride for level in self.anchors]
+
+
+class DenseLossSpec(Spec):
+    """Assignment and losses of a dense (anchor-point) head.
+
+    Args:
+        assigner: `center_sampling` (FCOS, Tian et al. 2019) or `atss` (Zhang et al. 2020).
+        classification: `focal` (gamma 2, alpha .25) or `quality_focal` (Li et al. 2020, beta 2).
+        box: `iou`, `giou` or `diou`.
+        top_k: ATSS candidates per level.
+    """
+
+    assigner: Literal["center_sampling", "atss"]
+    classification: Literal["focal", "quality_focal"]
+    box: Literal["iou", "giou", "diou"]
+    box_weight: PositiveFloat = 1.0
+    landmark_weight: Annotated[float, Field(ge=0)] = 0.0
+    top_k: PositiveInt = 9
+
+
+class DenseHeadSpec(Spec):
+    """One prediction per grid cell: class, box distances, optional centre-ness and landmarks.
+
+    Args:
+        strides: One per level.
+        channels: Of the convolutions of a tower.
+        tower: Number of 3x3 convolutions before the predictions.
+        shared: One set of weights for all levels, and separate towers for class and box (FCOS);
+            else each level has one tower of its own for both.
+        norm: Normalisation in the tower.
+        centerness: Adds the centre-ness branch; score = sqrt(class x centre-ness).
+        landmarks: Adds five points.
+        anchor_scale: Side of the square anchor of ATSS, in strides.
+    """
+
+    type: Literal["dense"]
+    strides: list[PositiveInt]
+    channels: PositiveInt
+    tower: PositiveInt
+    shared: bool
+    norm: Literal["none", "batch", "group"]
+    centerness: bool = False
+    landmarks: bool = False
+    anchor_scale: PositiveFloat = 8.0
+    loss: DenseLossSpec
+
+    @model_validator(mode="after")
+    def _divisible(self) -> DenseHeadSpec:
+        if self.norm == "group" and self.channels % GROUPS:
+            raise ValueError(f"norm 'group' wants channels in {GROUPS}s (found {self.channels})")
+        return self
+
+    @property
+    def level_strides(self) -> list[int]:
+        """One per level."""
+        return self.strides
+
+
+Head = Annotated[SSDHeadSpec | DenseHeadSpec, Field(discriminator="type")]
+
+
+class ArchitectureSpec(Spec):
+    """A network: normalisation of raw 0-255 BGR, backbone, neck, head."""
+
+    mean: tuple[float, float, float]
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    colour: Literal["BGR", "RGB"]
+    backbone: Backbone
+    neck: FPNSpec | None = None
+    head: Head
+
+    @model_validator(mode="after")
+    def _strides_meet(self) -> ArchitectureSpec:
+        given = list(self.backbone.strides)
+        if given != sorted(set(given)):
+            raise ValueError(f"backbone outputs must be finest first, each once: strides {given}")
+        if self.neck is not None:
+            if self.neck.levels < len(given):
+                raise ValueError(
+                    f"neck.levels is {self.neck.levels}, but the backbone has {len(given)} outputs"
+                )
+            while len(given) < self.neck.levels:
+                given.append(given[-1] * 2)
+        if self.head.level_strides != given:
+            raise ValueError(
+                f"the head has strides {self.head.level_strides}, "
+                f"but the feature maps that reach it have {given}"
+            )
+        return self

@@ -1,0 +1,66 @@
+"""The schema of `hyper_parameters`: how a network is trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .spec import Fraction, PositiveFloat, PositiveInt, Spec
+
+
+class BasicSpec(Spec):
+    """The three that users change first. `batch_size` is per GPU."""
+
+    batch_size: PositiveInt
+    base_learning_rate: PositiveFloat
+    epochs: PositiveInt
+
+
+class OptimizerSpec(Spec):
+    """SGD with Nesterov momentum, or AdamW (Loshchilov & Hutter 2019) with `momentum` as beta 1."""
+
+    type: Literal["sgd", "adamw"] = "sgd"
+    momentum: Fraction = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    gradient_clip: PositiveFloat | None = None
+
+
+class ScheduleSpec(Spec):
+    """Learning rate over epochs: `step` divides by ten at each milestone; `cosine` falls to 1 %."""
+
+    type: Literal["step", "cosine"]
+    milestones: list[PositiveInt] = Field(default=[])
+    warmup_iterations: Annotated[int, Field(ge=0)] = 0
+
+
+class AugmentationSpec(Spec):
+    """How a training sample is cut from a photo.
+
+    Args:
+        crop: `zoom`: a square of the short side times one of `scales` (above 1 pads);
+            `iou`: SSD's random crop with a minimum IoU to a face.
+        scales: For `zoom`.
+        size: Side of the sample in pixels (`zoom`); `iou` samples have the network's input size.
+        flip: Probability of a horizontal flip.
+        photometric: Random brightness, contrast, saturation and hue, in batches by kornia.
+        min_face: Faces below this side (in sample pixels) are ignored, neither face nor background.
+    """
+
+    crop: Literal["zoom", "iou"]
+    scales: list[PositiveFloat] = Field(default=[0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0])
+    size: PositiveInt | None = None
+    flip: Fraction = 0.5
+    photometric: bool = True
+    min_face: Annotated[float, Field(ge=0)] = 4.0
+
+
+class HyperParametersSpec(Spec):
+    """The training recipe. `repeats`: how often an epoch goes over the photos."""
+
+    basic: BasicSpec
+    repeats: PositiveInt = 1
+    optimizer: OptimizerSpec = OptimizerSpec()
+    schedule: ScheduleSpec
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    augmentation: AugmentationSpec
