@@ -24,6 +24,8 @@ demo: $(READY)
 	$(LOOK) demo/model.xml --video demo/grace_hopper.jpg --output demo/grace_hopper-openvino.png
 	$(LOOK) demo/model.onnx --video demo/grace_hopper.jpg --output demo/grace_hopper-onnx.png
 
+# One thread: with more, several busy processes slow each other far more than they gain.
+test: export OMP_NUM_THREADS := 1
 test: lint
 	$(BIN)/python -m pytest
 
