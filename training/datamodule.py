@@ -65,9 +65,8 @@ class FaceData(lightning.LightningDataModule):
         assert self.trainer is not None
         return DataLoader(
             self.crops,
-            batch_sampler=self._sampler(
-                rank=self.trainer.global_rank, processes=self.trainer.world_size
-            ),
+            batch_size=None,
+            sampler=self._sampler(rank=self.trainer.global_rank, processes=self.trainer.world_size),
             collate_fn=collate,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,

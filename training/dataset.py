@@ -24,11 +24,14 @@ CACHE_LONG_SIDE = 1280
 Key = tuple[int, int]
 """Pass over the photos, and index of the photo."""
 
+Item = tuple[Tensor, Sample, int]
+"""The uint8 (3, H, W) BGR image of a sample, the sample, and the photo's COCO id."""
 
-class PhotoCrops(Dataset[tuple[Tensor, Sample, int]]):
-    """Augmented samples of a list of photos.
 
-    An item is asked for by (pass, index) and drawn from a generator seeded with (seed, pass,
+class PhotoCrops(Dataset[list["Item"]]):
+    """Batches of augmented samples of a list of photos.
+
+    A sample is asked for by (pass, index) and drawn from a generator seeded with (seed, pass,
     index): it does not depend on workers, order, or on how often training was interrupted.
 
     Args:
@@ -68,8 +71,12 @@ class PhotoCrops(Dataset[tuple[Tensor, Sample, int]]):
             self._samples = list(pool.map(_read_sample, self.photos))
         return sum(sample.image.nbytes for sample in self._samples if sample is not None)
 
-    def __getitem__(self, key: Key) -> tuple[Tensor, Sample, int]:
-        """The uint8 (3, H, W) BGR image of one sample, the sample, and the photo's COCO id."""
+    def __getitem__(self, keys: Sequence[Key]) -> list[Item]:
+        """The samples of one batch."""
+        return [self.sample(key) for key in keys]
+
+    def sample(self, key: Key) -> Item:
+        """One sample."""
         run, index = key
         photo = self.photos[index]
         whole = self._samples[index] or _read_sample(photo)
@@ -80,6 +87,9 @@ class PhotoCrops(Dataset[tuple[Tensor, Sample, int]]):
 
 class EpochSampler(Sampler[list[Key]]):
     """Batches of (pass, index): every photo `repeats` times an epoch, in a seeded order.
+
+    It is a `sampler` of whole batches, not a `batch_sampler`: Lightning calls `set_epoch` of the
+    former only, and without it every epoch would bring the same samples.
 
     Args:
         count: Number of photos.
@@ -133,7 +143,7 @@ class EpochSampler(Sampler[list[Key]]):
             yield keys[mine : mine + self.batch_size]
 
 
-def collate(items: Sequence[tuple[Tensor, Sample, int]]) -> tuple[Tensor, Targets]:
+def collate(items: Sequence[Item]) -> tuple[Tensor, Targets]:
     """Samples to uint8 images (B, 3, H, W) and their `Targets`."""
     images = torch.stack([image for image, _, _ in items])
     samples = [sample for _, sample, _ in items]

@@ -96,11 +96,11 @@ def test_an_item_depends_on_seed_pass_and_index_alone(shared: Path) -> None:
 
     ahead = crops(1)
     ahead.preload()
-    first, again = ahead[(3, 4)], crops(1)[(3, 4)]
+    first, again = ahead.sample((3, 4)), crops(1).sample((3, 4))
     assert torch.equal(first[0], again[0])
     np.testing.assert_array_equal(first[1].boxes, again[1].boxes)
-    assert not torch.equal(first[0], ahead[(4, 4)][0])
-    assert not torch.equal(first[0], crops(2)[(3, 4)][0])
+    assert not torch.equal(first[0], ahead.sample((4, 4))[0])
+    assert not torch.equal(first[0], crops(2).sample((3, 4))[0])
 
 
 def test_an_epoch_visits_every_photo_as_often_as_asked_in_shares() -> None:

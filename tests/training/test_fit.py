@@ -72,6 +72,23 @@ def test_an_interrupted_training_resumes_to_the_very_same_end(
     assert read_weights(resumed.latest).epochs == 3
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_every_epoch_brings_new_samples(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    step = module_file.DetectionModule.training_step
+    seen: dict[int, list[Tensor]] = {0: [], 1: []}
+
+    def remember(self: Any, batch: Any) -> Tensor:
+        seen[self.current_epoch].extend(batch[0])
+        return step(self, batch)
+
+    monkeypatch.setattr(module_file.DetectionModule, "training_step", remember)
+    fit(**settings | {"workers": workers}, epochs=2)
+    assert len(seen[0]) == len(seen[1]) == 8
+    assert not any(torch.equal(a, b) for a in seen[0] for b in seen[1])
+
+
 def test_training_changes_the_weights_and_the_average_follows(settings: dict[str, Any]) -> None:
     report = fit(**settings, epochs=1)
     checkpoint = torch.load(report.latest, weights_only=True)
