@@ -52,8 +52,9 @@ train() {
 }
 train --resume-from "$WORK_DIR/snapshot.pth" --save-checkpoints-to "$WORK_DIR/resumed" \
     --epochs "$done_epochs"
+say 'The schedule of the snapshot has ended: its rate is 1 % of the base rate, here 3e-4.'
 train --resume-from "$WORK_DIR/snapshot.pth" --save-checkpoints-to "$WORK_DIR/resumed" \
-    --epochs $((done_epochs + 2))
+    --epochs $((done_epochs + 2)) --base-learning-rate 3e-2
 run python eval.py --load-weights "$WORK_DIR/resumed/latest.pth" --test-ann-files "$ANN" \
     --test-data-roots "$AIRPORT" --save-metrics-to "$WORK_DIR/metrics-resumed.yaml"
 
