@@ -53,6 +53,8 @@ def find_source(text: str) -> Source:
     Raises:
         DataError: There is no such file, it is of no known kind, or the folder holds no photo.
     """
+    if not text:
+        raise DataError("--video is empty: expected a camera number, a file, a folder or a URL")
     if re.fullmatch(r"[0-9]{1,3}", text):
         return Source("camera", f"camera {int(text)}", address=int(text))
     if "://" in text:

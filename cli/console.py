@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-_LEAST_WIDTH = 200
+_MOST_WIDTH = 10_000
 
 
 def print_table(
@@ -25,6 +25,7 @@ def print_table(
     """
     from rich import box
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -32,9 +33,10 @@ def print_table(
         made.add_column(column, justify="right" if index in numbers else "left", no_wrap=True)
     for row in rows:
         made.add_row(*row)
-    # A narrow terminal breaks long lines; Rich would cut words out of the cells.
-    screen = Console(highlight=False, markup=False, emoji=False)
-    screen.width = max(screen.width, _LEAST_WIDTH)
+    # As wide as the table is: a narrow terminal breaks long lines, but Rich would cut words out
+    # of the cells.
+    screen = Console(highlight=False, markup=False, emoji=False, width=_MOST_WIDTH)
+    screen.width = Measurement.get(screen, screen.options, made).maximum
     print(title)
     screen.print(made)
 

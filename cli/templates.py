@@ -66,7 +66,7 @@ def _cells(row: Row) -> list[str]:
         f"{published.gflops:.2f}" if published else _NONE,
         f"{difference[1]:+.1%}" if difference else _NONE,
         f"{row.weights_bytes / 1e6:.2f}" if row.weights_bytes else _NONE,
-        "\n".join(f"{m.display_name} {m.value:g} {m.unit}" for m in metrics) or _NONE,
+        "\n".join(f"{m.key} {m.value:g} {m.unit}" for m in metrics) or _NONE,
     ]
 
 

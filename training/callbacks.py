@@ -49,7 +49,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> None:
         """See the base class; a killed run leaves the old file or the new one, never half."""
         with atomic_write(Path(path)) as file:
-            torch.save(checkpoint, file)
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:
+                # torch closes its archive on the way out of a Ctrl-C, and fails at that.
+                if isinstance(error.__context__, KeyboardInterrupt):
+                    raise KeyboardInterrupt from error
+                raise
 
 
 class Snapshots(Checkpoint):

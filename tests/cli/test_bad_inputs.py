@@ -171,7 +171,12 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
     # Data
     ("no action", "data", 2, "the following arguments are required: ACTION"),
     ("a folder without WIDER's lists", "data wider photos", 2, "photos: not WIDER FACE"),
-    ("a split of everything", "data split faces.json --fraction 1 --output out", 2, "fraction: 1"),
+    (
+        "a split of everything",
+        "data split faces.json --train-fraction 1 --output out",
+        2,
+        "fraction: 1",
+    ),
     ("a split of a text", "data split text.json --output out", 2, "text.json:1:1: not JSON"),
 ]
 

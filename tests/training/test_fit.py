@@ -72,9 +72,8 @@ def test_an_interrupted_training_resumes_to_the_very_same_end(
     assert read_weights(resumed.latest).epochs == 3
 
 
-@pytest.mark.parametrize("workers", [0, 1])
 def test_every_epoch_brings_new_samples(
-    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, workers: int
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = module_file.DetectionModule.training_step
     seen: dict[int, list[Tensor]] = {0: [], 1: []}
@@ -84,7 +83,7 @@ def test_every_epoch_brings_new_samples(
         return step(self, batch)
 
     monkeypatch.setattr(module_file.DetectionModule, "training_step", remember)
-    fit(**settings | {"workers": workers}, epochs=2)
+    fit(**settings, epochs=2)
     assert len(seen[0]) == len(seen[1]) == 8
     assert not any(torch.equal(a, b) for a in seen[0] for b in seen[1])
 
@@ -169,12 +168,14 @@ def test_more_gpus_than_there_are(settings: dict[str, Any]) -> None:
         fit(**settings | {"gpu_num": 99}, epochs=1)
 
 
+# Workers only in processes of their own: OpenVINO leaves the process that loads it a signal stack
+# on which the signal of a worker's end (SIGCHLD) can crash.
 def _train_command(settings: dict[str, Any], *, epochs: int) -> list[str]:
     command = ["pocketface", "train", "--template", str(settings["template"])]
     command += ["--train-ann-files", str(settings["train_annotations"][0])]
     command += ["--train-data-roots", str(settings["train_roots"][0])]
     command += ["--save-checkpoints-to", str(settings["output"])]
-    return [*command, f"--epochs={epochs}", "--gpu-num=0", "--workers=0"]
+    return [*command, f"--epochs={epochs}", "--gpu-num=0", "--workers=1"]
 
 
 def test_a_killed_training_leaves_a_loadable_checkpoint(settings: dict[str, Any]) -> None:
@@ -197,15 +198,16 @@ def test_ctrl_c_says_how_to_go_on(settings: dict[str, Any]) -> None:
         [sys.executable, "-m", *_train_command(settings, epochs=1000)],
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     latest = settings["output"] / "latest.pth"
     try:
         _wait_for_epochs(latest, process, epochs=1)
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does, workers included
         _, said = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130
+    assert process.returncode == 130, said
     assert said.splitlines()[-1] == (f"pocketface: interrupted; go on with --resume-from {latest}")
     assert read_weights(latest).epochs >= 1
 

@@ -1,0 +1,53 @@
+"""Checkpoints are whole, whatever happens while they are written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pocketface.training import callbacks
+from pocketface.training.callbacks import AtomicCheckpointIO, weight_averaging
+
+
+class _Interrupted:
+    """A file whose fourth write is cut by Ctrl-C."""
+
+    def __init__(self, file: object) -> None:
+        self._file = file
+        self._writes = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
+
+    def write(self, data: bytes) -> int:
+        self._writes += 1
+        if self._writes == 4:
+            raise KeyboardInterrupt
+        return self._file.write(data)  # type: ignore[attr-defined, no-any-return]
+
+
+def test_ctrl_c_while_saving_stays_a_ctrl_c_and_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "latest.pth"
+    AtomicCheckpointIO().save_checkpoint({"epoch": 1}, path)
+    save = torch.save
+    monkeypatch.setattr(
+        callbacks.torch, "save", lambda content, file: save(content, _Interrupted(file))
+    )
+    with pytest.raises(KeyboardInterrupt):
+        AtomicCheckpointIO().save_checkpoint({"epoch": 2, "x": torch.zeros(10_000)}, path)
+    assert torch.load(path, weights_only=True) == {"epoch": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_averaging_remembers_longer_the_longer_it_runs() -> None:
+    average = weight_averaging(0.5)._kwargs["avg_fn"]
+    old, new = torch.zeros(1), torch.ones(1)
+    assert average(old, new, 0).item() == pytest.approx(0.9)
+    assert average(old, new, 2).item() == pytest.approx(0.75)
+    assert average(old, new, 1000).item() == pytest.approx(0.5)
+    counter = torch.tensor(7)
+    assert average(torch.tensor(3), counter, 5) is counter
