@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from pocketface.training import callbacks
 from pocketface.training.callbacks import AtomicCheckpointIO, weight_averaging
 
