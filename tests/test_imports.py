@@ -8,8 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pocketface
 import pytest
+
+import pocketface
 
 _ROOT = Path(__file__).parents[1]
 

@@ -8,8 +8,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-import pocketface
 import pytest
+
+import pocketface
 
 _ROOT = Path(__file__).parents[1]
 _PACKAGE = Path(pocketface.__file__).parent

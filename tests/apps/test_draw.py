@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from pocketface.apps.draw import draw_detections
 from pocketface.results import Detections
 

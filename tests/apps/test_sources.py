@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from pocketface.apps.sources import find_source, open_frames
 from pocketface.errors import DataError, PocketfaceError
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from pocketface.benchmarks.peers import PEERS, Predictor, scrfd
 from pocketface.data.images import read_image
 from pocketface.errors import ModelFileError

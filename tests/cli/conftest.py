@@ -61,6 +61,7 @@ def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def make_material(folder: Path) -> None:
     """Write tiny weights, their exported files, photos and a video, good and bad."""
     import torch
+
     from pocketface.cli import main
     from pocketface.model_templates.schema import parse_template
     from pocketface.models.network import Detector

@@ -239,6 +239,7 @@ def _write_down() -> None:
     import tempfile
 
     from conftest import make_material  # type: ignore[import-not-found]
+
     from pocketface.cli import main
 
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pocketface
 import pytest
 import yaml
+
+import pocketface
 from pocketface.data.images import read_image
 from pocketface.files import sha256_file
 

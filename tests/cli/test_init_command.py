@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pocketface.errors import UserError
 from pocketface.model_templates.schema import load_template
 from pocketface.models.weights import read_weights

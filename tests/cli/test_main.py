@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pocketface
 import pytest
+
+import pocketface
 from pocketface import cli
 from pocketface.errors import PocketfaceError, UserError
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pocketface
 import pytest
+
+import pocketface
 from pocketface.model_templates.catalogue import template_names
 
 Run = Callable[..., Any]

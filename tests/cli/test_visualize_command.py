@@ -6,8 +6,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pocketface
 import pytest
+
+import pocketface
 from pocketface.data.images import read_image
 
 Run = Callable[..., Any]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pocketface.data.coco import read_coco
 from pocketface.errors import DataError
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from pocketface.data.coco import Photo, read_coco
 from pocketface.errors import DataError
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+
 from pocketface.data.images import MAX_PIXELS, decode_image, image_size, read_image
 from pocketface.errors import ImageError
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pocketface.data.split import split_coco
 from pocketface.errors import DataError, UserError
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
 from pocketface.data.coco import read_coco
 from pocketface.data.images import read_image
 from pocketface.data.wider import convert_wider

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from pocketface.evaluation.wider import WiderGroundTruth
 from pocketface.results import Detections
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from pocketface.data.coco import Photo
 from pocketface.errors import DataError, PocketfaceError
 from pocketface.evaluation.coco import average_precision

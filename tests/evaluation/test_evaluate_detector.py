@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from pocketface.data.coco import Photo
 from pocketface.errors import DataError, ImageError
 from pocketface.evaluation.detector import evaluate_detector, evaluate_wider

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from pocketface.files import atomic_write, sha256_file
 
 

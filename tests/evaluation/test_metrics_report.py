@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import pocketface
 import pytest
 import yaml
+
+import pocketface
 from pocketface.errors import DataError
 from pocketface.evaluation.report import detector_metrics, write_metrics
 from pocketface.model_templates.contract import Metric

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from pocketface.errors import DataError
 from pocketface.evaluation.wider import LIST_FILE, read_ground_truth
 

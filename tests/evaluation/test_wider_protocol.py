@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
+
 from pocketface.errors import DataError, PocketfaceError
 from pocketface.evaluation.wider import (
     SETTINGS,

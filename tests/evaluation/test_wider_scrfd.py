@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+
 from pocketface.benchmarks.peers import PEERS
 from pocketface.evaluation.detector import evaluate_wider
 from pocketface.evaluation.wider import WiderGroundTruth, read_ground_truth

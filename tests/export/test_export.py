@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import pocketface
 import pytest
 import torch
+
+import pocketface
 from pocketface import export
 from pocketface.errors import MissingPackageError, PocketfaceError, UserError
 from pocketface.export import ExportReport, export_model, parity

@@ -6,8 +6,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pocketface
 import pytest
+
+import pocketface
 from pocketface.data.images import read_image
 from pocketface.export import export_model
 from pocketface.model_templates import template_path

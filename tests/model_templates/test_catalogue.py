@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from pocketface.errors import TemplateError
 from pocketface.model_templates import (
     find_template,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from pocketface.errors import TemplateError
 from pocketface.model_templates import template_path
 from pocketface.model_templates.schema import load_template, parse_template

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from pocketface.errors import TemplateError
 from pocketface.model_templates.strict_yaml import MAX_BYTES, parse_yaml, read_yaml
 

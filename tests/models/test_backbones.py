@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+
 from pocketface.model_templates.architecture import (
     AnchorLevelSpec,
     FPNSpec,
@@ -17,7 +19,6 @@ from pocketface.models.mobilenet_v2 import InvertedResidual, MobileNetV2, scaled
 from pocketface.models.resnet import ResNet
 from pocketface.models.shufflenet_v2 import ShuffleNetV2, shuffle
 from pocketface.models.ssd_head import SSDHead, level_anchors
-from torch import nn
 
 
 def parameters(module: nn.Module) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+
 from pocketface.model_templates import read_template, template_names, template_path
 from pocketface.model_templates.architecture import SSDHeadSpec
 from pocketface.model_templates.schema import Template

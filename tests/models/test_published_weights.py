@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import nn
+
 from pocketface.model_templates import read_template
 from pocketface.models.network import Detector
-from torch import nn
 
 ov = pytest.importorskip("openvino")
 Convolution = tuple[NDArray[np.float32], NDArray[np.float32]]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from pocketface.errors import ModelFileError, UserError
 from pocketface.model_templates.contract import CONTRACT_KEY, Contract, Metric
 from pocketface.model_templates.schema import parse_template

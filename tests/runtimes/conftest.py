@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from pocketface.model_templates.contract import CONTRACT_KEY, Contract
 
 HEIGHT, WIDTH = 80, 160
@@ -123,6 +124,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for package in ("torch", "onnx", "onnxscript", "onnxruntime", "openvino", "safetensors"):
         pytest.importorskip(package)
     import torch
+
     from pocketface.export import export_model
     from pocketface.model_templates.schema import parse_template
     from pocketface.models.network import Detector

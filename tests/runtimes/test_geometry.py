@@ -3,6 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+
 from pocketface.model_templates.contract import InputSpec, Resize
 from pocketface.runtimes.preprocess import prepare
 

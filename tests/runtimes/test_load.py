@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pocketface
 import pytest
+
+import pocketface
 from pocketface.errors import ContractError, ModelFileError, UserError
 
 MakeModel = Callable[..., Path]

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pocketface
 import pytest
+
+import pocketface
 from pocketface.errors import ImageError, InputError, PocketfaceError
 
 MakeModel = Callable[..., Path]

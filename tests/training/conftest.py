@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from pocketface.model_templates.catalogue import template_path
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
+
 from pocketface.models.dense_head import grid_points
 from pocketface.training.assign import Assignment, atss, center_sampling, resolve
 from pocketface.training.targets import Targets
-from torch import Tensor
 
 CPU = torch.device("cpu")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from pocketface.training import callbacks
 from pocketface.training.callbacks import AtomicCheckpointIO, weight_averaging
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from pocketface.data.coco import read_coco
 from pocketface.model_templates.recipe import AugmentationSpec
 from pocketface.training.crops import Sample, augment, flip

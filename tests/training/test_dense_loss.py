@@ -8,6 +8,7 @@ from typing import Literal
 
 import pytest
 import torch
+
 from pocketface.model_templates.architecture import DenseHeadSpec, DenseLossSpec
 from pocketface.models.dense_head import DensePredictions, grid_points
 from pocketface.training.boxes import paired_similarity

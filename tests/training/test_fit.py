@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+
 from pocketface.errors import TrainingError, UserError
 from pocketface.model_templates.catalogue import template_path
 from pocketface.models.weights import read_weights, write_weights
 from pocketface.training import module as module_file
 from pocketface.training.fit import fit
-from torch import Tensor
 
 
 @pytest.fixture

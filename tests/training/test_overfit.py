@@ -8,13 +8,14 @@ from pathlib import Path
 
 import cv2
 import torch
+from torch import Tensor
+
 from pocketface.model_templates import read_template
 from pocketface.model_templates.architecture import SSDHeadSpec
 from pocketface.models.network import Detector
 from pocketface.training.boxes import paired_similarity
 from pocketface.training.ssd_loss import ssd_loss
 from pocketface.training.targets import Targets
-from torch import Tensor
 
 WINDOW, SIDE, STEPS = 256, 128, 60
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from pocketface.model_templates.recipe import ScheduleSpec
 from pocketface.training.schedule import learning_rate_factor
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from pocketface.model_templates.architecture import AnchorLevelSpec, SSDHeadSpec
 from pocketface.models.ssd_head import SSDPredictions, decode, encode, level_anchors
 from pocketface.training.ssd_loss import hard_negatives, match, ssd_loss
