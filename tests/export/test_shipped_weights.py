@@ -1,0 +1,48 @@
+"""What ships does what it is for: the exported files find the faces of two known photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+import skimage
+
+import pocketface
+from pocketface.export import export_model
+from pocketface.results import LANDMARK_NAMES
+
+# By eye: x1, y1, x2, y2 of the face, and x, y of the five landmarks.
+PHOTOS = {
+    Path(skimage.__file__).parent / "data" / "astronaut.png": (
+        [182, 60, 268, 176],
+        [[203, 105], [245, 104], [223, 130], [206, 147], [241, 146]],
+    ),
+    Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg": (
+        [180, 115, 352, 332],
+        [[225, 195], [303, 190], [268, 238], [233, 272], [305, 268]],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shipped")
+    export_model(weights=None, template="face-detection-n", folder=folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["model.xml", "model.onnx"])
+@pytest.mark.parametrize("photo", PHOTOS, ids=lambda path: path.stem)
+def test_the_one_face_is_found(folder: Path, name: str, photo: Path) -> None:
+    box, points = (np.array(values, np.float32) for values in PHOTOS[photo])
+    faces = pocketface.load(folder / name).predict(photo)
+    assert len(faces) == 1
+    found = faces.boxes[0]
+    inner = (np.minimum(found[2:], box[2:]) - np.maximum(found[:2], box[:2])).clip(0).prod()
+    union = (found[2:] - found[:2]).prod() + (box[2:] - box[:2]).prod() - inner
+    assert inner / union > 0.8
+    assert faces.landmarks is not None
+    off = np.linalg.norm(faces.landmarks[0] - points, axis=1) / (box[2] - box[0])
+    assert off.max() < 0.1, dict(zip(LANDMARK_NAMES, off, strict=True))
