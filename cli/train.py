@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--gpu-num", type=count, metavar="N",
         help="0 for the CPU; default: the template's, as far as the machine has them",
     )  # fmt: skip
-    parser.add_argument("--seed", type=count, default=0, metavar="N")
+    parser.add_argument(
+        "--seed", type=count, metavar="N", help="default: that of the training resumed, else 0"
+    )
     parser.add_argument(
         "--workers", type=count, default=1, metavar="N", help="processes that cut samples"
     )

@@ -18,7 +18,7 @@ class Assignment:
     Attributes:
         positive: int64 (P,): indices into the flattened (B * N) cells, each at most once.
         target: int64 (P,): indices into `Targets.boxes`.
-        weight: float32 (B, N): 0 where a cell lies in an ignored region and is not positive.
+        weight: float32 (B, N): 0 where a cell touches an ignored region and is not positive.
     """
 
     positive: Tensor
@@ -79,6 +79,7 @@ def atss(
         face=face,
         cell=cells[face, column],
         priority=iou[face, column],
+        strides=strides,
     )
 
 
@@ -113,7 +114,13 @@ def center_sampling(
     face, cell = chosen.nonzero(as_tuple=True)
     area = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
     return resolve(
-        targets, points=points, batch_size=batch_size, face=face, cell=cell, priority=-area[face]
+        targets,
+        points=points,
+        batch_size=batch_size,
+        face=face,
+        cell=cell,
+        priority=-area[face],
+        strides=strides,
     )
 
 
@@ -125,8 +132,13 @@ def resolve(
     face: Tensor,
     cell: Tensor,
     priority: Tensor,
+    strides: Tensor | None = None,
 ) -> Assignment:
-    """One face per cell: of several claims the one of highest priority, then the first."""
+    """One face per cell: of several claims the one of highest priority, then the first.
+
+    With `strides` (N,), every cell that an ignored box touches is left out of the loss, else only
+    those whose centre lies in it: small ignored faces rarely hold a centre.
+    """
     count = len(points)
     flat = targets.image_index[face] * count + cell
     order = torch.argsort(priority, descending=True, stable=True)
@@ -139,7 +151,13 @@ def resolve(
     weight = torch.ones(batch_size, count, device=points.device)
     for index in set(targets.ignore_index.tolist()):
         regions = targets.ignore_boxes[targets.ignore_index == index]
-        weight[index, _inside(points[:, None], regions).any(1)] = 0.0
+        if strides is None:
+            left_out = _inside(points[:, None], regions).any(1)
+        else:
+            half = strides[:, None, None] / 2
+            grown = torch.cat((regions[:, :2] - half, regions[:, 2:] + half), dim=-1)
+            left_out = _inside(points[:, None], grown).any(1)
+        weight[index, left_out] = 0.0
     weight.view(-1)[positive] = 1.0
     return Assignment(positive=positive, target=target, weight=weight)
 

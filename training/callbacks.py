@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,7 @@ class Snapshots(Checkpoint):
         self.latest = folder / "latest.pth"
         self.best = folder / "best.pth"
         self.about = about
-        self.best_ap50 = -1.0
+        self.best_ap50: float | None = None
         self._epochs = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -98,8 +97,8 @@ class Snapshots(Checkpoint):
         """So that a run killed in its first epoch leaves a loadable file too."""
         assert isinstance(pl_module, DetectionModule)
         self._epochs = pl_module.first_epoch + trainer.current_epoch
-        if not self.latest.exists():
-            trainer.save_checkpoint(self.latest)
+        # Every process, whatever its disk holds: saving ends in a barrier.
+        trainer.save_checkpoint(self.latest)
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -108,15 +107,13 @@ class Snapshots(Checkpoint):
         assert isinstance(pl_module, DetectionModule)
         self._epochs = pl_module.first_epoch + trainer.current_epoch + 1
         ap50 = trainer.callback_metrics.get("val/ap50") if self._validated(trainer) else None
-        better = ap50 is not None and float(ap50) > self.best_ap50
-        if better:
-            self.best_ap50 = float(ap50)  # type: ignore[arg-type]
+        if ap50 is not None and float(ap50) > (-1.0 if self.best_ap50 is None else self.best_ap50):
+            self.best_ap50 = float(ap50)
+            # Before latest.pth, which remembers that it was: no kill between the two loses it.
+            trainer.save_checkpoint(self.best)
         trainer.save_checkpoint(self.latest)
         if not trainer.is_global_zero:
             return
-        if better:
-            with self.latest.open("rb") as source, atomic_write(self.best) as target:
-                shutil.copyfileobj(source, target)
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         loss = figures.get("train/loss_epoch", float("nan"))
         found = f", AP50 {100 * float(ap50):.2f}" if ap50 is not None else ""

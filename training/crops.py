@@ -144,10 +144,12 @@ def _cut(
     py = min(max(0, round(-y0 * scale_y)), height - target_h)
     image[py : py + target_h, px : px + target_w] = resized
 
-    scale = np.array([scale_x, scale_y], dtype=np.float32)
-    origin = np.array([x0, y0], dtype=np.float32)
-    boxes = ((sample.boxes.reshape(-1, 2, 2) - origin) * scale).reshape(-1, 4)
-    landmarks = (sample.landmarks - origin) * scale
+    # By what was really done to the pixels, rounding included.
+    scale = np.array([target_w / inside.shape[1], target_h / inside.shape[0]], dtype=np.float32)
+    origin = np.array([max(x0, 0), max(y0, 0)], dtype=np.float32)
+    place = np.array([px, py], dtype=np.float32)
+    boxes = ((sample.boxes.reshape(-1, 2, 2) - origin) * scale + place).reshape(-1, 4)
+    landmarks = (sample.landmarks - origin) * scale + place
     limit = np.array([width, height], dtype=np.float32)
     clipped = np.concatenate(
         (boxes[:, :2].clip(0, limit), boxes[:, 2:].clip(0, limit)), axis=1, dtype=np.float32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,13 +14,16 @@ from torch.utils.data import Dataset, Sampler
 
 from ..data.coco import Photo
 from ..data.images import read_image
+from ..errors import DataError, ImageError
 from ..model_templates.recipe import AugmentationSpec
 from .crops import Sample, augment
 from .targets import Targets
 
+_log = logging.getLogger(__name__)
+
 DECODE_THREADS = 2
 CACHE_LONG_SIDE = 1280
-"""Photos are kept in memory at this size at most: no crop of a training recipe needs more."""
+"""Photos are kept in memory at this size at most."""
 
 Key = tuple[int, int]
 """Pass over the photos, and index of the photo."""
@@ -35,7 +39,7 @@ class PhotoCrops(Dataset[list["Item"]]):
     index): it does not depend on workers, order, or on how often training was interrupted.
 
     Args:
-        photos: With their boxes; those that cannot be decoded raise ImageError at `preload`.
+        photos: With their boxes.
         spec: The template's augmentation.
         height: Of a sample, pixels.
         width: Of a sample, pixels.
@@ -56,7 +60,7 @@ class PhotoCrops(Dataset[list["Item"]]):
         self.height = height
         self.width = width
         self.seed = seed
-        self._samples: list[Sample | None] = [None] * len(photos)
+        self._samples: list[Sample] | None = None
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -64,12 +68,30 @@ class PhotoCrops(Dataset[list["Item"]]):
     def preload(self) -> int:
         """Decode all photos into memory before workers fork, so that they share it.
 
+        Photos that cannot be decoded are left out, with a warning that counts and names them.
+
         Returns:
             Bytes held.
+
+        Raises:
+            DataError: None can be decoded.
         """
         with ThreadPoolExecutor(DECODE_THREADS) as pool:
-            self._samples = list(pool.map(_read_sample, self.photos))
-        return sum(sample.image.nbytes for sample in self._samples if sample is not None)
+            read = list(pool.map(_sample_or_error, self.photos))
+        damaged = [str(sample) for sample in read if isinstance(sample, ImageError)]
+        if len(damaged) == len(read):
+            raise DataError(f"none of the {len(read)} photos can be decoded: {damaged[0]}")
+        if damaged:
+            named = "; ".join(damaged[:5])
+            _log.warning("left out %d photos that cannot be decoded: %s", len(damaged), named)
+        pairs = [
+            (photo, sample)
+            for photo, sample in zip(self.photos, read, strict=True)
+            if not isinstance(sample, ImageError)
+        ]
+        self.photos = [photo for photo, _ in pairs]
+        self._samples = [sample for _, sample in pairs]
+        return sum(sample.image.nbytes for _, sample in pairs)
 
     def __getitem__(self, keys: Sequence[Key]) -> list[Item]:
         """The samples of one batch."""
@@ -79,7 +101,7 @@ class PhotoCrops(Dataset[list["Item"]]):
         """One sample."""
         run, index = key
         photo = self.photos[index]
-        whole = self._samples[index] or _read_sample(photo)
+        whole = _read_sample(photo) if self._samples is None else self._samples[index]
         rng = np.random.default_rng((self.seed, run, index))
         sample = augment(whole, spec=self.spec, height=self.height, width=self.width, rng=rng)
         return torch.from_numpy(sample.image).permute(2, 0, 1), sample, photo.image_id
@@ -160,6 +182,13 @@ def collate(items: Sequence[Item]) -> tuple[Tensor, Targets]:
         ignore_index=index[ignore],
         image_ids=torch.tensor([image_id for _, _, image_id in items]),
     )
+
+
+def _sample_or_error(photo: Photo) -> Sample | ImageError:
+    try:
+        return _read_sample(photo)
+    except ImageError as error:
+        return error
 
 
 def _read_sample(photo: Photo) -> Sample:

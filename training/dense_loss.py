@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..model_templates.architecture import DenseHeadSpec
-from ..models.dense_head import DensePredictions
+from ..models.dense_head import NUM_LANDMARKS, DensePredictions
 from .assign import Assignment, atss, center_sampling
 from .boxes import paired_similarity
 from .targets import Targets
@@ -112,14 +112,17 @@ def centerness_target(points: Tensor, boxes: Tensor) -> Tensor:
 def _landmark_loss(
     predictions: DensePredictions, targets: Targets, assignment: Assignment, weight: Tensor
 ) -> Tensor:
-    """Smooth L1 in strides over the faces whose landmarks are known; `weight` is (P,)."""
+    """Smooth L1 in strides over the points that are known; `weight` is (P,)."""
     assert predictions.landmarks is not None
     positive = assignment.positive
     cells = positive % len(predictions.points)
-    truth = targets.landmarks[assignment.target]
-    known = truth.isfinite().all(-1).all(-1)
-    positive, cells, truth, weight = positive[known], cells[known], truth[known], weight[known]
-    offsets = (truth - predictions.points[cells, None]) / predictions.strides[cells, None, None]
-    predicted = predictions.landmarks.float().flatten(0, 1)[positive]
-    error = functional.smooth_l1_loss(predicted, offsets.flatten(1), reduction="none").sum(-1)
-    return (error * weight).sum() / weight.sum().clamp(min=1.0)
+    offsets = targets.landmarks[assignment.target] - predictions.points[cells, None]
+    offsets = offsets / predictions.strides[cells, None, None]
+    known = offsets.isfinite().all(-1)  # (P, 5)
+    predicted = predictions.landmarks.float().reshape(-1, NUM_LANDMARKS, 2)[positive]
+    error = functional.smooth_l1_loss(
+        predicted, offsets.where(known[..., None], predicted.detach()), reduction="none"
+    ).sum(-1)
+    share = weight[:, None] * known
+    # Per face, as if all five points were known.
+    return (error * share).sum() / (share.sum() / known.shape[1]).clamp(min=1.0)

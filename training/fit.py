@@ -66,7 +66,7 @@ def fit(
     batch_size: int | None = None,
     base_learning_rate: float | None = None,
     gpu_num: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     workers: int = 1,
     precision: Precision = "32-true",
     val_every: int = 1,
@@ -87,7 +87,7 @@ def fit(
         batch_size: Per GPU; the template's by default.
         base_learning_rate: The template's by default.
         gpu_num: 0 for the CPU; by default the template's, as far as the machine has them.
-        seed: Of weights, order and augmentation.
+        seed: Of weights, order and augmentation; by default that of `resume_from`, else 0.
         workers: Processes that cut samples.
         precision: Of the arithmetic.
         val_every: Epochs between validations.
@@ -107,6 +107,14 @@ def fit(
     rate = recipe.basic.base_learning_rate if base_learning_rate is None else base_learning_rate
 
     weights, done, continues = _start(template, load_weights, resume_from, epochs=wanted)
+    latest = output / "latest.pth"
+    if latest.exists() and not (resume_from is not None and resume_from.samefile(latest)):
+        raise UserError(
+            f"--save-checkpoints-to {output}: holds a {latest.name} of another training",
+            hint=f"go on with it by --resume-from {latest}, or name another folder",
+        )
+    if seed is None:
+        seed = (weights.seed if weights is not None and continues else None) or 0
     train_photos = read_coco(
         train_annotations, train_roots, classes=recipe_file.dataset.classes
     ).photos
@@ -137,6 +145,7 @@ def fit(
         template=recipe_file,
         contract=contract_for(recipe_file, weights=None),
         base_learning_rate=rate,
+        rate_is_asked_for=base_learning_rate is not None,
         epochs=wanted,
         steps_per_epoch=steps,
         first_epoch=done,
@@ -200,7 +209,7 @@ def fit(
             "epochs": wanted,
             "first_epoch": done,
             "batch_size": per_gpu,
-            "base_learning_rate": rate,
+            "base_learning_rate": trainer.lr_scheduler_configs[0].scheduler.base_lrs[0],
             "seed": seed,
             "precision": precision,
             "devices": f"{machine.nodes} x {machine.devices} x {machine.accelerator}",

@@ -32,24 +32,25 @@ def choose_machine(gpu_num: int | None, *, template_gpus: int) -> Machine:
     """Follow --gpu-num, and torchrun where it started this process.
 
     Args:
-        gpu_num: GPUs per node; 0 for the CPU; None for the template's, as far as there are any.
+        gpu_num: GPUs per node; 0 for the CPU; None for torchrun's processes, else the template's,
+            as far as there are GPUs.
         template_gpus: The template's `gpu_num`.
 
     Raises:
         UserError: More GPUs than present, or another number than torchrun's processes.
     """
     present = torch.cuda.device_count()
+    # Only torchrun sets this one; Lightning's own child processes have WORLD_SIZE too.
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "0"))
     if gpu_num is None:
-        gpu_num = min(template_gpus, present)
+        gpu_num = min(local or template_gpus, present)
         if gpu_num == 0:
             _log.info("no CUDA GPU here: training on the CPU")
     if gpu_num > present:
         raise UserError(f"--gpu-num {gpu_num}: this machine has {present} CUDA GPUs")
     nodes, processes = 1, max(1, gpu_num)
-    # Only torchrun sets this one; Lightning's own child processes have WORLD_SIZE too.
-    if "LOCAL_WORLD_SIZE" in os.environ:
-        processes = int(os.environ["LOCAL_WORLD_SIZE"])
-        nodes = int(os.environ["WORLD_SIZE"]) // processes
+    if local:
+        nodes, processes = int(os.environ["WORLD_SIZE"]) // local, local
     if gpu_num and processes != gpu_num:
         raise UserError(f"--gpu-num {gpu_num}: torchrun started {processes} processes a node")
     return Machine(nodes=nodes, devices=processes, accelerator="gpu" if gpu_num else "cpu")

@@ -38,6 +38,7 @@ class DetectionModule(lightning.LightningModule):
         template: Its recipe.
         contract: Of the network, for validation by the same code that users predict with.
         base_learning_rate: At batch sizes and GPU counts as given; nothing is scaled.
+        rate_is_asked_for: It replaces the rate of a checkpoint that is resumed.
         epochs: In all, `first_epoch` included.
         steps_per_epoch: Optimizer steps.
         first_epoch: Epochs that the loaded weights have behind them, where their optimizer state
@@ -52,6 +53,7 @@ class DetectionModule(lightning.LightningModule):
         template: Template,
         contract: Contract,
         base_learning_rate: float,
+        rate_is_asked_for: bool,
         epochs: int,
         steps_per_epoch: int,
         first_epoch: int,
@@ -62,12 +64,26 @@ class DetectionModule(lightning.LightningModule):
         self.template = template
         self.contract = contract
         self.base_learning_rate = base_learning_rate
+        self.rate_is_asked_for = rate_is_asked_for
         self.epochs = epochs
         self.steps_per_epoch = steps_per_epoch
         self.first_epoch = first_epoch
         self.seed = seed
         recipe = template.hyper_parameters
         self.photometric = Photometric() if recipe.augmentation.photometric else None
+
+    def on_train_start(self) -> None:
+        """A rate asked for by the user outranks that of the checkpoint resumed."""
+        if not self.rate_is_asked_for:
+            return
+        for config in self.trainer.lr_scheduler_configs:
+            scheduler = config.scheduler
+            assert isinstance(scheduler, LambdaLR)
+            scheduler.base_lrs = [self.base_learning_rate] * len(scheduler.base_lrs)
+            for group, factor in zip(
+                scheduler.optimizer.param_groups, scheduler.lr_lambdas, strict=True
+            ):
+                group["lr"] = self.base_learning_rate * factor(scheduler.last_epoch)
 
     def training_step(self, batch: tuple[Tensor, Targets]) -> Tensor:
         """Distort, predict, and sum the losses of one batch."""

@@ -164,3 +164,11 @@ def test_ignored_regions_weigh_nothing_unless_a_face_is_there() -> None:
     expected[:4, :4] = 0
     expected[2, 2] = 1
     assert torch.equal(got.weight[1].view(8, 8), expected)
+
+
+def test_an_ignored_box_between_cell_centres_leaves_out_the_cells_it_touches() -> None:
+    # 4 pixels, from 14 to 18: no centre (12, 20) lies in it, but four cells of stride 8 meet at 16.
+    got = run_atss(targets([], ignore=[[14.0, 14.0, 18.0, 18.0]]), 8, top_k=1)
+    expected = torch.ones(8, 8)
+    expected[1:3, 1:3] = 0
+    assert torch.equal(got.weight[0].view(8, 8), expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import Tensor
 
 from pocketface.errors import TrainingError, UserError
@@ -118,6 +120,41 @@ def test_best_is_kept_by_the_validation_photos(
     assert report.best_ap50 == pytest.approx(0.6)
     assert read_weights(report.best).epochs == 2
     assert read_weights(report.latest).epochs == 3
+
+
+def test_a_resumed_training_keeps_rate_and_seed_unless_told(settings: dict[str, Any]) -> None:
+    latest = fit(**settings, epochs=1, seed=7, base_learning_rate=1e-4).latest
+
+    def run(**more: Any) -> tuple[Any, ...]:
+        fit(**settings, resume_from=latest, **more)
+        group = torch.load(latest, weights_only=True)["lr_schedulers"][0]
+        return group["base_lrs"][0], read_weights(latest).seed
+
+    assert run(epochs=2, base_learning_rate=3e-5) == (3e-5, 7)
+    assert run(epochs=3) == (3e-5, 7)
+    receipt = yaml.safe_load((settings["output"] / "receipt.yaml").read_text())
+    assert receipt["settings"]["base_learning_rate"] == 3e-5
+    assert run(epochs=4, seed=8)[1] == 8
+
+
+def test_a_folder_of_another_training_is_left_alone(settings: dict[str, Any]) -> None:
+    latest = fit(**settings, epochs=1).latest
+    before = latest.read_bytes()
+    with pytest.raises(UserError, match=r"--save-checkpoints-to .*: holds a latest\.pth"):
+        fit(**settings, epochs=2)
+    assert latest.read_bytes() == before
+
+
+def test_a_damaged_photo_is_left_out_and_named(
+    settings: dict[str, Any], shared: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "photos"
+    shutil.copytree(shared / "airport", root)
+    (root / "train" / "image_000003.jpg").write_bytes(b"not a photo")
+    report = fit(**settings | {"train_roots": [root]}, epochs=1)
+    assert "left out 1 photos that cannot be decoded" in caplog.text
+    assert "image_000003.jpg" in caplog.text
+    assert read_weights(report.latest).epochs == 1
 
 
 def test_epochs_must_exceed_those_of_the_snapshot(settings: dict[str, Any]) -> None:
