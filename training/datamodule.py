@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from ..data.coco import Photo
 from ..model_templates.schema import Template
 from .dataset import EpochSampler, PhotoCrops, collate
+from .interrupt import ignore_ctrl_c
 
 
 class FaceData(lightning.LightningDataModule):
@@ -69,6 +70,7 @@ class FaceData(lightning.LightningDataModule):
             sampler=self._sampler(rank=self.trainer.global_rank, processes=self.trainer.world_size),
             collate_fn=collate,
             num_workers=self.workers,
+            worker_init_fn=ignore_ctrl_c,
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
         )

@@ -24,6 +24,7 @@ from ..models.network import Detector
 from ..models.weights import Weights, contract_for, read_weights_for
 from .callbacks import FIRST_EPOCH_KEY, AtomicCheckpointIO, Snapshots, weight_averaging
 from .datamodule import FaceData
+from .interrupt import StopBetweenBatches
 from .machine import choose_machine
 from .module import DetectionModule
 from .receipt import draw_curves, write_receipt
@@ -159,15 +160,16 @@ def fit(
             "seed": seed,
         },
     )
+    stop = StopBetweenBatches()
     started = time.monotonic()
-    with _without_lightnings_news():
+    with _without_lightnings_news(), stop.listening():
         trainer = lightning.Trainer(
             accelerator=machine.accelerator,
             devices=machine.devices,
             num_nodes=machine.nodes,
             max_epochs=wanted - done,
             precision=precision,
-            callbacks=_callbacks(snapshots, recipe_file, progress=progress),
+            callbacks=[stop, *_callbacks(snapshots, recipe_file, progress=progress)],
             logger=[
                 # A version per start: a resumed training must not delete its own past.
                 CSVLogger(output / "logs", name="csv"),
@@ -191,9 +193,9 @@ def fit(
                 ckpt_path=resume_from if continues else None,
                 weights_only=True,
             )
-        except SystemExit as stop:
+        except SystemExit as left:
             # Lightning turns Ctrl-C into an exit; callers want to know what it was.
-            raise KeyboardInterrupt(f"go on with --resume-from {snapshots.latest}") from stop
+            raise KeyboardInterrupt(f"go on with --resume-from {snapshots.latest}") from left
     report = FitReport(
         latest=snapshots.latest,
         best=snapshots.best if val_photos and snapshots.best.exists() else None,
