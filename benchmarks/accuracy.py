@@ -12,6 +12,7 @@ from ..evaluation.detector import evaluate_detector, evaluate_wider
 from ..evaluation.report import detector_metrics, write_metrics
 from ..evaluation.wider import LIST_FILE, SETTINGS
 from ..runtimes import load
+from ..runtimes.seal import model_files
 
 if TYPE_CHECKING:
     from ..model_templates.contract import Metric
@@ -70,9 +71,9 @@ def measure_accuracy(
         "precision": model.contract.precision,
         "device": model.session.device,
     }
-    files = {"model": model.path}
-    if model.path.suffix == ".xml":
-        files["weights"] = model.path.with_suffix(".bin")
+    model_file, *others = model_files(model.path)
+    files = {"model": model_file}
+    files |= {"weights" if part.suffix == ".bin" else part.name: part for part in others}
     metrics: list[Metric] = []
     if annotations:
         from ..data.coco import read_coco

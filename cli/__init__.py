@@ -23,15 +23,19 @@ COMMANDS = {
     "train": (".train", "train or fine-tune a template on annotated photos"),
     "eval": (".eval", "measure a checkpoint or an exported file on annotated photos"),
     "export": (".export", "write checked model files for other runtimes"),
+    "verify": (".verify", "run exported files beside the trained network again"),
     "visualize": (".visualize", "find faces in a camera, video, photo, folder or stream"),
     "data": (".data", "convert and split annotations"),
 }
 """Verb -> (module of this package, one line of help)."""
 
 _EXTRAS = {
+    "ai_edge_litert": "litert",
+    "coremltools": "coreml",
     "faster_coco_eval": "eval",
     "kornia": "train",
     "lightning": "train",
+    "litert_torch": "litert",
     "matplotlib": "train",
     "onnx": "onnx",
     "onnxruntime": "onnx",
@@ -39,6 +43,7 @@ _EXTRAS = {
     "safetensors": "train",
     "scipy": "eval",
     "tensorboard": "train",
+    "tensorflow": "tensorflow",
     "torch": "train",
 }
 """Optional package -> the extra that brings it."""

@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 
 from ..apps.work_dir import weights_for
+from ..errors import PocketfaceError
 from .console import print_table
+from .parity_figures import FIGURES, figures
 from .parser import names, size
 
 
@@ -25,13 +27,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--save-model-to", type=Path, required=True, metavar="DIR")
     parser.add_argument(
-        "--formats", type=names, metavar="A,B", help="openvino, onnx (default: the template's)"
+        "--formats",
+        type=names,
+        metavar="A,B",
+        help="openvino, onnx, coreml, litert, tensorflow (default: the template's, as far as "
+        "their packages are installed)",
     )
     parser.add_argument(
-        "--precision", choices=("fp32", "fp16"), default="fp32", help="of the stored weights"
+        "--precision",
+        type=names,
+        default=["fp32"],
+        metavar="fp32,fp16",
+        help="of the stored weights (default: fp32); FP16 files are called model_fp16",
+    )
+    parser.add_argument(
+        "--with-nms", action="store_true", help="ONNX and OpenVINO files with NMS inside, too"
     )
     parser.add_argument(
         "--input-size", type=size, metavar="HxW", help="instead of the template's, as 480x640"
+    )
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        metavar="DIR",
+        help="to verify the files on (default: 20 views of two photos in the public domain)",
+    )
+    parser.add_argument(
+        "--no-verify", action="store_true", help="do not compare the files with the network"
     )
 
 
@@ -46,20 +68,31 @@ def run(args: argparse.Namespace) -> None:
         template=args.template,
         folder=args.save_model_to,
         formats=args.formats,
-        precision=args.precision,
+        precisions=args.precision,
+        with_nms=args.with_nms,
         input_size=args.input_size,
+        verify=not args.no_verify,
+        photos=args.photos,
     )
-    checks = {
-        one.file: f"{one.runtime}: boxes within {one.box_px:.1g} px, scores within {one.score:.1g}"
-        for one in report.parity
-    }
     print_table(
-        f"{report.contract.name} {report.contract.precision}, input "
-        f"{report.contract.input.width}x{report.contract.input.height}",
-        ("file", "MB", "difference from PyTorch"),
+        f"{report.name}, input {report.input_size[1]}x{report.input_size[0]}",
+        ("file", "precision", "MB", "seconds", "parity", *FIGURES),
         [
-            (str(path), f"{path.stat().st_size / 1e6:.2f}", checks.get(path, ""))
-            for path in report.files
+            (
+                str(row.file or row.format),
+                row.precision,
+                f"{row.size / 1e6:.2f}" if row.file else "",
+                "" if row.seconds is None else f"{row.seconds:.1f}",
+                row.status,
+                *figures(row.certificate),
+            )
+            for row in report.rows
         ],
-        numbers=(1,),
+        numbers=(2, 3, 6, 7),
     )
+    for row in report.rows:
+        if row.reason:
+            print(f"{row.file or row.format} ({row.precision}): {row.status}: {row.reason}")
+    if report.failed:
+        names_of = ", ".join(str(row.file or row.format) for row in report.failed)
+        raise PocketfaceError(f"failed: {names_of}")

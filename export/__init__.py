@@ -1,31 +1,59 @@
-"""Trained weights to model files: one file per format, all or nothing, checked before they stay."""
+"""Trained weights to model files: one module per format, each file checked before it stays."""
 
 from __future__ import annotations
 
+import importlib
+import logging
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+import textwrap
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import MissingPackageError, UserError
 from ..model_templates import find_template
-from .onnx import export_onnx
-from .openvino import export_openvino
-from .report import ExportReport, Parity
+from ..runtimes.seal import model_files
+from .report import ExportReport, Row
 
 if TYPE_CHECKING:
+    from ..model_templates.contract import Contract
     from ..model_templates.schema import Template
+    from ..models.network import Detector
     from ..models.weights import Weights
+    from .verify import Reference
+
+_log = logging.getLogger(__name__)
 
 ExportPrecision = Literal["fp32", "fp16"]
 
-EXPORTERS: dict[str, Callable[..., list[Path]]] = {
-    "openvino": export_openvino,
-    "onnx": export_onnx,
+
+@dataclass(frozen=True)
+class Exporter:
+    """A module of this room, and the packages that it needs, each with the extra that brings it.
+
+    The module has two functions. `convert(network, contract, *, folder, stem, precision,
+    with_nms)` writes model files, each with its contract inside, and returns what `load` opens.
+    `embed(path, contract)` changes the contract of such a file, and nothing else.
+    """
+
+    module: str
+    packages: dict[str, str]
+
+
+EXPORTERS: dict[str, Exporter] = {
+    "openvino": Exporter(
+        "openvino", {"openvino": "openvino", "onnx": "onnx", "onnxscript": "onnx"}
+    ),
+    "onnx": Exporter("onnx", {"onnx": "onnx", "onnxscript": "onnx"}),
+    "coreml": Exporter("coreml", {"coremltools": "coreml"}),
+    "litert": Exporter("litert", {"litert_torch": "litert", "ai_edge_litert": "litert"}),
+    "tensorflow": Exporter("tensorflow", {"tensorflow": "tensorflow"}),
 }
-"""By format. Each takes (network, contract, *, folder, precision) and returns the files written,
-a pair's main file last."""
+"""By format."""
 
 
 def export_model(
@@ -34,72 +62,147 @@ def export_model(
     template: str | Path | None,
     folder: Path,
     formats: Sequence[str] | None = None,
-    precision: ExportPrecision = "fp32",
+    precisions: Sequence[ExportPrecision] = ("fp32",),
+    with_nms: bool = False,
     input_size: tuple[int, int] | None = None,
     verify: bool = True,
+    photos: Path | None = None,
 ) -> ExportReport:
-    """Write model files, each with its contract inside.
+    """Write model files, each with its contract inside and its parity certificate beside it.
 
-    Files that were in `folder` are replaced when everything has been written and verified; a
-    failure leaves them as they were.
+    A file replaces an older one of its name when it is whole and verified. One that does not
+    answer as the network does is kept as `<name>-failed`. FP16 files are named `model_fp16`.
 
     Args:
         weights: A `.safetensors` or `.pth` file; None for the weights that ship with `template`.
         template: Name or path; None for the one inside `weights`. Where both are given, the
             architectures must be equal, and all else is taken from `template`.
         folder: Where to; made if missing.
-        formats: Keys of `EXPORTERS`; None for the template's `output_format`.
-        precision: Of the stored weights.
+        formats: Keys of `EXPORTERS`; None for those of the template's `output_format` whose
+            packages are installed.
+        precisions: Of the stored weights, a set of files for each.
+        with_nms: Write ONNX and OpenVINO files with NMS inside, too. Core ML has them always.
         input_size: Height and width in pixels instead of the template's.
-        verify: Compare each file's raw outputs with PyTorch's.
+        verify: Run each file and compare it with PyTorch.
+        photos: Folder of photos to compare them on; see `check_photos`.
 
     Returns:
-        What was written, and how far it is from PyTorch.
+        What was written, how far it is from PyTorch, and what could not be made, and why.
 
     Raises:
         UserError: No weights, an unknown format or precision, an input size that the template
             does not allow, a folder that cannot be written; or see `read_weights`, `load_template`.
-        MissingPackageError: A package that a format needs is not installed.
-        PocketfaceError: A written file differs from PyTorch by more than `parity.LIMITS`.
+        MissingPackageError: A package that a format asked for needs is not installed.
     """
     try:
         import torch  # noqa: F401
     except ImportError as error:
         raise MissingPackageError("torch", extra="train") from error
     from ..models.weights import build_network, contract_for
+    from .verify import reference_for
 
-    if precision not in get_args(ExportPrecision):
-        raise UserError(
-            f"precision {precision!r}: expected one of {', '.join(get_args(ExportPrecision))}"
-        )
+    for precision in precisions:
+        if precision not in get_args(ExportPrecision):
+            raise UserError(
+                f"precision {precision!r}: expected one of {', '.join(get_args(ExportPrecision))}"
+            )
     read, used = _read(weights, template)
     chosen = _formats(formats, used)
     height, width = input_size or (None, None)
-    contract = contract_for(used, weights=read, height=height, width=width, precision=precision)
+    contract = contract_for(used, weights=read, height=height, width=width)
     network = build_network(read)
     folder = Path(folder)
+    job = _Job(
+        network=network,
+        contract=contract,
+        folder=folder,
+        with_nms=with_nms,
+        by_name=formats is not None,
+        reference=reference_for(network, contract, photos=photos) if verify else None,
+    )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Inside the folder: the same file system, so that the last step is only a change of names.
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as scratch:
-            written: list[Path] = []
-            parity: list[Parity] = []
-            for name in chosen:
-                files = EXPORTERS[name](
-                    network, contract, folder=Path(scratch), precision=precision
-                )
-                written.extend(files)
-                if verify:
-                    from .parity import verify as compare
-
-                    parity.append(compare(network, contract, files[-1], precision=precision))
-            moved = _move(written, folder)
+        rows = [
+            row
+            for precision in dict.fromkeys(precisions)
+            for name in chosen
+            for row in _export(job, name, precision)
+        ]
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
     return ExportReport(
-        files=tuple(moved.values()),
-        contract=contract,
-        parity=tuple(Parity(moved[one.file], one.runtime, one.box_px, one.score) for one in parity),
+        name=contract.name,
+        input_size=(contract.input.height, contract.input.width),
+        rows=tuple(rows),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What all formats of one export share; `by_name`: the user named the formats."""
+
+    network: Detector
+    contract: Contract
+    folder: Path
+    with_nms: bool
+    by_name: bool
+    reference: Reference | None
+
+
+def _export(job: _Job, name: str, precision: ExportPrecision) -> list[Row]:
+    """The files of one format, in their place; or one row that says why there are none."""
+    exporter = EXPORTERS[name]
+    missing = _missing(exporter)
+    if missing is not None:
+        return [Row(name, precision, "skipped", reason=str(missing))]
+    started = time.monotonic()
+    # Inside the folder: the same file system, so that the last step is only a change of names.
+    with tempfile.TemporaryDirectory(dir=job.folder, prefix=".export-") as scratch:
+        module = importlib.import_module(f".{exporter.module}", __name__)
+        try:
+            paths = module.convert(
+                job.network,
+                job.contract.model_copy(update={"precision": precision}),
+                folder=Path(scratch),
+                stem="model" if precision == "fp32" else f"model_{precision}",
+                precision=precision,
+                with_nms=job.with_nms,
+            )
+            rows = [_finish(job, name, precision, module, path) for path in paths]
+        except UserError as error:
+            # This network or precision cannot be had in this format.
+            status: Literal["failed", "skipped"] = "failed" if job.by_name else "skipped"
+            return [Row(name, precision, status, reason=str(error))]
+        except OSError:
+            raise
+        except Exception as error:  # converters raise whatever they like
+            _log.debug("%s", name, exc_info=True)
+            reason = f"{type(error).__name__}: {error}"
+            return [Row(name, precision, "failed", reason=textwrap.shorten(reason, 200))]
+    return [replace(rows[0], seconds=time.monotonic() - started), *rows[1:]]
+
+
+def _finish(job: _Job, name: str, precision: ExportPrecision, module: Any, path: Path) -> Row:
+    """Verify a file that was just made, write that into it, and move it to its place."""
+    size = sum(part.stat().st_size for part in model_files(path))
+    if job.reference is None:
+        return Row(name, precision, "unchecked", file=_move(path, job.folder), size=size)
+    from .certificate import write_certificate
+    from .verify import check
+
+    contract, certificate = check(path, job.reference)
+    module.embed(path, contract.model_copy(update={"parity": certificate.summary()}))
+    if certificate.status == "failed":
+        path = _mark_failed(path)
+    write_certificate(path, certificate)
+    return Row(
+        name,
+        precision,
+        certificate.status,
+        file=_move(path, job.folder),
+        size=size,
+        certificate=certificate,
+        reason=certificate.reason,
     )
 
 
@@ -126,24 +229,52 @@ def _read(weights: Path | None, template: str | Path | None) -> tuple[Weights, T
 
 def _formats(formats: Sequence[str] | None, template: Template) -> list[str]:
     if formats is None:
-        formats = [name for name, wanted in template.output_format if wanted]
+        return [name for name, wanted in template.output_format if wanted]
     for name in formats:
         if name not in EXPORTERS:
             raise UserError(f"format {name!r}: expected some of {', '.join(EXPORTERS)}")
+        missing = _missing(EXPORTERS[name])
+        if missing is not None:
+            raise missing
     if not formats:
         raise UserError(f"no format to export: expected some of {', '.join(EXPORTERS)}")
     return list(dict.fromkeys(formats))
 
 
-def _move(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
-    """Everything written must be on disk before the first name changes."""
-    for file in files:
+def _missing(exporter: Exporter) -> MissingPackageError | None:
+    for package, extra in exporter.packages.items():
+        if find_spec(package) is None:
+            return MissingPackageError(package, extra=extra)
+    return None
+
+
+def _mark_failed(path: Path) -> Path:
+    for part in [path] if path.is_dir() else model_files(path):
+        part.rename(part.with_stem(f"{part.stem}-failed"))
+    return path.with_stem(f"{path.stem}-failed")
+
+
+def _move(path: Path, folder: Path) -> Path:
+    """A model's files, and its certificate, to their place; the one that `load` opens last."""
+    from .certificate import certificate_path
+
+    for file in model_files(path):
         with open(file, "rb") as handle:
             os.fsync(handle.fileno())
-    moved = {file: folder / file.name for file in files}
-    for source, target in moved.items():
-        os.replace(source, target)
-    return moved
+    parts = [path] if path.is_dir() else [*model_files(path)[1:], path]
+    certificate = certificate_path(path)
+    # One of an older file must not stand beside this one.
+    (folder / certificate.name).unlink(missing_ok=True)
+    for part in parts:
+        target = folder / part.name
+        if target.is_dir() and not target.is_symlink():
+            # A folder cannot take the place of one that is not empty.
+            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=".old-"))
+            os.replace(target, old / target.name)
+        os.replace(part, target)
+    if certificate.exists():
+        os.replace(certificate, folder / certificate.name)
+    return folder / path.name
 
 
-__all__ = ["EXPORTERS", "ExportReport", "Parity", "export_model"]
+__all__ = ["EXPORTERS", "ExportReport", "Exporter", "Row", "export_model"]

@@ -1,4 +1,4 @@
-"""ONNX: one file, any batch size, the contract in `metadata_props`."""
+"""ONNX: one file, the contract in `metadata_props`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import MissingPackageError
 from ..files import atomic_write
 from ..model_templates.contract import CONTRACT_KEY, Contract
-from ..runtimes.seal import BLANK, SEAL_KEY, seal
+from ..runtimes.seal import BLANK_SEAL, SEAL_KEY, seal
+from .nms import append_nms
 
 if TYPE_CHECKING:
     from ..models.network import Detector
@@ -19,38 +20,55 @@ OPSET = 18
 _BATCH = "batch"
 
 
-def export_onnx(
+def convert(
     network: Detector,
     contract: Contract,
     *,
     folder: Path,
+    stem: str,
     precision: Literal["fp32", "fp16"],
+    with_nms: bool,
 ) -> list[Path]:
-    """Write `model.onnx`.
+    """Write `<stem>.onnx`, and `<stem>_nms.onnx` for batch 1 with NMS inside.
 
     Args:
         network: On the CPU.
         contract: Its input size is the graph's.
         folder: Where to.
+        stem: Of the files' names.
         precision: Of the stored weights; arithmetic is FP32 either way.
+        with_nms: Write the second file.
 
     Returns:
-        The file written.
+        The files written.
 
     Raises:
         MissingPackageError: onnx or onnxscript is not installed.
     """
-    onnx = _onnx()
     model = trace(network, contract)
     if precision == "fp16":
         _store_as_fp16(model)
-    model.metadata_props.add(key=CONTRACT_KEY, value=contract.to_json())
-    model.metadata_props.add(key=SEAL_KEY, value=BLANK)
+    written = [_write(model, contract, folder / f"{stem}.onnx")]
+    if with_nms:
+        model, contract = append_nms(model, contract)
+        written.append(_write(model, contract, folder / f"{stem}_nms.onnx"))
+    return written
+
+
+def embed(path: Path, contract: Contract) -> None:
+    """Change the contract of a file that `convert` wrote."""
+    _write(_onnx().load(path), contract, path)
+
+
+def _write(model: Any, contract: Contract, path: Path) -> Path:
+    onnx = _onnx()
+    entries = {CONTRACT_KEY: contract.to_json(), SEAL_KEY: BLANK_SEAL}
+    onnx.helper.set_model_props(model, entries)
     onnx.checker.check_model(model, full_check=True)
-    path = folder / "model.onnx"
     with atomic_write(path) as handle:
-        handle.write(seal(model.SerializeToString(deterministic=True)))
-    return [path]
+        handle.write(model.SerializeToString(deterministic=True))
+    seal(path)
+    return path
 
 
 def trace(network: Detector, contract: Contract) -> Any:

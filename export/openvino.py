@@ -1,4 +1,4 @@
-"""OpenVINO: `model.xml` and `model.bin`, any batch size, the contract in `rt_info`."""
+"""OpenVINO: `.xml` and `.bin`, the contract in `rt_info`."""
 
 from __future__ import annotations
 
@@ -6,39 +6,72 @@ import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from xml.sax.saxutils import escape
 
 from ..errors import MissingPackageError
-from ..files import sha256_file
 from ..model_templates.contract import Contract
-from ..runtimes.openvino import CONTRACT_PATH, SEAL_PATH, WEIGHTS_SHA256_PATH
-from ..runtimes.seal import BLANK, seal
+from ..runtimes.openvino import CONTRACT_PATH
+from ..runtimes.seal import BLANK_SEAL, seal
+from .nms import append_nms
 from .onnx import trace
 
 if TYPE_CHECKING:
     from ..models.network import Detector
 
+SEAL_PATH = ["pocketface", "seal"]
+"""Where the seal of the pair lies in `rt_info`."""
 
-def export_openvino(
+
+def convert(
     network: Detector,
     contract: Contract,
     *,
     folder: Path,
+    stem: str,
     precision: Literal["fp32", "fp16"],
+    with_nms: bool,
 ) -> list[Path]:
-    """Write `model.xml` and `model.bin`, by way of ONNX: straight from PyTorch names are lost.
+    """Write `<stem>.xml` and `.bin`, and `<stem>_nms.xml` and `.bin` for batch 1 with NMS inside.
+
+    By way of ONNX: straight from PyTorch names are lost.
 
     Args:
         network: On the CPU.
         contract: Its input size is the graph's.
         folder: Where to.
+        stem: Of the files' names.
         precision: Of the stored weights; arithmetic on the CPU is FP32 either way.
+        with_nms: Write the second pair.
 
     Returns:
-        The two files written, the `.bin` first: the `.xml` names its SHA-256.
+        The `.xml` files.
 
     Raises:
         MissingPackageError: openvino, onnx or onnxscript is not installed.
     """
+    traced = trace(network, contract)
+    written = [_convert(traced, contract, folder / f"{stem}.xml", precision=precision)]
+    if with_nms:
+        traced, contract = append_nms(traced, contract)
+        written.append(_convert(traced, contract, folder / f"{stem}_nms.xml", precision=precision))
+    return written
+
+
+def embed(path: Path, contract: Contract) -> None:
+    """Change the contract of a file pair that `convert` wrote; the `.bin` stays as it is."""
+    # As a string to a string: the file's other content is none of our business.
+    text = path.read_text(encoding="utf-8")
+    entry = re.compile(r'(<contract value=")[^"]*(")')
+    if len(entry.findall(text)) != 1:
+        raise ValueError(f"{path}: no single contract")
+    quoted = escape(contract.to_json(), {'"': "&quot;"})
+    path.write_text(entry.sub(lambda m: m[1] + quoted + m[2], text), encoding="utf-8")
+    seal(path)
+
+
+def _convert(
+    traced: Any, contract: Contract, path: Path, *, precision: Literal["fp32", "fp16"]
+) -> Path:
     try:
         import openvino  # type: ignore[import-untyped]
     except ImportError as error:
@@ -46,31 +79,33 @@ def export_openvino(
 
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "model.onnx"
-        source.write_bytes(trace(network, contract).SerializeToString())
+        source.write_bytes(traced.SerializeToString())
         model = openvino.convert_model(source)
-    return write_openvino(model, contract, folder=folder, precision=precision)
+    return write_openvino(model, contract, path, precision=precision)
 
 
 def write_openvino(
-    model: Any,
-    contract: Contract,
-    *,
-    folder: Path,
-    precision: Literal["fp32", "fp16"],
-) -> list[Path]:
-    """Write an `openvino.Model` with its contract and digests: see `export_openvino`."""
+    model: Any, contract: Contract, path: Path, *, precision: Literal["fp32", "fp16"]
+) -> Path:
+    """Write an `openvino.Model` with its contract and seal.
+
+    Args:
+        model: The graph, with the contract's names.
+        contract: That describes it.
+        path: The `.xml`; its `.bin` goes beside it.
+        precision: Of the stored weights.
+
+    Returns:
+        The `.xml`.
+    """
     import openvino
 
     _name_by_place(model)
     model.set_rt_info(contract.to_json(), CONTRACT_PATH)
-    model.set_rt_info(BLANK, SEAL_PATH)
-    xml, weights = folder / "model.xml", folder / "model.bin"
-    # Twice: the first time for the `.bin`, whose SHA-256 the `.xml` holds.
-    for _ in range(2):
-        openvino.save_model(model, xml, compress_to_fp16=precision == "fp16")
-        model.set_rt_info(sha256_file(weights), WEIGHTS_SHA256_PATH)
-    xml.write_bytes(seal(xml.read_bytes()))
-    return [weights, xml]
+    model.set_rt_info(BLANK_SEAL, SEAL_PATH)
+    openvino.save_model(model, path, compress_to_fp16=precision == "fp16")
+    seal(path)
+    return path
 
 
 def _name_by_place(model: Any) -> None:

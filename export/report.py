@@ -1,34 +1,78 @@
-"""What an export tells of itself."""
+"""What an export, or a later verification, tells of itself."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from ..model_templates.contract import Contract
+if TYPE_CHECKING:
+    from .certificate import Certificate
 
 
 @dataclass(frozen=True)
-class Parity:
-    """How far a written file's raw outputs are from PyTorch's: the largest difference of all.
+class Row:
+    """One model file, made or asked for.
 
     Attributes:
-        file: The file that was run.
-        runtime: What ran it.
-        box_px: Box corners and landmarks, network-input pixels.
-        score: 0 to 1.
+        format: Key of `EXPORTERS`.
+        precision: "fp32" or "fp16".
+        status: Of the file's certificate; "unchecked" where verification was switched off;
+            "skipped" and "failed" without a file: it was not asked for by name, or was.
+        file: What `load` opens; None where there is none.
+        size: Of all its parts, bytes.
+        seconds: That the whole format took, verification included; on its first file only.
+        certificate: None where there is no file, or it was not checked.
+        reason: Why it is not "passed".
     """
 
-    file: Path
-    runtime: str
-    box_px: float
-    score: float
+    format: str
+    precision: str
+    status: Literal["passed", "failed", "not verified", "unchecked", "skipped"]
+    file: Path | None = None
+    size: int = 0
+    seconds: float | None = None
+    certificate: Certificate | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """Files that an export wrote, their contract, and their parity; none where not verified."""
+    """All that was asked for: made, failed or skipped.
 
-    files: tuple[Path, ...]
-    contract: Contract
-    parity: tuple[Parity, ...]
+    Attributes:
+        name: Of the network.
+        input_size: Height and width, pixels.
+        rows: By precision and format.
+    """
+
+    name: str
+    input_size: tuple[int, int]
+    rows: tuple[Row, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What `load` opens, of all that was made."""
+        return tuple(row.file for row in self.rows if row.file is not None)
+
+    @property
+    def failed(self) -> tuple[Row, ...]:
+        """What could not be made, or does not answer as the network does."""
+        return tuple(row for row in self.rows if row.status == "failed")
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A model file that was verified again.
+
+    Attributes:
+        file: What `load` opens.
+        status: "failed" also where `load` refuses it.
+        certificate: None where it was not run.
+        reason: Why it is not "passed".
+    """
+
+    file: Path
+    status: Literal["passed", "failed", "not verified"]
+    certificate: Certificate | None = None
+    reason: str | None = None

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..errors import ContractError
 
 CONTRACT_KEY = "pocketface.contract"
-"""Metadata key of the contract in ONNX `metadata_props`, OpenVINO `rt_info` and safetensors."""
+"""Metadata key of the contract, wherever a format has keys; OpenVINO's is a path of two parts."""
 
 CONTRACT_VERSION: Final = 1
 
@@ -23,31 +23,43 @@ class _Frozen(BaseModel):
 
 
 class InputSpec(_Frozen):
-    """The one input: a raw planar image; scale, mean and channel order are inside the graph.
+    """The one input: a raw image; scale, mean and channel order are inside the graph.
 
-    `shape` is (batch, 3, height, width); -1 is a batch size free at run time. `letterbox` keeps
-    the aspect ratio: scaled to fit, placed top left, the rest filled with `pad_value`;
-    `stretch` does not.
+    `shape` is (batch, 3, height, width), or (batch, height, width, 3) where `layout` is NHWC; -1
+    is a batch size free at run time. `dtype` "image" is a picture of the platform's own kind
+    (Core ML: CVPixelBuffer), from which the file itself takes `colour`. `letterbox` keeps the
+    aspect ratio: scaled to fit, placed top left, the rest filled with `pad_value`; `stretch`
+    does not.
     """
 
     name: str = "image"
     shape: tuple[int, int, int, int]
-    layout: Literal["NCHW"] = "NCHW"
-    dtype: Literal["float32"] = "float32"
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    dtype: Literal["float32", "image"] = "float32"
     colour: Literal["BGR"] = "BGR"
     value_range: tuple[float, float] = (0.0, 255.0)
     resize: Resize
     pad_value: float = 0.0
 
     @property
+    def batch(self) -> int:
+        """Images of one inference; -1 for any number."""
+        return self.shape[0]
+
+    @property
+    def channels(self) -> int:
+        """3 in every file of ours."""
+        return self.shape[1] if self.layout == "NCHW" else self.shape[3]
+
+    @property
     def height(self) -> int:
         """Network input height in pixels."""
-        return self.shape[2]
+        return self.shape[2] if self.layout == "NCHW" else self.shape[1]
 
     @property
     def width(self) -> int:
         """Network input width in pixels."""
-        return self.shape[3]
+        return self.shape[3] if self.layout == "NCHW" else self.shape[2]
 
 
 class OutputSpec(_Frozen):
@@ -80,8 +92,32 @@ class Metric(_Frozen):
     protocol: str | None = None
 
 
+class ParitySummary(_Frozen):
+    """What the file's parity certificate says: how far it answers as the trained network does.
+
+    Attributes:
+        status: "passed" and "failed" only where the file was run.
+        runtime: What ran it; None where nothing could.
+        images: Photos it was run on.
+        corners_px: Largest difference of matched boxes' corners, network-input pixels.
+        score: Largest difference of their scores.
+        agreement: Share of the network's faces that the file finds too, at IoU 0.9.
+    """
+
+    status: Literal["passed", "failed", "not verified"]
+    runtime: str | None = None
+    images: int = 0
+    corners_px: float | None = None
+    score: float | None = None
+    agreement: float | None = None
+
+
 class Contract(_Frozen):
-    """Everything a runtime must know to use a model file, and where the file comes from."""
+    """Everything a runtime must know to use a model file, and where the file comes from.
+
+    `nms` says who drops boxes that overlap: the runtime, or the graph itself. A graph does it at
+    the contract's own `score_threshold` and `nms_iou`.
+    """
 
     contract_version: Literal[1] = CONTRACT_VERSION
     name: str
@@ -92,9 +128,11 @@ class Contract(_Frozen):
     labels: tuple[str, ...]
     score_threshold: float = Field(ge=0, le=1)
     nms_iou: float = Field(gt=0, le=1)
+    nms: Literal["runtime", "graph"] = "runtime"
     precision: Precision = "fp32"
     provenance: Provenance
     metrics: tuple[Metric, ...] = ()
+    parity: ParitySummary | None = None
 
     def to_json(self) -> str:
         """The contract as one line of JSON."""

@@ -48,10 +48,13 @@ class InferenceSpec(Spec):
 
 
 class OutputFormatSpec(Spec):
-    """Formats that export writes unless told otherwise."""
+    """Formats that export writes unless told otherwise, as far as their packages are installed."""
 
     openvino: bool
     onnx: bool
+    coreml: bool = True
+    litert: bool = True
+    tensorflow: bool = True
 
 
 class QuantizationSpec(Spec):

@@ -26,6 +26,9 @@ class Runtime:
 RUNTIMES: dict[str, Runtime] = {
     "openvino": Runtime("openvino", (".xml", ".onnx")),
     "onnxruntime": Runtime("onnxruntime", (".onnx",)),
+    "coreml": Runtime("coreml", (".mlmodel", ".mlpackage")),
+    "litert": Runtime("litert", (".tflite",)),
+    "tensorflow": Runtime("tensorflow", (".savedmodel", ".keras")),
     "torch": Runtime("torch", (".safetensors", ".pth")),
 }
 """By name; their modules are imported when they are used."""
@@ -33,10 +36,18 @@ RUNTIMES: dict[str, Runtime] = {
 DEFAULT_RUNTIMES: dict[str, str] = {
     ".xml": "openvino",
     ".onnx": "onnxruntime",
+    ".mlmodel": "coreml",
+    ".mlpackage": "coreml",
+    ".tflite": "litert",
+    ".savedmodel": "tensorflow",
+    ".keras": "tensorflow",
     ".safetensors": "torch",
     ".pth": "torch",
 }
 """Which runtime opens a file unless told otherwise."""
+
+FOLDERS = (".mlpackage", ".savedmodel")
+"""Suffixes of models that are folders."""
 
 
 def load(
@@ -49,14 +60,15 @@ def load(
     """Open a model file.
 
     Args:
-        path: `.xml` or `.bin` (one pair, either name), `.onnx`, `.safetensors` or `.pth`.
+        path: `.xml` or `.bin` (one pair, either name), `.onnx`, `.mlmodel`, `.mlpackage`,
+            `.tflite`, `.savedmodel`, `.keras`, `.safetensors` or `.pth`.
         runtime: A key of `RUNTIMES`; None for the one that the suffix stands for.
         device: As the runtime names it: "cpu", "cuda", "gpu".
         threads: Of one inference; None for one per core.
 
     Raises:
-        ModelFileError: The file, or the other one of its pair, is missing, damaged, or of an
-            unknown kind.
+        ModelFileError: The file, or another part of it, is missing, damaged, or of an unknown
+            kind.
         ContractError: It carries no contract, or one that does not fit.
         MissingPackageError: Its runtime is not installed.
         UserError: There is no such runtime or device, or `threads` is less than 1.
@@ -64,18 +76,26 @@ def load(
     path = Path(path)
     if path.suffix == ".bin":
         path = path.with_suffix(".xml")
-    session = _open(path, runtime=runtime, device=device, threads=threads)
+    name = _runtime_for(path, runtime=runtime, threads=threads)
 
     from ..model_templates.contract import Contract
     from .fit import check_fit
     from .model import Model
+    from .seal import check_seal
 
+    sealed = check_seal(path)
+    module = importlib.import_module(f".{RUNTIMES[name].module}", __name__)
+    session: Session = module.open_session(path, threads=threads, device=device)
     contract = Contract.from_json(session.contract_json, source=str(path))
+    # Weights files have a digest of their own, which their reader compares.
+    if not sealed and name != "torch":
+        raise ModelFileError(f"{path}: damaged: it has a contract, but its SHA-256 is gone")
     check_fit(contract, session, source=str(path))
     return Model(contract=contract, session=session, path=path)
 
 
-def _open(path: Path, *, runtime: str | None, device: str, threads: int | None) -> Session:
+def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> str:
+    """Which runtime is to open a file that is there, by the suffix or as asked for."""
     if path.suffix not in DEFAULT_RUNTIMES:
         known = ", ".join([*DEFAULT_RUNTIMES, ".bin"])
         raise ModelFileError(f"{path}: unknown kind of model file; expected one of {known}")
@@ -87,11 +107,13 @@ def _open(path: Path, *, runtime: str | None, device: str, threads: int | None) 
         )
     if threads is not None and threads < 1:
         raise UserError(f"threads {threads}: expected 1 or more")
-    if not path.is_file():
-        raise ModelFileError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}")
-    module = importlib.import_module(f".{RUNTIMES[name].module}", __name__)
-    session: Session = module.open_session(path, threads=threads, device=device)
-    return session
+    if path.suffix in FOLDERS and path.is_file():
+        raise ModelFileError(f"{path}: is a file; expected a folder")
+    if path.suffix not in FOLDERS and path.is_dir():
+        raise ModelFileError(f"{path}: is a folder")
+    if not path.exists():
+        raise ModelFileError(f"{path}: no such {'folder' if path.suffix in FOLDERS else 'file'}")
+    return name
 
 
-__all__ = ["RUNTIMES", "Runtime", "load"]
+__all__ = ["FOLDERS", "RUNTIMES", "Runtime", "load"]

@@ -6,8 +6,11 @@ from ..errors import ContractError
 from ..model_templates.contract import Contract
 from .session import Session, Shape
 
-_DETECTOR_RANKS = {"boxes": 3, "scores": 2, "landmarks": 4}
-_OPTIONAL = {"landmarks"}
+_VISION = ("coordinates", "confidence")
+_EXPECTED = (
+    "expected boxes (B, N, 4), scores (B, N) and, where the model has them, landmarks "
+    "(B, N, 5, 2); or, with NMS in the graph, coordinates (N, 4) and confidence (N, 1)"
+)
 
 
 def check_fit(contract: Contract, session: Session, *, source: str) -> None:
@@ -23,24 +26,32 @@ def check_fit(contract: Contract, session: Session, *, source: str) -> None:
 
 def _usable(contract: Contract) -> str | None:
     spec = contract.input
-    batch, channels, height, width = spec.shape
-    if channels != 3 or height < 1 or width < 1 or (batch != -1 and batch < 1):
-        return f"input shape {spec.shape}: expected (batch or -1, 3, height, width)"
+    batch = spec.batch
+    if spec.channels != 3 or spec.height < 1 or spec.width < 1 or (batch != -1 and batch < 1):
+        sizes = "3, height, width" if spec.layout == "NCHW" else "height, width, 3"
+        return f"input shape {spec.shape}: expected (batch or -1, {sizes})"
     if spec.value_range != (0.0, 255.0):
         return f"input range {spec.value_range}: expected (0, 255)"
-    ranks = {output.name: len(output.shape) for output in contract.outputs}
-    expected = {n: r for n, r in _DETECTOR_RANKS.items() if n in ranks or n not in _OPTIONAL}
-    if ranks != expected or len(contract.outputs) != len(ranks):
-        return (
-            f"outputs {_names(ranks)}: expected boxes (B, N, 4), scores (B, N) and, where the "
-            "model has them, landmarks (B, N, 5, 2)"
-        )
     shapes = {output.name: output.shape for output in contract.outputs}
-    count = shapes["scores"][1]
-    tails = {"boxes": (count, 4), "scores": (count,), "landmarks": (count, 5, 2)}
+    if len(shapes) != len(contract.outputs):
+        return "two outputs of one name"
+    count = shapes.get("scores", shapes.get("confidence", ()))[-1:]
+    if shapes.keys() == set(_VISION):
+        count = shapes["confidence"][:1]
+        wanted = {"coordinates": (*count, 4), "confidence": (*count, 1)}
+        if contract.nms != "graph" or batch != 1:
+            return f"outputs {_names(shapes)} are of one image with NMS in the graph"
+    else:
+        wanted = {"boxes": (batch, *count, 4), "scores": (batch, *count)}
+        if "landmarks" in shapes:
+            wanted["landmarks"] = (batch, *count, 5, 2)
+    if shapes.keys() != wanted.keys() or any(
+        len(shapes[name]) != len(shape) for name, shape in wanted.items()
+    ):
+        return f"outputs {_names(shapes)}: {_EXPECTED}"
     for name, shape in shapes.items():
-        if shape[1:] != tails[name] or shape[0] != batch:
-            return f"output {name} {shape}: expected {(batch, *tails[name])}"
+        if shape != wanted[name]:
+            return f"output {name} {shape}: expected {wanted[name]}"
     return None
 
 
@@ -64,5 +75,5 @@ def _same(said: Shape, found: Shape) -> bool:
     return len(said) == len(found) and all(b in (a, -1) for a, b in zip(said, found, strict=True))
 
 
-def _names(names: dict[str, Shape] | dict[str, int]) -> str:
+def _names(names: dict[str, Shape]) -> str:
     return ", ".join(sorted(names)) or "none"

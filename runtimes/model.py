@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, PocketfaceError
 from ..model_templates.contract import Contract
 from ..results import Detections
-from .postprocess import MAX_DETECTIONS, find_faces
+from .postprocess import MAX_DETECTIONS, as_boxes, find_faces
 from .preprocess import Placement, prepare
 from .session import Outputs, Session
 
@@ -95,13 +95,14 @@ class Model:
         """
         threshold = self._fraction("score_threshold", score_threshold)
         overlap = self._fraction("nms_iou", nms_iou)
+        self._check_graph_allows(threshold, overlap)
         if overlap == 0:
             raise InputError("nms_iou is 0: expected a number above 0, up to 1")
         if max_detections < 1 or batch_size < 1:
             raise InputError(
                 f"max_detections {max_detections}, batch_size {batch_size}: expected 1 or more"
             )
-        fixed = self.contract.input.shape[0]
+        fixed = self.contract.input.batch
         step = batch_size if fixed == -1 else fixed
         results: list[Detections] = []
         for start in range(0, len(images), step):
@@ -126,28 +127,30 @@ class Model:
         """The graph's own outputs, before NMS.
 
         Args:
-            batch: float32 (B, 3, height, width) of the contract's size, 0-255, BGR planes.
+            batch: float32 (B, 3, height, width) of the contract's size, 0-255, BGR planes,
+                whatever the graph's own layout is.
 
         Returns:
             boxes (B, N, 4) and, where there are any, landmarks (B, N, 5, 2), in network-input
-            pixels; scores (B, N).
+            pixels; scores (B, N). Of a file made for Apple's Vision: coordinates (N, 4), the
+            centre, width and height as shares of the input's; confidence (N, 1).
 
         Raises:
             InputError: Another type, shape or range. Runtimes themselves take such input
                 silently.
         """
-        expected = self.contract.input.shape
+        spec = self.contract.input
         if not isinstance(batch, np.ndarray) or batch.dtype != np.float32:
             raise InputError(f"batch is {_describe(batch)}: expected a float32 array")
         if (
             batch.ndim != 4
-            or batch.shape[1:] != expected[1:]
+            or batch.shape[1:] != (3, spec.height, spec.width)
             or batch.shape[0] < 1
-            or expected[0] not in (-1, batch.shape[0])
+            or spec.batch not in (-1, batch.shape[0])
         ):
-            size = "B" if expected[0] == -1 else expected[0]
+            size = "B" if spec.batch == -1 else spec.batch
             raise InputError(
-                f"batch has shape {batch.shape}: expected ({size}, {str(expected[1:])[1:]}"
+                f"batch has shape {batch.shape}: expected ({size}, 3, {spec.height}, {spec.width})"
             )
         # Not finite or out of range alike: no comparison holds for NaN.
         if not (batch.min() >= 0 and batch.max() <= 255):
@@ -158,7 +161,7 @@ class Model:
         count = len(batches)
         if fixed > count:
             batches = batches + [np.zeros_like(batches[0])] * (fixed - count)
-        outputs = self.session.run(np.concatenate(batches))
+        outputs = as_boxes(self.session.run(np.concatenate(batches)), self.contract.input)
         # NaN would be below every threshold: no faces, and no hint why.
         if not np.isfinite(outputs["scores"]).all():
             raise PocketfaceError(f"{self.path}: the network's scores are not finite")
@@ -177,6 +180,18 @@ class Model:
             placement=placement,
             **limits,
         )
+
+    def _check_graph_allows(self, threshold: float, overlap: float) -> None:
+        contract = self.contract
+        if contract.nms == "graph" and (
+            threshold < contract.score_threshold or overlap > contract.nms_iou
+        ):
+            raise InputError(
+                f"{self.path.name} has its NMS inside, at score {contract.score_threshold:g} and "
+                f"IoU {contract.nms_iou:g}: expected a score_threshold not below, an nms_iou not "
+                f"above, but they are {threshold:g} and {overlap:g}",
+                hint="use the file of the same network without NMS",
+            )
 
     def _fraction(self, name: str, value: float | None) -> float:
         number = getattr(self.contract, name) if value is None else value

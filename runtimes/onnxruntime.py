@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ..errors import MissingPackageError, ModelFileError, UserError
 from ..model_templates.contract import CONTRACT_KEY
-from .seal import SEAL_KEY, check_seal
 from .session import Outputs, Session, Shape
 
 _PROVIDERS = {
@@ -69,7 +68,6 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     if _PROVIDERS[device] not in session.get_providers():
         # A provider whose libraries are missing is left out silently.
         raise UserError(f"device {device!r}: ONNX Runtime has it, but it does not start here")
-    check_seal(path, metadata.get(SEAL_KEY))
     (input_name, *_) = [node.name for node in session.get_inputs()] or [""]
     names = [node.name for node in session.get_outputs()]
 

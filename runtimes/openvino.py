@@ -10,19 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingPackageError, ModelFileError, UserError
-from ..files import sha256_file
 from ..model_templates.contract import CONTRACT_KEY
-from .seal import SEAL_KEY, check_seal
 from .session import Outputs, Session, Shape
 
 CONTRACT_PATH = ["pocketface", "contract"]
 """Where the contract lies in `rt_info`."""
-
-SEAL_PATH = ["pocketface", "content_sha256"]
-"""Where the digest of the `.xml` lies in `rt_info`; see `seal`."""
-
-WEIGHTS_SHA256_PATH = ["pocketface", "weights_sha256"]
-"""Where the SHA-256 of the `.bin` lies in `rt_info`."""
 
 
 def open_session(path: Path, *, threads: int | None, device: str) -> Session:
@@ -61,8 +53,7 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
             config["INFERENCE_NUM_THREADS"] = threads
     try:
         model = core.read_model(path)
-        _check_content(model, path)
-        contract = _entry(model, CONTRACT_PATH, CONTRACT_KEY)
+        contract = _contract(model)
         compiled = core.compile_model(model, target, config)
     except (RuntimeError, UnicodeDecodeError) as error:
         raise ModelFileError(
@@ -89,27 +80,12 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     )
 
 
-def _entry(model: Any, place: list[str], onnx_key: str = "") -> str | None:
+def _contract(model: Any) -> str | None:
     # OpenVINO keeps the metadata of an ONNX file under `framework`.
-    for path in (place, ["framework", onnx_key]):
+    for path in (CONTRACT_PATH, ["framework", CONTRACT_KEY]):
         if model.has_rt_info(path):
             return str(model.get_rt_info(path).astype(str))
     return None
-
-
-def _check_content(model: Any, path: Path) -> None:
-    """Most damage to a `.bin` loads silently, and so does the `.bin` of another export."""
-    check_seal(path, _entry(model, SEAL_PATH, SEAL_KEY))
-    expected = _entry(model, WEIGHTS_SHA256_PATH)
-    if path.suffix != ".xml" or expected is None:
-        return
-    weights = path.with_suffix(".bin")
-    found = sha256_file(weights)
-    if found != expected:
-        raise ModelFileError(
-            f"{weights}: damaged, or of another export: SHA-256 is {found}, "
-            f"{path.name} says {expected}"
-        )
 
 
 def _shapes(ports: list[Any]) -> dict[str, Shape]:

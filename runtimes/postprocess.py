@@ -6,14 +6,36 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model_templates.contract import InputSpec
 from ..results import Detections
 from .preprocess import Placement
+from .session import Outputs
 
 MAX_DETECTIONS = 750
 """Most faces of one photo; the usual cap of the WIDER protocol."""
 
 MAX_CANDIDATES = 5000
 """Most boxes that go into NMS, which is quadratic."""
+
+
+def as_boxes(outputs: Outputs, spec: InputSpec) -> Outputs:
+    """Outputs made for Apple's Vision as the others are; those others as they are.
+
+    Args:
+        outputs: Of one inference.
+        spec: The input that they belong to.
+
+    Returns:
+        boxes (B, N, 4), scores (B, N) and perhaps landmarks, in network-input pixels.
+    """
+    if "coordinates" not in outputs:
+        return outputs
+    size = np.array([spec.width, spec.height], np.float32)
+    centres, sides = outputs["coordinates"][:, :2] * size, outputs["coordinates"][:, 2:] * size
+    boxes: NDArray[np.float32] = np.concatenate(
+        (centres - sides / 2, centres + sides / 2), axis=1, dtype=np.float32
+    )
+    return {"boxes": boxes[None], "scores": outputs["confidence"][None, :, 0]}
 
 
 def find_faces(

@@ -1,44 +1,113 @@
 """A file's SHA-256 inside the file: damage that loads silently is noticed all the same.
 
-The digest is that of the file with 64 zeros in the digest's own place.
+The digest is that of the file with 64 zeros in the digest's own place, and of the names and
+contents of its other parts, if it has any. It stands behind a mark that occurs nowhere else, so
+that it is found, and compared, before any parser sees the file.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 from ..errors import ModelFileError
+from ..files import atomic_write, sha256_file
 
-SEAL_KEY = "pocketface.content_sha256"
-"""Metadata key of the digest in ONNX `metadata_props`."""
+SEAL_KEY = "pocketface.seal"
+"""Metadata key of the seal, wherever a format has keys; OpenVINO's is a path of two parts."""
 
-BLANK = "0" * 64
-"""What stands in the digest's place until `seal`."""
+_MARK = b"pocketface-sha256:"
+BLANK_SEAL = _MARK.decode() + "0" * 64
+"""What an exporter writes in the seal's place; `seal` fills it in."""
+
+_SEAL = re.compile(re.escape(_MARK) + rb"([0-9a-f]{64})")
+
+_PACKAGE_MODEL = Path("Data", "com.apple.CoreML", "model.mlmodel")
+SAVED_MODEL_FILE = Path("assets.extra", "pocketface.json")
+"""Where a TensorFlow SavedModel, a folder, has its contract and its seal."""
 
 
-def seal(content: bytes) -> bytes:
-    """Put the digest in the place of `BLANK`, which must occur exactly once.
+def seal(path: Path) -> None:
+    """Write the digest into a file that has `BLANK_SEAL`, or an old seal, exactly once.
+
+    Args:
+        path: What `load` opens; a folder for `.mlpackage` and SavedModel.
 
     Raises:
-        ValueError: It does not.
+        ValueError: There is no single place for it.
     """
-    if content.count(BLANK.encode()) != 1:
-        raise ValueError("no single place for the digest")
-    digest = hashlib.sha256(content).hexdigest()
-    return content.replace(BLANK.encode(), digest.encode())
+    target = _sealed_file(path)
+    content = target.read_bytes()
+    if len(_SEAL.findall(content)) != 1:
+        raise ValueError(f"{target}: no single place for the digest")
+    digest = _digest(path, content)
+    with atomic_write(target) as handle:
+        handle.write(_SEAL.sub(_MARK + digest.encode(), content))
 
 
-def check_seal(path: Path, digest: str | None) -> None:
-    """Compare a file with the digest that was read from it; files without one pass.
+def check_seal(path: Path) -> bool:
+    """Compare a file, and its other parts, with the digest inside it.
+
+    Args:
+        path: What `load` opens; a folder for `.mlpackage` and SavedModel.
+
+    Returns:
+        Whether it has one: other people's files have none.
 
     Raises:
-        ModelFileError: They differ.
+        ModelFileError: The file cannot be read, or is not what was sealed.
     """
-    if digest is None:
-        return
-    content = path.read_bytes().replace(digest.encode(), BLANK.encode())
-    if hashlib.sha256(content).hexdigest() != digest:
+    target = _sealed_file(path)
+    try:
+        content = target.read_bytes()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise ModelFileError(f"{target}: cannot be read: {error.strerror or error}") from error
+    found = _SEAL.findall(content)
+    if not found:
+        return False
+    try:
+        digest = _digest(path, content)
+    except OSError as error:
+        part = Path(error.filename or path).name
         raise ModelFileError(
-            f"{path}: damaged, or changed since its export: its content does not match its SHA-256"
+            f"{path}: {part}, a part of it, cannot be read: {error.strerror or error}"
+        ) from error
+    if found != [digest.encode()]:
+        others = [part.name for part in _other_parts(path)]
+        whole = f"{path}{' with ' + ', '.join(others[:3]) if others else ''}"
+        raise ModelFileError(
+            f"{whole}: damaged, or changed since its export: the content does not match its SHA-256"
         )
+    return True
+
+
+def model_files(path: Path) -> list[Path]:
+    """All files that make up a model: the one that `load` opens, or all in its folder."""
+    return [_sealed_file(path), *_other_parts(path)]
+
+
+def _sealed_file(path: Path) -> Path:
+    if path.suffix == ".mlpackage":
+        return path / _PACKAGE_MODEL
+    return path / SAVED_MODEL_FILE if path.suffix == ".savedmodel" else path
+
+
+def _other_parts(path: Path) -> list[Path]:
+    if path.suffix == ".xml":
+        return [path.with_suffix(".bin")]
+    if not path.is_dir():
+        return []
+    # Not what file managers leave behind.
+    files = [file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")]
+    return sorted(set(files) - {_sealed_file(path)})
+
+
+def _digest(path: Path, content: bytes) -> str:
+    whole = hashlib.sha256(_SEAL.sub(BLANK_SEAL.encode(), content))
+    for part in _other_parts(path):
+        name = part.relative_to(path).as_posix() if path.is_dir() else part.suffix
+        whole.update(f"\n{name} {sha256_file(part)}".encode())
+    return whole.hexdigest()

@@ -25,8 +25,9 @@ class Session:
         contract_json: The contract embedded in the file, unread; None where there is none.
         input_shapes: Of the graph's inputs, by name; ours have one.
         output_shapes: Of the graph's outputs, by name.
-        run: float32 (B, 3, H, W) to the outputs. Safe to call from several threads. It checks
-            nothing: `Model` does.
+        run: float32 (B, 3, H, W), 0-255, BGR, whatever the graph's own layout is, to the outputs
+            as the graph gives them. Safe to call from several threads. It checks nothing:
+            `Model` does.
     """
 
     runtime: str

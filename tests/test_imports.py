@@ -181,7 +181,7 @@ def test_loading_and_running_onnx_needs_no_torch(tmp_path: Path) -> None:
 _MAKE_ONNX = f"""
 import sys
 from pathlib import Path
-from pocketface.export.onnx import export_onnx
+from pocketface.export.onnx import convert
 from pocketface.model_templates.schema import load_template
 from pocketface.models.describe import contract_for
 from pocketface.models.network import Detector
@@ -189,5 +189,6 @@ from pocketface.models.network import Detector
 template = load_template(Path({str(_ROOT / "tests" / "tiny_template.yaml")!r}))
 network = Detector(template.architecture).eval()
 folder = Path(sys.argv[1]).parent
-export_onnx(network, contract_for(template), folder=folder, precision="fp32")
+contract = contract_for(template)
+convert(network, contract, folder=folder, stem="model", precision="fp32", with_nms=False)
 """

@@ -85,10 +85,8 @@ def make_material(folder: Path) -> None:
             folder / name, template_text=text, state_dict=network.state_dict(), epochs=3, seed=0
         )
     model = folder / "model"
-    assert (
-        main(["export", "--load-weights", str(folder / "tiny.pth"), "--save-model-to", str(model)])
-        == 0
-    )
+    export = ["export", "--load-weights", str(folder / "tiny.pth"), "--formats", "openvino,onnx"]
+    assert main([*export, "--save-model-to", str(model)]) == 0
     _cut(folder / "tiny.pth", folder / "half.pth")
     _cut(model / "model.onnx", folder / "half.onnx")
     (folder / "lonely").mkdir()

@@ -70,7 +70,7 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
         "model.xml without its model.bin",
         f"{SHOW_BY} lonely/model.xml",
         2,
-        "lonely/model.xml: its weights model.bin are not beside it",
+        "lonely/model.xml: model.bin, a part of it, cannot be read",
     ),
     (
         "a model file of an unknown kind",
@@ -81,7 +81,12 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
     # Export
     ("an unknown format", f"{EXPORT_TINY} --formats onnx,tflite", 2, "format 'tflite'"),
     ("no format", f"{EXPORT_TINY} --formats ,", 2, "no format to export"),
-    ("an unknown precision", f"{EXPORT_TINY} --precision fp8", 2, "invalid choice: 'fp8'"),
+    (
+        "an unknown precision",
+        f"{EXPORT_TINY} --precision fp8",
+        2,
+        "precision 'fp8': expected one of fp32, fp16",
+    ),
     ("a size that is none", f"{EXPORT_TINY} --input-size big", 2, "expected HEIGHTxWIDTH"),
     ("a size the network cannot take", f"{EXPORT_TINY} --input-size 100x100", 2, "multiples of 32"),
     ("a size of nothing", f"{EXPORT_TINY} --input-size 0x0", 2, "multiples of 32"),

@@ -17,32 +17,73 @@ Run = Callable[..., Any]
 pytestmark = pytest.mark.usefixtures("place")
 
 
+FORMATS = ("--formats", "openvino,onnx")
+
+
 def test_export_prints_what_it_wrote(run: Run) -> None:
-    result = run("export", "--load-weights", "tiny.pth", "--save-model-to", "out")
+    result = run("export", "--load-weights", "tiny.pth", "--save-model-to", "out", *FORMATS)
     assert (result.code, result.err) == (0, "")
-    assert sorted(path.name for path in Path("out").iterdir()) == [
-        "model.bin",
-        "model.onnx",
-        "model.xml",
-    ]
-    for path in Path("out").iterdir():
-        assert f"{path} " in result.out
-        assert f"{path.stat().st_size / 1e6:.2f}" in result.out
-    assert "openvino: boxes within" in result.out
-    assert "onnxruntime: boxes within" in result.out
+    models = [Path("out/model.xml"), Path("out/model.onnx")]
+    written = [Path("out/model.bin"), *models, *(Path(f"{path}.parity.json") for path in models)]
+    assert sorted(Path("out").iterdir()) == sorted(written)
+    for path, parts, runtime in (
+        (models[0], written[:2], "openvino"),
+        (models[1], models[1:], "onnxruntime"),
+    ):
+        (line,) = [line for line in result.out.splitlines() if f"{path} " in line]
+        size = sum(part.stat().st_size for part in parts)
+        assert line.split()[1:3] == ["fp32", f"{size / 1e6:.2f}"]
+        assert line.split()[4:6] == ["passed", runtime]
 
 
 def test_export_takes_formats_precision_and_size(run: Run) -> None:
     result = run(
         "export", "--load-weights", "tiny.safetensors", "--template", "tiny.yaml",
         "--save-model-to", "out", "--formats", "openvino", "--precision", "fp16",
-        "--input-size", "32x64",
+        "--input-size", "32x64", "--no-verify",
     )  # fmt: skip
     assert result.code == 0
-    assert sorted(path.name for path in Path("out").iterdir()) == ["model.bin", "model.xml"]
-    contract = pocketface.load("out/model.bin").contract
+    names = ["model_fp16.bin", "model_fp16.xml"]
+    assert sorted(path.name for path in Path("out").iterdir()) == names
+    contract = pocketface.load("out/model_fp16.bin").contract
     assert contract.precision == "fp16"
     assert contract.input.shape[2:] == (32, 64)
+
+
+def test_export_and_verify_with_nms_on_photos_of_ones_own(run: Run) -> None:
+    options = ("--with-nms", "--photos", "photos")
+    result = run(
+        "export", "--load-weights", "tiny.pth", "--save-model-to", "out", *FORMATS, *options
+    )
+    assert result.code == 0
+    result = run("verify", "out", "--load-weights", "tiny.pth", "--photos", "photos")
+    assert (result.code, result.err) == (0, "")
+    for name in ("model.xml", "model.onnx", "model_nms.xml", "model_nms.onnx"):
+        (line,) = [line for line in result.out.splitlines() if f"out/{name} " in line]
+        assert line.split()[1] == "passed"
+        assert line.split()[-1] == "checkpoint"
+
+
+def test_verify_without_the_checkpoint(run: Run) -> None:
+    run("export", "--load-weights", "tiny.pth", "--save-model-to", "out", *FORMATS)
+    result = run("verify", "out/model.bin", "out/model.onnx")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.count(" passed ") == 2
+    assert result.out.count(" certificate") == 2
+    Path("out/model.onnx.parity.json").unlink()
+    result = run("verify", "out")
+    assert result.code == 1
+    assert "1 of 2 files passed" in result.err
+    assert "model.onnx: not verified: its checkpoint is not at hand, nor" in result.out
+    half = Path("out/model.onnx").read_bytes()[:5000]
+    Path("out/model.onnx").write_bytes(half)
+    result = run("verify", "out")
+    assert result.code == 1
+    assert "out/model.onnx: failed: out/model.onnx: " in result.out
+    run("export", "--load-weights", "tiny.pth", "--save-model-to", "out", *FORMATS)
+    result = run("verify", "out", "--load-weights", "tiny.safetensors")
+    assert result.code == 2
+    assert "--load-weights tiny.safetensors: has SHA-256" in result.err
 
 
 def test_templates_prints_every_template(run: Run) -> None:

@@ -35,7 +35,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pocketface.Mod
     if weights is None:
         pytest.skip(f"{NAME} ships no weights yet")
     folder = tmp_path_factory.mktemp("export")
-    export_model(weights=weights, template=NAME, folder=folder, precision="fp32")
+    export_model(weights=weights, template=NAME, folder=folder, formats=["openvino", "onnx"])
     return {
         "torch": pocketface.load(weights, threads=1),
         "openvino": pocketface.load(folder / "model.bin"),

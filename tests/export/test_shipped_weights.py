@@ -29,7 +29,8 @@ PHOTOS = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shipped")
-    export_model(weights=None, template="face-detection-n", folder=folder)
+    formats = ["openvino", "onnx"]
+    export_model(weights=None, template="face-detection-n", folder=folder, formats=formats)
     return folder
 
 

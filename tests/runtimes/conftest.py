@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pocketface.model_templates.contract import CONTRACT_KEY, Contract
+from pocketface.runtimes.seal import BLANK_SEAL, SEAL_KEY, seal
 
 HEIGHT, WIDTH = 80, 160
 
@@ -110,9 +111,12 @@ def make_model(tmp_path: Path) -> MakeModel:
             ).to_json()
         if contract is not None:
             model.metadata_props.add(key=CONTRACT_KEY, value=contract)
+            model.metadata_props.add(key=SEAL_KEY, value=BLANK_SEAL)
         onnx.checker.check_model(model, full_check=True)
         path = tmp_path / name
         onnx.save(model, path)
+        if contract is not None:
+            seal(path)
         return path
 
     return make
@@ -141,5 +145,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
             state_dict=network.state_dict(),
             epochs=0,
         )
-    export_model(weights=folder / "weights.safetensors", template=None, folder=folder)
+    export_model(
+        weights=folder / "weights.safetensors",
+        template=None,
+        folder=folder,
+        formats=["openvino", "onnx"],
+        verify=False,
+    )
     return folder

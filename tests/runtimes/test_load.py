@@ -72,23 +72,28 @@ def test_weights_files_state_where_they_come_from(exported: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("model.tflite", r"unknown kind of model file; expected one of \.xml, \.onnx"),
+        ("model.tfl", r"unknown kind of model file; expected one of \.xml, \.onnx"),
         ("model", "unknown kind"),
         ("none.onnx", r"none\.onnx: no such file"),
         ("none.bin", r"none\.xml: no such file"),
         ("none.pth", "no such file"),
         ("folder.onnx", "is a folder"),
+        ("none.mlpackage", r"none\.mlpackage: no such folder"),
+        ("file.mlpackage", "is a file; expected a folder"),
     ],
 )
 def test_no_such_file(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "folder.onnx").mkdir()
+    (tmp_path / "file.mlpackage").touch()
     with pytest.raises(ModelFileError, match=message):
         pocketface.load(tmp_path / name)
 
 
 def test_half_a_pair(files: Path) -> None:
     (files / "model.bin").unlink()
-    with pytest.raises(ModelFileError, match=r"model\.xml: its weights model\.bin are not beside"):
+    with pytest.raises(
+        ModelFileError, match=r"model\.xml: model\.bin, a part of it, cannot be read"
+    ):
         pocketface.load(files / "model.xml")
 
 
@@ -108,7 +113,7 @@ def test_damaged_files(files: Path, name: str, content: str) -> None:
 @pytest.mark.parametrize(
     ("name", "runtime", "message"),
     [
-        ("model.bin", None, r"model\.bin: damaged, or of another export"),
+        ("model.bin", None, r"model\.xml with model\.bin: damaged, or changed since its export"),
         ("model.onnx", None, r"model\.onnx: damaged, or changed since its export"),
         ("model.onnx", "openvino", r"model\.onnx: damaged, or changed since its export"),
     ],
@@ -141,7 +146,7 @@ def test_pairs_of_two_exports(files: Path) -> None:
     write_weights(other, template_text=read.template_text, state_dict=states, epochs=1)
     export_model(weights=other, template=None, folder=files / "other", formats=["openvino"])
     shutil.copy(files / "other" / "model.bin", files)
-    with pytest.raises(ModelFileError, match="of another export"):
+    with pytest.raises(ModelFileError, match=r"model\.xml with model\.bin: damaged, or changed"):
         pocketface.load(files / "model.xml")
 
 
@@ -198,7 +203,7 @@ def changed(path: Path, change: Callable[[dict[str, Any]], object]) -> str:
         (lambda c: c["input"].update(value_range=[0, 1]), "input range"),
         (lambda c: c["outputs"].pop(), "outputs boxes: expected boxes"),
         (lambda c: c["outputs"][0].update(name="bboxes"), "outputs bboxes, scores"),
-        (lambda c: c["outputs"].append(c["outputs"][0]), "outputs boxes, scores"),
+        (lambda c: c["outputs"].append(c["outputs"][0]), "two outputs of one name"),
         (
             lambda c: [o["shape"].__setitem__(1, 9) for o in c["outputs"]],
             r"output boxes \(-1, 9, 4\), but the graph has \(-1, 1, 4\)",

@@ -1,0 +1,55 @@
+"""`pocketface verify`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..errors import PocketfaceError
+from .console import print_table
+from .parity_figures import FIGURES, figures
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags."""
+    parser.add_argument("models", nargs="+", type=Path, metavar="FILE|DIR", help="model files")
+    parser.add_argument(
+        "--load-weights",
+        type=Path,
+        metavar="FILE",
+        help="the checkpoint they were made from (default: what ships with their template, or "
+        "the answers in the certificate beside each)",
+    )
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        metavar="DIR",
+        help="to run them on (default: 20 views of two photos in the public domain)",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Verify, print a table, and fail unless every file passed."""
+    from ..export.verify import verify_files
+
+    found = verify_files(args.models, weights=args.load_weights, photos=args.photos)
+    print_table(
+        "Model files beside the network that they were made from",
+        ("file", "status", *FIGURES, "compared with"),
+        [
+            (
+                str(one.file),
+                one.status,
+                *figures(one.certificate),
+                one.certificate.against if one.certificate else "",
+            )
+            for one in found
+        ],
+        numbers=(3, 4),
+    )
+    for one in found:
+        if one.reason:
+            print(f"{one.file}: {one.status}: {one.reason}")
+    passed = sum(one.status == "passed" for one in found)
+    if passed < len(found):
+        raise PocketfaceError(f"{passed} of {len(found)} files passed")

@@ -1,0 +1,319 @@
+"""How far one model answers as another: raw tensors, and the faces that come of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model_templates.contract import Contract
+from ..results import Detections
+from ..runtimes.model import Model
+from ..runtimes.postprocess import as_boxes, find_faces
+from ..runtimes.preprocess import Placement, prepare
+from ..runtimes.session import Outputs
+
+MATCH_IOU = 0.9
+"""Two boxes are the same face from this IoU on."""
+
+BEST_BOXES = 100
+"""Corners are compared for so many boxes of each image, the best by the reference's score,
+whatever the score is: a box that nobody will ever see may be far off, and some network without
+training finds no face at all."""
+
+
+_NMS_SLACK = 0.02
+"""IoU by which two boxes may seem to overlap more or less than NMS allows."""
+
+
+class Limits(NamedTuple):
+    """Largest differences allowed.
+
+    Attributes:
+        pixels: Of box corners and landmarks, network-input pixels.
+        of_side: The same, as a share of the box's longer side; the larger of both counts.
+        score: Of scores.
+    """
+
+    pixels: float
+    of_side: float
+    score: float
+
+
+LIMITS = {
+    "fp32": Limits(pixels=0.5, of_side=0.0, score=1e-4),
+    # FP16 rounds weights to 11 bits, so the error of a box grows with the box.
+    "fp16": Limits(pixels=1.0, of_side=0.01, score=5e-3),
+}
+
+
+class TensorDifference(NamedTuple):
+    """Of one output tensor over all images; `boxes` and `landmarks` in network-input pixels."""
+
+    max_abs: float
+    mean_abs: float
+    cosine: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was found, over all images.
+
+    Attributes:
+        tensors: By output; empty where the graph has its NMS inside.
+        corners_px: Largest difference of box corners and landmarks, network-input pixels: of
+            matched faces, and where there are tensors of each image's `BEST_BOXES`.
+        score: Largest difference of scores: of matched faces, and where there are tensors of all.
+        faces: That the reference finds.
+        matched: Of these, found by the other too, at an IoU of at least `MATCH_IOU`. One that is
+            at the threshold, or that NMS may as well have dropped, counts only if it is found.
+        extra: Faces that only the other finds, likewise.
+        problem: Why it is not the same model; None if it is.
+    """
+
+    tensors: dict[str, TensorDifference]
+    corners_px: float
+    score: float
+    faces: int
+    matched: int
+    extra: int
+    problem: str | None
+
+
+class _Worst(NamedTuple):
+    """Largest differences so far, the allowed one subtracted in `beyond` (above 0: too far)."""
+
+    pixels: float
+    score: float
+    beyond: float
+
+    def with_boxes(
+        self, pixels: NDArray[np.float64], sides: NDArray[np.float64], limits: Limits
+    ) -> _Worst:
+        if not pixels.size:
+            return self
+        allowed = np.maximum(limits.pixels, limits.of_side * sides)
+        # np.max hands NaN on, Python's max may not.
+        return _Worst(
+            float(np.max([self.pixels, pixels.max()])),
+            self.score,
+            float(np.max([self.beyond, (pixels - allowed).max()])),
+        )
+
+    def with_scores(self, apart: NDArray[np.float64]) -> _Worst:
+        return self._replace(score=float(np.max([self.score, apart.max(initial=0)])))
+
+
+def reference_outputs(reference: Model, images: Sequence[NDArray[np.uint8]]) -> list[Outputs]:
+    """Raw outputs of the trained network for each image, batch 1."""
+    return [reference.raw(prepare(image, reference.contract.input)[0]) for image in images]
+
+
+def faces_of(contract: Contract, outputs: Outputs) -> Detections:
+    """Faces in network-input pixels, at the contract's thresholds, of one image's outputs."""
+    spec = contract.input
+    found = as_boxes(outputs, spec)
+    landmarks = found.get("landmarks")
+    return find_faces(
+        found["boxes"][0],
+        found["scores"][0],
+        None if landmarks is None else landmarks[0],
+        placement=Placement(spec.width, spec.height, 1.0, 1.0),
+        score_threshold=contract.score_threshold,
+        nms_iou=contract.nms_iou,
+    )
+
+
+def compare(
+    contract: Contract,
+    expected: Sequence[Outputs],
+    model: Model,
+    images: Sequence[NDArray[np.uint8]],
+    *,
+    faces_only: bool = False,
+) -> Comparison:
+    """Run a model file on images of which the trained network's answers are known.
+
+    Args:
+        contract: Of the trained network.
+        expected: Its `reference_outputs`.
+        model: The file; its contract says the precision, and so the `LIMITS`.
+        images: uint8 (H, W, 3), BGR.
+        faces_only: `expected` holds no more than the faces.
+    """
+    limits = LIMITS["fp32" if model.contract.precision == "fp32" else "fp16"]
+    inputs = [prepare(image, model.contract.input)[0] for image in images]
+    found = [model.raw(batch) for batch in inputs]
+    worst = _Worst(0.0, 0.0, -np.inf)
+    tensors: dict[str, TensorDifference] = {}
+    if model.contract.nms == "runtime" and not faces_only:
+        tensors = {
+            name: _difference([one[name] for one in expected], [one[name] for one in found])
+            for name in expected[0]
+        }
+        again = [_as_batch(model, inputs)] if model.contract.input.batch == -1 else []
+        for answers in (found, *again):
+            for one, other in zip(expected, answers, strict=False):
+                worst = _compare_tensors(worst, one, other, limits)
+    faces, matched, extra = 0, 0, 0
+    for one, other in zip(expected, found, strict=True):
+        wanted, seen = faces_of(contract, one), faces_of(model.contract, other)
+        iou = _iou(wanted.boxes, seen.boxes)
+        pairs = _pairs(iou)
+        lost = _unmatched(wanted, seen, iou, {a for a, _ in pairs}, contract, limits)
+        faces += len(pairs) + lost
+        matched += len(pairs)
+        extra += _unmatched(seen, wanted, iou.T, {b for _, b in pairs}, contract, limits)
+        if model.contract.nms == "graph":
+            # That those in the graph were taken at its word: `faces_of` does NMS again.
+            extra += int((as_boxes(other, contract.input)["scores"] > 0).sum()) - len(seen)
+        worst = _compare_faces(worst, wanted, seen, pairs, limits)
+    return Comparison(
+        tensors=tensors,
+        corners_px=worst.pixels,
+        score=worst.score,
+        faces=faces,
+        matched=matched,
+        extra=extra,
+        problem=_problem(worst, limits, faces=faces, matched=matched, extra=extra),
+    )
+
+
+def compare_faces(
+    contract: Contract,
+    expected: Sequence[Detections],
+    model: Model,
+    images: Sequence[NDArray[np.uint8]],
+) -> Comparison:
+    """As `compare`, where only the faces that the trained network found are known.
+
+    Args:
+        contract: Of the trained network.
+        expected: Its faces in network-input pixels, as `faces_of` gives them.
+        model: The file.
+        images: uint8 (H, W, 3), BGR.
+    """
+    outputs: list[Outputs] = []
+    for one in expected:
+        outputs.append({"boxes": one.boxes[None], "scores": one.scores[None]})
+        if one.landmarks is not None:
+            outputs[-1]["landmarks"] = one.landmarks[None]
+    return compare(contract, outputs, model, images, faces_only=True)
+
+
+def _as_batch(model: Model, inputs: Sequence[NDArray[np.float32]]) -> list[Outputs]:
+    """The first two as one batch, taken apart again."""
+    together = model.raw(np.concatenate(inputs[:2]))
+    return [
+        {name: array[index : index + 1] for name, array in together.items()}
+        for index in range(len(inputs[:2]))
+    ]
+
+
+def _difference(
+    expected: Sequence[NDArray[np.float32]], found: Sequence[NDArray[np.float32]]
+) -> TensorDifference:
+    one = np.concatenate([array.ravel() for array in expected]).astype(np.float64)
+    other = np.concatenate([array.ravel() for array in found]).astype(np.float64)
+    apart = np.abs(one - other)
+    norms = np.linalg.norm(one) * np.linalg.norm(other)
+    cosine = float(one @ other / norms) if norms else 1.0
+    return TensorDifference(float(apart.max()), float(apart.mean()), cosine)
+
+
+def _compare_tensors(worst: _Worst, one: Outputs, other: Outputs, limits: Limits) -> _Worst:
+    scores = one["scores"][0]
+    apart = np.abs(scores.astype(np.float64) - other["scores"][0])
+    best = np.argsort(-scores, kind="stable")[:BEST_BOXES]
+    # Corners and landmarks of a box in one row.
+    rows = [
+        np.abs(array[0][best].astype(np.float64) - other[name][0][best]).reshape(len(best), -1)
+        for name, array in one.items()
+        if name != "scores"
+    ]
+    boxes = one["boxes"][0][best].astype(np.float64)
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(1)
+    return worst.with_scores(apart).with_boxes(np.concatenate(rows, 1).max(1), sides, limits)
+
+
+def _compare_faces(
+    worst: _Worst,
+    wanted: Detections,
+    seen: Detections,
+    pairs: Sequence[tuple[int, int]],
+    limits: Limits,
+) -> _Worst:
+    if not pairs:
+        return worst
+    first, second = (np.array(side) for side in zip(*pairs, strict=True))
+    apart = np.abs(wanted.boxes[first].astype(np.float64) - seen.boxes[second]).max(1)
+    if wanted.landmarks is not None and seen.landmarks is not None:
+        points = np.abs(wanted.landmarks[first].astype(np.float64) - seen.landmarks[second])
+        apart = np.maximum(apart, points.max((1, 2)))
+    boxes = wanted.boxes[first].astype(np.float64)
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(1)
+    scores = np.abs(wanted.scores[first].astype(np.float64) - seen.scores[second])
+    return worst.with_scores(scores).with_boxes(apart, sides, limits)
+
+
+def _iou(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(N, 4) and (M, 4) to (N, M)."""
+    low = np.maximum(one[:, None, :2], other[None, :, :2]).astype(np.float64)
+    high = np.minimum(one[:, None, 2:], other[None, :, 2:])
+    common = (high - low).clip(min=0).prod(2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).astype(np.float64).prod(1) for boxes in (one, other)]
+    return np.asarray(common / (areas[0][:, None] + areas[1][None] - common))
+
+
+def _pairs(iou: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Faces of both sides, each in one pair at most, those that overlap most first."""
+    pairs: list[tuple[int, int]] = []
+    taken: tuple[set[int], set[int]] = (set(), set())
+    for place in np.argsort(-iou, axis=None, kind="stable"):
+        first, second = (int(index) for index in np.unravel_index(place, iou.shape))
+        if iou[first, second] < MATCH_IOU:
+            break
+        if first not in taken[0] and second not in taken[1]:
+            pairs.append((first, second))
+            taken[0].add(first)
+            taken[1].add(second)
+    return pairs
+
+
+def _unmatched(
+    faces: Detections,
+    others: Detections,
+    iou: NDArray[np.float64],
+    matched: set[int],
+    contract: Contract,
+    limits: Limits,
+) -> int:
+    """Faces without a partner that an allowed difference does not explain.
+
+    It does where the score is at the threshold, and where NMS chose another box of the same face
+    on the other side: one that is as good, or that overlaps this one as much as NMS allows.
+    """
+    count = 0
+    for index in set(range(len(faces))) - matched:
+        score = faces.scores[index]
+        rival = (iou[index] > contract.nms_iou - _NMS_SLACK) & (
+            others.scores > score - 2 * limits.score
+        )
+        if score > contract.score_threshold + limits.score and not rival.any():
+            count += 1
+    return count
+
+
+def _problem(worst: _Worst, limits: Limits, *, faces: int, matched: int, extra: int) -> str | None:
+    # Said so that NaN fails too.
+    if not (worst.beyond <= 0 or worst.beyond == -np.inf):
+        share = f" (or {limits.of_side:.0%} of a box)" if limits.of_side else ""
+        return f"corners differ by {worst.pixels:.3g} px; allowed {limits.pixels:g} px{share}"
+    if not worst.score <= limits.score:
+        return f"scores differ by {worst.score:.3g}; allowed {limits.score:g}"
+    if matched < faces or extra:
+        return f"{faces - matched} of {faces} faces are not found, {extra} are found in addition"
+    return None

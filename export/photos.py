@@ -1,0 +1,121 @@
+"""Photos to check model files on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.images import read_image
+from ..errors import DataError, ImageError, UserError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+_PUBLIC_DOMAIN = (
+    ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
+    ("skimage", "data/astronaut.png"),
+)
+"""Photos in the public domain, in packages that training needs or the demo brings."""
+
+VIEWS = 20
+"""Of the photos at hand, together, where the user names none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A picture to run a model on.
+
+    Attributes:
+        name: The file's, or that of a view of one.
+        sha256: Of the pixels, with their shape.
+        pixels: uint8 (H, W, 3), BGR.
+    """
+
+    name: str
+    sha256: str
+    pixels: NDArray[np.uint8]
+
+
+def check_photos(folder: Path | None = None, *, limit: int | None = None) -> list[Photo]:
+    """Photos of a folder, or else `VIEWS` views of photos in the public domain.
+
+    The views are cuts, mirrored, darker and brighter ones of scikit-image's astronaut and
+    matplotlib's Grace Hopper, as far as those packages are installed; always the same ones.
+
+    Args:
+        folder: With photos, in any depth; files that are no photos are left out.
+        limit: At most so many of the folder, evenly picked.
+
+    Raises:
+        UserError: There is no such folder.
+        DataError: It holds no photo.
+    """
+    if folder is None:
+        return list(_views())
+    if not folder.is_dir():
+        raise UserError(f"--photos {folder}: no such folder")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if limit is not None and len(files) > limit:
+        files = [files[i] for i in np.linspace(0, len(files) - 1, limit).round().astype(int)]
+    photos = []
+    for file in files:
+        try:
+            photos.append(_photo(file.relative_to(folder).as_posix(), read_image(file)))
+        except ImageError:
+            continue
+    if not photos:
+        raise DataError(f"--photos {folder}: holds no photo ({', '.join(SUFFIXES)})")
+    return photos
+
+
+def noise_photos(height: int, width: int) -> list[Photo]:
+    """Noise, and soft shapes, of a network's input size: what no photo shows."""
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    soft = generator.integers(0, 256, (7, 7, 3), dtype=np.uint8)
+    soft = cv2.resize(soft, (width, height), interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]
+    return [_photo("noise", noise), _photo("soft shapes", soft)]
+
+
+def _views() -> Iterator[Photo]:
+    found = []
+    for package, inside in _PUBLIC_DOMAIN:
+        spec = find_spec(package)
+        if spec is not None and spec.origin is not None:
+            path = Path(spec.origin).with_name(inside.split("/")[0]) / Path(*inside.split("/")[1:])
+            if path.is_file():
+                found.append((path.name, read_image(path)))
+    generator = np.random.default_rng(0)
+    for index in range(VIEWS if found else 0):
+        name, image = found[index % len(found)]
+        if index < len(found):
+            yield _photo(name, image)
+            continue
+        yield _photo(f"{name}, view {index // len(found)}", _view(image, generator))
+
+
+def _view(image: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.uint8]:
+    """A cut of 60 to 100 % of each side, perhaps mirrored, at another size and brightness."""
+    height, width = image.shape[:2]
+    h, w = (round(size * generator.uniform(0.6, 1.0)) for size in (height, width))
+    # Both faces are in the upper half.
+    top, left = round(generator.uniform(0, 0.3) * (height - h)), generator.integers(width - w + 1)
+    cut = image[top : top + h, left : left + w]
+    if generator.random() < 0.5:
+        cut = cut[:, ::-1]
+    scale = generator.uniform(0.5, 2.0)
+    gain, shift = generator.uniform(0.6, 1.4), generator.uniform(-30, 30)
+    resized = cv2.resize(np.ascontiguousarray(cut), None, fx=scale, fy=scale)
+    return (resized * gain + shift).round().clip(0, 255).astype(np.uint8)
+
+
+def _photo(name: str, pixels: NDArray[np.uint8]) -> Photo:
+    digest = hashlib.sha256(str(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels).tobytes())
+    return Photo(name, digest.hexdigest(), pixels)

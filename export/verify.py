@@ -1,0 +1,219 @@
+"""Model files run beside the trained network, at export and at any time later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import ContractError, MissingPackageError, ModelFileError, UserError
+from ..files import sha256_file
+from ..model_templates.catalogue import template_names, template_path
+from ..model_templates.contract import Contract
+from ..results import Detections
+from ..runtimes import DEFAULT_RUNTIMES, load
+from ..runtimes.model import Model
+from ..runtimes.session import Outputs
+from .certificate import Certificate, answers_in, certify, read_certificate
+from .comparison import compare, compare_faces, faces_of, reference_outputs
+from .photos import Photo, check_photos, noise_photos
+from .report import Verified
+
+if TYPE_CHECKING:
+    from ..models.network import Detector
+
+_SUFFIXES = tuple(suffix for suffix, runtime in DEFAULT_RUNTIMES.items() if runtime != "torch")
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The trained network's answers.
+
+    Attributes:
+        contract: Its contract, of any format.
+        photos: What it was asked.
+        outputs: Its raw answers.
+        faces: Its faces, network-input pixels.
+    """
+
+    contract: Contract
+    photos: Sequence[Photo]
+    outputs: Sequence[Outputs]
+    faces: Sequence[Detections]
+
+
+def reference_for(
+    network: Detector, contract: Contract, *, photos: Path | None = None
+) -> Reference:
+    """Ask a network, in evaluation mode on the CPU, all that files will be asked.
+
+    Args:
+        network: The trained one.
+        contract: That describes it.
+        photos: A folder of photos; see `check_photos`.
+
+    Raises:
+        UserError: There is no such folder, or no photo in it.
+    """
+    from ..runtimes.torch import session_of
+
+    network.eval()
+    pictures = check_photos(photos) + noise_photos(contract.input.height, contract.input.width)
+    session = session_of(network, contract)
+    model = Model(contract=contract, session=session, path=Path(contract.name))
+    outputs = reference_outputs(model, [photo.pixels for photo in pictures])
+    faces = [faces_of(contract, one) for one in outputs]
+    return Reference(contract, pictures, outputs, faces)
+
+
+def check(path: Path, reference: Reference) -> tuple[Contract, Certificate]:
+    """Run a model file, opened as a user opens it, beside the network's answers.
+
+    Returns:
+        The file's own contract; and its certificate, not yet written.
+
+    Raises:
+        ContractError, ModelFileError: `load` refuses the file.
+    """
+    images = [photo.pixels for photo in reference.photos]
+    try:
+        model = load(path)
+    except MissingPackageError as error:
+        return reference.contract, certify(
+            path, reference.contract, runtime=None, found=None, reason=str(error)
+        )
+    return model.contract, certify(
+        path,
+        model.contract,
+        runtime=model.session.runtime,
+        found=compare(reference.contract, reference.outputs, model, images),
+        photos=reference.photos,
+        answers=reference.faces,
+    )
+
+
+def verify_files(
+    paths: Sequence[Path], *, weights: Path | None = None, photos: Path | None = None
+) -> list[Verified]:
+    """Verify model files again, here; the certificates on disk stay as they are.
+
+    A file is compared with the trained network where its checkpoint is at hand: `weights`, or
+    the weights that ship with its template. Elsewhere it is compared with what the certificate
+    beside it says that the network answered, on photos that are at hand.
+
+    Args:
+        paths: Model files, or folders of them.
+        weights: The checkpoint that the files were made from.
+        photos: A folder of photos; see `check_photos`.
+
+    Raises:
+        UserError: No such file, no model file in a folder, a file made from other weights.
+    """
+    files = [file for path in paths for file in _model_files_in(path)]
+    known: dict[tuple[str | None, int, int], Reference | None] = {}
+    return [_verify(file, weights, photos, known) for file in files]
+
+
+def _model_files_in(path: Path) -> list[Path]:
+    if path.suffix == ".bin":
+        path = path.with_suffix(".xml")
+    if path.suffix in _SUFFIXES or path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UserError(f"{path}: no such file or folder")
+    found = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
+    if not found:
+        raise UserError(f"{path}: holds no model file ({', '.join(_SUFFIXES)})")
+    return found
+
+
+def _verify(
+    path: Path,
+    weights: Path | None,
+    photos: Path | None,
+    known: dict[tuple[str | None, int, int], Reference | None],
+) -> Verified:
+    try:
+        model = load(path)
+    except MissingPackageError as error:
+        return Verified(path, "not verified", reason=str(error))
+    except (ModelFileError, ContractError) as error:
+        return Verified(path, "failed", reason=str(error))
+    spec = model.contract.input
+    key = (model.contract.provenance.checkpoint_sha256, spec.height, spec.width)
+    if key not in known:
+        known[key] = _reference_from_weights(model.contract, path, weights, photos)
+    reference = known[key]
+    if reference is None:
+        return _by_certificate(model, photos)
+    _, certificate = check(path, reference)
+    return Verified(path, certificate.status, certificate=certificate, reason=certificate.reason)
+
+
+def _reference_from_weights(
+    contract: Contract, path: Path, weights: Path | None, photos: Path | None
+) -> Reference | None:
+    """The network that a file was made from; None where it, or PyTorch, is not at hand."""
+    if find_spec("torch") is None:
+        return None
+    from ..models.weights import build_network, contract_for, read_weights, shipped_weights
+
+    checkpoint = contract.provenance.checkpoint_sha256
+    if weights is None and contract.provenance.template in template_names():
+        weights = shipped_weights(template_path(contract.provenance.template))
+        if weights is None or sha256_file(weights) != checkpoint:
+            return None
+    if weights is None:
+        return None
+    read = read_weights(weights)
+    if read.sha256 != checkpoint:
+        raise UserError(
+            f"--load-weights {weights}: has SHA-256 {read.sha256}, but {path} was made from "
+            f"{checkpoint}"
+        )
+    spec = contract.input
+    described = contract_for(read.template, weights=read, height=spec.height, width=spec.width)
+    # Thresholds may come from another template than that inside the weights.
+    described = described.model_copy(
+        update={"score_threshold": contract.score_threshold, "nms_iou": contract.nms_iou}
+    )
+    return reference_for(build_network(read), described, photos=photos)
+
+
+def _by_certificate(model: Model, photos: Path | None) -> Verified:
+    """Compare a file with the answers that the certificate beside it remembers."""
+    path = model.path
+    try:
+        certificate = read_certificate(path)
+    except ModelFileError as error:
+        return Verified(path, "not verified", reason=str(error))
+    if certificate is None:
+        reason = "its checkpoint is not at hand, nor a certificate beside it"
+        return Verified(path, "not verified", reason=reason)
+    if certificate.checkpoint_sha256 != model.contract.provenance.checkpoint_sha256:
+        reason = "the certificate beside it is that of another checkpoint's file"
+        return Verified(path, "not verified", reason=reason)
+    spec = model.contract.input
+    answers = answers_in(certificate)
+    pictures = [
+        photo
+        for photo in check_photos(photos) + noise_photos(spec.height, spec.width)
+        if photo.sha256 in answers
+    ]
+    if not pictures:
+        reason = "its checkpoint is not at hand, nor the photos of the certificate beside it"
+        return Verified(path, "not verified", reason=reason)
+    faces = [answers[photo.sha256] for photo in pictures]
+    images = [photo.pixels for photo in pictures]
+    made = certify(
+        path,
+        model.contract,
+        runtime=model.session.runtime,
+        found=compare_faces(model.contract, faces, model, images),
+        against="certificate",
+        photos=pictures,
+        answers=faces,
+    )
+    return Verified(path, made.status, certificate=made, reason=made.reason)

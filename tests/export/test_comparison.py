@@ -1,0 +1,215 @@
+"""What counts as the same answer, and what does not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pocketface.export.comparison import compare, compare_faces, faces_of, reference_outputs
+from pocketface.model_templates.contract import Contract
+from pocketface.runtimes.model import Model
+from pocketface.runtimes.session import Outputs, Session
+
+BOXES = np.array([[10, 10, 50, 60], [12, 11, 51, 61], [100, 20, 130, 60], [0, 0, 8, 8]], np.float32)
+SCORES = np.array([0.9, 0.8, 0.7, 0.1], np.float32)
+POINTS = np.stack([BOXES[:, :2]] * 5, axis=1) + 3
+IMAGES = [np.full((80, 160, 3), grey, np.uint8) for grey in (50, 200)]
+
+
+def contract_of(precision: str = "fp32", *, batch: int = 1, **changes: Any) -> Contract:
+    shapes = {"boxes": (4, 4), "scores": (4,), "landmarks": (4, 5, 2)}
+    return Contract.model_validate(
+        {
+            "name": "constant",
+            "task": "face-detection",
+            "input": {"shape": (batch, 3, 80, 160), "resize": "stretch"},
+            "outputs": tuple(
+                {"name": name, "shape": (batch, *shape), "meaning": "", "unit": ""}
+                for name, shape in shapes.items()
+            ),
+            "labels": ("face",),
+            "score_threshold": 0.5,
+            "nms_iou": 0.4,
+            "precision": precision,
+            "provenance": {"template": "constant", "package_version": "0"},
+            **changes,
+        }
+    )
+
+
+def unchanged(_: Outputs) -> None:
+    pass
+
+
+def model_of(contract: Contract, change: Callable[[Outputs], object] = unchanged) -> Model:
+    def run(batch: np.ndarray) -> Outputs:
+        outputs = {
+            "boxes": np.stack([BOXES] * len(batch)),
+            # So that images of a batch are told apart.
+            "scores": np.stack([SCORES * (image[0, 0, 0] / 200) for image in batch]),
+            "landmarks": np.stack([POINTS] * len(batch)),
+        }
+        change(outputs)
+        return outputs
+
+    session = Session("fake", "cpu", None, {}, {}, run)
+    return Model(contract=contract, session=session, path=Path("fake.onnx"))
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[Outputs]:
+    return reference_outputs(model_of(contract_of()), IMAGES)
+
+
+def test_the_same_is_the_same(expected: list[Outputs]) -> None:
+    found = compare(contract_of(), expected, model_of(contract_of()), IMAGES)
+    # The dark photo's scores are below the threshold, and two boxes of the other are one face.
+    assert (found.problem, found.faces, found.matched, found.extra) == (None, 2, 2, 0)
+    assert (found.corners_px, found.score) == (0, 0)
+    assert found.tensors.keys() == {"boxes", "scores", "landmarks"}
+    assert all(one == (0, 0, pytest.approx(1)) for one in found.tensors.values())
+
+
+def add(name: str, place: tuple[int, ...], by: float) -> Callable[[Outputs], None]:
+    def change(outputs: Outputs) -> None:
+        outputs[name][(slice(None), *place)] += by
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("precision", "change", "problem"),
+    [
+        ("fp32", add("boxes", (0, 2), 0.4), None),
+        ("fp32", add("boxes", (0, 2), 0.6), r"corners differ by 0\.6 px; allowed 0\.5 px"),
+        # Also in a box that is no face: it is among the best hundred.
+        ("fp32", add("boxes", (3, 0), -0.6), "corners differ by 0.6 px"),
+        ("fp32", add("landmarks", (2, 4, 1), 0.6), "corners differ by 0.6 px"),
+        ("fp32", add("scores", (0,), 9e-5), None),
+        ("fp32", add("scores", (3,), 2e-4), "scores differ by 0.0002; allowed 0.0001"),
+        ("fp16", add("boxes", (0, 2), 0.9), None),
+        ("fp16", add("boxes", (0, 2), 1.1), r"corners differ by 1\.1 px.*1% of a box"),
+        ("fp16", add("scores", (3,), 4e-3), None),
+        ("fp16", add("scores", (3,), 6e-3), "scores differ by 0.006"),
+        ("fp32", add("boxes", (0, 0), np.nan), "corners differ by nan"),
+        ("fp32", add("scores", (0,), np.nan), "scores differ by nan"),
+    ],
+)
+def test_the_limits(
+    expected: list[Outputs], precision: str, change: Callable, problem: str | None
+) -> None:
+    found = compare(contract_of(), expected, model_of(contract_of(precision), change), IMAGES)
+    if problem is None:
+        assert found.problem is None
+    else:
+        assert found.problem is not None
+        assert re.search(problem, found.problem)
+
+
+def test_a_large_box_may_be_farther_off_at_fp16(expected: list[Outputs]) -> None:
+    boxes = np.array([[0, 0, 150, 60], *BOXES[1:]], np.float32)
+    large = [{**one, "boxes": boxes[None]} for one in expected]
+
+    def change(outputs: Outputs) -> None:
+        outputs["boxes"][:, 0] = [0, 0, 151.4, 60]
+
+    found = compare(contract_of(), large, model_of(contract_of("fp16"), change), IMAGES)
+    assert found.problem is None
+    assert found.corners_px == pytest.approx(1.4, abs=1e-4)
+
+
+def test_a_batch_must_answer_as_its_images(expected: list[Outputs]) -> None:
+    def swap(outputs: Outputs) -> None:
+        outputs["scores"] = outputs["scores"][::-1]
+
+    alone = compare(contract_of(), expected, model_of(contract_of(), swap), IMAGES)
+    assert alone.problem is None
+    found = compare(contract_of(), expected, model_of(contract_of(batch=-1), swap), IMAGES)
+    assert found.problem is not None
+    assert "scores differ by 0.675" in found.problem
+
+
+def lose(outputs: Outputs) -> None:
+    outputs["scores"][:, 2] = 0.1
+
+
+def gain(outputs: Outputs) -> None:
+    outputs["scores"][:, 3] = 0.6
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (unchanged, None),
+        (lose, "1 of 2 faces are not found, 0 are found in addition"),
+        # Found in both photos, in the dark one too.
+        (gain, "0 of 2 faces are not found, 2 are found in addition"),
+        (add("boxes", (0, 2), 0.6), "corners differ by 0.6"),
+        (add("scores", (0,), 2e-4), "scores differ by 0.0002"),
+        (add("boxes", (2, 0), 20), "1 of 2 faces are not found, 1 are found"),
+    ],
+)
+def test_faces_alone(expected: list[Outputs], change: Callable, problem: str | None) -> None:
+    faces = [faces_of(contract_of(), one) for one in expected]
+    assert [len(one) for one in faces] == [0, 2]
+    found = compare_faces(contract_of(), faces, model_of(contract_of(), change), IMAGES)
+    assert not found.tensors
+    assert (found.problem or "").startswith(problem or "")
+    assert (found.problem is None) == (problem is None)
+
+
+def test_a_face_at_the_threshold_may_be_lost_or_found(expected: list[Outputs]) -> None:
+    near = contract_of(score_threshold=0.69995)
+    found = compare(near, expected, model_of(near, add("scores", (2,), -9e-5)), IMAGES)
+    assert (found.problem, found.faces) == (None, 1)
+    higher = contract_of(score_threshold=0.70005)
+    found = compare(higher, expected, model_of(higher, add("scores", (2,), 9e-5)), IMAGES)
+    assert (found.problem, found.extra) == (None, 0)
+
+
+def test_no_faces_at_all(expected: list[Outputs]) -> None:
+    high = contract_of(score_threshold=0.95)
+    found = compare(high, expected, model_of(high), IMAGES)
+    assert (found.problem, found.faces, found.matched, found.extra) == (None, 0, 0, 0)
+
+
+def test_nms_may_choose_the_other_of_two_as_good(expected: list[Outputs]) -> None:
+    equal = [{**one, "scores": np.array([[0.8001, 0.8, 0.7, 0.1]], np.float32)} for one in expected]
+
+    def swap(outputs: Outputs) -> None:
+        outputs["scores"][:, :3] = [0.8, 0.8001, 0.7]
+
+    found = compare_faces(
+        contract_of(),
+        [faces_of(contract_of(), one) for one in equal],
+        model_of(contract_of("fp16"), swap),
+        IMAGES,
+    )
+    # The pair's boxes overlap by 0.87: no match, and no loss either.
+    assert (found.problem, found.faces, found.matched, found.extra) == (None, 2, 2, 0)
+
+
+def test_a_graph_that_left_overlapping_boxes_is_found_out(expected: list[Outputs]) -> None:
+    outputs = tuple(
+        {**o.model_dump(), "shape": (1, -1, *o.shape[2:])} for o in contract_of().outputs
+    )
+    inside = contract_of(nms="graph", outputs=outputs)
+
+    def keep(which: list[int]) -> Callable[[Outputs], None]:
+        def change(outputs: Outputs) -> None:
+            for name in outputs:
+                outputs[name] = outputs[name][:, which]
+
+        return change
+
+    right = model_of(inside, keep([0, 2]))
+    found = compare(contract_of(), expected[1:], right, IMAGES[1:])
+    assert (found.problem, found.matched) == (None, 2)
+    wrong = model_of(inside, keep([0, 1, 2]))
+    found = compare(contract_of(), expected[1:], wrong, IMAGES[1:])
+    assert found.problem == "0 of 2 faces are not found, 1 are found in addition"
