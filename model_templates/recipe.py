@@ -18,7 +18,10 @@ class BasicSpec(Spec):
 
 
 class OptimizerSpec(Spec):
-    """SGD with Nesterov momentum, or AdamW (Loshchilov & Hutter 2019) with `momentum` as beta 1."""
+    """SGD with Nesterov momentum, or AdamW (Loshchilov & Hutter 2019) with `momentum` as beta 1.
+
+    `gradient_clip`: largest norm of all gradients together; none by default.
+    """
 
     type: Literal["sgd", "adamw"] = "sgd"
     momentum: Fraction = 0.9
@@ -39,11 +42,12 @@ class AugmentationSpec(Spec):
 
     Args:
         crop: `zoom`: a square of the short side times one of `scales` (above 1 pads);
-            `iou`: SSD's random crop with a minimum IoU to a face.
+            `iou`: SSD's random crop with a minimum IoU to the faces, whole photos and free windows
+            included, stretched to the sample.
         scales: For `zoom`.
-        size: Side of the sample in pixels (`zoom`); `iou` samples have the network's input size.
+        size: Side of the sample, a square, in pixels; by default it is as the network's input.
         flip: Probability of a horizontal flip.
-        photometric: Random brightness, contrast, saturation and hue, in batches by kornia.
+        photometric: Random brightness, contrast, saturation, hue and grey.
         min_face: Faces below this side (in sample pixels) are ignored, neither face nor background.
     """
 

@@ -1,4 +1,8 @@
-"""Which cells of a dense head learn which face."""
+"""Which cells of a head learn which face.
+
+Every assigner makes `Claims`: which cells each box would take, were it alone. `resolve` settles
+them. Ignored boxes claim by the same rule, and what they claim is no background either.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,36 @@ from torch import Tensor
 from .boxes import paired_similarity
 from .targets import Targets
 
+REACH = 1.5
+"""How far from its centre a small face may take cells, in strides; FCOS's radius."""
+
+
+@dataclass(frozen=True, eq=False)
+class Claims:
+    """Cells that M boxes claim: the T faces of a batch, then its I ignored boxes.
+
+    Attributes:
+        cells: int64 (M, K): candidates, indices into a head's N cells, each once in a row.
+        chosen: bool (M, K): claimed, if the box's centre or overlap earns the cell.
+        preference: float32 (M, K): of one box among its cells; its best is claimed in any case.
+            -inf where it can never have the cell.
+        priority: float32 (M, K): of the boxes that claim one cell, the highest has it.
+    """
+
+    cells: Tensor
+    chosen: Tensor
+    preference: Tensor
+    priority: Tensor
+
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
     """Positive cells of a batch of B samples with N cells each.
 
     Attributes:
-        positive: int64 (P,): indices into the flattened (B * N) cells, each at most once.
+        positive: int64 (P,): indices into the flattened (B * N) cells, each once, increasing.
         target: int64 (P,): indices into `Targets.boxes`.
-        weight: float32 (B, N): 0 where a cell touches an ignored region and is not positive.
+        weight: float32 (B, N): 0 where an ignored box has the cell and no face does, else 1.
     """
 
     positive: Tensor
@@ -35,11 +60,13 @@ def atss(
     batch_size: int,
     anchor_scale: float,
     top_k: int,
+    min_cells: int = 1,
 ) -> Assignment:
     """Adaptive training sample selection (Zhang et al. 2020, algorithm 1), one anchor a cell.
 
-    A face that no cell centre falls into, as faces smaller than a stride are, takes its best
-    candidate all the same: the paper leaves such faces unassigned.
+    The paper takes cells inside a face only, and so few or none for faces of about a stride and
+    less. Here a face of fewer than `min_cells` takes, on the level of its best candidate, the
+    `min_cells` nearest within `REACH` strides too, as far as no other face has them by the rule.
 
     Args:
         targets: Faces of the batch.
@@ -49,38 +76,44 @@ def atss(
         batch_size: B.
         anchor_scale: Side of the square anchor, in strides.
         top_k: Candidates per level and face.
+        min_cells: Cells of a small face, at most `top_k`; 1 keeps to the paper but for faces
+            that have none.
     """
-    boxes = targets.boxes
+    boxes = torch.cat((targets.boxes, targets.ignore_boxes))
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    candidates = []
+    candidates, distances, levels, ranks = [], [], [], []
     start = 0
-    for size in level_sizes:
-        distance = torch.cdist(centres, points[start : start + size])
-        nearest = distance.topk(min(top_k, size), dim=1, largest=False).indices
-        candidates.append(nearest + start)
+    for level, size in enumerate(level_sizes):
+        nearest = torch.cdist(centres, points[start : start + size]).topk(
+            min(top_k, size), dim=1, largest=False
+        )
+        candidates.append(nearest.indices + start)
+        distances.append(nearest.values)
+        ranks.append(torch.arange(nearest.indices.shape[1], device=points.device))
+        levels.append(torch.full_like(ranks[-1], level))
         start += size
-    cells = torch.cat(candidates, dim=1)  # (T, K)
+    cells = torch.cat(candidates, dim=1)  # (M, K)
+    level_of, rank = torch.cat(levels), torch.cat(ranks)  # (K,)
+    distance = torch.cat(distances, dim=1) / strides[cells]
     half = strides[cells][..., None] * (anchor_scale / 2)
     anchors = torch.cat((points[cells] - half, points[cells] + half), dim=-1)
     iou = paired_similarity(anchors, boxes[:, None])
     mean = iou.mean(1, keepdim=True)
     # Not `std`, which warns of a batch without faces and is NaN for a single candidate.
     variance = (iou - mean).square().sum(1, keepdim=True) / max(iou.shape[1] - 1, 1)
-    threshold = mean + variance.sqrt()
-    inside = _inside(points[cells], boxes[:, None])
-    chosen = (iou >= threshold) & inside
-    orphan = ~chosen.any(1)
-    chosen[orphan, iou[orphan].argmax(1)] = True
-    face, column = chosen.nonzero(as_tuple=True)
-    return resolve(
-        targets,
-        points=points,
-        batch_size=batch_size,
-        face=face,
-        cell=cells[face, column],
-        priority=iou[face, column],
-        strides=strides,
+    by_rule = (iou >= mean + variance.sqrt()) & _inside(points[cells], boxes[:, None])
+    # All anchors that hold a tiny face have the same IoU with it: then the nearest.
+    preference = by_rule + iou - 1e-4 * distance
+    best_level = level_of[preference.argmax(1)]
+    few = by_rule.sum(1) < min_cells
+    near = (level_of == best_level[:, None]) & (rank < min_cells) & (distance < REACH)
+    claims = Claims(
+        cells=cells,
+        chosen=by_rule | (few[:, None] & near),
+        preference=preference,
+        priority=torch.where(by_rule, 1 + iou, -distance),
     )
+    return resolve(targets, claims, points=points, batch_size=batch_size, strides=strides)
 
 
 def center_sampling(
@@ -90,17 +123,19 @@ def center_sampling(
     strides: Tensor,
     level_sizes: tuple[int, ...],
     batch_size: int,
-    radius: float = 1.5,
+    radius: float = REACH,
     first_range: float = 64.0,
 ) -> Assignment:
     """FCOS (Tian et al. 2019): cells near a face's centre, on the level made for its size.
 
     A cell belongs to a face if it lies inside it, within `radius` strides of its centre, and its
-    farthest side falls into the level's range: (0, 64], (64, 128], ... doubling, the last open.
-    Of several faces the smallest wins.
+    farthest side falls into the level's range: (0, first], (first, 2 first], ... doubling, the
+    last open. Of several faces the smallest wins. A face without such a cell takes the nearest
+    one of the level made for its size; in the paper it is background.
     """
-    boxes = targets.boxes
+    boxes = torch.cat((targets.boxes, targets.ignore_boxes))
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    sizes = boxes[:, 2:] - boxes[:, :2]
     level = torch.repeat_interleave(
         torch.arange(len(level_sizes), device=points.device),
         torch.tensor(level_sizes, device=points.device),
@@ -109,57 +144,85 @@ def center_sampling(
     upper = torch.where(level == len(level_sizes) - 1, torch.inf, first_range * 2.0**level)
     reach = torch.cat((points[None] - boxes[:, None, :2], boxes[:, None, 2:] - points[None]), -1)
     farthest = reach.amax(-1)
-    near = (points[None] - centres[:, None]).abs().amax(-1) < radius * strides
-    chosen = (reach.amin(-1) > 0) & near & (farthest > lower) & (farthest <= upper)
-    face, cell = chosen.nonzero(as_tuple=True)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
-    return resolve(
-        targets,
-        points=points,
-        batch_size=batch_size,
-        face=face,
-        cell=cell,
-        priority=-area[face],
-        strides=strides,
+    distance = (points[None] - centres[:, None]).abs().amax(-1) / strides
+    chosen = (reach.amin(-1) > 0) & (distance < radius) & (farthest > lower) & (farthest <= upper)
+    # No cell's farthest side is nearer than half the box.
+    own = (sizes.amax(-1) / (2 * first_range)).clamp(min=1.0).log2().ceil()
+    own = own.clamp(max=len(level_sizes) - 1)
+    elsewhere = 1e3 * (1 + (level - own[:, None]).abs())
+    claims = Claims(
+        cells=torch.arange(len(points), device=points.device).expand(len(boxes), -1),
+        chosen=chosen,
+        preference=-distance - elsewhere.masked_fill(chosen, 0.0),
+        priority=-sizes.prod(-1)[:, None].expand(-1, len(points)),
     )
+    return resolve(targets, claims, points=points, batch_size=batch_size, strides=strides)
 
 
 def resolve(
     targets: Targets,
+    claims: Claims,
     *,
     points: Tensor,
     batch_size: int,
-    face: Tensor,
-    cell: Tensor,
-    priority: Tensor,
     strides: Tensor | None = None,
 ) -> Assignment:
-    """One face per cell: of several claims the one of highest priority, then the first.
+    """One face per cell, and no face without a cell.
 
-    With `strides` (N,), every cell that an ignored box touches is left out of the loss, else only
-    those whose centre lies in it: small ignored faces rarely hold a centre.
+    First each face gets one cell of its own, its best that is still free (in rounds, as SSD's
+    bipartite matching); a face goes without only where no candidate is left. Then the claims on
+    the other cells are settled by priority.
+
+    Ignored boxes leave out of the loss what they claim, and the cells whose centre lies in them;
+    with `strides` (N,) all cells that they touch.
     """
-    count = len(points)
-    flat = targets.image_index[face] * count + cell
+    count, faces = len(points), len(targets.boxes)
+    index = torch.cat((targets.image_index, targets.ignore_index))
+    flat = index[:, None] * count + claims.cells
+    owner = torch.full((batch_size * count,), -1, device=points.device)
+
+    waiting = torch.arange(faces, device=points.device)
+    wish = claims.preference[:faces]
+    while len(waiting):
+        best, column = wish.max(1)
+        able = best > -torch.inf
+        waiting, wish, column = waiting[able], wish[able], column[able]
+        cell = flat[waiting, column]
+        won = _first_of_each(cell, claims.priority[waiting, column])
+        owner[cell[won]] = waiting[won]
+        lost = torch.ones_like(waiting, dtype=torch.bool).index_fill(0, won, False)
+        waiting, wish = waiting[lost], wish[lost]
+        wish = wish.masked_fill(owner[flat[waiting]] >= 0, -torch.inf)
+
+    face, column = (claims.chosen[:faces] & (owner[flat[:faces]] < 0)).nonzero(as_tuple=True)
+    cell = flat[face, column]
+    won = _first_of_each(cell, claims.priority[face, column])
+    owner[cell[won]] = face[won]
+    positive = (owner >= 0).nonzero().squeeze(1)
+
+    weight = torch.ones(batch_size * count, device=points.device)
+    weight[flat[faces:][claims.chosen[faces:]]] = 0.0
+    best, column = claims.preference[faces:].max(1)
+    own = flat[faces:].gather(1, column[:, None]).squeeze(1)
+    weight[own[best > -torch.inf]] = 0.0
+    regions = targets.ignore_boxes[:, None]
+    if strides is not None:
+        half = strides[:, None] / 2
+        regions = torch.cat((regions[..., :2] - half, regions[..., 2:] + half), dim=-1)
+    box, cell = _inside(points, regions).nonzero(as_tuple=True)
+    weight[targets.ignore_index[box] * count + cell] = 0.0
+    weight[positive] = 1.0
+    return Assignment(positive, owner[positive], weight.view(batch_size, count))
+
+
+def _first_of_each(cell: Tensor, priority: Tensor) -> Tensor:
+    """Index of each distinct cell's claim of highest priority, of equals the first."""
     order = torch.argsort(priority, descending=True, stable=True)
-    order = order[torch.argsort(flat[order], stable=True)]
-    claimed = flat[order]
+    order = order[torch.argsort(cell[order], stable=True)]
+    claimed = cell[order]
     first = torch.ones_like(claimed, dtype=torch.bool)
     first[1:] = claimed[1:] != claimed[:-1]
-    positive, target = claimed[first], face[order][first]
-
-    weight = torch.ones(batch_size, count, device=points.device)
-    for index in set(targets.ignore_index.tolist()):
-        regions = targets.ignore_boxes[targets.ignore_index == index]
-        if strides is None:
-            left_out = _inside(points[:, None], regions).any(1)
-        else:
-            half = strides[:, None, None] / 2
-            grown = torch.cat((regions[:, :2] - half, regions[:, 2:] + half), dim=-1)
-            left_out = _inside(points[:, None], grown).any(1)
-        weight[index, left_out] = 0.0
-    weight.view(-1)[positive] = 1.0
-    return Assignment(positive=positive, target=target, weight=weight)
+    return order[first]
 
 
 def _inside(points: Tensor, boxes: Tensor) -> Tensor:

@@ -12,7 +12,8 @@ from ..model_templates.recipe import AugmentationSpec
 
 _FLIPPED_LANDMARKS = [1, 0, 2, 4, 3]
 _ATTEMPTS = 50
-_IOU_MODES = (None, 0.1, 0.3, 0.5, 0.7, 0.9)
+_WHOLE, _FREE = 1.0, 0.0
+_IOU_MODES = (_WHOLE, 0.1, 0.3, 0.5, 0.7, 0.9, _FREE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,28 +97,43 @@ def _anywhere(
 
 
 def _iou_window(sample: Sample, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """SSD's crop (Liu et al. 2016, section 2.2): a window that overlaps every kept face enough."""
+    """SSD's crop (Liu et al. 2016, section 2.2), as MMDetection's MinIoURandomCrop draws it.
+
+    One of seven modes: the whole photo, a window whose IoU with every face of the photo is at
+    least .1, .3, .5, .7 or .9, or a free one. Windows have sides of .3 to 1 of the photo's, aspect
+    ratios of 1/2 to 2, and the centre of at least one face (any do where there are no faces). A
+    mode that fails 50 times is drawn anew.
+
+    A face far smaller than the photo has no such IoU with any window, so on photos of groups the
+    draw ends with the whole photo or a free window, one as often as the other: on WIDER FACE
+    about half and half. The paper's windows have sides from .1 and other rules for a failed draw;
+    these here are those that the published models were trained with.
+    """
     height, width = sample.image.shape[:2]
-    whole = (0.0, 0.0, float(width), float(height))
     faces = sample.boxes[~sample.ignore]
-    minimum = _IOU_MODES[rng.integers(len(_IOU_MODES))]
-    if minimum is None or len(faces) == 0:
-        return whole
-    for _ in range(_ATTEMPTS):
-        w, h = rng.uniform(0.3, 1.0) * width, rng.uniform(0.3, 1.0) * height
-        if not 0.5 <= w / h <= 2.0:
-            continue
-        left, top = rng.uniform(0, width - w), rng.uniform(0, height - h)
-        centres = (faces[:, :2] + faces[:, 2:]) / 2
-        kept = faces[((centres > [left, top]) & (centres < [left + w, top + h])).all(1)]
-        if len(kept) == 0:
-            continue
-        inner = np.minimum(kept[:, 2:], [left + w, top + h]) - np.maximum(kept[:, :2], [left, top])
-        intersection = inner.clip(min=0).prod(1)
-        union = (kept[:, 2:] - kept[:, :2]).prod(1) + w * h - intersection
-        if (intersection / union).max() >= minimum:
+    centres = (faces[:, :2] + faces[:, 2:]) / 2
+    areas = (faces[:, 2:] - faces[:, :2]).prod(1)
+    extent = np.array([width, height], dtype=np.float64)
+    while True:
+        minimum = _IOU_MODES[rng.integers(len(_IOU_MODES))]
+        if minimum == _WHOLE:
+            return 0.0, 0.0, float(width), float(height)
+        # All attempts at once: modes that no window can satisfy are drawn often.
+        sizes = rng.uniform(0.3, 1.0, (_ATTEMPTS, 2)) * extent
+        origins = rng.uniform(0.0, 1.0, (_ATTEMPTS, 2)) * (extent - sizes)
+        aspects = sizes[:, 0] / sizes[:, 1]
+        good = (aspects >= 0.5) & (aspects <= 2.0)
+        if len(faces):
+            low, high = origins[:, None], (origins + sizes)[:, None]  # (_ATTEMPTS, 1, 2)
+            good &= np.minimum(centres - low, high - centres).min(2).max(1) > 0
+            inner = np.minimum(faces[:, 2:], high) - np.maximum(faces[:, :2], low)
+            inter = inner.clip(min=0).prod(2)
+            iou = inter / (areas + sizes.prod(1)[:, None] - inter)
+            good &= iou.min(1) >= minimum
+        if good.any():
+            found = int(good.argmax())
+            (left, top), (w, h) = origins[found].tolist(), sizes[found].tolist()
             return left, top, w, h
-    return whole
 
 
 def _cut(

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from ..model_templates.architecture import DenseHeadSpec
 from ..models.dense_head import NUM_LANDMARKS, DensePredictions
-from .assign import Assignment, atss, center_sampling
+from .assign import REACH, Assignment, atss, center_sampling
 from .boxes import paired_similarity
 from .targets import Targets
 
@@ -29,6 +29,9 @@ def dense_loss(
     boxes = predictions.boxes().float().flatten(0, 1)[positive]
     truth = targets.boxes[target]
     cells = positive % len(predictions.points)
+    centred = centerness_target(
+        predictions.points[cells], truth, smallest=REACH * 2 * predictions.strides[cells]
+    )
     count = max(len(positive), 1)
 
     if settings.classification == "quality_focal":
@@ -37,7 +40,7 @@ def dense_loss(
         soft = torch.zeros_like(logits).index_put((positive,), quality)
         classification = quality_focal(logits, soft)
     else:
-        weight = centerness_target(predictions.points[cells], truth)
+        weight = centred
         hard = torch.zeros_like(logits).index_fill(0, positive, 1.0)
         classification = focal(logits, hard)
     losses = {"class": (classification * assignment.weight.flatten()).sum() / count}
@@ -49,7 +52,7 @@ def dense_loss(
         losses["centerness"] = (
             functional.binary_cross_entropy_with_logits(
                 predictions.centerness_logits.float().flatten()[positive],
-                centerness_target(predictions.points[cells], truth),
+                centred,
                 reduction="sum",
             )
             / count
@@ -72,6 +75,7 @@ def assign(predictions: DensePredictions, targets: Targets, *, spec: DenseHeadSp
             batch_size=len(predictions.class_logits),
             anchor_scale=spec.anchor_scale,
             top_k=spec.loss.top_k,
+            min_cells=spec.loss.min_cells,
         )
     return center_sampling(
         targets,
@@ -79,6 +83,7 @@ def assign(predictions: DensePredictions, targets: Targets, *, spec: DenseHeadSp
         strides=predictions.strides,
         level_sizes=predictions.level_sizes,
         batch_size=len(predictions.class_logits),
+        first_range=spec.loss.first_range,
     )
 
 
@@ -102,10 +107,21 @@ def focal(logits: Tensor, target: Tensor, *, alpha: float = 0.25, gamma: float =
     )
 
 
-def centerness_target(points: Tensor, boxes: Tensor) -> Tensor:
-    """FCOS's centre-ness (equation 3): 1 at a box's centre, 0 at its edge and outside."""
-    near = torch.minimum(points - boxes[:, :2], boxes[:, 2:] - points).clamp(min=0)
-    far = torch.maximum(points - boxes[:, :2], boxes[:, 2:] - points).clamp(min=1e-6)
+def centerness_target(points: Tensor, boxes: Tensor, *, smallest: Tensor) -> Tensor:
+    """FCOS's centre-ness (equation 3): 1 at a box's centre, 0 at its edge and outside.
+
+    A box is taken as no smaller than `smallest`: the cell nearest to a tiny face can lie outside
+    of it, and of centre-ness 0 it would learn no box and never be found.
+
+    Args:
+        points: (P, 2), pixels.
+        boxes: (P, 4), pixels.
+        smallest: (P,), pixels.
+    """
+    grow = (smallest[:, None] - (boxes[:, 2:] - boxes[:, :2])).clamp(min=0) / 2
+    to_first, to_second = points - boxes[:, :2] + grow, boxes[:, 2:] + grow - points
+    near = torch.minimum(to_first, to_second).clamp(min=0)
+    far = torch.maximum(to_first, to_second).clamp(min=1e-6)
     return (near / far).prod(-1).sqrt()
 
 

@@ -8,12 +8,9 @@ from torch.nn import functional
 
 from ..model_templates.architecture import SSDHeadSpec
 from ..models.ssd_head import FACE, SSDPredictions, encode
-from .assign import Assignment, resolve
+from .assign import Assignment, Claims, resolve
 from .boxes import paired_similarity
 from .targets import Targets
-
-FORCED = 2.0
-"""Added to the IoU of a face's best anchor, so that this claim goes before all others."""
 
 
 def ssd_loss(
@@ -22,8 +19,9 @@ def ssd_loss(
     """Losses of a batch: `class` (softmax cross-entropy) and `box` (smooth L1 on the deltas).
 
     Only the hardest negatives of each photo count, `spec.negative_ratio` for each of its
-    positives, and as many as for one positive where a photo has none. Anchors centred in an
-    ignored region are no negatives. Both sums are divided by the positives of the batch.
+    positives, and as many as for one positive where a photo has none. Anchors that match an
+    ignored box as they would match a face, or are centred in it, are no negatives: mining would
+    pick just those. Both sums are divided by the positives of the batch.
     """
     assignment = match(
         targets,
@@ -60,7 +58,7 @@ def ssd_loss(
 
 
 def match(targets: Targets, *, anchors: Tensor, batch_size: int, positive_iou: float) -> Assignment:
-    """Anchors that learn a face: all of enough IoU with it, and its best one in any case.
+    """Anchors that learn a face: all of enough IoU with it, and its best free one in any case.
 
     Args:
         targets: Faces of the batch.
@@ -70,22 +68,16 @@ def match(targets: Targets, *, anchors: Tensor, batch_size: int, positive_iou: f
     """
     halves = anchors[:, 2:] / 2
     corners = torch.cat((anchors[:, :2] - halves, anchors[:, :2] + halves), dim=-1)
-    iou = paired_similarity(corners[None], targets.boxes[:, None])  # (T, N)
-    best, best_cell = iou.max(dim=1)
-    chosen = iou >= positive_iou
-    # A face without area, or outside, overlaps no anchor and has no encoding.
-    real = (best > 0).nonzero().squeeze(1)
-    chosen[real, best_cell[real]] = True
-    iou[real, best_cell[real]] += FORCED
-    face, cell = chosen.nonzero(as_tuple=True)
-    return resolve(
-        targets,
-        points=anchors[:, :2],
-        batch_size=batch_size,
-        face=face,
-        cell=cell,
-        priority=iou[face, cell],
+    boxes = torch.cat((targets.boxes, targets.ignore_boxes))
+    iou = paired_similarity(corners[None], boxes[:, None])  # (M, N)
+    claims = Claims(
+        cells=torch.arange(len(anchors), device=anchors.device).expand(len(boxes), -1),
+        chosen=iou >= positive_iou,
+        # A face without area, or outside, overlaps no anchor and has no encoding.
+        preference=iou.masked_fill(iou <= 0, -torch.inf),
+        priority=iou,
     )
+    return resolve(targets, claims, points=anchors[:, :2], batch_size=batch_size)
 
 
 def hard_negatives(loss: Tensor, *, positive: Tensor, candidate: Tensor, ratio: int) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pocketface.models.dense_head import grid_points
-from pocketface.training.assign import Assignment, atss, center_sampling, resolve
+from pocketface.training.assign import Assignment, Claims, atss, center_sampling, resolve
 from pocketface.training.targets import Targets
 
 CPU = torch.device("cpu")
@@ -39,7 +39,9 @@ def grid(side: int, *strides: int) -> tuple[Tensor, Tensor, tuple[int, ...]]:
     return torch.cat(points), each.repeat_interleave(torch.tensor(sizes)), sizes
 
 
-def run_atss(faces: Targets, *strides: int, top_k: int, batch_size: int = 1) -> Assignment:
+def run_atss(
+    faces: Targets, *strides: int, top_k: int, batch_size: int = 1, min_cells: int = 1
+) -> Assignment:
     points, cell_strides, sizes = grid(64, *strides)
     return atss(
         faces,
@@ -49,13 +51,19 @@ def run_atss(faces: Targets, *strides: int, top_k: int, batch_size: int = 1) -> 
         batch_size=batch_size,
         anchor_scale=2.0,
         top_k=top_k,
+        min_cells=min_cells,
     )
 
 
-def run_center(faces: Targets, side: int, *strides: int) -> Assignment:
+def run_center(faces: Targets, side: int, *strides: int, first_range: float = 64.0) -> Assignment:
     points, cell_strides, sizes = grid(side, *strides)
     return center_sampling(
-        faces, points=points, strides=cell_strides, level_sizes=sizes, batch_size=1
+        faces,
+        points=points,
+        strides=cell_strides,
+        level_sizes=sizes,
+        batch_size=1,
+        first_range=first_range,
     )
 
 
@@ -89,6 +97,42 @@ def test_atss_gives_each_cell_to_one_face_the_better_overlap() -> None:
     got = run_atss(targets([[35.0, 35.0, 37.0, 37.0], [33.0, 33.0, 39.0, 39.0]]), 8, top_k=1)
     assert got.positive.tolist() == [4 * 8 + 4]
     assert got.target.tolist() == [1]
+
+
+def cells_of(got: Assignment, face: int, *strides: int) -> set[tuple[float, float, float]]:
+    """x, y and stride of a face's cells."""
+    points, each, _ = grid(64, *strides)
+    rows = torch.cat((points, each[:, None]), dim=1)[got.positive[got.target == face]]
+    return {(x, y, stride) for x, y, stride in rows.tolist()}
+
+
+def test_a_small_face_takes_the_nearest_cells_of_its_level() -> None:
+    # 4 px at (33, 31): the centres (28, 28) to (36, 36) of stride 8 are within 5.9 px.
+    tiny = targets([[31.0, 29.0, 35.0, 33.0]])
+    got = run_atss(tiny, 8, 16, top_k=9, min_cells=4)
+    square = {(x, y, 8.0) for x in (28.0, 36.0) for y in (28.0, 36.0)}
+    assert cells_of(got, 0, 8, 16) == square
+    assert cells_of(run_atss(tiny, 8, 16, top_k=9, min_cells=1), 0, 8, 16) == {(36.0, 28.0, 8.0)}
+    # In a corner only what is within 1.5 strides: (12, 12) is 1.94 away.
+    corner = targets([[0.0, 0.0, 2.0, 2.0]])
+    got = run_atss(corner, 8, 16, top_k=9, min_cells=4)
+    assert cells_of(got, 0, 8, 16) == {(4.0, 4.0, 8.0), (4.0, 12.0, 8.0), (12.0, 4.0, 8.0)}
+
+
+def test_a_small_face_takes_no_cell_that_its_neighbour_earns() -> None:
+    # The face beside holds the centres (44, 28) and (44, 36), which are among the nearest four
+    # of the tiny one at (40, 32), at either place in the list.
+    tiny, beside = [38.5, 30.5, 41.5, 33.5], [42.0, 24.0, 54.0, 40.0]
+    for faces, index in (([tiny, beside], 0), ([beside, tiny], 1)):
+        got = run_atss(targets(faces), 8, top_k=9, min_cells=4)
+        assert cells_of(got, index, 8) == {(36.0, 28.0, 8.0), (36.0, 36.0, 8.0)}
+        assert cells_of(got, 1 - index, 8) >= {(44.0, 28.0, 8.0), (44.0, 36.0, 8.0)}
+
+
+def test_two_faces_in_one_cell_have_one_each() -> None:
+    faces = targets([[35.0, 35.0, 37.0, 37.0], [33.0, 33.0, 39.0, 39.0]])
+    for got in (run_atss(faces, 8, top_k=5), run_center(faces, 64, 8)):
+        assert sorted(got.target.tolist()) == [0, 1]
 
 
 def test_faces_of_different_photos_do_not_compete() -> None:
@@ -128,6 +172,35 @@ def test_center_sampling_picks_the_level_by_size(side: float, level: int) -> Non
     assert set(strides[got.positive].tolist()) == {8.0 * 2**level}
 
 
+@pytest.mark.parametrize(
+    ("box", "cell"),
+    [
+        # No centre is in them: a tiny face of the first level, between four cells but nearer one,
+        ([29.5, 29.5, 33.5, 33.5], (28.0, 28.0, 8.0)),
+        # one in a corner of the photo,
+        ([0.0, 0.0, 1.0, 1.0], (4.0, 4.0, 8.0)),
+        # and a flat one, half of which (120 px) is the second level's: (64, 128].
+        ([8.0, 65.0, 248.0, 67.0], (120.0, 72.0, 16.0)),
+    ],
+)
+def test_center_sampling_gives_a_face_without_a_cell_the_nearest(
+    box: list[float], cell: tuple[float, float, float]
+) -> None:
+    got = run_center(targets([box]), 256, 8, 16, 32)
+    points, strides, _ = grid(256, 8, 16, 32)
+    (only,) = got.positive.tolist()
+    assert (*points[only].tolist(), strides[only].item()) == cell
+
+
+def test_the_first_range_moves_the_levels() -> None:
+    # 48 px: of the cells within it the farthest side is 24 to 48 away.
+    face = targets([[36.0, 36.0, 84.0, 84.0]])
+    _, strides, _ = grid(128, 8, 16, 32)
+    for first_range, taken in ((64.0, {8.0}), (24.5, {8.0, 16.0}), (12.0, {32.0})):
+        got = run_center(face, 128, 8, 16, 32, first_range=first_range)
+        assert set(strides[got.positive].tolist()) == taken
+
+
 def test_center_sampling_gives_a_shared_cell_to_the_smaller_face() -> None:
     got = run_center(targets([[40.0, 40.0, 80.0, 80.0], [54.0, 54.0, 66.0, 66.0]]), 128, 8)
     points, _, _ = grid(128, 8)
@@ -137,19 +210,20 @@ def test_center_sampling_gives_a_shared_cell_to_the_smaller_face() -> None:
     assert sum(owner.values()) == 1
 
 
-def test_resolve_prefers_priority_then_the_first() -> None:
+def test_resolve_gives_each_its_own_then_goes_by_priority() -> None:
     faces = targets([[0.0, 0.0, 9.0, 9.0]] * 3)
     points, _, _ = grid(64, 8)
-    got = resolve(
-        faces,
-        points=points,
-        batch_size=1,
-        face=torch.tensor([0, 1, 2, 0, 1]),
-        cell=torch.tensor([5, 5, 5, 9, 9]),
-        priority=torch.tensor([0.3, 0.6, 0.1, 0.4, 0.4]),
+    # All want cell 5 first; face 1 has it. Face 0 goes on to 9, which face 2 then cannot have
+    # either. Cell 11 is chosen by 0 and 1, alike, and by 2 with more.
+    claims = Claims(
+        cells=torch.tensor([[5, 9, 11], [5, 9, 11], [5, 9, 11]]),
+        chosen=torch.tensor([[True, False, True], [True, True, True], [True, True, True]]),
+        preference=torch.tensor([[0.9, 0.8, 0.1], [0.9, 0.1, 0.1], [0.9, 0.8, -torch.inf]]),
+        priority=torch.tensor([[0.3, 0.7, 0.4], [0.6, 0.9, 0.4], [0.1, 0.2, 0.5]]),
     )
-    assert got.positive.tolist() == [5, 9]
-    assert got.target.tolist() == [1, 0]
+    got = resolve(faces, claims, points=points, batch_size=1)
+    assert got.positive.tolist() == [5, 9, 11]
+    assert got.target.tolist() == [1, 0, 2]
 
 
 def test_ignored_regions_weigh_nothing_unless_a_face_is_there() -> None:
@@ -172,3 +246,12 @@ def test_an_ignored_box_between_cell_centres_leaves_out_the_cells_it_touches() -
     expected = torch.ones(8, 8)
     expected[1:3, 1:3] = 0
     assert torch.equal(got.weight[0].view(8, 8), expected)
+
+
+def test_an_ignored_box_leaves_out_what_it_would_take_as_a_face() -> None:
+    # 1 px in the middle of cell (36, 36): it touches no other, but as a face it would have five.
+    box = [35.5, 35.5, 36.5, 36.5]
+    as_face = run_atss(targets([box]), 8, top_k=9, min_cells=5)
+    got = run_atss(targets([], ignore=[box]), 8, top_k=9, min_cells=5)
+    assert len(as_face.positive) == 5
+    assert torch.equal(got.weight.view(-1).eq(0).nonzero().squeeze(1), as_face.positive)

@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from pocketface.data.coco import read_coco
 from pocketface.model_templates.recipe import AugmentationSpec
+from pocketface.training import crops as crops_file
 from pocketface.training.crops import Sample, augment, flip
 from pocketface.training.dataset import EpochSampler, PhotoCrops, collate
-from pocketface.training.photometric import Photometric
+from pocketface.training.photometric import MAX_HUE, Photometric, rotate_hue
 
 ZOOM = AugmentationSpec(crop="zoom", scales=[0.3, 1.0, 2.0], size=64, min_face=4.0)
 IOU = AugmentationSpec(crop="iou", min_face=4.0)
@@ -43,12 +46,14 @@ def test_boxes_and_landmarks_move_with_the_pixels(spec: AugmentationSpec, seed: 
     y1, x1 = white.min(0)
     y2, x2 = white.max(0) + 1
     np.testing.assert_allclose(result.boxes[0], [x1, y1, x2, y2], atol=0.75)
-    # The points stand at known places of the face: 10/50 from its left and 15/60 from its top, ...
-    size = result.boxes[0, 2:] - result.boxes[0, :2]
-    points = (result.landmarks[0] - result.boxes[0, :2]) / size
-    expected = np.array([[0.2, 0.25], [0.8, 0.25], [0.5, 0.5], [0.24, 0.75], [0.76, 0.75]])
-    mirrored = (expected * [-1, 1] + [1, 0])[[1, 0, 2, 4, 3]]
-    assert min(np.abs(points - expected).max(), np.abs(points - mirrored).max()) < 0.02
+    # What moved the points (alike when mirrored: they are symmetric) moves the box, then cut.
+    points = result.landmarks[0]
+    scale = np.array([points[1, 0] - points[0, 0], points[3, 1] - points[0, 1]]) / 30
+    place = points[0] - [210, 115] * scale
+    np.testing.assert_allclose(points, _sample().landmarks[0] * scale + place, atol=0.05)
+    corners = _sample().boxes.reshape(2, 2) * scale + place
+    expected = corners.clip(0, [256, 192]).reshape(4)
+    np.testing.assert_allclose(result.boxes[0], expected, atol=0.05)
 
 
 def test_zoom_reaches_in_and_out_and_keeps_a_face() -> None:
@@ -83,6 +88,56 @@ def test_a_face_cut_at_its_centre_or_too_small_is_ignored() -> None:
         np.testing.assert_array_equal(result.ignore, widths < whole / 2)
         cut += int(result.ignore.sum())
     assert cut > 3
+
+
+def _crowd(*sides: float) -> Sample:
+    """A photo of 800 x 600 with faces of these sides in a row."""
+    x = np.linspace(100, 500, len(sides))
+    boxes = np.array([[x, 200, x + side, 200 + side] for x, side in zip(x, sides, strict=True)])
+    return Sample(
+        image=np.zeros((600, 800, 3), np.uint8),
+        boxes=boxes.reshape(-1, 4).astype(np.float32),
+        landmarks=np.full((len(sides), 5, 2), np.nan, np.float32),
+        ignore=np.zeros(len(sides), np.bool_),
+    )
+
+
+def _windows(sample: Sample, count: int = 300) -> NDArray[np.float64]:
+    """Left, top, width, height; (count, 4)."""
+    rng = np.random.default_rng(0)
+    return np.array([crops_file._iou_window(sample, rng) for _ in range(count)])
+
+
+def test_small_faces_have_the_whole_photo_or_a_free_window() -> None:
+    windows = _windows(_crowd(10, 12, 9, 10))
+    part = windows[(windows[:, 2:] < [800, 600]).any(1)]
+    assert 0.4 < len(part) / len(windows) < 0.6
+    share = part[:, 2:] / [800, 600]
+    assert share.min() >= 0.3
+    assert share.max() <= 1
+    aspect = part[:, 2] / part[:, 3]
+    assert aspect.min() >= 0.5
+    assert aspect.max() <= 2
+    faces = _crowd(10, 12, 9, 10).boxes
+    centres = (faces[:, :2] + faces[:, 2:]) / 2
+    low, high = part[:, None, :2], part[:, None, :2] + part[:, None, 2:]
+    assert ((centres > low) & (centres < high)).all(2).any(1).all()
+    # Windows of a photo without faces are free.
+    assert (_windows(_crowd())[:, 2] < 800).mean() > 0.7
+
+
+def test_the_smallest_iou_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crops_file, "_IOU_MODES", (crops_file._WHOLE, 0.3))
+    windows = _windows(_crowd(300))
+    part = windows[windows[:, 2] < 800]
+    assert len(part) > 100
+    x1, y1, x2, y2 = _crowd(300).boxes[0]
+    width = np.minimum(part[:, 0] + part[:, 2], x2) - np.maximum(part[:, 0], x1)
+    height = np.minimum(part[:, 1] + part[:, 3], y2) - np.maximum(part[:, 1], y1)
+    inter = width * height
+    assert (inter / (part[:, 2] * part[:, 3] + 300 * 300 - inter)).min() >= 0.3
+    # With a small face beside it there is no such window.
+    assert (_windows(_crowd(300, 10))[:, 2] == 800).all()
 
 
 def test_flipping_twice_gives_the_sample_back() -> None:
@@ -163,3 +218,30 @@ def test_photometric_is_seeded_keeps_the_range_and_leaves_the_random_state() -> 
     assert first.max() <= 255
     changed = [not torch.equal(a, b) for a, b in zip(first, images, strict=True)]
     assert 0 < sum(changed) < 8
+
+
+def test_hue_turns_colours_and_leaves_greys() -> None:
+    red, grey = torch.tensor([1.0, 0.0, 0.0]), torch.full((3,), 0.4)
+    images = torch.stack((red, red, grey))[..., None, None].expand(3, 3, 4, 4)
+    angles = torch.deg2rad(torch.tensor([120.0, -120.0, 50.0]))
+    # Under autocast, as the training step is: products of matrices would be rounded.
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        got = rotate_hue(images, angles)
+    assert got.dtype == torch.float32
+    expected = torch.stack((red.roll(1), red.roll(-1), grey))[..., None, None].expand_as(got)
+    torch.testing.assert_close(got, expected, atol=1e-6, rtol=0)
+
+
+def test_photometric_turns_hues_by_little_and_half_of_the_time() -> None:
+    distort = Photometric(share=1.0)
+    distort.steps = nn.Sequential()
+    images = torch.tensor([60.0, 90.0, 160.0])[None, :, None, None].expand(200, 3, 2, 2)
+    got = distort(images, seed=4)[..., 0, 0]
+    off = got - got.mean(1, keepdim=True)
+    before = images[..., 0, 0] - images[..., 0, 0].mean(1, keepdim=True)
+    cosine = torch.nn.functional.cosine_similarity(off, before)
+    turned = cosine < 1 - 1e-5
+    assert 0.3 < turned.float().mean() < 0.7
+    angles = cosine[turned].clamp(max=1).acos()
+    assert angles.max() <= MAX_HUE + 1e-3
+    assert angles.max() > MAX_HUE * 0.8

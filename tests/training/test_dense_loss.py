@@ -99,7 +99,33 @@ def test_centerness_by_hand() -> None:
     boxes = torch.tensor([[0.0, 0.0, 8.0, 8.0]] * 4)
     points = torch.tensor([[4.0, 4.0], [2.0, 4.0], [0.0, 4.0], [-1.0, 4.0]])
     expected = [1.0, math.sqrt(2 / 6), 0.0, 0.0]
-    assert centerness_target(points, boxes).tolist() == pytest.approx(expected)
+    got = centerness_target(points, boxes, smallest=torch.zeros(4))
+    assert got.tolist() == pytest.approx(expected)
+    # As if of 24 px, from -8 to 16: (10, 14) of it at x = 2, (8, 16) at 0, (7, 17) at -1.
+    expected = [1.0, math.sqrt(10 / 14), math.sqrt(8 / 16), math.sqrt(7 / 17)]
+    got = centerness_target(points, boxes, smallest=torch.full((4,), 24.0))
+    assert got.tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("assigner", ["atss", "center_sampling"])
+def test_a_face_smaller_than_a_cell_teaches_class_box_and_centerness(
+    assigner: Literal["atss", "center_sampling"],
+) -> None:
+    # 2 px where four cells meet: no centre is in it.
+    spec = head("focal", centerness=True)
+    spec = spec.model_copy(update={"loss": spec.loss.model_copy(update={"assigner": assigner})})
+    predictions = perfect(logit=0.0, centerness=True)
+    centerness = predictions.centerness_logits
+    assert centerness is not None
+    losses = dense_loss(predictions, targets([[15.0, 15.0, 17.0, 17.0]]), spec=spec)
+    outputs = (predictions.class_logits, predictions.distances)
+    classes, boxes = torch.autograd.grad(losses["class"] + losses["box"], outputs)
+    (cell,) = (classes[0] < 0).nonzero().squeeze(1).tolist()  # the one whose score rises
+    assert predictions.points[cell].tolist() in [[x, y] for x in (12.0, 20.0) for y in (12.0, 20.0)]
+    assert boxes[0, cell].abs().max() > 0
+    # Each side of 24 px taken for it has (8, 16): centre-ness 1/2, which logits of 0 are.
+    assert losses["centerness"].item() == pytest.approx(LN2)
+    assert torch.autograd.grad(losses["centerness"], centerness)[0].abs().max() < 1e-7
 
 
 @pytest.mark.parametrize(

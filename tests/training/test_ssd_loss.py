@@ -96,9 +96,10 @@ def test_a_tiny_face_takes_its_best_anchor() -> None:
     assert matched(targets([[38.0, 22.0, 41.0, 25.0]])) == {2 * (1 * 4 + 2): 0}
 
 
-def test_of_two_faces_at_one_anchor_the_better_one_wins() -> None:
+def test_of_two_faces_at_one_anchor_the_better_one_wins_and_the_other_has_its_next() -> None:
     faces = targets([[38.0, 22.0, 41.0, 25.0], [36.0, 20.0, 44.0, 28.0]])
-    assert matched(faces) == {2 * (1 * 4 + 2): 1}
+    cell = 2 * (1 * 4 + 2)
+    assert matched(faces) == {cell: 1, cell + 1: 0}
 
 
 def test_a_best_anchor_goes_before_a_better_overlap() -> None:
@@ -169,3 +170,34 @@ def test_a_batch_without_faces_still_learns_background() -> None:
     # Three hardest negatives in each of two photos.
     assert losses["class"].item() == pytest.approx(6 * math.log(2))
     assert losses["box"].item() == 0
+
+
+@pytest.mark.parametrize(
+    ("box", "left_out"),
+    [
+        # No anchor's centre is in them. 3.5 px in the corner of the first cell: its best anchor.
+        ([0.5, 0.5, 4.0, 4.0], [0]),
+        # 7.5 x 16: IoU .47 with the anchor of 16 px, 120 / 1024 with that of 32.
+        ([0.0, 0.0, 7.5, 16.0], [0]),
+        # 30 x 14 between centres (40, 8) and (40, 24): 420 / 1024 with the anchors of 32 px.
+        ([25.0, 9.0, 55.0, 23.0], [5, 13]),
+    ],
+)
+def test_an_ignored_box_leaves_out_the_anchors_that_it_would_match(
+    box: list[float], left_out: list[int]
+) -> None:
+    got = match(targets([], ignore=[box]), anchors=ANCHORS, batch_size=1, positive_iou=0.4)
+    zero = got.weight[0].eq(0).nonzero().squeeze(1).tolist()
+    assert zero == left_out
+    # As a face there would have them.
+    assert list(matched(targets([box]))) == left_out
+
+
+def test_mining_does_not_pick_the_anchor_of_a_small_ignored_face() -> None:
+    sure = predictions()
+    logits = sure.class_logits.detach().clone()
+    logits[0, 0, 1] = 9.0  # a find at the first anchor, whose centre is (8, 8)
+    find = replace(sure, class_logits=logits.requires_grad_())
+    small = [1.0, 1.0, 6.0, 7.0]
+    loss = ssd_loss(find, targets([[32.0, 32.0, 48.0, 48.0]], ignore=[small]), spec=SPEC)["class"]
+    assert torch.autograd.grad(loss, find.class_logits)[0][0, 0].abs().max() == 0
