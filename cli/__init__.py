@@ -6,6 +6,7 @@ import difflib
 import importlib
 import logging
 import os
+import shlex
 import signal
 import sys
 import textwrap
@@ -104,6 +105,7 @@ def _run(arguments: list[str]) -> None:
             command.add_arguments(child)
             child.set_defaults(run=command.run)
     args = parser.parse_args(arguments)
+    args.command_line = shlex.join(["pocketface", *arguments])
     with _logging_to_stderr(verbose=getattr(args, "verbose", False)):
         args.run(args)
 

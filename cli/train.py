@@ -35,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--epochs", type=positive_count, metavar="N", help="in all")
     parser.add_argument("--batch-size", type=positive_count, metavar="N", help="per GPU")
-    parser.add_argument("--base-learning-rate", type=positive, metavar="RATE")
+    parser.add_argument(
+        "--base-learning-rate", type=positive, metavar="RATE",
+        help="default: the template's, scaled to the photos of a step",
+    )  # fmt: skip
     parser.add_argument(
         "--gpu-num", type=count, metavar="N",
         help="0 for the CPU; default: the template's, as far as the machine has them",
@@ -82,6 +85,7 @@ def run(args: argparse.Namespace) -> None:
         workers=args.workers,
         precision=args.precision,
         val_every=args.val_every,
+        command=args.command_line,
     )
     for path in report.written:
         print(f"written: {path}")

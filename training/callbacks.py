@@ -18,14 +18,20 @@ from .module import DetectionModule
 
 _log = logging.getLogger(__name__)
 
-FIRST_EPOCH_KEY = "first_epoch"
-"""Key of a checkpoint: `DetectionModule.first_epoch` of the run that wrote it."""
+RUN_KEY = "pocketface_run"
+"""Key of a checkpoint that can be resumed: `first_epoch` and `steps_per_epoch` of its
+`DetectionModule`."""
 
 
-def weight_averaging(decay: float) -> WeightAveraging:
+def weight_averaging(decay: float, *, device: str | None = None) -> WeightAveraging:
     """Exponential moving average whose memory grows to `decay` (as TensorFlow's `num_updates`).
 
     A fine-tuning of a few steps would otherwise end with the weights that it began with.
+
+    Args:
+        decay: At most.
+        device: Where to keep it. Lightning asks before the network has moved to its GPU, and
+            would keep it on the CPU.
     """
 
     def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
@@ -34,7 +40,7 @@ def weight_averaging(decay: float) -> WeightAveraging:
         steps = float(count)
         return averaged.lerp(current, 1 - min(decay, (1 + steps) / (10 + steps)))
 
-    return WeightAveraging(avg_fn=average)
+    return WeightAveraging(device=device, avg_fn=average)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -63,22 +69,25 @@ class Snapshots(Checkpoint):
     Args:
         folder: For both files.
         about: Arguments of `checkpoint_section` but for `epochs`.
+        measured_on: What tells the validation photos from others: a best AP50 on others is none.
     """
 
-    def __init__(self, folder: Path, *, about: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, *, about: dict[str, Any], measured_on: str) -> None:
         self.latest = folder / "latest.pth"
         self.best = folder / "best.pth"
         self.about = about
+        self.measured_on = measured_on
         self.best_ap50: float | None = None
         self._epochs = 0
 
     def state_dict(self) -> dict[str, Any]:
         """The best AP50 so far."""
-        return {"best_ap50": self.best_ap50}
+        return {"best_ap50": self.best_ap50, "measured_on": self.measured_on}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Of a resumed run."""
-        self.best_ap50 = state_dict["best_ap50"]
+        """Of a resumed run, if its best.pth is here and was measured on the same photos."""
+        if state_dict["measured_on"] == self.measured_on and self.best.exists():
+            self.best_ap50 = state_dict["best_ap50"]
 
     def on_save_checkpoint(
         self,
@@ -89,7 +98,10 @@ class Snapshots(Checkpoint):
         """Add what makes a checkpoint a model: template, epochs, data, seed."""
         checkpoint[CHECKPOINT_KEY] = checkpoint_section(**self.about, epochs=self._epochs)
         assert isinstance(pl_module, DetectionModule)
-        checkpoint[FIRST_EPOCH_KEY] = pl_module.first_epoch
+        checkpoint[RUN_KEY] = {
+            "first_epoch": pl_module.first_epoch,
+            "steps_per_epoch": pl_module.steps_per_epoch,
+        }
 
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -99,6 +111,15 @@ class Snapshots(Checkpoint):
         self._epochs = pl_module.first_epoch + trainer.current_epoch
         # Every process, whatever its disk holds: saving ends in a barrier.
         trainer.save_checkpoint(self.latest)
+
+    def on_train_epoch_start(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,  # noqa: ARG002
+    ) -> None:
+        """The last epoch is measured in any case."""
+        if trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.check_val_every_n_epoch = 1
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -118,6 +139,11 @@ class Snapshots(Checkpoint):
         loss = figures.get("train/loss_epoch", float("nan"))
         found = f", AP50 {100 * float(ap50):.2f}" if ap50 is not None else ""
         _log.info("epoch %d of %d: loss %.4f%s", self._epochs, pl_module.epochs, loss, found)
+
+    @property
+    def epochs(self) -> int:
+        """Whole epochs behind the newest checkpoint."""
+        return self._epochs
 
     @staticmethod
     def _validated(trainer: lightning.Trainer) -> bool:

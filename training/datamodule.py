@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +16,11 @@ from ..model_templates.schema import Template
 from .dataset import EpochSampler, PhotoCrops, collate
 from .interrupt import ignore_ctrl_c
 
+_log = logging.getLogger(__name__)
+
+MEMORY_SHARE = 0.5
+"""Of the free memory, for decoded photos."""
+
 
 class FaceData(lightning.LightningDataModule):
     """Training samples and validation photos.
@@ -24,6 +31,7 @@ class FaceData(lightning.LightningDataModule):
         val: Photos to measure on; may be empty.
         batch_size: Per process.
         seed: Of order and augmentation.
+        first_epoch: Epochs that went before Lightning began to count.
         workers: Processes that cut samples.
     """
 
@@ -35,6 +43,7 @@ class FaceData(lightning.LightningDataModule):
         val: Sequence[Photo],
         batch_size: int,
         seed: int,
+        first_epoch: int,
         workers: int,
     ) -> None:
         super().__init__()
@@ -51,11 +60,14 @@ class FaceData(lightning.LightningDataModule):
         self.batch_size = batch_size
         self.repeats = recipe.repeats
         self.seed = seed
+        self.first_epoch = first_epoch
         self.workers = workers
 
-    def preload(self) -> int:
-        """See `PhotoCrops.preload`."""
-        return self.crops.preload()
+    def preload(self, *, processes_here: int) -> None:
+        """Decode photos into memory, at most a half of what is free, shared by the processes."""
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        held, size = self.crops.preload(budget=free * MEMORY_SHARE / processes_here)
+        _log.info("%d of %d photos in memory, %.2f GiB", held, len(self.crops), size / 2**30)
 
     def steps_per_epoch(self, *, processes: int) -> int:
         """Batches of each process, one optimizer step each."""
@@ -81,6 +93,7 @@ class FaceData(lightning.LightningDataModule):
             batch_size=self.batch_size,
             repeats=self.repeats,
             seed=self.seed,
+            first_epoch=self.first_epoch,
             rank=rank,
             world_size=processes,
         )

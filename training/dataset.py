@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,6 +23,7 @@ from .targets import Targets
 _log = logging.getLogger(__name__)
 
 DECODE_THREADS = 2
+_DECODED_AT_ONCE = 64
 CACHE_LONG_SIDE = 1280
 """Photos are kept in memory at this size at most."""
 
@@ -60,38 +62,47 @@ class PhotoCrops(Dataset[list["Item"]]):
         self.height = height
         self.width = width
         self.seed = seed
-        self._samples: list[Sample] | None = None
+        self._samples: list[Sample | None] = [None] * len(photos)
 
     def __len__(self) -> int:
         return len(self.photos)
 
-    def preload(self) -> int:
-        """Decode all photos into memory before workers fork, so that they share it.
+    def preload(self, *, budget: float = math.inf) -> tuple[int, int]:
+        """Decode photos into memory before workers fork, so that they share it.
 
         Photos that cannot be decoded are left out, with a warning that counts and names them.
 
+        Args:
+            budget: Bytes that may be held; further photos are decoded each time they are wanted.
+
         Returns:
-            Bytes held.
+            Photos and bytes held.
 
         Raises:
             DataError: None can be decoded.
         """
+        kept: list[tuple[Photo, Sample | None]] = []
+        damaged: list[str] = []
+        held, size = 0, 0
         with ThreadPoolExecutor(DECODE_THREADS) as pool:
-            read = list(pool.map(_sample_or_error, self.photos))
-        damaged = [str(sample) for sample in read if isinstance(sample, ImageError)]
-        if len(damaged) == len(read):
-            raise DataError(f"none of the {len(read)} photos can be decoded: {damaged[0]}")
+            for start in range(0, len(self.photos), _DECODED_AT_ONCE):
+                some = self.photos[start : start + _DECODED_AT_ONCE]
+                for photo, sample in zip(some, pool.map(_sample_or_error, some), strict=True):
+                    if isinstance(sample, ImageError):
+                        damaged.append(str(sample))
+                    elif size + sample.image.nbytes <= budget:
+                        kept.append((photo, sample))
+                        held, size = held + 1, size + sample.image.nbytes
+                    else:
+                        kept.append((photo, None))
+        if not kept:
+            raise DataError(f"none of the {len(damaged)} photos can be decoded: {damaged[0]}")
         if damaged:
             named = "; ".join(damaged[:5])
             _log.warning("left out %d photos that cannot be decoded: %s", len(damaged), named)
-        pairs = [
-            (photo, sample)
-            for photo, sample in zip(self.photos, read, strict=True)
-            if not isinstance(sample, ImageError)
-        ]
-        self.photos = [photo for photo, _ in pairs]
-        self._samples = [sample for _, sample in pairs]
-        return sum(sample.image.nbytes for _, sample in pairs)
+        self.photos = [photo for photo, _ in kept]
+        self._samples = [sample for _, sample in kept]
+        return held, size
 
     def __getitem__(self, keys: Sequence[Key]) -> list[Item]:
         """The samples of one batch."""
@@ -101,7 +112,7 @@ class PhotoCrops(Dataset[list["Item"]]):
         """One sample."""
         run, index = key
         photo = self.photos[index]
-        whole = _read_sample(photo) if self._samples is None else self._samples[index]
+        whole = self._samples[index] or _read_sample(photo)
         rng = np.random.default_rng((self.seed, run, index))
         sample = augment(whole, spec=self.spec, height=self.height, width=self.width, rng=rng)
         return torch.from_numpy(sample.image).permute(2, 0, 1), sample, photo.image_id
@@ -118,6 +129,7 @@ class EpochSampler(Sampler[list[Key]]):
         batch_size: Of this process.
         repeats: Passes over the photos in one epoch.
         seed: Of the whole training.
+        first_epoch: Epochs that went before Lightning began to count.
         rank: Of this process.
         world_size: Number of processes; each takes its share of every global batch.
     """
@@ -129,6 +141,7 @@ class EpochSampler(Sampler[list[Key]]):
         batch_size: int,
         repeats: int,
         seed: int,
+        first_epoch: int = 0,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -136,6 +149,7 @@ class EpochSampler(Sampler[list[Key]]):
         self.batch_size = batch_size
         self.repeats = repeats
         self.seed = seed
+        self.first_epoch = first_epoch
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
@@ -148,7 +162,7 @@ class EpochSampler(Sampler[list[Key]]):
         return max(1, self.count * self.repeats // (self.batch_size * self.world_size))
 
     def __iter__(self) -> Iterator[list[Key]]:
-        first = self.epoch * self.repeats
+        first = (self.first_epoch + self.epoch) * self.repeats
         keys = [
             (run, int(index))
             for run in range(first, first + self.repeats)

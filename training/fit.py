@@ -6,28 +6,31 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch.optim.lr_scheduler import LambdaLR
 
 from ..data.coco import Photo, read_coco
 from ..errors import UserError
+from ..files import sha256_file
 from ..model_templates.schema import Template, load_template
 from ..models.network import Detector
-from ..models.weights import Weights, contract_for, read_weights_for
-from .callbacks import FIRST_EPOCH_KEY, AtomicCheckpointIO, Snapshots, weight_averaging
+from ..models.weights import contract_for
+from .callbacks import AtomicCheckpointIO, Snapshots, weight_averaging
 from .datamodule import FaceData
 from .interrupt import StopBetweenBatches
-from .machine import choose_machine
+from .machine import Machine, choose_machine
 from .module import DetectionModule
-from .receipt import draw_curves, write_receipt
+from .receipt import Receipt, draw_curves
+from .start import check_folder, find_start, template_rate
 
 _log = logging.getLogger(__name__)
 
@@ -72,8 +75,9 @@ def fit(
     precision: Precision = "32-true",
     val_every: int = 1,
     progress: bool | None = None,
+    command: str | None = None,
 ) -> FitReport:
-    """Train a template's network; see the README for the recipe's keys.
+    """Train a template's network; docs/training.md explains the recipe's keys.
 
     Args:
         template: The template.yaml.
@@ -86,17 +90,19 @@ def fit(
         resume_from: Go on with this training: epoch, optimizer, schedule, averaged weights.
         epochs: In all, those of `resume_from` included; the template's by default.
         batch_size: Per GPU; the template's by default.
-        base_learning_rate: The template's by default.
+        base_learning_rate: By default the template's, scaled to the run's batch size: see
+            `scaled_rate`. One given is taken as it is.
         gpu_num: 0 for the CPU; by default the template's, as far as the machine has them.
         seed: Of weights, order and augmentation; by default that of `resume_from`, else 0.
         workers: Processes that cut samples.
         precision: Of the arithmetic.
-        val_every: Epochs between validations.
+        val_every: Epochs between validations; the last is validated in any case.
         progress: Show a bar; by default where stderr is a terminal.
+        command: For the receipt: what the user typed.
 
     Raises:
         UserError: The data, weights or settings do not fit; nothing was written.
-        TrainingError: The loss is not finite; latest.pth is the last whole epoch.
+        TrainingError: Loss or gradient is not finite; latest.pth is the last whole epoch.
         KeyboardInterrupt: Interrupted; likewise.
     """
     if progress is None:
@@ -105,31 +111,24 @@ def fit(
     recipe = recipe_file.hyper_parameters
     wanted = recipe.basic.epochs if epochs is None else epochs
     per_gpu = recipe.basic.batch_size if batch_size is None else batch_size
-    rate = recipe.basic.base_learning_rate if base_learning_rate is None else base_learning_rate
-
-    weights, done, continues = _start(template, load_weights, resume_from, epochs=wanted)
-    latest = output / "latest.pth"
-    if latest.exists() and not (resume_from is not None and resume_from.samefile(latest)):
-        raise UserError(
-            f"--save-checkpoints-to {output}: holds a {latest.name} of another training",
-            hint=f"go on with it by --resume-from {latest}, or name another folder",
-        )
+    start = find_start(template, load_weights, resume_from, epochs=wanted)
+    goes_on = check_folder(output, resume_from)
     if seed is None:
-        seed = (weights.seed if weights is not None and continues else None) or 0
-    train_photos = read_coco(
-        train_annotations, train_roots, classes=recipe_file.dataset.classes
-    ).photos
+        seed = start.seed
+    classes = recipe_file.dataset.classes
+    train_photos = read_coco(train_annotations, train_roots, classes=classes).photos
     val_photos: tuple[Photo, ...] = ()
     if val_annotations:
-        val_photos = read_coco(
-            val_annotations, val_roots, classes=recipe_file.dataset.classes
-        ).photos
+        val_photos = read_coco(val_annotations, val_roots, classes=classes).photos
     machine = choose_machine(gpu_num, template_gpus=recipe_file.gpu_num)
+    rate = base_learning_rate
+    if rate is None:
+        rate = template_rate(recipe_file, batch_size=per_gpu * machine.processes)
 
     lightning.seed_everything(seed, verbose=False)
     network = Detector(recipe_file.architecture)
-    if weights is not None:
-        network.load_state_dict(weights.state_dict)
+    if start.weights is not None:
+        network.load_state_dict(start.weights.state_dict)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     data = FaceData(
         recipe_file,
@@ -137,10 +136,18 @@ def fit(
         val=val_photos,
         batch_size=per_gpu,
         seed=seed,
+        first_epoch=start.epoch,
         workers=workers,
     )
-    _log.info("%d photos in memory, %.2f GiB", len(train_photos), data.preload() / 2**30)
+    data.preload(processes_here=machine.devices)
     steps = data.steps_per_epoch(processes=machine.processes)
+    if start.steps_per_epoch not in (None, steps):
+        raise UserError(
+            f"--resume-from {resume_from}: its epochs have {start.steps_per_epoch} steps, these "
+            f"would have {steps}",
+            hint="give the same photos, --batch-size and number of GPUs; or start anew by "
+            "--load-weights",
+        )
     module = DetectionModule(
         network,
         template=recipe_file,
@@ -149,8 +156,9 @@ def fit(
         rate_is_asked_for=base_learning_rate is not None,
         epochs=wanted,
         steps_per_epoch=steps,
-        first_epoch=done,
+        first_epoch=start.epoch,
         seed=seed,
+        files={photo.image_id: photo.path for photo in train_photos},
     )
     snapshots = Snapshots(
         output,
@@ -159,22 +167,42 @@ def fit(
             "data": ", ".join(path.name for path in train_annotations),
             "seed": seed,
         },
+        measured_on=" ".join(sha256_file(path) for path in val_annotations),
+    )
+    settings = {
+        "epochs": wanted,
+        "first_epoch": start.epoch,
+        "batch_size": per_gpu,
+        "seed": seed,
+        "precision": precision,
+        "workers": workers,
+        "val_every": val_every,
+        "devices": f"{machine.nodes} x {machine.devices} x {machine.accelerator}",
+    }
+    given = {"load_weights": load_weights, "resume_from": resume_from}
+    receipt = Receipt(
+        output,
+        command=command,
+        template=template,
+        settings=settings,
+        files={
+            "train_annotations": train_annotations,
+            "val_annotations": val_annotations,
+            **{role: [path] for role, path in given.items() if path is not None},
+        },
+        photos=len(train_photos),
+        goes_on=goes_on,
     )
     stop = StopBetweenBatches()
-    started = time.monotonic()
     with _without_lightnings_news(), stop.listening():
         trainer = lightning.Trainer(
             accelerator=machine.accelerator,
             devices=machine.devices,
             num_nodes=machine.nodes,
-            max_epochs=wanted - done,
+            max_epochs=wanted - start.epoch,
             precision=precision,
-            callbacks=[stop, *_callbacks(snapshots, recipe_file, progress=progress)],
-            logger=[
-                # A version per start: a resumed training must not delete its own past.
-                CSVLogger(output / "logs", name="csv"),
-                TensorBoardLogger(output / "logs", name="tensorboard"),
-            ],
+            callbacks=[stop, *_callbacks(snapshots, recipe_file, machine, progress=progress)],
+            logger=_loggers(output, settings),
             plugins=[AtomicCheckpointIO()],
             gradient_clip_val=recipe.optimizer.gradient_clip,
             check_val_every_n_epoch=val_every,
@@ -186,16 +214,17 @@ def fit(
             log_every_n_steps=min(50, steps),
             default_root_dir=output,
         )
-        try:
-            trainer.fit(
-                module,
-                datamodule=data,
-                ckpt_path=resume_from if continues else None,
-                weights_only=True,
-            )
-        except SystemExit as left:
-            # Lightning turns Ctrl-C into an exit; callers want to know what it was.
-            raise KeyboardInterrupt(f"go on with --resume-from {snapshots.latest}") from left
+        with _receipt_kept(trainer, receipt, snapshots):
+            try:
+                trainer.fit(
+                    module,
+                    datamodule=data,
+                    ckpt_path=resume_from if start.steps_per_epoch is not None else None,
+                    weights_only=True,
+                )
+            except SystemExit as left:
+                # Lightning turns Ctrl-C into an exit; callers want to know what it was.
+                raise KeyboardInterrupt(f"go on with --resume-from {snapshots.latest}") from left
     report = FitReport(
         latest=snapshots.latest,
         best=snapshots.best if val_photos and snapshots.best.exists() else None,
@@ -204,57 +233,48 @@ def fit(
     )
     if not trainer.is_global_zero:
         return report
-    receipt = write_receipt(
-        output,
-        template=recipe_file,
-        settings={
-            "epochs": wanted,
-            "first_epoch": done,
-            "batch_size": per_gpu,
-            "base_learning_rate": trainer.lr_scheduler_configs[0].scheduler.base_lrs[0],
-            "seed": seed,
-            "precision": precision,
-            "devices": f"{machine.nodes} x {machine.devices} x {machine.accelerator}",
-            "load_weights": None if load_weights is None else str(load_weights),
-            "resume_from": None if resume_from is None else str(resume_from),
-        },
-        annotations=train_annotations,
-        photos=len(train_photos),
-        hours=(time.monotonic() - started) / 3600,
-        best_ap50=report.best_ap50,
-    )
-    files = [report.latest, report.best, draw_curves(output), receipt]
+    files = [report.latest, report.best, draw_curves(output), receipt.path]
     return replace(report, written=tuple(path for path in files if path is not None))
 
 
-def _start(
-    template: Path, load_weights: Path | None, resume_from: Path | None, *, epochs: int
-) -> tuple[Weights | None, int, bool]:
-    """Weights to begin with, epochs behind them, and whether Lightning can resume their file."""
-    if resume_from is None:
-        weights = None if load_weights is None else read_weights_for(load_weights, template)
-        return weights, 0, False
-    weights = read_weights_for(resume_from, template)
-    if epochs <= weights.epochs:
-        raise UserError(
-            f"--epochs {epochs}: {resume_from} has {weights.epochs} epochs behind it already",
-            hint=f"ask for more in all, as --epochs {weights.epochs + 1}, or start anew by "
-            "--load-weights",
-        )
-    first = _first_epoch_of_run(resume_from)
-    if first is None:
-        _log.warning("%s holds no optimizer state: the optimizer starts anew", resume_from)
-        return weights, weights.epochs, False
-    return weights, first, True
+def _rate(trainer: lightning.Trainer) -> float | None:
+    """The base rate in force, which may be a resumed checkpoint's."""
+    for config in trainer.lr_scheduler_configs:
+        assert isinstance(config.scheduler, LambdaLR)
+        return float(config.scheduler.base_lrs[0])
+    return None
 
 
-def _first_epoch_of_run(resume_from: Path | None) -> int | None:
-    """`first_epoch` of a checkpoint that Lightning can resume; None of any other weights."""
-    if resume_from is None or resume_from.suffix != ".pth":
-        return None
-    checkpoint = torch.load(resume_from, map_location="cpu", weights_only=True, mmap=True)
-    first: int | None = checkpoint.get(FIRST_EPOCH_KEY)
-    return first
+def _loggers(output: Path, settings: Mapping[str, Any]) -> list[Logger]:
+    # A version per start: a resumed training must not delete its own past.
+    loggers: list[Logger] = [
+        CSVLogger(output / "logs", name="csv"),
+        TensorBoardLogger(output / "logs", name="tensorboard"),
+    ]
+    for logger in loggers:
+        logger.log_hyperparams(dict(settings))
+    return loggers
+
+
+@contextmanager
+def _receipt_kept(
+    trainer: lightning.Trainer, receipt: Receipt, snapshots: Snapshots
+) -> Iterator[None]:
+    """A receipt that is true however the training ends."""
+    started = time.monotonic()
+    finished = False
+    try:
+        yield
+        finished = True
+    finally:
+        if trainer.is_global_zero and snapshots.latest.exists():
+            receipt.write(
+                hours=(time.monotonic() - started) / 3600,
+                epochs=snapshots.epochs,
+                finished=finished,
+                base_learning_rate=_rate(trainer),
+                best_ap50=snapshots.best_ap50,
+            )
 
 
 @contextmanager
@@ -274,11 +294,15 @@ def _without_lightnings_news() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _callbacks(snapshots: Snapshots, template: Template, *, progress: bool) -> list[Callback]:
+def _callbacks(
+    snapshots: Snapshots, template: Template, machine: Machine, *, progress: bool
+) -> list[Callback]:
     callbacks: list[Callback] = [snapshots]
     decay = template.hyper_parameters.ema_decay
     if decay is not None:
-        callbacks.insert(0, weight_averaging(decay))
+        # "cuda": the GPU that Lightning gives to this process.
+        device = "cuda" if machine.accelerator == "gpu" else None
+        callbacks.insert(0, weight_averaging(decay, device=device))
     if progress:
         from lightning.pytorch.callbacks import RichProgressBar
 

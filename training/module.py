@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,14 @@ class DetectionModule(lightning.LightningModule):
         network: To be trained.
         template: Its recipe.
         contract: Of the network, for validation by the same code that users predict with.
-        base_learning_rate: At batch sizes and GPU counts as given; nothing is scaled.
+        base_learning_rate: For the batch size that the run has.
         rate_is_asked_for: It replaces the rate of a checkpoint that is resumed.
         epochs: In all, `first_epoch` included.
         steps_per_epoch: Optimizer steps.
         first_epoch: Epochs that the loaded weights have behind them, where their optimizer state
             is not at hand.
         seed: Of the photometric distortion.
+        files: The photo of each image id, for error messages.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class DetectionModule(lightning.LightningModule):
         steps_per_epoch: int,
         first_epoch: int,
         seed: int,
+        files: Mapping[int, Path],
     ) -> None:
         super().__init__()
         self.network = network
@@ -69,6 +71,8 @@ class DetectionModule(lightning.LightningModule):
         self.steps_per_epoch = steps_per_epoch
         self.first_epoch = first_epoch
         self.seed = seed
+        self.files = files
+        self._batch_ids: list[int] = []
         recipe = template.hyper_parameters
         self.photometric = Photometric() if recipe.augmentation.photometric else None
 
@@ -91,7 +95,8 @@ class DetectionModule(lightning.LightningModule):
         images = raw.float()
         if self.photometric is not None:
             # A seed of the step and the process, so that a resumed training goes on exactly.
-            seed = (self.seed * 1_000_003 + self.global_step) * 4_099 + self.global_rank
+            step = self.first_epoch * self.steps_per_epoch + self.global_step
+            seed = (self.seed * 1_000_003 + step) * 4_099 + self.global_rank
             seed %= 2**63
             images = self.photometric(images, seed=seed)
         images = images.contiguous(memory_format=torch.channels_last)
@@ -99,13 +104,10 @@ class DetectionModule(lightning.LightningModule):
         head = self.template.architecture.head
         losses = LOSSES[head.type](predictions, targets, spec=head)
         total = torch.stack(list(losses.values())).sum()
+        self._batch_ids = targets.image_ids.tolist()
         if not torch.isfinite(total):
             parts = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
-            raise TrainingError(
-                f"the loss is not finite at step {self.global_step} ({parts}); photos of the "
-                f"batch by image id: {targets.image_ids.tolist()}",
-                hint="lower --base-learning-rate, or look at these photos and their boxes",
-            )
+            raise self._not_finite(f"loss ({parts})")
         self.log_dict(
             {f"train/{name}": value for name, value in losses.items()},
             on_epoch=True,
@@ -123,6 +125,22 @@ class DetectionModule(lightning.LightningModule):
             sync_dist=True,
         )
         return total
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:  # noqa: ARG002
+        """Gradients that are not finite would destroy the weights, though the loss was."""
+        if self.trainer.precision == "16-mixed":
+            return  # its scaler leaves such steps out, and tries a smaller scale
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        if not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+            raise self._not_finite("gradient")
+
+    def _not_finite(self, what: str) -> TrainingError:
+        photos = ", ".join(f"{i} ({self.files.get(i, 'unknown')})" for i in self._batch_ids)
+        return TrainingError(
+            f"the {what} is not finite at step {self.global_step}; photos of the batch by image "
+            f"id: {photos}",
+            hint="lower --base-learning-rate, or look at these photos and their boxes",
+        )
 
     def validation_step(self, photos: Sequence[Photo]) -> None:
         """AP over all validation photos, by the code that users predict with."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import os
 import platform
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from .. import __version__
 from ..files import atomic_write, sha256_file
-from ..model_templates.schema import Template
 
 _CURVES = (
-    ("loss", ("train/loss_epoch", "train/class", "train/box", "train/landmark")),
+    (
+        "loss",
+        ("train/loss_epoch", "train/class", "train/box", "train/centerness", "train/landmark"),
+    ),
     ("AP on the validation photos", ("val/ap50", "val/ap")),
 )
 
@@ -26,19 +29,23 @@ def draw_curves(output: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows: list[dict[str, str]] = []
+    # By epoch, the last start wins: it may have done some again.
+    points: dict[str, dict[int, float]] = {}
     logs = (output / "logs" / "csv").glob("version_*/metrics.csv")
     for log in sorted(logs, key=lambda path: int(path.parent.name.removeprefix("version_"))):
+        settings = yaml.safe_load(log.with_name("hparams.yaml").read_text(encoding="utf-8"))
         with log.open(encoding="utf-8", newline="") as file:
-            rows.extend(csv.DictReader(file))
+            for row in csv.DictReader(file):
+                epoch = settings["first_epoch"] + int(row["epoch"]) + 1
+                for name, value in row.items():
+                    if value:
+                        points.setdefault(name, {})[epoch] = float(value)
     figure = Figure(figsize=(10, 4), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, (title, names) in zip(figure.subplots(1, len(_CURVES)), _CURVES, strict=True):
         for name in names:
-            # By epoch, the last start wins: it may have done some again.
-            points = {int(row["epoch"]) + 1: float(row[name]) for row in rows if row.get(name)}
-            if points:
-                axes.plot(*zip(*sorted(points.items()), strict=True), marker=".", label=name)
+            if name in points:
+                axes.plot(*zip(*sorted(points[name].items()), strict=True), marker=".", label=name)
         axes.set_title(title)
         axes.set_xlabel("epoch")
         if axes.lines:
@@ -51,42 +58,98 @@ def draw_curves(output: Path) -> Path:
     return path
 
 
-def write_receipt(
-    output: Path,
-    *,
-    template: Template,
-    settings: Mapping[str, Any],
-    annotations: Sequence[Path],
-    photos: int,
-    hours: float,
-    best_ap50: float | None,
-) -> Path:
-    """Write `output`/receipt.yaml: enough to run the same training again."""
+class Receipt:
+    """`receipt.yaml`: enough to run the same training again, one entry for each start of it.
+
+    Args:
+        folder: For the file; a start adds to what earlier ones of the same training left there.
+        command: As it was typed; None where a program called.
+        template: The template.yaml.
+        settings: Of this start.
+        files: What it read, by role: annotations, weights.
+        photos: To learn from.
+        goes_on: It resumes the training of this folder.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        command: str | None,
+        template: Path,
+        settings: Mapping[str, Any],
+        files: Mapping[str, Sequence[Path]],
+        photos: int,
+        goes_on: bool,
+    ) -> None:
+        self.path = folder / "receipt.yaml"
+        self._earlier = _starts(self.path) if goes_on else []
+        self._start: dict[str, Any] = {
+            "command": command,
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "template": _file(template),
+            "settings": dict(settings),
+            "photos": photos,
+            "files": {role: [_file(path) for path in paths] for role, paths in files.items()},
+            "host": _host(),
+        }
+
+    def write(
+        self,
+        *,
+        hours: float,
+        epochs: int,
+        finished: bool,
+        base_learning_rate: float | None,
+        best_ap50: float | None,
+    ) -> Path:
+        """Write the file anew, whole.
+
+        Args:
+            hours: Of this start.
+            epochs: Whole epochs behind the newest checkpoint.
+            finished: False where something ended it.
+            base_learning_rate: Of the schedule: a checkpoint brings its own.
+            best_ap50: 0 to 1; None where nothing was measured.
+        """
+        result = {"epochs": epochs, "finished": finished, "best_ap50": best_ap50}
+        rate = {"base_learning_rate": base_learning_rate}
+        settings = {**self._start["settings"], **rate}
+        start = {**self._start, "settings": settings, "hours": round(hours, 4), **result}
+        hours_before = sum(float(one.get("hours", 0)) for one in self._earlier)
+        content = {
+            "hours": round(hours_before + hours, 4),
+            **result,
+            "starts": [*self._earlier, start],
+        }
+        with atomic_write(self.path, "w") as file:
+            yaml.safe_dump(content, file, sort_keys=False, allow_unicode=True)
+        return self.path
+
+
+def _starts(path: Path) -> list[dict[str, Any]]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        starts: list[dict[str, Any]] = content["starts"]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+        return []  # lost, or not ours: no reason to refuse the training
+    return starts
+
+
+def _file(path: Path) -> dict[str, str]:
+    return {"file": str(path), "sha256": sha256_file(path)}
+
+
+def _host() -> dict[str, Any]:
     import lightning
     import torch
 
-    content = {
-        "template": template.name,
-        "command": " ".join(["pocketface", *sys.argv[1:]]),
-        "settings": dict(settings),
-        "data": {
-            "photos": photos,
-            "annotations": [
-                {"file": path.name, "sha256": sha256_file(path)} for path in annotations
-            ],
-        },
-        "hours": round(hours, 3),
-        "best_ap50": best_ap50,
-        "host": {
-            "machine": platform.machine(),
-            "cores": os.cpu_count(),
-            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-            "python": platform.python_version(),
-            "torch": str(torch.__version__),
-            "lightning": lightning.__version__,
-        },
+    return {
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "pocketface": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "lightning": lightning.__version__,
     }
-    path = output / "receipt.yaml"
-    with atomic_write(path, "w") as file:
-        yaml.safe_dump(content, file, sort_keys=False, allow_unicode=True)
-    return path

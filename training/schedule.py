@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ..model_templates.recipe import ScheduleSpec
+from ..model_templates.recipe import OptimizerSpec, ScheduleSpec
 
 FINAL_FRACTION = 0.01
 WARMUP_START = 0.1
@@ -43,3 +43,20 @@ def learning_rate_factor(
         return float(warm * 0.1 ** sum(epoch >= milestone for milestone in spec.milestones))
 
     return factor
+
+
+def scaled_rate(
+    rate: float, optimizer: OptimizerSpec, *, batch_size: int, meant_batch_size: int
+) -> float:
+    """The rate for another batch size than the one that a template's rate is meant for.
+
+    SGD's goes with the batch size (Goyal et al. 2017), Adam's with its root (Malladi et al. 2022).
+
+    Args:
+        rate: The template's.
+        optimizer: The template's.
+        batch_size: Photos of one optimizer step, over all processes.
+        meant_batch_size: The same by the template.
+    """
+    ratio = batch_size / meant_batch_size
+    return rate * (math.sqrt(ratio) if optimizer.type == "adamw" else ratio)

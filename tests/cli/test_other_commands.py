@@ -197,6 +197,7 @@ def test_train_passes_its_flags_on(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         "written: runs/1/curves.png",
         "written: runs/1/receipt.yaml",
     ]
+    assert given.pop("command").startswith("pocketface train --template tiny.yaml --resume-from")
     assert given == {
         "template": Path("tiny.yaml"),
         "load_weights": None,

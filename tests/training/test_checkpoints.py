@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import lightning
 import pytest
 import torch
 
@@ -51,3 +52,13 @@ def test_averaging_remembers_longer_the_longer_it_runs() -> None:
     assert average(old, new, 1000).item() == pytest.approx(0.5)
     counter = torch.tensor(7)
     assert average(torch.tensor(3), counter, 5) is counter
+
+
+def test_the_average_is_kept_where_the_network_will_be() -> None:
+    # "meta" stands for a GPU, to which the network has not moved yet when Lightning asks.
+    averaging = weight_averaging(0.5, device="meta")
+    module = lightning.LightningModule()
+    module.layer = torch.nn.Linear(2, 2)
+    averaging.setup(lightning.Trainer(logger=False, barebones=True), module, "fit")
+    assert averaging._average_model is not None
+    assert {p.device.type for p in averaging._average_model.parameters()} == {"meta"}

@@ -167,6 +167,19 @@ def test_an_item_depends_on_seed_pass_and_index_alone(shared: Path) -> None:
     assert not torch.equal(first[0], crops(2).sample((3, 4))[0])
 
 
+def test_photos_beyond_the_budget_are_decoded_when_wanted(shared: Path) -> None:
+    photos = read_coco(
+        [shared / "airport" / "annotation_faces_train.json"], [shared / "airport"]
+    ).photos
+    crops = PhotoCrops(photos, spec=ZOOM, height=64, width=64, seed=1)
+    size = 1280 * 720 * 3
+    assert crops.preload(budget=3.5 * size) == (3, 3 * size)
+    whole = PhotoCrops(photos, spec=ZOOM, height=64, width=64, seed=1)
+    assert whole.preload() == (10, 10 * size)
+    for index in range(10):
+        assert torch.equal(crops.sample((0, index))[0], whole.sample((0, index))[0])
+
+
 def test_an_epoch_visits_every_photo_as_often_as_asked_in_shares() -> None:
     def keys(epoch: int, rank: int = 0, world: int = 1) -> list[tuple[int, int]]:
         sampler = EpochSampler(12, batch_size=2, repeats=2, seed=5, rank=rank, world_size=world)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pocketface.model_templates.recipe import ScheduleSpec
-from pocketface.training.schedule import learning_rate_factor
+from pocketface.model_templates.recipe import OptimizerSpec, ScheduleSpec
+from pocketface.training.schedule import learning_rate_factor, scaled_rate
 
 
 def test_steps_divide_by_ten_at_each_milestone() -> None:
@@ -36,3 +36,12 @@ def test_taking_up_at_an_epoch_goes_on_with_its_rate() -> None:
     whole = learning_rate_factor(spec, steps_per_epoch=10, epochs=10)
     rest = learning_rate_factor(spec, steps_per_epoch=10, epochs=10, first_epoch=4)
     assert [rest(s) for s in (0, 30, 60)] == pytest.approx([whole(s) for s in (40, 70, 100)])
+
+
+def test_rates_for_other_batch_sizes() -> None:
+    sgd = OptimizerSpec(type="sgd", momentum=0.9, weight_decay=0.0)
+    adamw = sgd.model_copy(update={"type": "adamw"})
+    for optimizer, rate in ((sgd, 0.0125), (adamw, 0.025)):
+        found = scaled_rate(0.05, optimizer, batch_size=16, meant_batch_size=64)
+        assert found == pytest.approx(rate)
+        assert scaled_rate(0.05, optimizer, batch_size=64, meant_batch_size=64) == 0.05

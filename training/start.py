@@ -1,0 +1,105 @@
+"""Where a training begins, and what must be so before it may."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..errors import UserError
+from ..model_templates.schema import Template
+from ..models.weights import Weights, read_weights_for
+from .callbacks import RUN_KEY
+from .schedule import scaled_rate
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where a training begins.
+
+    Attributes:
+        weights: None for random ones.
+        epoch: Epochs behind it when Lightning began to count.
+        seed: Of the training that goes on, else 0.
+        steps_per_epoch: Of a checkpoint that Lightning can resume; None of all else.
+    """
+
+    weights: Weights | None
+    epoch: int = 0
+    seed: int = 0
+    steps_per_epoch: int | None = None
+
+
+def find_start(
+    template: Path, load_weights: Path | None, resume_from: Path | None, *, epochs: int
+) -> Start:
+    """Read the weights to begin with.
+
+    Args:
+        template: The template.yaml, whose architecture they must fit.
+        load_weights: Start from these, at epoch 0.
+        resume_from: Or go on with these.
+        epochs: Asked for in all.
+
+    Raises:
+        UserError: The file does not fit, or has as many epochs behind it already.
+    """
+    if resume_from is None:
+        return Start(None if load_weights is None else read_weights_for(load_weights, template))
+    weights = read_weights_for(resume_from, template)
+    if epochs <= weights.epochs:
+        raise UserError(
+            f"--epochs {epochs}: {resume_from} has {weights.epochs} epochs behind it already",
+            hint=f"ask for more in all, as --epochs {weights.epochs + 1}, or start anew by "
+            "--load-weights",
+        )
+    run: dict[str, int] | None = None
+    if resume_from.suffix == ".pth":
+        checkpoint = torch.load(resume_from, map_location="cpu", weights_only=True, mmap=True)
+        run = checkpoint.get(RUN_KEY)
+    if run is None:
+        _log.warning("%s holds no optimizer state: the optimizer starts anew", resume_from)
+        return Start(weights, weights.epochs)
+    return Start(weights, run["first_epoch"], weights.seed or 0, run["steps_per_epoch"])
+
+
+def check_folder(output: Path, resume_from: Path | None) -> bool:
+    """Whether the training of this folder is the one that goes on.
+
+    Raises:
+        UserError: It holds another one.
+    """
+    latest = output / "latest.pth"
+    if not latest.exists():
+        return False
+    if resume_from is not None and resume_from.resolve().parent == output.resolve():
+        return True
+    raise UserError(
+        f"--save-checkpoints-to {output}: holds a {latest.name} of another training",
+        hint=f"go on with it by --resume-from {latest}, or name another folder",
+    )
+
+
+def template_rate(template: Template, *, batch_size: int) -> float:
+    """The template's learning rate, for steps of `batch_size` photos; said where it is scaled."""
+    basic = template.hyper_parameters.basic
+    meant = basic.batch_size * template.gpu_num
+    rate = scaled_rate(
+        basic.base_learning_rate,
+        template.hyper_parameters.optimizer,
+        batch_size=batch_size,
+        meant_batch_size=meant,
+    )
+    if batch_size != meant:
+        _log.info(
+            "learning rate %g instead of %g: a step takes %d photos, the template means %d",
+            rate,
+            basic.base_learning_rate,
+            batch_size,
+            meant,
+        )
+    return rate
