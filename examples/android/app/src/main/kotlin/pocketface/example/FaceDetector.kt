@@ -1,0 +1,72 @@
+package pocketface.example
+
+import android.content.res.AssetManager
+import android.graphics.Bitmap
+import com.google.ai.edge.litert.Accelerator
+import com.google.ai.edge.litert.CompiledModel
+import org.json.JSONObject
+
+/** A model file of pocketface in LiteRT. One thread at a time. */
+class FaceDetector(assets: AssetManager) : AutoCloseable {
+    private val contract = JSONObject(
+        requireNotNull(
+            tfliteMetadata(assets.open(ModelNames.FILE).use { it.readBytes() }, ModelNames.CONTRACT)
+        ) { "${ModelNames.FILE} carries no pocketface contract" }
+    )
+    private val spec = inputSpec(contract.getJSONObject("input"))
+    private val scoreThreshold = contract.getDouble("score_threshold").toFloat()
+    private val nmsIou = contract.getDouble("nms_iou").toFloat()
+
+    private val model = CompiledModel.create(
+        assets, ModelNames.FILE, CompiledModel.Options(Accelerator.CPU)
+    )
+    private val input = model.createInputBuffer(ModelNames.INPUT)
+    private val outputs = outputNames().associateWith { model.createOutputBuffer(it) }
+    private val values = FloatArray(spec.width * spec.height * 3)
+
+    /** @param photo Upright; not of the kind HARDWARE, whose pixels cannot be read. */
+    fun find(photo: Bitmap): List<Face> {
+        val pixels = IntArray(photo.width * photo.height)
+        photo.getPixels(pixels, 0, photo.width, 0, 0, photo.width, photo.height)
+        val placement = placement(photo.width, photo.height, spec)
+        prepare(pixels, placement, spec, values)
+        input.writeFloat(values)
+        model.run(mapOf(ModelNames.INPUT to input), outputs)
+        return findFaces(
+            outputs.getValue(ModelNames.BOXES).readFloat(),
+            outputs.getValue(ModelNames.SCORES).readFloat(),
+            outputs[ModelNames.LANDMARKS]?.readFloat(),
+            placement,
+            scoreThreshold,
+            nmsIou
+        )
+    }
+
+    override fun close() {
+        outputs.values.forEach { it.close() }
+        input.close()
+        model.close()
+    }
+
+    private fun outputNames(): List<String> {
+        val outputs = contract.getJSONArray("outputs")
+        return (0 until outputs.length()).map { outputs.getJSONObject(it).getString("name") }
+    }
+
+    private fun inputSpec(input: JSONObject): InputSpec {
+        val shape = input.getJSONArray("shape")
+        require(
+            contract.getInt("contract_version") == 1 &&
+                contract.getString("task") == "face-detection" &&
+                input.getString("layout") == "NHWC" &&
+                input.getString("colour") == "BGR" &&
+                shape.getInt(0) == 1
+        ) { "the contract of ${ModelNames.FILE} asks for what this app does not do" }
+        return InputSpec(
+            width = shape.getInt(2),
+            height = shape.getInt(1),
+            letterbox = input.getString("resize") == "letterbox",
+            padValue = input.getDouble("pad_value").toFloat()
+        )
+    }
+}

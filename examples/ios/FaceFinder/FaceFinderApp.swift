@@ -1,0 +1,154 @@
+import AVFoundation
+import QuartzCore
+import SwiftUI
+import UIKit
+
+@main
+struct FaceFinderApp: App {
+    var body: some Scene {
+        WindowGroup { ContentView() }
+    }
+}
+
+/// Camera to faces; what the view shows.
+@MainActor
+final class FaceFinder: ObservableObject {
+    enum Way: String, CaseIterable, Identifiable {
+        case vision = "Vision, NMS in the file"
+        case network = "Core ML, NMS in Swift"
+        var id: Self { self }
+    }
+
+    @Published private(set) var faces: [Face] = []
+    @Published private(set) var frameSize = CGSize(width: 3, height: 4)
+    @Published private(set) var status = ""
+    let camera: Camera
+    private let slot: Slot
+
+    init() {
+        let slot = Slot()
+        self.slot = slot
+        camera = Camera { slot.handle($0) }
+    }
+
+    /// What the camera's queue works with, so that it need not ask the main thread.
+    private final class Slot: @unchecked Sendable {
+        private let lock = NSLock()
+        private var detector: (any FaceDetector)?
+        private var report: (@MainActor (Result<[Face], Error>, CGSize, Double) -> Void)?
+
+        func set(
+            _ detector: (any FaceDetector)?,
+            report: @escaping @MainActor (Result<[Face], Error>, CGSize, Double) -> Void
+        ) {
+            lock.withLock { (self.detector, self.report) = (detector, report) }
+        }
+
+        func handle(_ frame: CVPixelBuffer) {
+            let (detector, report) = lock.withLock { (self.detector, self.report) }
+            guard let detector, let report else { return }
+            let size = CGSize(
+                width: CVPixelBufferGetWidth(frame), height: CVPixelBufferGetHeight(frame))
+            let started = CACurrentMediaTime()
+            let result = Result { try detector.faces(in: frame) }
+            let milliseconds = (CACurrentMediaTime() - started) * 1000
+            Task { @MainActor in report(result, size, milliseconds) }
+        }
+    }
+
+    func start(_ way: Way) async {
+        do {
+            let detector: any FaceDetector =
+                switch way {
+                case .vision: try PipelineDetector()
+                case .network: try NetworkDetector()
+                }
+            slot.set(detector) { [weak self] in self?.show($0, size: $1, milliseconds: $2) }
+            try await camera.start()
+        } catch {
+            show(.failure(error), size: frameSize, milliseconds: 0)
+        }
+    }
+
+    private func show(_ result: Result<[Face], Error>, size: CGSize, milliseconds: Double) {
+        frameSize = size
+        switch result {
+        case .success(let found):
+            faces = found
+            status = "\(found.count) faces, \(Int(milliseconds.rounded())) ms"
+        case .failure(let error):
+            faces = []
+            status = error.localizedDescription
+        }
+    }
+}
+
+struct ContentView: View {
+    @StateObject private var finder = FaceFinder()
+    @State private var way = FaceFinder.Way.vision
+
+    var body: some View {
+        ZStack {
+            Color.black.ignoresSafeArea()
+            Preview(session: finder.camera.session)
+            Canvas { context, size in draw(finder.faces, in: context, size: size) }
+        }
+        .safeAreaInset(edge: .bottom) {
+            VStack {
+                Text(finder.status).monospacedDigit()
+                Picker("Way", selection: $way) {
+                    ForEach(FaceFinder.Way.allCases) { Text($0.rawValue).tag($0) }
+                }
+                .pickerStyle(.segmented)
+            }
+            .padding()
+            .background(.thinMaterial)
+        }
+        .task(id: way) { await finder.start(way) }
+    }
+
+    /// Frame pixels to view points, as `.resizeAspect` of the preview does it.
+    private func draw(_ faces: [Face], in context: GraphicsContext, size: CGSize) {
+        let shown = AVMakeRect(
+            aspectRatio: finder.frameSize, insideRect: CGRect(origin: .zero, size: size))
+        let scale = shown.width / finder.frameSize.width
+        let place = { (x: Float, y: Float) in
+            CGPoint(x: shown.minX + CGFloat(x) * scale, y: shown.minY + CGFloat(y) * scale)
+        }
+        for face in faces {
+            let corner = place(face.x1, face.y1)
+            let box = CGRect(
+                x: corner.x, y: corner.y, width: CGFloat(face.x2 - face.x1) * scale,
+                height: CGFloat(face.y2 - face.y1) * scale)
+            context.stroke(Path(box), with: .color(.green), lineWidth: 2)
+            context.draw(
+                Text(String(format: "%.2f", face.score)).font(.caption).foregroundColor(.green),
+                at: corner, anchor: .bottomLeading)
+            for at in stride(from: 0, to: face.landmarks.count, by: 2) {
+                let point = place(face.landmarks[at], face.landmarks[at + 1])
+                let dot = CGRect(x: point.x - 3, y: point.y - 3, width: 6, height: 6)
+                context.fill(Path(ellipseIn: dot), with: .color(.yellow))
+            }
+        }
+    }
+}
+
+/// What the camera sees.
+struct Preview: UIViewRepresentable {
+    let session: AVCaptureSession
+
+    final class LayerView: UIView {
+        override class var layerClass: AnyClass { AVCaptureVideoPreviewLayer.self }
+    }
+
+    func makeUIView(context: Context) -> LayerView {
+        let view = LayerView()
+        if let layer = view.layer as? AVCaptureVideoPreviewLayer {
+            layer.session = session
+            layer.videoGravity = .resizeAspect
+        }
+        return view
+    }
+
+    func updateUIView(_ view: LayerView, context: Context) {}
+}

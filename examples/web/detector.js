@@ -1,0 +1,296 @@
+// A pocketface .onnx file in a page, a worker or node: the contract read from inside the file, the
+// photo prepared and the faces found as pocketface.runtimes does it in Python, number for number.
+// No DOM here, and no dependency but the `ort` that the caller hands over.
+
+const CONTRACT_KEY = "pocketface.contract";
+const SEAL_MARK = "pocketface-sha256:";
+const MAX_DETECTIONS = 750;
+const MAX_CANDIDATES = 5000; // NMS is quadratic
+
+/** A model file that is damaged, or not one that this module can use. */
+export class ModelError extends Error {}
+
+// ---- the file ---------------------------------------------------------------------------------
+
+/** The `metadata_props` of an ONNX file (onnx.proto: ModelProto field 14), as a Map. */
+export function readMetadata(bytes) {
+  const text = new TextDecoder();
+  const metadata = new Map();
+  for (const [number, entry] of fields(bytes)) {
+    if (number !== 14) continue;
+    const pair = new Map(fields(entry)); // StringStringEntryProto: 1 is the key, 2 the value
+    metadata.set(text.decode(pair.get(1)), text.decode(pair.get(2)));
+  }
+  return metadata;
+}
+
+/** Field numbers and contents of a protobuf message; contents only of length-delimited fields. */
+function* fields(bytes) {
+  let at = 0;
+  const varint = () => {
+    // By multiplication: lengths above 2^31 would overflow shifts.
+    for (let value = 0, factor = 1; at < bytes.length && factor < 2 ** 63; factor *= 128) {
+      const byte = bytes[at++];
+      value += (byte & 127) * factor;
+      if (byte < 128) return value;
+    }
+    throw new ModelError("not an ONNX file, or a damaged one");
+  };
+  while (at < bytes.length) {
+    const tag = varint();
+    const kind = tag % 8;
+    let content;
+    if (kind === 0) varint();
+    else if (kind === 1) at += 8;
+    else if (kind === 5) at += 4;
+    else if (kind === 2) {
+      const end = varint() + at;
+      content = bytes.subarray(at, end);
+      at = end;
+    } else at = Infinity;
+    if (at > bytes.length) throw new ModelError("not an ONNX file, or a damaged one");
+    yield [Math.floor(tag / 8), content];
+  }
+}
+
+/** The contract inside an ONNX file, if it is one that this module can fulfil. */
+export function readContract(bytes) {
+  const json = readMetadata(bytes).get(CONTRACT_KEY);
+  if (!json) throw new ModelError("the file carries no pocketface contract");
+  const contract = JSON.parse(json);
+  const { input, outputs } = contract;
+  const asExpected =
+    contract.contract_version === 1 &&
+    contract.task === "face-detection" &&
+    (input.dtype ?? "float32") === "float32" &&
+    input.layout === "NCHW" &&
+    [1, -1].includes(input.shape[0]) &&
+    input.colour === "BGR" &&
+    input.value_range.join() === "0,255" &&
+    ["letterbox", "stretch"].includes(input.resize) &&
+    ["boxes", "scores"].every((name) => outputs.some((output) => output.name === name));
+  if (!asExpected) throw new ModelError("the file's contract asks for what this page does not do");
+  return contract;
+}
+
+/**
+ * Compare the file with the SHA-256 inside it.
+ * False where the browser has no WebCrypto: it has it on https and localhost only.
+ */
+export async function checkSeal(bytes) {
+  if (!globalThis.crypto?.subtle) return false;
+  const places = findAll(bytes, new TextEncoder().encode(SEAL_MARK));
+  if (places.length !== 1) throw new ModelError("the file is damaged: its SHA-256 is gone");
+  const start = places[0] + SEAL_MARK.length;
+  const said = new TextDecoder().decode(bytes.subarray(start, start + 64));
+  const blank = bytes.slice();
+  blank.fill(48, start, start + 64); // the digest is that of the file with zeros in its place
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", blank));
+  const found = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (found !== said) throw new ModelError("the file is damaged: it does not match its SHA-256");
+  return true;
+}
+
+function findAll(bytes, word) {
+  const places = [];
+  for (let at = bytes.indexOf(word[0]); at !== -1; at = bytes.indexOf(word[0], at + 1)) {
+    if (word.every((byte, index) => bytes[at + index] === byte)) places.push(at);
+  }
+  return places;
+}
+
+// ---- photo to input ---------------------------------------------------------------------------
+
+/**
+ * Bring a photo to the input that a contract asks for.
+ * @param {{data: Uint8ClampedArray, width: number, height: number}} image RGBA, as ImageData.
+ * @param {object} input The contract's `input`.
+ * @returns `data`: Float32Array (3, height, width), BGR planes, 0-255; `placement`: where the photo
+ *   lies in it, for `findFaces`.
+ */
+export function prepare(image, input) {
+  const [, , height, width] = input.shape;
+  let [newWidth, newHeight] = [width, height];
+  if (input.resize === "letterbox") {
+    const scale = Math.min(width / image.width, height / image.height);
+    newWidth = Math.min(width, Math.max(1, roundHalfEven(image.width * scale)));
+    newHeight = Math.min(height, Math.max(1, roundHalfEven(image.height * scale)));
+  }
+  const plane = width * height;
+  const data = new Float32Array(3 * plane).fill(input.pad_value);
+  resizeInto(data, image, { newWidth, newHeight, width, plane });
+  return {
+    data,
+    placement: {
+      width: image.width,
+      height: image.height,
+      scaleX: newWidth / image.width,
+      scaleY: newHeight / image.height,
+    },
+  };
+}
+
+/**
+ * Bilinear by pixel centres, in the fixed point of cv2.resize (INTER_LINEAR), to the last bit.
+ * A canvas's own scaling averages over more pixels, so a network would see another picture.
+ */
+function resizeInto(data, { data: pixels, width, height }, { newWidth, newHeight, ...to }) {
+  const x = taps(width, newWidth, 4);
+  const y = taps(height, newHeight, width * 4);
+  for (let row = 0; row < newHeight; row++) {
+    const [top, bottom, weightTop, weightBottom] = [
+      y.first[row], y.second[row], y.weightFirst[row], y.weightSecond[row],
+    ];
+    for (let column = 0; column < newWidth; column++) {
+      const [left, right] = [x.first[column], x.second[column]];
+      const [weightLeft, weightRight] = [x.weightFirst[column], x.weightSecond[column]];
+      const at = row * to.width + column;
+      for (let channel = 0; channel < 3; channel++) {
+        const above =
+          pixels[top + left + channel] * weightLeft + pixels[top + right + channel] * weightRight;
+        const below =
+          pixels[bottom + left + channel] * weightLeft +
+          pixels[bottom + right + channel] * weightRight;
+        const sum = ((weightTop * (above >> 4)) >> 16) + ((weightBottom * (below >> 4)) >> 16);
+        data[(2 - channel) * to.plane + at] = (sum + 2) >> 2; // RGB to BGR
+      }
+    }
+  }
+}
+
+/** Per output pixel of one axis: two source offsets and their weights, which sum to 2048. */
+function taps(size, newSize, step) {
+  const made = {
+    first: new Int32Array(newSize),
+    second: new Int32Array(newSize),
+    weightFirst: new Int32Array(newSize),
+    weightSecond: new Int32Array(newSize),
+  };
+  const scale = 1 / (newSize / size);
+  for (let index = 0; index < newSize; index++) {
+    const position = Math.fround((index + 0.5) * scale - 0.5);
+    const before = Math.floor(position);
+    const share = Math.fround(position - before);
+    const clamp = (value) => Math.min(size - 1, Math.max(0, value)) * step;
+    made.first[index] = clamp(before);
+    made.second[index] = clamp(before + 1);
+    made.weightFirst[index] = roundHalfEven(Math.fround(1 - share) * 2048);
+    made.weightSecond[index] = roundHalfEven(share * 2048);
+  }
+  return made;
+}
+
+function roundHalfEven(value) {
+  const floor = Math.floor(value);
+  if (value - floor !== 0.5) return Math.round(value);
+  return floor % 2 === 0 ? floor : floor + 1;
+}
+
+// ---- outputs to faces -------------------------------------------------------------------------
+
+/**
+ * Score threshold, NMS, and the way back to the photo.
+ * @param {Float32Array} boxes N times x1 y1 x2 y2, network-input pixels.
+ * @param {Float32Array} scores N, 0 to 1.
+ * @param {?Float32Array} landmarks N times five x y, network-input pixels.
+ * @returns Faces, best first: `box` [x1, y1, x2, y2] and `landmarks` [[x, y] * 5] or null, in
+ *   pixels of the photo, and `score`.
+ */
+export function findFaces(boxes, scores, landmarks, options) {
+  const { placement, scoreThreshold, nmsIou, maxDetections = MAX_DETECTIONS } = options;
+  const threshold = Math.fround(scoreThreshold);
+  const order = [];
+  for (let index = 0; index < scores.length; index++) {
+    // Like cv2's NMS, nothing of score 0.
+    if (scores[index] >= threshold && scores[index] > 0 && hasArea(boxes, index)) order.push(index);
+  }
+  order.sort((a, b) => scores[b] - scores[a]); // stable, as in Python
+  const kept = suppress(boxes, order.slice(0, MAX_CANDIDATES), Math.fround(nmsIou));
+
+  const { width, height, scaleX, scaleY } = placement;
+  const toPhoto = (x, y) => [Math.fround(x / scaleX), Math.fround(y / scaleY)];
+  const clip = (value, limit) => Math.min(Math.max(value, 0), limit);
+  const faces = [];
+  for (const index of kept) {
+    const [x1, y1] = toPhoto(boxes[4 * index], boxes[4 * index + 1]);
+    const [x2, y2] = toPhoto(boxes[4 * index + 2], boxes[4 * index + 3]);
+    const box = [clip(x1, width), clip(y1, height), clip(x2, width), clip(y2, height)];
+    if (!hasArea(box, 0)) continue;
+    const points = landmarks && landmarks.subarray(10 * index, 10 * index + 10);
+    faces.push({
+      box,
+      score: scores[index],
+      landmarks: points && [0, 2, 4, 6, 8].map((at) => toPhoto(points[at], points[at + 1])),
+    });
+    if (faces.length === maxDetections) break;
+  }
+  return faces;
+}
+
+function hasArea(boxes, index) {
+  const width = Math.fround(boxes[4 * index + 2] - boxes[4 * index]);
+  const height = Math.fround(boxes[4 * index + 3] - boxes[4 * index + 1]);
+  return width > 0 && height > 0 && Number.isFinite(width) && Number.isFinite(height);
+}
+
+/** Of boxes that overlap by more than `limit` the first is kept. */
+function suppress(boxes, order, limit) {
+  const side = (a, b) => Math.max(0, b - a);
+  const kept = [];
+  for (const index of order) {
+    const a = 4 * index;
+    const area = side(boxes[a], boxes[a + 2]) * side(boxes[a + 1], boxes[a + 3]);
+    const free = kept.every(({ at: b, area: other }) => {
+      const shared =
+        side(Math.max(boxes[a], boxes[b]), Math.min(boxes[a + 2], boxes[b + 2])) *
+        side(Math.max(boxes[a + 1], boxes[b + 1]), Math.min(boxes[a + 3], boxes[b + 3]));
+      const iou = shared / (area + other - shared);
+      return Math.fround(1 - Math.fround(1 - iou)) <= limit; // rounded as cv2 rounds it
+    });
+    if (free) kept.push({ index, at: a, area });
+  }
+  return kept.map(({ index }) => index);
+}
+
+// ---- both --------------------------------------------------------------------------------------
+
+/**
+ * Open a model file.
+ * @param {object} ort The onnxruntime-web module.
+ * @param {Uint8Array} bytes A detector that `pocketface export` wrote, with NMS inside or without.
+ * @returns `contract`; `sealed`: whether its SHA-256 was compared; `detect(image, options)`; `close()`.
+ */
+export async function loadDetector(ort, bytes) {
+  const contract = readContract(bytes);
+  const sealed = await checkSeal(bytes);
+  const session = await ort.InferenceSession.create(bytes);
+  const { input } = contract;
+  const [, , height, width] = input.shape;
+
+  /**
+   * @param image ImageData, or what looks like it.
+   * @param options `scoreThreshold`, `nmsIou`: instead of the contract's.
+   * @returns `faces`, see `findFaces`; `milliseconds`: `prepare`, `network`, `decode`.
+   */
+  async function detect(image, options = {}) {
+    const started = performance.now();
+    const { data, placement } = prepare(image, input);
+    const prepared = performance.now();
+    const tensor = new ort.Tensor("float32", data, [1, 3, height, width]);
+    const outputs = await session.run({ [input.name]: tensor });
+    const ran = performance.now();
+    const faces = findFaces(outputs.boxes.data, outputs.scores.data, outputs.landmarks?.data, {
+      placement,
+      scoreThreshold: options.scoreThreshold ?? contract.score_threshold,
+      nmsIou: options.nmsIou ?? contract.nms_iou,
+    });
+    const milliseconds = {
+      prepare: prepared - started,
+      network: ran - prepared,
+      decode: performance.now() - ran,
+    };
+    return { faces, milliseconds };
+  }
+
+  return { contract, sealed, detect, close: () => session.release() };
+}

@@ -1,0 +1,187 @@
+// The page around detector.js: photo or camera in, boxes on a canvas out.
+import * as ort from "./vendor/ort.wasm.min.mjs";
+import { loadDetector, ModelError } from "./detector.js";
+
+const MODEL = "model.onnx";
+// More threads need headers (COOP, COEP) that a plain file server does not send.
+ort.env.wasm.numThreads = 1;
+ort.env.logLevel = "error"; // it warns of nodes that WebAssembly runs, as it should
+
+const $ = (id) => document.getElementById(id);
+const picture = $("picture");
+const brush = picture.getContext("2d");
+// A canvas of its own for the pixels, so that no drawing can get into them.
+const source = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+
+let detector = null;
+let image = null; // ImageData of what is shown
+let stream = null; // of the camera, while it runs
+let busy = Promise.resolve(); // one inference at a time
+
+async function open(bytes) {
+  say("Loading the model …");
+  const opened = await loadDetector(ort, bytes);
+  await detector?.close();
+  detector = opened;
+  const { contract, sealed } = detector;
+  const slider = $("threshold");
+  // A graph with NMS inside has dropped the rest already.
+  slider.min = contract.nms === "graph" ? contract.score_threshold : 0.05;
+  slider.value = contract.score_threshold;
+  slider.disabled = false;
+  showThreshold();
+  const [, , height, width] = contract.input.shape;
+  const facts = {
+    Name: contract.name,
+    Input: `${width} × ${height}, ${contract.input.resize}`,
+    Precision: contract.precision,
+    NMS: `IoU ${contract.nms_iou}, ${contract.nms === "graph" ? "in the graph" : "in this page"}`,
+    Licence: contract.provenance.licence,
+    "SHA-256": sealed ? "matches" : "not compared: needs https or localhost",
+  };
+  $("model").replaceChildren(
+    ...Object.entries(facts).flatMap(([term, text]) => [element("dt", term), element("dd", text)]),
+  );
+  say("Ready: choose a photo or use the camera.");
+}
+
+function element(name, text) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  return made;
+}
+
+/** Pixels of a photo or a video frame as a viewer shows it, in its own size. */
+function read(drawable, width, height) {
+  Object.assign(source.canvas, { width, height });
+  source.fillStyle = "white"; // behind transparent parts, as in Python
+  source.fillRect(0, 0, width, height);
+  source.drawImage(drawable, 0, 0);
+  return source.getImageData(0, 0, width, height);
+}
+
+async function openPhoto(file) {
+  let bitmap;
+  try {
+    // Turned by its EXIF orientation; colour profiles are not applied: the network learnt so.
+    bitmap = await createImageBitmap(file, {
+      imageOrientation: "from-image",
+      colorSpaceConversion: "none",
+    });
+  } catch {
+    throw new ModelError(`${file.name}: not a photo that this browser can read`);
+  }
+  image = read(bitmap, bitmap.width, bitmap.height);
+  bitmap.close();
+  await find();
+}
+
+async function find() {
+  if (!detector) throw new ModelError("No model is open.");
+  const { faces, milliseconds } = await detector.detect(image, {
+    scoreThreshold: Number($("threshold").value),
+  });
+  draw(faces);
+  const { prepare, network, decode } = milliseconds;
+  const sum = prepare + network + decode;
+  say(
+    `${faces.length} ${faces.length === 1 ? "face" : "faces"} in ${sum.toFixed(0)} ms ` +
+      `(resize ${prepare.toFixed(0)}, network ${network.toFixed(0)}, NMS ${decode.toFixed(0)}), ` +
+      `${image.width} × ${image.height}`,
+  );
+  $("faces").textContent = JSON.stringify(faces);
+}
+
+function draw(faces) {
+  Object.assign(picture, { width: image.width, height: image.height });
+  brush.putImageData(image, 0, 0);
+  const unit = Math.max(image.width, image.height) / 400; // looks the same in every size
+  brush.lineWidth = 1.5 * unit;
+  brush.font = `600 ${8 * unit}px system-ui, sans-serif`;
+  brush.textBaseline = "bottom";
+  for (const { box, score, landmarks } of faces) {
+    const [x1, y1, x2, y2] = box;
+    brush.strokeStyle = brush.fillStyle = "#2ee6a6";
+    brush.strokeRect(x1, y1, x2 - x1, y2 - y1);
+    const text = score.toFixed(2);
+    const bottom = Math.max(y1, 10 * unit);
+    brush.fillRect(x1 - unit, bottom - 10 * unit, brush.measureText(text).width + 5 * unit, 10 * unit);
+    brush.fillStyle = "#0c2b20";
+    brush.fillText(text, x1 + 1.5 * unit, bottom - 0.5 * unit);
+    brush.fillStyle = "#ffd54a";
+    brush.strokeStyle = "#0c2b20";
+    for (const [x, y] of landmarks ?? []) {
+      brush.beginPath();
+      brush.arc(x, y, 2 * unit, 0, 2 * Math.PI);
+      brush.stroke();
+      brush.fill();
+    }
+  }
+}
+
+async function startCamera() {
+  if (!navigator.mediaDevices) throw new ModelError("The camera needs https or localhost.");
+  stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
+  const video = $("video");
+  video.srcObject = stream;
+  await video.play();
+  $("camera").setAttribute("aria-pressed", "true");
+  $("camera").textContent = "Stop the camera";
+  const shown = stream;
+  while (stream === shown) {
+    if (video.videoWidth > 0) {
+      image = read(video, video.videoWidth, video.videoHeight);
+      await find();
+    }
+    await new Promise(requestAnimationFrame);
+  }
+}
+
+function stopCamera() {
+  for (const track of stream?.getTracks() ?? []) track.stop();
+  stream = null;
+  $("camera").setAttribute("aria-pressed", "false");
+  $("camera").textContent = "Use the camera";
+}
+
+function showThreshold() {
+  $("threshold-value").textContent = Number($("threshold").value).toFixed(2);
+}
+
+function say(text, wrong = false) {
+  $("status").textContent = text;
+  $("status").classList.toggle("wrong", wrong);
+}
+
+/** One after the other; what goes wrong is shown. */
+function queue(action) {
+  busy = busy.then(action).catch((error) => {
+    if (!(error instanceof ModelError)) console.error(error);
+    say(error.message, true);
+  });
+}
+
+function whenChosen(input, action) {
+  input.addEventListener("change", () => {
+    const [file] = input.files;
+    stopCamera(); // else its turn never ends
+    if (file) queue(() => action(file));
+    input.value = ""; // the same file may be chosen again
+  });
+}
+
+whenChosen($("photo"), openPhoto);
+whenChosen($("other"), async (file) => {
+  await open(new Uint8Array(await file.arrayBuffer()));
+  if (image) await find();
+});
+$("camera").addEventListener("click", () => (stream ? stopCamera() : queue(startCamera)));
+$("threshold").addEventListener("input", () => {
+  showThreshold();
+  if (!stream && image) queue(find);
+});
+queue(async () => {
+  const answer = await fetch(MODEL);
+  if (!answer.ok) throw new ModelError(`${MODEL} is not beside this page; see README.md`);
+  await open(new Uint8Array(await answer.arrayBuffer()));
+});

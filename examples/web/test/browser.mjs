@@ -1,0 +1,77 @@
+// Drives the page in a headless Chromium, as a person would, and prints what it showed, as JSON.
+//
+//   node test/browser.mjs --chromium PATH --url URL [--photo FILE]… [--model FILE]…
+//                         [--camera FILE.mjpeg] [--screenshot FILE.png]
+//
+// `photos`: per photo the faces and the status line; `models`: per file of --model the status line;
+// `camera`: faces of a video that takes the camera's place; `requests`: all addresses asked for;
+// `blocked`: whether the page's policy stopped a request to another host; `errors`: of the console.
+import { parseArgs } from "node:util";
+import { chromium } from "playwright-core";
+
+const { values } = parseArgs({
+  options: {
+    chromium: { type: "string" },
+    url: { type: "string" },
+    photo: { type: "string", multiple: true, default: [] },
+    model: { type: "string", multiple: true, default: [] },
+    camera: { type: "string" },
+    screenshot: { type: "string" },
+  },
+});
+
+const browser = await chromium.launch({
+  executablePath: values.chromium,
+  args: [
+    "--no-sandbox", // a container's root has no other way
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    ...(values.camera ? [`--use-file-for-fake-video-capture=${values.camera}`] : []),
+  ],
+});
+const report = { photos: [], models: [], camera: null, requests: [], errors: [] };
+try {
+  const page = await browser.newPage({ viewport: { width: 900, height: 980 } });
+  page.setDefaultTimeout(60_000);
+  page.on("request", (request) => report.requests.push(request.url()));
+  page.on("console", (message) => message.type() === "error" && report.errors.push(message.text()));
+  page.on("pageerror", (error) => report.errors.push(String(error)));
+
+  const status = page.locator("#status");
+  const settled = (pattern) => page.locator(".wrong").or(status.filter({ hasText: pattern })).waitFor();
+  const faces = async () => JSON.parse(await page.locator("#faces").textContent());
+  const choose = async (input, file, pattern) => {
+    await status.evaluate((line) => (line.textContent = line.className = ""));
+    await page.locator(input).setInputFiles(file);
+    await settled(pattern);
+    return status.textContent();
+  };
+
+  await page.goto(values.url);
+  await settled(/^Ready/);
+  for (const photo of values.photo) {
+    const text = await choose("#photo", photo, / ms |not a photo/);
+    report.photos.push({ photo, status: text, faces: await faces() });
+  }
+  if (values.screenshot) await page.screenshot({ path: values.screenshot });
+  if (values.camera) {
+    await page.locator("#camera").click();
+    await settled(/ ms /);
+    report.camera = { status: await status.textContent(), faces: await faces() };
+    await page.locator("#camera").click();
+  }
+  for (const model of values.model) report.models.push(await choose("#other", model, / ms |file/));
+  // The console's own line about it is expected, hence last.
+  const errors = [...report.errors];
+  report.blocked = await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        addEventListener("securitypolicyviolation", (event) => resolve(event.effectiveDirective));
+        fetch("https://example.org/").then(() => resolve(null), () => {});
+      }),
+  );
+  report.errors = errors;
+} finally {
+  await browser.close();
+}
+console.log(JSON.stringify(report));

@@ -1,0 +1,137 @@
+"""What the examples' tests share: compilers, and model files exported for them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pocketface.export import export_model
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+DRIVERS = Path(__file__).parent / "drivers"
+
+Driver = Callable[[str, Path], bytes]
+"""Runs an example's code on a file and gives its answer; "faces" and what else the driver knows."""
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """The folder under test."""
+    return EXAMPLES
+
+
+@pytest.fixture(scope="session")
+def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped detector as ONNX."""
+    for package in ("torch", "onnx", "onnxscript"):
+        pytest.importorskip(package)
+    folder = tmp_path_factory.mktemp("onnx")
+    export_model(
+        weights=None, template="face-detection-n", folder=folder, formats=["onnx"], verify=False
+    )
+    return folder / "model.onnx"
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the untrained network of tests/tiny_template.yaml: converters are quick with it."""
+    from pocketface.model_templates.schema import parse_template
+    from pocketface.models.network import Detector
+    from pocketface.models.weights import write_weights
+
+    text = (Path(__file__).parents[1] / "tiny_template.yaml").read_text()
+    network = Detector(parse_template(text, source="test").architecture)
+    path = tmp_path_factory.mktemp("weights") / "weights.safetensors"
+    write_weights(
+        path, template_text=text, state_dict=network.state_dict(), epochs=1, data="none", seed=0
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Node's command."""
+    return command("node", package="nodejs")
+
+
+@pytest.fixture(scope="session")
+def javascript(node: str, tmp_path_factory: pytest.TempPathFactory) -> Driver:
+    """Runs drivers/driver.mjs."""
+    answer = tmp_path_factory.mktemp("javascript") / "answer"
+
+    def call(mode: str, source: Path) -> bytes:
+        detector = EXAMPLES / "web/detector.js"
+        run(node, DRIVERS / "driver.mjs", detector, mode, source, answer)
+        return answer.read_bytes()
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def kotlin(tmp_path_factory: pytest.TempPathFactory) -> Driver:
+    """Compiles what needs no Android, with drivers/Driver.kt, and runs it."""
+    compiler = command("kotlinc", package="kotlin")
+    java = command("java", package="default-jre-headless")
+    folder = tmp_path_factory.mktemp("kotlin")
+    sources = EXAMPLES / "android/app/src/main/kotlin/pocketface/example"
+    pure = [sources / name for name in ("Faces.kt", "ModelNames.kt", "TfliteMetadata.kt")]
+    jar = folder / "driver.jar"
+    run(compiler, *pure, DRIVERS / "Driver.kt", "-include-runtime", "-d", jar)
+
+    def call(mode: str, source: Path) -> bytes:
+        run(java, "-jar", jar, mode, source, folder / "answer")
+        return (folder / "answer").read_bytes()
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    """Parses all of it, compiles what needs no Apple framework, and runs drivers/main.swift.
+
+    With SWIFT_ROOT, inside that other root: a Debian 13, where this system has no Swift.
+    """
+    root = os.environ.get("SWIFT_ROOT")
+    inside = ["chroot", root] if root else []
+    compiler = "/usr/bin/swiftc" if root else command("swiftc", package="swiftlang, Debian 13")
+    # A folder that is there in both roots.
+    folder = Path(f"{root}/tmp", f"pocketface-{os.getpid()}") if root else None
+    folder = folder or tmp_path_factory.mktemp("swift")
+    folder.mkdir(exist_ok=True)
+
+    def seen(name: str) -> str:
+        return f"/tmp/{folder.name}/{name}" if root else str(folder / name)
+
+    sources = sorted((EXAMPLES / "ios/FaceFinder").glob("*.swift"))
+    for source in (*sources, DRIVERS / "main.swift"):
+        shutil.copy(source, folder)
+    run(*inside, compiler, "-parse", *(seen(source.name) for source in sources))
+    pure = ("Faces.swift", "Contract.swift", "ModelNames.swift", "main.swift")
+    run(*inside, compiler, "-O", *map(seen, pure), "-o", seen("driver"))
+
+    def call(mode: str, source: Path) -> bytes:
+        shutil.copy(source, folder / "source")
+        run(*inside, seen("driver"), mode, seen("source"), seen("answer"))
+        return (folder / "answer").read_bytes()
+
+    yield call
+    shutil.rmtree(folder)
+
+
+def run(*words: str | Path) -> None:
+    """Run a command; what it says where it fails is the test's message."""
+    done = subprocess.run([str(word) for word in words], capture_output=True, check=False)
+    assert done.returncode == 0, f"{words[0]}: {(done.stderr or done.stdout).decode()[-3000:]}"
+
+
+def command(name: str, *, package: str) -> str:
+    """Where a command is; skips where it is not."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"needs {name} (Debian: {package})")
+    return found

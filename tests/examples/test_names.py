@@ -1,0 +1,123 @@
+"""The phone examples call models by the names that an export gives them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pocketface.export import export_model
+from pocketface.model_templates.contract import CONTRACT_KEY, Contract
+
+Driver = Callable[[str, Path], bytes]
+SWIFT = "ios/FaceFinder/ModelNames.swift"
+KOTLIN = "android/app/src/main/kotlin/pocketface/example/ModelNames.kt"
+
+
+@pytest.fixture(scope="module")
+def swift_names(examples: Path) -> dict[str, str]:
+    text = (examples / SWIFT).read_text()
+    return dict(re.findall(r'static let (\w+) = "([^"]*)"', text))
+
+
+@pytest.fixture(scope="module")
+def kotlin_names(examples: Path) -> dict[str, str]:
+    text = (examples / KOTLIN).read_text()
+    return dict(re.findall(r'const val (\w+) = "([^"]*)"', text))
+
+
+@pytest.fixture(scope="module")
+def coreml_files(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Core ML specifications by file name."""
+    pytest.importorskip("coremltools")
+    from coremltools.utils import load_spec
+
+    files = export(tiny_weights, tmp_path_factory.mktemp("coreml"), "coreml")
+    return {path.name: load_spec(str(path)) for path in files}
+
+
+@pytest.fixture(scope="module")
+def tflite_file(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("litert_torch")
+    pytest.importorskip("ai_edge_litert")
+    (path,) = export(tiny_weights, tmp_path_factory.mktemp("litert"), "litert")
+    return path
+
+
+def export(weights: Path, folder: Path, form: str) -> tuple[Path, ...]:
+    report = export_model(
+        weights=weights, template=None, folder=folder, formats=[form], verify=False
+    )
+    assert not report.failed, report.failed
+    return report.files
+
+
+def names(features: Any) -> set[str]:
+    return {feature.name for feature in features}
+
+
+def test_core_ml_names(swift_names: dict[str, str], coreml_files: dict[str, Any]) -> None:
+    use = swift_names
+    suffixes = {Path(name).suffix for name in coreml_files}
+    assert suffixes == {".mlmodel", ".mlpackage"}
+    for suffix in suffixes:
+        network = coreml_files[use["networkFile"] + suffix].description
+        assert names(network.input) == {use["image"]}
+        assert names(network.output) == {use["boxes"], use["scores"], use["landmarks"]}
+
+        pipeline = coreml_files[use["pipelineFile"] + suffix]
+        thresholds = {use["iouThreshold"], use["confidenceThreshold"]}
+        assert names(pipeline.description.input) == {use["image"], *thresholds}
+        outputs = {use["confidence"], use["coordinates"]}
+        assert names(pipeline.description.output) == outputs
+        last = pipeline.pipeline.models[-1].nonMaximumSuppression
+        assert list(last.stringClassLabels.vector) == [use["label"]]
+        for spec in (coreml_files[use["networkFile"] + suffix], pipeline):
+            image = next(one for one in spec.description.input if one.name == use["image"])
+            assert image.type.WhichOneof("Type") == "imageType"
+            stored = spec.description.metadata.userDefined[use["contract"]]
+            contract = Contract.from_json(stored, source="file")
+            assert contract.input.colour == "BGR"
+            assert contract.input.width == image.type.imageType.width
+
+
+def test_tflite_names(kotlin_names: dict[str, str], tflite_file: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    use = kotlin_names
+    assert tflite_file.name == use["FILE"]
+    interpreter = Interpreter(model_path=str(tflite_file))
+    (signature,) = interpreter.get_signature_list().values()
+    assert signature["inputs"] == [use["INPUT"]]
+    assert set(signature["outputs"]) == {use["BOXES"], use["SCORES"], use["LANDMARKS"]}
+    assert use["CONTRACT"] == CONTRACT_KEY
+
+
+def test_kotlin_reads_the_contract(tflite_file: Path, kotlin: Driver) -> None:
+    said = kotlin("contract", tflite_file)
+    contract = Contract.from_json(said.decode(), source=tflite_file.name)
+    assert contract.name == "tiny"
+    assert contract.input.layout == "NHWC"
+    assert contract.input.shape == (1, 64, 96, 3)
+
+
+def test_swift_reads_the_contract(onnx_file: Path, tmp_path: Path, swift: Driver) -> None:
+    onnx = pytest.importorskip("onnx")
+    metadata = {one.key: one.value for one in onnx.load(onnx_file).metadata_props}
+    path = tmp_path / "contract.json"
+    path.write_text(metadata[CONTRACT_KEY])
+    contract = json.loads(metadata[CONTRACT_KEY])
+    *numbers, outputs = swift("contract", path).decode().split(maxsplit=6)
+    assert numbers == [
+        str(contract["input"]["shape"][3]),
+        str(contract["input"]["shape"][2]),
+        "true",
+        str(contract["input"]["pad_value"]),
+        str(contract["score_threshold"]),
+        str(contract["nms_iou"]),
+    ]
+    assert json.loads(outputs) == ["boxes", "scores", "landmarks"]

@@ -1,0 +1,182 @@
+"""examples/web in a headless Chromium: the same faces as Python, and nothing leaves the page."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+import pytest
+
+import pocketface
+from pocketface.data.images import list_images
+from pocketface.results import Detections
+from pocketface.runtimes.model import Model
+
+SERVED = ("index.html", "style.css", "page.js", "detector.js")
+VENDORED = (
+    "ort.wasm.min.mjs",
+    "ort-wasm-simd-threaded.mjs",
+    "ort-wasm-simd-threaded.wasm",
+)
+
+
+@pytest.fixture(scope="module")
+def model(onnx_file: Path) -> Model:
+    pytest.importorskip("onnxruntime")
+    return pocketface.load(onnx_file, runtime="onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def site(
+    examples: Path, onnx_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The page with a freshly exported model, as `python -m http.server` serves it."""
+    folder = tmp_path_factory.mktemp("site")
+    if not all((examples / "web/vendor" / name).exists() for name in VENDORED):
+        pytest.skip("needs examples/web/vendor (cd examples/web && npm ci)")
+    for name in SERVED:
+        shutil.copy(examples / "web" / name, folder)
+    shutil.copytree(examples / "web/vendor", folder / "vendor")
+    shutil.copy(onnx_file, folder)
+    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        port = server.stdout.readline().split(" port ")[1].split()[0]
+        yield f"http://127.0.0.1:{port}/"
+        server.terminate()
+
+
+@pytest.fixture(scope="module")
+def browse(examples: Path, site: str, node: str) -> Any:
+    """Calls examples/web/test/browser.mjs and gives its report."""
+    if not (examples / "web/node_modules/playwright-core").is_dir():
+        pytest.skip("needs examples/web/node_modules (cd examples/web && npm ci)")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if chromium is None:
+        pytest.skip("needs Chromium (Debian: apt install chromium)")
+
+    def call(*arguments: str | Path) -> dict[str, Any]:
+        done = subprocess.run(
+            [node, "test/browser.mjs", "--chromium", chromium, "--url", site, *map(str, arguments)],
+            cwd=examples / "web",
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        report: dict[str, Any] = json.loads(done.stdout)
+        return report
+
+    return call
+
+
+def shown(faces: list[dict[str, Any]]) -> Detections:
+    """What the page says, as Python says it."""
+    return Detections(
+        boxes=np.array([face["box"] for face in faces], np.float32).reshape(-1, 4),
+        scores=np.array([face["score"] for face in faces], np.float32),
+        landmarks=np.array([face["landmarks"] for face in faces], np.float32).reshape(-1, 5, 2),
+    )
+
+
+def photo_of_package(name: str) -> Path:
+    """A photo in the public domain that a package brings."""
+    if name == "astronaut.png":
+        skimage = pytest.importorskip("skimage")
+        return Path(skimage.__path__[0], "data", name)
+    matplotlib = pytest.importorskip("matplotlib")
+    return Path(matplotlib.get_data_path(), "sample_data", name)
+
+
+def test_same_faces_and_nothing_leaves(
+    browse: Any, model: Model, site: str, tmp_path: Path
+) -> None:
+    photo = photo_of_package("grace_hopper.jpg")
+    turned = tmp_path / "turned.jpg"  # stored lying on its side, with the EXIF tag that says so
+    pillow = pytest.importorskip("PIL.Image")
+    with pillow.open(photo) as image:
+        exif = pillow.Exif()
+        exif[0x0112] = 6
+        image.transpose(pillow.Transpose.ROTATE_90).save(turned, quality=95, exif=exif)
+    no_photo = tmp_path / "text.jpg"
+    no_photo.write_text("no photo")
+
+    report = browse("--photo", photo, "--photo", turned, "--photo", no_photo)
+
+    for path, said in zip((photo, turned), report["photos"], strict=False):
+        here, there = model.predict(path), shown(said["faces"])
+        assert len(here.scores) == 1
+        np.testing.assert_allclose(there.boxes, here.boxes, atol=0.5)
+        np.testing.assert_allclose(there.landmarks, here.landmarks, atol=0.5)
+        np.testing.assert_allclose(there.scores, here.scores, atol=1e-3)
+    assert report["photos"][2]["status"].startswith("text.jpg: not a photo")
+    own = urlsplit(site).netloc
+    assert {urlsplit(url).netloc for url in report["requests"]} == {own}
+    assert report["blocked"] == "connect-src"
+    assert report["errors"] == []
+
+
+def test_twenty_photos(browse: Any, model: Model, shared: Path) -> None:
+    paths = list_images(shared / "wider_face" / "WIDER_val")[::25][:20]
+    report = browse(*(word for path in paths for word in ("--photo", path)))
+    corners = scores = 0.0
+    faces = 0
+    for path, said in zip(paths, report["photos"], strict=True):
+        here, there = model.predict(path), shown(said["faces"])
+        assert len(there.scores) == len(here.scores), path.name
+        faces += len(here.scores)
+        corners = max(corners, float(np.abs(there.boxes - here.boxes).max(initial=0)))
+        scores = max(scores, float(np.abs(there.scores - here.scores).max(initial=0)))
+    assert faces > 40
+    # 0.00012 px and 4e-7 here; another Chromium may decode photos a little differently.
+    assert corners < 0.5
+    assert scores < 5e-3
+
+
+def test_camera(browse: Any, model: Model, tmp_path: Path) -> None:
+    photo = cv2.imread(str(photo_of_package("grace_hopper.jpg")))
+    frame = cv2.resize(photo, (512, 600))[:480]
+    video = tmp_path / "camera.mjpeg"
+    video.write_bytes(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes())
+
+    report = browse("--camera", video)
+
+    # Chromium scales the video to the camera's format, and its colours go through YUV.
+    width, height = map(int, re.findall(r"\d+", report["camera"]["status"])[-2:])
+    here = model.predict(cv2.resize(frame, (width, height)))
+    there = shown(report["camera"]["faces"])
+    assert len(here.scores) == len(there.scores) == 1
+    np.testing.assert_allclose(there.boxes, here.boxes, atol=8)
+    assert report["errors"] == []
+
+
+def test_refused_models(browse: Any, onnx_file: Path, tmp_path: Path) -> None:
+    whole = onnx_file.read_bytes()
+    damaged, cut, foreign = (tmp_path / f"{name}.onnx" for name in ("damaged", "cut", "foreign"))
+    damaged.write_bytes(whole[:99_999] + bytes([whole[99_999] ^ 4]) + whole[100_000:])
+    cut.write_bytes(whole[:-1])
+    onnx = pytest.importorskip("onnx")
+    other = onnx.load_from_string(whole)
+    del other.metadata_props[:]
+    foreign.write_bytes(other.SerializeToString())
+
+    report = browse(*(word for path in (damaged, cut, foreign) for word in ("--model", path)))
+
+    assert "does not match its SHA-256" in report["models"][0]
+    assert "damaged" in report["models"][1]
+    assert "no pocketface contract" in report["models"][2]
+    assert report["errors"] == []
