@@ -53,7 +53,8 @@ class DensePredictions:
         """(B, N, 5, 2): x, y in network-input pixels; None where the head has no landmarks."""
         if self.landmarks is None:
             return None
-        offsets = self.landmarks.reshape(*self.landmarks.shape[:2], NUM_LANDMARKS, 2)
+        # All sizes but the batch as constants of a traced graph.
+        offsets = self.landmarks.reshape(-1, sum(self.level_sizes), NUM_LANDMARKS, 2)
         return self.points[:, None] + offsets * self.strides[:, None, None]
 
 

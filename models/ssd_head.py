@@ -42,7 +42,8 @@ class SSDPredictions:
 
     def scores(self) -> Tensor:
         """(B, N), 0 to 1: the softmax share of the face."""
-        return self.class_logits.softmax(-1)[..., FACE]
+        # A slice, not an index: older Core ML knows no other.
+        return self.class_logits.softmax(-1)[..., FACE : FACE + 1].squeeze(-1)
 
     def landmark_points(self) -> Tensor | None:
         """None: this head has no landmarks."""

@@ -1,0 +1,177 @@
+"""Core ML: `.mlmodel` and `.mlpackage`; Apple's framework on a Mac, our reference elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MissingPackageError, ModelFileError, UserError
+from ..model_templates.contract import CONTRACT_KEY
+from .seal import model_files
+from .session import Outputs, Session, Shape
+
+_UNITS = {"cpu": "CPU_ONLY", "gpu": "CPU_AND_GPU", "ane": "CPU_AND_NE", "all": "ALL"}
+_FREE = -1
+
+Run = Callable[[NDArray[np.float32]], Outputs]
+"""As `Session.run`."""
+
+
+def open_session(path: Path, *, threads: int | None, device: str) -> Session:
+    """Open a Core ML file.
+
+    Args:
+        path: `.mlmodel` or `.mlpackage`.
+        threads: Of the reference, which is PyTorch's: one setting for the whole process.
+        device: "cpu"; on a Mac also "gpu", "ane" (Neural Engine) and "all".
+
+    Raises:
+        MissingPackageError: coremltools, or elsewhere than on a Mac PyTorch, is not installed.
+        ModelFileError: The file is no Core ML model, or one that the reference does not know.
+        UserError: There is no such device.
+    """
+    usable = _UNITS if sys.platform == "darwin" else ["cpu"]
+    if device not in usable:
+        raise UserError(
+            f"device {device!r}: not usable by Core ML here; expected one of {', '.join(usable)}"
+        )
+    coremltools = import_coremltools()
+    spec = read_spec(path)
+    inputs, outputs = _shapes(spec.description.input), _shapes(spec.description.output)
+    if sys.platform == "darwin":
+        run = _apple(path, spec, coremltools, device)
+    else:
+        run = _reference(path, spec, threads)
+    return Session(
+        runtime="coreml" if sys.platform == "darwin" else "coreml-reference",
+        device=device,
+        contract_json=spec.description.metadata.userDefined.get(CONTRACT_KEY),
+        # Thresholds are inputs too, with defaults of their own.
+        input_shapes={name: shape for name, shape in inputs.items() if shape},
+        output_shapes=outputs,
+        run=run,
+    )
+
+
+def read_spec(path: Path) -> Any:
+    """The `Model` protobuf of a file.
+
+    Raises:
+        MissingPackageError: coremltools is not installed.
+        ModelFileError: It cannot be read.
+    """
+    import_coremltools()
+    from coremltools.proto import Model_pb2  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
+
+    source = model_files(path)[0]
+    spec = Model_pb2.Model()
+    try:
+        spec.ParseFromString(source.read_bytes())
+    except (OSError, DecodeError) as error:
+        raise ModelFileError(f"{path}: no Core ML model, or damaged: {error}") from error
+    if spec.WhichOneof("Type") is None:
+        raise ModelFileError(f"{path}: no Core ML model")
+    return spec
+
+
+def import_coremltools() -> Any:
+    """The package, without what it says of other packages on the way.
+
+    Raises:
+        MissingPackageError: It is not installed.
+    """
+    if "coremltools" in sys.modules:
+        return sys.modules["coremltools"]
+    with _without("tensorflow"), _quiet():
+        try:
+            import coremltools  # type: ignore[import-untyped]
+        except ImportError as error:
+            raise MissingPackageError("coremltools", extra="coreml") from error
+    # It warns of versions newer than those that it was tested with, and of what Linux lacks.
+    logging.getLogger("coremltools").setLevel(logging.ERROR)
+    return coremltools
+
+
+@contextmanager
+def _without(package: str) -> Iterator[None]:
+    """Import as if a package were not there: it takes seconds, and nothing here needs it."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _reference(path: Path, spec: Any, threads: int | None) -> Run:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingPackageError("torch", extra="train") from error
+    from .coreml_reference import function_of
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    function = function_of(spec, model_files(path)[0].parent, where=str(path))
+
+    def run(batch: NDArray[np.float32]) -> Outputs:
+        return function.run(batch, {})
+
+    return run
+
+
+def _apple(path: Path, spec: Any, coremltools: Any, device: str) -> Run:
+    from PIL import Image
+
+    units = getattr(coremltools.ComputeUnit, _UNITS[device])
+    try:
+        model = coremltools.models.MLModel(str(path), compute_units=units)
+    except Exception as error:  # its exceptions have no common base
+        raise ModelFileError(f"{path}: Core ML cannot load it: {error}") from error
+    (image,) = (i.name for i in spec.description.input if i.type.WhichOneof("Type") == "imageType")
+
+    def run(batch: NDArray[np.float32]) -> Outputs:
+        # Apple's own images have 8 bits a channel, and are RGB to whoever hands them over.
+        pixels = batch[0].transpose(1, 2, 0)[..., ::-1].round().astype(np.uint8)
+        found = model.predict({image: Image.fromarray(np.ascontiguousarray(pixels))})
+        return {name: np.asarray(array, np.float32) for name, array in found.items()}
+
+    return run
+
+
+def _shapes(features: Any) -> dict[str, Shape]:
+    shapes: dict[str, Shape] = {}
+    for feature in features:
+        kind = feature.type.WhichOneof("Type")
+        if kind == "imageType":
+            image = feature.type.imageType
+            shapes[feature.name] = (1, 3, int(image.height), int(image.width))
+        elif kind == "multiArrayType":
+            array = feature.type.multiArrayType
+            ranges = array.shapeRange.sizeRanges
+            fixed = [int(size) for size in array.shape]
+            free = [_FREE if r.lowerBound != r.upperBound else int(r.lowerBound) for r in ranges]
+            shapes[feature.name] = tuple(free or fixed)
+        else:
+            shapes[feature.name] = ()
+    return shapes

@@ -1,0 +1,255 @@
+"""ML Programs, operation by operation (MIL.proto, the MIL operation documents)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ...errors import ModelFileError
+from .weights import FLOAT16, FLOAT32, INT32, program_value
+
+_DTYPES = {"fp16": torch.float16, "fp32": torch.float32, "int32": torch.int32}
+
+
+def build_program(
+    program: Any, folder: Path, *, where: str
+) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
+    """The `main` function of an ML Program, of its inputs to its outputs.
+
+    Raises:
+        ModelFileError: An operation or argument is not known; the message names it.
+    """
+    main = program.functions["main"]
+    if set(program.functions) != {"main"} or main.opset not in main.block_specializations:
+        raise ModelFileError(f"{where}: functions {sorted(program.functions)}: expected only main")
+    block = main.block_specializations[main.opset]
+    constants: dict[str, Any] = {}
+    steps = []
+    for operation in block.operations:
+        kind = operation.type
+        names = [output.name for output in operation.outputs]
+        name = f"{where}: operation {names[0] if names else ''!r} of type {kind}"
+        if kind == "const":
+            value = program_value(operation.attributes["val"], folder, where=name)
+            floats = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+            constants[names[0]] = _tensor(value) if floats else value
+            continue
+        if kind not in OPERATIONS:
+            raise ModelFileError(f"{name} is not one that the reference interpreter knows")
+        if operation.blocks:
+            raise ModelFileError(f"{name}: blocks inside are not known")
+        known, run = OPERATIONS[kind]
+        unknown = set(operation.inputs) - known
+        if unknown:
+            raise ModelFileError(f"{name}: {', '.join(sorted(unknown))} is not known")
+        arguments = {
+            key: [_binding(one, folder, where=name) for one in argument.arguments]
+            for key, argument in operation.inputs.items()
+        }
+        types = [output.type.tensorType.dataType for output in operation.outputs]
+        if not set(types) <= {FLOAT16, FLOAT32, INT32}:
+            raise ModelFileError(f"{name}: results of type {types} are not known")
+        steps.append((run, arguments, names, types, name))
+
+    def run_all(values: dict[str, Tensor]) -> dict[str, Tensor]:
+        known = {**constants, **values}
+        for run, arguments, names, types, name in steps:
+            given = {key: _resolve(parts, known) for key, parts in arguments.items()}
+            try:
+                found = run(given)
+            except _NotKnown as error:
+                raise ModelFileError(f"{name}: {error} is not known") from error
+            for output, tensor, data_type in zip(names, found, types, strict=True):
+                known[output] = tensor.half().float() if data_type == FLOAT16 else tensor
+        return {name: known[name] for name in block.outputs}
+
+    return run_all
+
+
+class _NotKnown(Exception):
+    pass
+
+
+class _Name(str):
+    """The name of a value, told apart from a string constant."""
+
+
+def _binding(binding: Any, folder: Path, *, where: str) -> Any:
+    if binding.WhichOneof("binding") == "name":
+        return _Name(binding.name)
+    return program_value(binding.value, folder, where=where)
+
+
+def _resolve(parts: list[Any], known: dict[str, Any]) -> Any:
+    values = [known[part] if isinstance(part, _Name) else part for part in parts]
+    return values[0] if len(values) == 1 else values
+
+
+def _tensor(value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    array = np.asarray(value)
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
+    return torch.from_numpy(array.copy()) if array.ndim else torch.tensor(array.item())
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    return [_tensor(one) for one in (value if isinstance(value, list) else [value])]
+
+
+def _ints(value: Any) -> list[int]:
+    return [int(one) for one in np.asarray(value).reshape(-1)]
+
+
+def _padding(given: dict[str, Any]) -> list[int]:
+    """As `functional.pad` takes it: left, right, top, bottom."""
+    kind = given.get("pad_type", "valid")
+    if kind == "valid":
+        return [0, 0, 0, 0]
+    if kind != "custom":
+        raise _NotKnown(f"pad_type {kind!r}")
+    top, bottom, left, right = _ints(given["pad"])
+    return [left, right, top, bottom]
+
+
+def _conv(given: dict[str, Any]) -> list[Tensor]:
+    x = functional.pad(_tensor(given["x"]), _padding(given))
+    bias = _tensor(given["bias"]) if "bias" in given else None
+    return [
+        functional.conv2d(
+            x,
+            _tensor(given["weight"]),
+            bias,
+            _ints(given.get("strides", [1, 1])),
+            0,
+            _ints(given.get("dilations", [1, 1])),
+            int(given.get("groups", 1)),
+        )
+    ]
+
+
+def _max_pool(given: dict[str, Any]) -> list[Tensor]:
+    if given.get("ceil_mode", False):
+        raise _NotKnown("ceil_mode")
+    x = functional.pad(_tensor(given["x"]), _padding(given), value=-torch.inf)
+    kernel = _ints(given["kernel_sizes"])
+    return [functional.max_pool2d(x, kernel, _ints(given.get("strides", [1, 1])))]
+
+
+def _slice_by_index(given: dict[str, Any]) -> list[Tensor]:
+    x = _tensor(given["x"])
+    begin, end = _ints(given["begin"]), _ints(given["end"])
+    stride = _ints(given.get("stride", [1] * x.ndim))
+    masks = {
+        key: [bool(one) for one in np.asarray(given.get(key, [False] * x.ndim)).reshape(-1)]
+        for key in ("begin_mask", "end_mask", "squeeze_mask")
+    }
+    if min(stride) < 1:
+        raise _NotKnown(f"stride {stride}")
+    index: list[slice | int] = []
+    for axis in range(x.ndim):
+        if masks["squeeze_mask"][axis]:
+            index.append(begin[axis])
+            continue
+        first = None if masks["begin_mask"][axis] else begin[axis]
+        last = None if masks["end_mask"][axis] else end[axis]
+        index.append(slice(first, last, stride[axis]))
+    return [x[tuple(index)]]
+
+
+def _split(given: dict[str, Any]) -> list[Tensor]:
+    x, axis = _tensor(given["x"]), int(given["axis"])
+    if "split_sizes" in given:
+        return list(torch.split(x, _ints(given["split_sizes"]), dim=axis))
+    count = int(given["num_splits"])
+    return list(torch.split(x, x.shape[axis] // count, dim=axis))
+
+
+def _concat(given: dict[str, Any]) -> list[Tensor]:
+    if given.get("interleave", False):
+        raise _NotKnown("interleave")
+    return [torch.cat(_tensors(given["values"]), dim=int(given["axis"]))]
+
+
+def _upsample(given: dict[str, Any]) -> list[Tensor]:
+    rows, columns = (given[f"scale_factor_{side}"] for side in ("height", "width"))
+    if rows != int(rows) or columns != int(columns):
+        raise _NotKnown(f"a factor of {rows}, {columns}")
+    x = _tensor(given["x"]).repeat_interleave(int(rows), -2)
+    return [x.repeat_interleave(int(columns), -1)]
+
+
+def _cast(given: dict[str, Any]) -> list[Tensor]:
+    if given["dtype"] not in _DTYPES:
+        raise _NotKnown(f"dtype {given['dtype']!r}")
+    cast = _tensor(given["x"]).to(_DTYPES[given["dtype"]])
+    return [cast.float() if cast.is_floating_point() else cast]
+
+
+def _reduce_mean(given: dict[str, Any]) -> list[Tensor]:
+    x = _tensor(given["x"])
+    axes = _ints(given["axes"]) if "axes" in given else list(range(x.ndim))
+    return [x.mean(axes, keepdim=bool(given.get("keep_dims", False)))]
+
+
+Operation = tuple[set[str], Callable[[dict[str, Any]], list[Tensor]]]
+
+
+def _unary(operation: Callable[[Tensor], Tensor]) -> Operation:
+    return {"x"}, lambda given: [operation(_tensor(given["x"]))]
+
+
+def _binary(operation: Callable[[Tensor, Tensor], Tensor]) -> Operation:
+    return {"x", "y"}, lambda given: [operation(_tensor(given["x"]), _tensor(given["y"]))]
+
+
+_CONV = {"x", "weight", "bias", "strides", "pad_type", "pad", "dilations", "groups"}
+_MAX_POOL = {"x", "kernel_sizes", "strides", "pad_type", "pad", "ceil_mode"}
+_SLICE = {"x", "begin", "end", "stride", "begin_mask", "end_mask", "squeeze_mask"}
+_UPSAMPLE = {"x", "scale_factor_height", "scale_factor_width"}
+
+OPERATIONS: dict[str, Operation] = {
+    "add": _binary(torch.add),
+    "cast": ({"x", "dtype"}, _cast),
+    "clip": (
+        {"x", "alpha", "beta"},
+        lambda given: [_tensor(given["x"]).clamp(float(given["alpha"]), float(given["beta"]))],
+    ),
+    "concat": ({"values", "axis", "interleave"}, _concat),
+    "conv": (_CONV, _conv),
+    "exp": _unary(torch.exp),
+    "max_pool": (_MAX_POOL, _max_pool),
+    "mul": _binary(torch.mul),
+    "real_div": _binary(torch.div),
+    "reduce_mean": ({"x", "axes", "keep_dims"}, _reduce_mean),
+    "relu": _unary(torch.relu),
+    "reshape": (
+        {"x", "shape"},
+        lambda given: [_tensor(given["x"]).reshape(_ints(given["shape"]))],
+    ),
+    "reverse": ({"x", "axes"}, lambda given: [_tensor(given["x"]).flip(_ints(given["axes"]))]),
+    "sigmoid": _unary(torch.sigmoid),
+    "slice_by_index": (_SLICE, _slice_by_index),
+    "softmax": (
+        {"x", "axis"},
+        lambda given: [_tensor(given["x"]).softmax(int(given.get("axis", -1)))],
+    ),
+    "split": ({"x", "num_splits", "split_sizes", "axis"}, _split),
+    "sqrt": _unary(torch.sqrt),
+    "square": _unary(torch.square),
+    "squeeze": (
+        {"x", "axes"},
+        lambda given: [_tensor(given["x"]).squeeze(tuple(_ints(given["axes"])))],
+    ),
+    "sub": _binary(torch.sub),
+    "transpose": ({"x", "perm"}, lambda given: [_tensor(given["x"]).permute(_ints(given["perm"]))]),
+    "upsample_nearest_neighbor": (_UPSAMPLE, _upsample),
+}
+"""By type: the arguments that are honoured, and what computes the results."""

@@ -1,0 +1,168 @@
+"""A whole Core ML model: image input, network or pipeline, non-maximum suppression."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...errors import ModelFileError
+from .ml_program import build_program
+from .neural_network import build_layers, preprocess
+
+_COLOURS = {20: "RGB", 30: "BGR"}
+"""`ImageFeatureType.ColorSpace`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Function:
+    """A model as a function.
+
+    Attributes:
+        image: Name of its image input.
+        size: Height and width of the image.
+        outputs: Names.
+        run: The image as float32 (1, 3, H, W), 0-255, BGR, and values of optional inputs by name,
+            to the outputs by name.
+    """
+
+    image: str
+    size: tuple[int, int]
+    outputs: tuple[str, ...]
+    run: Callable[[NDArray[np.float32], Mapping[str, float]], dict[str, NDArray[np.float32]]]
+
+
+Blobs = dict[str, Tensor]
+
+
+def function_of(spec: Any, folder: Path, *, where: str) -> Function:
+    """Make a model executable.
+
+    Args:
+        spec: `Model` of Model.proto.
+        folder: Of the weights of an ML Program.
+        where: The file, for messages.
+
+    Raises:
+        ModelFileError: Something in it is not known to this interpreter; the message names it.
+    """
+    images = [i for i in spec.description.input if i.type.WhichOneof("Type") == "imageType"]
+    if len(images) != 1:
+        raise ModelFileError(f"{where}: has {len(images)} image inputs: expected one")
+    (image,) = images
+    run = _build(spec, folder, where=where)
+    names = tuple(output.name for output in spec.description.output)
+
+    def call(
+        picture: NDArray[np.float32], options: Mapping[str, float]
+    ) -> dict[str, NDArray[np.float32]]:
+        blobs: Blobs = {name: torch.tensor(float(value)) for name, value in options.items()}
+        blobs[image.name] = torch.from_numpy(picture)
+        with torch.inference_mode():
+            found = run(blobs)
+        return {name: found[name].float().numpy() for name in names}
+
+    kind = image.type.imageType
+    return Function(image.name, (int(kind.height), int(kind.width)), names, call)
+
+
+def _build(spec: Any, folder: Path, *, where: str) -> Callable[[Blobs], Blobs]:
+    kind = spec.WhichOneof("Type")
+    if kind == "pipeline":
+        stages = [_build(model, folder, where=where) for model in spec.pipeline.models]
+
+        def run_stages(blobs: Blobs) -> Blobs:
+            for stage in stages:
+                blobs = {**blobs, **stage(blobs)}
+            return blobs
+
+        return run_stages
+    if kind == "nonMaximumSuppression":
+        return _suppression(spec.nonMaximumSuppression, where=where)
+    if kind not in ("neuralNetwork", "mlProgram"):
+        raise ModelFileError(f"{where}: a model of type {kind} is not known")
+    if kind == "neuralNetwork":
+        run = build_layers(spec.neuralNetwork, where=where)
+    else:
+        run = build_program(spec.mlProgram, folder, where=where)
+    pictures = {
+        one.name: _colour(one, where=where)
+        for one in spec.description.input
+        if one.type.WhichOneof("Type") == "imageType"
+    }
+
+    def run_network(blobs: Blobs) -> Blobs:
+        blobs = dict(blobs)
+        for name, colour in pictures.items():
+            picture = blobs[name] if colour == "BGR" else blobs[name].flip(1)
+            if kind == "neuralNetwork":
+                picture = preprocess(
+                    spec.neuralNetwork, picture, name=name, colour=colour, where=where
+                )
+            blobs[name] = picture
+        return run(blobs)
+
+    return run_network
+
+
+def _colour(feature: Any, *, where: str) -> str:
+    colour = feature.type.imageType.colorSpace
+    if colour not in _COLOURS:
+        raise ModelFileError(f"{where}: image {feature.name!r}: colour space {colour} is not known")
+    return _COLOURS[colour]
+
+
+def _suppression(settings: Any, *, where: str) -> Callable[[Blobs], Blobs]:
+    """NonMaximumSuppression.proto: greedy, by falling confidence, all classes together."""
+    known = {
+        "pickTop", "stringClassLabels", "iouThreshold", "confidenceThreshold",
+        "confidenceInputFeatureName", "coordinatesInputFeatureName",
+        "iouThresholdInputFeatureName", "confidenceThresholdInputFeatureName",
+        "confidenceOutputFeatureName", "coordinatesOutputFeatureName",
+    }  # fmt: skip
+    unknown = {field.name for field, _ in settings.ListFields()} - known
+    if unknown or settings.pickTop.perClass:
+        named = ", ".join(sorted(unknown)) or "pickTop.perClass"
+        raise ModelFileError(f"{where}: non-maximum suppression: {named} is not known")
+
+    def limit(blobs: Blobs, name: str, default: float) -> float:
+        return float(blobs[name]) if name in blobs else default
+
+    def run(blobs: Blobs) -> Blobs:
+        confidence = blobs[settings.confidenceInputFeatureName]
+        coordinates = blobs[settings.coordinatesInputFeatureName]
+        overlap = limit(blobs, settings.iouThresholdInputFeatureName, settings.iouThreshold)
+        least = limit(
+            blobs, settings.confidenceThresholdInputFeatureName, settings.confidenceThreshold
+        )
+        best = confidence.max(dim=1).values
+        order = torch.argsort(best, descending=True, stable=True)
+        order = order[best[order] >= least]
+        kept = _greedy(coordinates[order].double().numpy(), overlap)
+        rows = order[kept]
+        return {
+            settings.confidenceOutputFeatureName: confidence[rows],
+            settings.coordinatesOutputFeatureName: coordinates[rows],
+        }
+
+    return run
+
+
+def _greedy(boxes: NDArray[np.float64], overlap: float) -> list[int]:
+    """Indices of (N, 4) boxes, centre and size, best first, that no better kept one covers."""
+    low, high = boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2
+    area = boxes[:, 2:].clip(min=0).prod(1)
+    kept: list[int] = []
+    for index in range(len(boxes)):
+        common = (np.minimum(high[kept], high[index]) - np.maximum(low[kept], low[index])).clip(0)
+        shared = common.prod(1)
+        union = area[kept] + area[index] - shared
+        if not (shared > overlap * union).any():
+            kept.append(index)
+    return kept

@@ -1,0 +1,291 @@
+"""NeuralNetwork models, layer by layer (NeuralNetwork.proto)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ...errors import ModelFileError
+from .weights import layer_weights
+
+Run = Callable[[list[Tensor]], list[Tensor]]
+"""What a layer does with its inputs."""
+
+_EXACT_ARRAYS, _RANK4_IMAGES = 1, 1
+_UNARY: dict[int, Callable[[Tensor, float], Tensor]] = {
+    0: lambda x, _: x.sqrt(),
+    3: lambda x, alpha: x.pow(alpha),
+    4: lambda x, _: x.exp(),
+}
+_SLICE_AXES = {0: -3, 1: -2, 2: -1}
+
+
+def build_layers(network: Any, *, where: str) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
+    """All layers of a `NeuralNetwork`, as a function of its inputs to all blobs.
+
+    Raises:
+        ModelFileError: A layer or setting is not known; the message names it.
+    """
+    if (
+        network.arrayInputShapeMapping != _EXACT_ARRAYS
+        or network.imageInputShapeMapping != _RANK4_IMAGES
+    ):
+        raise ModelFileError(f"{where}: its inputs are mapped to shapes of five axes: not known")
+    steps = []
+    for layer in network.layers:
+        kind = layer.WhichOneof("layer")
+        name = f"{where}: layer {layer.name!r} of type {kind}"
+        if kind not in LAYERS:
+            raise ModelFileError(f"{name} is not one that the reference interpreter knows")
+        known, build = LAYERS[kind]
+        params = getattr(layer, kind)
+        unknown = {field.name for field, _ in params.ListFields()} - known
+        if unknown:
+            raise ModelFileError(f"{name}: {', '.join(sorted(unknown))} is not known")
+        steps.append((build(params, name), list(layer.input), list(layer.output)))
+
+    def run(blobs: dict[str, Tensor]) -> dict[str, Tensor]:
+        blobs = dict(blobs)
+        for step, inputs, outputs in steps:
+            found = step([blobs[name] for name in inputs])
+            blobs.update(zip(outputs, found, strict=True))
+        return blobs
+
+    return run
+
+
+def preprocess(network: Any, image: Tensor, *, name: str, colour: str, where: str) -> Tensor:
+    """Scale and bias of an image input, (1, 3, H, W) in the order of `colour`, "BGR" or "RGB"."""
+    for one in network.preprocessing:
+        if one.WhichOneof("preprocessor") != "scaler" or one.featureName not in ("", name):
+            raise ModelFileError(f"{where}: preprocessing of {one.featureName!r} is not known")
+        scaler = one.scaler
+        by_colour = {"B": scaler.blueBias, "G": scaler.greenBias, "R": scaler.redBias}
+        bias = torch.tensor([by_colour[letter] for letter in colour]).reshape(1, 3, 1, 1)
+        image = image * scaler.channelScale + bias
+    return image
+
+
+def _refuse(name: str, what: str) -> ModelFileError:
+    return ModelFileError(f"{name}: {what} is not known to the reference interpreter")
+
+
+def _padding(params: Any, name: str) -> list[int]:
+    """As `functional.pad` takes it: left, right, top, bottom."""
+    kind = params.WhichOneof(
+        "ConvolutionPaddingType" if hasattr(params, "isDeconvolution") else "PoolingPaddingType"
+    )
+    if kind != "valid":
+        raise _refuse(name, f"padding {kind!r}")
+    amounts = params.valid.paddingAmounts.borderAmounts
+    if not amounts:
+        return [0, 0, 0, 0]
+    rows, columns = amounts
+    return [
+        int(columns.startEdgeSize),
+        int(columns.endEdgeSize),
+        int(rows.startEdgeSize),
+        int(rows.endEdgeSize),
+    ]
+
+
+def _pair(values: Any, default: int) -> tuple[int, int]:
+    return (int(values[0]), int(values[1])) if values else (default, default)
+
+
+def _convolution(params: Any, name: str) -> Run:
+    if params.isDeconvolution:
+        raise _refuse(name, "isDeconvolution")
+    pad = _padding(params, name)
+    shape = (
+        int(params.outputChannels),
+        int(params.kernelChannels),
+        *_pair(params.kernelSize, 3),
+    )
+    weight = torch.from_numpy(layer_weights(params.weights, where=name).reshape(shape).copy())
+    bias = None
+    if params.hasBias:
+        bias = torch.from_numpy(layer_weights(params.bias, where=name).copy())
+    stride, dilation = _pair(params.stride, 1), _pair(params.dilationFactor, 1)
+    groups = int(params.nGroups) or 1
+    return lambda x: [
+        functional.conv2d(functional.pad(x[0], pad), weight, bias, stride, 0, dilation, groups)
+    ]
+
+
+def _pooling(params: Any, name: str) -> Run:
+    if params.type != 0 or params.globalPooling:
+        raise _refuse(name, "any but local maximum pooling")
+    pad = _padding(params, name)
+    kernel, stride = _pair(params.kernelSize, 3), _pair(params.stride, 1)
+    return lambda x: [
+        functional.max_pool2d(functional.pad(x[0], pad, value=-torch.inf), kernel, stride)
+    ]
+
+
+def _activation(params: Any, name: str) -> Run:
+    kind = params.WhichOneof("NonlinearityType")
+    if kind == "linear":
+        alpha, beta = params.linear.alpha, params.linear.beta
+        return lambda x: [x[0] * alpha + beta]
+    if kind == "ReLU":
+        return lambda x: [x[0].relu()]
+    if kind == "sigmoid":
+        return lambda x: [x[0].sigmoid()]
+    raise _refuse(name, f"activation {kind!r}")
+
+
+def _elementwise(operation: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Any, str], Run]:
+    def build(params: Any, _: str) -> Run:
+        def run(x: list[Tensor]) -> list[Tensor]:
+            if len(x) == 1:
+                return [operation(x[0], torch.tensor(float(params.alpha)))]
+            result = x[0]
+            for other in x[1:]:
+                result = operation(result, other)
+            return [result]
+
+        return run
+
+    return build
+
+
+def _broadcast(operation: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Any, str], Run]:
+    return lambda _, __: lambda x: [operation(x[0], x[1])]
+
+
+def _upsample(params: Any, name: str) -> Run:
+    if params.mode != 0:
+        raise _refuse(name, "any but nearest-neighbour upsampling")
+    rows, columns = _pair(params.scalingFactor, 1)
+    return lambda x: [x[0].repeat_interleave(rows, -2).repeat_interleave(columns, -1)]
+
+
+def _constant(params: Any, name: str) -> Run:
+    array = layer_weights(params.data, where=name).reshape([int(s) for s in params.shape])
+    tensor = torch.from_numpy(array.copy())
+    return lambda _: [tensor]
+
+
+def _slice(params: Any, name: str) -> Run:
+    if params.endIndex <= params.startIndex or params.startIndex < 0:
+        raise _refuse(name, f"a range from {params.startIndex} to {params.endIndex}")
+    part = slice(params.startIndex, params.endIndex, params.stride or 1)
+    after = -1 - _SLICE_AXES[params.axis]
+    return lambda x: [x[0][(..., part, *[slice(None)] * after)]]
+
+
+def _slice_static(params: Any, name: str) -> Run:
+    index: list[slice | int] = []
+    count = len(params.beginIds)
+    squeezed = list(params.squeezeMasks) or [False] * count
+    for axis in range(count):
+        begin = None if params.beginMasks[axis] else int(params.beginIds[axis])
+        end = None if params.endMasks[axis] else int(params.endIds[axis])
+        if params.strides[axis] < 1:
+            raise _refuse(name, f"stride {params.strides[axis]}")
+        if squeezed[axis]:
+            index.append(int(params.beginIds[axis]))
+        else:
+            index.append(slice(begin, end, int(params.strides[axis])))
+    return lambda x: [x[0][tuple(index)]]
+
+
+def _split(params: Any, _: str) -> Run:
+    def run(x: list[Tensor]) -> list[Tensor]:
+        sizes = [int(size) for size in params.splitSizes]
+        if not sizes:
+            count = int(params.numSplits)
+            sizes = [x[0].shape[params.axis] // count] * count
+        return list(torch.split(x[0], sizes, dim=params.axis))
+
+    return run
+
+
+def _reduce_mean(params: Any, _: str) -> Run:
+    axes = None if params.reduceAll else [int(axis) for axis in params.axes]
+    return lambda x: [x[0].mean(axes, keepdim=params.keepDims)]
+
+
+def _unary(params: Any, name: str) -> Run:
+    if params.type not in _UNARY:
+        raise _refuse(name, f"operation {params.type}")
+    operation = _UNARY[params.type]
+    return lambda x: [operation(x[0] * params.scale + params.shift, params.alpha)]
+
+
+def _squeeze(params: Any, _: str) -> Run:
+    if params.squeezeAll:
+        return lambda x: [x[0].squeeze()]
+    axes = tuple(int(axis) for axis in params.axes)
+    return lambda x: [x[0].squeeze(axes)]
+
+
+def _concat(params: Any, name: str) -> Run:
+    if params.sequenceConcat:
+        raise _refuse(name, "sequenceConcat")
+    return lambda x: [torch.cat(x, dim=-3)]
+
+
+def _concat_nd(params: Any, name: str) -> Run:
+    if params.interleave:
+        raise _refuse(name, "interleave")
+    return lambda x: [torch.cat(x, dim=int(params.axis))]
+
+
+_CONVOLUTION = {
+    "outputChannels", "kernelChannels", "nGroups", "kernelSize", "stride", "dilationFactor",
+    "valid", "same", "isDeconvolution", "hasBias", "weights", "bias",
+}  # fmt: skip
+_POOLING = {
+    "type", "kernelSize", "stride", "valid", "same", "includeLastPixel", "avgPoolExcludePadding",
+    "globalPooling",
+}  # fmt: skip
+_SLICE_STATIC = {"beginIds", "beginMasks", "endIds", "endMasks", "strides", "squeezeMasks"}
+
+LAYERS: dict[str, tuple[set[str], Callable[[Any, str], Run]]] = {
+    "activation": ({"linear", "ReLU", "sigmoid"}, _activation),
+    "add": ({"alpha"}, _elementwise(torch.add)),
+    "addBroadcastable": (set(), _broadcast(torch.add)),
+    "clip": (
+        {"minVal", "maxVal"},
+        lambda params, _: lambda x: [x[0].clamp(params.minVal, params.maxVal)],
+    ),
+    "concat": ({"sequenceConcat"}, _concat),
+    "concatND": ({"axis", "interleave"}, _concat_nd),
+    "convolution": (_CONVOLUTION, _convolution),
+    "divideBroadcastable": (set(), _broadcast(torch.div)),
+    "loadConstantND": ({"shape", "data"}, _constant),
+    "multiply": ({"alpha"}, _elementwise(torch.mul)),
+    "multiplyBroadcastable": (set(), _broadcast(torch.mul)),
+    "pooling": (_POOLING, _pooling),
+    "reduceMean": ({"axes", "keepDims", "reduceAll"}, _reduce_mean),
+    "reshapeStatic": (
+        {"targetShape"},
+        lambda params, _: lambda x: [x[0].reshape([int(s) for s in params.targetShape])],
+    ),
+    "reverse": (
+        {"reverseDim"},
+        lambda params, _: (
+            lambda x: [x[0].flip([int(axis) for axis in np.flatnonzero(list(params.reverseDim))])]
+        ),
+    ),
+    "slice": ({"startIndex", "endIndex", "stride", "axis"}, _slice),
+    "sliceStatic": (_SLICE_STATIC, _slice_static),
+    "softmaxND": ({"axis"}, lambda params, _: lambda x: [x[0].softmax(int(params.axis))]),
+    "splitND": ({"axis", "numSplits", "splitSizes"}, _split),
+    "squeeze": ({"axes", "squeezeAll"}, _squeeze),
+    "subtractBroadcastable": (set(), _broadcast(torch.sub)),
+    "transpose": (
+        {"axes"},
+        lambda params, _: lambda x: [x[0].permute([int(axis) for axis in params.axes])],
+    ),
+    "unary": ({"type", "alpha", "epsilon", "scale", "shift"}, _unary),
+    "upsample": ({"scalingFactor", "mode"}, _upsample),
+}
+"""By the name of the oneof: the fields that are honoured, and what makes the function."""
