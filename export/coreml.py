@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 import warnings
 from collections.abc import Mapping
-from contextlib import redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +12,7 @@ import numpy as np
 
 from ..files import atomic_write
 from ..model_templates.contract import CONTRACT_KEY, Contract, OutputSpec
+from ..quiet import quiet
 from ..runtimes.coreml import import_coremltools, read_spec
 from ..runtimes.seal import BLANK_SEAL, SEAL_KEY, model_files, seal
 
@@ -124,7 +123,8 @@ def _trace(network: Detector, contract: Contract) -> Any:
         # The input size is fixed, so sizes and lengths may become constants of the graph.
         warnings.simplefilter("ignore", TracerWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
-        return torch.jit.trace(Both(), torch.zeros(1, 3, height, width), check_trace=False)
+        images = torch.zeros(1, 3, height, width)
+        return torch.jit.trace(Both(), images, check_trace=False)  # type: ignore[no-untyped-call]
 
 
 def _converted(
@@ -150,9 +150,7 @@ def _converted(
             "compute_precision": half if precision == "fp16" else coremltools.precision.FLOAT32,
             "outputs": [coremltools.TensorType(name=name) for name in shapes],
         }
-    with redirect_stderr(io.StringIO()), warnings.catch_warnings():
-        # Progress bars, and warnings of versions newer than those that it was tested with.
-        warnings.simplefilter("ignore")
+    with quiet():
         model = coremltools.convert(traced, inputs=[image], skip_model_load=True, **settings)
         spec = model.get_spec()
         if kind == "mlpackage":
@@ -281,8 +279,7 @@ def _write(spec: Any, contract: Contract, path: Path, weights: Path | None) -> P
         with atomic_write(path) as handle:
             handle.write(spec.SerializeToString(deterministic=True))
     else:
-        with redirect_stderr(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             made = import_coremltools().models.MLModel(
                 spec, weights_dir=str(weights), skip_model_load=True
             )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import MissingPackageError, ModelFileError, UserError
 from ..model_templates.contract import CONTRACT_KEY
+from ..quiet import quiet
 from .seal import model_files
 from .session import Outputs, Session, Shape
 
@@ -69,7 +70,7 @@ def read_spec(path: Path) -> Any:
     """
     import_coremltools()
     from coremltools.proto import Model_pb2  # type: ignore[import-untyped]
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     source = model_files(path)[0]
     spec = Model_pb2.Model()
@@ -90,7 +91,7 @@ def import_coremltools() -> Any:
     """
     if "coremltools" in sys.modules:
         return sys.modules["coremltools"]
-    with _without("tensorflow"), _quiet():
+    with _without("tensorflow"), quiet():
         try:
             import coremltools  # type: ignore[import-untyped]
         except ImportError as error:
@@ -111,16 +112,6 @@ def _without(package: str) -> Iterator[None]:
         yield
     finally:
         del sys.modules[package]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def _reference(path: Path, spec: Any, threads: int | None) -> Run:

@@ -176,8 +176,14 @@ def _slice(params: Any, name: str) -> Run:
     if params.endIndex <= params.startIndex or params.startIndex < 0:
         raise _refuse(name, f"a range from {params.startIndex} to {params.endIndex}")
     part = slice(params.startIndex, params.endIndex, params.stride or 1)
-    after = -1 - _SLICE_AXES[params.axis]
-    return lambda x: [x[0][(..., part, *[slice(None)] * after)]]
+    axis = _SLICE_AXES[params.axis]
+
+    def run(x: list[Tensor]) -> list[Tensor]:
+        index = [slice(None)] * x[0].ndim
+        index[axis] = part
+        return [x[0][tuple(index)]]
+
+    return run
 
 
 def _slice_static(params: Any, name: str) -> Run:

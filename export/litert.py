@@ -1,0 +1,161 @@
+"""LiteRT: `.tflite` for one image, NHWC, contract and seal in the flatbuffer's metadata."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..errors import MissingPackageError
+from ..files import atomic_write
+from ..model_templates.contract import CONTRACT_KEY, Contract
+from ..quiet import quiet
+from ..runtimes.litert import SIGNATURE, import_schema
+from ..runtimes.seal import BLANK_SEAL, SEAL_KEY, seal
+
+if TYPE_CHECKING:
+    from ..models.network import Detector
+
+_IDENTIFIER = b"TFL3"
+
+
+def convert(
+    network: Detector,
+    contract: Contract,
+    *,
+    folder: Path,
+    stem: str,
+    precision: Literal["fp32", "fp16"],
+    with_nms: bool,  # noqa: ARG001
+) -> list[Path]:
+    """Write `<stem>.tflite`: float32 input `image` (1, H, W, 3), 0-255, BGR.
+
+    Args:
+        network: On the CPU.
+        contract: Its input size is the graph's.
+        folder: Where to.
+        stem: Of the file's name.
+        precision: Of the stored weights; arithmetic is FP32 either way.
+        with_nms: Not to be had in this format.
+
+    Raises:
+        MissingPackageError: litert-torch or ai-edge-litert is not installed.
+    """
+    _, _, height, width = contract.input.shape
+    described = contract.model_copy(
+        update={
+            "input": contract.input.model_copy(
+                update={"shape": (1, height, width, 3), "layout": "NHWC"}
+            ),
+            "outputs": tuple(
+                output.model_copy(update={"shape": (1, *output.shape[1:])})
+                for output in contract.outputs
+            ),
+        }
+    )
+    path = folder / f"{stem}.tflite"
+    model = _unpack(_flatbuffer(network, height, width, path))
+    _name(model, described)
+    if precision == "fp16":
+        _store_as_fp16(model)
+    _write(model, described, path)
+    return [path]
+
+
+def embed(path: Path, contract: Contract) -> None:
+    """Change the contract of a file that `convert` wrote."""
+    _write(_unpack(path.read_bytes()), contract, path)
+
+
+def _flatbuffer(network: Detector, height: int, width: int, path: Path) -> bytes:
+    """What the converter makes of the network, by way of the file `path`."""
+    import torch
+
+    # It tells of each of its steps.
+    with quiet():
+        try:
+            import litert_torch  # type: ignore[import-untyped]
+        except ImportError as error:
+            raise MissingPackageError("litert-torch", extra="litert") from error
+        nhwc = litert_torch.to_channel_last_io(network, args=[0]).eval()
+        edge = litert_torch.convert(nhwc, (torch.zeros(1, height, width, 3),))
+        edge.export(str(path))
+    return path.read_bytes()
+
+
+def _unpack(content: bytes) -> Any:
+    return import_schema().ModelT.InitFromPackedBuf(content, 0)
+
+
+def _name(model: Any, contract: Contract) -> None:
+    """Give input and outputs the contract's names: the converter numbers them."""
+    (graph,), (signature,) = model.subgraphs, model.signatureDefs
+    signature.signatureKey = SIGNATURE.encode()
+    names = [output.name for output in contract.outputs]
+    (image,) = signature.inputs
+    for entry, name in [(image, contract.input.name), *zip(signature.outputs, names, strict=True)]:
+        entry.name = name.encode()
+        graph.tensors[entry.tensorIndex].name = name.encode()
+
+
+def _store_as_fp16(model: Any) -> None:
+    """Store the kernels of convolutions as FP16, dequantized by an operation that XNNPACK folds.
+
+    They are nearly all of a file. Biases and coordinates stay exact.
+    """
+    schema = import_schema()
+    (graph,) = model.subgraphs
+    kinds = schema.BuiltinOperator
+    codes = [code.builtinCode for code in model.operatorCodes]
+    convolutions = (kinds.CONV_2D, kinds.DEPTHWISE_CONV_2D)
+    kernels = sorted(
+        {op.inputs[1] for op in graph.operators if codes[op.opcodeIndex] in convolutions}
+    )
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = kinds.DEQUANTIZE
+    code.version = 3
+    model.operatorCodes.append(code)
+    casts = []
+    for index in kernels:
+        tensor = graph.tensors[index]
+        buffer = model.buffers[tensor.buffer]
+        if tensor.type != schema.TensorType.FLOAT32 or buffer.data is None:
+            continue
+        limit = float(np.finfo(np.float16).max)
+        values = np.frombuffer(bytes(buffer.data), "<f4").clip(-limit, limit)
+        half, stored = schema.TensorT(), schema.BufferT()
+        stored.data = np.frombuffer(values.astype("<f2").tobytes(), np.uint8)
+        half.shape, half.type, half.name = tensor.shape, schema.TensorType.FLOAT16, tensor.name
+        half.buffer = len(model.buffers)
+        model.buffers.append(stored)
+        buffer.data = None
+        tensor.buffer = 0
+        cast = schema.OperatorT()
+        cast.opcodeIndex = len(model.operatorCodes) - 1
+        cast.inputs, cast.outputs = [len(graph.tensors)], [index]
+        graph.tensors.append(half)
+        casts.append(cast)
+    graph.operators = [*casts, *graph.operators]
+
+
+def _write(model: Any, contract: Contract, path: Path) -> None:
+    import flatbuffers  # type: ignore[import-untyped]
+
+    schema = import_schema()
+    entries = {CONTRACT_KEY: contract.to_json(), SEAL_KEY: BLANK_SEAL}
+    # The converter's own entries tell of the runtimes that can read the file.
+    metadata = {entry.name.decode(): entry for entry in model.metadata or []}
+    for name, text in entries.items():
+        if name not in metadata:
+            entry = schema.MetadataT()
+            entry.name, entry.buffer = name.encode(), len(model.buffers)
+            model.buffers.append(schema.BufferT())
+            metadata[name] = entry
+        model.buffers[metadata[name].buffer].data = np.frombuffer(text.encode(), np.uint8)
+    model.metadata = list(metadata.values())
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
+    with atomic_write(path) as handle:
+        handle.write(bytes(builder.Output()))
+    seal(path)
