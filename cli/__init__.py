@@ -44,7 +44,6 @@ _EXTRAS = {
     "safetensors": "train",
     "scipy": "eval",
     "tensorboard": "train",
-    "tensorflow": "tensorflow",
     "torch": "train",
 }
 """Optional package -> the extra that brings it."""

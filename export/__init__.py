@@ -51,7 +51,6 @@ EXPORTERS: dict[str, Exporter] = {
     "onnx": Exporter("onnx", {"onnx": "onnx", "onnxscript": "onnx"}),
     "coreml": Exporter("coreml", {"coremltools": "coreml"}),
     "litert": Exporter("litert", {"litert_torch": "litert", "ai_edge_litert": "litert"}),
-    "tensorflow": Exporter("tensorflow", {"tensorflow": "tensorflow"}),
 }
 """By format."""
 

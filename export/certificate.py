@@ -33,7 +33,6 @@ _PACKAGES = {
     "coreml": ("coremltools",),
     "coreml-reference": ("coremltools", "torch"),
     "litert": ("ai-edge-litert",),
-    "tensorflow": ("tensorflow", "tensorflow-cpu"),
     "torch": ("torch",),
 }
 

@@ -54,7 +54,6 @@ class OutputFormatSpec(Spec):
     onnx: bool
     coreml: bool = True
     litert: bool = True
-    tensorflow: bool = True
 
 
 class QuantizationSpec(Spec):

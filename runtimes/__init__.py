@@ -28,7 +28,6 @@ RUNTIMES: dict[str, Runtime] = {
     "onnxruntime": Runtime("onnxruntime", (".onnx",)),
     "coreml": Runtime("coreml", (".mlmodel", ".mlpackage")),
     "litert": Runtime("litert", (".tflite",)),
-    "tensorflow": Runtime("tensorflow", (".savedmodel", ".keras")),
     "torch": Runtime("torch", (".safetensors", ".pth")),
 }
 """By name; their modules are imported when they are used."""
@@ -39,14 +38,12 @@ DEFAULT_RUNTIMES: dict[str, str] = {
     ".mlmodel": "coreml",
     ".mlpackage": "coreml",
     ".tflite": "litert",
-    ".savedmodel": "tensorflow",
-    ".keras": "tensorflow",
     ".safetensors": "torch",
     ".pth": "torch",
 }
 """Which runtime opens a file unless told otherwise."""
 
-FOLDERS = (".mlpackage", ".savedmodel")
+FOLDERS = (".mlpackage",)
 """Suffixes of models that are folders."""
 
 
@@ -61,7 +58,7 @@ def load(
 
     Args:
         path: `.xml` or `.bin` (one pair, either name), `.onnx`, `.mlmodel`, `.mlpackage`,
-            `.tflite`, `.savedmodel`, `.keras`, `.safetensors` or `.pth`.
+            `.tflite`, `.safetensors` or `.pth`.
         runtime: A key of `RUNTIMES`; None for the one that the suffix stands for.
         device: As the runtime names it: "cpu", "cuda", "gpu".
         threads: Of one inference; None for one per core.

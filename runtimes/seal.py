@@ -24,15 +24,13 @@ BLANK_SEAL = _MARK.decode() + "0" * 64
 _SEAL = re.compile(re.escape(_MARK) + rb"([0-9a-f]{64})")
 
 _PACKAGE_MODEL = Path("Data", "com.apple.CoreML", "model.mlmodel")
-SAVED_MODEL_FILE = Path("assets.extra", "pocketface.json")
-"""Where a TensorFlow SavedModel, a folder, has its contract and its seal."""
 
 
 def seal(path: Path) -> None:
     """Write the digest into a file that has `BLANK_SEAL`, or an old seal, exactly once.
 
     Args:
-        path: What `load` opens; a folder for `.mlpackage` and SavedModel.
+        path: What `load` opens; a folder for `.mlpackage`.
 
     Raises:
         ValueError: There is no single place for it.
@@ -50,7 +48,7 @@ def check_seal(path: Path) -> bool:
     """Compare a file, and its other parts, with the digest inside it.
 
     Args:
-        path: What `load` opens; a folder for `.mlpackage` and SavedModel.
+        path: What `load` opens; a folder for `.mlpackage`.
 
     Returns:
         Whether it has one: other people's files have none.
@@ -92,7 +90,7 @@ def model_files(path: Path) -> list[Path]:
 def _sealed_file(path: Path) -> Path:
     if path.suffix == ".mlpackage":
         return path / _PACKAGE_MODEL
-    return path / SAVED_MODEL_FILE if path.suffix == ".savedmodel" else path
+    return path
 
 
 def _other_parts(path: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from pocketface.export import export_model
 from pocketface.model_templates.contract import CONTRACT_KEY, Contract
+from pocketface.runtimes.coreml import read_spec
 
 Driver = Callable[[str, Path], bytes]
 SWIFT = "ios/FaceFinder/ModelNames.swift"
@@ -33,17 +35,17 @@ def kotlin_names(examples: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def coreml_files(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Core ML specifications by file name."""
-    pytest.importorskip("coremltools")
-    from coremltools.utils import load_spec
-
+    if find_spec("coremltools") is None:
+        pytest.skip("needs coremltools")
     files = export(tiny_weights, tmp_path_factory.mktemp("coreml"), "coreml")
-    return {path.name: load_spec(str(path)) for path in files}
+    return {path.name: read_spec(path) for path in files}
 
 
 @pytest.fixture(scope="module")
 def tflite_file(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("litert_torch")
-    pytest.importorskip("ai_edge_litert")
+    for package in ("litert_torch", "ai_edge_litert"):
+        if find_spec(package) is None:
+            pytest.skip(f"needs {package}")
     (path,) = export(tiny_weights, tmp_path_factory.mktemp("litert"), "litert")
     return path
 

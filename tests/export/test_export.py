@@ -285,7 +285,6 @@ def test_a_folder_that_cannot_be_written(weights: Path, tmp_path: Path) -> None:
         ("openvino", "openvino", "openvino"),
         ("coremltools", "coreml", "coreml"),
         ("litert_torch", "litert", "litert"),
-        ("tensorflow", "tensorflow", "tensorflow"),
     ],
 )
 def test_a_missing_package_names_its_extra(

@@ -1,0 +1,173 @@
+"""Every template in every format and precision: exported, loaded, run, and compared.
+
+One suite for all, small inputs and random weights whose activations are those of a trained
+network: batch norms have seen pictures.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import pocketface
+from pocketface.errors import ModelFileError, UserError
+from pocketface.export import EXPORTERS, ExportReport, export_model
+from pocketface.model_templates import template_names, template_path
+from pocketface.model_templates.schema import parse_template
+from pocketface.models.network import Detector
+from pocketface.models.weights import write_weights
+from pocketface.runtimes.seal import model_files
+
+SIDE = 64
+PRECISIONS = ("fp32", "fp16")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four soft pictures, as files: photos are compared elsewhere."""
+    folder = tmp_path_factory.mktemp("photos")
+    generator = np.random.default_rng(1)
+    for index in range(4):
+        small = generator.integers(0, 256, (9, 12, 3), dtype=np.uint8)
+        picture = cv2.resize(small, (120, 90), interpolation=cv2.INTER_CUBIC)
+        assert cv2.imwrite(str(folder / f"{index}.png"), picture)
+    return folder
+
+
+def write_calibrated(name: str, folder: Path) -> Path:
+    text = template_path(name).read_text(encoding="utf-8")
+    text = re.sub(r"initial_weights:\n(  .*\n)+", "initial_weights: null\n", text)
+    text = re.sub(r"metrics:\n(  .*\n)+", "metrics: []\n", text)
+    size = rf"\g<1>{SIDE}\g<2>{SIDE}"
+    text, found = re.subn(r"(\ninput:\n  height: )\d+(\n  width: )\d+", size, text)
+    assert found == 1
+    # A third of the layers, and every kind of them: the converters take minutes for all.
+    text = text.replace("depth: 152", "depth: 50")
+    torch.manual_seed(0)
+    network = Detector(parse_template(text, source=name).architecture)
+    generator = np.random.default_rng(0)
+    small = generator.uniform(0, 255, (4, 6, 6, 3)).astype(np.float32)
+    large = np.stack(
+        [cv2.resize(one, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for one in small]
+    )
+    pictures = torch.from_numpy(large.clip(0, 255).transpose(0, 3, 1, 2).copy())
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the mean of all that it saw
+    for parameter_name, parameter in network.named_parameters():
+        if parameter_name.endswith("classes.bias"):
+            torch.nn.init.zeros_(parameter)  # else all scores are 0.01
+    with torch.no_grad():
+        network.train()(pictures)
+    path = folder / "weights.safetensors"
+    write_weights(path, template_text=text, state_dict=network.state_dict(), epochs=0, seed=0)
+    return path
+
+
+@pytest.fixture(scope="module", params=template_names())
+def weights(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_calibrated(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module", params=list(EXPORTERS))
+def report(request: pytest.FixtureRequest, weights: Path, photos: Path) -> ExportReport:
+    name = request.param
+    for package in EXPORTERS[name].packages:
+        if find_spec(package) is None:
+            pytest.skip(f"needs {package}")
+    return export_model(
+        weights=weights,
+        template=None,
+        folder=weights.parent / name,
+        formats=[name],
+        precisions=PRECISIONS,
+        with_nms=True,
+        photos=photos,
+    )
+
+
+def test_parity(report: ExportReport) -> None:
+    assert {row.precision for row in report.rows} == set(PRECISIONS)
+    sizes: dict[str, int] = {}
+    for row in report.rows:
+        found = row.certificate
+        assert found is not None, row.reason
+        assert found.faces is not None
+        assert found.faces.faces > 0
+        sizes[row.precision] = sizes.get(row.precision, 0) + row.size
+        if row.precision == "fp32":
+            assert (row.status, row.reason) == ("passed", None)
+            assert found.score is not None
+            assert found.score < 2e-5
+        elif found.tensors:
+            # Random networks exaggerate rounding, so the limits are those of trained ones. A
+            # wrong layer would show all the same.
+            assert {
+                name for name, one in found.tensors.items() if (one.cosine or 0) < 0.99
+            } == set()
+    assert sizes["fp16"] < 0.7 * sizes["fp32"]
+
+
+def test_predict(report: ExportReport) -> None:
+    photo = cv2.resize(
+        np.random.default_rng(3).integers(0, 256, (5, 7, 3), dtype=np.uint8), (200, 150)
+    )
+    for file in report.files:
+        model = pocketface.load(file)
+        one, again = model.predict_batch([photo, photo])
+        assert len(one) > 0
+        np.testing.assert_array_equal(one.boxes, again.boxes)
+        with pytest.raises(UserError, match="device 'quantum'"):
+            pocketface.load(file, device="quantum")
+
+
+FLIPS = 200
+
+
+@pytest.mark.parametrize("name", list(EXPORTERS))
+def test_one_flipped_byte_is_refused(
+    name: str, tmp_path: Path, make_weights: Callable[..., Path]
+) -> None:
+    """Anywhere in any part of a file; and the whole one is not."""
+    for package in EXPORTERS[name].packages:
+        if find_spec(package) is None:
+            pytest.skip(f"needs {package}")
+    weights = make_weights(tmp_path)
+    report = export_model(
+        weights=weights, template=None, folder=tmp_path / "out", formats=[name], verify=False
+    )
+    generator = random.Random(0)
+    for file in report.files:
+        pocketface.load(file)
+        # Alone, without anything else of its folder.
+        alone = tmp_path / "alone" / file.name
+        alone.parent.mkdir(exist_ok=True)
+        parts = [file] if file.is_dir() else model_files(file)
+        for part in parts:
+            copy: Any = shutil.copytree if part.is_dir() else shutil.copy
+            copy(part, alone.parent / part.name)
+        targets = model_files(alone)
+        sizes = [target.stat().st_size for target in targets]
+        for index in range(FLIPS):
+            # All parts alike, and within them all places.
+            target = targets[index % len(targets)]
+            content = target.read_bytes()
+            place = generator.randrange(sizes[index % len(targets)])
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << generator.randrange(8)
+            target.write_bytes(damaged)
+            with pytest.raises(ModelFileError):
+                pocketface.load(alone)
+            target.write_bytes(content)
+        pocketface.load(alone)
+        shutil.rmtree(alone.parent)
