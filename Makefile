@@ -14,15 +14,22 @@ PHOTOS = $(shell $(BIN)/python -c "import matplotlib, skimage; \
 	print(skimage.__path__[0] + '/data/astronaut.png'); \
 	print(matplotlib.get_data_path() + '/sample_data/grace_hopper.jpg')")
 
-.PHONY: demo test lint format
+.PHONY: demo web test lint format
 
 demo: $(READY)
-	$(BIN)/pocketface export --template face-detection-n --save-model-to demo
+	$(BIN)/pocketface export --template face-detection-n --save-model-to demo \
+		--formats openvino,onnx
 	cp $(PHOTOS) demo/
 	$(LOOK) demo/model.xml --video demo/astronaut.png --output demo/astronaut-openvino.png
 	$(LOOK) demo/model.onnx --video demo/astronaut.png --output demo/astronaut-onnx.png
 	$(LOOK) demo/model.xml --video demo/grace_hopper.jpg --output demo/grace_hopper-openvino.png
 	$(LOOK) demo/model.onnx --video demo/grace_hopper.jpg --output demo/grace_hopper-onnx.png
+
+# A page that finds faces in the browser; needs Node. Then open http://127.0.0.1:8000
+web: $(READY)
+	cd examples/web && npm ci
+	$(BIN)/pocketface export --template face-detection-n --formats onnx --save-model-to examples/web
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory examples/web
 
 # One thread: with more, several busy processes slow each other far more than they gain.
 test: export OMP_NUM_THREADS := 1

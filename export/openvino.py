@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from xml.sax.saxutils import escape
@@ -74,13 +73,15 @@ def _convert(
 ) -> Path:
     try:
         import openvino  # type: ignore[import-untyped]
+        from openvino._offline_transformations import (  # type: ignore[import-untyped]
+            apply_moc_transformations,
+        )
     except ImportError as error:
         raise MissingPackageError("openvino", extra="openvino") from error
 
-    with tempfile.TemporaryDirectory() as scratch:
-        source = Path(scratch) / "model.onnx"
-        source.write_bytes(traced.SerializeToString())
-        model = openvino.convert_model(source)
+    # What `convert_model` does, but for telling its makers of every conversion.
+    model = openvino.Core().read_model(traced.SerializeToString())
+    apply_moc_transformations(model, False)
     return write_openvino(model, contract, path, precision=precision)
 
 
