@@ -34,7 +34,7 @@ web: $(READY)
 # One thread: with more, several busy processes slow each other far more than they gain.
 test: export OMP_NUM_THREADS := 1
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -44,6 +44,7 @@ _EXTRAS = {
     "safetensors": "train",
     "scipy": "eval",
     "tensorboard": "train",
+    "tensorflow": "tensorflow",
     "torch": "train",
 }
 """Optional package -> the extra that brings it."""

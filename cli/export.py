@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--formats",
         type=names,
         metavar="A,B",
-        help="openvino, onnx, coreml, litert (default: the template's, as far as their "
-        "packages are installed)",
+        help="openvino, onnx, coreml, litert, tensorflow (default: the template's, as far as "
+        "their packages are installed)",
     )
     parser.add_argument(
         "--precision",

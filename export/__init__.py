@@ -33,7 +33,7 @@ ExportPrecision = Literal["fp32", "fp16"]
 
 @dataclass(frozen=True)
 class Exporter:
-    """A module of this room, and the packages that it needs, each with the extra that brings it.
+    """A module of this room; the packages that it needs, each with its extra; its precisions.
 
     The module has two functions. `convert(network, contract, *, folder, stem, precision,
     with_nms)` writes model files, each with its contract inside, and returns what `load` opens.
@@ -42,6 +42,7 @@ class Exporter:
 
     module: str
     packages: dict[str, str]
+    precisions: tuple[ExportPrecision, ...] = ("fp32", "fp16")
 
 
 EXPORTERS: dict[str, Exporter] = {
@@ -51,6 +52,7 @@ EXPORTERS: dict[str, Exporter] = {
     "onnx": Exporter("onnx", {"onnx": "onnx", "onnxscript": "onnx"}),
     "coreml": Exporter("coreml", {"coremltools": "coreml"}),
     "litert": Exporter("litert", {"litert_torch": "litert", "ai_edge_litert": "litert"}),
+    "tensorflow": Exporter("tensorflow", {"tensorflow": "tensorflow"}, ("fp32",)),
 }
 """By format."""
 
@@ -154,6 +156,11 @@ def _export(job: _Job, name: str, precision: ExportPrecision) -> list[Row]:
     missing = _missing(exporter)
     if missing is not None:
         return [Row(name, precision, "skipped", reason=str(missing))]
+    # What was asked for by name is missed; what was not is only told of.
+    unable: Literal["failed", "skipped"] = "failed" if job.by_name else "skipped"
+    if precision not in exporter.precisions:
+        reason = f"expected {' or '.join(exporter.precisions)} in this format"
+        return [Row(name, precision, unable, reason=reason)]
     started = time.monotonic()
     # Inside the folder: the same file system, so that the last step is only a change of names.
     with tempfile.TemporaryDirectory(dir=job.folder, prefix=".export-") as scratch:
@@ -170,8 +177,7 @@ def _export(job: _Job, name: str, precision: ExportPrecision) -> list[Row]:
             rows = [_finish(job, name, precision, module, path) for path in paths]
         except UserError as error:
             # This network or precision cannot be had in this format.
-            status: Literal["failed", "skipped"] = "failed" if job.by_name else "skipped"
-            return [Row(name, precision, status, reason=str(error))]
+            return [Row(name, precision, unable, reason=str(error))]
         except OSError:
             raise
         except Exception as error:  # converters raise whatever they like

@@ -33,6 +33,7 @@ _PACKAGES = {
     "coreml": ("coremltools",),
     "coreml-reference": ("coremltools", "torch"),
     "litert": ("ai-edge-litert",),
+    "tensorflow": ("tensorflow-cpu", "tensorflow", "keras"),
     "torch": ("torch",),
 }
 

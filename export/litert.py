@@ -42,24 +42,13 @@ def convert(
     Raises:
         MissingPackageError: litert-torch or ai-edge-litert is not installed.
     """
-    _, _, height, width = contract.input.shape
-    described = contract.model_copy(
-        update={
-            "input": contract.input.model_copy(
-                update={"shape": (1, height, width, 3), "layout": "NHWC"}
-            ),
-            "outputs": tuple(
-                output.model_copy(update={"shape": (1, *output.shape[1:])})
-                for output in contract.outputs
-            ),
-        }
-    )
+    contract = contract.channels_last(batch=1)
     path = folder / f"{stem}.tflite"
-    model = _unpack(_flatbuffer(network, height, width, path))
-    _name(model, described)
+    model = _unpack(_flatbuffer(network, contract.input.height, contract.input.width, path))
+    _name(model, contract)
     if precision == "fp16":
         _store_as_fp16(model)
-    _write(model, described, path)
+    _write(model, contract, path)
     return [path]
 
 

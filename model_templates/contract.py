@@ -134,6 +134,16 @@ class Contract(_Frozen):
     metrics: tuple[Metric, ...] = ()
     parity: ParitySummary | None = None
 
+    def channels_last(self, *, batch: int) -> Contract:
+        """The contract of the same network with NHWC input, for `batch` images (-1: any number)."""
+        shape = (batch, self.input.height, self.input.width, self.input.channels)
+        outputs = tuple(
+            output.model_copy(update={"shape": (batch, *output.shape[1:])})
+            for output in self.outputs
+        )
+        spec = self.input.model_copy(update={"shape": shape, "layout": "NHWC"})
+        return self.model_copy(update={"input": spec, "outputs": outputs})
+
     def to_json(self) -> str:
         """The contract as one line of JSON."""
         return self.model_dump_json()

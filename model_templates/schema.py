@@ -54,6 +54,7 @@ class OutputFormatSpec(Spec):
     onnx: bool
     coreml: bool = True
     litert: bool = True
+    tensorflow: bool = True
 
 
 class QuantizationSpec(Spec):

@@ -28,6 +28,7 @@ RUNTIMES: dict[str, Runtime] = {
     "onnxruntime": Runtime("onnxruntime", (".onnx",)),
     "coreml": Runtime("coreml", (".mlmodel", ".mlpackage")),
     "litert": Runtime("litert", (".tflite",)),
+    "tensorflow": Runtime("tensorflow", (".savedmodel", ".keras")),
     "torch": Runtime("torch", (".safetensors", ".pth")),
 }
 """By name; their modules are imported when they are used."""
@@ -38,12 +39,14 @@ DEFAULT_RUNTIMES: dict[str, str] = {
     ".mlmodel": "coreml",
     ".mlpackage": "coreml",
     ".tflite": "litert",
+    ".savedmodel": "tensorflow",
+    ".keras": "tensorflow",
     ".safetensors": "torch",
     ".pth": "torch",
 }
 """Which runtime opens a file unless told otherwise."""
 
-FOLDERS = (".mlpackage",)
+FOLDERS = (".mlpackage", ".savedmodel")
 """Suffixes of models that are folders."""
 
 
@@ -58,7 +61,7 @@ def load(
 
     Args:
         path: `.xml` or `.bin` (one pair, either name), `.onnx`, `.mlmodel`, `.mlpackage`,
-            `.tflite`, `.safetensors` or `.pth`.
+            `.tflite`, `.savedmodel`, `.keras`, `.safetensors` or `.pth`.
         runtime: A key of `RUNTIMES`; None for the one that the suffix stands for.
         device: As the runtime names it: "cpu", "cuda", "gpu".
         threads: Of one inference; None for one per core.

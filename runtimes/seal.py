@@ -23,14 +23,21 @@ BLANK_SEAL = _MARK.decode() + "0" * 64
 
 _SEAL = re.compile(re.escape(_MARK) + rb"([0-9a-f]{64})")
 
-_PACKAGE_MODEL = Path("Data", "com.apple.CoreML", "model.mlmodel")
+SAVED_MODEL_CONTRACT = Path("assets.extra", "pocketface.json")
+"""Where a SavedModel has contract and seal: TensorFlow leaves that folder to its users."""
+
+_SEALED_FILES = {
+    ".mlpackage": Path("Data", "com.apple.CoreML", "model.mlmodel"),
+    ".savedmodel": SAVED_MODEL_CONTRACT,
+}
+"""Of models that are folders: the file that has the seal."""
 
 
 def seal(path: Path) -> None:
     """Write the digest into a file that has `BLANK_SEAL`, or an old seal, exactly once.
 
     Args:
-        path: What `load` opens; a folder for `.mlpackage`.
+        path: What `load` opens; a folder for `.mlpackage` and `.savedmodel`.
 
     Raises:
         ValueError: There is no single place for it.
@@ -48,7 +55,7 @@ def check_seal(path: Path) -> bool:
     """Compare a file, and its other parts, with the digest inside it.
 
     Args:
-        path: What `load` opens; a folder for `.mlpackage`.
+        path: What `load` opens; a folder for `.mlpackage` and `.savedmodel`.
 
     Returns:
         Whether it has one: other people's files have none.
@@ -88,9 +95,7 @@ def model_files(path: Path) -> list[Path]:
 
 
 def _sealed_file(path: Path) -> Path:
-    if path.suffix == ".mlpackage":
-        return path / _PACKAGE_MODEL
-    return path
+    return path / _SEALED_FILES.get(path.suffix, "")
 
 
 def _other_parts(path: Path) -> list[Path]:

@@ -1,0 +1,95 @@
+"""TensorFlow: a SavedModel and a `.keras` file of the network's Keras twin."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..files import atomic_write
+from ..model_templates.contract import CONTRACT_KEY, Contract
+from ..quiet import quiet
+from ..runtimes.seal import BLANK_SEAL, SAVED_MODEL_CONTRACT, SEAL_KEY, seal
+from ..runtimes.tensorflow import KERAS_CONTRACT, SIGNATURE, import_tensorflow
+
+if TYPE_CHECKING:
+    from ..models.network import Detector
+
+
+def convert(
+    network: Detector,
+    contract: Contract,
+    *,
+    folder: Path,
+    stem: str,
+    precision: Literal["fp32", "fp16"],  # noqa: ARG001
+    with_nms: bool,  # noqa: ARG001
+) -> list[Path]:
+    """Write `<stem>.savedmodel` and `<stem>.keras`: float32 `image` (B, H, W, 3), 0-255, BGR.
+
+    The SavedModel, a folder, has the signature `serving_default`, as TensorFlow Serving and the
+    converter of TensorFlow.js expect; the Keras model can be trained further.
+
+    Args:
+        network: On the CPU.
+        contract: Its input size is the graph's.
+        folder: Where to.
+        stem: Of the files' names.
+        precision: fp32, as `EXPORTERS` says.
+        with_nms: Not to be had in this format.
+
+    Raises:
+        MissingPackageError: TensorFlow is not installed.
+        UserError: The network has an operation without a twin.
+    """
+    tensorflow = import_tensorflow()
+    from .keras_twin import keras_twin
+
+    contract = contract.channels_last(batch=-1)
+    saved_model, keras_file = folder / f"{stem}.savedmodel", folder / f"{stem}.keras"
+    with quiet():  # Keras tells what it exports
+        twin = keras_twin(network, contract)
+        twin.save(keras_file)
+        _save(tensorflow, twin, contract, saved_model)
+    for path in (saved_model, keras_file):
+        embed(path, contract)
+    return [saved_model, keras_file]
+
+
+def embed(path: Path, contract: Contract) -> None:
+    """Change the contract of a file that `convert` wrote."""
+    if path.is_dir():
+        target = path / SAVED_MODEL_CONTRACT
+        target.parent.mkdir(exist_ok=True)
+        entries = {CONTRACT_KEY: contract.to_json(), SEAL_KEY: BLANK_SEAL}
+        with atomic_write(target) as handle:
+            handle.write(json.dumps(entries).encode())
+    else:
+        _rewrite(path, contract)
+    seal(path)
+
+
+def _save(tensorflow: Any, twin: Any, contract: Contract, path: Path) -> None:
+    spec = contract.input
+    signature = tensorflow.TensorSpec(
+        (None, spec.height, spec.width, 3), tensorflow.float32, name=spec.name
+    )
+    function = tensorflow.function(lambda image: twin(image, training=False), [signature])
+    module = tensorflow.Module()
+    # Once each; Keras's own archive lists them twice.
+    module.weights = [variable.value for variable in twin.variables]
+    options = tensorflow.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tensorflow.saved_model.save(module, str(path), {SIGNATURE: function}, options)
+
+
+def _rewrite(path: Path, contract: Contract) -> None:
+    """A `.keras` file is a zip archive; the seal is its comment, which has no checksum."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {one: archive.read(one) for one in archive.infolist()}
+    with atomic_write(path) as handle, zipfile.ZipFile(handle, "w") as archive:
+        for one, content in parts.items():
+            if one.filename != KERAS_CONTRACT:
+                archive.writestr(one, content)
+        archive.writestr(KERAS_CONTRACT, contract.to_json())
+        archive.comment = BLANK_SEAL.encode()

@@ -1,0 +1,148 @@
+"""TensorFlow: SavedModel folders, `.savedmodel`, and `.keras` files."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MissingPackageError, ModelFileError, UserError
+from ..model_templates.contract import CONTRACT_KEY
+from ..quiet import quiet
+from .seal import SAVED_MODEL_CONTRACT
+from .session import Outputs, Session, Shape
+
+SIGNATURE = "serving_default"
+"""Of a SavedModel; the one that TensorFlow Serving calls unless told otherwise."""
+
+KERAS_CONTRACT = "pocketface.json"
+"""The contract's name in a `.keras` archive."""
+
+_DEVICES = {"cpu": "CPU", "gpu": "GPU", "cuda": "GPU"}
+
+
+def open_session(path: Path, *, threads: int | None, device: str) -> Session:
+    """Open a SavedModel or a Keras file.
+
+    Args:
+        path: `.savedmodel`, a folder, or `.keras`.
+        threads: Of one inference; None for one per core. TensorFlow takes one number per process.
+        device: "cpu", or "gpu" (also called "cuda").
+
+    Raises:
+        MissingPackageError: TensorFlow is not installed.
+        ModelFileError: TensorFlow cannot load the file.
+        UserError: There is no such device, or the process has another number of threads already.
+    """
+    tensorflow = import_tensorflow()
+    _check_device(tensorflow, device)
+    _set_threads(tensorflow, threads)
+    place = f"/{_DEVICES[device]}:0"
+    opener = _open_saved_model if path.is_dir() else _open_keras
+    try:
+        with quiet(), tensorflow.device(place):
+            contract_json, inputs, outputs, call = opener(tensorflow, path)
+    except ModelFileError:
+        raise
+    except Exception as error:  # it has many kinds of them
+        reason = (str(error).splitlines() or [""])[0]
+        raise ModelFileError(f"{path}: TensorFlow cannot load it, is it whole? {reason}") from error
+
+    def run(batch: NDArray[np.float32]) -> Outputs:
+        with tensorflow.device(place):
+            found = call(tensorflow.constant(batch.transpose(0, 2, 3, 1)))
+        return {name: tensor.numpy() for name, tensor in found.items()}
+
+    return Session(
+        runtime="tensorflow",
+        device=device,
+        contract_json=contract_json,
+        input_shapes=inputs,
+        output_shapes=outputs,
+        run=run,
+    )
+
+
+def import_tensorflow() -> Any:
+    """The package, with its start-up remarks kept quiet.
+
+    Raises:
+        MissingPackageError: It is not installed.
+    """
+    # Read once, when its library is loaded: what it says of instruction sets and missing GPUs.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with quiet():
+        try:
+            import tensorflow  # type: ignore[import-untyped]
+        except ImportError as error:
+            raise MissingPackageError("tensorflow", extra="tensorflow") from error
+    return tensorflow
+
+
+_Opened = tuple[str | None, dict[str, Shape], dict[str, Shape], Callable[[Any], dict[str, Any]]]
+
+
+def _open_saved_model(tensorflow: Any, path: Path) -> _Opened:
+    contract = path / SAVED_MODEL_CONTRACT
+    text = json.loads(contract.read_bytes()).get(CONTRACT_KEY) if contract.exists() else None
+    loaded = tensorflow.saved_model.load(str(path))
+    if SIGNATURE not in loaded.signatures:
+        raise ModelFileError(f"{path}: has no signature {SIGNATURE}, as ours have")
+    function = loaded.signatures[SIGNATURE]
+    inputs = {
+        name: _shape(spec.shape) for name, spec in function.structured_input_signature[1].items()
+    }
+    outputs = {name: _shape(spec.shape) for name, spec in function.structured_outputs.items()}
+    (name,) = inputs if len(inputs) == 1 else [""]
+    # Only the object that was loaded keeps the variables alive.
+    return text, inputs, outputs, lambda image, _kept=loaded: function(**{name: image})
+
+
+def _open_keras(tensorflow: Any, path: Path) -> _Opened:
+    import keras  # type: ignore[import-untyped]
+
+    with zipfile.ZipFile(path) as archive:
+        named = KERAS_CONTRACT in archive.namelist()
+        text = archive.read(KERAS_CONTRACT).decode() if named else None
+    model = keras.saving.load_model(path, compile=False)
+    inputs = {tensor.name: _shape(tensor.shape) for tensor in model.inputs}
+    answers = model.output if isinstance(model.output, dict) else {}
+    outputs = {name: _shape(tensor.shape) for name, tensor in answers.items()}
+    function = tensorflow.function(lambda image: model(image, training=False))
+    return text, inputs, outputs, function
+
+
+def _check_device(tensorflow: Any, device: str) -> None:
+    able = [
+        name for name, kind in _DEVICES.items() if tensorflow.config.list_physical_devices(kind)
+    ]
+    if device not in able:
+        raise UserError(
+            f"device {device!r}: not usable by TensorFlow here; expected one of {', '.join(able)}"
+        )
+
+
+def _set_threads(tensorflow: Any, threads: int | None) -> None:
+    if threads is None:
+        return
+    settings = tensorflow.config.threading
+    try:
+        settings.set_intra_op_parallelism_threads(threads)
+        settings.set_inter_op_parallelism_threads(1)
+    except RuntimeError as error:
+        used = settings.get_intra_op_parallelism_threads()
+        if used != threads:
+            raise UserError(
+                f"threads {threads}: TensorFlow takes one number per process, and this one has "
+                f"{used or 'one per core'}"
+            ) from error
+
+
+def _shape(shape: Any) -> Shape:
+    return tuple(-1 if size is None else int(size) for size in shape)
