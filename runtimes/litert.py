@@ -13,6 +13,7 @@ from ..errors import MissingPackageError, ModelFileError, UserError
 from ..model_templates.contract import CONTRACT_KEY
 from ..quiet import quiet
 from .session import Outputs, Session, Shape
+from .tensorflow import import_tensorflow
 
 SIGNATURE = "serving_default"
 """The one that our files have."""
@@ -107,9 +108,9 @@ def _interpreter_class() -> Any:
         from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-untyped]
     except ImportError:
         try:
-            from tensorflow.lite import Interpreter  # type: ignore
-        except ImportError as error:
-            raise MissingPackageError("ai-edge-litert", extra="litert") from error
+            Interpreter = import_tensorflow().lite.Interpreter
+        except MissingPackageError:
+            raise MissingPackageError("ai-edge-litert", extra="litert") from None
     return Interpreter
 
 

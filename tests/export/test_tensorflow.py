@@ -1,0 +1,150 @@
+"""The Keras twin: the network's own weights under their own names, in files for two readers."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import pocketface
+from pocketface.errors import ModelFileError, UserError
+from pocketface.export import export_model
+from pocketface.model_templates.contract import Contract
+from pocketface.models.weights import build_network, contract_for, read_weights
+from pocketface.runtimes.tensorflow import KERAS_CONTRACT, SIGNATURE, import_tensorflow
+
+pytest.importorskip("tensorflow", reason="needs tensorflow")
+
+# Another package's, at its import.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def contract_of(weights: Path) -> Contract:
+    read = read_weights(weights)
+    return contract_for(read.template, weights=read).channels_last(batch=-1)
+
+
+@pytest.fixture(scope="module")
+def folder(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tensorflow")
+    report = export_model(weights=weights, template=None, folder=folder, formats=["tensorflow"])
+    assert [(row.file, row.status) for row in report.rows] == [
+        (folder / "model.savedmodel", "passed"),
+        (folder / "model.keras", "passed"),
+    ]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def twin(folder: Path) -> Any:
+    """As somebody opens it who has no pocketface."""
+    import_tensorflow()
+    import keras
+
+    return keras.saving.load_model(folder / "model.keras")
+
+
+def test_weights_are_those_of_the_checkpoint(twin: Any, weights: Path) -> None:
+    state = build_network(read_weights(weights)).state_dict()
+    seen = 0
+    for name, tensor in state.items():
+        stem, _, kind = name.rpartition(".")
+        if kind == "num_batches_tracked":
+            continue
+        layer = twin.get_layer(stem.replace(".", "_"))
+        order = ["weight", "bias", "running_mean", "running_var"]
+        found = torch.from_numpy(layer.get_weights()[order.index(kind)])
+        if found.dim() == 4:
+            found = found.permute(3, 2, 0, 1)
+        assert torch.equal(found, tensor), name
+        seen += tensor.numel()
+    assert twin.count_params() == seen
+
+
+def test_the_twin_can_be_trained(twin: Any) -> None:
+    tensorflow = import_tensorflow()
+    image = np.random.default_rng(0).uniform(0, 255, (2, 64, 96, 3)).astype(np.float32)
+    with tensorflow.GradientTape() as tape:
+        loss = sum(tensorflow.reduce_sum(one) for one in twin(image, training=True).values())
+    gradients = tape.gradient(loss, twin.trainable_variables)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+    # Of a depth of layers: not those at the end alone.
+    assert np.abs(gradients[0]).max() > 0
+
+
+def test_tensorflow_serving_reads_the_saved_model(folder: Path, weights: Path) -> None:
+    tensorflow = import_tensorflow()
+    loaded = tensorflow.saved_model.load(str(folder / "model.savedmodel"))
+    function = loaded.signatures[SIGNATURE]
+    ((name, spec),) = function.structured_input_signature[1].items()
+    assert (name, tuple(spec.shape)) == ("image", (None, 64, 96, 3))
+    image = np.random.default_rng(1).uniform(0, 255, (3, 3, 64, 96)).astype(np.float32)
+    expected = pocketface.load(weights).raw(image)
+    found = function(image=tensorflow.constant(image.transpose(0, 2, 3, 1)))
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name].numpy(), array, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("head", ["ssd", "fcos"])
+def test_other_heads(
+    make_weights: Callable[..., Path], texts: dict[str, str], tmp_path: Path, head: str
+) -> None:
+    weights = make_weights(tmp_path, texts[head])
+    report = export_model(
+        weights=weights, template=None, folder=tmp_path / "out", formats=["tensorflow"]
+    )
+    assert [row.status for row in report.rows] == ["passed", "passed"]
+
+
+def test_fp16_is_told_to_be_out_of_reach(weights: Path, tmp_path: Path) -> None:
+    report = export_model(
+        weights=weights,
+        template=None,
+        folder=tmp_path,
+        formats=["tensorflow", "onnx"],
+        precisions=["fp16"],
+        verify=False,
+    )
+    assert [(row.format, row.status, row.reason) for row in report.rows] == [
+        ("tensorflow", "failed", "expected fp32 in this format"),
+        ("onnx", "unchecked", None),
+    ]
+
+
+def test_an_operation_without_twin_is_named(weights: Path) -> None:
+    from pocketface.export.keras_twin import keras_twin
+
+    network = build_network(read_weights(weights))
+    network.backbone.register_forward_hook(lambda _, __, maps: [one.erf() for one in maps])
+    with pytest.raises(UserError, match=r"operation aten\.erf\.default has no twin"):
+        keras_twin(network, contract_of(weights))
+
+
+def test_other_peoples_files_are_refused(folder: Path, tmp_path: Path, twin: Any) -> None:
+    twin.save(tmp_path / "model.keras")
+    with pytest.raises(pocketface.ContractError, match="carries no pocketface contract"):
+        pocketface.load(tmp_path / "model.keras")
+    text = (folder / "model.savedmodel" / "assets.extra" / "pocketface.json").read_text()
+    assert json.loads(text).keys() == {"pocketface.contract", "pocketface.seal"}
+    (tmp_path / "empty.savedmodel").mkdir()
+    with pytest.raises(ModelFileError, match="TensorFlow cannot load it, is it whole"):
+        pocketface.load(tmp_path / "empty.savedmodel")
+
+
+def test_the_archive_is_a_sound_one(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "model.keras") as archive:
+        assert archive.testzip() is None
+        assert archive.namelist().count(KERAS_CONTRACT) == 1
+
+
+def test_threads_are_those_of_the_process(folder: Path) -> None:
+    import_tensorflow().constant(0)  # from here on they cannot be changed
+    with pytest.raises(UserError, match="threads 77: TensorFlow takes one number per process"):
+        pocketface.load(folder / "model.keras", threads=77)
