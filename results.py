@@ -34,3 +34,14 @@ class Detections:
         keep = self.scores >= score
         landmarks = None if self.landmarks is None else self.landmarks[keep]
         return Detections(self.boxes[keep], self.scores[keep], landmarks)
+
+
+def pairwise_iou(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Intersection over union of boxes (N, 4) and (M, 4), x1 y1 x2 y2: float64 (N, M)."""
+    low = np.maximum(one[:, None, :2], other[None, :, :2]).astype(np.float64)
+    high = np.minimum(one[:, None, 2:], other[None, :, 2:])
+    common = (high - low).clip(min=0).prod(2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).astype(np.float64).prod(1) for boxes in (one, other)]
+    # Boxes without area overlap nothing.
+    union = np.maximum(areas[0][:, None] + areas[1][None] - common, np.finfo(np.float64).tiny)
+    return np.asarray(common / union)

@@ -25,6 +25,7 @@ COMMANDS = {
     "eval": (".eval", "measure a checkpoint or an exported file on annotated photos"),
     "export": (".export", "write checked model files for other runtimes"),
     "verify": (".verify", "run exported files beside the trained network again"),
+    "diagnose": (".diagnose", "find out whether a detector is shown photos as it should be"),
     "visualize": (".visualize", "find faces in a camera, video, photo, folder or stream"),
     "data": (".data", "convert and split annotations"),
 }

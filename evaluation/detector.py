@@ -53,7 +53,7 @@ def evaluate_detector(
     """
     detections: list[Detections] = []
     readable: list[int] = []
-    for i, image in enumerate(_decoded([photo.path for photo in photos])):
+    for i, image in enumerate(decoded([photo.path for photo in photos])):
         try:
             pixels = image.result()
         except ImageError as error:
@@ -61,7 +61,7 @@ def evaluate_detector(
             detections.append(Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32)))
         else:
             readable.append(i)
-            detections.append(_to_annotation(predict(pixels), pixels.shape, photos[i]))
+            detections.append(to_annotation(predict(pixels), pixels.shape, photos[i]))
         if on_progress is not None:
             on_progress(i + 1, len(photos))
     if photos and not readable:
@@ -94,7 +94,7 @@ def evaluate_wider(
     keys = list(ground_truth.files)
     paths = [Path(folder) / IMAGE_FOLDER / ground_truth.files[key] for key in keys]
     detections: dict[str, Detections] = {}
-    for key, image in zip(keys, _decoded(paths), strict=True):
+    for key, image in zip(keys, decoded(paths), strict=True):
         detections[key] = predict(image.result())
         if on_progress is not None:
             on_progress(len(detections), len(keys))
@@ -104,8 +104,8 @@ def evaluate_wider(
     return detections, figures | {"images": len(keys)}
 
 
-def _decoded(paths: Sequence[Path]) -> Iterator[Future[NDArray[np.uint8]]]:
-    # One photo ahead: decoding costs about as much as a small network, and memory stays small.
+def decoded(paths: Sequence[Path]) -> Iterator[Future[NDArray[np.uint8]]]:
+    """Photos as `read_image` gives them, or fails to; one ahead, in a thread of its own."""
     if not paths:
         return
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -116,8 +116,8 @@ def _decoded(paths: Sequence[Path]) -> Iterator[Future[NDArray[np.uint8]]]:
         yield ahead
 
 
-def _to_annotation(found: Detections, shape: tuple[int, ...], photo: Photo) -> Detections:
-    # The file may be a resized copy of the photo that was annotated (see `Photo`).
+def to_annotation(found: Detections, shape: tuple[int, ...], photo: Photo) -> Detections:
+    """Faces in a file of this shape, in the annotation's pixels: the two may differ (`Photo`)."""
     height, width = shape[:2]
     if (width, height) == (photo.width, photo.height):
         return found

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model_templates.contract import Contract
-from ..results import Detections
+from ..results import Detections, pairwise_iou
 from ..runtimes.model import Model
 from ..runtimes.postprocess import as_boxes, find_faces
 from ..runtimes.preprocess import Placement, prepare
@@ -161,7 +161,7 @@ def compare(
     faces, matched, extra = 0, 0, 0
     for one, other in zip(expected, found, strict=True):
         wanted, seen = faces_of(contract, one), faces_of(model.contract, other)
-        iou = _iou(wanted.boxes, seen.boxes)
+        iou = pairwise_iou(wanted.boxes, seen.boxes)
         pairs = _pairs(iou)
         lost = _unmatched(wanted, seen, iou, {a for a, _ in pairs}, contract, limits)
         faces += len(pairs) + lost
@@ -170,7 +170,7 @@ def compare(
         if model.contract.nms == "graph":
             # `faces_of` has just done it again, and would hide that the graph did not.
             boxes = as_boxes(other, contract.input)["boxes"][0]
-            covered = np.triu(_iou(boxes, boxes), 1) > contract.nms_iou + _NMS_SLACK
+            covered = np.triu(pairwise_iou(boxes, boxes), 1) > contract.nms_iou + _NMS_SLACK
             extra += int(covered.any(0).sum())
         worst = _compare_faces(worst, wanted, seen, pairs, limits)
     return Comparison(
@@ -259,15 +259,6 @@ def _compare_faces(
     sides = (boxes[:, 2:] - boxes[:, :2]).max(1)
     scores = np.abs(wanted.scores[first].astype(np.float64) - seen.scores[second])
     return worst.with_scores(scores).with_boxes(apart, sides, limits)
-
-
-def _iou(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(N, 4) and (M, 4) to (N, M)."""
-    low = np.maximum(one[:, None, :2], other[None, :, :2]).astype(np.float64)
-    high = np.minimum(one[:, None, 2:], other[None, :, 2:])
-    common = (high - low).clip(min=0).prod(2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).astype(np.float64).prod(1) for boxes in (one, other)]
-    return np.asarray(common / (areas[0][:, None] + areas[1][None] - common))
 
 
 def _pairs(iou: NDArray[np.float64]) -> list[tuple[int, int]]:

@@ -73,25 +73,57 @@ def load(
         MissingPackageError: Its runtime is not installed.
         UserError: There is no such runtime or device, or `threads` is less than 1.
     """
-    path = Path(path)
-    if path.suffix == ".bin":
-        path = path.with_suffix(".xml")
-    name = _runtime_for(path, runtime=runtime, threads=threads)
-
     from ..model_templates.contract import Contract
     from .fit import check_fit
     from .model import Model
+
+    path = _named(path)
+    session = open_session(path, runtime=runtime, device=device, threads=threads)
+    contract = Contract.from_json(session.contract_json, source=str(path))
+    check_fit(contract, session, source=str(path))
+    return Model(contract=contract, session=session, path=path)
+
+
+def open_session(
+    path: str | os.PathLike[str],
+    *,
+    runtime: str | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> Session:
+    """Open the graph of a model file, which may be somebody else's.
+
+    Args:
+        path: As for `load`.
+        runtime: As for `load`.
+        device: As for `load`.
+        threads: As for `load`.
+
+    Returns:
+        It, with the contract unread, if it has one.
+
+    Raises:
+        ModelFileError: As `load`.
+        MissingPackageError: As `load`.
+        UserError: As `load`.
+    """
     from .seal import check_seal
 
+    path = _named(path)
+    name = _runtime_for(path, runtime=runtime, threads=threads)
     sealed = check_seal(path)
     module = importlib.import_module(f".{RUNTIMES[name].module}", __name__)
     session: Session = module.open_session(path, threads=threads, device=device)
-    contract = Contract.from_json(session.contract_json, source=str(path))
     # Weights files have a digest of their own, which their reader compares.
-    if not sealed and name != "torch":
+    if session.contract_json is not None and not sealed and name != "torch":
         raise ModelFileError(f"{path}: damaged: it has a contract, but its SHA-256 is gone")
-    check_fit(contract, session, source=str(path))
-    return Model(contract=contract, session=session, path=path)
+    return session
+
+
+def _named(path: str | os.PathLike[str]) -> Path:
+    """The file that stands for a model of several."""
+    path = Path(path)
+    return path.with_suffix(".xml") if path.suffix == ".bin" else path
 
 
 def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> str:
@@ -116,4 +148,4 @@ def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> str
     return name
 
 
-__all__ = ["FOLDERS", "RUNTIMES", "Runtime", "load"]
+__all__ = ["FOLDERS", "RUNTIMES", "Runtime", "load", "open_session"]

@@ -1,0 +1,222 @@
+"""Any detector's file, ours or another's: outputs recognised by their shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelFileError
+from ..model_templates.contract import Contract
+from ..results import Detections
+from ..runtimes import open_session
+from ..runtimes.postprocess import as_boxes, find_faces
+from ..runtimes.session import Outputs, Session, Shape
+from .preprocessing import Preprocessing
+
+_FREE_SIDE = 640
+"""Side of the input where a graph leaves it free, unless told otherwise."""
+
+Array = NDArray[np.float32]
+Raw = tuple[Array, Array, Array | None]
+"""Boxes (N, 4) and landmarks (N, 5, 2) or None in network-input pixels; scores (N,)."""
+
+Decoder = Callable[[Outputs, int, int], Raw]
+"""Outputs of one image, and the input's height and width, to candidates."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """An opened file that makes boxes.
+
+    Attributes:
+        path: The file.
+        session: The runtime's side of it.
+        kind: Key of `DECODERS`.
+        height: Of the input, pixels.
+        width: Of the input, pixels.
+        contract: Of our own files; None for others.
+    """
+
+    path: Path
+    session: Session
+    kind: str
+    height: int
+    width: int
+    contract: Contract | None
+
+    def find(
+        self,
+        image: NDArray[np.uint8],
+        preprocessing: Preprocessing,
+        *,
+        score_threshold: float,
+        nms_iou: float,
+    ) -> Detections:
+        """Find the faces in a photo that is prepared in a given way.
+
+        Args:
+            image: uint8 (H, W, 3), BGR.
+            preprocessing: What the network is shown.
+            score_threshold: Lowest score kept.
+            nms_iou: Of two boxes that overlap by more than this IoU the better one is kept.
+
+        Returns:
+            Faces in pixels of the photo, best first.
+        """
+        pad_value = 0.0 if self.contract is None else self.contract.input.pad_value
+        planes, placement = preprocessing.apply(
+            image, height=self.height, width=self.width, pad_value=pad_value
+        )
+        (shape,) = self.session.input_shapes.values()
+        # These runtimes hand the array to the graph as it is; the others know their layout.
+        if shape[-1] == 3 and self.session.runtime in ("openvino", "onnxruntime"):
+            planes = planes.transpose(0, 2, 3, 1)
+        outputs = self.session.run(np.ascontiguousarray(planes))
+        if self.contract is not None:
+            outputs = as_boxes(outputs, self.contract.input)
+        boxes, scores, landmarks = DECODERS[self.kind][1](outputs, self.height, self.width)
+        return find_faces(
+            boxes,
+            scores,
+            landmarks,
+            placement=placement,
+            score_threshold=score_threshold,
+            nms_iou=nms_iou,
+        )
+
+
+def open_detector(
+    path: Path,
+    *,
+    input_size: tuple[int, int] | None = None,
+    runtime: str | None = None,
+    threads: int | None = None,
+) -> Detector:
+    """Open a detector's file, whoever made it.
+
+    Args:
+        path: As for `runtimes.load`.
+        input_size: Height and width where the graph leaves them free.
+        runtime: As for `runtimes.load`.
+        threads: Of one inference; None for one per core.
+
+    Raises:
+        ModelFileError: It cannot be opened, takes no single image, or has outputs of no kind that
+            is known here.
+    """
+    session = open_session(path, runtime=runtime, threads=threads)
+    contract = None
+    if session.contract_json is not None:
+        contract = Contract.from_json(session.contract_json, source=str(path))
+    shape = next(iter(session.input_shapes.values()), ())
+    if len(session.input_shapes) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]):
+        raise ModelFileError(
+            f"{path}: inputs {session.input_shapes}: expected one image, (B, 3, H, W) or "
+            "(B, H, W, 3)"
+        )
+    sides = shape[2:] if shape[1] == 3 else shape[1:3]
+    free = (_FREE_SIDE, _FREE_SIDE) if input_size is None else input_size
+    height, width = (one if side == -1 else side for side, one in zip(sides, free, strict=True))
+    for kind, (fits, _) in DECODERS.items():
+        if fits(session.output_shapes):
+            return Detector(path, session, kind, height, width, contract)
+    known = "; ".join(DECODERS)
+    raise ModelFileError(f"{path}: outputs {session.output_shapes}: expected those of {known}")
+
+
+def _widths(shapes: dict[str, Shape]) -> list[int]:
+    return sorted(shape[-1] for shape in shapes.values() if shape)
+
+
+def _is_plain(shapes: dict[str, Shape]) -> bool:
+    return {"boxes", "scores"} <= shapes.keys() or {"coordinates", "confidence"} <= shapes.keys()
+
+
+def _plain(outputs: Outputs, height: int, width: int) -> Raw:
+    boxes = outputs["boxes"].reshape(-1, 4)
+    # (N,), or (N, 2) with the background's share first.
+    scores = outputs["scores"].reshape(len(boxes), -1)[:, -1]
+    if len(boxes) and np.median(np.abs(boxes)) <= 1:  # shares of the input's sides
+        boxes = boxes * np.array([width, height] * 2, np.float32)
+    points = outputs.get("landmarks")
+    return boxes, scores, None if points is None else points.reshape(-1, 5, 2)
+
+
+def _is_detection_output(shapes: dict[str, Shape]) -> bool:
+    return _widths(shapes) == [7]
+
+
+def _detection_output(outputs: Outputs, height: int, width: int) -> Raw:
+    """Rows of image, label, confidence, x1, y1, x2, y2 as shares of the input's sides."""
+    rows = next(iter(outputs.values())).reshape(-1, 7)
+    rows = rows[: int(np.argmax(rows[:, 0] < 0)) or len(rows)]  # -1 ends the list
+    return rows[:, 3:] * np.array([width, height] * 2, np.float32), rows[:, 2], None
+
+
+def _is_scrfd(shapes: dict[str, Shape]) -> bool:
+    return _widths(shapes) == [1] * 3 + [4] * 3 + [10] * 3
+
+
+def _scrfd(outputs: Outputs, height: int, width: int) -> Raw:
+    """Two predictions a cell; distances and points from its corner, in strides.
+
+    SCRFD: Guo et al., "Sample and Computation Redistribution for Efficient Face Detection", 2022.
+    """
+    boxes, scores, points = [], [], []
+    for arrays, corners, stride in _levels(outputs, height, width, per_cell=2):
+        (score,), (sides,), (offsets,) = arrays[1], arrays[4], arrays[10]
+        boxes.append(np.hstack([corners - stride * sides[:, :2], corners + stride * sides[:, 2:]]))
+        scores.append(score[:, 0])
+        points.append(corners[:, None] + stride * offsets.reshape(-1, 5, 2))
+    return np.concatenate(boxes), np.concatenate(scores), np.concatenate(points)
+
+
+def _is_yunet(shapes: dict[str, Shape]) -> bool:
+    return _widths(shapes) == [1] * 6 + [4] * 3 + [10] * 3
+
+
+def _yunet(outputs: Outputs, height: int, width: int) -> Raw:
+    """One prediction a cell: centre and points from its corner, in strides; sides as logarithms.
+
+    YuNet: Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", 2023.
+    """
+    boxes, scores, points = [], [], []
+    for arrays, corners, stride in _levels(outputs, height, width, per_cell=1):
+        (one, other), (box,), (offsets,) = arrays[1], arrays[4], arrays[10]
+        centres = corners + stride * box[:, :2]
+        halves = stride * np.exp(box[:, 2:].clip(max=20)) / 2
+        boxes.append(np.hstack([centres - halves, centres + halves]))
+        scores.append(np.sqrt(one.clip(0, 1) * other.clip(0, 1))[:, 0])
+        points.append(corners[:, None] + stride * offsets.reshape(-1, 5, 2))
+    return np.concatenate(boxes), np.concatenate(scores), np.concatenate(points)
+
+
+def _levels(
+    outputs: Outputs, height: int, width: int, *, per_cell: int
+) -> list[tuple[dict[int, list[Array]], Array, int]]:
+    """Of each stride: arrays (N, K) by K, the cells' corners (N, 2) in pixels, and the stride."""
+    levels = []
+    for stride in (8, 16, 32):
+        rows, columns = -(-height // stride), -(-width // stride)
+        arrays: dict[int, list[Array]] = {}
+        for array in outputs.values():
+            flat = array.reshape(-1, array.shape[-1])
+            if len(flat) == rows * columns * per_cell:
+                arrays.setdefault(flat.shape[1], []).append(flat)
+        y, x = np.mgrid[:rows, :columns]
+        corners = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32) * stride
+        levels.append((arrays, np.repeat(corners, per_cell, axis=0), stride))
+    return levels
+
+
+DECODERS: dict[str, tuple[Callable[[dict[str, Shape]], bool], Decoder]] = {
+    "boxes and scores": (_is_plain, _plain),
+    "SSD's DetectionOutput": (_is_detection_output, _detection_output),
+    "SCRFD": (_is_scrfd, _scrfd),
+    "YuNet": (_is_yunet, _yunet),
+}
+"""Kind to (do these output shapes look so, how they are read)."""

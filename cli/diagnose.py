@@ -1,0 +1,91 @@
+"""`pocketface diagnose`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..errors import PocketfaceError
+from .console import print_table, progress
+from .parser import paths, positive_count, size
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags."""
+    parser.add_argument("model", type=Path, metavar="FILE", help="a detector, ours or another's")
+    parser.add_argument("--test-ann-files", nargs="+", required=True, metavar="JSON", help="COCO")
+    parser.add_argument(
+        "--test-data-roots",
+        nargs="+",
+        required=True,
+        metavar="DIR",
+        help="folders of the photos, one for each file or one for all",
+    )
+    parser.add_argument(
+        "--declared",
+        metavar="COLOUR,RANGE,RESIZE",
+        help="what its photos are said to go through, as rgb,0-1,letterbox: bgr or rgb; 0-255, "
+        "0-1, -1-1 or imagenet; letterbox or stretch (default: what its contract says)",
+    )
+    parser.add_argument(
+        "--limit", type=positive_count, default=50, metavar="N", help="photos to try (default 50)"
+    )
+    parser.add_argument(
+        "--input-size", type=size, metavar="HxW", help="where the file leaves it free"
+    )
+    parser.add_argument("--runtime", help="for .onnx: onnxruntime (default) or openvino")
+    parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Try them all; fail where the declared one is not the best."""
+    from ..benchmarks.diagnose import diagnose
+    from ..benchmarks.preprocessing import Preprocessing
+
+    declared = None if args.declared is None else Preprocessing.parse(args.declared)
+    with progress("photos") as on_progress:
+        found = diagnose(
+            args.model,
+            annotations=paths(args.test_ann_files),
+            roots=paths(args.test_data_roots),
+            declared=declared,
+            limit=args.limit,
+            input_size=args.input_size,
+            runtime=args.runtime,
+            threads=args.threads,
+            on_progress=on_progress,
+        )
+    print_table(
+        f"{found.path}: outputs of the kind {found.kind}; {found.faces} faces in "
+        f"{found.photos} photos",
+        ("colour", "range", "resize", "AP50", "95 %", ""),
+        [
+            (
+                trial.preprocessing.colour,
+                trial.preprocessing.range,
+                trial.preprocessing.resize,
+                f"{100 * trial.ap:.1f}",
+                f"{100 * trial.low:.1f} to {100 * trial.high:.1f}",
+                "declared" if trial.preprocessing == found.declared else "",
+            )
+            for trial in found.trials
+        ],
+        numbers=(3,),
+    )
+    best = found.trials[0].preprocessing
+    if found.verdict == "useless":
+        raise PocketfaceError(
+            f"{found.path}: finds hardly a face in any way: pre-processing is not its trouble"
+        )
+    if found.gain is None:
+        print(f"{found.path}: declares nothing; it finds most with {best}")
+        return
+    gain, low, high = (100 * one for one in found.gain)
+    points = f"{gain:.1f} points of AP50 (between {low:.1f} and {high:.1f})"
+    if found.verdict == "mismatch":
+        raise PocketfaceError(
+            f"{found.path}: pre-processing mismatch: it finds {points} more with {best} than as "
+            f"declared, {found.declared}"
+        )
+    what = "is the best" if best == found.declared else f"is not surely worse than {best}, {points}"
+    print(f"{found.path}: as declared: {found.declared} {what}")
