@@ -13,7 +13,7 @@ from ..errors import ModelFileError
 from ..model_templates.contract import Contract
 from ..results import Detections
 from ..runtimes import open_session
-from ..runtimes.postprocess import as_boxes, find_faces
+from ..runtimes.postprocess import MAX_DETECTIONS, as_boxes, find_faces
 from ..runtimes.session import Outputs, Session, Shape
 from .preprocessing import Preprocessing
 
@@ -55,6 +55,7 @@ class Detector:
         *,
         score_threshold: float,
         nms_iou: float,
+        max_detections: int = MAX_DETECTIONS,
     ) -> Detections:
         """Find the faces in a photo that is prepared in a given way.
 
@@ -63,6 +64,7 @@ class Detector:
             preprocessing: What the network is shown.
             score_threshold: Lowest score kept.
             nms_iou: Of two boxes that overlap by more than this IoU the better one is kept.
+            max_detections: The best so many.
 
         Returns:
             Faces in pixels of the photo, best first.
@@ -86,6 +88,7 @@ class Detector:
             placement=placement,
             score_threshold=score_threshold,
             nms_iou=nms_iou,
+            max_detections=max_detections,
         )
 
 

@@ -27,6 +27,7 @@ USELESS = 0.05
 """Below this AP a detector finds nothing worth the name."""
 
 NMS_IOU = 0.45
+_MAX_DETECTIONS = 100  # a network shown nonsense finds faces everywhere
 _LEVEL = 0.05
 """Chance of a false alarm, over all fifteen alternatives together (Bonferroni)."""
 
@@ -167,7 +168,13 @@ def _find(
             continue
         seen.append(photo)
         for one, faces in zip(ALL_PREPROCESSINGS, found, strict=True):
-            answer = detector.find(pixels, one, score_threshold=SCORE_FLOOR, nms_iou=NMS_IOU)
+            answer = detector.find(
+                pixels,
+                one,
+                score_threshold=SCORE_FLOOR,
+                nms_iou=NMS_IOU,
+                max_detections=_MAX_DETECTIONS,
+            )
             faces.append(to_annotation(answer, pixels.shape, photo))
         if on_progress is not None:
             on_progress(count, len(photos))

@@ -119,10 +119,10 @@ def verify_files(
 def _model_files_in(path: Path) -> list[Path]:
     if path.suffix == ".bin":
         path = path.with_suffix(".xml")
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder")
     if path.suffix in _SUFFIXES or path.is_file():
         return [path]
-    if not path.is_dir():
-        raise UserError(f"{path}: no such file or folder")
     found = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
     if not found:
         raise UserError(f"{path}: holds no model file ({', '.join(_SUFFIXES)})")

@@ -21,6 +21,7 @@ SHOW_BY = "visualize --no-show --video photo.jpg --load-weights"
 LOOK_AT = "visualize --no-show --load-weights model/model.xml --video"
 LOOK = f"{LOOK_AT} photo.jpg"
 EVAL = "eval --load-weights tiny.pth --test-data-roots photos --test-ann-files"
+DIAGNOSE = "diagnose model/model.xml --test-ann-files faces.json --test-data-roots photos"
 TRAIN_ON = "train --template tiny.yaml --save-checkpoints-to out --train-data-roots photos"
 TRAIN = f"{TRAIN_ON} --train-ann-files faces.json"
 
@@ -96,6 +97,12 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
         2,
         "notes.txt: ",
     ),
+    # Verification and diagnosis
+    ("a file to verify that is not there", "verify none.onnx", 2, "none.onnx: no such"),
+    ("a folder without model files", "verify photos", 2, "photos: holds no model file"),
+    ("a pre-processing that is none", f"{DIAGNOSE} --declared bgr,0-2,crop", 2, "'bgr,0-2,crop'"),
+    ("a photo for a detector", DIAGNOSE.replace("model/model.xml", "photo.jpg"), 2, "unknown kind"),
+    ("no photo for a diagnosis", f"{DIAGNOSE} --limit 0", 2, "1 or more"),
     # Visualize
     ("a source that is not there", f"{LOOK_AT} none.jpg", 2, "none.jpg: no such file or folder"),
     ("a camera that is not there", f"{LOOK_AT} 99", 2, "camera 99: does not open"),

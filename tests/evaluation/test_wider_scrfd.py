@@ -18,8 +18,7 @@ Measured = tuple[dict[str, Detections], dict[str, float | None]]
 @pytest.fixture(scope="module")
 def measured(shared: Path) -> Measured:
     """About 15 s: letterbox to 640, score floor 0.02, NMS IoU 0.45."""
-    peer = PEERS["scrfd-500m"]
-    return evaluate_wider(peer.load(shared / "peers" / peer.file), shared / "wider_face")
+    return evaluate_wider(PEERS["scrfd-500m"].load(shared / "peers"), shared / "wider_face")
 
 
 def test_figures_of_scrfd_500m(measured: Measured) -> None:
