@@ -11,7 +11,7 @@ from ..files import atomic_write
 from ..model_templates.contract import CONTRACT_KEY, Contract
 from ..quiet import quiet
 from ..runtimes.seal import BLANK_SEAL, SAVED_MODEL_CONTRACT, SEAL_KEY, seal
-from ..runtimes.tensorflow import KERAS_CONTRACT, SIGNATURE, import_tensorflow
+from ..runtimes.tensorflow import KERAS_CONTRACT, SIGNATURE, import_keras, import_tensorflow
 
 if TYPE_CHECKING:
     from ..models.network import Detector
@@ -43,15 +43,16 @@ def convert(
         MissingPackageError: TensorFlow is not installed.
         UserError: The network has an operation without a twin.
     """
-    tensorflow = import_tensorflow()
     from .keras_twin import keras_twin
+
+    import_keras()
 
     contract = contract.channels_last(batch=-1)
     saved_model, keras_file = folder / f"{stem}.savedmodel", folder / f"{stem}.keras"
     with quiet():  # Keras tells what it exports
         twin = keras_twin(network, contract)
         twin.save(keras_file)
-        _save(tensorflow, twin, contract, saved_model)
+        _save(twin, contract, saved_model)
     for path in (saved_model, keras_file):
         embed(path, contract)
     return [saved_model, keras_file]
@@ -70,7 +71,8 @@ def embed(path: Path, contract: Contract) -> None:
     seal(path)
 
 
-def _save(tensorflow: Any, twin: Any, contract: Contract, path: Path) -> None:
+def _save(twin: Any, contract: Contract, path: Path) -> None:
+    tensorflow = import_tensorflow()
     spec = contract.input
     signature = tensorflow.TensorSpec(
         (None, spec.height, spec.width, 3), tensorflow.float32, name=spec.name

@@ -48,7 +48,7 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     try:
         with quiet(), tensorflow.device(place):
             contract_json, inputs, outputs, call = opener(tensorflow, path)
-    except ModelFileError:
+    except (ModelFileError, UserError):
         raise
     except Exception as error:  # it has many kinds of them
         reason = (str(error).splitlines() or [""])[0]
@@ -85,6 +85,23 @@ def import_tensorflow() -> Any:
     return tensorflow
 
 
+def import_keras() -> Any:
+    """Keras on TensorFlow.
+
+    Raises:
+        MissingPackageError: TensorFlow is not installed.
+        UserError: Keras runs on something else in this process.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    import_tensorflow()
+    with quiet():
+        import keras  # type: ignore[import-untyped]
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise UserError(f"KERAS_BACKEND: {backend!r}: expected 'tensorflow'")
+    return keras
+
+
 _Opened = tuple[str | None, dict[str, Shape], dict[str, Shape], Callable[[Any], dict[str, Any]]]
 
 
@@ -105,8 +122,7 @@ def _open_saved_model(tensorflow: Any, path: Path) -> _Opened:
 
 
 def _open_keras(tensorflow: Any, path: Path) -> _Opened:
-    import keras  # type: ignore[import-untyped]
-
+    keras = import_keras()
     with zipfile.ZipFile(path) as archive:
         named = KERAS_CONTRACT in archive.namelist()
         text = archive.read(KERAS_CONTRACT).decode() if named else None

@@ -2,6 +2,9 @@
 
 One suite for all, small inputs and random weights whose activations are those of a trained
 network: batch norms have seen pictures.
+
+`python tests/export/test_matrix.py > docs/formats.md` exports all templates at their own size and
+depth, with the weights that ship where any do, and writes down what came of it.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import random
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,11 +25,11 @@ import torch
 
 import pocketface
 from pocketface.errors import ModelFileError, UserError
-from pocketface.export import EXPORTERS, ExportReport, export_model
+from pocketface.export import EXPORTERS, ExportReport, Row, export_model
 from pocketface.model_templates import template_names, template_path
 from pocketface.model_templates.schema import parse_template
 from pocketface.models.network import Detector
-from pocketface.models.weights import write_weights
+from pocketface.models.weights import shipped_weights, write_weights
 from pocketface.runtimes.seal import model_files
 
 SIDE = 64
@@ -43,17 +47,25 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def write_calibrated(name: str, folder: Path) -> Path:
-    text = template_path(name).read_text(encoding="utf-8")
-    text = re.sub(r"initial_weights:\n(  .*\n)+", "initial_weights: null\n", text)
-    text = re.sub(r"metrics:\n(  .*\n)+", "metrics: []\n", text)
+def small_text(name: str) -> str:
+    """A template's text for inputs of `SIDE`, with nothing measured."""
+    text = plain_text(name)
     size = rf"\g<1>{SIDE}\g<2>{SIDE}"
     text, found = re.subn(r"(\ninput:\n  height: )\d+(\n  width: )\d+", size, text)
     assert found == 1
     # A third of the layers, and every kind of them: the converters take minutes for all.
-    text = text.replace("depth: 152", "depth: 50")
+    return text.replace("depth: 152", "depth: 50")
+
+
+def plain_text(name: str) -> str:
+    text = template_path(name).read_text(encoding="utf-8")
+    text = re.sub(r"initial_weights:\n(  .*\n)+", "initial_weights: null\n", text)
+    return re.sub(r"metrics:\n(  .*\n)+", "metrics: []\n", text)
+
+
+def write_calibrated(text: str, folder: Path) -> Path:
     torch.manual_seed(0)
-    network = Detector(parse_template(text, source=name).architecture)
+    network = Detector(parse_template(text, source="test").architecture)
     generator = np.random.default_rng(0)
     small = generator.uniform(0, 255, (4, 6, 6, 3)).astype(np.float32)
     large = np.stack(
@@ -82,7 +94,7 @@ def write_calibrated(name: str, folder: Path) -> Path:
     ],
 )
 def weights(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_calibrated(request.param, tmp_path_factory.mktemp(request.param))
+    return write_calibrated(small_text(request.param), tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture(scope="module", params=list(EXPORTERS))
@@ -187,3 +199,50 @@ def test_one_flipped_byte_is_refused(
             target.write_bytes(content)
         pocketface.load(alone)
         shutil.rmtree(alone.parent)
+
+
+def _write_down() -> None:
+    """Print a document of what every template's export gives here, file by file."""
+    print(
+        "# Every template in every format\n\n"
+        "Written by `python tests/export/test_matrix.py`, on two cores. `seconds` are those of\n"
+        "a format's conversion and verification. Only face-detection-n has trained weights; the\n"
+        "others are random behind calibrated batch norms, and exaggerate what FP16 rounds: their\n"
+        "FP16 files may miss limits that are meant for trained networks.\n"
+    )
+    print("| template | file | precision | MB | seconds | corners, px | scores | faces | parity |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name in template_names():
+        with tempfile.TemporaryDirectory() as scratch:
+            shipped = shipped_weights(template_path(name))
+            weights = shipped or write_calibrated(plain_text(name), Path(scratch))
+            report = export_model(
+                weights=weights,
+                template=name if shipped else None,
+                folder=Path(scratch) / "out",
+                precisions=("fp32", "fp16"),
+            )
+            for row in report.rows:
+                if row.file is not None and "_nms" not in row.file.name:
+                    print(f"| {name} | {_cells(row)} |", flush=True)
+
+
+def _cells(row: Row) -> str:
+    assert row.file is not None
+    assert row.certificate is not None
+    found, faces = row.certificate, row.certificate.faces
+    cells = [
+        f"`{row.file.name}`",
+        row.precision,
+        f"{row.size / 1e6:.2f}",
+        "" if row.seconds is None else f"{row.seconds:.1f}",
+        "" if found.corners_px is None else f"{found.corners_px:.1e}",
+        "" if found.score is None else f"{found.score:.1e}",
+        "" if faces is None else f"{faces.matched} of {faces.faces}",
+        row.status,
+    ]
+    return " | ".join(cells)
+
+
+if __name__ == "__main__":
+    _write_down()

@@ -17,7 +17,12 @@ from pocketface.errors import ModelFileError, UserError
 from pocketface.export import export_model
 from pocketface.model_templates.contract import Contract
 from pocketface.models.weights import build_network, contract_for, read_weights
-from pocketface.runtimes.tensorflow import KERAS_CONTRACT, SIGNATURE, import_tensorflow
+from pocketface.runtimes.tensorflow import (
+    KERAS_CONTRACT,
+    SIGNATURE,
+    import_keras,
+    import_tensorflow,
+)
 
 pytest.importorskip("tensorflow", reason="needs tensorflow")
 
@@ -44,10 +49,7 @@ def folder(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def twin(folder: Path) -> Any:
     """As somebody opens it who has no pocketface."""
-    import_tensorflow()
-    import keras
-
-    return keras.saving.load_model(folder / "model.keras")
+    return import_keras().saving.load_model(folder / "model.keras")
 
 
 def test_weights_are_those_of_the_checkpoint(twin: Any, weights: Path) -> None:
@@ -148,3 +150,9 @@ def test_threads_are_those_of_the_process(folder: Path) -> None:
     import_tensorflow().constant(0)  # from here on they cannot be changed
     with pytest.raises(UserError, match="threads 77: TensorFlow takes one number per process"):
         pocketface.load(folder / "model.keras", threads=77)
+
+
+def test_another_backend_of_keras_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_keras().backend, "backend", lambda: "jax")
+    with pytest.raises(UserError, match="KERAS_BACKEND: 'jax': expected 'tensorflow'"):
+        pocketface.load(folder / "model.keras")
