@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -57,8 +58,15 @@ def embed(path: Path, contract: Contract) -> None:
     _write(_unpack(path.read_bytes()), contract, path)
 
 
+# By network and input size: the seconds that a conversion takes serve all precisions.
+_converted: WeakKeyDictionary[Detector, dict[tuple[int, int], bytes]] = WeakKeyDictionary()
+
+
 def _flatbuffer(network: Detector, height: int, width: int, path: Path) -> bytes:
     """What the converter makes of the network, by way of the file `path`."""
+    known = _converted.setdefault(network, {})
+    if (height, width) in known:
+        return known[height, width]
     import torch
 
     # It tells of each of its steps.
@@ -70,7 +78,8 @@ def _flatbuffer(network: Detector, height: int, width: int, path: Path) -> bytes
         nhwc = litert_torch.to_channel_last_io(network, args=[0]).eval()
         edge = litert_torch.convert(nhwc, (torch.zeros(1, height, width, 3),))
         edge.export(str(path))
-    return path.read_bytes()
+    known[height, width] = path.read_bytes()
+    return known[height, width]
 
 
 def _unpack(content: bytes) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import lightning
@@ -246,6 +247,9 @@ def _rate(trainer: lightning.Trainer) -> float | None:
 
 
 def _loggers(output: Path, settings: Mapping[str, Any]) -> list[Logger]:
+    # TensorBoard's own switch: it writes without TensorFlow as well, whose import takes seconds
+    # and prints remarks.
+    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
     # A version per start: a resumed training must not delete its own past.
     loggers: list[Logger] = [
         CSVLogger(output / "logs", name="csv"),
