@@ -6,8 +6,16 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
+
+IMPORTING = threading.RLock()
+"""Held while a package is imported that changes the process, or must not see another package."""
+
+_lock = threading.Lock()
+_silenced = contextlib.ExitStack()
+_inside = 0
 
 
 @contextlib.contextmanager
@@ -15,23 +23,44 @@ def quiet() -> Iterator[None]:
     """Silence standard output and error, logging below errors, and warnings, of C++ code too.
 
     For imports and conversions that print progress and versions whatever one asks. Exceptions
-    pass. What other threads print meanwhile is lost.
+    pass. What other threads print meanwhile is lost; several may be in such a block at once.
     """
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    global _silenced, _inside
+    with _lock:
+        if _inside == 0:
+            _silenced = _silence()
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                _silenced.close()
+
+
+def _silence() -> contextlib.ExitStack:
+    """Closing it ends the silence."""
     with contextlib.ExitStack() as stack:
+        before = logging.root.manager.disable
+        stack.callback(logging.disable, before)
+        logging.disable(logging.WARNING)
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            # None in programs without a console; closed in some services.
+            with contextlib.suppress(AttributeError, ValueError, OSError):
+                stream.flush()
+        # C++ writes past Python's streams, to the descriptors themselves.
+        kept: dict[int, int] = {}
+        for descriptor in (1, 2):
+            with contextlib.suppress(OSError):
+                kept[descriptor] = os.dup(descriptor)
         sink = stack.enter_context(open(os.devnull, "w"))
         stack.enter_context(contextlib.redirect_stdout(sink))
         stack.enter_context(contextlib.redirect_stderr(sink))
-        # C++ writes past Python's streams, to the descriptors themselves.
-        for descriptor in (1, 2):
-            kept = os.dup(descriptor)
-            stack.callback(os.close, kept)
-            stack.callback(os.dup2, kept, descriptor)
+        for descriptor, copy in kept.items():
+            stack.callback(os.close, copy)
+            stack.callback(os.dup2, copy, descriptor)
             os.dup2(sink.fileno(), descriptor)
-        stack.callback(logging.disable, before)
-        yield
+        return stack.pop_all()

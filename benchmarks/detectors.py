@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelFileError
-from ..model_templates.contract import Contract
+from ..errors import ModelFileError, UserError
+from ..model_templates.contract import Contract, InputSpec
 from ..results import Detections
 from ..runtimes import open_session
 from ..runtimes.postprocess import MAX_DETECTIONS, as_boxes, find_faces
@@ -19,6 +20,9 @@ from .preprocessing import Preprocessing
 
 _FREE_SIDE = 640
 """Side of the input where a graph leaves it free, unless told otherwise."""
+
+_STEP = 32
+"""Coarsest stride: free sides are multiples of it."""
 
 Array = NDArray[np.float32]
 Raw = tuple[Array, Array, Array | None]
@@ -77,10 +81,14 @@ class Detector:
         # These runtimes hand the array to the graph as it is; the others know their layout.
         if shape[-1] == 3 and self.session.runtime in ("openvino", "onnxruntime"):
             planes = planes.transpose(0, 2, 3, 1)
-        outputs = self.session.run(np.ascontiguousarray(planes))
-        if self.contract is not None:
-            outputs = as_boxes(outputs, self.contract.input)
-        boxes, scores, landmarks = DECODERS[self.kind][1](outputs, self.height, self.width)
+        try:
+            outputs = self.session.run(np.ascontiguousarray(planes))
+            boxes, scores, landmarks = DECODERS[self.kind][1](outputs, self.height, self.width)
+        except Exception as error:  # runtimes raise whatever they like
+            reason = textwrap.shorten(f"{type(error).__name__}: {error}", 150)
+            raise ModelFileError(
+                f"{self.path}: does not answer a float32 image as {self.kind} would: {reason}"
+            ) from error
         return find_faces(
             boxes,
             scores,
@@ -121,9 +129,9 @@ def open_detector(
             f"{path}: inputs {session.input_shapes}: expected one image, (B, 3, H, W) or "
             "(B, H, W, 3)"
         )
-    sides = shape[2:] if shape[1] == 3 else shape[1:3]
-    free = (_FREE_SIDE, _FREE_SIDE) if input_size is None else input_size
-    height, width = (one if side == -1 else side for side, one in zip(sides, free, strict=True))
+    if shape[0] not in (1, -1):
+        raise ModelFileError(f"{path}: takes {shape[0]} images at once; expected 1 or any number")
+    height, width = _sides(shape[2:] if shape[1] == 3 else shape[1:3], input_size, path)
     for kind, (fits, _) in DECODERS.items():
         if fits(session.output_shapes):
             return Detector(path, session, kind, height, width, contract)
@@ -131,26 +139,50 @@ def open_detector(
     raise ModelFileError(f"{path}: outputs {session.output_shapes}: expected those of {known}")
 
 
+def _sides(sides: tuple[int, ...], asked: tuple[int, int] | None, path: Path) -> tuple[int, int]:
+    """Height and width of the input: the graph's, and where it leaves them free those asked for."""
+    wanted = (_FREE_SIDE, _FREE_SIDE) if asked is None else asked
+    size = [one if side == -1 else side for side, one in zip(sides, wanted, strict=True)]
+    if asked is not None:
+        said = f"--input-size {asked[0]}x{asked[1]}"
+        if tuple(size) != asked:
+            raise UserError(f"{said}: {path} has a fixed input of {size[0]}x{size[1]}")
+        if -1 in sides and any(side < _STEP or side % _STEP for side in asked):
+            raise UserError(f"{said}: expected positive multiples of {_STEP}")
+    return size[0], size[1]
+
+
 def _widths(shapes: dict[str, Shape]) -> list[int]:
     return sorted(shape[-1] for shape in shapes.values() if shape)
 
 
 def _is_plain(shapes: dict[str, Shape]) -> bool:
-    return {"boxes", "scores"} <= shapes.keys() or {"coordinates", "confidence"} <= shapes.keys()
+    return {"boxes", "scores"} <= shapes.keys() and shapes["boxes"][-1:] == (4,)
+
+
+def _is_vision(shapes: dict[str, Shape]) -> bool:
+    return shapes.keys() == {"coordinates", "confidence"} and shapes["coordinates"][-1:] == (4,)
+
+
+def _vision(outputs: Outputs, height: int, width: int) -> Raw:
+    found = as_boxes(outputs, InputSpec(shape=(1, 3, height, width), resize="stretch"))
+    return found["boxes"][0], found["scores"][0], None
 
 
 def _plain(outputs: Outputs, height: int, width: int) -> Raw:
     boxes = outputs["boxes"].reshape(-1, 4)
+    if not len(boxes):  # of a graph with its NMS inside
+        return boxes, np.zeros(0, np.float32), None
     # (N,), or (N, 2) with the background's share first.
     scores = outputs["scores"].reshape(len(boxes), -1)[:, -1]
-    if len(boxes) and np.median(np.abs(boxes)) <= 1:  # shares of the input's sides
+    if np.median(np.abs(boxes)) <= 1:  # shares of the input's sides
         boxes = boxes * np.array([width, height] * 2, np.float32)
     points = outputs.get("landmarks")
     return boxes, scores, None if points is None else points.reshape(-1, 5, 2)
 
 
 def _is_detection_output(shapes: dict[str, Shape]) -> bool:
-    return _widths(shapes) == [7]
+    return [len(shape) for shape in shapes.values()] == [4] and _widths(shapes) == [7]
 
 
 def _detection_output(outputs: Outputs, height: int, width: int) -> Raw:
@@ -218,6 +250,7 @@ def _levels(
 
 DECODERS: dict[str, tuple[Callable[[dict[str, Shape]], bool], Decoder]] = {
     "boxes and scores": (_is_plain, _plain),
+    "coordinates and confidence": (_is_vision, _vision),
     "SSD's DetectionOutput": (_is_detection_output, _detection_output),
     "SCRFD": (_is_scrfd, _scrfd),
     "YuNet": (_is_yunet, _yunet),

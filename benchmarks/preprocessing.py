@@ -47,7 +47,7 @@ class Preprocessing:
             if str(one) == text:
                 return one
         wanted = ",".join("|".join(get_args(kind)) for kind in (Colour, Range, Resize))
-        raise UserError(f"pre-processing {text!r}: expected {wanted}")
+        raise UserError(f"--declared {text!r}: expected {wanted}")
 
     @classmethod
     def of(cls, contract: Contract) -> Preprocessing:

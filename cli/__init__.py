@@ -65,8 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        with suppress(SystemExit):  # argparse's --help and --version
+        try:
             _run(arguments)
+        except SystemExit as left:
+            if left.code:  # argparse's --help and --version have none
+                return int(left.code)
         sys.stdout.flush()  # here, where a closed pipe can still be answered
         return 0
     except KeyboardInterrupt as error:

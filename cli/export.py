@@ -94,5 +94,7 @@ def run(args: argparse.Namespace) -> None:
         if row.reason:
             print(f"{row.file or row.format} ({row.precision}): {row.status}: {row.reason}")
     if report.failed:
-        names_of = ", ".join(str(row.file or row.format) for row in report.failed)
-        raise PocketfaceError(f"failed: {names_of}")
+        named = "; ".join(
+            f"{row.file or row.format} ({row.precision}: {row.reason})" for row in report.failed
+        )
+        raise PocketfaceError(f"failed: {named}")

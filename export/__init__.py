@@ -8,13 +8,14 @@ import os
 import tempfile
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import MissingPackageError, UserError
+from ..interrupts import signals_kept
 from ..model_templates import find_template
 from ..runtimes.seal import model_files
 from .report import ExportReport, Row
@@ -102,13 +103,20 @@ def export_model(
     from ..models.weights import build_network, contract_for
     from .verify import reference_for
 
+    able = ", ".join(get_args(ExportPrecision))
     for precision in precisions:
         if precision not in get_args(ExportPrecision):
-            raise UserError(
-                f"precision {precision!r}: expected one of {', '.join(get_args(ExportPrecision))}"
-            )
+            raise UserError(f"precision {precision!r}: expected one of {able}")
+    if not precisions:
+        raise UserError(f"no precision to export: expected some of {able}")
     read, used = _read(weights, template)
     chosen = _formats(formats, used)
+    for name in formats or ():
+        if not set(precisions) & set(EXPORTERS[name].precisions):
+            raise UserError(
+                f"precision {', '.join(precisions)}: format {name} has only "
+                f"{', '.join(EXPORTERS[name].precisions)}"
+            )
     height, width = input_size or (None, None)
     contract = contract_for(used, weights=read, height=height, width=width)
     network = build_network(read)
@@ -121,14 +129,13 @@ def export_model(
         by_name=formats is not None,
         reference=reference_for(network, contract, photos=photos) if verify else None,
     )
+    rows: list[Row] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        rows = [
-            row
-            for precision in dict.fromkeys(precisions)
-            for name in chosen
-            for row in _export(job, name, precision)
-        ]
+        with signals_kept() as check_signals:
+            for precision in dict.fromkeys(precisions):
+                for name in chosen:
+                    rows += _export(job, name, precision, check_signals)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
     return ExportReport(
@@ -150,18 +157,19 @@ class _Job:
     reference: Reference | None
 
 
-def _export(job: _Job, name: str, precision: ExportPrecision) -> list[Row]:
-    """The files of one format, in their place; or one row that says why there are none."""
+def _export(
+    job: _Job, name: str, precision: ExportPrecision, check_signals: Callable[[], None]
+) -> list[Row]:
+    """The files of one format, in their place; and a row that says why one is missing."""
     exporter = EXPORTERS[name]
     missing = _missing(exporter)
     if missing is not None:
         return [Row(name, precision, "skipped", reason=str(missing))]
-    # What was asked for by name is missed; what was not is only told of.
-    unable: Literal["failed", "skipped"] = "failed" if job.by_name else "skipped"
     if precision not in exporter.precisions:
         reason = f"expected {' or '.join(exporter.precisions)} in this format"
-        return [Row(name, precision, unable, reason=reason)]
+        return [Row(name, precision, "skipped", reason=reason)]
     started = time.monotonic()
+    rows: list[Row] = []
     # Inside the folder: the same file system, so that the last step is only a change of names.
     with tempfile.TemporaryDirectory(dir=job.folder, prefix=".export-") as scratch:
         module = importlib.import_module(f".{exporter.module}", __name__)
@@ -174,16 +182,22 @@ def _export(job: _Job, name: str, precision: ExportPrecision) -> list[Row]:
                 precision=precision,
                 with_nms=job.with_nms,
             )
-            rows = [_finish(job, name, precision, module, path) for path in paths]
+            for path in paths:
+                check_signals()
+                rows.append(_finish(job, name, precision, module, path))
+            check_signals()
         except UserError as error:
-            # This network or precision cannot be had in this format.
-            return [Row(name, precision, unable, reason=str(error))]
+            # This network cannot be had in this format, or something is in the way. What was
+            # asked for by name is missed; what was not is only told of.
+            status: Literal["failed", "skipped"] = "failed" if job.by_name else "skipped"
+            rows.append(Row(name, precision, status, reason=str(error)))
         except OSError:
             raise
         except Exception as error:  # converters raise whatever they like
+            check_signals()
             _log.debug("%s", name, exc_info=True)
             reason = f"{type(error).__name__}: {error}"
-            return [Row(name, precision, "failed", reason=textwrap.shorten(reason, 200))]
+            rows.append(Row(name, precision, "failed", reason=textwrap.shorten(reason, 200)))
     return [replace(rows[0], seconds=time.monotonic() - started), *rows[1:]]
 
 
@@ -259,6 +273,20 @@ def _mark_failed(path: Path) -> Path:
     return path.with_stem(f"{path.stem}-failed")
 
 
+def _check_place(target: Path, part: Path) -> None:
+    """Is there nothing, or what a new file may replace: a file a file, a model another one?"""
+    if not target.exists() and not target.is_symlink():
+        return
+    if not part.is_dir():
+        if target.is_dir():
+            raise UserError(f"{target}: is a folder, in the place of a file to be written")
+        return
+    if target.is_symlink() or not target.is_dir():
+        raise UserError(f"{target}: is a file, in the place of a folder to be written")
+    if any(target.iterdir()) and not model_files(target)[0].exists():
+        raise UserError(f"{target}: is a folder, but no model that this one could replace")
+
+
 def _move(path: Path, folder: Path) -> Path:
     """A model's files, and its certificate, to their place; the one that `load` opens last."""
     from .certificate import certificate_path
@@ -268,6 +296,8 @@ def _move(path: Path, folder: Path) -> Path:
             os.fsync(handle.fileno())
     parts = [path] if path.is_dir() else [*model_files(path)[1:], path]
     certificate = certificate_path(path)
+    for part in (*parts, certificate):
+        _check_place(folder / part.name, part)
     # One of an older file must not stand beside this one.
     (folder / certificate.name).unlink(missing_ok=True)
     for part in parts:

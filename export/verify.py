@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -112,7 +113,7 @@ def verify_files(
         UserError: No such file, no model file in a folder, a file made from other weights.
     """
     files = [file for path in paths for file in _model_files_in(path)]
-    known: dict[tuple[str | None, int, int], Reference | None] = {}
+    known: dict[str, Reference | None] = {}
     return [_verify(file, weights, photos, known) for file in files]
 
 
@@ -133,23 +134,40 @@ def _verify(
     path: Path,
     weights: Path | None,
     photos: Path | None,
-    known: dict[tuple[str | None, int, int], Reference | None],
+    known: dict[str, Reference | None],
 ) -> Verified:
     try:
         model = load(path)
-    except MissingPackageError as error:
-        return Verified(path, "not verified", reason=str(error))
+        reference = _reference_of(model, weights, photos, known)
+        if reference is None:
+            return _by_certificate(model, photos)
+        _, certificate = check(path, reference)
     except (ModelFileError, ContractError) as error:
         return Verified(path, "failed", reason=str(error))
-    spec = model.contract.input
-    key = (model.contract.provenance.checkpoint_sha256, spec.height, spec.width)
-    if key not in known:
-        known[key] = _reference_from_weights(model.contract, path, weights, photos)
-    reference = known[key]
-    if reference is None:
-        return _by_certificate(model, photos)
-    _, certificate = check(path, reference)
+    except MissingPackageError as error:
+        return Verified(path, "not verified", reason=str(error))
+    except UserError as error:
+        if weights is not None or photos is not None:
+            raise  # these concern all files
+        return Verified(path, "not verified", reason=str(error))
+    except Exception as error:  # of a runtime, which raises whatever it likes
+        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
+        return Verified(path, "failed", reason=reason)
     return Verified(path, certificate.status, certificate=certificate, reason=certificate.reason)
+
+
+def _reference_of(
+    model: Model, weights: Path | None, photos: Path | None, known: dict[str, Reference | None]
+) -> Reference | None:
+    """The network's answers to what this file is to be asked, which files of one export share."""
+    contract = model.contract
+    spec = contract.input
+    asked = (spec.height, spec.width, spec.resize, spec.pad_value)
+    judged = (contract.score_threshold, contract.nms_iou)
+    key = repr((contract.provenance.checkpoint_sha256, asked, judged))
+    if key not in known:
+        known[key] = _reference_from_weights(contract, model.path, weights, photos)
+    return known[key]
 
 
 def _reference_from_weights(
@@ -175,9 +193,14 @@ def _reference_from_weights(
         )
     spec = contract.input
     described = contract_for(read.template, weights=read, height=spec.height, width=spec.width)
-    # Thresholds may come from another template than that inside the weights.
+    # These may come from another template than that inside the weights.
+    look = described.input.model_copy(update={"resize": spec.resize, "pad_value": spec.pad_value})
     described = described.model_copy(
-        update={"score_threshold": contract.score_threshold, "nms_iou": contract.nms_iou}
+        update={
+            "input": look,
+            "score_threshold": contract.score_threshold,
+            "nms_iou": contract.nms_iou,
+        }
     )
     return reference_for(build_network(read), described, photos=photos)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import MissingPackageError, ModelFileError, UserError
 from ..model_templates.contract import CONTRACT_KEY
-from ..quiet import quiet
+from ..quiet import IMPORTING, quiet
 from .seal import model_files
 from .session import Outputs, Session, Shape
 
@@ -89,9 +89,7 @@ def import_coremltools() -> Any:
     Raises:
         MissingPackageError: It is not installed.
     """
-    if "coremltools" in sys.modules:
-        return sys.modules["coremltools"]
-    with _without("tensorflow"), quiet():
+    with IMPORTING, _without("tensorflow"), quiet():
         try:
             import coremltools  # type: ignore[import-untyped]
         except ImportError as error:
@@ -104,7 +102,7 @@ def import_coremltools() -> Any:
 @contextmanager
 def _without(package: str) -> Iterator[None]:
     """Import as if a package were not there: it takes seconds, and nothing here needs it."""
-    if package in sys.modules:
+    if package in sys.modules or "coremltools" in sys.modules:
         yield
         return
     sys.modules[package] = None  # type: ignore[assignment]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import MissingPackageError, ModelFileError, UserError
 from ..model_templates.contract import CONTRACT_KEY
-from ..quiet import quiet
+from ..quiet import IMPORTING, quiet
 from .seal import SAVED_MODEL_CONTRACT
 from .session import Outputs, Session, Shape
 
@@ -74,10 +74,15 @@ def import_tensorflow() -> Any:
 
     Raises:
         MissingPackageError: It is not installed.
+        UserError: KERAS_BACKEND names another backend.
     """
-    # Read once, when its library is loaded: what it says of instruction sets and missing GPUs.
+    # Both are read once, at the import: what it says of instruction sets and missing GPUs; and
+    # what Keras, which it brings, runs on, whatever ~/.keras/keras.json says.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with quiet():
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        raise UserError(f"environment variable KERAS_BACKEND: {backend!r}: expected 'tensorflow'")
+    with IMPORTING, quiet():
         try:
             import tensorflow  # type: ignore[import-untyped]
         except ImportError as error:
@@ -92,13 +97,12 @@ def import_keras() -> Any:
         MissingPackageError: TensorFlow is not installed.
         UserError: Keras runs on something else in this process.
     """
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import_tensorflow()
-    with quiet():
+    with IMPORTING, quiet():
         import keras  # type: ignore[import-untyped]
     backend = keras.backend.backend()
     if backend != "tensorflow":
-        raise UserError(f"KERAS_BACKEND: {backend!r}: expected 'tensorflow'")
+        raise UserError(f"Keras runs on {backend!r} in this process: expected 'tensorflow'")
     return keras
 
 
@@ -128,10 +132,20 @@ def _open_keras(tensorflow: Any, path: Path) -> _Opened:
         text = archive.read(KERAS_CONTRACT).decode() if named else None
     model = keras.saving.load_model(path, compile=False)
     inputs = {tensor.name: _shape(tensor.shape) for tensor in model.inputs}
-    answers = model.output if isinstance(model.output, dict) else {}
+    answers = _by_name(model.output, model.outputs)
     outputs = {name: _shape(tensor.shape) for name, tensor in answers.items()}
-    function = tensorflow.function(lambda image: model(image, training=False))
+    function = tensorflow.function(
+        lambda image: _by_name(model(image, training=False), model.outputs)
+    )
     return text, inputs, outputs, function
+
+
+def _by_name(answers: Any, described: list[Any]) -> dict[str, Any]:
+    """Of other people's models too, which answer with one tensor or a list of them."""
+    if isinstance(answers, dict):
+        return answers
+    parts = list(answers) if isinstance(answers, list | tuple) else [answers]
+    return {one.name: part for one, part in zip(described, parts, strict=True)}
 
 
 def _check_device(tensorflow: Any, device: str) -> None:

@@ -134,7 +134,9 @@ def test_a_network_that_knows_nothing(made_labels: Labels, tmp_path: Path) -> No
     ("peer", "wrong"), [("yunet-n", "rgb,-1-1,letterbox"), ("scrfd-500m", "bgr,0-255,letterbox")]
 )
 def test_other_peoples_files(shared: Path, labels: Labels, peer: str, wrong: str) -> None:
-    how = {"limit": 20, "input_size": SIZE}
+    how: dict[str, Any] = {"limit": 20}
+    if peer == "scrfd-500m":  # its input is free
+        how["input_size"] = SIZE
     path = shared / "peers" / PEERS[peer].file
     right = look(path, labels, declared=PEERS[peer].preprocessing, **how)
     assert right.verdict == "as declared"
@@ -163,20 +165,77 @@ def test_an_nhwc_graph_without_contract(shipped: Path, labels: Labels, tmp_path:
     assert found.trials[0].ap > 0.65
 
 
-def test_what_is_no_detector_is_refused(tmp_path: Path, made_labels: Labels) -> None:
+def identity(
+    path: Path, shape: list[Any], kind: int = onnx.TensorProto.FLOAT, output: str = "mask"
+) -> Path:
+    """A file that answers with its input."""
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("Identity", ["image"], ["mask"])],
-        "segmentation",
-        [value("image", onnx.TensorProto.FLOAT, [1, 3, 8, 8])],
-        [value("mask", onnx.TensorProto.FLOAT, [1, 3, 8, 8])],
+        [onnx.helper.make_node("Identity", ["image"], [output])],
+        "identity",
+        [value("image", kind, shape)],
+        [value(output, kind, shape)],
     )
     opset = [onnx.helper.make_opsetid("", 18)]
-    onnx.save(
-        onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), tmp_path / "m.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ([1, 3, 8, 8], r"outputs .*mask.*: expected those of boxes and scores; coordinates"),
+        ([1, 8, 8, 5], r"inputs .*image.*: expected one image, \(B, 3, H, W\) or"),
+        ([2, 3, 8, 8], "takes 2 images at once; expected 1 or any number"),
+    ],
+)
+def test_what_is_no_detector_is_refused(
+    tmp_path: Path, made_labels: Labels, shape: list[int], message: str
+) -> None:
+    with pytest.raises(ModelFileError, match=message):
+        look(identity(tmp_path / "m.onnx", shape), made_labels)
+
+
+def test_a_graph_that_takes_other_arrays_is_refused(tmp_path: Path, made_labels: Labels) -> None:
+    path = identity(tmp_path / "m.onnx", [1, 3, 1, 7], onnx.TensorProto.UINT8)
+    with pytest.raises(ModelFileError, match=r"m\.onnx: does not answer a float32 image as SSD"):
+        look(path, made_labels)
+
+
+@pytest.mark.parametrize(
+    ("sides", "asked", "message"),
+    [
+        (["h", "w"], (100, 101), "--input-size 100x101: expected positive multiples of 32"),
+        (["h", "w"], (0, 0), "--input-size 0x0: expected positive multiples of 32"),
+        ([64, 64], (32, 32), r"--input-size 32x32: .*m\.onnx has a fixed input of 64x64"),
+    ],
+)
+def test_input_sizes(
+    tmp_path: Path, made_labels: Labels, sides: list[Any], asked: tuple[int, int], message: str
+) -> None:
+    path = identity(tmp_path / "m.onnx", [1, 3, *sides])
+    with pytest.raises(UserError, match=message):
+        look(path, made_labels, input_size=asked)
+
+
+@pytest.mark.parametrize("name", ["model_nms.onnx", "model_nms.mlmodel"])
+def test_files_with_their_nms_inside(made_labels: Labels, tmp_path: Path, name: str) -> None:
+    """Which answer with no box at all, where the pre-processing is wrong."""
+    pytest.importorskip("coremltools", reason="needs coremltools")
+    export_model(
+        weights=None,
+        template="face-detection-n",
+        folder=tmp_path,
+        formats=["onnx" if name.endswith("onnx") else "coreml"],
+        with_nms=True,
+        input_size=(64, 64),
+        verify=False,
     )
-    with pytest.raises(ModelFileError, match=r"outputs .*mask.*: expected those of boxes and sco"):
-        look(tmp_path / "m.onnx", made_labels)
+    found = look(tmp_path / name, made_labels)
+    assert (found.verdict, found.declared) == (
+        "useless",
+        Preprocessing.parse("bgr,0-255,letterbox"),
+    )
 
 
 def test_no_labelled_face(tmp_path: Path, made_labels: Labels) -> None:
@@ -198,7 +257,9 @@ def test_the_sixteen() -> None:
     assert len(ALL_PREPROCESSINGS) == len({str(one) for one in ALL_PREPROCESSINGS}) == 16
     for one in ALL_PREPROCESSINGS:
         assert Preprocessing.parse(str(one)) == one
-    with pytest.raises(UserError, match=r"'bgr,0-2,letterbox': expected bgr\|rgb,0-255\|0-1"):
+    with pytest.raises(
+        UserError, match=r"--declared 'bgr,0-2,letterbox': expected bgr\|rgb,0-255\|0-1"
+    ):
         Preprocessing.parse("bgr,0-2,letterbox")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from pocketface import export
 from pocketface.errors import MissingPackageError, UserError
 from pocketface.export import ExportReport, export_model
 from pocketface.export import onnx as onnx_format
+from pocketface.export.verify import verify_files
 from pocketface.models.weights import build_network, read_weights
 from pocketface.runtimes.seal import check_seal
 
@@ -261,6 +264,11 @@ def test_a_new_file_does_not_stand_beside_an_old_certificate(weights: Path, tmp_
         ({"formats": ["tfjs"]}, "format 'tfjs': expected some of openvino, onnx, coreml, litert"),
         ({"formats": []}, "no format"),
         ({"precisions": ["int4"]}, "precision 'int4': expected one of fp32, fp16"),
+        ({"precisions": []}, "no precision to export: expected some of fp32, fp16"),
+        (
+            {"precisions": ["fp16"], "formats": ["onnx", "tensorflow"]},
+            "precision fp16: format tensorflow has only fp32",
+        ),
         ({"photos": Path("nowhere")}, "--photos nowhere: no such folder"),
     ],
 )
@@ -268,6 +276,84 @@ def test_arguments(weights: Path, tmp_path: Path, arguments: dict, message: str)
     with pytest.raises(UserError, match=message):
         run(weights, tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
+
+
+def test_files_of_different_templates_are_verified_together(
+    weights: Path, texts: dict[str, str], tmp_path: Path
+) -> None:
+    """Each by its own resize rule and thresholds, in any order."""
+    settings = {
+        "plain": ("resize: letterbox", "resize: letterbox"),
+        "stretch": ("resize: letterbox", "resize: stretch"),
+        "sure": ("score_threshold: 0.3", "score_threshold: 0.4"),
+    }
+    files = []
+    for name, (old, new) in settings.items():
+        template = tmp_path / f"{name}.yaml"
+        template.write_text(texts["dense"].replace(old, new))
+        folder = tmp_path / name
+        report = run(weights, folder, template=template, formats=["onnx"], with_nms=True)
+        assert [row.status for row in report.rows] == ["passed", "passed"]
+        files += report.files
+    for order in (files, files[::-1]):
+        found = verify_files(order, weights=weights)
+        assert [(one.file.name, one.status, one.reason) for one in found] == [
+            (file.name, "passed", None) for file in order
+        ]
+
+
+def test_what_is_in_the_way_stays(weights: Path, tmp_path: Path) -> None:
+    """A user's own things that happen to have the name of a file to be written."""
+    (tmp_path / "model.onnx").mkdir()
+    (tmp_path / "model.onnx" / "thesis.txt").write_text("precious")
+    (tmp_path / "model.bin").mkdir()
+    report = run(weights, tmp_path, verify=False)
+    assert [(row.format, row.status) for row in report.rows] == [
+        ("openvino", "failed"),
+        ("onnx", "failed"),
+    ]
+    reasons = [str(row.reason) for row in report.rows]
+    assert "model.bin: is a folder, in the place of a file to be written" in reasons[0]
+    assert "model.onnx: is a folder" in reasons[1]
+    assert (tmp_path / "model.onnx" / "thesis.txt").read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.bin", "model.onnx"]
+
+
+def test_a_folder_gives_way_only_to_another_of_its_kind(weights: Path, tmp_path: Path) -> None:
+    pytest.importorskip("coremltools", reason="needs coremltools")
+    place = tmp_path / "model.mlpackage"
+    place.mkdir()
+    (place / "thesis.txt").write_text("precious")
+    options: dict[str, Any] = {"formats": ["coreml"], "verify": False}
+    rows = {
+        row.file.name if row.file else None: row for row in run(weights, tmp_path, **options).rows
+    }
+    assert "model.mlmodel" in rows
+    assert "model.mlpackage: is a folder, but no model that this" in str(rows[None].reason)
+    assert (place / "thesis.txt").read_text() == "precious"
+    (place / "thesis.txt").unlink()
+    assert not run(weights, tmp_path, **options).failed
+    assert not run(weights, tmp_path, **options).failed  # and again, onto the first
+    assert pocketface.load(place).contract.name == "tiny"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_a_converter_swallows_ends_the_export_all_the_same(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    true = onnx_format.convert
+
+    def swallows(*arguments: Any, **options: Any) -> list[Path]:
+        with suppress(BaseException):
+            signal.raise_signal(number)
+        return true(*arguments, **options)
+
+    monkeypatch.setattr(onnx_format, "convert", swallows)
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit):
+        run(weights, tmp_path, formats=["onnx"])
+    assert not list(tmp_path.iterdir())
+    assert signal.getsignal(number) is before
 
 
 def test_a_folder_that_cannot_be_written(weights: Path, tmp_path: Path) -> None:
