@@ -70,7 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SystemExit as left:
             if left.code:  # argparse's --help and --version have none
                 return int(left.code)
-        sys.stdout.flush()  # here, where a closed pipe can still be answered
+        if sys.stdout is not None:  # closed by `>&-`
+            sys.stdout.flush()  # here, where a closed pipe can still be answered
         return 0
     except KeyboardInterrupt as error:
         _say("interrupted" + (f"; {error}" if str(error) else ""))

@@ -164,3 +164,9 @@ def test_a_closed_pipe_is_no_error() -> None:
         os.close(writer)
     assert done.returncode == 141
     assert done.stderr == b""
+
+
+def test_a_closed_stdout_is_no_error() -> None:
+    command = f"{sys.executable} -m pocketface templates >&-"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, b"")
