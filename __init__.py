@@ -19,17 +19,22 @@ if TYPE_CHECKING:
         UserError,
     )
     from .model_templates.contract import Contract
-    from .results import Detections
+    from .results import Classification, Detections
     from .runtimes import load
+    from .runtimes.classifier import FaceClassifier
+    from .runtimes.detector import FaceDetector
     from .runtimes.model import Model
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Classification",
     "Contract",
     "ContractError",
     "DataError",
     "Detections",
+    "FaceClassifier",
+    "FaceDetector",
     "ImageError",
     "InputError",
     "MissingPackageError",
@@ -46,8 +51,11 @@ __all__ = [
 # Names outside `errors`, and their modules: imported at first use, so that `import pocketface`
 # costs next to nothing.
 _HOMES = {
+    "Classification": "results",
     "Contract": "model_templates.contract",
     "Detections": "results",
+    "FaceClassifier": "runtimes.classifier",
+    "FaceDetector": "runtimes.detector",
     "Model": "runtimes.model",
     "load": "runtimes",
 }

@@ -36,6 +36,21 @@ class Detections:
         return Detections(self.boxes[keep], self.scores[keep], landmarks)
 
 
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """What a classifier says of one face.
+
+    Attributes:
+        label: One of the contract's.
+        score: Its probability, 0 to 1.
+        scores: float32 (labels,): of all labels, in the contract's order; they add up to 1.
+    """
+
+    label: str
+    score: float
+    scores: NDArray[np.float32]
+
+
 def pairwise_iou(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
     """Intersection over union of boxes (N, 4) and (M, 4), x1 y1 x2 y2: float64 (N, M)."""
     low = np.maximum(one[:, None, :2], other[None, :, :2]).astype(np.float64)

@@ -93,5 +93,5 @@ def _network(architecture: ArchitectureSpec) -> str:
     if architecture.neck is not None:
         parts.append(f"{architecture.neck.type} {architecture.neck.channels}")
     head = architecture.head
-    parts.append(head.type if head.type == "ssd" else f"dense {head.loss.assigner}")
+    parts.append(f"dense {head.loss.assigner}" if head.type == "dense" else head.type)
     return " + ".join(parts)

@@ -90,9 +90,9 @@ def visualize(
     if show:
         check_display()
     # After the checks: a runtime takes seconds to load.
-    from ..runtimes import load
+    from ..runtimes import load_detector
 
-    model = load(weights, device=device, threads=threads)
+    model = load_detector(weights, device=device, threads=threads)
     viewer = _Viewer(
         predict=partial(model.predict, score_threshold=score_threshold, nms_iou=nms_iou),
         window=Window() if show else None,

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from ..evaluation.classifier import evaluate_classifier
 from ..evaluation.detector import evaluate_detector, evaluate_wider
-from ..evaluation.report import detector_metrics, write_metrics
+from ..evaluation.report import metrics_of, write_metrics
 from ..evaluation.wider import LIST_FILE, SETTINGS
 from ..runtimes import load
+from ..runtimes.classifier import FaceClassifier
+from ..runtimes.detector import FaceDetector
+from ..runtimes.model import Model
 from ..runtimes.seal import model_files
 
 if TYPE_CHECKING:
     from ..model_templates.contract import Metric
-    from ..runtimes.model import Model
 
 SCORE_FLOOR = 0.02
 """Of a measurement: average precision needs the whole curve, not what a user would see."""
@@ -37,11 +40,12 @@ def measure_accuracy(
     threads: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Metric]:
-    """Measure a detector by COCO's figures, by the WIDER FACE protocol, or both.
+    """Measure a detector by COCO's figures, by the WIDER FACE protocol, or both; or a classifier.
 
     Args:
         weights: A model file; see `runtimes.load`.
-        annotations: COCO JSON files; none leaves out COCO's figures.
+        annotations: COCO JSON files; none leaves out COCO's figures. Of a classifier, see
+            `read_labelled_faces`.
         roots: Folders of their photos, one each or one for all.
         wider: WIDER FACE's folder, with `ground_truth/`; None leaves out its figures.
         metrics_file: Where to write the metrics with protocol and SHA-256s.
@@ -61,6 +65,10 @@ def measure_accuracy(
             "nothing to measure on: expected --test-ann-files and --test-data-roots, or --wider-dir"
         )
     model = _load(weights, input_size, runtime=runtime, device=device, threads=threads)
+    if isinstance(model, FaceClassifier):
+        if wider is not None:
+            raise UserError(f"--wider-dir: {weights} is for {model.contract.task}, not a detector")
+        return _measure_classifier(model, annotations, roots, metrics_file, on_progress)
     predict = partial(model.predict, score_threshold=score_floor, nms_iou=nms_iou)
     size = model.contract.input
     protocol: dict[str, Any] = {
@@ -71,28 +79,67 @@ def measure_accuracy(
         "precision": model.contract.precision,
         "device": model.session.device,
     }
-    model_file, *others = model_files(model.path)
-    files = {"model": model_file}
-    files |= {"weights" if part.suffix == ".bin" else part.name: part for part in others}
+    files = _parts(model)
     metrics: list[Metric] = []
     if annotations:
         from ..data.coco import read_coco
 
         photos = read_coco(annotations, roots, classes=model.contract.labels).photos
         _, figures = evaluate_detector(predict, photos, on_progress=on_progress)
-        metrics += detector_metrics(figures)
-        numbered = {f"annotations {n}": path for n, path in enumerate(annotations, 1)}
-        files |= numbered if len(annotations) > 1 else {"annotations": annotations[0]}
+        metrics += metrics_of(figures)
+        files |= _numbered(annotations)
     if wider is not None:
         _, figures = evaluate_wider(predict, wider, on_progress=on_progress)
         # Its number of photos is a matter of protocol, and must not be taken for COCO's.
         protocol["wider_images"] = figures.pop("images")
-        metrics += detector_metrics(figures)
+        metrics += metrics_of(figures)
         truth = [wider / "ground_truth" / f"wider_{name}_val.mat" for name in SETTINGS]
         files |= {path.name: path for path in (wider / LIST_FILE, *truth)}
     if metrics_file is not None:
         write_metrics(metrics_file, metrics, protocol=protocol, files=files)
     return metrics
+
+
+def _measure_classifier(
+    model: FaceClassifier,
+    annotations: Sequence[Path],
+    roots: Sequence[Path],
+    metrics_file: Path | None,
+    on_progress: Callable[[int, int], None] | None,
+) -> list[Metric]:
+    from ..data.labelled_faces import read_labelled_faces
+
+    contract = model.contract
+    faces = read_labelled_faces(annotations, roots, classes=contract.labels)
+    _, figures = evaluate_classifier(
+        model.predict, faces, threshold=contract.score_threshold, on_progress=on_progress
+    )
+    metrics = metrics_of(figures)
+    if metrics_file is not None:
+        protocol: dict[str, Any] = {
+            "input": f"faces aligned to {contract.input.width}x{contract.input.height}",
+            "score_threshold": contract.score_threshold,
+            "runtime": model.session.runtime,
+            "precision": contract.precision,
+            "device": model.session.device,
+        }
+        files = _parts(model) | _numbered(annotations)
+        write_metrics(metrics_file, metrics, protocol=protocol, files=files)
+    return metrics
+
+
+def _parts(model: Model) -> dict[str, Path]:
+    model_file, *others = model_files(model.path)
+    return {
+        "model": model_file,
+        **{"weights" if part.suffix == ".bin" else part.name: part for part in others},
+    }
+
+
+def _numbered(annotations: Sequence[Path]) -> dict[str, Path]:
+    if len(annotations) == 1:
+        return {"annotations": annotations[0]}
+    return {f"annotations {n}": path for n, path in enumerate(annotations, 1)}
 
 
 def _load(
@@ -102,9 +149,10 @@ def _load(
     runtime: str | None,
     device: str,
     threads: int | None,
-) -> Model:
+) -> FaceDetector | FaceClassifier:
     model = load(weights, runtime=runtime, device=device, threads=threads)
     spec = model.contract.input
+    assert isinstance(model, FaceDetector | FaceClassifier)
     if input_size is None or input_size == (spec.height, spec.width):
         return model
     if model.session.runtime != "torch":
@@ -113,11 +161,10 @@ def _load(
             hint="export it anew by `pocketface export --input-size`, or measure its checkpoint",
         )
     from ..models.weights import build_network, contract_for, read_weights
-    from ..runtimes.model import Model
     from ..runtimes.torch import session_of
 
     read = read_weights(model.path)
     contract = contract_for(read.template, weights=read, height=input_size[0], width=input_size[1])
     network = build_network(read).to(model.session.device)
     session = session_of(network, contract, device=model.session.device)
-    return Model(contract=contract, session=session, path=model.path)
+    return type(model)(contract=contract, session=session, path=model.path)

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..model_templates.contract import Contract, InputSpec, Resize
+from ..model_templates.contract import Contract, InputSpec
 from ..runtimes.preprocess import Placement, prepare
 
 Colour = Literal["bgr", "rgb"]
 Range = Literal["0-255", "0-1", "-1-1", "imagenet"]
+Resize = Literal["letterbox", "stretch"]
 
 _RANGES: dict[Range, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "0-255": ((0.0,) * 3, (1.0,) * 3),
@@ -52,7 +53,8 @@ class Preprocessing:
     @classmethod
     def of(cls, contract: Contract) -> Preprocessing:
         """What a file of ours declares: the rest is inside its graph."""
-        return cls("bgr", "0-255", contract.input.resize)
+        stretched = contract.input.resize == "stretch"
+        return cls("bgr", "0-255", "stretch" if stretched else "letterbox")
 
     def apply(
         self, image: NDArray[np.uint8], *, height: int, width: int, pad_value: float = 0.0

@@ -27,6 +27,7 @@ COMMANDS = {
     "verify": (".verify", "run exported files beside the trained network again"),
     "diagnose": (".diagnose", "find out whether a detector is shown photos as it should be"),
     "visualize": (".visualize", "find faces in a camera, video, photo, folder or stream"),
+    "classify": (".classify", "find the photos in which somebody wears glasses"),
     "data": (".data", "convert and split annotations"),
 }
 """Verb -> (module of this package, one line of help)."""

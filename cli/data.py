@@ -30,6 +30,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     split.add_argument("--output", type=Path, required=True, metavar="DIR")
     split.set_defaults(action=_split)
 
+    glasses = verbs.add_parser(
+        "glasses", help="photos with and without glasses to lists of faces with landmarks"
+    )
+    glasses.add_argument(
+        "source",
+        type=Path,
+        metavar="DIR|CSV",
+        help="MeGlass (holds meta.txt), a folder with folders glass and no_glass, or a CSV with "
+        "columns image (or path), glasses (or label) and perhaps split",
+    )
+    glasses.add_argument("--output", type=Path, required=True, metavar="DIR")
+    glasses.add_argument(
+        "--test-fraction",
+        type=fraction,
+        metavar="0..1",
+        help="share of the people for test.csv; nobody is in both",
+    )
+    glasses.add_argument(
+        "--detector",
+        type=Path,
+        metavar="FILE",
+        help="a detector with landmarks (default: the weights of face-detection-n)",
+    )
+    glasses.set_defaults(action=_glasses)
+
 
 def run(args: argparse.Namespace) -> None:
     """Run the verb below `data`."""
@@ -50,3 +75,22 @@ def _split(args: argparse.Namespace) -> None:
         args.annotations, train_fraction=args.train_fraction, seed=args.seed, output=args.output
     ):
         print(f"written: {path}")
+
+
+def _glasses(args: argparse.Namespace) -> None:
+    from ..apps.prepare_faces import prepare_faces
+    from ..apps.work_dir import weights_for
+    from .console import progress
+
+    detector = args.detector or weights_for("face-detection-n", None)
+    with progress("photos") as on_progress:
+        lists = prepare_faces(
+            args.source,
+            args.output,
+            detector=detector,
+            test_fraction=args.test_fraction,
+            on_progress=on_progress,
+        )
+    for one in lists:
+        left_out = f", {one.unreadable} left out as unreadable" if one.unreadable else ""
+        print(f"written: {one.path} ({one.photos} photos, {one.no_face} without a face{left_out})")

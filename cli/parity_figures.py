@@ -18,7 +18,7 @@ def figures(certificate: Certificate | None) -> tuple[str, ...]:
     faces = certificate.faces
     return (
         certificate.runtime,
-        _number(certificate.corners_px),
+        "" if certificate.tolerance.corners_px is None else _number(certificate.corners_px),
         _number(certificate.score),
         f"{faces.matched} of {faces.faces}" if faces else "",
     )

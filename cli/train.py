@@ -89,5 +89,5 @@ def run(args: argparse.Namespace) -> None:
     )
     for path in report.written:
         print(f"written: {path}")
-    if report.written and report.best_ap50 is not None:
-        print(f"best AP50 on the validation photos: {report.best_ap50:.4f}")
+    if report.written and report.best_value is not None:
+        print(f"best {report.metric_name} on the validation photos: {report.best_value:.4f}")

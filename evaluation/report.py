@@ -24,15 +24,19 @@ _FIGURES = {
     "wider_easy": ("WIDER FACE AP, easy", "%"),
     "wider_medium": ("WIDER FACE AP, medium", "%"),
     "wider_hard": ("WIDER FACE AP, hard", "%"),
+    "balanced_accuracy": ("Balanced accuracy", "%"),
+    "accuracy": ("Accuracy", "%"),
+    "f1": ("F1 of the last label", "%"),
+    "roc_auc": ("Area under the ROC curve", "%"),
+    "ece": ("Expected calibration error", "%"),
+    "no_face": ("Photos without a face, counted as wrong", "photos"),
     "images": ("Photos measured", "photos"),
     "images_skipped": ("Photos left out as unreadable", "photos"),
 }
 
 
-def detector_metrics(
-    figures: Mapping[str, float | None], *, protocol: str | None = None
-) -> list[Metric]:
-    """What `evaluate_detector` and `evaluate_wider` measured, named for people.
+def metrics_of(figures: Mapping[str, float | None], *, protocol: str | None = None) -> list[Metric]:
+    """What the functions of this room measured, named for people.
 
     Args:
         figures: Their second result; fractions of 1 become percent with two decimals.

@@ -23,7 +23,7 @@ from .report import ExportReport, Row
 if TYPE_CHECKING:
     from ..model_templates.contract import Contract
     from ..model_templates.schema import Template
-    from ..models.network import Detector
+    from ..models.network import Network
     from ..models.weights import Weights
     from .verify import Reference
 
@@ -149,7 +149,7 @@ def export_model(
 class _Job:
     """What all formats of one export share; `by_name`: the user named the formats."""
 
-    network: Detector
+    network: Network
     contract: Contract
     folder: Path
     with_nms: bool

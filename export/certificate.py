@@ -18,9 +18,9 @@ from .. import __version__
 from ..errors import ModelFileError
 from ..files import atomic_write, sha256_file
 from ..model_templates.contract import Contract, ParitySummary
-from ..results import Detections
 from ..runtimes.seal import model_files
-from .comparison import BEST_BOXES, LIMITS, MATCH_IOU, Comparison
+from ..runtimes.session import Outputs
+from .comparison import BEST_BOXES, MATCH_IOU, Comparison, limits_of
 from .photos import Photo
 
 CERTIFICATE_VERSION: Final = 1
@@ -59,16 +59,16 @@ class TensorParity(_Frozen):
 
 
 class FaceParity(_Frozen):
-    """Of the faces above the contract's threshold, after NMS.
+    """Of the faces above the contract's threshold, after NMS; or of those that have a label.
 
     Attributes:
-        match_iou: From which on two boxes are the same face.
-        faces: That the trained network finds.
-        matched: Of these, found by the file too.
+        match_iou: From which on two boxes are the same face; None of a classifier.
+        faces: That the trained network finds, or was shown.
+        matched: Of these, found by the file too, or given the same label.
         extra: That only the file finds.
     """
 
-    match_iou: float = MATCH_IOU
+    match_iou: float | None = MATCH_IOU
     faces: int
     matched: int
     extra: int
@@ -78,26 +78,30 @@ class Tolerance(_Frozen):
     """Largest differences allowed.
 
     Attributes:
-        corners_px: Network-input pixels.
+        corners_px: Network-input pixels; None of a classifier.
         corners_of_side: Or this share of the box's longer side, if that is more.
         score: Of scores.
         compared_boxes: Of each photo, the best so many.
     """
 
-    corners_px: float
+    corners_px: float | None
     corners_of_side: float
     score: float
     compared_boxes: int = BEST_BOXES
 
 
-class PhotoFaces(_Frozen):
-    """A photo, and what the trained network finds in it, network-input pixels."""
+class PhotoAnswer(_Frozen):
+    """A photo, and what the trained network says of it: faces in network-input pixels, or labels.
+
+    `landmarks` are ten numbers a face.
+    """
 
     name: str
     sha256: str
-    boxes: tuple[tuple[float, ...], ...]
-    scores: tuple[float, ...]
+    boxes: tuple[tuple[float, ...], ...] | None = None
+    scores: tuple[float, ...] | None = None
     landmarks: tuple[tuple[float, ...], ...] | None = None
+    probabilities: tuple[float, ...] | None = None
 
 
 class Certificate(_Frozen):
@@ -129,7 +133,7 @@ class Certificate(_Frozen):
     tensors: dict[str, TensorParity] = {}
     faces: FaceParity | None = None
     tolerance: Tolerance
-    photos: tuple[PhotoFaces, ...] = ()
+    photos: tuple[PhotoAnswer, ...] = ()
     versions: dict[str, str] = {}
     host: dict[str, str] = {}
     date: str
@@ -156,7 +160,7 @@ def certify(
     reason: str | None = None,
     against: Literal["checkpoint", "certificate"] = "checkpoint",
     photos: Sequence[Photo] = (),
-    answers: Sequence[Detections] = (),
+    answers: Sequence[Outputs] = (),
 ) -> Certificate:
     """Make a certificate.
 
@@ -168,9 +172,10 @@ def certify(
         reason: Why not.
         against: See `Certificate`.
         photos: What it was run on.
-        answers: The trained network's faces in each, network-input pixels.
+        answers: What the trained network says of each; see `answers_of`.
     """
-    limits = LIMITS["fp32" if contract.precision == "fp32" else "fp16"]
+    limits = limits_of(contract)
+    detects = contract.task == "face-detection"
     tensors = found.tensors if found else {}
     status: Literal["passed", "failed", "not verified"] = "not verified"
     if found is not None:
@@ -191,11 +196,18 @@ def certify(
         corners_px=found.corners_px if found else None,
         score=found.score if found else None,
         tensors={name: TensorParity(**one._asdict()) for name, one in tensors.items()},
-        faces=FaceParity(faces=found.faces, matched=found.matched, extra=found.extra)
+        faces=FaceParity(
+            match_iou=MATCH_IOU if detects else None,
+            faces=found.faces,
+            matched=found.matched,
+            extra=found.extra,
+        )
         if found
         else None,
         tolerance=Tolerance(
-            corners_px=limits.pixels, corners_of_side=limits.of_side, score=limits.score
+            corners_px=limits.pixels if detects else None,
+            corners_of_side=limits.of_side,
+            score=limits.score,
         ),
         photos=tuple(_photo(*pair) for pair in zip(photos, answers, strict=True)),
         versions=_versions(runtime),
@@ -249,28 +261,35 @@ def read_certificate(path: Path) -> Certificate | None:
         raise ModelFileError(f"{source}: no parity certificate: {where}: {first['msg']}") from error
 
 
-def answers_in(certificate: Certificate) -> dict[str, Detections]:
-    """The trained network's faces by the photo's SHA-256, network-input pixels."""
+def answers_in(certificate: Certificate) -> dict[str, Outputs]:
+    """What the trained network said by the photo's SHA-256; see `answers_of`."""
     answers = {}
     for photo in certificate.photos:
-        count = len(photo.scores)
-        landmarks = None
-        if photo.landmarks is not None:
-            landmarks = np.array(photo.landmarks, np.float32).reshape(count, 5, 2)
-        boxes = np.array(photo.boxes, np.float32).reshape(count, 4)
-        answers[photo.sha256] = Detections(boxes, np.array(photo.scores, np.float32), landmarks)
+        answers[photo.sha256] = {
+            name: np.array(values, np.float32).reshape(1, *shape)
+            for name, values, shape in (
+                ("boxes", photo.boxes, (-1, 4)),
+                ("scores", photo.scores, (-1,)),
+                ("landmarks", photo.landmarks, (-1, 5, 2)),
+                ("probabilities", photo.probabilities, (-1,)),
+            )
+            if values is not None
+        }
     return answers
 
 
-def _photo(photo: Photo, faces: Detections) -> PhotoFaces:
-    points = faces.landmarks
-    return PhotoFaces(
-        name=photo.name,
-        sha256=photo.sha256,
-        boxes=_rounded(faces.boxes, 3),
-        scores=tuple(round(float(score), 6) for score in faces.scores),
-        landmarks=None if points is None else _rounded(points.reshape(len(points), 10), 3),
-    )
+def _photo(photo: Photo, answer: Outputs) -> PhotoAnswer:
+    fields: dict[str, object] = {"name": photo.name, "sha256": photo.sha256}
+    for name, values in answer.items():
+        if name in ("boxes", "landmarks"):
+            fields[name] = _rounded(_rows(values[0]), 3)
+        else:
+            fields[name] = tuple(round(float(value), 6) for value in values[0])
+    return PhotoAnswer.model_validate(fields)
+
+
+def _rows(values: np.ndarray) -> np.ndarray:
+    return values.reshape(len(values), -1) if len(values) else values
 
 
 def _rounded(rows: np.ndarray, digits: int) -> tuple[tuple[float, ...], ...]:

@@ -50,6 +50,11 @@ LIMITS = {
 }
 
 
+def limits_of(contract: Contract) -> Limits:
+    """Of a file, by its precision."""
+    return LIMITS["fp32" if contract.precision == "fp32" else "fp16"]
+
+
 class TensorDifference(NamedTuple):
     """Of one output tensor over all images; `boxes` and `landmarks` in network-input pixels."""
 
@@ -65,17 +70,19 @@ class Comparison:
     Attributes:
         tensors: By output; empty where the graph has its NMS inside.
         corners_px: Largest difference of box corners and landmarks, network-input pixels: of
-            matched faces, and where there are tensors of each image's `BEST_BOXES`.
+            matched faces, and where there are tensors of each image's `BEST_BOXES`. None of a
+            classifier.
         score: Largest difference of scores: of matched faces, and where there are tensors of all.
-        faces: That the reference finds.
+        faces: That the reference finds; of a classifier, those that it was shown.
         matched: Of these, found by the other too, at an IoU of at least `MATCH_IOU`. One that is
             at the threshold, or that NMS may as well have dropped, counts only if it is found.
+            Of a classifier: given the same label, but where the probability is at the threshold.
         extra: Faces that only the other finds, likewise.
         problem: Why it is not the same model; None if it is.
     """
 
     tensors: dict[str, TensorDifference]
-    corners_px: float
+    corners_px: float | None
     score: float
     faces: int
     matched: int
@@ -144,7 +151,9 @@ def compare(
         images: uint8 (H, W, 3), BGR.
         faces_only: `expected` holds no more than the faces.
     """
-    limits = LIMITS["fp32" if model.contract.precision == "fp32" else "fp16"]
+    if contract.task != "face-detection":
+        return _compare_labels(contract, expected, model, images)
+    limits = limits_of(model.contract)
     inputs = [prepare(image, model.contract.input)[0] for image in images]
     found = [model.raw(batch) for batch in inputs]
     worst = _Worst(0.0, 0.0, -np.inf)
@@ -184,26 +193,51 @@ def compare(
     )
 
 
-def compare_faces(
+def answers_of(contract: Contract, outputs: Outputs) -> Outputs:
+    """What a user would see of one image's raw outputs, in their form: a detector's faces only."""
+    if contract.task != "face-detection":
+        return outputs
+    found = faces_of(contract, outputs)
+    answers = {"boxes": found.boxes[None], "scores": found.scores[None]}
+    if found.landmarks is not None:
+        answers["landmarks"] = found.landmarks[None]
+    return answers
+
+
+def _compare_labels(
     contract: Contract,
-    expected: Sequence[Detections],
+    expected: Sequence[Outputs],
     model: Model,
     images: Sequence[NDArray[np.uint8]],
 ) -> Comparison:
-    """As `compare`, where only the faces that the trained network found are known.
-
-    Args:
-        contract: Of the trained network.
-        expected: Its faces in network-input pixels, as `faces_of` gives them.
-        model: The file.
-        images: uint8 (H, W, 3), BGR.
-    """
-    outputs: list[Outputs] = []
-    for one in expected:
-        outputs.append({"boxes": one.boxes[None], "scores": one.scores[None]})
-        if one.landmarks is not None:
-            outputs[-1]["landmarks"] = one.landmarks[None]
-    return compare(contract, outputs, model, images, faces_only=True)
+    limits = limits_of(model.contract)
+    inputs = [prepare(image, model.contract.input)[0] for image in images]
+    found = [model.raw(batch) for batch in inputs]
+    again = _as_batch(model, inputs) if model.contract.input.batch == -1 else []
+    name = "probabilities"
+    score, same = 0.0, 0
+    for answers in (found, again):
+        for one, other in zip(expected, answers, strict=False):
+            apart = np.abs(one[name].astype(np.float64) - other[name])
+            # np.max hands NaN on, Python's max may not.
+            score = float(np.max([score, apart.max()]))
+    threshold = contract.score_threshold
+    for one, other in zip(expected, found, strict=True):
+        wanted, seen = one[name][0, -1], other[name][0, -1]
+        same += bool(
+            (wanted >= threshold) == (seen >= threshold) or abs(wanted - threshold) <= limits.score
+        )
+    return Comparison(
+        tensors={name: _difference([one[name] for one in expected], [one[name] for one in found])},
+        corners_px=None,
+        score=score,
+        faces=len(images),
+        matched=same,
+        extra=0,
+        problem=_problem(
+            _Worst(0.0, score, -np.inf), limits, faces=len(images), matched=same, extra=0
+        ),
+    )
 
 
 def _as_batch(model: Model, inputs: Sequence[NDArray[np.float32]]) -> list[Outputs]:

@@ -17,7 +17,7 @@ from ..runtimes.coreml import import_coremltools, read_spec
 from ..runtimes.seal import BLANK_SEAL, SEAL_KEY, model_files, seal
 
 if TYPE_CHECKING:
-    from ..models.network import Detector
+    from ..models.network import Network
 
 _VISION = (
     OutputSpec(
@@ -35,7 +35,7 @@ _RAW = "raw_"
 
 
 def convert(
-    network: Detector,
+    network: Network,
     contract: Contract,
     *,
     folder: Path,
@@ -43,9 +43,10 @@ def convert(
     precision: Literal["fp32", "fp16"],
     with_nms: bool,  # noqa: ARG001
 ) -> list[Path]:
-    """Write `<stem>.mlmodel`, `<stem>.mlpackage`, and both again as `<stem>_nms`.
+    """Write `<stem>.mlmodel`, `<stem>.mlpackage`, and of a detector both again as `<stem>_nms`.
 
-    The latter are pipelines with NMS, for Apple's Vision framework. The image input takes
+    The latter are pipelines with NMS, for Apple's Vision framework. A classifier is one in Core
+    ML's own sense: Vision makes `VNClassificationObservation`s of it. The image input takes
     CVPixelBuffers of BGR planes, 0-255; scale, mean and channel order are layers of the network.
 
     Args:
@@ -60,6 +61,7 @@ def convert(
         MissingPackageError: coremltools is not installed.
     """
     import_coremltools()
+    classifies = contract.task != "face-detection"
     traced = _trace(network, contract)
     written = []
     for kind in ("mlmodel", "mlpackage"):
@@ -67,6 +69,9 @@ def convert(
             spec, weights = _converted(traced, contract, kind, precision, Path(scratch))
             plain = _contract_of(contract, nms=False)
             path = folder / f"{stem}.{kind}"
+            if classifies:
+                written.append(_write(spec, plain, path, weights))
+                continue
             names = [output.name for output in plain.outputs]
             written.append(_write(_part(spec, names), plain, path, weights))
             vision = _contract_of(contract, nms=True)
@@ -97,8 +102,8 @@ def _contract_of(contract: Contract, *, nms: bool) -> Contract:
     return contract.model_copy(update=changes)
 
 
-def _trace(network: Detector, contract: Contract) -> Any:
-    """TorchScript that gives the network's outputs, and Vision's without suppression."""
+def _trace(network: Network, contract: Contract) -> Any:
+    """TorchScript that gives the network's outputs, and a detector's as Vision wants them."""
     import torch
     from torch import Tensor, nn
     from torch.jit._trace import TracerWarning
@@ -111,7 +116,9 @@ def _trace(network: Detector, contract: Contract) -> Any:
             self.network = network.eval()
 
         def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-            outputs = self.network(images)
+            outputs: tuple[Tensor, ...] = self.network(images)
+            if contract.task != "face-detection":
+                return outputs
             boxes, scores = outputs[0], outputs[1]
             low, high = boxes[..., :2], boxes[..., 2:]
             size = torch.tensor([float(width), float(height)])
@@ -136,8 +143,10 @@ def _converted(
     shapes: dict[str, tuple[int, ...]] = {
         output.name: (1, *output.shape[1:]) for output in contract.outputs
     }
-    count = shapes["scores"][1]
-    shapes |= {f"{_RAW}coordinates": (count, 4), f"{_RAW}confidence": (count, 1)}
+    detects = contract.task == "face-detection"
+    if detects:
+        count = shapes["scores"][1]
+        shapes |= {f"{_RAW}coordinates": (count, 4), f"{_RAW}confidence": (count, 1)}
     image = coremltools.ImageType(
         name=contract.input.name, shape=(1, 3, *size), color_layout=coremltools.colorlayout.BGR
     )
@@ -148,19 +157,28 @@ def _converted(
             "convert_to": "mlprogram",
             "minimum_deployment_target": coremltools.target.iOS16,
             "compute_precision": half if precision == "fp16" else coremltools.precision.FLOAT32,
-            "outputs": [coremltools.TensorType(name=name) for name in shapes],
         }
+        if detects:
+            settings["outputs"] = [coremltools.TensorType(name=name) for name in shapes]
+    if not detects:
+        settings["classifier_config"] = coremltools.ClassifierConfig(
+            list(contract.labels), predicted_feature_name="label"
+        )
     with quiet():
         model = coremltools.convert(traced, inputs=[image], skip_model_load=True, **settings)
         spec = model.get_spec()
         if kind == "mlpackage":
             model.save(str(folder / "model.mlpackage"))
-    if kind == "mlmodel":
+    if not detects:
+        _rename_probabilities(spec)
+    elif kind == "mlmodel":
         # The converter fails at some networks if it is told the names.
         _rename_outputs(spec, list(shapes))
-        if precision == "fp16":
-            _store_as_fp16(spec)
+    if kind == "mlmodel" and precision == "fp16":
+        _store_as_fp16(spec)
     for output in spec.description.output:
+        if output.type.WhichOneof("Type") != "multiArrayType":
+            continue
         array = output.type.multiArrayType
         array.ClearField("shape")
         array.shape.extend(shapes[output.name])
@@ -182,9 +200,28 @@ def _rename_outputs(spec: Any, names: list[str]) -> None:
                 blobs[index] = new.get(blob, blob)
 
 
+def _rename_probabilities(spec: Any) -> None:
+    """Give a classifier's dictionary the contract's name."""
+    old, new = spec.description.predictedProbabilitiesName, "probabilities"
+    spec.description.predictedProbabilitiesName = new
+    for output in spec.description.output:
+        output.name = new if output.name == old else output.name
+    if spec.WhichOneof("Type") == "neuralNetworkClassifier":
+        network = spec.neuralNetworkClassifier
+        network.labelProbabilityLayerName = new
+        for layer in network.layers:
+            layer.output[:] = [new if blob == old else blob for blob in layer.output]
+        return
+    (block,) = spec.mlProgram.functions["main"].block_specializations.values()
+    block.outputs[:] = [new if name == old else name for name in block.outputs]
+    for step in block.operations:
+        for one in step.outputs:
+            one.name = new if one.name == old else one.name
+
+
 def _store_as_fp16(spec: Any) -> None:
     """Store the kernels of convolutions as FP16; biases and coordinates stay exact."""
-    for layer in spec.neuralNetwork.layers:
+    for layer in getattr(spec, spec.WhichOneof("Type")).layers:
         if layer.WhichOneof("layer") == "convolution":
             weights = layer.convolution.weights
             half = np.array(weights.floatValue, np.float32).astype("<f2")
@@ -292,9 +329,15 @@ def _write(spec: Any, contract: Contract, path: Path, weights: Path | None) -> P
 
 def _describe(spec: Any, contract: Contract) -> None:
     """What Xcode shows, and what `load` reads."""
+    how = {
+        "stretch": "a photo scaled to it",
+        "letterbox": "a photo scaled to fit, top left",
+        "align": "a face, its landmarks at the contract's points",
+    }
     texts: Mapping[str, str] = {
-        contract.input.name: f"{contract.input.width} x {contract.input.height} pixels; a photo "
-        + ("scaled to it" if contract.input.resize == "stretch" else "scaled to fit, top left"),
+        contract.input.name: f"{contract.input.width} x {contract.input.height} pixels; "
+        + how[contract.input.resize],
+        "label": "the likeliest of " + ", ".join(contract.labels),
         "iouThreshold": f"of two boxes that overlap more one is dropped ({contract.nms_iou:g})",
         "confidenceThreshold": f"lowest score of a face ({contract.score_threshold:g})",
         **{output.name: f"{output.meaning}; {output.unit}" for output in contract.outputs},

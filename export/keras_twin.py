@@ -20,7 +20,7 @@ from ..errors import UserError
 from ..model_templates.contract import Contract
 
 if TYPE_CHECKING:
-    from ..models.network import Detector
+    from ..models.network import Network
 
 _TO_NHWC, _TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
 
@@ -28,7 +28,7 @@ _BATCH = object()
 """The size of the batch, or a multiple of it, where the graph computes a shape."""
 
 
-def keras_twin(network: Detector, contract: Contract) -> Any:
+def keras_twin(network: Network, contract: Contract) -> Any:
     """Build it.
 
     Args:
@@ -111,7 +111,7 @@ def _layers() -> Any:
     return keras.layers
 
 
-def _program(network: Detector, contract: Contract) -> Any:
+def _program(network: Network, contract: Contract) -> Any:
     import torch
 
     images = torch.zeros(2, 3, contract.input.height, contract.input.width)
@@ -204,6 +204,20 @@ def _normalize_groups(
 ) -> _Value:
     kind = _layers().GroupNormalization
     return layers(x.image(), kind, [weight, bias], weight, groups=groups, epsilon=epsilon)
+
+
+def _linear(layers: _Layers, x: _Value, weight: Any, bias: Any = None) -> _Value:
+    weights = [weight.T] if bias is None else [weight.T, bias]
+    options = {"units": len(weight), "use_bias": bias is not None}
+    return _Value(layers(x.first(), _layers().Dense, weights, weight, **options).tensor)
+
+
+def _mean(_: _Layers, x: _Value, axes: list[int], keep: bool = False) -> _Value:
+    places = [_axis(axis, last=x.last) for axis in axes]
+    found = _Value(_ops().mean(x.tensor, places, keepdims=keep), last=x.last and keep)
+    # Without its height and width, an image is a row of channels either way.
+    assert keep or sorted(axis % 4 for axis in axes) == [2, 3]
+    return found
 
 
 def _max_pool(
@@ -328,7 +342,9 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "flip": _flip,
     "group_norm": _normalize_groups,
     "hardtanh": _clamp,
+    "linear": _linear,
     "max_pool2d": _max_pool,
+    "mean": _mean,
     "mul": _binary("multiply"),
     "permute": _permute,
     "relu": _pointwise("relu"),

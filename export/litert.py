@@ -16,13 +16,13 @@ from ..runtimes.litert import SIGNATURE, import_schema
 from ..runtimes.seal import BLANK_SEAL, SEAL_KEY, seal
 
 if TYPE_CHECKING:
-    from ..models.network import Detector
+    from ..models.network import Network
 
 _IDENTIFIER = b"TFL3"
 
 
 def convert(
-    network: Detector,
+    network: Network,
     contract: Contract,
     *,
     folder: Path,
@@ -59,10 +59,10 @@ def embed(path: Path, contract: Contract) -> None:
 
 
 # By network and input size: the seconds that a conversion takes serve all precisions.
-_converted: WeakKeyDictionary[Detector, dict[tuple[int, int], bytes]] = WeakKeyDictionary()
+_converted: WeakKeyDictionary[Network, dict[tuple[int, int], bytes]] = WeakKeyDictionary()
 
 
-def _flatbuffer(network: Detector, height: int, width: int, path: Path) -> bytes:
+def _flatbuffer(network: Network, height: int, width: int, path: Path) -> bytes:
     """What the converter makes of the network, by way of the file `path`."""
     known = _converted.setdefault(network, {})
     if (height, width) in known:

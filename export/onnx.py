@@ -14,14 +14,14 @@ from ..runtimes.seal import BLANK_SEAL, SEAL_KEY, seal
 from .nms import append_nms
 
 if TYPE_CHECKING:
-    from ..models.network import Detector
+    from ..models.network import Network
 
 OPSET = 18
 _BATCH = "batch"
 
 
 def convert(
-    network: Detector,
+    network: Network,
     contract: Contract,
     *,
     folder: Path,
@@ -71,7 +71,7 @@ def _write(model: Any, contract: Contract, path: Path) -> Path:
     return path
 
 
-def trace(network: Detector, contract: Contract) -> Any:
+def trace(network: Network, contract: Contract) -> Any:
     """The network as an `onnx.ModelProto`, constants folded, with the contract's names and shapes.
 
     Raises:

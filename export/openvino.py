@@ -15,14 +15,14 @@ from .nms import append_nms
 from .onnx import trace
 
 if TYPE_CHECKING:
-    from ..models.network import Detector
+    from ..models.network import Network
 
 SEAL_PATH = ["pocketface", "seal"]
 """Where the seal of the pair lies in `rt_info`."""
 
 
 def convert(
-    network: Detector,
+    network: Network,
     contract: Contract,
     *,
     folder: Path,

@@ -14,11 +14,11 @@ from ..runtimes.seal import BLANK_SEAL, SAVED_MODEL_CONTRACT, SEAL_KEY, seal
 from ..runtimes.tensorflow import KERAS_CONTRACT, SIGNATURE, import_keras, import_tensorflow
 
 if TYPE_CHECKING:
-    from ..models.network import Detector
+    from ..models.network import Network
 
 
 def convert(
-    network: Detector,
+    network: Network,
     contract: Contract,
     *,
     folder: Path,

@@ -13,17 +13,16 @@ from ..errors import ContractError, MissingPackageError, ModelFileError, UserErr
 from ..files import sha256_file
 from ..model_templates.catalogue import template_names, template_path
 from ..model_templates.contract import Contract
-from ..results import Detections
 from ..runtimes import DEFAULT_RUNTIMES, load
 from ..runtimes.model import Model
 from ..runtimes.session import Outputs
 from .certificate import Certificate, answers_in, certify, read_certificate
-from .comparison import compare, compare_faces, faces_of, reference_outputs
-from .photos import Photo, check_photos, noise_photos
+from .comparison import answers_of, compare, reference_outputs
+from .photos import Photo, photos_for
 from .report import Verified
 
 if TYPE_CHECKING:
-    from ..models.network import Detector
+    from ..models.network import Network
 
 _SUFFIXES = tuple(suffix for suffix, runtime in DEFAULT_RUNTIMES.items() if runtime != "torch")
 
@@ -36,18 +35,16 @@ class Reference:
         contract: Its contract, of any format.
         photos: What it was asked.
         outputs: Its raw answers.
-        faces: Its faces, network-input pixels.
+        answers: Those that a user would see; see `answers_of`.
     """
 
     contract: Contract
     photos: Sequence[Photo]
     outputs: Sequence[Outputs]
-    faces: Sequence[Detections]
+    answers: Sequence[Outputs]
 
 
-def reference_for(
-    network: Detector, contract: Contract, *, photos: Path | None = None
-) -> Reference:
+def reference_for(network: Network, contract: Contract, *, photos: Path | None = None) -> Reference:
     """Ask a network, in evaluation mode on the CPU, all that files will be asked.
 
     Args:
@@ -61,12 +58,12 @@ def reference_for(
     from ..runtimes.torch import session_of
 
     network.eval()
-    pictures = check_photos(photos) + noise_photos(contract.input.height, contract.input.width)
+    pictures = photos_for(contract, photos)
     session = session_of(network, contract)
     model = Model(contract=contract, session=session, path=Path(contract.name))
     outputs = reference_outputs(model, [photo.pixels for photo in pictures])
-    faces = [faces_of(contract, one) for one in outputs]
-    return Reference(contract, pictures, outputs, faces)
+    answers = [answers_of(contract, one) for one in outputs]
+    return Reference(contract, pictures, outputs, answers)
 
 
 def check(path: Path, reference: Reference) -> tuple[Contract, Certificate]:
@@ -91,7 +88,7 @@ def check(path: Path, reference: Reference) -> tuple[Contract, Certificate]:
         runtime=model.session.runtime,
         found=compare(reference.contract, reference.outputs, model, images),
         photos=reference.photos,
-        answers=reference.faces,
+        answers=reference.answers,
     )
 
 
@@ -218,25 +215,20 @@ def _by_certificate(model: Model, photos: Path | None) -> Verified:
     if certificate.checkpoint_sha256 != model.contract.provenance.checkpoint_sha256:
         reason = "the certificate beside it is that of another checkpoint's file"
         return Verified(path, "not verified", reason=reason)
-    spec = model.contract.input
     answers = answers_in(certificate)
-    pictures = [
-        photo
-        for photo in check_photos(photos) + noise_photos(spec.height, spec.width)
-        if photo.sha256 in answers
-    ]
+    pictures = [photo for photo in photos_for(model.contract, photos) if photo.sha256 in answers]
     if not pictures:
         reason = "its checkpoint is not at hand, nor the photos of the certificate beside it"
         return Verified(path, "not verified", reason=reason)
-    faces = [answers[photo.sha256] for photo in pictures]
+    known = [answers[photo.sha256] for photo in pictures]
     images = [photo.pixels for photo in pictures]
     made = certify(
         path,
         model.contract,
         runtime=model.session.runtime,
-        found=compare_faces(model.contract, faces, model, images),
+        found=compare(model.contract, known, model, images, faces_only=True),
         against="certificate",
         photos=pictures,
-        answers=faces,
+        answers=known,
     )
     return Verified(path, made.status, certificate=made, reason=made.reason)

@@ -69,21 +69,34 @@ class StageSpec(Spec):
 class PlainSpec(Spec):
     """Dense narrow convolutions made for int8. Stage i has stride 2 ** (i + 2).
 
-    The feature maps of the last three stages (strides 8, 16, 32) are the outputs.
+    The feature maps of all stages but the first (strides 8, 16, …) are the outputs.
     """
 
     type: Literal["plain"]
     stem_channels: PositiveInt
-    stages: Annotated[list[StageSpec], Field(min_length=4, max_length=4)]
+    stages: Annotated[list[StageSpec], Field(min_length=2, max_length=4)]
 
     @property
     def strides(self) -> list[int]:
         """Of the outputs."""
-        return [8, 16, 32]
+        return [2 ** (index + 2) for index in range(1, len(self.stages))]
+
+
+class ValidSpec(Spec):
+    """3x3 convolutions without padding, each with ReLU: the classic small classifier."""
+
+    type: Literal["valid"]
+    channels: Annotated[list[PositiveInt], Field(min_length=1)]
+
+    @property
+    def strides(self) -> list[int]:
+        """Of the output."""
+        return [1]
 
 
 Backbone = Annotated[
-    MobileNetV2Spec | ShuffleNetV2Spec | ResNetSpec | PlainSpec, Field(discriminator="type")
+    MobileNetV2Spec | ShuffleNetV2Spec | ResNetSpec | PlainSpec | ValidSpec,
+    Field(discriminator="type"),
 ]
 
 # Necks ---------------------------------------------------------------------------------------
@@ -209,7 +222,22 @@ class DenseHeadSpec(Spec):
         return self.strides
 
 
-Head = Annotated[SSDHeadSpec | DenseHeadSpec, Field(discriminator="type")]
+class ClassesHeadSpec(Spec):
+    """One answer for the whole image: global average of the last map, then dense layers.
+
+    Args:
+        classes: Number of labels.
+        hidden: Units of a dense layer with ReLU in between; none by default.
+        dropout: Before the last layer.
+    """
+
+    type: Literal["classes"]
+    classes: Annotated[int, Field(ge=2)]
+    hidden: PositiveInt | None = None
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+Head = Annotated[SSDHeadSpec | DenseHeadSpec | ClassesHeadSpec, Field(discriminator="type")]
 
 
 class ArchitectureSpec(Spec):
@@ -227,6 +255,10 @@ class ArchitectureSpec(Spec):
         given = list(self.backbone.strides)
         if given != sorted(set(given)):
             raise ValueError(f"backbone outputs must be finest first, each once: strides {given}")
+        if isinstance(self.head, ClassesHeadSpec):
+            if self.neck is not None:
+                raise ValueError("a head of type 'classes' takes no neck")
+            return self
         if self.neck is not None:
             if self.neck.levels < len(given):
                 raise ValueError(

@@ -14,8 +14,8 @@ CONTRACT_KEY = "pocketface.contract"
 CONTRACT_VERSION: Final = 1
 
 Precision = Literal["fp32", "fp16", "int8"]
-Resize = Literal["letterbox", "stretch"]
-Task = Literal["face-detection"]
+Resize = Literal["letterbox", "stretch", "align"]
+Task = Literal["face-detection", "glasses-classification"]
 
 
 class _Frozen(BaseModel):
@@ -29,7 +29,8 @@ class InputSpec(_Frozen):
     is a batch size free at run time. `dtype` "image" is a picture of the platform's own kind
     (Core ML: CVPixelBuffer), from which the file itself takes `colour`. `letterbox` keeps the
     aspect ratio: scaled to fit, placed top left, the rest filled with `pad_value`; `stretch`
-    does not.
+    does not. `align` takes one face: turned, scaled and shifted so that its five landmarks come
+    closest to `points`, x and y in pixels of the input, in the order of `LANDMARK_NAMES`.
     """
 
     name: str = "image"
@@ -40,6 +41,7 @@ class InputSpec(_Frozen):
     value_range: tuple[float, float] = (0.0, 255.0)
     resize: Resize
     pad_value: float = 0.0
+    points: tuple[tuple[float, float], ...] | None = None
 
     @property
     def batch(self) -> int:
@@ -99,9 +101,11 @@ class ParitySummary(_Frozen):
         status: "passed" and "failed" only where the file was run.
         runtime: What ran it; None where nothing could.
         images: Photos it was run on.
-        corners_px: Largest difference of matched boxes' corners, network-input pixels.
-        score: Largest difference of their scores.
-        agreement: Share of the network's faces that the file finds too, at IoU 0.9.
+        corners_px: Largest difference of matched boxes' corners, network-input pixels; None of
+            a classifier.
+        score: Largest difference of scores.
+        agreement: Share of the network's faces that the file finds too, at IoU 0.9; of a
+            classifier, share of photos with the same label.
     """
 
     status: Literal["passed", "failed", "not verified"]
@@ -115,7 +119,8 @@ class ParitySummary(_Frozen):
 class Contract(_Frozen):
     """Everything a runtime must know to use a model file, and where the file comes from.
 
-    `nms` says who drops boxes that overlap: the runtime, or the graph itself. A graph does it at
+    Of a classifier, `score_threshold` is that of the last of `labels`, and `nms_iou` is 1. `nms`
+    says who drops boxes that overlap: the runtime, or the graph itself. A graph does it at
     the contract's own `score_threshold` and `nms_iou`.
     """
 
@@ -127,7 +132,7 @@ class Contract(_Frozen):
     outputs: tuple[OutputSpec, ...]
     labels: tuple[str, ...]
     score_threshold: float = Field(ge=0, le=1)
-    nms_iou: float = Field(gt=0, le=1)
+    nms_iou: float = Field(default=1.0, gt=0, le=1)
     nms: Literal["runtime", "graph"] = "runtime"
     precision: Precision = "fp32"
     provenance: Provenance

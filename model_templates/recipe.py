@@ -43,7 +43,9 @@ class AugmentationSpec(Spec):
     Args:
         crop: `zoom`: a square of the short side times one of `scales` (above 1 pads);
             `iou`: SSD's random crop with a minimum IoU to the faces, whole photos and free windows
-            included, stretched to the sample.
+            included, stretched to the sample; `face`: a classifier's, one face aligned, with
+            rotation, zoom, shift, and its picture made worse in many ways, harder as the training
+            goes on.
         scales: For `zoom`.
         size: Side of the sample, a square, in pixels; by default it is as the network's input.
         flip: Probability of a horizontal flip.
@@ -51,7 +53,7 @@ class AugmentationSpec(Spec):
         min_face: Faces below this side (in sample pixels) are ignored, neither face nor background.
     """
 
-    crop: Literal["zoom", "iou"]
+    crop: Literal["zoom", "iou", "face"]
     scales: list[PositiveFloat] = Field(default=[0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0])
     size: PositiveInt | None = None
     flip: Fraction = 0.5

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from ..errors import TemplateError
 from .architecture import ArchitectureSpec
@@ -32,19 +32,35 @@ class DatasetSpec(Spec):
 
 
 class NetworkInputSpec(Spec):
-    """Input of the exported network, pixels; `resize` says how a photo is brought to it."""
+    """Input of the exported network, pixels; `resize` says how a photo is brought to it.
+
+    Args:
+        multiple_of: Other sizes are allowed too, if they are multiples of this.
+        eyes: Where `resize` is "align": x of the left and of the right eye (as seen in the
+            picture), and y of both, as shares of width and height. The other landmarks stand as
+            in a face seen from the front.
+    """
 
     height: PositiveInt
     width: PositiveInt
     resize: Resize
     multiple_of: PositiveInt | None = None
+    eyes: tuple[Fraction, Fraction, Fraction] | None = None
+
+    @model_validator(mode="after")
+    def _eyes_are_known(self) -> NetworkInputSpec:
+        if (self.resize == "align") != (self.eyes is not None):
+            raise ValueError("resize 'align' and eyes go together")
+        if self.eyes is not None and self.eyes[0] >= self.eyes[1]:
+            raise ValueError(f"eyes: the left one comes first (found {list(self.eyes)})")
+        return self
 
 
 class InferenceSpec(Spec):
-    """Defaults of post-processing, overridable at run time."""
+    """Defaults of post-processing, overridable at run time; `nms_iou` is a detector's."""
 
     score_threshold: Fraction
-    nms_iou: Annotated[float, Field(gt=0, le=1)]
+    nms_iou: Annotated[float, Field(gt=0, le=1)] | None = None
 
 
 class OutputFormatSpec(Spec):
@@ -107,6 +123,28 @@ class Template(Spec):
     input: NetworkInputSpec
     architecture: ArchitectureSpec
     inference: InferenceSpec
+
+    @model_validator(mode="after")
+    def _parts_fit_the_problem(self) -> Template:
+        head, classes = self.architecture.head, self.dataset.classes
+        detects = self.problem == "face-detection"
+        wanted = {
+            "architecture.head.type": (head.type == "classes") != detects,
+            "input.resize": (self.input.resize == "align") != detects,
+            "hyper_parameters.augmentation.crop": (
+                (self.hyper_parameters.augmentation.crop == "face") != detects
+            ),
+            "inference.nms_iou": (self.inference.nms_iou is None) != detects,
+        }
+        for key, fits in wanted.items():
+            if not fits:
+                raise ValueError(f"{key} does not fit problem {self.problem!r}")
+        if head.type == "classes" and head.classes != len(classes):
+            raise ValueError(
+                f"architecture.head.classes is {head.classes}, but dataset.classes has "
+                f"{len(classes)}"
+            )
+        return self
 
 
 def load_template(path: Path) -> Template:

@@ -14,22 +14,35 @@ from ..model_templates.contract import (
     Metric,
     OutputSpec,
     Provenance,
+    Task,
 )
 from ..model_templates.schema import Template
-from .network import Detector
+from .network import make_network
 
 if TYPE_CHECKING:
     from .weights import Weights
 
-OUTPUTS = {
-    "boxes": ("x1, y1, x2, y2 of a face", "network-input pixels"),
-    "scores": ("how surely it is a face", "0 to 1"),
-    "landmarks": (
-        "x, y of left eye (as seen), right eye, nose, left and right mouth corner",
-        "network-input pixels",
-    ),
+OUTPUTS: dict[Task, dict[str, tuple[str, str]]] = {
+    "face-detection": {
+        "boxes": ("x1, y1, x2, y2 of a face", "network-input pixels"),
+        "scores": ("how surely it is a face", "0 to 1"),
+        "landmarks": (
+            "x, y of left eye (as seen), right eye, nose, left and right mouth corner",
+            "network-input pixels",
+        ),
+    },
+    "glasses-classification": {"probabilities": ("of each label", "0 to 1, 1 in all")},
 }
-"""Meaning and unit of what `Detector.forward` returns, in its order."""
+"""Meaning and unit of what a network's `forward` returns, in its order."""
+
+_FRONT = (
+    (38.2946, 51.6963),
+    (73.5318, 51.5014),
+    (56.0252, 71.7366),
+    (41.5493, 92.3655),
+    (70.7299, 92.2041),
+)
+"""Landmarks of a face seen from the front, as ArcFace aligns it to 112 x 112 (Deng et al. 2019)."""
 
 
 def contract_for(
@@ -74,11 +87,15 @@ def contract_for(
     return Contract(
         name=template.name,
         task=template.problem,
-        input=InputSpec(shape=(-1, 3, height, width), resize=template.input.resize),
+        input=InputSpec(
+            shape=(-1, 3, height, width),
+            resize=template.input.resize,
+            points=_points(template, height=height, width=width),
+        ),
         outputs=_outputs(template, height=height, width=width),
         labels=tuple(template.dataset.classes),
         score_threshold=template.inference.score_threshold,
-        nms_iou=template.inference.nms_iou,
+        nms_iou=template.inference.nms_iou or 1.0,
         precision=precision,
         provenance=Provenance(
             template=template.name,
@@ -118,8 +135,28 @@ def input_size(
 def _outputs(template: Template, *, height: int, width: int) -> tuple[OutputSpec, ...]:
     with torch.device("meta"), torch.no_grad():
         # eval(): batch statistics of a single image may be undefined.
-        tensors = Detector(template.architecture).eval()(torch.empty(1, 3, height, width))
+        tensors = make_network(template.architecture).eval()(torch.empty(1, 3, height, width))
     return tuple(
         OutputSpec(name=name, shape=(-1, *tensor.shape[1:]), meaning=meaning, unit=unit)
-        for (name, (meaning, unit)), tensor in zip(OUTPUTS.items(), tensors, strict=False)
+        for (name, (meaning, unit)), tensor in zip(
+            OUTPUTS[template.problem].items(), tensors, strict=False
+        )
+    )
+
+
+def _points(
+    template: Template, *, height: int, width: int
+) -> tuple[tuple[float, float], ...] | None:
+    """Where a classifier wants the five landmarks, from where it wants the eyes."""
+    if template.input.eyes is None:
+        return None
+    left, right, level = template.input.eyes
+    (first_x, first_y), (second_x, second_y) = _FRONT[:2]
+    scale = (right - left) * width / (second_x - first_x)
+    return tuple(
+        (
+            round(left * width + (x - first_x) * scale, 3),
+            round(level * height + (y - (first_y + second_y) / 2) * scale, 3),
+        )
+        for x, y in _FRONT
     )

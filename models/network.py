@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..model_templates.architecture import ArchitectureSpec
+from .classes_head import ClassesHead
 from .dense_head import DenseHead
 from .fpn import FPN
 from .layers import Normalize
@@ -17,21 +18,24 @@ from .predictions import Predictions
 from .resnet import ResNet
 from .shufflenet_v2 import ShuffleNetV2
 from .ssd_head import SSDHead
+from .valid import Valid
 
 BACKBONES: dict[str, Callable[[Any], nn.Module]] = {
     "mobilenet_v2": MobileNetV2,
     "shufflenet_v2": ShuffleNetV2,
     "resnet": ResNet,
     "plain": Plain,
+    "valid": Valid,
 }
-HEADS: dict[str, Callable[[Any, list[int]], nn.Module]] = {"dense": DenseHead, "ssd": SSDHead}
+HEADS: dict[str, Callable[[Any, list[int]], nn.Module]] = {
+    "dense": DenseHead,
+    "ssd": SSDHead,
+    "classes": ClassesHead,
+}
 
 
-class Detector(nn.Module):
-    """A face detector: raw image in, boxes, scores and perhaps landmarks out.
-
-    `predictions` is what losses want, `forward` what a runtime wants.
-    """
+class Network(nn.Module):
+    """Normalisation, backbone, neck and head; what `forward` makes of it depends on the task."""
 
     def __init__(self, architecture: ArchitectureSpec) -> None:
         super().__init__()
@@ -46,12 +50,23 @@ class Detector(nn.Module):
             channels = self.neck.out_channels
         self.head = HEADS[architecture.head.type](architecture.head, channels)
 
-    def predictions(self, images: Tensor) -> Predictions:
-        """Raw predictions of the head for float32 (B, 3, H, W) images, 0-255 BGR."""
+    def through_head(self, images: Tensor) -> Any:
+        """What the head says of float32 (B, 3, H, W) images, 0-255 BGR."""
         maps = self.backbone(self.normalize(images))
         if self.neck is not None:
             maps = self.neck(maps)
-        predictions: Predictions = self.head(maps)
+        return self.head(maps)
+
+
+class Detector(Network):
+    """A face detector: raw image in, boxes, scores and perhaps landmarks out.
+
+    `predictions` is what losses want, `forward` what a runtime wants.
+    """
+
+    def predictions(self, images: Tensor) -> Predictions:
+        """Raw predictions of the head for float32 (B, 3, H, W) images, 0-255 BGR."""
+        predictions: Predictions = self.through_head(images)
         return predictions
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -68,3 +83,22 @@ class Detector(nn.Module):
         landmarks = predictions.landmark_points()
         outputs = (predictions.boxes(), predictions.scores())
         return outputs if landmarks is None else (*outputs, landmarks)
+
+
+class Classifier(Network):
+    """Tells labels of an image apart. `logits` is what losses want, `forward` what runtimes do."""
+
+    def logits(self, images: Tensor) -> Tensor:
+        """(B, classes) for float32 (B, 3, H, W) images, 0-255 BGR."""
+        logits: Tensor = self.through_head(images)
+        return logits
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        """The portable graph: probabilities (B, classes), 0 to 1, that add up to 1."""
+        return (self.logits(images).softmax(-1),)
+
+
+def make_network(architecture: ArchitectureSpec) -> Network:
+    """The network of a template: what its head is for decides what it is."""
+    kind = Classifier if architecture.head.type == "classes" else Detector
+    return kind(architecture)

@@ -15,7 +15,7 @@ from ..files import sha256_file
 from ..model_templates.contract import Metric
 from ..model_templates.schema import Template, load_template, parse_template
 from .describe import contract_for
-from .network import Detector
+from .network import Network, make_network
 from .weights_formats import (
     CHECKPOINT_KEY,
     NETWORK_PREFIX,
@@ -33,7 +33,7 @@ class Weights:
     Attributes:
         template: The template the network was built from, as embedded in the file.
         template_text: Its YAML text.
-        state_dict: Tensors of `Detector`, on the CPU, without prefix.
+        state_dict: Tensors of the network, on the CPU, without prefix.
         epochs: Epochs trained so far.
         data: What it was trained on, in words; None where nobody said so.
         seed: Of the training run.
@@ -135,7 +135,7 @@ def write_weights(
     Args:
         path: Ends in `.safetensors` or `.pth`.
         template_text: YAML of the template the network was built from.
-        state_dict: Tensors of `Detector`, without prefix.
+        state_dict: Tensors of the network, without prefix.
         epochs: Epochs trained so far.
         data: What it was trained on, in words.
         seed: Of the training run.
@@ -187,9 +187,9 @@ def shipped_weights(template_path: Path) -> Path | None:
     return path
 
 
-def build_network(weights: Weights) -> Detector:
+def build_network(weights: Weights) -> Network:
     """The trained network, on the CPU and in eval mode."""
-    network = Detector(weights.template.architecture)
+    network = make_network(weights.template.architecture)
     network.load_state_dict(weights.state_dict)
     return network.eval()
 
@@ -203,7 +203,7 @@ def _check_suffix(path: Path) -> None:
 
 def _check_fit(tensors: Mapping[str, Tensor], *, template: Template, path: Path) -> None:
     with torch.device("meta"):
-        expected = Detector(template.architecture).state_dict()
+        expected = make_network(template.architecture).state_dict()
     problem = None
     if missing := [name for name in expected if name not in tensors]:
         problem = f"tensor {missing[0]!r} is missing ({len(missing)} in all)"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import ModelFileError, UserError
 
 if TYPE_CHECKING:
+    from .detector import FaceDetector
     from .model import Model
     from .session import Session
 
@@ -74,14 +75,36 @@ def load(
         UserError: There is no such runtime or device, or `threads` is less than 1.
     """
     from ..model_templates.contract import Contract
+    from .classifier import FaceClassifier
+    from .detector import FaceDetector
     from .fit import check_fit
-    from .model import Model
 
     path = _named(path)
     session = open_session(path, runtime=runtime, device=device, threads=threads)
     contract = Contract.from_json(session.contract_json, source=str(path))
     check_fit(contract, session, source=str(path))
-    return Model(contract=contract, session=session, path=path)
+    kind = FaceDetector if contract.task == "face-detection" else FaceClassifier
+    return kind(contract=contract, session=session, path=path)
+
+
+def load_detector(
+    path: str | os.PathLike[str],
+    *,
+    runtime: str | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> FaceDetector:
+    """As `load`, for who can use nothing but a detector.
+
+    Raises:
+        ModelFileError: As `load`; or it is of another task.
+    """
+    from .detector import FaceDetector
+
+    model = load(path, runtime=runtime, device=device, threads=threads)
+    if not isinstance(model, FaceDetector):
+        raise ModelFileError(f"{path}: is for {model.contract.task}; expected a face detector")
+    return model
 
 
 def open_session(
@@ -148,4 +171,4 @@ def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> str
     return name
 
 
-__all__ = ["FOLDERS", "RUNTIMES", "Runtime", "load", "open_session"]
+__all__ = ["FOLDERS", "RUNTIMES", "Runtime", "load", "load_detector", "open_session"]

@@ -45,9 +45,11 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
         )
     coremltools = import_coremltools()
     spec = read_spec(path)
-    inputs, outputs = _shapes(spec.description.input), _shapes(spec.description.output)
+    labels = class_labels(spec)
+    inputs = _shapes(spec.description.input, labels)
+    outputs = _shapes(spec.description.output, labels)
     if sys.platform == "darwin":
-        run = _apple(path, spec, coremltools, device)
+        run = _apple(path, spec, labels, coremltools, device)
     else:
         run = _reference(path, spec, threads)
     return Session(
@@ -56,7 +58,8 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
         contract_json=spec.description.metadata.userDefined.get(CONTRACT_KEY),
         # Thresholds are inputs too, with defaults of their own.
         input_shapes={name: shape for name, shape in inputs.items() if shape},
-        output_shapes=outputs,
+        # A classifier's likeliest label is text.
+        output_shapes={name: shape for name, shape in outputs.items() if shape},
         run=run,
     )
 
@@ -81,6 +84,24 @@ def read_spec(path: Path) -> Any:
     if spec.WhichOneof("Type") is None:
         raise ModelFileError(f"{path}: no Core ML model")
     return spec
+
+
+def class_labels(spec: Any) -> list[str]:
+    """The labels of a classifier, in the order of its probabilities; none of other models."""
+    kind = spec.WhichOneof("Type")
+    if kind == "neuralNetworkClassifier":
+        return list(spec.neuralNetworkClassifier.stringClassLabels.vector)
+    if kind != "mlProgram":
+        return []
+    main = spec.mlProgram.functions["main"]
+    for operation in main.block_specializations[main.opset].operations:
+        if operation.type == "classify":
+            (classes,) = operation.inputs["classes"].arguments
+            return [
+                value.immediateValue.tensor.strings.values[0]
+                for value in classes.value.immediateValue.list.values
+            ]
+    return []
 
 
 def import_coremltools() -> Any:
@@ -129,7 +150,7 @@ def _reference(path: Path, spec: Any, threads: int | None) -> Run:
     return run
 
 
-def _apple(path: Path, spec: Any, coremltools: Any, device: str) -> Run:
+def _apple(path: Path, spec: Any, labels: list[str], coremltools: Any, device: str) -> Run:
     from PIL import Image
 
     units = getattr(coremltools.ComputeUnit, _UNITS[device])
@@ -143,12 +164,18 @@ def _apple(path: Path, spec: Any, coremltools: Any, device: str) -> Run:
         # Apple's own images have 8 bits a channel, and are RGB to whoever hands them over.
         pixels = batch[0].transpose(1, 2, 0)[..., ::-1].round().astype(np.uint8)
         found = model.predict({image: Image.fromarray(np.ascontiguousarray(pixels))})
-        return {name: np.asarray(array, np.float32) for name, array in found.items()}
+        return {
+            name: np.array([[value[label] for label in labels]], np.float32)
+            if isinstance(value, dict)
+            else np.asarray(value, np.float32)
+            for name, value in found.items()
+            if not isinstance(value, str)
+        }
 
     return run
 
 
-def _shapes(features: Any) -> dict[str, Shape]:
+def _shapes(features: Any, labels: list[str]) -> dict[str, Shape]:
     shapes: dict[str, Shape] = {}
     for feature in features:
         kind = feature.type.WhichOneof("Type")
@@ -161,6 +188,8 @@ def _shapes(features: Any) -> dict[str, Shape]:
             fixed = [int(size) for size in array.shape]
             free = [_FREE if r.lowerBound != r.upperBound else int(r.lowerBound) for r in ranges]
             shapes[feature.name] = tuple(free or fixed)
+        elif kind == "dictionaryType":
+            shapes[feature.name] = (1, len(labels))
         else:
             shapes[feature.name] = ()
     return shapes

@@ -17,7 +17,7 @@ def check_fit(contract: Contract, session: Session, *, source: str) -> None:
     """Compare a contract with the graph, and with what the runtime can do.
 
     Raises:
-        ContractError: Names or shapes differ, or no detector of ours looks so.
+        ContractError: Names or shapes differ, or nothing of ours looks so.
     """
     problem = _usable(contract) or _differs(contract, session)
     if problem:
@@ -35,6 +35,12 @@ def _usable(contract: Contract) -> str | None:
     shapes = {output.name: output.shape for output in contract.outputs}
     if len(shapes) != len(contract.outputs):
         return "two outputs of one name"
+    if contract.task != "face-detection":
+        if shapes != {"probabilities": (batch, len(contract.labels))}:
+            return f"outputs {shapes}: expected probabilities ({batch}, {len(contract.labels)})"
+        if spec.resize != "align" or spec.points is None or len(spec.points) != 5:
+            return f"input resize {spec.resize}: expected align, with five points"
+        return None
     count = shapes.get("scores", shapes.get("confidence", ()))[-1:]
     if shapes.keys() == set(_VISION):
         count = shapes["confidence"][:1]

@@ -13,7 +13,7 @@ from .session import Outputs, Session
 
 if TYPE_CHECKING:
     from ..model_templates.contract import Contract
-    from ..models.network import Detector
+    from ..models.network import Network
 
 
 def open_session(path: Path, *, threads: int | None, device: str) -> Session:
@@ -48,7 +48,7 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     return session_of(network, contract, device=str(target))
 
 
-def session_of(network: Detector, contract: Contract, *, device: str = "cpu") -> Session:
+def session_of(network: Network, contract: Contract, *, device: str = "cpu") -> Session:
     """A session of a network at hand, as training has one.
 
     Args:

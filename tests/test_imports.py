@@ -119,10 +119,13 @@ def test_root_files_import_nothing_heavy_of_ours() -> None:
 
 def test_public_names_are_as_declared() -> None:
     assert set(pocketface.__all__) == {
+        "Classification",
         "Contract",
         "ContractError",
         "DataError",
         "Detections",
+        "FaceClassifier",
+        "FaceDetector",
         "ImageError",
         "InputError",
         "MissingPackageError",

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from ..files import atomic_write
 from ..models.weights import CHECKPOINT_KEY, checkpoint_section
-from .module import DetectionModule
+from .module import TemplateModule
 
 _log = logging.getLogger(__name__)
 
 RUN_KEY = "pocketface_run"
 """Key of a checkpoint that can be resumed: `first_epoch` and `steps_per_epoch` of its
-`DetectionModule`."""
+`TemplateModule`."""
 
 
 def weight_averaging(decay: float, *, device: str | None = None) -> WeightAveraging:
@@ -64,30 +64,43 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class Snapshots(Checkpoint):
-    """`latest.pth` at the start and after every epoch, `best.pth` by AP50 on validation photos.
+    """`latest.pth` at the start and after every epoch, `best.pth` by the task's metric.
 
     Args:
         folder: For both files.
         about: Arguments of `checkpoint_section` but for `epochs`.
-        measured_on: What tells the validation photos from others: a best AP50 on others is none.
+        measured_on: What tells the validation photos from others: a best figure on others is
+            none.
+        metric: See `TemplateModule`.
+        metric_name: See `TemplateModule`.
     """
 
-    def __init__(self, folder: Path, *, about: dict[str, Any], measured_on: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        about: dict[str, Any],
+        measured_on: str,
+        metric: str,
+        metric_name: str,
+    ) -> None:
         self.latest = folder / "latest.pth"
         self.best = folder / "best.pth"
         self.about = about
         self.measured_on = measured_on
-        self.best_ap50: float | None = None
+        self.metric = metric
+        self.metric_name = metric_name
+        self.best_value: float | None = None
         self._epochs = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The best AP50 so far."""
-        return {"best_ap50": self.best_ap50, "measured_on": self.measured_on}
+        """The best figure so far."""
+        return {f"best_{self.metric}": self.best_value, "measured_on": self.measured_on}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Of a resumed run, if its best.pth is here and was measured on the same photos."""
         if state_dict["measured_on"] == self.measured_on and self.best.exists():
-            self.best_ap50 = state_dict["best_ap50"]
+            self.best_value = state_dict[f"best_{self.metric}"]
 
     def on_save_checkpoint(
         self,
@@ -97,7 +110,7 @@ class Snapshots(Checkpoint):
     ) -> None:
         """Add what makes a checkpoint a model: template, epochs, data, seed."""
         checkpoint[CHECKPOINT_KEY] = checkpoint_section(**self.about, epochs=self._epochs)
-        assert isinstance(pl_module, DetectionModule)
+        assert isinstance(pl_module, TemplateModule)
         checkpoint[RUN_KEY] = {
             "first_epoch": pl_module.first_epoch,
             "steps_per_epoch": pl_module.steps_per_epoch,
@@ -107,7 +120,7 @@ class Snapshots(Checkpoint):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """So that a run killed in its first epoch leaves a loadable file too."""
-        assert isinstance(pl_module, DetectionModule)
+        assert isinstance(pl_module, TemplateModule)
         self._epochs = pl_module.first_epoch + trainer.current_epoch
         # Every process, whatever its disk holds: saving ends in a barrier.
         trainer.save_checkpoint(self.latest)
@@ -125,11 +138,14 @@ class Snapshots(Checkpoint):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Save; Lightning calls checkpoint callbacks after validation and all others."""
-        assert isinstance(pl_module, DetectionModule)
+        assert isinstance(pl_module, TemplateModule)
         self._epochs = pl_module.first_epoch + trainer.current_epoch + 1
-        ap50 = trainer.callback_metrics.get("val/ap50") if self._validated(trainer) else None
-        if ap50 is not None and float(ap50) > (-1.0 if self.best_ap50 is None else self.best_ap50):
-            self.best_ap50 = float(ap50)
+        value = None
+        if self._validated(trainer):
+            value = trainer.callback_metrics.get(f"val/{self.metric}")
+        best = -1.0 if self.best_value is None else self.best_value
+        if value is not None and float(value) > best:
+            self.best_value = float(value)
             # Before latest.pth, which remembers that it was: no kill between the two loses it.
             trainer.save_checkpoint(self.best)
         trainer.save_checkpoint(self.latest)
@@ -137,7 +153,7 @@ class Snapshots(Checkpoint):
             return
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         loss = figures.get("train/loss_epoch", float("nan"))
-        found = f", AP50 {100 * float(ap50):.2f}" if ap50 is not None else ""
+        found = "" if value is None else f", {self.metric_name} {100 * float(value):.2f}"
         _log.info("epoch %d of %d: loss %.4f%s", self._epochs, pl_module.epochs, loss, found)
 
     @property

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning
 import torch
 from torch.utils.data import DataLoader
 
-from ..data.coco import Photo
-from ..model_templates.schema import Template
-from .dataset import EpochSampler, PhotoCrops, collate
+from .dataset import EpochSampler, PhotoCrops
+from .face_crops import FaceCrops
 from .interrupt import ignore_ctrl_c
 
 _log = logging.getLogger(__name__)
@@ -26,10 +25,11 @@ class FaceData(lightning.LightningDataModule):
     """Training samples and validation photos.
 
     Args:
-        template: Its input size and augmentation.
-        train: Photos to learn from.
-        val: Photos to measure on; may be empty.
+        crops: The training samples.
+        collate: Makes a batch of them.
+        val: What to measure on; may be empty.
         batch_size: Per process.
+        repeats: Passes over the samples in one epoch.
         seed: Of order and augmentation.
         first_epoch: Epochs that went before Lightning began to count.
         workers: Processes that cut samples.
@@ -37,28 +37,22 @@ class FaceData(lightning.LightningDataModule):
 
     def __init__(
         self,
-        template: Template,
+        crops: PhotoCrops | FaceCrops,
         *,
-        train: Sequence[Photo],
-        val: Sequence[Photo],
+        collate: Callable[[Any], Any],
+        val: Sequence[Any],
         batch_size: int,
+        repeats: int,
         seed: int,
         first_epoch: int,
         workers: int,
     ) -> None:
         super().__init__()
-        recipe = template.hyper_parameters
-        size = recipe.augmentation.size
-        self.crops = PhotoCrops(
-            train,
-            spec=recipe.augmentation,
-            height=size or template.input.height,
-            width=size or template.input.width,
-            seed=seed,
-        )
+        self.crops = crops
+        self.collate = collate
         self.val = val
         self.batch_size = batch_size
-        self.repeats = recipe.repeats
+        self.repeats = repeats
         self.seed = seed
         self.first_epoch = first_epoch
         self.workers = workers
@@ -80,7 +74,7 @@ class FaceData(lightning.LightningDataModule):
             self.crops,
             batch_size=None,
             sampler=self._sampler(rank=self.trainer.global_rank, processes=self.trainer.world_size),
-            collate_fn=collate,
+            collate_fn=self.collate,
             num_workers=self.workers,
             worker_init_fn=ignore_ctrl_c,
             persistent_workers=self.workers > 0,
@@ -108,12 +102,12 @@ class FaceData(lightning.LightningDataModule):
         device: torch.device,
         dataloader_idx: int,  # noqa: ARG002
     ) -> Any:
-        """Move images and `Targets`; validation photos stay where they are."""
+        """Move images and what is known of them; validation photos stay where they are."""
         if batch is self.val:
             return batch
         images, targets = batch
         return images.to(device, non_blocking=True), targets.to(device, non_blocking=True)
 
 
-def _as_it_is(photos: Sequence[Photo]) -> Sequence[Photo]:
+def _as_it_is(photos: Sequence[Any]) -> Sequence[Any]:
     return photos

@@ -19,19 +19,18 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.optim.lr_scheduler import LambdaLR
 
-from ..data.coco import Photo, read_coco
 from ..errors import UserError
 from ..files import sha256_file
 from ..model_templates.schema import Template, load_template
-from ..models.network import Detector
+from ..models.network import make_network
 from ..models.weights import contract_for
 from .callbacks import AtomicCheckpointIO, Snapshots, weight_averaging
 from .datamodule import FaceData
 from .interrupt import StopBetweenBatches
 from .machine import Machine, choose_machine
-from .module import DetectionModule
 from .receipt import Receipt, draw_curves
 from .start import check_folder, find_start, template_rate
+from .tasks import TASKS
 
 _log = logging.getLogger(__name__)
 
@@ -44,15 +43,17 @@ class FitReport:
 
     Attributes:
         latest: The checkpoint of the last epoch.
-        best: That of the best AP50 on the validation photos; None where there were none.
-        best_ap50: 0 to 1; None likewise.
+        best: That of the best figure on the validation photos; None where there were none.
+        best_value: That figure, 0 to 1; None likewise.
+        metric_name: What it is.
         epochs: In all, with those of the run resumed.
         written: All files for people to look at; empty in processes other than the first.
     """
 
     latest: Path
     best: Path | None
-    best_ap50: float | None
+    best_value: float | None
+    metric_name: str
     epochs: int
     written: tuple[Path, ...] = ()
 
@@ -82,10 +83,10 @@ def fit(
 
     Args:
         template: The template.yaml.
-        train_annotations: COCO JSON files.
+        train_annotations: COCO JSON files; of a classifier CSV, see `read_labelled_faces`.
         train_roots: Folders of their photos, one each or one for all.
         output: For latest.pth, best.pth, curves.png, receipt.yaml and logs/.
-        val_annotations: COCO JSON files; without them there is no best.pth.
+        val_annotations: Likewise; without them there is no best.pth.
         val_roots: As `train_roots`.
         load_weights: Start from these weights, at epoch 0.
         resume_from: Go on with this training: epoch, optimizer, schedule, averaged weights.
@@ -116,26 +117,28 @@ def fit(
     goes_on = check_folder(output, resume_from)
     if seed is None:
         seed = start.seed
+    task = TASKS[recipe_file.problem]
     classes = recipe_file.dataset.classes
-    train_photos = read_coco(train_annotations, train_roots, classes=classes).photos
-    val_photos: tuple[Photo, ...] = ()
+    train_photos = task.read(train_annotations, train_roots, classes)
+    val_photos: Sequence[Any] = ()
     if val_annotations:
-        val_photos = read_coco(val_annotations, val_roots, classes=classes).photos
+        val_photos = task.read(val_annotations, val_roots, classes)
     machine = choose_machine(gpu_num, template_gpus=recipe_file.gpu_num)
     rate = base_learning_rate
     if rate is None:
         rate = template_rate(recipe_file, batch_size=per_gpu * machine.processes)
 
     lightning.seed_everything(seed, verbose=False)
-    network = Detector(recipe_file.architecture)
+    network = make_network(recipe_file.architecture)
     if start.weights is not None:
         network.load_state_dict(start.weights.state_dict)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     data = FaceData(
-        recipe_file,
-        train=train_photos,
+        task.crops(recipe_file, train_photos, seed, wanted * recipe.repeats),
+        collate=task.collate,
         val=val_photos,
         batch_size=per_gpu,
+        repeats=recipe.repeats,
         seed=seed,
         first_epoch=start.epoch,
         workers=workers,
@@ -149,7 +152,7 @@ def fit(
             hint="give the same photos, --batch-size and number of GPUs; or start anew by "
             "--load-weights",
         )
-    module = DetectionModule(
+    module = task.module(
         network,
         template=recipe_file,
         contract=contract_for(recipe_file, weights=None),
@@ -169,6 +172,8 @@ def fit(
             "seed": seed,
         },
         measured_on=" ".join(sha256_file(path) for path in val_annotations),
+        metric=module.metric,
+        metric_name=module.metric_name,
     )
     settings = {
         "epochs": wanted,
@@ -229,7 +234,8 @@ def fit(
     report = FitReport(
         latest=snapshots.latest,
         best=snapshots.best if val_photos and snapshots.best.exists() else None,
-        best_ap50=snapshots.best_ap50 if val_photos else None,
+        best_value=snapshots.best_value if val_photos else None,
+        metric_name=module.metric_name,
         epochs=wanted,
     )
     if not trainer.is_global_zero:
@@ -277,7 +283,7 @@ def _receipt_kept(
                 epochs=snapshots.epochs,
                 finished=finished,
                 base_learning_rate=_rate(trainer),
-                best_ap50=snapshots.best_ap50,
+                best={f"best_{snapshots.metric}": snapshots.best_value},
             )
 
 

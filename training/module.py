@@ -10,17 +10,22 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..data.coco import Photo
+from ..data.labelled_faces import LabelledFace
 from ..errors import TrainingError
+from ..evaluation.classifier import evaluate_classifier
 from ..evaluation.detector import evaluate_detector
 from ..model_templates.contract import Contract
 from ..model_templates.schema import Template
-from ..models.network import Detector
-from ..runtimes.model import Model
+from ..models.network import Classifier, Detector, Network
+from ..runtimes.classifier import FaceClassifier
+from ..runtimes.detector import FaceDetector
 from ..runtimes.torch import session_of
 from .dense_loss import dense_loss
+from .face_crops import Labels
 from .photometric import Photometric
 from .schedule import learning_rate_factor
 from .ssd_loss import ssd_loss
@@ -28,10 +33,15 @@ from .targets import Targets
 
 LOSSES: dict[str, Callable[..., dict[str, Tensor]]] = {"dense": dense_loss, "ssd": ssd_loss}
 VALIDATION_SCORE = 0.02
+LABEL_SMOOTHING = 0.04
 
 
-class DetectionModule(lightning.LightningModule):
-    """Trains a `Detector` by its template's recipe.
+class TemplateModule(lightning.LightningModule):
+    """Trains a network by its template's recipe; what a batch is, the task says.
+
+    Attributes:
+        metric: What decides which epoch is the best, logged as `val/<metric>`, 0 to 1.
+        metric_name: For people.
 
     Args:
         network: To be trained.
@@ -47,9 +57,12 @@ class DetectionModule(lightning.LightningModule):
         files: The photo of each image id, for error messages.
     """
 
+    metric: str
+    metric_name: str
+
     def __init__(
         self,
-        network: Detector,
+        network: Network,
         *,
         template: Template,
         contract: Contract,
@@ -73,8 +86,15 @@ class DetectionModule(lightning.LightningModule):
         self.seed = seed
         self.files = files
         self._batch_ids: list[int] = []
-        recipe = template.hyper_parameters
-        self.photometric = Photometric() if recipe.augmentation.photometric else None
+
+    def losses(self, images: Tensor, targets: Any) -> dict[str, Tensor]:
+        """By name, of a batch: uint8 images (B, 3, H, W) BGR, and what the task knows of them."""
+        raise NotImplementedError
+
+    def step_seed(self) -> int:
+        """Of the step and the process, so that a resumed training goes on exactly."""
+        step = self.first_epoch * self.steps_per_epoch + self.global_step
+        return ((self.seed * 1_000_003 + step) * 4_099 + self.global_rank) % 2**63
 
     def on_train_start(self) -> None:
         """A rate asked for by the user outranks that of the checkpoint resumed."""
@@ -89,20 +109,10 @@ class DetectionModule(lightning.LightningModule):
             ):
                 group["lr"] = self.base_learning_rate * factor(scheduler.last_epoch)
 
-    def training_step(self, batch: tuple[Tensor, Targets]) -> Tensor:
-        """Distort, predict, and sum the losses of one batch."""
-        raw, targets = batch
-        images = raw.float()
-        if self.photometric is not None:
-            # A seed of the step and the process, so that a resumed training goes on exactly.
-            step = self.first_epoch * self.steps_per_epoch + self.global_step
-            seed = (self.seed * 1_000_003 + step) * 4_099 + self.global_rank
-            seed %= 2**63
-            images = self.photometric(images, seed=seed)
-        images = images.contiguous(memory_format=torch.channels_last)
-        predictions = self.network.predictions(images)
-        head = self.template.architecture.head
-        losses = LOSSES[head.type](predictions, targets, spec=head)
+    def training_step(self, batch: tuple[Tensor, Any]) -> Tensor:
+        """Sum the losses of one batch."""
+        images, targets = batch
+        losses = self.losses(images, targets)
         total = torch.stack(list(losses.values())).sum()
         self._batch_ids = targets.image_ids.tolist()
         if not torch.isfinite(total):
@@ -142,16 +152,6 @@ class DetectionModule(lightning.LightningModule):
             hint="lower --base-learning-rate, or look at these photos and their boxes",
         )
 
-    def validation_step(self, photos: Sequence[Photo]) -> None:
-        """AP over all validation photos, by the code that users predict with."""
-        session = session_of(self.network, self.contract, device=str(self.device))
-        model = Model(contract=self.contract, session=session, path=Path(self.template.name))
-        predict = partial(model.predict, score_threshold=VALIDATION_SCORE)
-        _, figures = evaluate_detector(predict, photos)
-        for key in ("ap", "ap50"):
-            value = figures[key] or 0.0
-            self.log(f"val/{key}", value, prog_bar=key == "ap50", batch_size=1, sync_dist=True)
-
     def configure_optimizers(self) -> Any:
         """The template's optimizer; no weight decay on biases and normalisation."""
         recipe = self.template.hyper_parameters
@@ -186,3 +186,66 @@ class DetectionModule(lightning.LightningModule):
         )
         schedule = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+class DetectionModule(TemplateModule):
+    """Trains a `Detector`."""
+
+    metric = "ap50"
+    metric_name = "AP50"
+
+    def __init__(self, network: Network, **settings: Any) -> None:
+        super().__init__(network, **settings)
+        photometric = self.template.hyper_parameters.augmentation.photometric
+        self.photometric = Photometric() if photometric else None
+
+    def losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
+        """Distort, predict, and compare with the boxes."""
+        images = images.float()
+        if self.photometric is not None:
+            images = self.photometric(images, seed=self.step_seed())
+        images = images.contiguous(memory_format=torch.channels_last)
+        assert isinstance(self.network, Detector)
+        predictions = self.network.predictions(images)
+        head = self.template.architecture.head
+        return LOSSES[head.type](predictions, targets, spec=head)
+
+    def validation_step(self, photos: Sequence[Photo]) -> None:
+        """AP over all validation photos, by the code that users predict with."""
+        session = session_of(self.network, self.contract, device=str(self.device))
+        model = FaceDetector(contract=self.contract, session=session, path=Path(self.template.name))
+        predict = partial(model.predict, score_threshold=VALIDATION_SCORE)
+        _, figures = evaluate_detector(predict, photos)
+        for key in ("ap", "ap50"):
+            value = figures[key] or 0.0
+            self.log(f"val/{key}", value, prog_bar=key == "ap50", batch_size=1, sync_dist=True)
+
+
+class ClassificationModule(TemplateModule):
+    """Trains a `Classifier`; its samples come distorted already."""
+
+    metric = "balanced_accuracy"
+    metric_name = "balanced accuracy"
+
+    def losses(self, images: Tensor, targets: Labels) -> dict[str, Tensor]:
+        """Cross-entropy with smoothed labels (Szegedy et al. 2016)."""
+        images = images.float().contiguous(memory_format=torch.channels_last)
+        assert isinstance(self.network, Classifier)
+        devices = [images.device] if images.is_cuda else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(self.step_seed())  # of dropout
+            logits = self.network.logits(images)
+        loss = functional.cross_entropy(logits, targets.labels, label_smoothing=LABEL_SMOOTHING)
+        return {"classes": loss}
+
+    def validation_step(self, faces: Sequence[LabelledFace]) -> None:
+        """Balanced accuracy over all validation faces, by the code that users predict with."""
+        session = session_of(self.network, self.contract, device=str(self.device))
+        model = FaceClassifier(
+            contract=self.contract, session=session, path=Path(self.template.name)
+        )
+        threshold = self.contract.score_threshold
+        _, figures = evaluate_classifier(model.predict, faces, threshold=threshold)
+        for key in ("balanced_accuracy", "roc_auc"):
+            value = figures[key] or 0.0
+            self.log(f"val/{key}", value, prog_bar=key == self.metric, batch_size=1, sync_dist=True)

@@ -20,7 +20,7 @@ _CURVES = (
         "loss",
         ("train/loss_epoch", "train/class", "train/box", "train/centerness", "train/landmark"),
     ),
-    ("AP on the validation photos", ("val/ap50", "val/ap")),
+    ("on the validation photos", ("val/ap50", "val/ap", "val/balanced_accuracy", "val/roc_auc")),
 )
 
 
@@ -101,7 +101,7 @@ class Receipt:
         epochs: int,
         finished: bool,
         base_learning_rate: float | None,
-        best_ap50: float | None,
+        best: Mapping[str, float | None],
     ) -> Path:
         """Write the file anew, whole.
 
@@ -110,9 +110,10 @@ class Receipt:
             epochs: Whole epochs behind the newest checkpoint.
             finished: False where something ended it.
             base_learning_rate: Of the schedule: a checkpoint brings its own.
-            best_ap50: 0 to 1; None where nothing was measured.
+            best: The best figure on the validation photos by its name, 0 to 1; None where
+                nothing was measured.
         """
-        result = {"epochs": epochs, "finished": finished, "best_ap50": best_ap50}
+        result = {"epochs": epochs, "finished": finished, **best}
         rate = {"base_learning_rate": base_learning_rate}
         settings = {**self._start["settings"], **rate}
         start = {**self._start, "settings": settings, "hours": round(hours, 4), **result}

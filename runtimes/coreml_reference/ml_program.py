@@ -22,6 +22,9 @@ def build_program(
 ) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
     """The `main` function of an ML Program, of its inputs to its outputs.
 
+    Of a classifier, its dictionary of probabilities is the array of them, in the order of the
+    labels, and the likeliest label is left out.
+
     Raises:
         ModelFileError: An operation or argument is not known; the message names it.
     """
@@ -30,7 +33,7 @@ def build_program(
         raise ModelFileError(f"{where}: functions {sorted(program.functions)}: expected only main")
     block = main.block_specializations[main.opset]
     constants: dict[str, Any] = {}
-    steps = []
+    steps: list[tuple[Any, dict[str, list[Any]], list[str], list[int], str]] = []
     for operation in block.operations:
         kind = operation.type
         names = [output.name for output in operation.outputs]
@@ -39,6 +42,11 @@ def build_program(
             value = program_value(operation.attributes["val"], folder, where=name)
             floats = isinstance(value, np.ndarray) and value.dtype.kind == "f"
             constants[names[0]] = _tensor(value) if floats else value
+            continue
+        if kind == "classify":
+            # Probabilities and labels to the likeliest label, and a dictionary of all.
+            (shares,) = operation.inputs["probabilities"].arguments
+            steps.append((_hand_on, {"x": [_Name(shares.name)]}, names[1:], [FLOAT32], name))
             continue
         if kind not in OPERATIONS:
             raise ModelFileError(f"{name} is not one that the reference interpreter knows")
@@ -67,7 +75,7 @@ def build_program(
                 raise ModelFileError(f"{name}: {error} is not known") from error
             for output, tensor, data_type in zip(names, found, types, strict=True):
                 known[output] = tensor.half().float() if data_type == FLOAT16 else tensor
-        return {name: known[name] for name in block.outputs}
+        return {name: known[name] for name in block.outputs if name in known}
 
     return run_all
 
@@ -117,6 +125,15 @@ def _padding(given: dict[str, Any]) -> list[int]:
         raise _NotKnown(f"pad_type {kind!r}")
     top, bottom, left, right = _ints(given["pad"])
     return [left, right, top, bottom]
+
+
+def _hand_on(given: dict[str, Any]) -> list[Tensor]:
+    return [_tensor(given["x"])]
+
+
+def _linear(given: dict[str, Any]) -> list[Tensor]:
+    bias = _tensor(given["bias"]) if "bias" in given else None
+    return [functional.linear(_tensor(given["x"]), _tensor(given["weight"]), bias)]
 
 
 def _conv(given: dict[str, Any]) -> list[Tensor]:
@@ -225,6 +242,7 @@ OPERATIONS: dict[str, Operation] = {
     "concat": ({"values", "axis", "interleave"}, _concat),
     "conv": (_CONV, _conv),
     "exp": _unary(torch.exp),
+    "linear": ({"x", "weight", "bias"}, _linear),
     "max_pool": (_MAX_POOL, _max_pool),
     "mul": _binary(torch.mul),
     "real_div": _binary(torch.div),

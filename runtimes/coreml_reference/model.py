@@ -57,7 +57,12 @@ def function_of(spec: Any, folder: Path, *, where: str) -> Function:
         raise ModelFileError(f"{where}: has {len(images)} image inputs: expected one")
     (image,) = images
     run = _build(spec, folder, where=where)
-    names = tuple(output.name for output in spec.description.output)
+    # A classifier's likeliest label is text: whoever wants it reads it from the probabilities.
+    names = tuple(
+        output.name
+        for output in spec.description.output
+        if output.type.WhichOneof("Type") != "stringType"
+    )
 
     def call(
         picture: NDArray[np.float32], options: Mapping[str, float]
@@ -85,12 +90,13 @@ def _build(spec: Any, folder: Path, *, where: str) -> Callable[[Blobs], Blobs]:
         return run_stages
     if kind == "nonMaximumSuppression":
         return _suppression(spec.nonMaximumSuppression, where=where)
-    if kind not in ("neuralNetwork", "mlProgram"):
+    if kind not in ("neuralNetwork", "neuralNetworkClassifier", "mlProgram"):
         raise ModelFileError(f"{where}: a model of type {kind} is not known")
-    if kind == "neuralNetwork":
-        run = build_layers(spec.neuralNetwork, where=where)
-    else:
+    network = None if kind == "mlProgram" else getattr(spec, kind)
+    if network is None:
         run = build_program(spec.mlProgram, folder, where=where)
+    else:
+        run = build_layers(network, where=where)
     pictures = {
         one.name: _colour(one, where=where)
         for one in spec.description.input
@@ -101,12 +107,14 @@ def _build(spec: Any, folder: Path, *, where: str) -> Callable[[Blobs], Blobs]:
         blobs = dict(blobs)
         for name, colour in pictures.items():
             picture = blobs[name] if colour == "BGR" else blobs[name].flip(1)
-            if kind == "neuralNetwork":
-                picture = preprocess(
-                    spec.neuralNetwork, picture, name=name, colour=colour, where=where
-                )
+            if network is not None:
+                picture = preprocess(network, picture, name=name, colour=colour, where=where)
             blobs[name] = picture
-        return run(blobs)
+        found = run(blobs)
+        if network is not None and kind == "neuralNetworkClassifier":
+            shares = network.labelProbabilityLayerName
+            found[spec.description.predictedProbabilitiesName] = found[shares]
+        return found
 
     return run_network
 

@@ -118,6 +118,15 @@ def _convolution(params: Any, name: str) -> Run:
     ]
 
 
+def _inner_product(params: Any, name: str) -> Run:
+    shape = (int(params.outputChannels), int(params.inputChannels))
+    weight = torch.from_numpy(layer_weights(params.weights, where=name).reshape(shape).copy())
+    bias = None
+    if params.hasBias:
+        bias = torch.from_numpy(layer_weights(params.bias, where=name).copy())
+    return lambda x: [functional.linear(x[0], weight, bias)]
+
+
 def _pooling(params: Any, name: str) -> Run:
     if params.type != 0 or params.globalPooling:
         raise _refuse(name, "any but local maximum pooling")
@@ -266,6 +275,10 @@ LAYERS: dict[str, tuple[set[str], Callable[[Any, str], Run]]] = {
     "concatND": ({"axis", "interleave"}, _concat_nd),
     "convolution": (_CONVOLUTION, _convolution),
     "divideBroadcastable": (set(), _broadcast(torch.div)),
+    "innerProduct": (
+        {"inputChannels", "outputChannels", "hasBias", "weights", "bias"},
+        _inner_product,
+    ),
     "loadConstantND": ({"shape", "data"}, _constant),
     "multiply": ({"alpha"}, _elementwise(torch.mul)),
     "multiplyBroadcastable": (set(), _broadcast(torch.mul)),

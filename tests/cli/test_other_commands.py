@@ -177,7 +177,8 @@ def test_train_passes_its_flags_on(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         return room.FitReport(
             latest=out / "latest.pth",
             best=None,
-            best_ap50=None,
+            best_value=None,
+            metric_name="AP50",
             epochs=2,
             written=(out / "latest.pth", out / "curves.png", out / "receipt.yaml"),
         )

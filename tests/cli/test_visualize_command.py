@@ -127,17 +127,19 @@ def test_a_video_to_a_video(run: Run) -> None:
 def test_ctrl_c_leaves_a_video_that_plays(
     run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pocketface.runtimes.model import Model
+    from pocketface.runtimes.detector import FaceDetector
 
-    predict, calls = Model.predict, []
+    predict, calls = FaceDetector.predict, []
 
-    def predict_or_stop(self: Model, *arguments: Any, **options: Any) -> pocketface.Detections:
+    def predict_or_stop(
+        self: FaceDetector, *arguments: Any, **options: Any
+    ) -> pocketface.Detections:
         calls.append(1)
         if len(calls) == 6:
             raise KeyboardInterrupt
         return predict(self, *arguments, **options)
 
-    monkeypatch.setattr(Model, "predict", predict_or_stop)
+    monkeypatch.setattr(FaceDetector, "predict", predict_or_stop)
     before = {path.name for path in place.iterdir()}
     result = run(
         "visualize", "--load-weights", "model/model.xml", "--video", "video.mp4", "--no-show",
@@ -153,12 +155,12 @@ def test_ctrl_c_leaves_a_video_that_plays(
 def test_a_failure_leaves_the_old_video(
     run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pocketface.runtimes.model import Model
+    from pocketface.runtimes.detector import FaceDetector
 
     def fail(*_: object, **__: object) -> None:
         raise pocketface.PocketfaceError("the device is gone")
 
-    monkeypatch.setattr(Model, "predict", fail)
+    monkeypatch.setattr(FaceDetector, "predict", fail)
     Path("drawn.mp4").write_bytes(b"old")
     before = {path.name for path in place.iterdir()}
     result = run(

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pocketface.export.comparison import compare, compare_faces, faces_of, reference_outputs
-from pocketface.model_templates.contract import Contract
+from pocketface.export.comparison import answers_of, compare, reference_outputs
+from pocketface.model_templates.contract import Contract, OutputSpec
 from pocketface.runtimes.model import Model
 from pocketface.runtimes.session import Outputs, Session
 
@@ -155,9 +155,10 @@ def gain(outputs: Outputs) -> None:
     ],
 )
 def test_faces_alone(expected: list[Outputs], change: Callable, problem: str | None) -> None:
-    faces = [faces_of(contract_of(), one) for one in expected]
-    assert [len(one) for one in faces] == [0, 2]
-    found = compare_faces(contract_of(), faces, model_of(contract_of(), change), IMAGES)
+    faces = [answers_of(contract_of(), one) for one in expected]
+    assert [one["scores"].size for one in faces] == [0, 2]
+    model = model_of(contract_of(), change)
+    found = compare(contract_of(), faces, model, IMAGES, faces_only=True)
     assert not found.tensors
     assert (found.problem or "").startswith(problem or "")
     assert (found.problem is None) == (problem is None)
@@ -184,11 +185,12 @@ def test_nms_may_choose_the_other_of_two_as_good(expected: list[Outputs]) -> Non
     def swap(outputs: Outputs) -> None:
         outputs["scores"][:, :3] = [0.8, 0.8001, 0.7]
 
-    found = compare_faces(
+    found = compare(
         contract_of(),
-        [faces_of(contract_of(), one) for one in equal],
+        [answers_of(contract_of(), one) for one in equal],
         model_of(contract_of("fp16"), swap),
         IMAGES,
+        faces_only=True,
     )
     # The pair's boxes overlap by 0.87: no match, and no loss either.
     assert (found.problem, found.faces, found.matched, found.extra) == (None, 2, 2, 0)
@@ -213,3 +215,58 @@ def test_a_graph_that_left_overlapping_boxes_is_found_out(expected: list[Outputs
     wrong = model_of(inside, keep([0, 1, 2]))
     found = compare(contract_of(), expected[1:], wrong, IMAGES[1:])
     assert found.problem == "0 of 2 faces are not found, 1 are found in addition"
+
+
+def classifier_contract(precision: str = "fp32") -> Contract:
+    output = {"name": "probabilities", "shape": (1, 2), "meaning": "", "unit": ""}
+    return contract_of(precision).model_copy(
+        update={
+            "task": "glasses-classification",
+            "outputs": (OutputSpec.model_validate(output),),
+            "labels": ("no_glass", "glass"),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("precision", "share", "problem"),
+    [
+        ("fp32", 0.7, None),
+        ("fp32", 0.70009, None),
+        ("fp32", 0.7002, "scores differ by 0.0002"),
+        ("fp16", 0.704, None),
+        ("fp16", 0.45, "scores differ by 0.25"),
+        ("fp32", float("nan"), "scores differ by nan"),
+    ],
+)
+def test_labels(precision: str, share: float, problem: str | None) -> None:
+    contract = classifier_contract(precision)
+
+    def model(share: float) -> Model:
+        def run(batch: np.ndarray) -> Outputs:
+            return {"probabilities": np.array([[1 - share, share]] * len(batch), np.float32)}
+
+        return Model(
+            contract=contract, session=Session("fake", "cpu", None, {}, {}, run), path=Path("fake")
+        )
+
+    expected = reference_outputs(model(0.7), IMAGES)
+    found = compare(contract, expected, model(share), IMAGES)
+    assert (found.problem or "").startswith(problem or "")
+    assert (found.problem is None) == (problem is None)
+    assert (found.faces, found.corners_px) == (2, None)
+    assert found.matched == (2 if share >= 0.5 else 0)
+
+
+def test_a_probability_at_the_threshold_may_fall_to_either_side() -> None:
+    contract = classifier_contract()
+
+    def run(batch: np.ndarray) -> Outputs:
+        return {"probabilities": np.array([[0.50005, 0.49995]] * len(batch), np.float32)}
+
+    model = Model(
+        contract=contract, session=Session("fake", "cpu", None, {}, {}, run), path=Path("fake")
+    )
+    expected = [{"probabilities": np.array([[0.49999, 0.50001]], np.float32)}] * 2
+    found = compare(contract, expected, model, IMAGES)
+    assert (found.problem, found.matched) == (None, 2)

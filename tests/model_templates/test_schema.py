@@ -112,7 +112,7 @@ def complaint(text: str) -> TemplateError:
         (
             "resize: stretch",
             "resize: squash",
-            "t.yaml: input.resize: expected 'letterbox' or 'stretch' (found \"squash\")",
+            "t.yaml: input.resize: expected 'letterbox', 'stretch' or 'align' (found \"squash\")",
         ),
         ("[face]", "[]", "t.yaml: dataset.classes: expected at least 1 item(s) (found [])"),
         (
@@ -152,7 +152,7 @@ def complaint(text: str) -> TemplateError:
             "type: mobilenet_v2",
             "type: mobilenet_v3",
             "t.yaml: architecture.backbone.type: expected one of 'mobilenet_v2', "
-            "'shufflenet_v2', 'resnet', 'plain' (found \"mobilenet_v3\")",
+            "'shufflenet_v2', 'resnet', 'plain', 'valid' (found \"mobilenet_v3\")",
         ),
         (
             "    type: mobilenet_v2\n",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from pocketface.model_templates import read_template, template_names, template_p
 from pocketface.model_templates.architecture import SSDHeadSpec
 from pocketface.model_templates.schema import Template
 from pocketface.models.count import NetworkSize, count
-from pocketface.models.network import Detector
+from pocketface.models.network import make_network
 from pocketface.training.dense_loss import dense_loss
 from pocketface.training.ssd_loss import ssd_loss
 from pocketface.training.targets import Targets
@@ -25,17 +26,35 @@ HEAVY = 20.0  # GFLOPs at the template's own input, beyond which SMALL is used i
 @dataclass
 class Case:
     template: Template
-    network: Detector
+    network: Any
     size: NetworkSize
     height: int
     width: int
 
 
+def names_for(*problems: str) -> list[str]:
+    return [name for name in template_names() if read_template(name).problem in problems]
+
+
 @pytest.fixture(scope="module", params=template_names())
 def case(request: pytest.FixtureRequest) -> Case:
-    template = read_template(request.param)
+    return make_case(request.param)
+
+
+@pytest.fixture(scope="module", params=names_for("face-detection"))
+def detector(request: pytest.FixtureRequest) -> Case:
+    return make_case(request.param)
+
+
+@pytest.fixture(scope="module", params=names_for("glasses-classification"))
+def classifier(request: pytest.FixtureRequest) -> Case:
+    return make_case(request.param)
+
+
+def make_case(name: str) -> Case:
+    template = read_template(name)
     torch.manual_seed(0)
-    network = Detector(template.architecture)
+    network = make_network(template.architecture)
     height, width = template.input.height, template.input.width
     size = count(template.architecture, height=height, width=width)
     if size.gflops > HEAVY:
@@ -49,7 +68,8 @@ def test_name_is_the_folders_name(case: Case) -> None:
     assert path.parent.parent.name == case.template.problem
 
 
-def test_outputs_have_the_declared_shapes_and_ranges(case: Case) -> None:
+def test_outputs_have_the_declared_shapes_and_ranges(detector: Case) -> None:
+    case = detector
     head = case.template.architecture.head
     cells = [
         math.ceil(case.height / stride) * math.ceil(case.width / stride)
@@ -89,7 +109,8 @@ def test_counted_size_agrees_with_the_published_one(case: Case) -> None:
     assert off < 0.08
 
 
-def test_every_parameter_learns(case: Case) -> None:
+def test_every_parameter_learns(detector: Case) -> None:
+    case = detector
     network = case.network.train()
     network.zero_grad()
     images = torch.rand(2, 3, SMALL, SMALL) * 255
@@ -98,12 +119,47 @@ def test_every_parameter_learns(case: Case) -> None:
     assert {"class", "box"} <= losses.keys()
     assert all(loss.isfinite() and loss > 0 for loss in losses.values())
     torch.stack(list(losses.values())).sum().backward()
-    silent = [
+    assert not silent_parameters(network)
+
+
+def silent_parameters(network: torch.nn.Module) -> list[str]:
+    return [
         name
         for name, parameter in network.named_parameters()
         if parameter.grad is None or not parameter.grad.isfinite().all() or not parameter.grad.any()
     ]
-    assert not silent
+
+
+def test_a_classifier_answers_with_probabilities(classifier: Case) -> None:
+    images = torch.rand(3, 3, classifier.height, classifier.width) * 255
+    network = classifier.network.eval()
+    with torch.no_grad():
+        (shares,) = network(images)
+        (alone,) = network(images[:1])
+    assert shares.shape == (3, len(classifier.template.dataset.classes))
+    torch.testing.assert_close(shares.sum(1), torch.ones(3))
+    torch.testing.assert_close(alone[0], shares[0])
+    assert not torch.equal(shares[0], shares[1])
+
+
+def test_every_parameter_of_a_classifier_learns(classifier: Case) -> None:
+    network = classifier.network.train()
+    network.zero_grad()
+    images = torch.rand(8, 3, classifier.height, classifier.width) * 255
+    labels = torch.tensor([0, 1] * 4)
+    torch.nn.functional.cross_entropy(network.logits(images), labels).backward()
+    assert not silent_parameters(network)
+
+
+def test_the_classic_glasses_network_is_counted_exactly() -> None:
+    size = make_case("glasses-cnn").size
+    assert size.mparams * 1e6 == pytest.approx(184_738, abs=0.5)
+
+
+def test_our_glasses_network_is_small() -> None:
+    size = make_case("glasses-n").size
+    assert 0.02 <= size.mparams <= 0.1
+    assert size.gflops <= 0.04
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")

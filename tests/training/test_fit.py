@@ -129,7 +129,7 @@ def test_best_is_kept_by_the_validation_photos(
     }
     report = fit(**settings, **photos, epochs=3)
     assert report.best is not None
-    assert report.best_ap50 == pytest.approx(0.6)
+    assert report.best_value == pytest.approx(0.6)
     assert read_weights(report.best).epochs == 2
     assert read_weights(report.latest).epochs == 3
 
@@ -150,11 +150,11 @@ def test_best_is_the_average_that_was_measured(settings: dict[str, Any]) -> None
     log = (settings["output"] / "logs" / "csv" / "version_0" / "metrics.csv").read_text()
     rows = [row for row in csv.DictReader(io.StringIO(log)) if row["val/ap50"]]
     assert [int(row["epoch"]) for row in rows] == [1, 2]
-    assert report.best_ap50 == max(float(row["val/ap50"]) for row in rows) > 0.1
+    assert report.best_value == max(float(row["val/ap50"]) for row in rows) > 0.1
     model = pocketface.load(report.best)
     photos = read_coco([annotations], [root], classes=("face",)).photos
     _, figures = evaluate_detector(partial(model.predict, score_threshold=0.02), photos)
-    assert figures["ap50"] == pytest.approx(report.best_ap50, abs=1e-6)
+    assert figures["ap50"] == pytest.approx(report.best_value, abs=1e-6)
 
 
 def test_a_best_of_other_photos_is_none(
@@ -170,13 +170,13 @@ def test_a_best_of_other_photos_is_none(
     validation = {"val_annotations": [annotations], "val_roots": [root]}
     latest = fit(**settings, **validation, epochs=1).latest
     report = fit(**settings, **validation, epochs=2, resume_from=latest)
-    assert report.best_ap50 == pytest.approx(0.9)
+    assert report.best_value == pytest.approx(0.9)
     report = fit(**settings, **validation | {"val_annotations": [other]}, epochs=3,
                  resume_from=latest)  # fmt: skip
-    assert report.best_ap50 == pytest.approx(0.2)
+    assert report.best_value == pytest.approx(0.2)
     output = tmp_path / "elsewhere"
     report = fit(**settings | {"output": output}, **validation, epochs=4, resume_from=latest)
-    assert report.best_ap50 == pytest.approx(0.3)
+    assert report.best_value == pytest.approx(0.3)
     assert read_weights(output / "best.pth").epochs == 4
 
 

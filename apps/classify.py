@@ -1,0 +1,239 @@
+"""Photos sorted by what a classifier says of the faces in them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.images import list_images
+from ..errors import ImageError, ModelFileError, UserError
+from ..evaluation.detector import decoded
+from ..files import atomic_write
+from ..results import Classification, Detections
+from ..runtimes import load, load_detector
+from ..runtimes.classifier import FaceClassifier
+from ..runtimes.framed import find_framed
+
+_log = logging.getLogger(__name__)
+
+NO_FACE = "no_face"
+_AT_ONCE = 8
+"""Photos that are held and go through the detector together."""
+
+COLUMNS = (
+    *("image", "answer", "faces", "face", "x1", "y1", "x2", "y2", "face_score", "label", "score"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoAnswer:
+    """What was found in one photo.
+
+    Attributes:
+        path: The photo.
+        answer: The last of the labels where any face has it, else the label of the faces;
+            `NO_FACE` where there is none.
+        faces: In pixels of the photo.
+        labels: Of each face.
+    """
+
+    path: Path
+    answer: str
+    faces: Detections
+    labels: tuple[Classification, ...]
+
+
+class PhotoClassifier:
+    """Finds the faces of photos and labels them.
+
+    Args:
+        classifier: A classifier's file.
+        detector: A file of a detector with landmarks.
+        device: As `runtimes.load` takes it, for both.
+        threads: Likewise.
+
+    Raises:
+        ModelFileError: One of them is something else.
+    """
+
+    def __init__(
+        self,
+        classifier: Path,
+        detector: Path,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        model = load(classifier, device=device, threads=threads)
+        if not isinstance(model, FaceClassifier):
+            raise ModelFileError(f"{classifier}: is for {model.contract.task}, no classifier")
+        self.classifier = model
+        self.detector = load_detector(detector, device=device, threads=threads)
+        if all(output.name != "landmarks" for output in self.detector.contract.outputs):
+            raise ModelFileError(f"{detector}: finds no landmarks, which the classifier needs")
+
+    @property
+    def positive(self) -> str:
+        """The label that is looked for: the last."""
+        return self.classifier.contract.labels[-1]
+
+    def answer(
+        self, images: Sequence[NDArray[np.uint8]]
+    ) -> list[tuple[str, Detections, tuple[Classification, ...]]]:
+        """The answer, the faces and their labels for each of some photos, uint8 (H, W, 3) BGR."""
+        found = find_framed(self.detector, images)
+        answers = []
+        for image, faces in zip(images, found, strict=True):
+            labels: tuple[Classification, ...] = ()
+            if len(faces):
+                assert faces.landmarks is not None
+                labels = tuple(self.classifier.predict(image, faces.landmarks))
+            names = [label.label for label in labels]
+            answer = self.positive if self.positive in names else (names or [NO_FACE])[0]
+            answers.append((answer, faces, labels))
+        return answers
+
+
+def classify_photos(
+    classifier: PhotoClassifier,
+    photos: Sequence[Path],
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Iterator[PhotoAnswer]:
+    """Answer for many photos, a few of which are in memory at a time.
+
+    One that cannot be read is named in a warning, and left out.
+
+    Args:
+        classifier: For all.
+        photos: Files.
+        on_progress: Called with the number of photos done and of all.
+    """
+    images = zip(photos, decoded(photos), strict=True)
+    done = 0
+    while some := list(islice(images, _AT_ONCE)):
+        readable: list[tuple[Path, NDArray[np.uint8]]] = []
+        for path, image in some:
+            try:
+                readable.append((path, image.result()))
+            except ImageError as error:
+                _log.warning("left out: %s", error)
+        answers = classifier.answer([image for _, image in readable])
+        for (path, _), answer in zip(readable, answers, strict=True):
+            yield PhotoAnswer(path, *answer)
+        done += len(some)
+        if on_progress is not None:
+            on_progress(done, len(photos))
+
+
+def find_photos(sources: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """The photos of files and folders, each once, with the name that it has below its source.
+
+    Raises:
+        UserError: There is no such file or folder, or no photo in any.
+        DataError: See `list_images`.
+    """
+    found: dict[Path, Path] = {}
+    for source in sources:
+        if source.is_dir():
+            for path in list_images(source):
+                found.setdefault(path, path.relative_to(source))
+        elif source.exists():
+            found.setdefault(source, Path(source.name))
+        else:
+            raise UserError(f"{source}: no such file or folder")
+    if not found:
+        raise UserError(f"{', '.join(map(str, sources))}: no photo in there")
+    return list(found.items())
+
+
+class Copies:
+    """Copies of photos in a folder, under their names below their source; none is overwritten.
+
+    Args:
+        folder: Made at the first copy.
+        sources: What the photos are read from.
+
+    Raises:
+        UserError: The folder lies in a source, or is a file.
+    """
+
+    def __init__(self, folder: Path, sources: Sequence[Path]) -> None:
+        inside = folder.resolve()
+        for source in sources:
+            if source.is_dir() and source.resolve() in (inside, *inside.parents):
+                raise UserError(
+                    f"--copy-to {folder}: lies in {source}, among the photos to be read"
+                )
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"--copy-to {folder}: is a file; expected a folder, new or old")
+        self.folder = folder
+
+    def add(self, photo: Path, name: Path) -> Path:
+        """Copy a photo, whole or not at all; returns where it is.
+
+        Raises:
+            UserError: It cannot be written.
+        """
+        target = self.folder / name
+        number = 1
+        while target.exists():
+            if target.is_file() and target.read_bytes() == photo.read_bytes():
+                return target
+            number += 1
+            target = self.folder / name.with_stem(f"{name.stem}-{number}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=".copy-") as scratch:
+                copy = Path(scratch, target.name)
+                shutil.copyfile(photo, copy)
+                os.replace(copy, target)
+        except OSError as error:
+            raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
+        return target
+
+
+def check_csv(path: Path) -> None:
+    """Refuse a place that cannot become a file, before the work that it is to hold.
+
+    Raises:
+        UserError: A folder is there, or a file is where its folder would be.
+    """
+    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if path.is_dir() or (there != path and not there.is_dir()):
+        raise UserError(f"--csv {path}: cannot be written: {there} is in the way")
+
+
+def write_answers(path: Path, answers: Sequence[PhotoAnswer]) -> None:
+    """Write a CSV with a row for each face, and one for each photo without a face.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for one in answers:
+        head = [str(one.path), one.answer, len(one.labels)]
+        if not one.labels:
+            writer.writerow([*head, *[""] * (len(COLUMNS) - len(head))])
+        for index, label in enumerate(one.labels):
+            box = [f"{value:.1f}" for value in one.faces.boxes[index]]
+            face_score, score = one.faces.scores[index], label.score
+            writer.writerow([*head, index, *box, f"{face_score:.4f}", label.label, f"{score:.4f}"])
+    try:
+        with atomic_write(path, "w") as handle:
+            handle.write(text.getvalue())
+    except OSError as error:
+        raise UserError(f"--csv {path}: cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,115 @@
+"""Labelled photos to lists of labelled faces, with the landmarks that our detector finds."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.glasses import read_glasses, split_people
+from ..data.images import read_image
+from ..data.labelled_faces import write_labelled_faces
+from ..errors import DataError, ImageError, UserError
+from ..results import Detections
+from ..runtimes import load_detector
+from ..runtimes.framed import find_framed
+
+_log = logging.getLogger(__name__)
+
+_MAX_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A list that was written: photos, those without a face, and those left out as unreadable."""
+
+    path: Path
+    photos: int
+    no_face: int
+    unreadable: int
+
+
+def prepare_faces(
+    source: Path,
+    output: Path,
+    *,
+    detector: Path,
+    test_fraction: float | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Prepared]:
+    """Find the face in each labelled photo, and write a list for each part.
+
+    Args:
+        source: See `read_glasses`.
+        output: Folder for `<part>.csv`; made if missing.
+        detector: A detector's file, with landmarks.
+        test_fraction: Split by people; see `split_people`.
+        on_progress: Called with the number of photos done and of all.
+
+    Raises:
+        DataError: The source is no such thing, or no photo is there.
+        ModelFileError: The detector cannot be used.
+        UserError: The output cannot be written.
+    """
+    root, rows = read_glasses(source)
+    if test_fraction is not None:
+        rows = split_people(rows, test_fraction=test_fraction)
+    absent = [row.image for row in rows if not (root / row.image).is_file()]
+    if absent:
+        named = ", ".join(absent[:_MAX_NAMED])
+        raise DataError(f"{source}: {len(absent)} of {len(rows)} photos are not in {root}: {named}")
+    model = load_detector(detector)
+    lists: dict[str, list[tuple[str, str, NDArray[np.float32] | None]]] = {}
+    unreadable: Counter[str] = Counter()
+    for count, row in enumerate(rows, start=1):
+        try:
+            image = read_image(root / row.image)
+        except ImageError as error:
+            _log.warning("left out: %s", error)
+            unreadable[row.part] += 1
+        else:
+            (found,) = find_framed(model, [image])
+            landmarks = main_face(found, image.shape)
+            lists.setdefault(row.part, []).append((row.image, row.label, landmarks))
+        if on_progress is not None:
+            on_progress(count, len(rows))
+    if not lists:
+        raise DataError(f"{source}: none of the {len(rows)} photos can be read")
+    return [_write(output, part, faces, unreadable[part]) for part, faces in lists.items()]
+
+
+def main_face(found: Detections, shape: Sequence[int]) -> NDArray[np.float32] | None:
+    """The landmarks (5, 2) of the face that a photo of one person shows: large, and central.
+
+    Args:
+        found: Faces with landmarks.
+        shape: Of the photo: height and width first.
+    """
+    if not len(found) or found.landmarks is None:
+        return None
+    height, width = shape[:2]
+    centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+    off = np.linalg.norm(centres / (width, height) - 0.5, axis=1)
+    sides = np.sqrt((found.boxes[:, 2:] - found.boxes[:, :2]).prod(1))
+    return np.asarray(found.landmarks[int(np.argmax(sides * (1 - off)))])
+
+
+def _write(
+    output: Path,
+    part: str,
+    faces: list[tuple[str, str, NDArray[np.float32] | None]],
+    unreadable: int,
+) -> Prepared:
+    path = output / f"{part}.csv"
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        write_labelled_faces(path, faces)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    without = sum(landmarks is None for _, _, landmarks in faces)
+    return Prepared(path, len(faces), without, unreadable)

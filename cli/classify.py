@@ -1,0 +1,75 @@
+"""`pocketface classify`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..apps.work_dir import weights_for
+from .console import progress
+from .parser import positive_count
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags."""
+    parser.add_argument(
+        "photos", nargs="+", type=Path, metavar="PATH", help="photos, and folders of photos"
+    )
+    parser.add_argument(
+        "--template",
+        default="glasses-n",
+        metavar="NAME|FILE",
+        help="whose weights are the default (glasses-n)",
+    )
+    parser.add_argument(
+        "--load-weights",
+        type=Path,
+        metavar="FILE",
+        help="the classifier: weights or any model file",
+    )
+    parser.add_argument(
+        "--detector",
+        type=Path,
+        metavar="FILE",
+        help="a detector with landmarks (default: the weights of face-detection-n)",
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="all answers: a row for each face")
+    parser.add_argument(
+        "--copy-to", type=Path, metavar="DIR", help="copy the photos with glasses to this folder"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
+    parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the path of each photo with glasses in it."""
+    from ..apps.classify import (
+        Copies,
+        PhotoClassifier,
+        check_csv,
+        classify_photos,
+        find_photos,
+        write_answers,
+    )
+
+    photos = dict(find_photos(args.photos))
+    if args.csv is not None:
+        check_csv(args.csv)
+    copies = None if args.copy_to is None else Copies(args.copy_to, args.photos)
+    classifier = PhotoClassifier(
+        weights_for(args.template, args.load_weights),
+        args.detector or weights_for("face-detection-n", None),
+        device=args.device,
+        threads=args.threads,
+    )
+    answers = []
+    with progress("photos") as on_progress:
+        for one in classify_photos(classifier, list(photos), on_progress=on_progress):
+            answers.append(one)
+            if one.answer != classifier.positive:
+                continue
+            print(one.path, flush=True)
+            if copies is not None:
+                copies.add(one.path, photos[one.path])
+    if args.csv is not None:
+        write_answers(args.csv, answers)

@@ -1,0 +1,136 @@
+"""Photos labelled as with or without glasses: the layouts in which people have them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DataError
+from .images import list_images
+
+LABELS = ("no_glass", "glass")
+_META = "meta.txt"
+_IMAGE_COLUMNS = ("image", "path", "file", "name")
+_LABEL_COLUMNS = ("glasses", "label")
+
+
+@dataclass(frozen=True)
+class LabelledPhoto:
+    """A row of a list.
+
+    Attributes:
+        image: Below the folder of photos.
+        label: One of `LABELS`.
+        part: Name of the list that it belongs to: "train", "test", "all".
+        person: Who it is; None where nobody says.
+    """
+
+    image: str
+    label: str
+    part: str = "all"
+    person: str | None = None
+
+
+def read_glasses(source: Path) -> tuple[Path, list[LabelledPhoto]]:
+    """Read labelled photos.
+
+    Args:
+        source: MeGlass (Guo et al. 2018): a folder with `meta.txt`, a name and 0 or 1 in each
+            line, whose names begin with the person's id; a folder with one folder for each label,
+            `glass` and `no_glass`; or a CSV with a column `image` or `path`, a column `glasses` (0
+            or 1) or `label`, and perhaps a column `split`.
+
+    Returns:
+        The folder of the photos (of a CSV: that of the file, or `images` in it), and the rows.
+
+    Raises:
+        DataError: It is none of these, or a row does not fit; the message names it.
+    """
+    if source.is_dir():
+        if (source / _META).is_file():
+            return source, _meglass(source / _META)
+        return source, _folders(source)
+    root = source.parent / "images"
+    return root if root.is_dir() else source.parent, _table(source)
+
+
+def _meglass(meta: Path) -> list[LabelledPhoto]:
+    rows = []
+    for number, line in enumerate(_text(meta).splitlines(), start=1):
+        if not line.strip():
+            continue
+        parts = line.split()
+        if len(parts) != 2 or parts[1] not in ("0", "1"):
+            raise DataError(f"{meta}:{number}: {line!r}: expected a name and 0 or 1")
+        # "10032527@N08_identity_3@2897031600_2.jpg": the photo comes last.
+        person = parts[0].rpartition("@")[0] or None
+        rows.append(LabelledPhoto(parts[0], LABELS[int(parts[1])], person=person))
+    if not rows:
+        raise DataError(f"{meta}: empty; expected a name and 0 or 1 in each line")
+    return rows
+
+
+def _folders(folder: Path) -> list[LabelledPhoto]:
+    there = [label for label in LABELS if (folder / label).is_dir()]
+    if len(there) < len(LABELS):
+        raise DataError(f"{folder}: expected folders {' and '.join(LABELS)}, or {_META}")
+    return [
+        LabelledPhoto(path.relative_to(folder).as_posix(), label)
+        for label in there
+        for path in list_images(folder / label)
+    ]
+
+
+def _table(file: Path) -> list[LabelledPhoto]:
+    reader = csv.DictReader(io.StringIO(_text(file)), restval="")
+    names = reader.fieldnames or ()
+    image = next((name for name in _IMAGE_COLUMNS if name in names), None)
+    label = next((name for name in _LABEL_COLUMNS if name in names), None)
+    if image is None or label is None:
+        raise DataError(
+            f"{file}: columns {', '.join(names) or 'none'}: expected one of "
+            f"{', '.join(_IMAGE_COLUMNS)} and one of {', '.join(_LABEL_COLUMNS)}"
+        )
+    meaning = {**dict(zip("01", LABELS, strict=True)), **{one: one for one in LABELS}}
+    rows = []
+    for row in reader:
+        if row[label] not in meaning:
+            raise DataError(
+                f"{file}:{reader.line_num}: {label} {row[label]!r}: expected one of "
+                f"{', '.join(meaning)}"
+            )
+        rows.append(LabelledPhoto(row[image], meaning[row[label]], row.get("split") or "all"))
+    return rows
+
+
+def split_people(rows: Sequence[LabelledPhoto], *, test_fraction: float) -> list[LabelledPhoto]:
+    """Put about a share of the people into part "test", all others into "train".
+
+    Nobody is in both. Who is in which, the hash of the name decides: it stays so as a set grows.
+
+    Raises:
+        DataError: Nobody knows who is in the photos.
+    """
+    import hashlib
+    from dataclasses import replace
+
+    if any(row.person is None for row in rows):
+        raise DataError("the photos do not say who is in them: they cannot be split by people")
+
+    def is_test(person: str) -> bool:
+        digest = hashlib.sha256(person.encode()).digest()
+        return int.from_bytes(digest[:8], "big") < test_fraction * 2**64
+
+    return [replace(row, part="test" if is_test(row.person or "") else "train") for row in rows]
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: not UTF-8 text") from error

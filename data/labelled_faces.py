@@ -1,0 +1,146 @@
+"""Faces with a label each: a CSV that `pocketface data glasses` writes, with their landmarks."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from ..files import atomic_write
+from ..results import LANDMARK_NAMES
+
+_log = logging.getLogger(__name__)
+
+POINTS = tuple(f"{axis}_{name}" for name in LANDMARK_NAMES for axis in "xy")
+COLUMNS = ("image", "label", *POINTS)
+"""`image` is below the root; landmarks are pixels of the file, empty where no face was found."""
+
+_MAX_NAMED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledFace:
+    """A photo with one face.
+
+    Attributes:
+        path: The image file; it was there when the list was read.
+        image_id: Its place in the list.
+        label: Index into the classes.
+        landmarks: float32 (5, 2): x, y in pixels; NaN where no face was found.
+    """
+
+    path: Path
+    image_id: int
+    label: int
+    landmarks: NDArray[np.float32]
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a face to look at."""
+        return bool(np.isfinite(self.landmarks).all())
+
+
+def read_labelled_faces(
+    files: Sequence[Path], roots: Sequence[Path], *, classes: Sequence[str]
+) -> tuple[LabelledFace, ...]:
+    """Read lists of labelled faces.
+
+    Args:
+        files: CSV with `COLUMNS`.
+        roots: Folders of the photos, one each or one for all.
+        classes: The labels, in the template's order.
+
+    Raises:
+        DataError: A file or root cannot be read, a column is missing, a row does not fit, a photo
+            is not there, or nothing is left.
+    """
+    if len(roots) not in (1, len(files)):
+        raise DataError(f"{len(files)} annotation files but {len(roots)} folders of photos")
+    faces: list[LabelledFace] = []
+    for index, file in enumerate(files):
+        root = roots[index if len(roots) > 1 else 0]
+        if not root.is_dir():
+            raise DataError(f"{root}: no such folder of photos")
+        before = len(faces)
+        missing: list[str] = []
+        for line, row in _rows(file):
+            path = root / row["image"]
+            if not path.is_file():
+                missing.append(row["image"])
+                continue
+            label = _label(row["label"], classes, where=f"{file}:{line}")
+            landmarks = _landmarks(row, where=f"{file}:{line}")
+            faces.append(LabelledFace(path, len(faces), label, landmarks))
+        if missing:
+            named = ", ".join(missing[:_MAX_NAMED])
+            text = f"{file}: {len(missing)} photos are not in {root}: {named}"
+            if len(faces) == before:
+                raise DataError(text)
+            _log.warning("%s", text)
+    if not faces:
+        raise DataError(f"{', '.join(map(str, files))}: no labelled face")
+    return tuple(faces)
+
+
+def write_labelled_faces(
+    path: Path, rows: Sequence[tuple[str, str, NDArray[np.float32] | None]]
+) -> None:
+    """Write a list, whole or not at all.
+
+    Args:
+        path: The CSV.
+        rows: Image below the root, label, and landmarks (5, 2) or None.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for image, label, landmarks in rows:
+        points = [""] * len(POINTS)
+        if landmarks is not None:
+            points = [f"{value:.2f}" for value in landmarks.reshape(-1)]
+        writer.writerow([image, label, *points])
+    with atomic_write(path, "w") as handle:
+        handle.write(text.getvalue())
+
+
+def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: not UTF-8 text; expected a CSV of labelled faces") from error
+    reader = csv.DictReader(io.StringIO(text), restval="")
+    absent = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+    if absent:
+        raise DataError(
+            f"{file}: column {absent[0]!r} is missing; expected {', '.join(COLUMNS)}",
+            hint="`pocketface data glasses` makes such a list of labelled photos",
+        )
+    return [(reader.line_num, row) for row in reader]
+
+
+def _label(text: str, classes: Sequence[str], *, where: str) -> int:
+    if text not in classes:
+        raise DataError(f"{where}: label {text!r}: expected one of {', '.join(classes)}")
+    return list(classes).index(text)
+
+
+def _landmarks(row: dict[str, str], *, where: str) -> NDArray[np.float32]:
+    values = [row[name] for name in POINTS]
+    if not any(values):
+        return np.full((5, 2), np.nan, np.float32)
+    try:
+        points = np.array([float(value) for value in values], np.float32).reshape(5, 2)
+    except ValueError as error:
+        raise DataError(f"{where}: landmarks: expected ten numbers or none") from error
+    if not np.isfinite(points).all():
+        raise DataError(f"{where}: landmarks: expected ten numbers or none")
+    return points

@@ -1,0 +1,145 @@
+"""Run a classifier over labelled faces, and measure what it says."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.labelled_faces import LabelledFace
+from ..errors import DataError, ImageError
+from ..results import Classification
+from .detector import Progress, decoded
+
+_log = logging.getLogger(__name__)
+
+Classifier = Callable[[NDArray[np.uint8], NDArray[np.float32]], list[Classification]]
+"""From a (H, W, 3) BGR uint8 photo and landmarks (N, 5, 2) to a label for each face."""
+
+_BINS = 15
+
+
+def evaluate_classifier(
+    classify: Classifier,
+    faces: Sequence[LabelledFace],
+    *,
+    threshold: float,
+    on_progress: Progress | None = None,
+) -> tuple[NDArray[np.float64], dict[str, float | None]]:
+    """Measure a classifier with two labels.
+
+    A photo that cannot be read, and one in which no face was found, count as answered wrongly.
+
+    Args:
+        classify: The classifier.
+        faces: What to measure on.
+        threshold: See `classification_figures`.
+        on_progress: Told after each photo.
+
+    Returns:
+        The second label's score of each face, NaN where there is none; and the figures: those of
+        `classification_figures`.
+
+    Raises:
+        DataError: There is nothing to measure on.
+    """
+    scores = np.full(len(faces), np.nan)
+    images = decoded([face.path for face in faces])
+    for index, (face, image) in enumerate(zip(faces, images, strict=True)):
+        try:
+            pixels = image.result()
+        except ImageError as error:
+            _log.warning("counted as wrong: %s", error)
+            continue
+        if face.found:
+            (answer,) = classify(pixels, face.landmarks[None])
+            scores[index] = answer.scores[-1]
+        if on_progress is not None:
+            on_progress(index + 1, len(faces))
+    labels = np.array([face.label for face in faces], np.intp)
+    return scores, classification_figures(scores, labels, threshold=threshold)
+
+
+def classification_figures(
+    scores: NDArray[np.floating], labels: NDArray[np.integer], *, threshold: float
+) -> dict[str, float | None]:
+    """Measure scores of the second label against the truth.
+
+    Args:
+        scores: (N,), 0 to 1; NaN where nothing could be said: wrong whatever the label is, and
+            not in `roc_auc` and `ece`.
+        labels: (N,): 0 or 1.
+        threshold: The second label from this score on.
+
+    Returns:
+        Fractions of 1: `balanced_accuracy` (mean of both labels' recall), `accuracy`, `f1` (of
+        the second label), `roc_auc` (Mann-Whitney; ties count half), `ece` (expected calibration
+        error in fifteen bins of the likelier label's score, Guo et al. 2017); `images` and
+        `no_face` (NaN scores). None where a label is missing.
+
+    Raises:
+        DataError: There is nothing to measure.
+    """
+    scores, truth = np.asarray(scores, np.float64), np.asarray(labels) == 1
+    if not len(scores):
+        raise DataError("no labelled face to measure on")
+    said = np.isfinite(scores)
+    called = np.where(said, scores, 0) >= threshold
+    right = said & (called == truth)
+    recalls = [right[truth == side].mean() if (truth == side).any() else None for side in (0, 1)]
+    hits, alarms = (right & truth).sum(), (said & called & ~truth).sum()
+    wanted = 2 * hits + alarms + (truth & ~right).sum()
+    return {
+        "balanced_accuracy": None if None in recalls else float(np.mean(recalls)),  # type: ignore[arg-type]
+        "accuracy": float(right.mean()),
+        "f1": float(2 * hits / wanted) if wanted else None,
+        "roc_auc": _roc_auc(scores[said], truth[said]),
+        "ece": _calibration_error(scores[said], truth[said]),
+        "images": float(len(scores)),
+        "no_face": float((~said).sum()),
+    }
+
+
+def best_threshold(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    """Where balanced accuracy is best: the middle of the widest such stretch of scores.
+
+    Args:
+        scores: (N,), 0 to 1; NaN is left out. Not those that the threshold is to be judged on.
+        labels: (N,): 0 or 1, both there.
+    """
+    said = np.isfinite(scores)
+    order = np.argsort(scores[said])
+    sorted_scores = np.asarray(scores, np.float64)[said][order]
+    truth = (np.asarray(labels) == 1)[said][order]
+    # The threshold after i of the sorted scores: i below it.
+    recall_of_second = 1 - np.concatenate([[0], np.cumsum(truth)]) / max(1, truth.sum())
+    recall_of_first = np.concatenate([[0], np.cumsum(~truth)]) / max(1, (~truth).sum())
+    balanced = recall_of_first + recall_of_second
+    edges = np.concatenate([[0.0], sorted_scores, [1.0]])
+    widths = np.where(balanced >= balanced.max() - 1e-12, np.diff(edges), -1.0)
+    best = int(widths.argmax())
+    return float((edges[best] + edges[best + 1]) / 2)
+
+
+def _roc_auc(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float | None:
+    if truth.all() or not truth.any():
+        return None
+    negatives, positives = np.sort(scores[~truth]), scores[truth]
+    below = np.searchsorted(negatives, positives, side="left")
+    up_to = np.searchsorted(negatives, positives, side="right")
+    return float((below + up_to).mean() / 2 / len(negatives))
+
+
+def _calibration_error(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float | None:
+    if not len(scores):
+        return None
+    sure = np.maximum(scores, 1 - scores)
+    right = (scores >= 0.5) == truth
+    bins = np.minimum((sure * _BINS).astype(int), _BINS - 1)
+    gaps = [
+        abs(sure[bins == one].mean() - right[bins == one].mean()) * (bins == one).sum()
+        for one in np.unique(bins)
+    ]
+    return float(np.sum(gaps) / len(scores))

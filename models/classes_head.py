@@ -1,0 +1,27 @@
+"""The head of a classifier."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ..model_templates.architecture import ClassesHeadSpec
+
+
+class ClassesHead(nn.Module):
+    """Global average pooling, perhaps a hidden layer, dropout, and a logit for each label."""
+
+    def __init__(self, spec: ClassesHeadSpec, in_channels: list[int]) -> None:
+        super().__init__()
+        channels = in_channels[-1]
+        layers: list[nn.Module] = []
+        if spec.hidden is not None:
+            layers += [nn.Linear(channels, spec.hidden), nn.ReLU()]
+            channels = spec.hidden
+        self.layers = nn.Sequential(
+            *layers, nn.Dropout(spec.dropout), nn.Linear(channels, spec.classes)
+        )
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """Feature maps, of which the last counts, to logits (B, classes)."""
+        logits: Tensor = self.layers(maps[-1].mean((2, 3)))
+        return logits

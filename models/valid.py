@@ -1,0 +1,25 @@
+"""Convolutions without padding: the backbone of the classic small classifier."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ..model_templates.architecture import ValidSpec
+
+
+class Valid(nn.Module):
+    """3x3 convolutions without padding, each with ReLU."""
+
+    def __init__(self, spec: ValidSpec) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for wider in spec.channels:
+            layers += [nn.Conv2d(channels, wider, 3), nn.ReLU()]
+            channels = wider
+        self.layers = nn.Sequential(*layers)
+        self.out_channels = [channels]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) to one map, smaller by 2 pixels per layer."""
+        return [self.layers(x)]

@@ -1,0 +1,86 @@
+"""A loaded classifier of faces: photo and landmarks in, a label for each face out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, PocketfaceError
+from ..results import Classification
+from .align import cut_face, planes, similarity
+from .model import Image, Model, read_pixels
+
+
+class FaceClassifier(Model):
+    """Tells labels of faces apart. Where the faces are, a `FaceDetector` says."""
+
+    def predict(
+        self,
+        image: Image,
+        landmarks: NDArray[np.float32],
+        *,
+        score_threshold: float | None = None,
+        batch_size: int = 32,
+    ) -> list[Classification]:
+        """Label the faces of one photo.
+
+        Args:
+            image: uint8 (H, W, 3), BGR, any size; or the path of an image file.
+            landmarks: (N, 5, 2): x, y in pixels of the photo, as `Detections` has them.
+            score_threshold: From which on the last label is given, 0 to 1; the contract's if
+                None.
+            batch_size: Faces that go through the network at once; a file of a fixed batch size
+                keeps to that.
+
+        Returns:
+            One for each face, in their order.
+
+        Raises:
+            InputError: The array is no such image, the landmarks have another shape or are not
+                finite, or the threshold is out of range.
+            ImageError: The file does not decode to a photo.
+        """
+        pixels = read_pixels(image)
+        points = np.asarray(landmarks)
+        if points.ndim != 3 or points.shape[1:] != (5, 2) or not np.isfinite(points).all():
+            raise InputError(
+                f"landmarks have shape {points.shape}: expected (faces, 5, 2), all finite"
+            )
+        spec = self.contract.input
+        assert spec.points is not None
+        faces = [cut_face(pixels, similarity(face, spec.points), spec) for face in points]
+        return self.classify(faces, score_threshold=score_threshold, batch_size=batch_size)
+
+    def classify(
+        self,
+        faces: list[NDArray[np.uint8]],
+        *,
+        score_threshold: float | None = None,
+        batch_size: int = 32,
+    ) -> list[Classification]:
+        """Label faces that are cut and aligned: uint8 (height, width, 3) BGR of the input's size.
+
+        Args:
+            faces: As `cut_face` cuts them.
+            score_threshold: As for `predict`.
+            batch_size: As for `predict`.
+        """
+        threshold = self._fraction("score_threshold", score_threshold)
+        fixed = self.contract.input.batch
+        step = batch_size if fixed == -1 else fixed
+        found: list[Classification] = []
+        for start in range(0, len(faces), step):
+            some = faces[start : start + step]
+            filled = some + [np.zeros_like(some[0])] * (fixed - len(some))
+            shares = self.raw(planes(filled))["probabilities"][: len(some)]
+            # NaN would be below every threshold.
+            if not np.isfinite(shares).all():
+                raise PocketfaceError(f"{self.path}: the network's probabilities are not finite")
+            found += [self._answer(row, threshold) for row in shares]
+        return found
+
+    def _answer(self, shares: NDArray[np.float32], threshold: float) -> Classification:
+        # Two labels: the last one from the threshold on. More: the likeliest.
+        labels = self.contract.labels
+        index = int(shares[-1] >= threshold) if len(labels) == 2 else int(shares.argmax())
+        return Classification(labels[index], float(shares[index]), shares)

@@ -1,0 +1,167 @@
+"""From labelled photos to figures, by commands."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import matplotlib
+import numpy as np
+import pytest
+import skimage
+
+Run = Callable[..., Any]
+ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"
+HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for label, photo in (("no_glass", ASTRONAUT), ("glass", HOPPER)):
+        folder = tmp_path / "photos" / label
+        folder.mkdir(parents=True)
+        shutil.copy(photo, folder)
+    return tmp_path / "photos"
+
+
+def test_from_photos_to_figures(run: Run, photos: Path) -> None:
+    (photos / "glass" / "broken.jpg").write_text("text")
+    made = run("data", "glasses", "photos", "--output", "lists")
+    assert made.code == 0
+    assert made.out == (
+        "written: lists/all.csv (2 photos, 0 without a face, 1 left out as unreadable)\n"
+    )
+    assert "left out: photos/glass/broken.jpg: not an image" in made.err
+    with open("lists/all.csv", newline="") as file:
+        rows = {row["label"]: row for row in csv.DictReader(file)}
+    assert rows["glass"]["image"] == "glass/grace_hopper.jpg"
+    assert float(rows["glass"]["x_left_eye"]) == pytest.approx(225, abs=8)
+    measured = run(
+        *("eval", "--template", "glasses-n", "--test-ann-files", "lists/all.csv"),
+        *("--test-data-roots", "photos", "--save-metrics-to", "metrics.yaml"),
+    )
+    assert (measured.code, measured.err) == (0, "")
+    assert "Balanced accuracy" in measured.out
+    assert "100.00" in measured.out
+    assert "balanced_accuracy" in Path("metrics.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("data", "glasses", "photos/glass", "--output", "o"), "expected folders no_glass and gl"),
+        (("data", "glasses", "none.csv", "--output", "o"), "none.csv: cannot be read"),
+        (
+            ("data", "glasses", "photos", "--output", "o", "--test-fraction", "0.2"),
+            "do not say who is in them",
+        ),
+        (
+            ("visualize", "--template", "glasses-n", "--video", "photos", "--no-show"),
+            "is for glasses-classification; expected a face detector",
+        ),
+        (
+            ("eval", "--template", "glasses-n", "--wider-dir", "photos"),
+            "is for glasses-classification, not a detector",
+        ),
+        (("eval", "--template", "glasses-n"), "nothing to measure on"),
+    ],
+)
+@pytest.mark.usefixtures("photos")
+def test_bad_input(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    result = run(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert not Path("o").exists()
+
+
+def test_classify_prints_the_photos_with_glasses(run: Run, photos: Path) -> None:
+    (photos / "broken.jpg").write_text("text")
+    cv2.imwrite(str(photos / "empty.png"), np.full((60, 80, 3), 90, np.uint8))
+    two = [cv2.resize(cv2.imread(str(one)), (400, 400)) for one in (ASTRONAUT, HOPPER)]
+    cv2.imwrite(str(photos / "two.png"), np.hstack(two))
+    result = run("classify", "photos", "--csv", "out.csv", "--copy-to", "worn")
+    assert result.code == 0
+    assert result.out.splitlines() == ["photos/glass/grace_hopper.jpg", "photos/two.png"]
+    assert result.err.count("broken.jpg") == 1
+    with open("out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    answers = {row["image"]: (row["answer"], row["faces"]) for row in rows}
+    assert answers == {
+        "photos/empty.png": ("no_face", "0"),
+        "photos/glass/grace_hopper.jpg": ("glass", "1"),
+        "photos/no_glass/astronaut.png": ("no_glass", "1"),
+        "photos/two.png": ("glass", "2"),
+    }
+    both = {row["label"]: float(row["x1"]) for row in rows if row["image"] == "photos/two.png"}
+    assert both["no_glass"] < 400 < both["glass"]
+    copied = {path.relative_to("worn").as_posix() for path in Path("worn").rglob("*.*")}
+    assert copied == {"glass/grace_hopper.jpg", "two.png"}
+    assert Path("worn/glass/grace_hopper.jpg").read_bytes() == HOPPER.read_bytes()
+
+
+def test_copies_overwrite_nothing(run: Run, photos: Path) -> None:
+    Path("worn").mkdir()
+    Path("worn/grace_hopper.jpg").write_text("mine")
+    single = str(photos / "glass" / "grace_hopper.jpg")
+    for _ in range(2):
+        assert run("classify", single, single, "--copy-to", "worn").out == f"{single}\n"
+    names = sorted(path.name for path in Path("worn").iterdir())
+    assert names == ["grace_hopper-2.jpg", "grace_hopper.jpg"]
+    assert Path("worn/grace_hopper.jpg").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("none.jpg",), "none.jpg: no such file or folder"),
+        (("empty",), "empty: no photo in there"),
+        (("photos", "--copy-to", "photos/worn"), "--copy-to photos/worn: lies in photos, among"),
+        (("photos", "--copy-to", "file"), "--copy-to file: is a file; expected a folder"),
+        (("photos", "--csv", "file/out.csv"), "--csv file/out.csv: cannot be written"),
+        (("photos", "--csv", "empty"), "--csv empty: cannot be written"),
+        (("photos", "--template", "face-detection-n"), "is for face-detection, no classifier"),
+        (("photos", "--detector", "file"), "file: unknown kind of model file"),
+    ],
+)
+@pytest.mark.usefixtures("photos")
+def test_what_classify_refuses(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    Path("empty").mkdir()
+    Path("file").write_text("")
+    result = run("classify", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+
+
+def test_memory_stays_flat(photos: Path) -> None:
+    """Of sixty photos of 6 megapixels, no more than a few are held."""
+    script = """
+import resource, sys
+from pathlib import Path
+from pocketface.apps.classify import classify_photos
+
+class Counting:
+    def answer(self, images):
+        return [("no_face", None, ())] * len(images)
+
+photo = Path(sys.argv[1])
+for _ in classify_photos(Counting(), [photo] * 8):
+    pass
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for _ in classify_photos(Counting(), [photo] * 60):
+    pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    large = photos / "large.jpg"
+    cv2.imwrite(str(large), np.full((2000, 3000, 3), 90, np.uint8))
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(large)], capture_output=True, text=True, check=True
+    )
+    # One such photo decoded is 18 MB; sixty would be 1,000,000 kB.
+    assert int(done.stdout) < 150_000

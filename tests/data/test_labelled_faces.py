@@ -1,0 +1,147 @@
+"""Lists of labelled faces, and the layouts that labelled photos come in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pocketface.data.glasses import LabelledPhoto, read_glasses, split_people
+from pocketface.data.labelled_faces import COLUMNS, read_labelled_faces, write_labelled_faces
+from pocketface.errors import DataError
+
+CLASSES = ("no_glass", "glass")
+POINTS = np.arange(10, dtype=np.float32).reshape(5, 2) + 0.25
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for name in ("a.png", "b.png", "c.png"):
+        assert cv2.imwrite(str(tmp_path / name), np.zeros((4, 4, 3), np.uint8))
+    return tmp_path
+
+
+def test_what_is_written_is_read(photos: Path) -> None:
+    rows = [("a.png", "glass", POINTS), ("b.png", "no_glass", None)]
+    write_labelled_faces(photos / "list.csv", rows)
+    one, other = read_labelled_faces([photos / "list.csv"], [photos], classes=CLASSES)
+    assert (one.path, one.label, one.image_id, one.found) == (photos / "a.png", 1, 0, True)
+    np.testing.assert_array_equal(one.landmarks, POINTS)
+    assert (other.label, other.image_id, other.found) == (0, 1, False)
+
+
+def test_photos_that_are_missing_are_named(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [("a.png", "glass", POINTS), ("gone.png", "glass", POINTS)]
+    write_labelled_faces(photos / "list.csv", rows)
+    assert len(read_labelled_faces([photos / "list.csv"], [photos], classes=CLASSES)) == 1
+    assert "list.csv: 1 photos are not in" in caplog.text
+    assert "gone.png" in caplog.text
+    write_labelled_faces(photos / "list.csv", rows[1:])
+    with pytest.raises(DataError, match=r"1 photos are not in .*gone\.png"):
+        read_labelled_faces([photos / "list.csv"], [photos], classes=CLASSES)
+
+
+HEAD = ",".join(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image,glasses\na.png,1\n", r"column 'label' is missing; expected image, label, x_left"),
+        (f"{HEAD}\na.png,goggles\n", r"list\.csv:2: label 'goggles': expected one of no_glass, gl"),
+        (f"{HEAD}\na.png,glass,1,2\n", r"list\.csv:2: landmarks: expected ten numbers or none"),
+        (f"{HEAD}\na.png,glass,1,2,3,4,5,6,7,8,9,x\n", "landmarks: expected ten numbers or none"),
+        (f"{HEAD}\na.png,glass,1,2,3,4,5,6,7,8,9,nan\n", "landmarks: expected ten numbers"),
+        (f"{HEAD}\n", "no labelled face"),
+    ],
+)
+def test_lists_that_do_not_fit(photos: Path, text: str, message: str) -> None:
+    (photos / "list.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_labelled_faces([photos / "list.csv"], [photos], classes=CLASSES)
+
+
+def test_files_that_are_none(photos: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.csv: cannot be read"):
+        read_labelled_faces([photos / "none.csv"], [photos], classes=CLASSES)
+    with pytest.raises(DataError, match=r"a\.png: not UTF-8 text"):
+        read_labelled_faces([photos / "a.png"], [photos], classes=CLASSES)
+    with pytest.raises(DataError, match="nowhere: no such folder of photos"):
+        read_labelled_faces([photos / "none.csv"], [Path("nowhere")], classes=CLASSES)
+    with pytest.raises(DataError, match="1 annotation files but 2 folders"):
+        read_labelled_faces([photos / "none.csv"], [photos, photos], classes=CLASSES)
+
+
+MEGLASS = """\
+10032527@N08_identity_3@2897031600_2.jpg 0
+10032527@N08_identity_3@2897031600_3.jpg 1
+55@N01_identity_1@11_0.jpg 1
+"""
+
+
+def test_meglass(tmp_path: Path) -> None:
+    (tmp_path / "meta.txt").write_text(MEGLASS)
+    root, rows = read_glasses(tmp_path)
+    assert root == tmp_path
+    assert [(row.label, row.person) for row in rows] == [
+        ("no_glass", "10032527@N08_identity_3"),
+        ("glass", "10032527@N08_identity_3"),
+        ("glass", "55@N01_identity_1"),
+    ]
+    (tmp_path / "meta.txt").write_text("one.jpg 2\n")
+    with pytest.raises(DataError, match=r"meta\.txt:1: 'one\.jpg 2': expected a name and 0 or 1"):
+        read_glasses(tmp_path)
+
+
+def test_a_folder_for_each_label(photos: Path) -> None:
+    with pytest.raises(DataError, match=r"expected folders no_glass and glass, or meta\.txt"):
+        read_glasses(photos)
+    for label in CLASSES:
+        (photos / label / "deep").mkdir(parents=True)
+    (photos / "a.png").rename(photos / "glass" / "deep" / "a.png")
+    (photos / "b.png").rename(photos / "no_glass" / "b.png")
+    _, rows = read_glasses(photos)
+    assert {(row.image, row.label) for row in rows} == {
+        ("glass/deep/a.png", "glass"),
+        ("no_glass/b.png", "no_glass"),
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "split,image,glasses\ntrain,a.png,1\ntest,b.png,0\n",
+        "path,label,split\na.png,glass,train\nb.png,no_glass,test\n",
+    ],
+)
+def test_a_table(photos: Path, text: str) -> None:
+    (photos / "list.csv").write_text(text)
+    root, rows = read_glasses(photos / "list.csv")
+    assert root == photos
+    assert [(row.image, row.label, row.part) for row in rows] == [
+        ("a.png", "glass", "train"),
+        ("b.png", "no_glass", "test"),
+    ]
+    (photos / "images").mkdir()
+    assert read_glasses(photos / "list.csv")[0] == photos / "images"
+    (photos / "list.csv").write_text("image,glasses\na.png,2\n")
+    with pytest.raises(DataError, match=r"list\.csv:2: glasses '2': expected one of 0, 1, no_gl"):
+        read_glasses(photos / "list.csv")
+    (photos / "list.csv").write_text("a,b\n")
+    with pytest.raises(DataError, match=r"columns a, b: expected one of image, path, file, name"):
+        read_glasses(photos / "list.csv")
+
+
+def test_people_are_in_one_part_only() -> None:
+    rows = [LabelledPhoto(f"{n}.jpg", "glass", person=str(n % 200)) for n in range(1000)]
+    parts = split_people(rows, test_fraction=0.3)
+    people = {part: {row.person for row in parts if row.part == part} for part in ("train", "test")}
+    assert not people["train"] & people["test"]
+    assert 0.2 < len(people["test"]) / 200 < 0.4
+    # Who is in which does not hang on who else there is.
+    some = split_people(rows[:100], test_fraction=0.3)
+    assert [row.part for row in some] == [row.part for row in parts[:100]]
+    with pytest.raises(DataError, match="do not say who is in them"):
+        split_people([LabelledPhoto("a.jpg", "glass")], test_fraction=0.3)

@@ -1,0 +1,71 @@
+"""Faces brought to where a classifier wants them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from pocketface.model_templates.contract import InputSpec
+from pocketface.runtimes.align import cut_face, planes, similarity
+
+POINTS = ((10.0, 12.0), (30.0, 12.0), (20.0, 22.0), (12.0, 32.0), (28.0, 32.0))
+SPEC = InputSpec(shape=(-1, 3, 40, 40), resize="align", points=POINTS)
+
+
+@pytest.mark.parametrize(("angle", "scale"), [(0.0, 1.0), (0.4, 2.5), (-2.0, 0.3), (math.pi, 1.0)])
+def test_a_similarity_is_found_again(angle: float, scale: float) -> None:
+    turn = scale * np.array(
+        [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+    )
+    landmarks = np.array(POINTS) @ turn.T + (100, -40)
+    back = similarity(landmarks, POINTS)
+    np.testing.assert_allclose(landmarks @ back[:, :2].T + back[:, 2], POINTS, atol=1e-9)
+
+
+def test_it_is_the_best_of_all_similarities() -> None:
+    generator = np.random.default_rng(0)
+    landmarks = np.array(POINTS) * 3 + generator.normal(0, 4, (5, 2))
+
+    def off(transform: np.ndarray) -> float:
+        moved = landmarks @ transform[:, :2].T + transform[:, 2]
+        return float(((moved - POINTS) ** 2).sum())
+
+    best = similarity(landmarks, POINTS)
+    assert best[0, 0] == best[1, 1]
+    assert best[0, 1] == -best[1, 0]
+    for _ in range(200):
+        a, b, x, y = generator.normal(0, (0.01, 0.01, 0.5, 0.5))
+        assert off(best + np.array([[a, -b, x], [b, a, y]])) >= off(best)
+
+
+def test_landmarks_in_one_place_are_only_shifted() -> None:
+    found = similarity(np.full((5, 2), 7.0), POINTS)
+    np.testing.assert_allclose(found, [[1, 0, 13], [0, 1, 15]])
+
+
+def test_pixels_are_where_positions_are() -> None:
+    """A photo twice as large, shrunk: each pixel is the mean of four, none is shifted."""
+    small = np.random.default_rng(1).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    large = np.repeat(np.repeat(small, 2, axis=0), 2, axis=1)
+    shrunk = cut_face(large, similarity(np.array(POINTS) * 2, POINTS), SPEC)
+    np.testing.assert_array_equal(shrunk, small)
+    same = cut_face(small, similarity(np.array(POINTS), POINTS), SPEC)
+    np.testing.assert_array_equal(same, small)
+
+
+def test_beside_the_photo_it_is_black() -> None:
+    white = np.full((40, 40, 3), 255, np.uint8)
+    cut = cut_face(white, similarity(np.array(POINTS) - (20, 0), POINTS), SPEC)
+    assert (cut[:, :20] == 0).all()
+    assert (cut[:, 20:] == 255).all()
+
+
+def test_planes() -> None:
+    faces = [np.full((2, 3, 3), value, np.uint8) for value in (7, 9)]
+    faces[0][1, 2] = (1, 2, 3)
+    batch = planes(faces)
+    assert (batch.shape, batch.dtype) == ((2, 3, 2, 3), np.float32)
+    assert batch[0, :, 1, 2].tolist() == [1, 2, 3]
+    assert batch[1].min() == batch[1].max() == 9

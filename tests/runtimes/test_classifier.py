@@ -1,0 +1,158 @@
+"""A classifier as a user meets it: the shipped one, on two photos in the public domain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+import skimage
+
+import pocketface
+from pocketface import Classification, FaceClassifier, FaceDetector
+from pocketface.errors import ContractError, InputError, ModelFileError, PocketfaceError
+from pocketface.export import export_model
+from pocketface.model_templates import template_path
+from pocketface.models.weights import shipped_weights
+from pocketface.runtimes import load_detector
+from pocketface.runtimes.fit import check_fit
+from pocketface.runtimes.framed import find_framed
+
+ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"
+HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+
+
+def shipped(name: str) -> Any:
+    weights = shipped_weights(template_path(name))
+    assert weights is not None
+    return pocketface.load(weights)
+
+
+@pytest.fixture(scope="module")
+def detector() -> FaceDetector:
+    return shipped("face-detection-n")
+
+
+@pytest.fixture(scope="module")
+def classifier() -> FaceClassifier:
+    return shipped("glasses-n")
+
+
+@pytest.mark.parametrize(("photo", "label"), [(ASTRONAUT, "no_glass"), (HOPPER, "glass")])
+def test_who_wears_glasses(
+    detector: FaceDetector, classifier: FaceClassifier, photo: Path, label: str
+) -> None:
+    faces = detector.predict(photo)
+    assert faces.landmarks is not None
+    (found,) = classifier.predict(photo, faces.landmarks)
+    assert found.label == label
+    assert found.score > 0.9
+    assert found.score == found.scores[["no_glass", "glass"].index(label)]
+    assert found.scores.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_the_threshold_decides(detector: FaceDetector, classifier: FaceClassifier) -> None:
+    landmarks = detector.predict(HOPPER).landmarks
+    assert landmarks is not None
+    (sure,) = classifier.predict(HOPPER, landmarks, score_threshold=0.0)
+    (unsure,) = classifier.predict(HOPPER, landmarks, score_threshold=1.0)
+    assert (sure.label, unsure.label) == ("glass", "no_glass")
+    assert unsure.score == pytest.approx(1 - sure.score, abs=1e-5)
+    with pytest.raises(InputError, match="score_threshold is 2"):
+        classifier.predict(HOPPER, landmarks, score_threshold=2)
+
+
+def test_many_faces_one_face_no_face(
+    detector: FaceDetector, classifier: FaceClassifier, tmp_path: Path
+) -> None:
+    """Also where the file takes one at a time."""
+    landmarks = detector.predict(HOPPER).landmarks
+    assert landmarks is not None
+    many = np.concatenate([landmarks + shift for shift in (0, 1, -2, 3, 5)])
+    assert classifier.predict(HOPPER, many[:0]) == []
+    wanted = [one.scores for one in classifier.predict(HOPPER, many, batch_size=2)]
+    assert len({tuple(one) for one in wanted}) == 5
+    pytest.importorskip("litert_torch", reason="needs litert_torch")
+    report = export_model(
+        weights=None, template="glasses-n", folder=tmp_path, formats=["litert"], verify=False
+    )
+    (file,) = report.files
+    found = [one.scores for one in pocketface.load(file).predict(HOPPER, many)]
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "landmarks", [np.zeros((5, 2)), np.zeros((1, 4, 2)), np.full((1, 5, 2), np.nan)]
+)
+def test_landmarks_that_are_none(classifier: FaceClassifier, landmarks: np.ndarray) -> None:
+    with pytest.raises(InputError, match=r"landmarks have shape .*: expected \(faces, 5, 2\), all"):
+        classifier.predict(HOPPER, landmarks)
+
+
+def test_a_classifier_is_no_detector() -> None:
+    weights = shipped_weights(template_path("glasses-n"))
+    assert weights is not None
+    with pytest.raises(ModelFileError, match="is for glasses-classification; expected a face det"):
+        load_detector(weights)
+
+
+def test_probabilities_that_are_not_finite(classifier: FaceClassifier) -> None:
+    def run(batch: np.ndarray) -> dict[str, np.ndarray]:
+        return {"probabilities": np.full((len(batch), 2), np.nan, np.float32)}
+
+    session = type(classifier.session)(**{**vars(classifier.session), "run": run})
+    broken = FaceClassifier(contract=classifier.contract, session=session, path=Path("broken.onnx"))
+    with pytest.raises(PocketfaceError, match=r"broken\.onnx: the network's probabilities are not"):
+        broken.classify([np.zeros((80, 80, 3), np.uint8)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": ("a", "b", "c")}, r"expected probabilities \(-1, 3\)"),
+        ({"points": None}, "input resize align: expected align, with five points"),
+        ({"resize": "stretch"}, "input resize stretch: expected align"),
+    ],
+)
+def test_contracts_that_do_not_fit(
+    classifier: FaceClassifier, changes: dict[str, Any], message: str
+) -> None:
+    contract = classifier.contract
+    if "labels" in changes:
+        contract = contract.model_copy(update=changes)
+    else:
+        spec = contract.input.model_copy(update=changes)
+        contract = contract.model_copy(update={"input": spec})
+    with pytest.raises(ContractError, match=message):
+        check_fit(contract, classifier.session, source="file")
+
+
+def test_a_face_that_fills_the_photo_is_found_with_its_landmarks(detector: FaceDetector) -> None:
+    from pocketface.data.images import read_image
+
+    photo = read_image(HOPPER)
+    x1, y1, x2, y2 = 175, 110, 357, 337
+    tight = photo[y1:y2, x1:x2]
+    wanted = np.array([[225, 195], [303, 190], [268, 238], [233, 272], [305, 268]]) - (x1, y1)
+
+    def off(found: pocketface.Detections) -> float:
+        assert found.landmarks is not None
+        best = int(np.argmax((found.boxes[:, 2:] - found.boxes[:, :2]).prod(1)))
+        return float(np.linalg.norm(found.landmarks[best] - wanted, axis=1).mean())
+
+    # Among others, of other sizes.
+    plain = detector.predict(photo)
+    first, framed, last = find_framed(detector, [photo, tight, photo])
+    assert off(framed) < 12  # of 78 between the eyes
+    assert off(framed) < off(detector.predict(tight))
+    # Faces with surroundings are left alone.
+    for found in (first, last):
+        np.testing.assert_allclose(found.boxes, plain.boxes, atol=1e-3)
+    assert find_framed(detector, []) == []
+
+
+def test_classification_is_public() -> None:
+    found = Classification("glass", 0.9, np.array([0.1, 0.9], np.float32))
+    assert (found.label, found.score) == ("glass", 0.9)

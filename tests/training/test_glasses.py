@@ -1,0 +1,214 @@
+"""A classifier trained from labelled faces, by the same commands as a detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import pocketface
+from pocketface.data.labelled_faces import LabelledFace, write_labelled_faces
+from pocketface.errors import DataError
+from pocketface.model_templates import template_path
+from pocketface.model_templates.contract import InputSpec
+from pocketface.model_templates.recipe import AugmentationSpec
+from pocketface.training.face_crops import FaceCrops, collate_faces, spoil
+from pocketface.training.fit import FitReport, fit
+
+POINTS = np.array([[22, 30], [42, 30], [32, 40], [24, 50], [40, 50]], np.float32)
+TARGET = InputSpec(
+    shape=(-1, 3, 32, 32),
+    resize="align",
+    points=((11.0, 15.0), (21.0, 15.0), (16.0, 20.0), (12.0, 25.0), (20.0, 25.0)),
+)
+
+
+def make_faces(folder: Path, count: int, *, seed: int) -> Path:
+    """Pictures of noise; with a dark bar across the eyes they are labelled glass."""
+    generator = np.random.default_rng(seed)
+    rows: list[tuple[str, str, np.ndarray | None]] = []
+    for index in range(count):
+        picture = generator.integers(90, 200, (8, 8, 3), dtype=np.uint8)
+        picture = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_CUBIC)
+        worn = index % 3 == 0
+        if worn:
+            picture[26:34, 12:52] = generator.integers(0, 30, 3)
+        name = f"{seed}-{index}.png"
+        assert cv2.imwrite(str(folder / name), picture)
+        rows.append((name, "glass" if worn else "no_glass", POINTS))
+    path = folder / f"{seed}.csv"
+    write_labelled_faces(path, rows)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("glasses")
+    text = template_path("glasses-n").read_text()
+    text = text[: text.index("initial_weights:")] + text[text.index("dataset:") :]
+    text = text.replace("dataset:", "initial_weights: null\ndataset:")
+    start, end = text.index("metrics:"), text.index("gpu_num:")
+    text = text[:start] + "metrics: []\n" + text[end:]
+    text = text.replace("warmup_iterations: 300", "warmup_iterations: 4")
+    text = text.replace("height: 80\n  width: 80", "height: 32\n  width: 32")
+    text = text.replace("ema_decay: 0.998", "ema_decay: 0.8").replace(
+        "stem_channels: 16", "stem_channels: 8"
+    )
+    (folder / "template.yaml").write_text(text)
+    for seed, count in ((0, 90), (1, 60)):
+        make_faces(folder, count, seed=seed)
+    return folder
+
+
+def train(folder: Path, output: Path, **options: Any) -> FitReport:
+    settings: dict[str, Any] = {
+        "template": folder / "template.yaml",
+        "train_annotations": [folder / "0.csv"],
+        "train_roots": [folder],
+        "val_annotations": [folder / "1.csv"],
+        "val_roots": [folder],
+        "batch_size": 16,
+        "workers": 0,
+        "progress": False,
+    }
+    return fit(output=output, **{**settings, **options})
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> FitReport:
+    return train(folder, tmp_path_factory.mktemp("run") / "out", epochs=8)
+
+
+def test_it_learns(trained: FitReport, folder: Path) -> None:
+    assert (trained.epochs, trained.metric_name) == (8, "balanced accuracy")
+    assert trained.best_value is not None
+    assert trained.best_value > 0.95
+    assert trained.best is not None
+    model = pocketface.load(trained.best)
+    picture = cv2.imread(str(folder / "1-0.png"))
+    (found,) = model.predict(picture, POINTS[None])
+    assert found.label == "glass"
+
+
+def test_the_receipt_names_the_figure(trained: FitReport) -> None:
+    receipt = yaml.safe_load((trained.latest.parent / "receipt.yaml").read_text())
+    assert receipt["best_balanced_accuracy"] == pytest.approx(trained.best_value)
+    assert receipt["starts"][0]["photos"] == 90
+
+
+def test_a_resumed_training_goes_on_exactly(
+    folder: Path, trained: FitReport, tmp_path: Path
+) -> None:
+    """The schedule of a training in two parts is that of the whole, so both ask for 8 epochs."""
+    from pocketface.training import fit as room
+
+    class Stop(Exception):
+        pass
+
+    before = room.Snapshots.on_train_epoch_end
+
+    def stop(self: Any, trainer: Any, module: Any) -> None:
+        before(self, trainer, module)
+        if self.epochs == 3:
+            raise Stop
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(room.Snapshots, "on_train_epoch_end", stop)
+        with pytest.raises(Stop):
+            train(folder, tmp_path / "out", epochs=8)
+    resumed = train(folder, tmp_path / "out", epochs=8, resume_from=tmp_path / "out" / "latest.pth")
+    one, other = (
+        torch.load(report.latest, weights_only=True)["state_dict"] for report in (trained, resumed)
+    )
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def faces_of(folder: Path) -> list[LabelledFace]:
+    return [
+        LabelledFace(folder / f"0-{index}.png", index, int(index % 3 == 0), POINTS.copy())
+        for index in range(9)
+    ]
+
+
+def crops_of(faces: list[LabelledFace], **options: Any) -> FaceCrops:
+    spec = AugmentationSpec.model_validate({"crop": "face", **options})
+    crops = FaceCrops(faces, spec=spec, target=TARGET, seed=0, passes=10)
+    crops.preload(budget=1e9)
+    return crops
+
+
+def test_samples_hang_on_seed_pass_and_index_alone(folder: Path) -> None:
+    crops = crops_of(faces_of(folder))
+    one, label, image_id = crops.sample((3, 5))
+    again = crops.sample((3, 5))
+    assert (one.shape, one.dtype) == ((3, 32, 32), torch.uint8)
+    assert torch.equal(one, again[0])
+    assert (label, image_id) == again[1:]
+    assert not torch.equal(one, crops.sample((4, 5))[0])
+
+
+def test_rarer_labels_come_more_often(folder: Path) -> None:
+    faces = [*faces_of(folder)[1:3] * 20, faces_of(folder)[0]]
+    crops = crops_of(faces)
+    labels = [crops.sample((0, index))[1] for index in range(len(crops))]
+    assert labels.count(0) == 40
+    assert labels.count(1) == 20
+
+
+def test_without_augmentation_it_is_what_the_network_is_asked(folder: Path) -> None:
+    """A sample of hardness near nothing is the crop that inference makes."""
+    from pocketface.runtimes.align import cut_face, similarity
+
+    face = faces_of(folder)[0]
+    crops = crops_of([face], flip=0, photometric=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "pocketface.training.face_crops._jittered", lambda wide, *_: wide[16:48, 16:48]
+        )
+        sample = crops.sample((0, 0))[0].permute(1, 2, 0).numpy()
+    picture = cv2.imread(str(face.path))
+    assert TARGET.points is not None
+    wanted = cut_face(picture, similarity(POINTS, TARGET.points), TARGET)
+    np.testing.assert_array_equal(sample, wanted)
+
+
+def test_it_gets_harder(folder: Path) -> None:
+    picture = cv2.imread(str(folder / "0-1.png"))
+
+    def change(hardness: float) -> float:
+        generator = np.random.default_rng(0)
+        spoiled = np.stack([spoil(picture, generator, hardness) for _ in range(60)])
+        return float(np.abs(spoiled - picture.astype(float)).mean())
+
+    assert change(0.0) == 0
+    assert 1 < change(0.3) < change(1.0) < 60
+
+
+def test_faces_that_were_not_found_are_left_out(folder: Path) -> None:
+    faces = faces_of(folder)
+    for face in faces[1:]:
+        face.landmarks[:] = np.nan
+    assert len(crops_of(faces).faces) == 1
+    with pytest.raises(DataError, match="none of the 8 photos has a face with landmarks"):
+        crops_of(faces[1:])
+
+
+def test_what_cannot_be_kept_in_memory(folder: Path) -> None:
+    spec = AugmentationSpec(crop="face")
+    crops = FaceCrops(faces_of(folder), spec=spec, target=TARGET, seed=0, passes=1)
+    with pytest.raises(DataError, match="9 faces need"):
+        crops.preload(budget=1000)
+
+
+def test_a_batch(folder: Path) -> None:
+    crops = crops_of(faces_of(folder))
+    images, labels = collate_faces(crops[[(0, 0), (0, 1)]])
+    assert images.shape == (2, 3, 32, 32)
+    assert labels.labels.tolist() == [1, 0]
+    assert labels.image_ids.tolist() == [0, 1]
