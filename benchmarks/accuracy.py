@@ -7,12 +7,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.images import read_image
+from ..data.labelled_faces import LabelledFace
 from ..errors import UserError
 from ..evaluation.classifier import evaluate_classifier
+from ..evaluation.contact_sheet import contact_sheet
 from ..evaluation.detector import evaluate_detector, evaluate_wider
 from ..evaluation.report import metrics_of, write_metrics
 from ..evaluation.wider import LIST_FILE, SETTINGS
+from ..files import atomic_write
 from ..runtimes import load
+from ..runtimes.align import cut_face, similarity
 from ..runtimes.classifier import FaceClassifier
 from ..runtimes.detector import FaceDetector
 from ..runtimes.model import Model
@@ -32,6 +41,7 @@ def measure_accuracy(
     roots: Sequence[Path] = (),
     wider: Path | None = None,
     metrics_file: Path | None = None,
+    mistakes_file: Path | None = None,
     input_size: tuple[int, int] | None = None,
     score_floor: float = SCORE_FLOOR,
     nms_iou: float | None = None,
@@ -49,6 +59,7 @@ def measure_accuracy(
         roots: Folders of their photos, one each or one for all.
         wider: WIDER FACE's folder, with `ground_truth/`; None leaves out its figures.
         metrics_file: Where to write the metrics with protocol and SHA-256s.
+        mistakes_file: Of a classifier: where to write the faces with wrong labels, as a PNG.
         input_size: Height and width instead of the file's, for weights only.
         score_floor: Lowest score that counts.
         nms_iou: Instead of the file's own.
@@ -68,7 +79,11 @@ def measure_accuracy(
     if isinstance(model, FaceClassifier):
         if wider is not None:
             raise UserError(f"--wider-dir: {weights} is for {model.contract.task}, not a detector")
-        return _measure_classifier(model, annotations, roots, metrics_file, on_progress)
+        return _measure_classifier(
+            model, annotations, roots, metrics_file, mistakes_file, on_progress
+        )
+    if mistakes_file is not None:
+        raise UserError(f"--mistakes-to {mistakes_file}: {weights} is no classifier")
     predict = partial(model.predict, score_threshold=score_floor, nms_iou=nms_iou)
     size = model.contract.input
     protocol: dict[str, Any] = {
@@ -105,16 +120,19 @@ def _measure_classifier(
     annotations: Sequence[Path],
     roots: Sequence[Path],
     metrics_file: Path | None,
+    mistakes_file: Path | None,
     on_progress: Callable[[int, int], None] | None,
 ) -> list[Metric]:
     from ..data.labelled_faces import read_labelled_faces
 
     contract = model.contract
     faces = read_labelled_faces(annotations, roots, classes=contract.labels)
-    _, figures = evaluate_classifier(
+    scores, figures = evaluate_classifier(
         model.predict, faces, threshold=contract.score_threshold, on_progress=on_progress
     )
     metrics = metrics_of(figures)
+    if mistakes_file is not None:
+        _draw_mistakes(model, faces, scores, mistakes_file)
     if metrics_file is not None:
         protocol: dict[str, Any] = {
             "input": f"faces aligned to {contract.input.width}x{contract.input.height}",
@@ -126,6 +144,34 @@ def _measure_classifier(
         files = _parts(model) | _numbered(annotations)
         write_metrics(metrics_file, metrics, protocol=protocol, files=files)
     return metrics
+
+
+def _draw_mistakes(
+    model: FaceClassifier,
+    faces: Sequence[LabelledFace],
+    scores: NDArray[np.float64],
+    path: Path,
+) -> None:
+    """The faces with wrong labels as the network saw them, the surest mistake first."""
+    spec, labels = model.contract.input, model.contract.labels
+    assert spec.points is not None
+    pictures, captions = [], []
+    truth = np.array([face.label for face in faces])
+    wrong = np.flatnonzero((scores >= model.contract.score_threshold) != (truth == 1))
+    for index in wrong[np.argsort(-np.abs(scores[wrong] - truth[wrong]), kind="stable")]:
+        face = faces[index]
+        if np.isfinite(scores[index]):
+            image = read_image(face.path)
+            pictures.append(cut_face(image, similarity(face.landmarks, spec.points), spec))
+            captions.append(f"{labels[face.label]}, said {scores[index]:.2f}")
+    _, buffer = cv2.imencode(".png", contact_sheet(pictures, captions))
+    try:
+        with atomic_write(path) as handle:
+            handle.write(buffer.tobytes())
+    except OSError as error:
+        raise UserError(
+            f"--mistakes-to {path}: cannot be written: {error.strerror or error}"
+        ) from error
 
 
 def _parts(model: Model) -> dict[str, Path]:

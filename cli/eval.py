@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="model.xml, model.bin, model.onnx, a .pth or .safetensors",
     )
-    parser.add_argument("--test-ann-files", nargs="+", metavar="JSON", help="COCO JSON")
+    parser.add_argument(
+        "--test-ann-files", nargs="+", metavar="JSON", help="COCO JSON; of a classifier CSV"
+    )
     parser.add_argument(
         "--test-data-roots",
         nargs="+",
@@ -40,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--save-metrics-to", type=Path, metavar="YAML", help="metrics, protocol and SHA-256s"
+    )
+    parser.add_argument(
+        "--mistakes-to", type=Path, metavar="PNG", help="a classifier's mistakes as one picture"
     )
     parser.add_argument(
         "--input-size", type=size, metavar="HxW", help="instead of the template's; weights only"
@@ -69,6 +74,7 @@ def run(args: argparse.Namespace) -> None:
             roots=paths(args.test_data_roots),
             wider=args.wider_dir,
             metrics_file=args.save_metrics_to,
+            mistakes_file=args.mistakes_to,
             input_size=args.input_size,
             score_floor=args.score_threshold,
             nms_iou=args.nms_iou,
@@ -83,8 +89,9 @@ def run(args: argparse.Namespace) -> None:
         [(metric.key, metric.display_name, _value(metric), metric.unit) for metric in metrics],
         numbers=(2,),
     )
-    if args.save_metrics_to is not None:
-        print(f"written: {args.save_metrics_to}")
+    for path in (args.save_metrics_to, args.mistakes_to):
+        if path is not None:
+            print(f"written: {path}")
 
 
 def _value(metric: Metric) -> str:

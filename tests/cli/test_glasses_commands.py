@@ -53,9 +53,32 @@ def test_from_photos_to_figures(run: Run, photos: Path) -> None:
     assert "balanced_accuracy" in Path("metrics.yaml").read_text()
 
 
+@pytest.mark.usefixtures("photos")
+def test_mistakes_are_shown(run: Run) -> None:
+    """One face of two has the wrong label here."""
+    assert run("data", "glasses", "photos", "--output", "lists").code == 0
+    text = Path("lists/all.csv").read_text()
+    Path("lists/all.csv").write_text(text.replace("astronaut.png,no_glass", "astronaut.png,glass"))
+    measured = run(
+        *("eval", "--template", "glasses-n", "--test-ann-files", "lists/all.csv"),
+        *("--test-data-roots", "photos", "--mistakes-to", "mistakes.png"),
+    )
+    assert (measured.code, measured.err) == (0, "")
+    assert "written: mistakes.png" in measured.out
+    sheet = cv2.imread("mistakes.png")
+    assert sheet.shape == (158, 8 * 140, 3)
+    assert sheet[18:, :140].mean() > 40
+    assert sheet[:18, :140].max() == 255  # its caption
+    assert sheet[:, 140:].max() == 0  # the other is right
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            ("eval", "--template", "face-detection-n", "--mistakes-to", "o"),
+            "nothing to measure on",
+        ),
         (("data", "glasses", "photos/glass", "--output", "o"), "expected folders no_glass and gl"),
         (("data", "glasses", "none.csv", "--output", "o"), "none.csv: cannot be read"),
         (
