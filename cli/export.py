@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the stored weights (default: fp32); FP16 files are called model_fp16",
     )
     parser.add_argument(
-        "--with-nms", action="store_true", help="ONNX and OpenVINO files with NMS inside, too"
+        "--with-nms",
+        action="store_true",
+        help="of a detector: ONNX and OpenVINO files with NMS inside, too",
     )
     parser.add_argument(
         "--input-size", type=size, metavar="HxW", help="instead of the template's, as 480x640"

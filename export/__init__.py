@@ -83,7 +83,8 @@ def export_model(
         formats: Keys of `EXPORTERS`; None for those of the template's `output_format` whose
             packages are installed.
         precisions: Of the stored weights, a set of files for each.
-        with_nms: Write ONNX and OpenVINO files with NMS inside, too. Core ML has them always.
+        with_nms: Write a detector's ONNX and OpenVINO files with NMS inside, too. Core ML has
+            them always.
         input_size: Height and width in pixels instead of the template's.
         verify: Run each file and compare it with PyTorch.
         photos: Folder of photos to compare them on; see `check_photos`.
@@ -93,7 +94,8 @@ def export_model(
 
     Raises:
         UserError: No weights, an unknown format or precision, an input size that the template
-            does not allow, a folder that cannot be written; or see `read_weights`, `load_template`.
+            does not allow, NMS for a classifier, a folder that cannot be written; or see
+            `read_weights`, `load_template`.
         MissingPackageError: A package that a format asked for needs is not installed.
     """
     try:
@@ -119,6 +121,8 @@ def export_model(
             )
     height, width = input_size or (None, None)
     contract = contract_for(used, weights=read, height=height, width=width)
+    if with_nms and contract.task != "face-detection":
+        raise UserError(f"NMS inside: {contract.name} finds no boxes; expected a face detector")
     network = build_network(read)
     folder = Path(folder)
     job = _Job(

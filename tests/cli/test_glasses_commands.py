@@ -94,6 +94,10 @@ def test_mistakes_are_shown(run: Run) -> None:
             "is for glasses-classification, not a detector",
         ),
         (("eval", "--template", "glasses-n"), "nothing to measure on"),
+        (
+            ("export", "--template", "glasses-n", "--with-nms", "--save-model-to", "o"),
+            "NMS inside: glasses-n finds no boxes",
+        ),
     ],
 )
 @pytest.mark.usefixtures("photos")

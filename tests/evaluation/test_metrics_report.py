@@ -24,8 +24,8 @@ def test_figures_become_metrics_in_percent() -> None:
     ]
     assert metrics[0].display_name == "AP @ [IoU=0.50]"
     assert [m.protocol for m in metrics_of({"ap": 0.5}, protocol="p")] == ["p"]
-    with pytest.raises(KeyError, match="accuracy"):
-        metrics_of({"accuracy": 0.5})
+    with pytest.raises(KeyError, match="colour"):
+        metrics_of({"colour": 0.5})
 
 
 def test_writes_what_it_is_told(tmp_path: Path) -> None:

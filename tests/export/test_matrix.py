@@ -29,7 +29,7 @@ from pocketface.export import EXPORTERS, ExportReport, Row, export_model
 from pocketface.model_templates import template_names, template_path
 from pocketface.model_templates.schema import parse_template
 from pocketface.models.network import make_network
-from pocketface.models.weights import shipped_weights, write_weights
+from pocketface.models.weights import read_weights, shipped_weights, write_weights
 from pocketface.runtimes.seal import model_files
 
 SIDE = 64
@@ -107,7 +107,7 @@ def report(request: pytest.FixtureRequest, weights: Path, photos: Path) -> Expor
         folder=weights.parent / name,
         formats=[name],
         precisions=EXPORTERS[name].precisions,
-        with_nms=True,
+        with_nms=read_weights(weights).template.architecture.head.type != "classes",
         photos=photos,
     )
 
@@ -214,10 +214,10 @@ def _write_down() -> None:
     print(
         "# Every template in every format\n\n"
         "Written by `python tests/export/test_matrix.py`, on two cores. `seconds` are those of\n"
-        "a format's conversion and verification. Only face-detection-n has trained weights; the\n"
-        "others are random behind calibrated batch norms, and exaggerate what FP16 rounds: their\n"
-        "FP16 files may miss limits that are meant for trained networks, and are then named so.\n"
-        "face-detection-0206 is measured at 128x128.\n"
+        "a format's conversion and verification. Weights are trained where a template ships some;\n"
+        "the others are random behind calibrated batch norms, and exaggerate what FP16 rounds:\n"
+        "their FP16 files may miss limits that are meant for trained networks, and are then named\n"
+        "so. face-detection-0206 is measured at 128x128.\n"
     )
     print("| template | file | precision | MB | seconds | corners, px | scores | faces | parity |")
     print("|---|---|---|---|---|---|---|---|---|")
