@@ -44,6 +44,10 @@ class ImageError(DataError):
     """A file or buffer that does not decode to a photo, or is too large to try."""
 
 
+class ImageTooLargeError(ImageError):
+    """A photo of more pixels than are decoded."""
+
+
 class InputError(UserError):
     """An array of the wrong type, shape or range given to a model."""
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from ..runtimes.framed import find_framed
 
 _log = logging.getLogger(__name__)
 
-NO_FACE = "no_face"
+NO_FACE: Final = "no_face"
 _AT_ONCE = 8
 """Photos that are held and go through the detector together."""
 

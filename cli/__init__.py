@@ -28,6 +28,7 @@ COMMANDS = {
     "diagnose": (".diagnose", "find out whether a detector is shown photos as it should be"),
     "visualize": (".visualize", "find faces in a camera, video, photo, folder or stream"),
     "classify": (".classify", "find the photos in which somebody wears glasses"),
+    "serve": (".serve", "answer over HTTP whether somebody in a photo wears glasses"),
     "data": (".data", "convert and split annotations"),
 }
 """Verb -> (module of this package, one line of help)."""
@@ -35,6 +36,8 @@ COMMANDS = {
 _EXTRAS = {
     "ai_edge_litert": "litert",
     "coremltools": "coreml",
+    "fastapi": "serve",
+    "fastapi_offline": "serve",
     "faster_coco_eval": "eval",
     "kornia": "train",
     "lightning": "train",
@@ -43,11 +46,13 @@ _EXTRAS = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "openvino": "openvino",
+    "python_multipart": "serve",
     "safetensors": "train",
     "scipy": "eval",
     "tensorboard": "train",
     "tensorflow": "tensorflow",
     "torch": "train",
+    "uvicorn": "serve",
 }
 """Optional package -> the extra that brings it."""
 

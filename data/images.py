@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, ImageError
+from ..errors import DataError, ImageError, ImageTooLargeError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -67,8 +67,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         uint8 (H, W, 3), BGR, contiguous.
 
     Raises:
-        ImageError: No such file; not an image; damaged or cut off; more than `MAX_PIXELS`; float or
-            32-bit integer pixels.
+        ImageTooLargeError: More than `MAX_PIXELS`.
+        ImageError: No such file; not an image; damaged or cut off; float or 32-bit integer pixels.
     """
     with _open_file(path) as stream:
         return _decode(stream, str(path))
@@ -175,8 +175,8 @@ def _open_image(stream: IO[bytes], source: str) -> tuple[PILImage, int]:
         raise _damaged(source, error) from error
 
 
-def _too_large(source: str, size: str) -> ImageError:
-    return ImageError(f"{source}: {size} pixels: above the limit of {MAX_PIXELS:,} pixels")
+def _too_large(source: str, size: str) -> ImageTooLargeError:
+    return ImageTooLargeError(f"{source}: {size} pixels: above the limit of {MAX_PIXELS:,} pixels")
 
 
 def _damaged(source: str, error: Exception) -> ImageError:

@@ -1,0 +1,74 @@
+"""One photo out of a form that a client sends, within limits and in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from fastapi import HTTPException, Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+FIELD = "image"
+"""Of the form: the photo's."""
+
+_FORM = "multipart/form-data"
+_HOW = f"send a form with a photo, as `curl -F {FIELD}=@photo.jpg` does"
+_MAX_OTHER_FIELDS = 10
+
+
+class _InMemoryParser(MultiPartParser):
+    # Above the size of any body that comes this far: Starlette writes larger files to disk.
+    spool_max_size = 2**31
+
+
+async def read_photo(request: Request, *, max_bytes: int, max_seconds: float) -> bytes:
+    """The file in the form's field `FIELD`. Its name and type, which anybody may claim, are unread.
+
+    Args:
+        request: `multipart/form-data`, with or without a Content-Length.
+        max_bytes: Of the whole body.
+        max_seconds: Until it is here whole.
+
+    Raises:
+        HTTPException: 400 where the form has no such file, or several; 408 where it takes too long;
+            413 where it is too large; 415 where it is no form.
+        ClientDisconnect: The client went away.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
+        raise HTTPException(415, f"the body is no {_FORM}: {_HOW}")
+    # Refused before any of it is read, if the client says how much it is.
+    if int(request.headers.get("content-length", 0)) > max_bytes:
+        raise _too_large(max_bytes)
+    parser = _InMemoryParser(
+        request.headers, _limited(request, max_bytes), max_files=1, max_fields=_MAX_OTHER_FIELDS
+    )
+    try:
+        async with asyncio.timeout(max_seconds):
+            form = await parser.parse()
+    except TimeoutError:
+        raise HTTPException(
+            408, f"the photo was not here whole within {max_seconds:g} seconds"
+        ) from None
+    except MultiPartException as error:
+        raise HTTPException(400, f"{error.message.rstrip('.')}: {_HOW}") from None
+    try:
+        photos = form.getlist(FIELD)
+        if len(photos) != 1 or not isinstance(photos[0], UploadFile):
+            raise HTTPException(400, f"expected one file in the field {FIELD}: {_HOW}")
+        return await photos[0].read()
+    finally:
+        await form.close()
+
+
+async def _limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes]:
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        yield chunk
+
+
+def _too_large(max_bytes: int) -> HTTPException:
+    return HTTPException(413, f"the body is larger than {max_bytes / 1e6:g} MB")

@@ -1,0 +1,64 @@
+"""A service that runs for a test, and requests to it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from uvicorn import Server
+
+from pocketface.apps.service.app import Limits, Settings
+from pocketface.apps.service.server import bind, make_config
+from pocketface.apps.work_dir import weights_for
+
+BOUNDARY = b"----pocketface"
+PATH = "/glass_no_glass/"
+
+
+@contextmanager
+def running(**limits: Any) -> Iterator[int]:
+    """The port of a service with the shipped weights."""
+    settings = Settings(
+        classifier=weights_for("glasses-n", None),
+        detector=weights_for("face-detection-n", None),
+        limits=Limits(**limits),
+    )
+    with bind("127.0.0.1", 0) as listening:
+        server = Server(make_config(settings))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        port = int(listening.getsockname()[1])
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive()
+                time.sleep(0.01)
+            yield port
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def form(content: bytes, *, name: str = "photo.jpg", field: str = "image") -> bytes:
+    """A body of multipart/form-data with one file (RFC 7578)."""
+    disposition = f'form-data; name="{field}"; filename="{name}"'
+    head = f"Content-Disposition: {disposition}\r\nContent-Type: image/jpeg\r\n\r\n".encode()
+    return b"--%b\r\n%b%b\r\n--%b--\r\n" % (BOUNDARY, head, content, BOUNDARY)
+
+
+def post(
+    port: int, body: bytes | Iterator[bytes], *, path: str = PATH, **headers: str
+) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Status, answer and headers; an iterator is sent in chunks."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    kind = f"multipart/form-data; boundary={BOUNDARY.decode()}"
+    try:
+        connection.request("POST", path, body, {"Content-Type": kind, **headers})
+        response = connection.getresponse()
+        return response.status, json.loads(response.read()), dict(response.getheaders())
+    finally:
+        connection.close()

@@ -1,0 +1,105 @@
+"""What the service and `classify` make of all kinds of files.
+
+`python tests/apps/test_sent_photos.py > docs/sent-photos.md` writes it down.
+"""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from sent_photos import Case, photos
+from service_client import form, post, running
+
+CASES = list(photos())
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with running() as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def told() -> list[str]:
+    return by_classify(CASES)
+
+
+def by_service(port: int, case: Case) -> tuple[int, str]:
+    """Its status, and its answer or reason."""
+    _, name, content, _, _ = case
+    status, answer, _ = post(port, form(content, name=name))
+    return status, answer["detail"] if "detail" in answer else answer["answer"]
+
+
+def by_classify(cases: list[Case]) -> list[str]:
+    """What `pocketface classify` says of each as a file, in one run: an answer or a warning."""
+    from pocketface.cli import main
+
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for index, (_, name, content, _, _) in enumerate(cases):
+            paths.append(Path(folder, f"{index:02}{Path(name).suffix}"))
+            paths[-1].write_bytes(content)
+        table = Path(folder, "answers.csv")
+        said = StringIO()
+        with redirect_stderr(said), redirect_stdout(StringIO()):
+            assert main(["classify", *map(str, paths), "--csv", str(table)]) == 0
+        with table.open(newline="") as handle:
+            answers = {row["image"]: row["answer"] for row in csv.DictReader(handle)}
+        for line in said.getvalue().splitlines():
+            path, _, reason = line.removeprefix("pocketface: warning: left out: ").partition(": ")
+            assert path not in answers
+            answers[path] = reason
+        assert len(answers) == len(cases)
+        return [answers[str(path)] for path in paths]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case[0] for case in CASES])
+def test_service(case: Case, port: int) -> None:
+    *_, code, says = case
+    status, answer = by_service(port, case)
+    assert status == code
+    assert says in answer
+    assert case[1] not in answer
+
+
+@pytest.mark.parametrize("index", range(len(CASES)), ids=[case[0] for case in CASES])
+def test_classify(index: int, told: list[str]) -> None:
+    _, _, content, code, says = CASES[index]
+    if code == 422:
+        assert told[index] == "no_face"
+    elif len(content) > 10_000_000:  # no limit for files
+        assert told[index] == "glass"
+    else:
+        assert says in told[index]
+
+
+def _write_down() -> None:
+    print(
+        "# Photos of all kinds, and what became of them\n\n"
+        "Written by `python tests/apps/test_sent_photos.py`; the tests run every case. Each is\n"
+        "sent to `pocketface serve` as a form's file of that name, and given to `pocketface\n"
+        "classify` as a file, which prints a warning where it answers nothing, and ends with 0.\n"
+    )
+    print("| | what | name | bytes | HTTP status | answer | `classify` |")
+    print("|---|---|---|---|---|---|---|")
+    told = by_classify(CASES)
+    with running() as port:
+        for index, case in enumerate(CASES):
+            status, answer = by_service(port, case)
+            name = case[1] if len(case[1]) < 40 else f"{case[1][:9]}…{case[1][-9:]}"
+            cells = (case[0], f"`{name}`", f"{len(case[2]):,}", status, answer, told[index])
+            print(f"| {index + 1} |", " | ".join(map(str, cells)), "|")
+
+
+if __name__ == "__main__":
+    import logging
+
+    logging.disable(logging.INFO)
+    _write_down()

@@ -1,0 +1,227 @@
+"""The service's answers, and its limits, each from the client's side."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sent_photos import ASTRONAUT, HOPPER, encode, hopper
+from service_client import BOUNDARY, PATH, form, post, running
+
+from pocketface.apps.classify import PhotoClassifier
+
+HEAD = (
+    f"POST {PATH} HTTP/1.1\r\nHost: here\r\n"
+    f"Content-Type: multipart/form-data; boundary={BOUNDARY.decode()}\r\n"
+).encode()
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with running() as port:
+        yield port
+
+
+def get(port: int, path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("GET", path)
+    response = connection.getresponse()
+    status, body = response.status, response.read()
+    connection.close()
+    return status, body
+
+
+def said_before_closing(port: int, *parts: bytes, every: float = 0.0) -> bytes:
+    """All that the service sends on a connection until it closes it."""
+    received = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        for part in parts:
+            try:
+                connection.sendall(part)
+            except ConnectionError:
+                break
+            time.sleep(every)
+        with contextlib.suppress(ConnectionError):
+            while some := connection.recv(4096):
+                received += some
+    return received
+
+
+def test_answers_with_details(port: int) -> None:
+    photo = hopper()
+    both = photo.copy()
+    both.paste(photo.crop((0, 0, 512, 600)).resize((256, 300)), (256, 300))
+    status, answer, _ = post(port, form(HOPPER.read_bytes()), path=f"{PATH}?details=true")
+    (face,) = answer["faces"]
+    assert (status, answer["answer"], face["label"]) == (200, "glass", "glass")
+    left, top, right, bottom = face["box"]
+    assert 170 < left < 200 < 330 < right < 370
+    assert 90 < top < 130 < 310 < bottom < 350
+    assert face["score"] > 0.8
+    assert face["label_score"] > 0.8
+    assert post(port, form(HOPPER.read_bytes()))[1] == {"answer": "glass"}
+    assert post(port, form(ASTRONAUT.read_bytes()))[1] == {"answer": "no_glass"}
+
+
+def test_one_with_glasses_among_several(port: int) -> None:
+    from PIL import Image
+
+    two = Image.new("RGB", (1024, 600))
+    two.paste(Image.open(ASTRONAUT).convert("RGB"), (0, 0))
+    two.paste(hopper(), (512, 0))
+    _, answer, _ = post(port, form(encode(two, "png")), path=f"{PATH}?details=true")
+    assert answer["answer"] == "glass"
+    assert {face["label"] for face in answer["faces"]} == {"glass", "no_glass"}
+
+
+def test_no_face_is_named(port: int) -> None:
+    from PIL import Image
+
+    status, answer, _ = post(port, form(encode(Image.new("RGB", (30, 20)), "png")))
+    assert status == 422
+    assert answer == {
+        "answer": "no_face",
+        "detail": "no face found in the photo of 30 x 20 pixels",
+    }
+
+
+def test_pages(port: int) -> None:
+    assert get(port, "/ping/") == (200, b'{"status":"ok"}')
+    status, page = get(port, "/docs")
+    assert status == 200
+    assert b"://" not in page  # it works without the internet
+    status, script = get(port, "/static-offline-docs/swagger-ui-bundle.js")
+    assert (status, len(script) > 100_000) == (200, True)
+    _, schema = get(port, "/openapi.json")
+    described = json.loads(schema)["paths"][PATH]["post"]
+    assert set(described["responses"]) == {"200", "400", "408", "413", "415", "422", "503"}
+    (content,) = described["requestBody"]["content"].items()
+    assert content[0] == "multipart/form-data"
+    assert get(port, PATH)[0] == 405
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "says"),
+    [
+        (form(b"", field="photo"), {}, 400, "expected one file in the field image"),
+        (form(b"x")[:-50] + form(b"y"), {}, 400, "send a form with a photo"),
+        (b"", {}, 400, "expected one file"),
+        (b"--", {}, 400, "expected one file"),
+        (b"nonsense", {}, 400, "Invalid multipart data"),
+        (form(b"x").replace(b'; filename="photo.jpg"', b""), {}, 400, "expected one file"),
+        (form(b"x").replace(b'name="image"; ', b""), {}, 400, '"name" must be provided'),
+        (form(b"x"), {"Content-Type": "multipart/form-data"}, 400, "Missing boundary"),
+        (form(b"x"), {"Content-Type": "image/jpeg"}, 415, "no multipart/form-data"),
+        (form(b"x"), {"Content-Type": ""}, 415, "no multipart/form-data"),
+    ],
+)
+def test_what_is_no_form_with_a_photo(
+    body: bytes, headers: dict[str, str], status: int, says: str, port: int
+) -> None:
+    found, answer, _ = post(port, body, **headers)
+    assert (found, says in answer["detail"]) == (status, True), answer
+
+
+def test_a_bad_query(port: int) -> None:
+    status, answer, _ = post(port, form(b"x"), path=f"{PATH}?details=maybe")
+    assert status == 400
+    assert answer["detail"].startswith("details: ")
+    assert answer["detail"].endswith("found 'maybe'")
+
+
+def test_nothing_is_written_to_disk(
+    port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """9 MB are above what Starlette keeps in memory; a file could not be made anywhere."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(OSError, match="none"):
+        tempfile.mkstemp()
+    photo = HOPPER.read_bytes() + bytes(9_000_000)
+    assert post(port, form(photo))[0] == 200
+
+
+def test_too_large_with_and_without_a_length(port: int) -> None:
+    status, answer, _ = post(port, form(bytes(10_000_000)))
+    assert (status, answer["detail"]) == (413, "the body is larger than 10 MB")
+    body = form(bytes(12_000_000))
+    chunks = (body[start : start + 65536] for start in range(0, len(body), 65536))
+    assert post(port, chunks)[0] == 413
+    # Refused by its length alone, before any of it was sent.
+    head = HEAD + b"Content-Length: 10000001\r\nExpect: 100-continue\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(head)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
+
+
+def test_slow_clients_are_cut() -> None:
+    photo = form(HOPPER.read_bytes())
+    length = b"Content-Length: %d\r\n\r\n" % len(photo)
+    with running(head_seconds=0.5, body_seconds=0.5) as port:
+        assert said_before_closing(port) == b""
+        assert said_before_closing(port, *[HEAD[i : i + 1] for i in range(30)], every=0.05) == b""
+        trickle = [photo[i : i + 1] for i in range(20)]
+        slow_body = said_before_closing(port, HEAD + length, *trickle, every=0.05)
+        assert slow_body.startswith(b"HTTP/1.1 408 ")
+        # The rest of a body that is not wanted any more, for ever.
+        chunk = b"10000\r\n" + bytes(0x10000) + b"\r\n"
+        begun = time.monotonic()
+        endless = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+        parts = [endless, *[chunk] * 160, *[b"1\r\n-\r\n"] * 200]
+        assert said_before_closing(port, *parts, every=0.02)[:13] in (b"HTTP/1.1 413 ", b"")
+        assert time.monotonic() - begun < 8  # of a time of 7 s that sending would take at least
+        # Between them, others are served.
+        assert post(port, photo)[0] == 200
+
+
+def test_who_is_gone_holds_no_place() -> None:
+    with running(waiting=0) as port:
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", port)) as connection:
+                connection.sendall(HEAD + b"Content-Length: 99\r\n\r\n--")
+        deadline = time.monotonic() + 10
+        while post(port, form(HOPPER.read_bytes()))[0] != 200:
+            assert time.monotonic() < deadline
+
+
+def test_places_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2 at work and 3 that wait are answered; the others are told to come back, at once."""
+    at_work, most = [0], [0]
+    lock, go = threading.Lock(), threading.Event()
+    real = PhotoClassifier.answer
+
+    def slow(self: PhotoClassifier, images: Any) -> Any:
+        if images[0].shape == (64, 64, 3):  # the first run
+            return real(self, images)
+        with lock:
+            at_work[0] += 1
+            most[0] = max(most[0], at_work[0])
+        go.wait(20)
+        with lock:
+            at_work[0] -= 1
+        return real(self, images)
+
+    monkeypatch.setattr(PhotoClassifier, "answer", slow)
+    photo = form(HOPPER.read_bytes())
+    with running(at_work=2, waiting=3) as port, ThreadPoolExecutor(12) as clients:
+        answers = [clients.submit(post, port, photo) for _ in range(12)]
+        while sum(answer.done() for answer in answers) < 7:
+            time.sleep(0.01)
+        assert get(port, "/ping/")[0] == 200
+        refused = [answer.result() for answer in answers if answer.done()]
+        assert [status for status, _, _ in refused] == [503] * 7
+        assert {headers["retry-after"] for _, _, headers in refused} == {"1"}
+        go.set()
+        statuses = [answer.result()[0] for answer in answers]
+        assert sorted(statuses) == [200] * 5 + [503] * 7
+        assert post(port, photo)[0] == 200
+    assert most == [2]
