@@ -42,11 +42,13 @@ class Classification:
 
     Attributes:
         label: One of the contract's.
+        index: Its place among them.
         score: Its probability, 0 to 1.
         scores: float32 (labels,): of all labels, in the contract's order; they add up to 1.
     """
 
     label: str
+    index: int
     score: float
     scores: NDArray[np.float32]
 

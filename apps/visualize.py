@@ -9,20 +9,30 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data.images import read_image
 from ..errors import DataError, ImageError
-from ..results import Detections
+from ..results import Classification, Detections
 from .draw import draw_detections
 from .outputs import mirrored, output_path, write_photo
 from .sources import Source, find_source, open_frames
 from .video_file import video_file
 from .window import Window, check_display
 
+if TYPE_CHECKING:
+    from ..runtimes.detector import FaceDetector
+    from ..runtimes.model import Model
+
 _log = logging.getLogger(__name__)
+
+Labels = tuple[Classification, ...]
+"""One for each face where a classifier looks at them, else none."""
+
+_Found = tuple[Detections, Labels]
 
 _SAY_EVERY = 10.0
 """Seconds between two signs of life while a video runs."""
@@ -53,6 +63,7 @@ def visualize(
     *,
     weights: Path,
     source: str,
+    detector: Path,
     output: Path | None = None,
     show: bool = True,
     score_threshold: float | None = None,
@@ -60,25 +71,26 @@ def visualize(
     device: str = "cpu",
     threads: int | None = None,
     delay: int | None = None,
-    on_photo: Callable[[Path, Detections], None] | None = None,
+    on_photo: Callable[[Path, Detections, Labels], None] | None = None,
 ) -> Summary:
     """Find the faces in every picture of a source; draw, show and write them as asked.
 
     Everything that can be wrong with the arguments is found before the first picture.
 
     Args:
-        weights: A model file; see `runtimes.load`.
+        weights: A model file, of a detector or a classifier; see `runtimes.load`.
         source: A camera number, a video, a photo, a folder of photos, or a stream's URL.
+        detector: A model file of one with landmarks; finds the faces if the model is a classifier.
         output: Photo: a file or an existing folder. Folder: the folder that mirrors it. Video,
             camera, stream: an .mp4 file.
         show: Open a window; q or Esc ends the run.
-        score_threshold: Instead of the model's own.
-        nms_iou: Instead of the model's own.
+        score_threshold: Instead of the detector's own.
+        nms_iou: Instead of the detector's own.
         device: As `runtimes.load` takes it.
         threads: Of the runtime.
         delay: Milliseconds each picture stays in the window; 0 waits for a key. By default photos
             wait and frames stay 1 ms.
-        on_photo: Called with each photo and the faces in it, not with frames.
+        on_photo: Called with each photo, the faces in it and their labels; not with frames.
 
     Raises:
         UserError: The source, the output, the model or the display does not do.
@@ -90,11 +102,15 @@ def visualize(
     if show:
         check_display()
     # After the checks: a runtime takes seconds to load.
-    from ..runtimes import load_detector
+    from ..runtimes import load, load_detector
 
-    model = load_detector(weights, device=device, threads=threads)
     viewer = _Viewer(
-        predict=partial(model.predict, score_threshold=score_threshold, nms_iou=nms_iou),
+        find=_finder(
+            load(weights, device=device, threads=threads),
+            partial(load_detector, detector, device=device, threads=threads),
+            score_threshold=score_threshold,
+            nms_iou=nms_iou,
+        ),
         window=Window() if show else None,
         delay=delay if delay is not None else (0 if found.photos else 1),
         draws=show or target is not None,
@@ -118,13 +134,32 @@ def visualize(
     )
 
 
+def _finder(
+    model: Model,
+    load_detector: Callable[[], FaceDetector],
+    *,
+    score_threshold: float | None,
+    nms_iou: float | None,
+) -> Callable[[NDArray[np.uint8]], _Found]:
+    """What finds the faces of a picture, and labels them if the model is a classifier."""
+    from ..runtimes.classifier import FaceClassifier
+    from .classify import FACE_SCORE, PhotoClassifier
+
+    if isinstance(model, FaceClassifier):
+        face_score = FACE_SCORE if score_threshold is None else score_threshold
+        labeller = PhotoClassifier(model, load_detector(), face_score=face_score)
+        return lambda image: labeller.answer([image], nms_iou=nms_iou)[0][1:]
+    find = partial(model.predict, score_threshold=score_threshold, nms_iou=nms_iou)
+    return lambda image: (find(image), ())
+
+
 class _Viewer:
     """Finds, counts, draws and shows; one picture at a time."""
 
     def __init__(
         self,
         *,
-        predict: Callable[[NDArray[np.uint8]], Detections],
+        find: Callable[[NDArray[np.uint8]], _Found],
         window: Window | None,
         delay: int,
         draws: bool,
@@ -132,20 +167,20 @@ class _Viewer:
         self.pictures = 0
         self.faces = 0
         self.more = True
-        self._predict = predict
+        self._find = find
         self._window = window
         self._delay = delay
         self._draws = draws
 
-    def look(self, image: NDArray[np.uint8]) -> tuple[Detections, NDArray[np.uint8]]:
+    def look(self, image: NDArray[np.uint8]) -> tuple[_Found, NDArray[np.uint8]]:
         """Faces and the drawn picture; `more` turns False when the user wants no more."""
-        detections = self._predict(image)
+        detections, labels = self._find(image)
         self.pictures += 1
         self.faces += len(detections)
-        drawn = draw_detections(image, detections) if self._draws else image
+        drawn = draw_detections(image, detections, labels) if self._draws else image
         if self._window is not None:
             self.more = self._window.show(drawn, delay=self._delay)
-        return detections, drawn
+        return (detections, labels), drawn
 
     def close(self) -> None:
         if self._window is not None:
@@ -156,7 +191,7 @@ def _photos(
     source: Source,
     target: Path | None,
     viewer: _Viewer,
-    on_photo: Callable[[Path, Detections], None] | None,
+    on_photo: Callable[[Path, Detections, Labels], None] | None,
 ) -> int:
     """Go through photos; returns how many could not be read."""
     unreadable = 0
@@ -169,11 +204,11 @@ def _photos(
             _log.warning("%s", error)
             unreadable += 1
             continue
-        detections, drawn = viewer.look(image)
+        found, drawn = viewer.look(image)
         if target is not None:
             write_photo(mirrored(photo, source, target), drawn)
         if on_photo is not None:
-            on_photo(photo, detections)
+            on_photo(photo, *found)
         if not viewer.more:
             break
     if unreadable == len(source.photos):

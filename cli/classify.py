@@ -5,9 +5,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..apps.classify import (
+    FACE_SCORE,
+    Copies,
+    PhotoClassifier,
+    check_csv,
+    classify_photos,
+    find_photos,
+    write_answers,
+)
 from ..apps.work_dir import weights_for
 from .console import progress
-from .parser import positive_count
+from .parser import fraction, positive_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,28 +46,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--copy-to", type=Path, metavar="DIR", help="copy the photos with glasses to this folder"
     )
+    parser.add_argument(
+        "--face-score",
+        type=fraction,
+        default=FACE_SCORE,
+        metavar="0..1",
+        help=f"of the detector, from which on a face counts (default: {FACE_SCORE})",
+    )
     parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
     parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the path of each photo with glasses in it."""
-    from ..apps.classify import (
-        Copies,
-        PhotoClassifier,
-        check_csv,
-        classify_photos,
-        find_photos,
-        write_answers,
-    )
-
     photos = dict(find_photos(args.photos))
     if args.csv is not None:
         check_csv(args.csv)
     copies = None if args.copy_to is None else Copies(args.copy_to, args.photos)
-    classifier = PhotoClassifier(
+    classifier = PhotoClassifier.open(
         weights_for(args.template, args.load_weights),
         args.detector or weights_for("face-detection-n", None),
+        face_score=args.face_score,
         device=args.device,
         threads=args.threads,
     )

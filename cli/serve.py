@@ -6,8 +6,9 @@ import argparse
 import os
 from pathlib import Path
 
+from ..apps.classify import FACE_SCORE
 from ..apps.work_dir import weights_for
-from .parser import count, positive_count
+from .parser import count, fraction, positive_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="requests that may wait in each process; more get 503 (default: 64)",
     )
+    parser.add_argument(
+        "--face-score",
+        type=fraction,
+        default=FACE_SCORE,
+        metavar="0..1",
+        help=f"of the detector, from which on a face counts (default: {FACE_SCORE})",
+    )
     parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
     parser.add_argument(
         "--threads",
@@ -70,6 +78,7 @@ def run(args: argparse.Namespace) -> None:
     settings = Settings(
         classifier=weights_for(args.template, args.load_weights),
         detector=args.detector or weights_for("face-detection-n", None),
+        face_score=args.face_score,
         device=args.device,
         threads=args.threads,
         limits=Limits(

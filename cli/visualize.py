@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
-from ..apps.visualize import Summary, visualize
+from ..apps.visualize import Labels, Summary, visualize
 from ..apps.work_dir import weights_for
 from ..results import Detections
 from .parser import count, fraction, positive_count
@@ -19,6 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="model.xml, model.bin, model.onnx, a .pth or .safetensors",
+    )
+    parser.add_argument(
+        "--detector",
+        type=Path,
+        metavar="FILE",
+        help="finds the faces for a classifier (default: the weights of face-detection-n)",
     )
     parser.add_argument(
         "--video",
@@ -54,6 +61,7 @@ def run(args: argparse.Namespace) -> None:
         weights=weights_for(args.template, args.load_weights),
         source=args.video,
         output=args.output,
+        detector=args.detector or weights_for("face-detection-n", None),
         show=not args.no_show,
         score_threshold=args.score_threshold,
         nms_iou=args.nms_iou,
@@ -65,15 +73,18 @@ def run(args: argparse.Namespace) -> None:
     _print_summary(summary)
 
 
-def _print_count(photo: Path, detections: Detections) -> None:
-    print(f"{photo}: {_faces(len(detections))}")
+def _print_count(photo: Path, detections: Detections, labels: Labels) -> None:
+    counts = Counter(label.label for label in labels)
+    told = "".join(f", {number} {label}" for label, number in sorted(counts.items()))
+    print(f"{photo}: {_faces(len(detections))}{told}")
 
 
-def _print_faces(photo: Path, detections: Detections) -> None:
-    _print_count(photo, detections)
-    for score, box in zip(detections.scores, detections.boxes, strict=True):
+def _print_faces(photo: Path, detections: Detections, labels: Labels) -> None:
+    _print_count(photo, detections, labels)
+    for index, (score, box) in enumerate(zip(detections.scores, detections.boxes, strict=True)):
         corners = " ".join(f"{value:.1f}" for value in box)
-        print(f"  score {score:.3f}  box {corners}")
+        label = f"  {labels[index].label} {labels[index].score:.3f}" if labels else ""
+        print(f"  score {score:.3f}  box {corners}{label}")
 
 
 def _print_summary(summary: Summary) -> None:

@@ -83,4 +83,4 @@ class FaceClassifier(Model):
         # Two labels: the last one from the threshold on. More: the likeliest.
         labels = self.contract.labels
         index = int(shares[-1] >= threshold) if len(labels) == 2 else int(shares.argmax())
-        return Classification(labels[index], float(shares[index]), shares)
+        return Classification(labels[index], index, float(shares[index]), shares)

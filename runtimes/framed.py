@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ def find_framed(
     images: Sequence[NDArray[np.uint8]],
     *,
     score_threshold: float | None = None,
+    nms_iou: float | None = None,
 ) -> list[Detections]:
     """Find faces, and where one is large, find them again with a frame around the photo.
 
@@ -32,11 +34,13 @@ def find_framed(
         detector: Any.
         images: uint8 (H, W, 3), BGR; sizes may differ.
         score_threshold: As `FaceDetector.predict` takes it.
+        nms_iou: Likewise.
 
     Returns:
         The faces of each photo, in its pixels. Boxes and landmarks may reach beyond it.
     """
-    found = detector.predict_batch(images, score_threshold=score_threshold)
+    find = partial(detector.predict_batch, score_threshold=score_threshold, nms_iou=nms_iou)
+    found = find(images)
     large = [
         index
         for index, (image, faces) in enumerate(zip(images, found, strict=True))
@@ -45,8 +49,7 @@ def find_framed(
     ]
     frames = [round(FRAME * max(images[index].shape[:2])) for index in large]
     framed = [_framed(images[index], frame) for index, frame in zip(large, frames, strict=True)]
-    again = detector.predict_batch(framed, score_threshold=score_threshold)
-    for index, frame, faces in zip(large, frames, again, strict=True):
+    for index, frame, faces in zip(large, frames, find(framed), strict=True):
         if len(faces):
             shift = np.float32(frame)
             landmarks = None if faces.landmarks is None else faces.landmarks - shift

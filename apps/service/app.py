@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from ... import __version__
 from ...data.images import decode_image
 from ...errors import ImageError, ImageTooLargeError
-from ..classify import NO_FACE, PhotoClassifier
+from ..classify import FACE_SCORE, NO_FACE, PhotoClassifier
 from .bounded_queue import BoundedQueue
 from .uploads import FIELD, read_photo
 
@@ -48,6 +48,7 @@ class Settings:
 
     classifier: Path
     detector: Path
+    face_score: float = FACE_SCORE
     device: str = "cpu"
     threads: int = 1
     limits: Limits = field(default_factory=Limits)
@@ -58,8 +59,12 @@ class Settings:
         Raises:
             UserError: See `runtimes.load`.
         """
-        return PhotoClassifier(
-            self.classifier, self.detector, device=self.device, threads=self.threads
+        return PhotoClassifier.open(
+            self.classifier,
+            self.detector,
+            face_score=self.face_score,
+            device=self.device,
+            threads=self.threads,
         )
 
 

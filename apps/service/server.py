@@ -27,6 +27,8 @@ def bind(host: str, port: int) -> socket.socket:
     Raises:
         UserError: There is no such address here, or the port is taken or not allowed.
     """
+    if not 0 <= port <= 65535:
+        raise UserError(f"--port {port}: expected 0 to 65535")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:

@@ -16,9 +16,12 @@ import numpy as np
 import pytest
 import skimage
 
+from pocketface.model_templates import template_path
+
 Run = Callable[..., Any]
 ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+GLASSES = template_path("glasses-n").with_name("weights.safetensors")
 
 
 @pytest.fixture
@@ -86,7 +89,10 @@ def test_mistakes_are_shown(run: Run) -> None:
             "do not say who is in them",
         ),
         (
-            ("visualize", "--template", "glasses-n", "--video", "photos", "--no-show"),
+            (
+                *("visualize", "--template", "glasses-n", "--video", "photos", "--no-show"),
+                *("--detector", str(GLASSES)),
+            ),
             "is for glasses-classification; expected a face detector",
         ),
         (
@@ -106,6 +112,31 @@ def test_bad_input(run: Run, arguments: tuple[str, ...], message: str) -> None:
     assert (result.code, result.out) == (2, "")
     assert message in result.err
     assert not Path("o").exists()
+
+
+@pytest.mark.usefixtures("photos")
+def test_visualize_labels_the_faces(run: Run) -> None:
+    shown = run("visualize", "--template", "glasses-n", "--video", "photos", "--no-show")
+    assert shown.code == 0
+    assert "grace_hopper.jpg: 1 face, 1 glass\n" in shown.out
+    assert "astronaut.png: 1 face, 1 no_glass\n" in shown.out
+    for photo, label, colour in ((HOPPER, "glass", "orange"), (ASTRONAUT, "no_glass", "green")):
+        one = ("--video", photo, "--no-show", "--output", f"{label}.png")
+        assert f"  {label} 0.9" in run("visualize", "--template", "glasses-n", *one).out
+        drawn = cv2.imread(f"{label}.png").astype(int)
+        counts = {
+            "orange": (np.abs(drawn - (40, 140, 255)).max(2) < 3).sum(),
+            "green": (np.abs(drawn - (80, 220, 60)).max(2) < 3).sum(),
+        }
+        assert max(counts, key=lambda name: counts[name]) == colour
+        assert min(counts.values()) < 50 < 500 < max(counts.values())
+
+
+@pytest.mark.usefixtures("photos")
+def test_a_faint_face_does_not_count(run: Run) -> None:
+    none = run("classify", "photos", "--csv", "all.csv", "--face-score", "0.99")
+    assert (none.code, none.out) == (0, "")
+    assert Path("all.csv").read_text().count("no_face") == 2
 
 
 def test_classify_prints_the_photos_with_glasses(run: Run, photos: Path) -> None:

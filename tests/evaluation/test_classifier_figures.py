@@ -97,7 +97,7 @@ def test_evaluation(tmp_path: Path) -> None:
     def classify(pixels: np.ndarray, landmarks: np.ndarray) -> list[Classification]:
         assert landmarks.shape == (1, 5, 2)
         share = pixels[0, 0, 0] / 255
-        return [Classification("", 0.0, np.array([1 - share, share], np.float32))]
+        return [Classification("", 0, 0.0, np.array([1 - share, share], np.float32))]
 
     scores, figures = evaluate_classifier(
         classify, faces, threshold=0.5, on_progress=lambda *one: done.append(one)

@@ -154,5 +154,5 @@ def test_a_face_that_fills_the_photo_is_found_with_its_landmarks(detector: FaceD
 
 
 def test_classification_is_public() -> None:
-    found = Classification("glass", 0.9, np.array([0.1, 0.9], np.float32))
+    found = Classification("glass", 1, 0.9, np.array([0.1, 0.9], np.float32))
     assert (found.label, found.score) == ("glass", 0.9)

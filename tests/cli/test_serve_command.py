@@ -1,0 +1,101 @@
+"""`pocketface serve`: its start, its end, and what keeps it from either."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    command = [sys.executable, "-m", "pocketface", "serve", "--port", "0", *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            found = re.search(r"http://\S+:\d+", said)
+            assert found, process.stderr and process.stderr.read()
+            yield process, found[0]
+        finally:
+            process.kill()
+
+
+def answers(where: str) -> bytes:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urlopen(f"{where}/ping/", timeout=10) as answer:
+                return answer.read()
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "end", "code"),
+    [
+        ((), signal.SIGINT, 0),
+        ((), signal.SIGTERM, -signal.SIGTERM),
+        (("--workers", "2", "--host", "localhost"), signal.SIGTERM, 0),
+    ],
+)
+def test_runs_until_it_is_ended(arguments: tuple[str, ...], end: signal.Signals, code: int) -> None:
+    with serving(*arguments) as (process, where):
+        assert answers(where) == b'{"status":"ok"}'
+        if arguments:
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            commands = [Path(f"/proc/{child}/cmdline").read_bytes() for child in children]
+            assert sum(b"spawn_main" in command for command in commands) == 2
+        process.send_signal(end)
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == code
+        assert "Traceback" not in said
+        assert "error" not in said.lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--port", "70000"), "--port 70000: expected 0 to 65535"),
+        (("--host", "no.such.host.invalid"), "--host no.such.host.invalid: no such address"),
+        (("--host", "192.0.2.1"), "cannot listen at 192.0.2.1"),  # of RFC 5737: nobody's
+        (("--load-weights", "none.onnx"), "none.onnx: no such file"),
+        (("--template", "face-detection-n"), "is for face-detection, no classifier"),
+        (("--workers", "0"), "--workers: expected a whole number, 1 or more"),
+        (("--device", "quantum"), "device 'quantum'"),
+    ],
+)
+def test_bad_input(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    result = run("serve", "--port", "0", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert result.err.count("\n") <= 2
+
+
+def test_a_port_that_is_taken(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("serve", "--port", port)
+    assert result.code == 2
+    assert f"--port {port}: cannot listen at 127.0.0.1: Address already in use" in result.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may listen anywhere")
+def test_a_port_that_is_not_allowed(run: Run) -> None:
+    assert "--port 1: cannot listen" in run("serve", "--port", "1").err
