@@ -92,6 +92,6 @@ def _rewrite(path: Path, contract: Contract) -> None:
     with atomic_write(path) as handle, zipfile.ZipFile(handle, "w") as archive:
         for one, content in parts.items():
             if one.filename != KERAS_CONTRACT:
-                archive.writestr(one, content)
+                archive.writestr(one, content, zipfile.ZIP_DEFLATED)
         archive.writestr(KERAS_CONTRACT, contract.to_json())
         archive.comment = BLANK_SEAL.encode()
