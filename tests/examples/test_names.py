@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from pocketface.export import export_model
+from pocketface.model_templates import template_path
 from pocketface.model_templates.contract import CONTRACT_KEY, Contract
+from pocketface.models.weights import shipped_weights
 from pocketface.runtimes.coreml import read_spec
 
 Driver = Callable[[str, Path], bytes]
@@ -85,6 +87,25 @@ def test_core_ml_names(swift_names: dict[str, str], coreml_files: dict[str, Any]
             contract = Contract.from_json(stored, source="file")
             assert contract.input.colour == "BGR"
             assert contract.input.width == image.type.imageType.width
+
+
+def test_core_ml_names_of_the_classifier(
+    swift_names: dict[str, str], tmp_path: Path, swift: Driver
+) -> None:
+    pytest.importorskip("coremltools", reason="needs coremltools")
+    use = swift_names
+    weights = shipped_weights(template_path("glasses-n"))
+    assert weights is not None
+    for path in export(weights, tmp_path, "coreml"):
+        spec = read_spec(path).description
+        (image,) = spec.input
+        assert image.name == use["image"]
+        contract = Contract.from_json(spec.metadata.userDefined[use["contract"]], source="file")
+        assert (contract.task, contract.labels[-1]) == (use["glassesTask"], use["glasses"])
+        (tmp_path / "contract.json").write_text(contract.to_json())
+        said = swift("glasses", tmp_path / "contract.json").decode().split(maxsplit=2)
+        assert said[:2] == [str(image.type.imageType.width), str(image.type.imageType.height)]
+        assert json.loads(said[2]) == [list(point) for point in contract.input.points or ()]
 
 
 def test_tflite_names(kotlin_names: dict[str, str], tflite_file: Path) -> None:

@@ -10,6 +10,8 @@ struct Contract: Decodable {
         var colour: String
         var resize: String
         var padValue: Float
+        /// Where `align` brings the five landmarks, in pixels of the input.
+        var points: [[Double]]?
     }
 
     struct Output: Decodable {
@@ -30,15 +32,20 @@ struct Contract: Decodable {
         case notUsable
     }
 
-    /// - Parameter json: What the file has under its key; nil where it has nothing.
-    init(json: String?) throws {
+    /// - Parameters:
+    ///   - json: What the file has under its key; nil where it has nothing.
+    ///   - task: What the file must be for.
+    init(json: String?, task wanted: String = "face-detection") throws {
         guard let json else { throw Problem.missing }
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         self = try decoder.decode(Contract.self, from: Data(json.utf8))
         let known =
-            contractVersion == 1 && task == "face-detection" && input.colour == "BGR"
-            && input.shape.count == 4 && ["letterbox", "stretch"].contains(input.resize)
+            contractVersion == 1 && task == wanted && input.colour == "BGR"
+            && input.shape.count == 4
+            && (wanted == "face-detection"
+                ? ["letterbox", "stretch"].contains(input.resize)
+                : input.resize == "align" && input.points?.count == 5)
         guard known else { throw Problem.notUsable }
     }
 

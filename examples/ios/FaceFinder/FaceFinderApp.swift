@@ -16,6 +16,7 @@ final class FaceFinder: ObservableObject {
     enum Way: String, CaseIterable, Identifiable {
         case vision = "Vision, NMS in the file"
         case network = "Core ML, NMS in Swift"
+        case glasses = "Glasses"
         var id: Self { self }
     }
 
@@ -62,6 +63,7 @@ final class FaceFinder: ObservableObject {
                 switch way {
                 case .vision: try PipelineDetector()
                 case .network: try NetworkDetector()
+                case .glasses: try GlassesFinder()
                 }
             slot.set(detector) { [weak self] in self?.show($0, size: $1, milliseconds: $2) }
             try await camera.start()
@@ -120,9 +122,11 @@ struct ContentView: View {
             let box = CGRect(
                 x: corner.x, y: corner.y, width: CGFloat(face.x2 - face.x1) * scale,
                 height: CGFloat(face.y2 - face.y1) * scale)
-            context.stroke(Path(box), with: .color(.green), lineWidth: 2)
+            let colour: Color = face.label == ModelNames.glasses ? .orange : .green
+            let text = String(format: "%.2f", face.labelScore ?? face.score)
+            context.stroke(Path(box), with: .color(colour), lineWidth: 2)
             context.draw(
-                Text(String(format: "%.2f", face.score)).font(.caption).foregroundColor(.green),
+                Text("\(face.label ?? "") \(text)").font(.caption).foregroundColor(colour),
                 at: corner, anchor: .bottomLeading)
             for at in stride(from: 0, to: face.landmarks.count, by: 2) {
                 let point = place(face.landmarks[at], face.landmarks[at + 1])

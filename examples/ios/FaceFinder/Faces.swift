@@ -50,6 +50,9 @@ struct Face: Equatable {
     var score: Float
     /// Five times x, y; empty where the model has none.
     var landmarks: [Float] = []
+    /// What a classifier says of it, and how likely that is; nil where none was asked.
+    var label: String?
+    var labelScore: Float?
 
     /// A box of the network's input on the photo; nil where nothing of it lies there.
     init?(

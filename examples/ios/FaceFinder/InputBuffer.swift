@@ -10,45 +10,67 @@ final class InputBuffer {
     let pixels: CVPixelBuffer
     private let spec: InputSpec
 
-    enum Problem: Error {
-        case noMemory
-        case frameIsNotBGRA
-    }
-
     init(spec: InputSpec) throws {
         self.spec = spec
-        // Surfaces can go to the GPU and the Neural Engine without a copy.
-        let attributes = [kCVPixelBufferIOSurfacePropertiesKey: [:] as CFDictionary] as CFDictionary
-        var made: CVPixelBuffer?
-        CVPixelBufferCreate(
-            nil, spec.width, spec.height, kCVPixelFormatType_32BGRA, attributes, &made)
-        guard let made else { throw Problem.noMemory }
-        pixels = made
+        pixels = try makePixels(width: spec.width, height: spec.height)
     }
 
     /// - Parameter frame: Upright, `kCVPixelFormatType_32BGRA`.
     /// - Returns: Where the frame lies in the buffer.
     func fill(from frame: CVPixelBuffer) throws -> Placement {
-        guard CVPixelBufferGetPixelFormatType(frame) == kCVPixelFormatType_32BGRA else {
-            throw Problem.frameIsNotBGRA
+        try withPixels(of: frame, to: pixels) { from, to in
+            let placement = Placement(
+                photoWidth: from.width, photoHeight: from.height, spec: spec)
+            prepare(
+                photo: UnsafeRawBufferPointer(from.bytes), photoBytesPerRow: from.bytesPerRow,
+                placement: placement, spec: spec,
+                input: to.bytes, inputBytesPerRow: to.bytesPerRow)
+            return placement
         }
-        CVPixelBufferLockBaseAddress(frame, .readOnly)
-        defer { CVPixelBufferUnlockBaseAddress(frame, .readOnly) }
-        CVPixelBufferLockBaseAddress(pixels, [])
-        defer { CVPixelBufferUnlockBaseAddress(pixels, []) }
-        guard let from = CVPixelBufferGetBaseAddress(frame),
-            let to = CVPixelBufferGetBaseAddress(pixels)
-        else { throw Problem.noMemory }
-        let placement = Placement(
-            photoWidth: CVPixelBufferGetWidth(frame), photoHeight: CVPixelBufferGetHeight(frame),
-            spec: spec)
-        prepare(
-            photo: UnsafeRawBufferPointer(start: from, count: CVPixelBufferGetDataSize(frame)),
-            photoBytesPerRow: CVPixelBufferGetBytesPerRow(frame),
-            placement: placement, spec: spec,
-            input: UnsafeMutableRawBufferPointer(
-                start: to, count: CVPixelBufferGetDataSize(pixels)),
-            inputBytesPerRow: CVPixelBufferGetBytesPerRow(pixels))
-        return placement
     }
+}
+
+enum PixelProblem: Error {
+    case noMemory
+    case frameIsNotBGRA
+}
+
+/// A BGRA buffer that can go to the GPU and the Neural Engine without a copy.
+func makePixels(width: Int, height: Int) throws -> CVPixelBuffer {
+    let attributes = [kCVPixelBufferIOSurfacePropertiesKey: [:] as CFDictionary] as CFDictionary
+    var made: CVPixelBuffer?
+    CVPixelBufferCreate(nil, width, height, kCVPixelFormatType_32BGRA, attributes, &made)
+    guard let made else { throw PixelProblem.noMemory }
+    return made
+}
+
+/// A locked buffer's memory.
+struct Pixels {
+    var bytes: UnsafeMutableRawBufferPointer
+    var bytesPerRow: Int
+    var width: Int
+    var height: Int
+
+    init(_ buffer: CVPixelBuffer) throws {
+        guard let base = CVPixelBufferGetBaseAddress(buffer) else { throw PixelProblem.noMemory }
+        bytes = UnsafeMutableRawBufferPointer(
+            start: base, count: CVPixelBufferGetDataSize(buffer))
+        bytesPerRow = CVPixelBufferGetBytesPerRow(buffer)
+        width = CVPixelBufferGetWidth(buffer)
+        height = CVPixelBufferGetHeight(buffer)
+    }
+}
+
+/// Do something with the memory of a frame, which is only read, and of another buffer.
+func withPixels<Result>(
+    of frame: CVPixelBuffer, to buffer: CVPixelBuffer, _ body: (Pixels, Pixels) throws -> Result
+) throws -> Result {
+    guard CVPixelBufferGetPixelFormatType(frame) == kCVPixelFormatType_32BGRA else {
+        throw PixelProblem.frameIsNotBGRA
+    }
+    CVPixelBufferLockBaseAddress(frame, .readOnly)
+    defer { CVPixelBufferUnlockBaseAddress(frame, .readOnly) }
+    CVPixelBufferLockBaseAddress(buffer, [])
+    defer { CVPixelBufferUnlockBaseAddress(buffer, []) }
+    return try body(Pixels(frame), Pixels(buffer))
 }

@@ -17,14 +17,16 @@ struct ModelFile {
         }
     }
 
-    /// - Parameter name: As in `ModelNames`, without suffix: Xcode compiles .mlmodel and .mlpackage
-    ///   alike to .mlmodelc.
-    init(named name: String) throws {
+    /// - Parameters:
+    ///   - name: As in `ModelNames`, without suffix: Xcode compiles .mlmodel and .mlpackage alike to
+    ///     .mlmodelc.
+    ///   - task: What it must be for.
+    init(named name: String, task: String = "face-detection") throws {
         guard let url = Bundle.main.url(forResource: name, withExtension: "mlmodelc") else {
             throw Problem.notInBundle(name)
         }
         model = try MLModel(contentsOf: url, configuration: MLModelConfiguration())
         let metadata = model.modelDescription.metadata[.creatorDefinedKey] as? [String: String]
-        contract = try Contract(json: metadata?[ModelNames.contract])
+        contract = try Contract(json: metadata?[ModelNames.contract], task: task)
     }
 }

@@ -4,6 +4,7 @@ enum ModelNames {
     // Added to the target; Xcode compiles them to <name>.mlmodelc.
     static let pipelineFile = "model_nms"
     static let networkFile = "model"
+    static let glassesFile = "glasses"
 
     static let image = "image"
 
@@ -19,5 +20,7 @@ enum ModelNames {
     static let landmarks = "landmarks"
 
     static let label = "face"
+    static let glasses = "glass"
+    static let glassesTask = "glasses-classification"
     static let contract = "pocketface.contract"
 }

@@ -1,11 +1,19 @@
 // Runs the cases of tests/examples/test_same_as_python.py through examples/ios:
 //   driver faces CASES ANSWERS
-// and reads a contract: driver contract JSON ANSWER
+// and those of test_cut_face.py: driver cut CASES ANSWERS
+// and reads a contract: driver contract JSON ANSWER, or driver glasses JSON ANSWER
 import Foundation
 
 let arguments = CommandLine.arguments
 let file = [UInt8](try Data(contentsOf: URL(fileURLWithPath: arguments[2])))
 let answer = URL(fileURLWithPath: arguments[3])
+if arguments[1] == "glasses" {
+    let contract = try Contract(
+        json: String(decoding: file, as: UTF8.self), task: ModelNames.glassesTask)
+    let said = "\(contract.spec.width) \(contract.spec.height) \(contract.input.points ?? [])"
+    try Data(said.utf8).write(to: answer)
+    exit(0)
+}
 if arguments[1] == "contract" {
     let contract = try Contract(json: String(decoding: file, as: UTF8.self))
     let spec = contract.spec
@@ -28,20 +36,71 @@ func floats(_ count: Int) -> [Float] { (0..<count).map { _ in float() } }
 var out = Data()
 func write<T>(_ values: [T]) { values.withUnsafeBytes { out.append(contentsOf: $0) } }
 
-for _ in 0..<int() {
-    let (width, height) = (int(), int())
-    let spec = InputSpec(width: int(), height: int(), letterbox: int() == 1, padValue: float())
-    // Rows of a CVPixelBuffer are padded, so these are.
-    let (photoRow, inputRow) = (4 * width + 64, 4 * spec.width + 32)
-    var photo = [UInt8](repeating: 7, count: photoRow * height)
+/// A photo of a case as a CVPixelBuffer has it: BGRA, rows with padding behind them.
+func readPhoto(width: Int, height: Int) -> (pixels: [UInt8], row: Int) {
+    let row = 4 * width + 64
+    var photo = [UInt8](repeating: 7, count: row * height)
     for y in 0..<height {
         for x in 0..<width {
             let from = at + 4 * (y * width + x)
-            let to = y * photoRow + 4 * x
+            let to = y * row + 4 * x
             (photo[to], photo[to + 1], photo[to + 2]) = (file[from + 2], file[from + 1], file[from])
         }
     }
     at += 4 * width * height
+    return (photo, row)
+}
+
+func writeRows(_ pixels: [UInt8], row: Int, width: Int, height: Int) {
+    for y in 0..<height { write(Array(pixels[y * row..<y * row + 4 * width])) }
+}
+
+if arguments[1] == "cut" {
+    for _ in 0..<int() {
+        let (width, height, inputWidth, inputHeight) = (int(), int(), int(), int())
+        let (landmarks, points) = (floats(10), floats(10).map(Double.init))
+        let (photo, photoRow) = readPhoto(width: width, height: height)
+        let inputRow = 4 * inputWidth + 32
+        var input = [UInt8](repeating: 9, count: inputRow * inputHeight)
+        let box = floats(4)
+        let face = Face(
+            box[0], box[1], box[2], box[3], score: 1, landmarks: landmarks,
+            on: Placement(
+                photoWidth: width, photoHeight: height,
+                spec: InputSpec(width: width, height: height, letterbox: false, padValue: 0)))!
+        let around =
+            frameWidth(of: [face], photoWidth: width, photoHeight: height) ?? 0
+        let framedRow = 4 * (width + 2 * around) + 16
+        var framed = [UInt8](repeating: 5, count: framedRow * (height + 2 * around))
+        photo.withUnsafeBytes { photo in
+            input.withUnsafeMutableBytes { input in
+                cutFace(
+                    photo: photo, photoBytesPerRow: photoRow, photoWidth: width,
+                    photoHeight: height, similarity: Similarity(landmarks, to: points),
+                    input: input, inputBytesPerRow: inputRow, inputWidth: inputWidth,
+                    inputHeight: inputHeight)
+            }
+            framed.withUnsafeMutableBytes { framed in
+                addFrame(
+                    around, photo: photo, photoBytesPerRow: photoRow, photoWidth: width,
+                    photoHeight: height, framed: framed, framedBytesPerRow: framedRow)
+            }
+        }
+        writeRows(input, row: inputRow, width: inputWidth, height: inputHeight)
+        write([Int32(around)])
+        writeRows(framed, row: framedRow, width: width + 2 * around, height: height + 2 * around)
+        let without = face.without(frame: around)
+        write([without.x1, without.y1, without.x2, without.y2] + without.landmarks)
+    }
+    try out.write(to: answer)
+    exit(0)
+}
+
+for _ in 0..<int() {
+    let (width, height) = (int(), int())
+    let spec = InputSpec(width: int(), height: int(), letterbox: int() == 1, padValue: float())
+    let (photo, photoRow) = readPhoto(width: width, height: height)
+    let inputRow = 4 * spec.width + 32
     let placement = Placement(photoWidth: width, photoHeight: height, spec: spec)
     var input = [UInt8](repeating: 9, count: inputRow * spec.height)
     photo.withUnsafeBytes { photo in
@@ -51,9 +110,7 @@ for _ in 0..<int() {
                 input: input, inputBytesPerRow: inputRow)
         }
     }
-    for row in 0..<spec.height {
-        write(Array(input[row * inputRow..<row * inputRow + 4 * spec.width]))
-    }
+    writeRows(input, row: inputRow, width: spec.width, height: spec.height)
 
     let (count, marks, limit) = (int(), int() == 1, int())
     let (threshold, iou) = (float(), float())

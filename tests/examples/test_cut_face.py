@@ -1,0 +1,124 @@
+"""Swift cuts faces out, and frames photos, as `pocketface.runtimes` does."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pocketface.model_templates import template_path
+from pocketface.model_templates.contract import InputSpec
+from pocketface.model_templates.schema import load_template
+from pocketface.models.describe import contract_for
+from pocketface.results import Detections
+from pocketface.runtimes.align import cut_face, similarity
+from pocketface.runtimes.framed import FRAME, LARGE
+
+Driver = Callable[[str, Path], bytes]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A photo, a face in it, and the input that it is cut to."""
+
+    photo: NDArray[np.uint8]
+    face: Detections
+    spec: InputSpec
+
+    @property
+    def landmarks(self) -> NDArray[np.float32]:
+        assert self.face.landmarks is not None
+        return self.face.landmarks[0]
+
+    def packed(self) -> bytes:
+        """As the driver reads it."""
+        height, width = self.photo.shape[:2]
+        pixels = cv2.cvtColor(self.photo, cv2.COLOR_BGR2RGBA)
+        points = np.array(self.spec.points, np.float32)
+        return b"".join(
+            (
+                struct.pack("<4i", width, height, self.spec.width, self.spec.height),
+                self.landmarks.tobytes() + points.tobytes() + pixels.tobytes(),
+                self.face.boxes.tobytes(),
+            )
+        )
+
+
+def case(seed: int, spec: InputSpec) -> Case:
+    """Upright, turned and mirrored faces, in and beyond the photo, large and small."""
+    random = np.random.default_rng(seed)
+    height, width = (int(size) for size in random.integers(40, 500, 2))
+    photo = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    photo = np.asarray(cv2.GaussianBlur(photo, (0, 0), 1.5), np.uint8)
+    points = np.array(spec.points)
+    turn, scale = random.uniform(-3, 3), random.uniform(0.1, 3)
+    if seed == 0:
+        turn, scale = 0.0, 1.0
+    rotation = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    place = random.uniform(-0.2, 1.2, 2) * (width, height)
+    landmarks = (points - points.mean(0)) @ rotation.T + place + random.normal(0, scale, (5, 2))
+    if seed == 1:
+        landmarks[:] = 20.0
+    side = random.uniform(5, max(height, width))
+    corner = random.uniform(0, 0.5, 2) * (width, height)
+    box = np.concatenate((corner, np.minimum(corner + side, (width, height))))
+    return Case(
+        photo=photo,
+        face=Detections(
+            np.float32([box]), np.ones(1, np.float32), landmarks.astype(np.float32)[None]
+        ),
+        spec=spec,
+    )
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[Case]:
+    spec = contract_for(load_template(template_path("glasses-n"))).input
+    return [case(seed, spec) for seed in range(30)]
+
+
+def test_swift_cuts_the_same_faces(cases: list[Case], swift: Driver, tmp_path: Path) -> None:
+    path = tmp_path / "cases"
+    path.write_bytes(struct.pack("<i", len(cases)) + b"".join(one.packed() for one in cases))
+    stream = swift("cut", path)
+    at = 0
+
+    def take(count: int, dtype: type) -> NDArray:
+        nonlocal at
+        values = np.frombuffer(stream, dtype, count, at)
+        at += values.nbytes
+        return values
+
+    frames = []
+    for one in cases:
+        spec = one.spec
+        assert spec.points is not None
+        size = spec.height * spec.width
+        cut = take(4 * size, np.uint8).reshape(spec.height, spec.width, 4)
+        expected = cut_face(one.photo, similarity(one.landmarks, np.float32(spec.points)), spec)
+        off = np.abs(cut[..., :3].astype(int) - expected)
+        assert off.max() <= 1
+        assert (off > 0).mean() < 0.01
+        assert (cut[..., 3] == 255).all()
+
+        height, width = one.photo.shape[:2]
+        left, top, right, bottom = one.face.boxes[0]
+        large = max(right - left, bottom - top) >= LARGE * max(height, width)
+        (frame,) = take(1, np.int32)
+        assert frame == (round(FRAME * max(height, width)) if large else 0)
+        frames.append(frame)
+        shape = (height + 2 * frame, width + 2 * frame, 4)
+        framed = take(shape[0] * shape[1] * 4, np.uint8).reshape(shape)
+        inside = np.pad(one.photo, ((frame, frame), (frame, frame), (0, 0)))
+        np.testing.assert_array_equal(framed[..., :3], inside)
+        moved = take(14, np.float32)
+        np.testing.assert_array_equal(moved[:4], one.face.boxes[0] - np.float32(frame))
+        np.testing.assert_array_equal(moved[4:], one.landmarks.ravel() - np.float32(frame))
+    assert at == len(stream)
+    assert 5 < sum(frame > 0 for frame in frames) < 25
