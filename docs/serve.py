@@ -57,6 +57,7 @@ def photos() -> list[bytes]:
     """A face with glasses and one without, of 512 x 600 and 512 x 512 pixels, as JPEG."""
     hopper = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     astronaut = cv2.imread(str(Path(skimage.__path__[0]) / "data" / "astronaut.png"))
+    assert astronaut is not None
     return [hopper.read_bytes(), cv2.imencode(".jpg", astronaut)[1].tobytes()]
 
 

@@ -83,7 +83,14 @@ def _flatbuffer(network: Network, height: int, width: int, path: Path) -> bytes:
 
 
 def _unpack(content: bytes) -> Any:
-    return import_schema().ModelT.InitFromPackedBuf(content, 0)
+    model = import_schema().ModelT.InitFromPackedBuf(content, 0)
+    for buffer in model.buffers:
+        # Some tools put constants behind the flatbuffer, where packing would not take them along.
+        if buffer.offset > 1:
+            start = buffer.offset
+            buffer.data = np.frombuffer(content, np.uint8, buffer.size, start)
+            buffer.offset = buffer.size = 0
+    return model
 
 
 def _name(model: Any, contract: Contract) -> None:

@@ -105,6 +105,9 @@ def write_openvino(
     model.set_rt_info(contract.to_json(), CONTRACT_PATH)
     model.set_rt_info(BLANK_SEAL, SEAL_PATH)
     openvino.save_model(model, path, compress_to_fp16=precision == "fp16")
+    # Of a small network's files, indentation is a tenth.
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r">\s+<", "><", text), encoding="utf-8")
     seal(path)
     return path
 

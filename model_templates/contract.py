@@ -116,6 +116,26 @@ class ParitySummary(_Frozen):
     agreement: float | None = None
 
 
+class Compression(_Frozen):
+    """How a file became smaller than what was trained.
+
+    Attributes:
+        method: In words, with the quantizer and its version.
+        photos: That ranges were measured on: their files, below the folder that all are in.
+        seed: Of their choice.
+        kept_float: Layers that stay float for the sake of accuracy.
+        metric: Key of what was promised.
+        drop: Points of it that were lost, on the photos that it was measured on.
+    """
+
+    method: str
+    photos: tuple[str, ...]
+    seed: int
+    kept_float: tuple[str, ...] = ()
+    metric: str
+    drop: float | None = None
+
+
 class Contract(_Frozen):
     """Everything a runtime must know to use a model file, and where the file comes from.
 
@@ -138,6 +158,7 @@ class Contract(_Frozen):
     provenance: Provenance
     metrics: tuple[Metric, ...] = ()
     parity: ParitySummary | None = None
+    compression: Compression | None = None
 
     def channels_last(self, *, batch: int) -> Contract:
         """The contract of the same network with NHWC input, for `batch` images (-1: any number)."""

@@ -1,0 +1,93 @@
+"""`pocketface compress`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..apps.work_dir import weights_for
+from ..errors import PocketfaceError, UserError
+from .console import print_table
+from .parser import count, names, paths, positive, positive_count
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags."""
+    parser.add_argument("--template", metavar="NAME|FILE", help="whose weights are the default")
+    parser.add_argument("--load-weights", type=Path, metavar="FILE", help=".pth or .safetensors")
+    for part, use in (("train", "for the ranges"), ("val", "to measure on")):
+        parser.add_argument(
+            f"--{part}-ann-files",
+            nargs="+",
+            required=True,
+            metavar="FILE",
+            help=f"{use}: COCO JSON; of a classifier, lists by `pocketface data glasses`",
+        )
+        parser.add_argument(
+            f"--{part}-data-roots",
+            nargs="+",
+            required=True,
+            metavar="DIR",
+            help="folders of the photos, one for each file or one for all",
+        )
+    parser.add_argument(
+        "--save-checkpoints-to",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="for the files, compression.md and compression.json",
+    )
+    parser.add_argument(
+        "--post-training",
+        action="store_true",
+        help="int8 without training: ranges from photos, a quantizer of its own for each runtime",
+    )
+    parser.add_argument("--formats", type=names, metavar="NAMES", help="openvino,onnx,litert")
+    parser.add_argument(
+        "--max-drop",
+        type=positive,
+        default=0.5,
+        metavar="POINTS",
+        help="of AP50, or of balanced accuracy, that may be lost (default: 0.5)",
+    )
+    parser.add_argument(
+        "--goal",
+        choices=("speed", "size"),
+        default="speed",
+        help="what int8 must be better at to be written (default: speed)",
+    )
+    parser.add_argument(
+        "--photos",
+        type=positive_count,
+        default=300,
+        metavar="N",
+        help="for the ranges (default: 300)",
+    )
+    parser.add_argument("--seed", type=count, default=0, metavar="N", help="of their choice")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Compress, and print what each file is worth."""
+    if not args.post_training:
+        raise UserError("nothing to do: expected --post-training")
+    weights = weights_for(args.template, args.load_weights)
+    from ..compress.post_training import QUANTIZERS, compress_post_training
+
+    report = compress_post_training(
+        weights=weights,
+        template=args.template,
+        train=(paths(args.train_ann_files), paths(args.train_data_roots)),
+        validation=(paths(args.val_ann_files), paths(args.val_data_roots)),
+        folder=args.save_checkpoints_to,
+        formats=QUANTIZERS if args.formats is None else args.formats,
+        max_drop=args.max_drop,
+        goal=args.goal,
+        photos=args.photos,
+        seed=args.seed,
+    )
+    columns, rows = report.table()
+    print_table(f"{report.name}: int8", columns, rows, numbers=range(2, len(columns)))
+    for name in ("compression.md", "compression.json"):
+        print(f"written: {args.save_checkpoints_to / name}")
+    if report.failed:
+        raise PocketfaceError(f"not int8: {'; '.join(report.failed)}")

@@ -1,0 +1,1 @@
+"""Smaller and faster files of trained weights, which keep their promise or are not written."""

@@ -1,0 +1,122 @@
+"""What a quantizer sees of the world: photos of all sizes of faces, as the network gets them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.coco import Photo
+from ..data.images import read_image
+from ..data.labelled_faces import LabelledFace
+from ..errors import DataError, ImageError
+from ..model_templates.contract import Contract
+from ..runtimes.align import cut_face, planes, similarity
+from ..runtimes.preprocess import prepare
+
+_log = logging.getLogger(__name__)
+
+COUNT = 300
+
+Sample = Photo | LabelledFace
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Inputs that ranges are measured on.
+
+    Attributes:
+        batches: float32 (1, 3, H, W) each, 0-255, BGR.
+        photos: The file of each, below the folder that all are in.
+        asked: How many there should have been.
+        unreadable: Photos that could not be decoded, for which others came.
+        seed: Of the choice.
+    """
+
+    batches: list[NDArray[np.float32]]
+    photos: tuple[str, ...]
+    asked: int
+    unreadable: int
+    seed: int
+
+
+def calibrate(
+    contract: Contract, samples: Sequence[Sample], *, count: int = COUNT, seed: int = 0
+) -> Calibration:
+    """Choose samples, evenly from all sizes of faces (of a classifier: from all labels).
+
+    Args:
+        contract: Whose input they become.
+        samples: Annotated photos, or labelled faces; those without a face are left out.
+        count: As many as there are, if there are fewer.
+        seed: Of the choice.
+
+    Raises:
+        DataError: None of them can be used.
+    """
+    batches: list[NDArray[np.float32]] = []
+    used: list[Path] = []
+    unreadable = 0
+    for sample in _in_turn(_strata(contract, samples), seed):
+        if len(batches) == count:
+            break
+        try:
+            batches.append(_input(contract, sample))
+        except ImageError as error:
+            _log.warning("calibration: left out: %s", error)
+            unreadable += 1
+            continue
+        used.append(sample.path)
+    if not batches:
+        raise DataError(f"none of the {len(samples)} photos can be used for calibration")
+    if len(batches) < count:
+        _log.warning("calibration: %d photos instead of %d: there are no more", len(batches), count)
+    common = os.path.commonpath([path.parent for path in used])
+    names = tuple(path.relative_to(common).as_posix() for path in used)
+    return Calibration(batches, names, count, unreadable, seed)
+
+
+def _strata(contract: Contract, samples: Sequence[Sample]) -> list[list[Sample]]:
+    found: dict[Hashable, list[Sample]] = {}
+    for sample in samples:
+        key = _stratum(contract, sample)
+        if key is not None:
+            found.setdefault(key, []).append(sample)
+    return [found[key] for key in sorted(found, key=str)]
+
+
+def _stratum(contract: Contract, sample: Sample) -> Hashable | None:
+    """The label of a face; of a photo, its largest face's side in the input, by powers of two."""
+    if isinstance(sample, LabelledFace):
+        return sample.label if sample.found else None
+    boxes = sample.boxes[~sample.ignore]
+    if not len(boxes):
+        return None
+    spec = contract.input
+    scale = min(spec.width / sample.width, spec.height / sample.height)
+    side = float((boxes[:, 2:] - boxes[:, :2]).max()) * scale
+    return int(np.clip(np.log2(max(side, 1.0)), 3, 8))
+
+
+def _in_turn(strata: Sequence[list[Sample]], seed: int) -> Iterator[Sample]:
+    """One of each stratum, again and again, until all are empty; shuffled within each."""
+    random = np.random.default_rng(seed)
+    shuffled = [[one[index] for index in random.permutation(len(one))] for one in strata]
+    while any(shuffled):
+        for one in shuffled:
+            if one:
+                yield one.pop()
+
+
+def _input(contract: Contract, sample: Sample) -> NDArray[np.float32]:
+    spec = contract.input
+    image = read_image(sample.path)
+    if isinstance(sample, LabelledFace):
+        assert spec.points is not None
+        return planes([cut_face(image, similarity(sample.landmarks, spec.points), spec)])
+    return prepare(image, spec)[0]

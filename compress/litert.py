@@ -1,0 +1,99 @@
+"""int8 for LiteRT, by AI Edge Quantizer's static recipe; dynamic ranges run slower than float."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MissingPackageError
+from ..export.litert import embed
+from ..model_templates.contract import Contract
+from ..quiet import quiet
+from ..runtimes.litert import SIGNATURE, import_schema
+from .graph import behind
+
+_FLOAT = "no_quantize"
+
+PACKAGE = "ai-edge-quantizer"
+"""Whose quantizer it is."""
+
+
+def layers(path: Path) -> list[str]:
+    """Names of the layers that may be given back to float, in order."""
+    scopes, convolutions, _ = _graph(path)
+    return [scope for scope in scopes if convolutions[scope]]
+
+
+def quantize(
+    path: Path,
+    target: Path,
+    contract: Contract,
+    batches: Sequence[NDArray[np.float32]],
+    keep_float: Collection[str] = (),
+) -> None:
+    """Write an int8 file: weights by channel, activations of 8 bits.
+
+    Args:
+        path: The float file.
+        target: To write.
+        contract: Of the new file.
+        batches: For the ranges; float32 (1, 3, H, W).
+        keep_float: Of `layers`.
+
+    Raises:
+        MissingPackageError: ai-edge-quantizer is not installed.
+    """
+    with quiet():
+        try:
+            from ai_edge_quantizer import qtyping, quantizer, recipe  # type: ignore[import-untyped]
+        except ImportError as error:
+            raise MissingPackageError("ai-edge-quantizer", extra="litert") from error
+        work = quantizer.Quantizer(str(path), recipe.static_wi8_ai8())
+        _, convolutions, readers = _graph(path)
+        for scope in [*behind(convolutions, readers), *keep_float]:
+            # A later rule wins.
+            work.update_quantization_recipe(f"^{re.escape(scope)}$", "*", algorithm_key=_FLOAT)
+        # The file is used as the float one is.
+        for edge in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
+            work.update_quantization_recipe(".*", edge, algorithm_key=_FLOAT)
+        inputs = [
+            {contract.input.name: np.ascontiguousarray(batch.transpose(0, 2, 3, 1))}
+            for batch in batches
+        ]
+        result = work.quantize(work.calibrate({SIGNATURE: inputs}))
+        result.export_model(str(target), overwrite=True)
+    embed(target, contract)
+
+
+def _graph(path: Path) -> tuple[list[str], dict[str, bool], dict[str, list[str]]]:
+    """The operations by the names of what they give; whether they are convolutions; who reads."""
+    schema = import_schema()
+    model: Any = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    (graph,) = model.subgraphs
+    kinds = schema.BuiltinOperator
+    codes = [code.builtinCode for code in model.operatorCodes]
+    wanted = (kinds.CONV_2D, kinds.DEPTHWISE_CONV_2D)
+    scopes = [
+        "".join(f"{graph.tensors[index].name.decode()};" for index in op.outputs)
+        for op in graph.operators
+    ]
+    convolutions = {
+        scope: codes[op.opcodeIndex] in wanted
+        for scope, op in zip(scopes, graph.operators, strict=True)
+    }
+    readers: dict[str, list[str]] = {scope: [] for scope in scopes}
+    makers = {
+        index: scope
+        for scope, op in zip(scopes, graph.operators, strict=True)
+        for index in op.outputs
+    }
+    for scope, op in zip(scopes, graph.operators, strict=True):
+        for index in op.inputs:
+            if index in makers:
+                readers[makers[index]].append(scope)
+    return scopes, convolutions, readers

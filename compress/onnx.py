@@ -1,0 +1,100 @@
+"""int8 for ONNX Runtime, by its own static quantizer.
+
+NNCF's int8 ONNX files run slower there than float ones: few of their convolutions fuse.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..export.onnx import embed
+from ..model_templates.contract import Contract
+from ..quiet import quiet
+from .graph import behind
+
+_CONVOLUTION = "Conv"
+# What ONNX Runtime has int8 kernels for, or passes int8 through.
+_QUANTIZED = (_CONVOLUTION, "Add", "AveragePool", "Concat", "Gemm", "MaxPool", "Mul", "Resize")
+
+PACKAGE = "onnxruntime"
+"""Whose quantizer it is."""
+
+
+def layers(path: Path) -> list[str]:
+    """Names of the layers that may be given back to float, in order."""
+    import onnx
+
+    return [node.name for node in onnx.load(path).graph.node if node.op_type == _CONVOLUTION]
+
+
+def quantize(
+    path: Path,
+    target: Path,
+    contract: Contract,
+    batches: Sequence[NDArray[np.float32]],
+    keep_float: Collection[str] = (),
+) -> None:
+    """Write an int8 file: QDQ, weights by channel, activations of 8 bits without sign.
+
+    Args:
+        path: The float file.
+        target: To write.
+        contract: Of the new file.
+        batches: For the ranges; float32 (1, 3, H, W).
+        keep_float: Of `layers`.
+    """
+    import onnx
+    from onnxruntime.quantization import (  # type: ignore[import-untyped]
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import (  # type: ignore[import-untyped]
+        quant_pre_process,
+    )
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self, name: str) -> None:
+            self._feeds = iter([{name: batch} for batch in batches])
+
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            return next(self._feeds, None)
+
+    with tempfile.TemporaryDirectory() as scratch, quiet():  # it advises what was just done
+        prepared = Path(scratch, "prepared.onnx")
+        quant_pre_process(str(path), str(prepared))
+        graph = onnx.load(prepared).graph
+        quantize_static(
+            str(prepared),
+            str(target),
+            Reader(graph.input[0].name),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=list(_QUANTIZED),
+            nodes_to_exclude=[*keep_float, *_decode(graph)],
+        )
+    embed(target, contract)
+
+
+def _decode(graph: Any) -> list[str]:
+    """What follows the last convolutions: boxes and scores must not share a range with anything."""
+    readers: dict[str, list[Any]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    return behind(
+        {node.name: node.op_type == _CONVOLUTION for node in graph.node},
+        {
+            node.name: [reader.name for name in node.output for reader in readers.get(name, [])]
+            for node in graph.node
+        },
+    )

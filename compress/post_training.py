@@ -1,0 +1,333 @@
+"""Trained weights to int8 files that are as good as promised, and faster or smaller."""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import importlib.metadata
+import logging
+import os
+import platform
+import statistics
+import tempfile
+import textwrap
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.coco import Photo, read_coco
+from ..data.labelled_faces import LabelledFace, read_labelled_faces
+from ..errors import PocketfaceError, UserError
+from ..evaluation.classifier import evaluate_classifier
+from ..evaluation.detector import evaluate_detector
+from ..evaluation.latency import interleaved
+from ..evaluation.report import metrics_of
+from ..export import export_model
+from ..export.certificate import certificate_path
+from ..model_templates.contract import Compression, Contract
+from ..runtimes import load
+from ..runtimes.classifier import FaceClassifier
+from ..runtimes.detector import FaceDetector
+from ..runtimes.seal import model_files
+from .calibration import COUNT, Calibration, Sample, calibrate
+from .report import FASTER, SMALLER, CompressionReport, Goal, Measured, Row
+from .sensitivity import most_guilty_first
+
+_log = logging.getLogger(__name__)
+
+QUANTIZERS = ("openvino", "onnx", "litert")
+"""Formats that have a quantizer of their own, each in a module of its name here."""
+
+METRICS = {"face-detection": "ap50", "glasses-classification": "balanced_accuracy"}
+"""What the promise is about, by task."""
+
+_FIGURES = {
+    "face-detection": ("ap50", "ap_small", "ap_medium", "ap_large"),
+    "glasses-classification": ("balanced_accuracy", "f1"),
+}
+_SCORE_FLOOR = 0.02
+_SENSITIVITY_PHOTOS = 16
+
+Annotated = tuple[Sequence[Path], Sequence[Path]]
+"""Annotation files, and the folders of their photos."""
+
+Figures = dict[str, float | None]
+
+
+def compress_post_training(
+    *,
+    weights: Path,
+    template: str | Path | None,
+    train: Annotated,
+    validation: Annotated,
+    folder: Path,
+    formats: Sequence[str] = QUANTIZERS,
+    max_drop: float = 0.5,
+    goal: Goal = "speed",
+    photos: int = COUNT,
+    seed: int = 0,
+) -> CompressionReport:
+    """Write int8 files, and `compression.md` and `.json`, which say what they are worth.
+
+    A file becomes int8 if the task's metric on the validation photos drops by no more than
+    `max_drop`, for which layers are given back to float where need be, and if it is faster or
+    smaller. Else the float file is written. Ranges come from the training photos.
+
+    Args:
+        weights: A `.safetensors` or `.pth` file.
+        template: As for `export_model`.
+        train: COCO JSON files; of a classifier, lists of labelled faces.
+        validation: Likewise.
+        folder: Where to; made if missing.
+        formats: Of `QUANTIZERS`.
+        max_drop: Points of the metric, 0 to 100.
+        goal: What int8 must be better at.
+        photos: For the ranges.
+        seed: Of their choice.
+
+    Raises:
+        UserError: An unknown format, annotations that do not fit, a folder that cannot be written.
+        MissingPackageError: A package that a format needs is not installed.
+        PocketfaceError: A float file does not answer as the network does.
+    """
+    for name in formats or [""]:
+        if name not in QUANTIZERS:
+            raise UserError(f"format {name!r}: expected some of {', '.join(QUANTIZERS)}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".compress-") as scratch:
+            exported = export_model(
+                weights=weights, template=template, folder=Path(scratch), formats=list(formats)
+            )
+            for failed in exported.failed:
+                raise PocketfaceError(f"{failed.format}: {failed.reason}")
+            contract = load(exported.files[0]).contract
+            job = _Job(
+                contract=contract,
+                calibration=calibrate(contract, _samples(contract, train), count=photos, seed=seed),
+                validation=_samples(contract, validation),
+                max_drop=max_drop,
+                goal=goal,
+            )
+            rows = [
+                _compressed(job, row.format, row.file, folder)
+                for row in exported.rows
+                if row.file is not None
+            ]
+        report = job.report(rows)
+        report.write(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    return report
+
+
+def _samples(contract: Contract, annotated: Annotated) -> Sequence[Sample]:
+    if contract.task == "face-detection":
+        return read_coco(*annotated, classes=contract.labels).photos
+    return read_labelled_faces(*annotated, classes=contract.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What all formats of one network share."""
+
+    contract: Contract
+    calibration: Calibration
+    validation: Sequence[Sample]
+    max_drop: float
+    goal: Goal
+
+    @property
+    def metric(self) -> str:
+        return METRICS[self.contract.task]
+
+    def figures(self, path: Path) -> tuple[Figures, NDArray[np.bool_] | None]:
+        """Of a file on the validation photos; and what a classifier says of each."""
+        model = load(path)
+        labels = None
+        if isinstance(model, FaceDetector):
+            photos = [one for one in self.validation if isinstance(one, Photo)]
+            predict = partial(model.predict, score_threshold=_SCORE_FLOOR)
+            _, figures = evaluate_detector(predict, photos)
+        else:
+            assert isinstance(model, FaceClassifier)
+            faces = [one for one in self.validation if isinstance(one, LabelledFace)]
+            threshold = self.contract.score_threshold
+            scores, figures = evaluate_classifier(model.predict, faces, threshold=threshold)
+            labels = scores >= threshold
+        return {key: figures[key] for key in _FIGURES[self.contract.task]}, labels
+
+    def report(self, rows: Sequence[Row]) -> CompressionReport:
+        spec = self.contract.input
+        return CompressionReport(
+            name=self.contract.name,
+            input_size=(spec.height, spec.width),
+            metric=self.metric,
+            max_drop=self.max_drop,
+            goal=self.goal,
+            calibration=len(self.calibration.batches),
+            asked=self.calibration.asked,
+            unreadable=self.calibration.unreadable,
+            validation=len(self.validation),
+            rows=tuple(rows),
+            host={
+                "machine": platform.machine(),
+                "system": platform.system(),
+                "cores": str(os.cpu_count()),
+            },
+            date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        )
+
+
+def _compressed(job: _Job, name: str, path: Path, folder: Path) -> Row:
+    """One format: quantized, measured, judged, and the file that is worth it moved to its place."""
+    begun = time.monotonic()
+    figures, labels = job.figures(path)
+    row = Row(format=name, status="float", before=_measured(path, figures))
+    work = _Format(job, name, path, figures[job.metric] or 0.0, labels)
+    try:
+        kept_float, found = work.within_promise()
+    except UserError:
+        raise
+    except Exception as error:  # quantizers raise whatever they like
+        _log.debug("%s", name, exc_info=True)
+        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
+        row = row.model_copy(update={"status": "failed", "reason": reason})
+    else:
+        row = work.judge(row, kept_float, found)
+        if row.status == "int8":
+            work.embed(kept_float, found)
+    place = _move(work.target if row.status == "int8" else path, folder)
+    _log.info("%s: %s%s", name, row.status, f": {row.reason}" if row.reason else "")
+    minutes = (time.monotonic() - begun) / 60
+    return row.model_copy(
+        update={"file": place.name, "layers": len(work.layers), "minutes": minutes}
+    )
+
+
+class _Format:
+    """The int8 files that are tried for one format; the last one is at `target`."""
+
+    def __init__(
+        self,
+        job: _Job,
+        name: str,
+        path: Path,
+        figure: float,
+        labels: NDArray[np.bool_] | None,
+    ) -> None:
+        self.job = job
+        self.path = path
+        self.target = path.with_stem(f"{path.stem}_int8")
+        self.quantizer = importlib.import_module(f".{name}", __package__)
+        self.layers: list[str] = self.quantizer.layers(path)
+        self._writer = importlib.import_module(f"..export.{name}", __package__)
+        self._figure = figure
+        self._labels = labels
+        package = self.quantizer.PACKAGE
+        self.compression = Compression(
+            method=f"int8 after training, by {package} {importlib.metadata.version(package)}",
+            photos=job.calibration.photos,
+            seed=job.calibration.seed,
+            metric=job.metric,
+        )
+        self.contract = load(path).contract.model_copy(
+            update={
+                "precision": "int8",
+                "parity": None,
+                "metrics": (),
+                "compression": self.compression,
+            }
+        )
+
+    def within_promise(self) -> tuple[list[str], Figures]:
+        """Quantize, and give layers back until the drop is within the promise, or all are float.
+
+        Returns:
+            Those that stay float, and the figures of the file.
+        """
+        found = self._try([])
+        if self._drop(found) <= self.job.max_drop:
+            return [], found
+        _log.info("%.2f points lost: looking for the layers that cost most", self._drop(found))
+        batches = self.job.calibration.batches[:_SENSITIVITY_PHOTOS]
+        guilty = most_guilty_first(self.quantizer, self.path, self.contract, batches)
+        count = 1
+        while True:
+            kept_float = guilty[:count]
+            found = self._try(kept_float)
+            _log.info("%d of %d float: %.2f points lost", count, len(guilty), self._drop(found))
+            if self._drop(found) <= self.job.max_drop or count >= len(guilty):
+                return kept_float, found
+            count = min(2 * count, len(guilty))
+
+    def judge(self, row: Row, kept_float: Sequence[str], found: Figures) -> Row:
+        """Is the int8 file worth it? Its row says so."""
+        assert row.before is not None
+        batch = self.job.calibration.batches[0]
+        models = [load(one, threads=1) for one in (self.path, self.target)]
+        seconds = interleaved([partial(model.raw, batch) for model in models])
+        float_ms, int8_ms = (statistics.median(one) * 1e3 for one in seconds)
+        faster = statistics.median(one / other for one, other in zip(*seconds, strict=True))
+        after = _measured(self.target, found, ms=int8_ms)
+        share = after.bytes / row.before.bytes
+        reason = None
+        if self._drop(found) > self.job.max_drop:
+            reason = f"{self.job.metric} drops by {self._drop(found):.2f} points at best"
+        elif self.job.goal == "speed" and faster <= FASTER:
+            reason = f"{faster:.2f} times as fast; expected more than {FASTER:g}"
+        elif self.job.goal == "size" and share >= SMALLER:
+            reason = f"{share:.2f} of the size; expected less than {SMALLER:g}"
+        return row.model_copy(
+            update={
+                "status": "float" if reason else "int8",
+                "reason": reason,
+                "kept_float": tuple(kept_float),
+                "before": row.before.model_copy(update={"ms": float_ms}),
+                "after": after,
+                "faster": faster,
+            }
+        )
+
+    def embed(self, kept_float: Sequence[str], found: Figures) -> None:
+        """Write into the file what it is worth."""
+        compression = self.compression.model_copy(
+            update={"kept_float": tuple(kept_float), "drop": round(self._drop(found), 4)}
+        )
+        figures = {key: found[key] for key in _FIGURES[self.contract.task]}
+        protocol = f"{len(self.job.validation)} validation photos of `compress`"
+        metrics = tuple(metrics_of(figures, protocol=protocol))
+        contract = self.contract.model_copy(update={"compression": compression, "metrics": metrics})
+        self._writer.embed(self.target, contract)
+
+    def _try(self, kept_float: Sequence[str]) -> Figures:
+        batches = self.job.calibration.batches
+        self.quantizer.quantize(self.path, self.target, self.contract, batches, kept_float)
+        figures, labels = self.job.figures(self.target)
+        if labels is not None and self._labels is not None:
+            figures["same_label"] = float((labels == self._labels).mean())
+        return figures
+
+    def _drop(self, found: Figures) -> float:
+        """Points lost."""
+        return 100 * (self._figure - (found[self.job.metric] or 0.0))
+
+
+def _measured(path: Path, figures: Figures, *, ms: float | None = None) -> Measured:
+    size = sum(part.stat().st_size for part in model_files(path))
+    return Measured(bytes=size, figures=figures, ms=ms)
+
+
+def _move(path: Path, folder: Path) -> Path:
+    """To its place, with its certificate if it has one; an older one's goes."""
+    for part in (*model_files(path), certificate_path(path)):
+        if part.exists():
+            os.replace(part, folder / part.name)
+        else:
+            (folder / part.name).unlink(missing_ok=True)
+    return folder / path.name
