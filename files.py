@@ -32,7 +32,9 @@ def atomic_write(path: Path, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem[:100]}.{secrets.token_hex(6)}{path.suffix}")
-    text = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
+    # File names may hold bytes that are no UTF-8; they come out as they were.
+    utf8 = {"encoding": "utf-8", "newline": "\n", "errors": "surrogateescape"}
+    text = {} if mode == "wb" else utf8
     try:
         # "x": never into a file of somebody else; and the usual umask, unlike `mkstemp`.
         with open(temporary, mode.replace("w", "x"), **text) as handle:  # type: ignore[call-overload]

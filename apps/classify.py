@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -184,18 +184,23 @@ def find_photos(sources: Sequence[Path]) -> list[tuple[Path, Path]]:
         UserError: There is no such file or folder, or no photo in any.
         DataError: See `list_images`.
     """
-    found: dict[Path, Path] = {}
+    found: dict[Path, tuple[Path, Path]] = {}
     for source in sources:
         if source.is_dir():
             for path in list_images(source):
-                found.setdefault(path, path.relative_to(source))
+                found.setdefault(_place(path), (path, path.relative_to(source)))
         elif source.exists():
-            found.setdefault(source, Path(source.name))
+            found.setdefault(_place(source), (source, Path(source.name)))
         else:
             raise UserError(f"{source}: no such file or folder")
     if not found:
         raise UserError(f"{', '.join(map(str, sources))}: no photo in there")
-    return list(found.items())
+    return list(found.values())
+
+
+def _place(path: Path) -> Path:
+    """The same for all ways to write one path; links to photos are photos of their own."""
+    return path.parent.resolve() / path.name
 
 
 class Copies:
@@ -227,53 +232,80 @@ class Copies:
             UserError: It cannot be written.
         """
         target = self.folder / name
-        number = 1
-        while target.exists():
-            if target.is_file() and target.read_bytes() == photo.read_bytes():
-                return target
-            number += 1
-            target = self.folder / name.with_stem(f"{name.stem}-{number}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=target.parent, prefix=".copy-") as scratch:
-                copy = Path(scratch, target.name)
+                copy = Path(scratch, "copy")
                 shutil.copyfile(photo, copy)
-                os.replace(copy, target)
+                number = 1
+                while not _put(copy, target):
+                    if target.is_file() and target.read_bytes() == photo.read_bytes():
+                        return target
+                    number += 1
+                    target = self.folder / name.with_stem(f"{name.stem}-{number}")
         except OSError as error:
             raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
         return target
 
 
-def check_csv(path: Path) -> None:
+def _put(copy: Path, target: Path) -> bool:
+    """Give a file its name; False where there is anything of that name."""
+    try:
+        os.link(copy, target)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        if os.path.lexists(target):
+            return False
+        os.replace(copy, target)
+    return True
+
+
+def check_csv(path: Path, photos: Collection[Path]) -> None:
     """Refuse a place that cannot become a file, before the work that it is to hold.
 
     Raises:
-        UserError: A folder is there, or a file is where its folder would be.
+        UserError: A folder, a device or one of the photos is there, a file is where its folder
+            would be, or the folder cannot be written.
     """
+    if path.resolve() in {photo.resolve() for photo in photos}:
+        raise UserError(f"--csv {path}: is one of the photos to be read")
     there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    if path.is_dir() or (there != path and not there.is_dir()):
+    in_the_way = not path.is_file() if there == path else not there.is_dir()
+    if in_the_way:
         raise UserError(f"--csv {path}: cannot be written: {there} is in the way")
+    if not os.access(there, os.W_OK):
+        raise UserError(f"--csv {path}: cannot be written: {there} is not writable")
 
 
-def write_answers(path: Path, answers: Sequence[PhotoAnswer]) -> None:
+@contextmanager
+def answers_csv(path: Path) -> Iterator[Callable[[PhotoAnswer], None]]:
     """Write a CSV with a row for each face, and one for each photo without a face.
+
+    It is there when the block ends without an exception.
+
+    Yields:
+        What takes the next photo's answer.
 
     Raises:
         UserError: It cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for one in answers:
-        head = [str(one.path), one.answer, len(one.labels)]
-        if not one.labels:
-            writer.writerow([*head, *[""] * (len(COLUMNS) - len(head))])
-        for index, label in enumerate(one.labels):
-            box = [f"{value:.1f}" for value in one.faces.boxes[index]]
-            face_score, score = one.faces.scores[index], label.score
-            writer.writerow([*head, index, *box, f"{face_score:.4f}", label.label, f"{score:.4f}"])
     try:
         with atomic_write(path, "w") as handle:
-            handle.write(text.getvalue())
+            writer = csv.writer(handle, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            yield lambda one: writer.writerows(_csv_rows(one))
+    except BrokenPipeError:
+        raise  # of standard output
     except OSError as error:
         raise UserError(f"--csv {path}: cannot be written: {error.strerror or error}") from error
+
+
+def _csv_rows(one: PhotoAnswer) -> Iterator[list[object]]:
+    head = [str(one.path), one.answer, len(one.labels)]
+    if not one.labels:
+        yield [*head, *[""] * (len(COLUMNS) - len(head))]
+    for index, label in enumerate(one.labels):
+        box = [f"{value:.1f}" for value in one.faces.boxes[index]]
+        face_score, score = one.faces.scores[index], label.score
+        yield [*head, index, *box, f"{face_score:.4f}", label.label, f"{score:.4f}"]

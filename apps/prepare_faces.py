@@ -63,6 +63,9 @@ def prepare_faces(
     if absent:
         named = ", ".join(absent[:_MAX_NAMED])
         raise DataError(f"{source}: {len(absent)} of {len(rows)} photos are not in {root}: {named}")
+    for part in dict.fromkeys(row.part for row in rows):
+        if _list_of(output, part).resolve() == source.resolve():
+            raise UserError(f"--output {output}: {part}.csv would take the place of {source}")
     model = load_detector(detector)
     lists: dict[str, list[tuple[str, str, NDArray[np.float32] | None]]] = {}
     unreadable: Counter[str] = Counter()
@@ -99,13 +102,17 @@ def main_face(found: Detections, shape: Sequence[int]) -> NDArray[np.float32] | 
     return np.asarray(found.landmarks[int(np.argmax(sides * (1 - off)))])
 
 
+def _list_of(output: Path, part: str) -> Path:
+    return output / f"{part}.csv"
+
+
 def _write(
     output: Path,
     part: str,
     faces: list[tuple[str, str, NDArray[np.float32] | None]],
     unreadable: int,
 ) -> Prepared:
-    path = output / f"{part}.csv"
+    path = _list_of(output, part)
     try:
         output.mkdir(parents=True, exist_ok=True)
         write_labelled_faces(path, faces)

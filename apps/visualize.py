@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.images import read_image
-from ..errors import DataError, ImageError
+from ..errors import DataError, ImageError, UserError
 from ..results import Classification, Detections
 from .draw import draw_detections
 from .outputs import mirrored, output_path, write_photo
 from .sources import Source, find_source, open_frames
 from .video_file import video_file
 from .window import Window, check_display
+from .work_dir import weights_for
 
 if TYPE_CHECKING:
     from ..runtimes.detector import FaceDetector
@@ -63,7 +64,7 @@ def visualize(
     *,
     weights: Path,
     source: str,
-    detector: Path,
+    detector: Path | None = None,
     output: Path | None = None,
     show: bool = True,
     score_threshold: float | None = None,
@@ -80,7 +81,8 @@ def visualize(
     Args:
         weights: A model file, of a detector or a classifier; see `runtimes.load`.
         source: A camera number, a video, a photo, a folder of photos, or a stream's URL.
-        detector: A model file of one with landmarks; finds the faces if the model is a classifier.
+        detector: A model file of one with landmarks, which finds the faces for a classifier; the
+            weights of face-detection-n if None.
         output: Photo: a file or an existing folder. Folder: the folder that mirrors it. Video,
             camera, stream: an .mp4 file.
         show: Open a window; q or Esc ends the run.
@@ -107,7 +109,8 @@ def visualize(
     viewer = _Viewer(
         find=_finder(
             load(weights, device=device, threads=threads),
-            partial(load_detector, detector, device=device, threads=threads),
+            detector,
+            partial(load_detector, device=device, threads=threads),
             score_threshold=score_threshold,
             nms_iou=nms_iou,
         ),
@@ -136,7 +139,8 @@ def visualize(
 
 def _finder(
     model: Model,
-    load_detector: Callable[[], FaceDetector],
+    detector: Path | None,
+    load_detector: Callable[[Path], FaceDetector],
     *,
     score_threshold: float | None,
     nms_iou: float | None,
@@ -147,8 +151,11 @@ def _finder(
 
     if isinstance(model, FaceClassifier):
         face_score = FACE_SCORE if score_threshold is None else score_threshold
-        labeller = PhotoClassifier(model, load_detector(), face_score=face_score)
+        finder = load_detector(detector or weights_for("face-detection-n", None))
+        labeller = PhotoClassifier(model, finder, face_score=face_score)
         return lambda image: labeller.answer([image], nms_iou=nms_iou)[0][1:]
+    if detector is not None:
+        raise UserError(f"--detector {detector}: {model.path} finds the faces itself")
     find = partial(model.predict, score_threshold=score_threshold, nms_iou=nms_iou)
     return lambda image: (find(image), ())
 

@@ -16,7 +16,7 @@ from ..model_templates.schema import load_template
 _log = logging.getLogger(__name__)
 
 SNAPSHOT = "snapshot.pth"
-SCRIPTS = ("train", "eval", "export", "visualize")
+SCRIPTS = ("train", "eval", "compress", "export", "visualize")
 WEIGHTS_SUFFIXES = (".pth", ".safetensors")
 
 _SCRIPT = '''"""`pocketface {verb}` with the template of this folder; see --help."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
+import io
 import logging
 import os
 import shlex
@@ -72,6 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0; 2 for a user's mistake; 1 for a failure; 130 where Ctrl-C ended it.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # File names may hold bytes that are no text; they come out as they were.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         try:
             _run(arguments)
@@ -134,7 +139,7 @@ def _report(error: Exception) -> int:
         return error.exit_code
     if isinstance(error, OSError) and error.strerror:
         _say(f"error: {error.filename or 'system'}: {error.strerror}")
-        return 1
+        return UserError.exit_code if error.errno == errno.ENAMETOOLONG else 1
     # Other packages' messages may hold whole arrays.
     text = textwrap.shorten(f"error: {type(error).__name__}: {error}", 300, placeholder=" ...")
     _say(text, hint="run again with --debug for the traceback")

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from contextlib import ExitStack
 
 from ..apps.classify import (
     FACE_SCORE,
     Copies,
     PhotoClassifier,
+    answers_csv,
     check_csv,
     classify_photos,
     find_photos,
-    write_answers,
 )
 from ..apps.work_dir import weights_for
 from .console import progress
-from .parser import fraction, positive_count
+from .parser import a_path, fraction, positive_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags."""
     parser.add_argument(
-        "photos", nargs="+", type=Path, metavar="PATH", help="photos, and folders of photos"
+        "photos", nargs="+", type=a_path, metavar="PATH", help="photos, and folders of photos"
     )
     parser.add_argument(
         "--template",
@@ -32,19 +32,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--load-weights",
-        type=Path,
+        type=a_path,
         metavar="FILE",
         help="the classifier: weights or any model file",
     )
     parser.add_argument(
         "--detector",
-        type=Path,
+        type=a_path,
         metavar="FILE",
         help="a detector with landmarks (default: the weights of face-detection-n)",
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="all answers: a row for each face")
     parser.add_argument(
-        "--copy-to", type=Path, metavar="DIR", help="copy the photos with glasses to this folder"
+        "--csv", type=a_path, metavar="FILE", help="all answers: a row for each face"
+    )
+    parser.add_argument(
+        "--copy-to", type=a_path, metavar="DIR", help="copy the photos with glasses to this folder"
     )
     parser.add_argument(
         "--face-score",
@@ -61,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     """Print the path of each photo with glasses in it."""
     photos = dict(find_photos(args.photos))
     if args.csv is not None:
-        check_csv(args.csv)
+        check_csv(args.csv, photos)
     copies = None if args.copy_to is None else Copies(args.copy_to, args.photos)
     classifier = PhotoClassifier.open(
         weights_for(args.template, args.load_weights),
@@ -70,14 +72,13 @@ def run(args: argparse.Namespace) -> None:
         device=args.device,
         threads=args.threads,
     )
-    answers = []
-    with progress("photos") as on_progress:
+    with ExitStack() as stack:
+        write = None if args.csv is None else stack.enter_context(answers_csv(args.csv))
+        on_progress = stack.enter_context(progress("photos"))
         for one in classify_photos(classifier, list(photos), on_progress=on_progress):
-            answers.append(one)
-            if one.answer != classifier.positive:
-                continue
-            print(one.path, flush=True)
-            if copies is not None:
-                copies.add(one.path, photos[one.path])
-    if args.csv is not None:
-        write_answers(args.csv, answers)
+            if write is not None:
+                write(one)
+            if one.answer == classifier.positive:
+                print(one.path, flush=True)
+                if copies is not None:
+                    copies.add(one.path, photos[one.path])

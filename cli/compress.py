@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..apps.work_dir import weights_for
 from ..errors import PocketfaceError, UserError
 from .console import print_table
-from .parser import count, names, paths, positive, positive_count
+from .parser import a_path, count, names, paths, positive, positive_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags."""
     parser.add_argument("--template", metavar="NAME|FILE", help="whose weights are the default")
-    parser.add_argument("--load-weights", type=Path, metavar="FILE", help=".pth or .safetensors")
+    parser.add_argument("--load-weights", type=a_path, metavar="FILE", help=".pth or .safetensors")
     for part, use in (("train", "for the ranges"), ("val", "to measure on")):
         parser.add_argument(
             f"--{part}-ann-files",
@@ -32,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument(
         "--save-checkpoints-to",
-        type=Path,
+        type=a_path,
         required=True,
         metavar="DIR",
         help="for the files, compression.md and compression.json",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from .parser import count, fraction
+from .parser import a_path, count, fraction
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,12 +12,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(metavar="ACTION", required=True)
 
     wider = verbs.add_parser("wider", help="WIDER FACE's official layout to COCO JSON")
-    wider.add_argument("folder", type=Path, metavar="DIR", help="holds wider_face_split")
-    wider.add_argument("--output", type=Path, metavar="DIR", help="default: the folder itself")
+    wider.add_argument("folder", type=a_path, metavar="DIR", help="holds wider_face_split")
+    wider.add_argument("--output", type=a_path, metavar="DIR", help="default: the folder itself")
     wider.set_defaults(action=_wider)
 
     split = verbs.add_parser("split", help="split a COCO file in two, by photo")
-    split.add_argument("annotations", type=Path, metavar="ANN", help="COCO JSON")
+    split.add_argument("annotations", type=a_path, metavar="ANN", help="COCO JSON")
     split.add_argument(
         "--train-fraction",
         type=fraction,
@@ -27,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of the photos for the train part (default 0.95)",
     )
     split.add_argument("--seed", type=count, default=0, metavar="N", help="of the choice")
-    split.add_argument("--output", type=Path, required=True, metavar="DIR")
+    split.add_argument("--output", type=a_path, required=True, metavar="DIR")
     split.set_defaults(action=_split)
 
     glasses = verbs.add_parser(
@@ -35,12 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     glasses.add_argument(
         "source",
-        type=Path,
+        type=a_path,
         metavar="DIR|CSV",
         help="MeGlass (holds meta.txt), a folder with folders glass and no_glass, or a CSV with "
         "columns image (or path), glasses (or label) and perhaps split",
     )
-    glasses.add_argument("--output", type=Path, required=True, metavar="DIR")
+    glasses.add_argument("--output", type=a_path, required=True, metavar="DIR")
     glasses.add_argument(
         "--test-fraction",
         type=fraction,
@@ -49,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     glasses.add_argument(
         "--detector",
-        type=Path,
+        type=a_path,
         metavar="FILE",
         help="a detector with landmarks (default: the weights of face-detection-n)",
     )

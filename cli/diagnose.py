@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..errors import PocketfaceError
 from .console import print_table, progress
-from .parser import paths, positive_count, size
+from .parser import a_path, paths, positive_count, size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags."""
-    parser.add_argument("model", type=Path, metavar="FILE", help="a detector, ours or another's")
+    parser.add_argument("model", type=a_path, metavar="FILE", help="a detector, ours or another's")
     parser.add_argument("--test-ann-files", nargs="+", required=True, metavar="JSON", help="COCO")
     parser.add_argument(
         "--test-data-roots",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..apps.work_dir import weights_for
 from ..benchmarks.accuracy import SCORE_FLOOR, measure_accuracy
 from ..errors import UserError
 from .console import print_table, progress
-from .parser import fraction, paths, positive_count, size
+from .parser import a_path, fraction, paths, positive_count, size
 
 if TYPE_CHECKING:
     from ..model_templates.contract import Metric
@@ -21,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--template", metavar="NAME|FILE", help="whose weights are the default")
     parser.add_argument(
         "--load-weights",
-        type=Path,
+        type=a_path,
         metavar="FILE",
         help="model.xml, model.bin, model.onnx, a .pth or .safetensors",
     )
@@ -36,15 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--wider-dir",
-        type=Path,
+        type=a_path,
         metavar="DIR",
         help="WIDER FACE with WIDER_val, wider_face_split and ground_truth: easy, medium, hard",
     )
     parser.add_argument(
-        "--save-metrics-to", type=Path, metavar="YAML", help="metrics, protocol and SHA-256s"
+        "--save-metrics-to", type=a_path, metavar="YAML", help="metrics, protocol and SHA-256s"
     )
     parser.add_argument(
-        "--mistakes-to", type=Path, metavar="PNG", help="a classifier's mistakes as one picture"
+        "--mistakes-to", type=a_path, metavar="PNG", help="a classifier's mistakes as one picture"
     )
     parser.add_argument(
         "--input-size", type=size, metavar="HxW", help="instead of the template's; weights only"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..apps.work_dir import weights_for
 from ..errors import PocketfaceError
 from .console import print_table
 from .parity_figures import FIGURES, figures
-from .parser import names, size
+from .parser import a_path, names, size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,11 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--load-weights",
-        type=Path,
+        type=a_path,
         metavar="FILE",
         help="a .pth or .safetensors (default: what ships with the template)",
     )
-    parser.add_argument("--save-model-to", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--save-model-to", type=a_path, required=True, metavar="DIR")
     parser.add_argument(
         "--formats",
         type=names,
@@ -50,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--photos",
-        type=Path,
+        type=a_path,
         metavar="DIR",
         help="to verify the files on (default: 20 views of two photos in the public domain)",
     )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..apps.work_dir import SNAPSHOT, create_work_dir
+from .parser import a_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags."""
     parser.add_argument("template", metavar="TEMPLATE", help="a name, or a template.yaml")
-    parser.add_argument("work_dir", metavar="WORK_DIR", type=Path, help="made if it is not there")
+    parser.add_argument("work_dir", metavar="WORK_DIR", type=a_path, help="made if it is not there")
     parser.add_argument("--force", action="store_true", help="overwrite files that are there")
 
 

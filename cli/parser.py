@@ -74,6 +74,13 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def a_path(text: str) -> Path:
+    """A path; nothing would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, found ''")
+    return Path(text)
+
+
 def paths(values: Sequence[str] | None) -> list[Path]:
     """The paths of a flag that takes many, apart by spaces or commas.
 

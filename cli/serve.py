@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 
 from ..apps.classify import FACE_SCORE
 from ..apps.work_dir import weights_for
-from .parser import count, fraction, positive_count
+from .parser import a_path, count, fraction, positive_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,13 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--load-weights",
-        type=Path,
+        type=a_path,
         metavar="FILE",
         help="the classifier: weights or any model file",
     )
     parser.add_argument(
         "--detector",
-        type=Path,
+        type=a_path,
         metavar="FILE",
         help="a detector with landmarks (default: the weights of face-detection-n)",
     )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..errors import UserError
 from ..model_templates.catalogue import find_template
-from .parser import count, paths, positive, positive_count
+from .parser import a_path, count, paths, positive, positive_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,9 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--template", required=True, metavar="NAME|FILE", help="what to train")
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
-        "--load-weights", type=Path, metavar="FILE", help="start from these weights, at epoch 0"
+        "--load-weights", type=a_path, metavar="FILE", help="start from these weights, at epoch 0"
     )
-    start.add_argument("--resume-from", type=Path, metavar="FILE", help="go on with this training")
+    start.add_argument(
+        "--resume-from", type=a_path, metavar="FILE", help="go on with this training"
+    )
     for part, required in (("train", True), ("val", False)):
         parser.add_argument(
             f"--{part}-ann-files", nargs="+", required=required, metavar="JSON", help="COCO JSON"
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help="folders of the photos, one for each file or one for all",
         )
     parser.add_argument(
-        "--save-checkpoints-to", type=Path, required=True, metavar="DIR",
+        "--save-checkpoints-to", type=a_path, required=True, metavar="DIR",
         help="for latest.pth, best.pth, logs and curves",
     )  # fmt: skip
     parser.add_argument("--epochs", type=positive_count, metavar="N", help="in all")

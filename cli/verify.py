@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..errors import PocketfaceError
 from .console import print_table
 from .parity_figures import FIGURES, figures
+from .parser import a_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags."""
-    parser.add_argument("models", nargs="+", type=Path, metavar="FILE|DIR", help="model files")
+    parser.add_argument("models", nargs="+", type=a_path, metavar="FILE|DIR", help="model files")
     parser.add_argument(
         "--load-weights",
-        type=Path,
+        type=a_path,
         metavar="FILE",
         help="the checkpoint they were made from (default: what ships with their template, or "
         "the answers in the certificate beside each)",
     )
     parser.add_argument(
         "--photos",
-        type=Path,
+        type=a_path,
         metavar="DIR",
         help="to run them on (default: 20 views of two photos in the public domain)",
     )

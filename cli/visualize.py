@@ -9,7 +9,7 @@ from pathlib import Path
 from ..apps.visualize import Labels, Summary, visualize
 from ..apps.work_dir import weights_for
 from ..results import Detections
-from .parser import count, fraction, positive_count
+from .parser import a_path, count, fraction, positive_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,13 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--template", metavar="NAME|FILE", help="whose weights are the default")
     parser.add_argument(
         "--load-weights",
-        type=Path,
+        type=a_path,
         metavar="FILE",
-        help="model.xml, model.bin, model.onnx, a .pth or .safetensors",
+        help="weights, or any model file",
     )
     parser.add_argument(
         "--detector",
-        type=Path,
+        type=a_path,
         metavar="FILE",
         help="finds the faces for a classifier (default: the weights of face-detection-n)",
     )
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=a_path,
         metavar="PATH",
         help="keep the drawn pictures: a photo, a folder, or an .mp4, as the source is",
     )
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
         weights=weights_for(args.template, args.load_weights),
         source=args.video,
         output=args.output,
-        detector=args.detector or weights_for("face-detection-n", None),
+        detector=args.detector,
         show=not args.no_show,
         score_threshold=args.score_threshold,
         nms_iou=args.nms_iou,

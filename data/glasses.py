@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from .images import list_images
 
 LABELS = ("no_glass", "glass")
 _META = "meta.txt"
+_PART = re.compile("[A-Za-z0-9_-]+")
 _IMAGE_COLUMNS = ("image", "path", "file", "name")
 _LABEL_COLUMNS = ("glasses", "label")
 
@@ -96,14 +98,28 @@ def _table(file: Path) -> list[LabelledPhoto]:
         )
     meaning = {**dict(zip("01", LABELS, strict=True)), **{one: one for one in LABELS}}
     rows = []
-    for row in reader:
+    for row in _rows(reader, file):
         if row[label] not in meaning:
             raise DataError(
                 f"{file}:{reader.line_num}: {label} {row[label]!r}: expected one of "
                 f"{', '.join(meaning)}"
             )
-        rows.append(LabelledPhoto(row[image], meaning[row[label]], row.get("split") or "all"))
+        part = row.get("split") or "all"
+        if not _PART.fullmatch(part):  # it becomes the name of a file
+            raise DataError(
+                f"{file}:{reader.line_num}: split {part!r}: expected letters, digits, _ and -"
+            )
+        rows.append(LabelledPhoto(row[image], meaning[row[label]], part))
+    if not rows:
+        raise DataError(f"{file}: no rows; expected one for each photo")
     return rows
+
+
+def _rows(reader: csv.DictReader[str], file: Path) -> Iterator[dict[str, str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise DataError(f"{file}:{reader.line_num}: no CSV: {error}") from error
 
 
 def split_people(rows: Sequence[LabelledPhoto], *, test_fraction: float) -> list[LabelledPhoto]:
@@ -129,7 +145,7 @@ def split_people(rows: Sequence[LabelledPhoto], *, test_fraction: float) -> list
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")  # as spreadsheets write it
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -51,6 +51,10 @@ FOLDERS = (".mlpackage", ".savedmodel")
 """Suffixes of models that are folders."""
 
 
+_MAX_THREADS = 64
+"""Runtimes start all that they are told to, and some crash of too many."""
+
+
 def load(
     path: str | os.PathLike[str],
     *,
@@ -160,8 +164,9 @@ def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> str
         raise UserError(
             f"runtime {name!r}: cannot open {path.name}; expected one of {', '.join(able)}"
         )
-    if threads is not None and threads < 1:
-        raise UserError(f"threads {threads}: expected 1 or more")
+    most = max(_MAX_THREADS, os.cpu_count() or 1)
+    if threads is not None and not 1 <= threads <= most:
+        raise UserError(f"threads {threads}: expected 1 to {most}")
     if path.suffix in FOLDERS and path.is_file():
         raise ModelFileError(f"{path}: is a file; expected a folder")
     if path.suffix not in FOLDERS and path.is_dir():

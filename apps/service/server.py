@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
+import multiprocessing
+import os
+import signal
 import socket
+import threading
 from functools import partial
+from typing import TextIO
 
+from fastapi import FastAPI
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.supervisors import Multiprocess
@@ -15,6 +23,11 @@ from .app import Settings, make_app
 
 _GRACE = 30  # seconds that requests at work get when the service ends
 _BACKLOG = 2048
+
+MAX_CONNECTIONS = 500
+"""Of one process, as far as it may have so many files open."""
+
+_OTHER_FILES = 64
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -38,8 +51,9 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server(address, family=family, backlog=_BACKLOG)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"--port {port}: cannot listen at {host}: {reason}") from error
+        number = error.errno or 0
+        flag = f"--port {port}" if number in (errno.EADDRINUSE, errno.EACCES) else "--host"
+        raise UserError(f"{flag}: cannot listen at {host}: {os.strerror(number)}") from error
 
 
 def address_of(listening: socket.socket) -> str:
@@ -66,33 +80,96 @@ def serve(settings: Settings, listening: socket.socket, *, workers: int = 1) -> 
         pass  # the way to end it
 
 
+def _most_connections() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return MAX_CONNECTIONS
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, min(MAX_CONNECTIONS, files - _OTHER_FILES))
+
+
 def make_config(settings: Settings, *, workers: int = 1) -> Config:
     """Uvicorn's settings."""
+    make = make_app if workers == 1 else _make_workers_app
     return Config(
-        partial(make_app, settings),
+        partial(make, settings),
         factory=True,
         http=TimedProtocol,
         ws="none",
         timeout_keep_alive=settings.limits.head_seconds,  # type: ignore[arg-type]
         timeout_graceful_shutdown=_GRACE,
         server_header=False,
+        log_config=_LOGGING,
         workers=workers,
     )
 
 
-class TimedProtocol(H11Protocol):
-    """Closes a connection whose next request's head takes longer than `timeout_keep_alive`.
+def _make_workers_app(settings: Settings) -> FastAPI:
+    """In a worker, which must not live on when the process above it was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
 
-    uvicorn itself waits for ever for the first byte, for a head that trickles in, and for the rest
-    of a body after the answer. The time of a body that is wanted is the application's matter.
+        def follow() -> None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=follow, daemon=True).start()
+    return make_app(settings)
+
+
+class LogHandler(logging.StreamHandler[TextIO]):
+    """To standard error; who reads that no more is no reason for a traceback at each request."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say nothing."""
+
+
+_LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+    "handlers": {"plain": {"()": LogHandler, "formatter": "plain"}},
+    "loggers": {
+        "uvicorn": {"handlers": ["plain"], "level": "INFO", "propagate": False},
+    },
+}
+
+
+class TimedProtocol(H11Protocol):
+    """Closes a connection whose client lets it wait for longer than `timeout_keep_alive`.
+
+    That is for the next request's head, or for an answer to be taken. uvicorn itself waits for
+    ever for the first byte, for a head that trickles in, for the rest of a body after the answer,
+    and for a client that reads nothing. The time of a body that is wanted is the application's
+    matter. Connections beyond `MAX_CONNECTIONS` are closed at once: a process has only so many.
     """
 
     _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the time."""
         super().connection_made(transport)
+        # asyncio sees to that only where the listening socket names its protocol. Head and body of
+        # an answer go out apart: without it the second waits 40 ms for the first's receipt.
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if len(self.connections) > _most_connections():
+            transport.abort()
         self._restart()
+
+    def pause_writing(self) -> None:
+        """Start the time of a client that does not take its answer."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It did."""
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def handle_events(self) -> None:
         """Stop the time where a request has begun."""
@@ -108,6 +185,8 @@ class TimedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the time."""
         self._stop()
+        if self._unread is not None:
+            self._unread.cancel()
         super().connection_lost(exc)
 
     def _restart(self) -> None:

@@ -50,6 +50,8 @@ async def read_photo(request: Request, *, max_bytes: int, max_seconds: float) ->
         raise HTTPException(
             408, f"the photo was not here whole within {max_seconds:g} seconds"
         ) from None
+    except UnicodeError:  # a charset of the client's that fits no name
+        raise HTTPException(400, f"the form's names cannot be read: {_HOW}") from None
     except MultiPartException as error:
         raise HTTPException(400, f"{error.message.rstrip('.')}: {_HOW}") from None
     try:

@@ -19,11 +19,10 @@ from sent_photos import ASTRONAUT, HOPPER, encode, hopper
 from service_client import BOUNDARY, PATH, form, post, running
 
 from pocketface.apps.classify import PhotoClassifier
+from pocketface.apps.service import server
 
-HEAD = (
-    f"POST {PATH} HTTP/1.1\r\nHost: here\r\n"
-    f"Content-Type: multipart/form-data; boundary={BOUNDARY.decode()}\r\n"
-).encode()
+FORM = f"multipart/form-data; boundary={BOUNDARY.decode()}"
+HEAD = f"POST {PATH} HTTP/1.1\r\nHost: here\r\nContent-Type: {FORM}\r\n".encode()
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +120,12 @@ def test_pages(port: int) -> None:
         (form(b"x").replace(b'; filename="photo.jpg"', b""), {}, 400, "expected one file"),
         (form(b"x").replace(b'name="image"; ', b""), {}, 400, '"name" must be provided'),
         (form(b"x"), {"Content-Type": "multipart/form-data"}, 400, "Missing boundary"),
+        (
+            form(b"x", name="фото"),
+            {"Content-Type": f"{FORM}; charset=undefined"},
+            400,
+            "names cannot be read",
+        ),
         (form(b"x"), {"Content-Type": "image/jpeg"}, 415, "no multipart/form-data"),
         (form(b"x"), {"Content-Type": ""}, 415, "no multipart/form-data"),
     ],
@@ -179,6 +184,16 @@ def test_slow_clients_are_cut() -> None:
         endless = said_before_closing(port, parts)
         assert endless[:13] in (b"HTTP/1.1 408 ", b"")  # the answer may be lost on the way
         assert list(parts)
+        # Who asks for much and reads nothing.
+        asks = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: here\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(asks * 8)
+            time.sleep(2)
+            received = 0
+            with contextlib.suppress(ConnectionError):
+                while some := connection.recv(65536):
+                    received += len(some)
+        assert received < 8 * 1_000_000
         # Between them, others are served.
         assert post(port, photo)[0] == 200
 
@@ -191,6 +206,22 @@ def test_who_is_gone_holds_no_place() -> None:
         deadline = time.monotonic() + 10
         while post(port, form(HOPPER.read_bytes()))[0] != 200:
             assert time.monotonic() < deadline
+
+
+def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 4)
+    with running() as port, contextlib.ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        assert said_before_closing(port) == b""
+        stack.close()
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                assert get(port, "/ping/")[0] == 200
+                break
+            except ConnectionError:
+                assert time.monotonic() < deadline
 
 
 def test_places_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

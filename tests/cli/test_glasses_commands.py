@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import subprocess
 import sys
@@ -132,6 +133,48 @@ def test_visualize_labels_the_faces(run: Run) -> None:
         assert min(counts.values()) < 50 < 500 < max(counts.values())
 
 
+def test_names_that_are_no_text(run: Run, photos: Path) -> None:
+    name = os.fsdecode(b"h\xff.jpg")
+    shutil.copy(HOPPER, photos / name)
+    done = run("classify", photos, "--csv", "all.csv", "--copy-to", "copies")
+    assert done.code == 0
+    assert (Path("copies") / name).is_file()
+    assert b"h\xff.jpg,glass" in Path("all.csv").read_bytes()
+    command = [sys.executable, "-m", "pocketface", "classify", photos / name]
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    printed = subprocess.run(command, capture_output=True, env=strict, check=True).stdout
+    assert printed == os.fsencode(photos / name) + b"\n"
+
+
+def test_a_photo_that_is_named_twice_is_looked_at_once(run: Run, photos: Path) -> None:
+    one = photos / "glass" / HOPPER.name
+    done = run("classify", one, photos / ".." / "photos" / "glass" / HOPPER.name)
+    assert done.out == f"{one}\n"
+
+
+@pytest.mark.usefixtures("photos")
+def test_lists_do_not_choose_where_they_go(run: Run) -> None:
+    for part, code in (("../../escaped", 2), ("/tmp/escaped", 2), ("a/b", 2), ("mine-2", 0)):
+        text = f"image,label,split\nglass/{HOPPER.name},glass,{part}\n"
+        Path("photos/some.csv").write_text(text, encoding="utf-8-sig")
+        done = run("data", "glasses", "photos/some.csv", "--output", "deep/lists")
+        assert done.code == code
+        if code:
+            assert f"photos/some.csv:2: split {part!r}: expected letters, digits" in done.err
+            assert not Path("deep").exists()
+    assert Path("deep/lists/mine-2.csv").is_file()
+
+
+@pytest.mark.usefixtures("photos")
+def test_a_list_does_not_take_the_place_of_its_source(run: Run) -> None:
+    text = f"image,label,split\nglass/{HOPPER.name},glass,test\n"
+    Path("photos/test.csv").write_text(text)
+    done = run("data", "glasses", "photos/test.csv", "--output", "photos")
+    assert done.code == 2
+    assert "--output photos: test.csv would take the place of photos/test.csv" in done.err
+    assert Path("photos/test.csv").read_text() == text
+
+
 @pytest.mark.usefixtures("photos")
 def test_a_faint_face_does_not_count(run: Run) -> None:
     none = run("classify", "photos", "--csv", "all.csv", "--face-score", "0.99")
@@ -184,6 +227,11 @@ def test_copies_overwrite_nothing(run: Run, photos: Path) -> None:
         (("photos", "--copy-to", "file"), "--copy-to file: is a file; expected a folder"),
         (("photos", "--csv", "file/out.csv"), "--csv file/out.csv: cannot be written"),
         (("photos", "--csv", "empty"), "--csv empty: cannot be written"),
+        (("photos", "--csv", "/dev/null"), "--csv /dev/null: cannot be written: /dev/null is in"),
+        (("file", "--csv", "empty/../file"), "--csv empty/../file: is one of the photos"),
+        (("",), "expected a path, found ''"),
+        (("p" * 300,), "File name too long"),
+        (("photos", "--threads", "9999"), "threads 9999: expected 1 to"),
         (("photos", "--template", "face-detection-n"), "is for face-detection, no classifier"),
         (("photos", "--detector", "file"), "file: unknown kind of model file"),
     ],
@@ -198,28 +246,38 @@ def test_what_classify_refuses(run: Run, arguments: tuple[str, ...], message: st
 
 
 def test_memory_stays_flat(photos: Path) -> None:
-    """Of sixty photos of 6 megapixels, no more than a few are held."""
+    """Of sixty photos of 6 megapixels, and of what was found in them, only a few are held."""
     script = """
 import resource, sys
-from pathlib import Path
-from pocketface.apps.classify import classify_photos
+import numpy as np
+from pocketface import cli
+from pocketface.cli import classify
+from pocketface.results import Detections
 
-class Counting:
-    def answer(self, images):
-        return [("no_face", None, ())] * len(images)
+class Crowds:
+    positive = "glass"
+    def answer(self, images):  # 12 MB each
+        return [
+            ("no_face", Detections(np.ones((600_000, 4), "f4"), np.ones(600_000, "f4")), ())
+            for _ in images
+        ]
 
-photo = Path(sys.argv[1])
-for _ in classify_photos(Counting(), [photo] * 8):
-    pass
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-for _ in classify_photos(Counting(), [photo] * 60):
-    pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+classify.PhotoClassifier.open = lambda *_, **__: Crowds()
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert cli.main(["classify", *sys.argv[1:9]]) == 0
+before = peak()
+for more in ([], ["--csv", "all.csv"]):
+    assert cli.main(["classify", *sys.argv[1:], *more]) == 0
+print(peak() - before)
 """
     large = photos / "large.jpg"
     cv2.imwrite(str(large), np.full((2000, 3000, 3), 90, np.uint8))
+    many = [photos / f"{number}.jpg" for number in range(60)]
+    for one in many:
+        one.hardlink_to(large)
     done = subprocess.run(
-        [sys.executable, "-c", script, str(large)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, *map(str, many)], capture_output=True, text=True, check=True
     )
     # One such photo decoded is 18 MB; sixty would be 1,000,000 kB.
     assert int(done.stdout) < 150_000
+    assert len(Path("all.csv").read_text().splitlines()) == 61

@@ -29,7 +29,7 @@ def test_a_work_directory_without_weights(run: Run) -> None:
     result = run("init", "face-detection-0200", "work")
     assert result.code == 0
     assert result.err == ""
-    names = ["eval.py", "export.py", "template.yaml", "train.py", "visualize.py"]
+    names = ["compress.py", "eval.py", "export.py", "template.yaml", "train.py", "visualize.py"]
     assert sorted(path.name for path in Path("work").iterdir()) == names
     assert load_template(Path("work/template.yaml")).name == "face-detection-0200"
     assert "python train.py" in result.out

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -69,12 +69,38 @@ def test_runs_until_it_is_ended(arguments: tuple[str, ...], end: signal.Signals,
         assert "error" not in said.lower()
 
 
+def test_without_anybody_to_read_its_log() -> None:
+    with serving() as (process, where):
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stderr.close()
+        for _ in range(3):
+            assert answers(where) == b'{"status":"ok"}'
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+def test_workers_end_with_their_parent() -> None:
+    with serving("--workers", "2") as (process, where):
+        answers(where)
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 30
+        with suppress(OSError):
+            while urlopen(f"{where}/ping/", timeout=10).read():
+                assert time.monotonic() < deadline
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--port", "70000"), "--port 70000: expected 0 to 65535"),
         (("--host", "no.such.host.invalid"), "--host no.such.host.invalid: no such address"),
-        (("--host", "192.0.2.1"), "cannot listen at 192.0.2.1"),  # of RFC 5737: nobody's
+        # Of RFC 5737: nobody's.
+        (("--host", "192.0.2.1"), "--host: cannot listen at 192.0.2.1: Cannot assign"),
+        (("--threads", "100000"), "threads 100000: expected 1 to"),
         (("--load-weights", "none.onnx"), "none.onnx: no such file"),
         (("--template", "face-detection-n"), "is for face-detection, no classifier"),
         (("--workers", "0"), "--workers: expected a whole number, 1 or more"),

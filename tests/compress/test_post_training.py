@@ -1,0 +1,294 @@
+"""Float weights to int8 files, by every runtime's own quantizer; what is judged, and how."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Collection
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pocketface
+from pocketface.compress import post_training
+from pocketface.compress.graph import behind
+from pocketface.compress.post_training import QUANTIZERS, compress_post_training
+from pocketface.compress.sensitivity import error, most_guilty_first
+from pocketface.errors import UserError
+from pocketface.export import export_model
+from pocketface.export.certificate import certificate_path
+from pocketface.model_templates import template_path
+from pocketface.models.weights import shipped_weights
+
+pytestmark = pytest.mark.skipif(
+    any(find_spec(name) is None for name in ("nncf", "ai_edge_quantizer", "onnxruntime")),
+    reason="needs nncf, ai-edge-quantizer and onnxruntime",
+)
+
+Lists = tuple[list[Path], list[Path]]
+SUFFIXES = {"openvino": ".xml", "onnx": ".onnx", "litert": ".tflite"}
+
+
+def shipped(name: str) -> Path:
+    weights = shipped_weights(template_path(name))
+    assert weights is not None
+    return weights
+
+
+def run(lists: Lists, folder: Path, **options: Any) -> post_training.CompressionReport:
+    settings: dict[str, Any] = {
+        "weights": shipped("glasses-n"),
+        "template": None,
+        "train": lists,
+        "validation": lists,
+        "folder": folder,
+        "formats": ["onnx"],
+        "photos": 12,
+        "goal": "size",
+    }
+    return compress_post_training(**(settings | options))
+
+
+@pytest.fixture(scope="module")
+def report(
+    lists: Lists, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[post_training.CompressionReport, Path]:
+    folder = tmp_path_factory.mktemp("compressed")
+    return run(lists, folder, formats=list(QUANTIZERS)), folder
+
+
+def test_files_that_load_and_answer(
+    report: tuple[post_training.CompressionReport, Path],
+) -> None:
+    found, folder = report
+    assert found.failed == []
+    names = {f"model_int8{suffix}" for suffix in SUFFIXES.values()}
+    others = {"model_int8.bin", "compression.md", "compression.json"}
+    assert {path.name for path in folder.iterdir()} == names | others
+    for row in found.rows:
+        assert row.file == f"model_int8{SUFFIXES[row.format]}"
+        assert row.before is not None
+        assert row.after is not None
+        assert row.after.bytes < 0.6 * row.before.bytes
+        assert row.after.figures == {"balanced_accuracy": 1.0, "f1": 1.0, "same_label": 1.0}
+        model = pocketface.load(folder / row.file)
+        contract = model.contract
+        assert contract.precision == "int8"
+        assert contract.parity is None
+        assert [one.value for one in contract.metrics] == [100.0, 100.0]
+        assert contract.compression is not None
+        assert len(contract.compression.photos) == 12
+        assert contract.compression.metric == "balanced_accuracy"
+        assert contract.compression.drop == 0
+        assert contract.compression.kept_float == ()
+
+
+def test_the_report(report: tuple[post_training.CompressionReport, Path]) -> None:
+    found, folder = report
+    saved = json.loads((folder / "compression.json").read_text())
+    assert [row["format"] for row in saved["rows"]] == list(QUANTIZERS)
+    text = (folder / "compression.md").read_text()
+    assert text.startswith("# glasses-n: int8 by post-training quantization\n")
+    assert "Ranges from 12 photos (12 asked for, 0 unreadable), figures from 40." in text
+    for row in found.rows:
+        assert row.after is not None
+        assert f"| {row.format} int8 | {row.file} | {row.after.bytes / 1e6:.2f} |" in text
+
+
+@pytest.mark.parametrize("name", QUANTIZERS)
+def test_layers_given_back_are_float(name: str, tmp_path: Path) -> None:
+    """With all of them the answers are nearer to the float file's than with none."""
+    export_model(
+        weights=shipped("face-detection-n"),
+        template=None,
+        folder=tmp_path,
+        formats=[name],
+        input_size=(128, 128),
+        verify=False,
+    )
+    path = tmp_path / f"model{SUFFIXES[name]}"
+    target = tmp_path / f"int8{SUFFIXES[name]}"
+    quantizer = importlib.import_module(f"pocketface.compress.{name}")
+    layers = quantizer.layers(path)
+    assert len(layers) == 31
+    model = pocketface.load(path)
+    random = np.random.default_rng(0)
+    batches = [random.uniform(0, 255, (1, 3, 128, 128)).astype(np.float32) for _ in range(4)]
+    expected = model.raw(batches[0])
+    contract = model.contract.model_copy(update={"precision": "int8"})
+    differences = {}
+    for kept in (layers, []):
+        quantizer.quantize(path, target, contract, batches, kept)
+        answer = pocketface.load(target).raw(batches[0])
+        assert {key: value.shape for key, value in answer.items()} == {
+            key: value.shape for key, value in expected.items()
+        }
+        differences[len(kept)] = float(np.abs(answer["boxes"] - expected["boxes"]).mean())
+    # Sums and the like stay int8.
+    assert differences[31] < 0.75 * differences[0] < 5
+
+
+class _Promise:
+    """Stands for quantizer and figures: as good as float once enough layers are float."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, enough: int) -> None:
+        self.kept: list[list[str]] = []
+        quantizer = importlib.import_module("pocketface.compress.onnx")
+        real = quantizer.quantize
+
+        def quantize(*arguments: Any) -> None:
+            keep_float: Collection[str] = arguments[4]
+            self.kept.append(list(keep_float))
+            real(*arguments)
+
+        def figures(_: Any, path: Path) -> tuple[dict[str, float | None], None]:
+            good = "int8" not in path.name or len(self.kept[-1]) >= enough
+            return {"balanced_accuracy": 0.99 if good else 0.97, "f1": None}, None
+
+        monkeypatch.setattr(quantizer, "quantize", quantize)
+        monkeypatch.setattr(post_training._Job, "figures", figures)
+        monkeypatch.setattr(
+            post_training, "most_guilty_first", lambda module, path, *_: module.layers(path)[::-1]
+        )
+
+
+def test_layers_are_given_back_until_the_promise_holds(
+    lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promise = _Promise(monkeypatch, enough=3)
+    monkeypatch.setattr(post_training, "FASTER", 0)
+    (row,) = run(lists, tmp_path, goal="speed").rows
+    assert [len(kept) for kept in promise.kept] == [0, 1, 2, 4]
+    layers = importlib.import_module("pocketface.compress.onnx").layers
+    assert row.status == "int8"
+    contract = pocketface.load(tmp_path / "model_int8.onnx").contract
+    assert contract.compression is not None
+    assert contract.compression.kept_float == row.kept_float == tuple(promise.kept[-1])
+    assert len(layers(tmp_path / "model_int8.onnx")) == row.layers == 10
+    assert ", ".join(row.kept_float) in (tmp_path / "compression.md").read_text()
+
+
+def test_a_promise_that_cannot_be_kept(
+    lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _Promise(monkeypatch, enough=99)
+    found = run(lists, tmp_path)
+    assert found.failed == ["onnx: balanced_accuracy drops by 2.00 points at best"]
+    names = {"model.onnx", "model.onnx.parity.json", "compression.md", "compression.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert pocketface.load(tmp_path / "model.onnx").contract.precision == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("goal", "limit", "reason"),
+    [("speed", "FASTER", "times as fast; expected more"), ("size", "SMALLER", "of the size; exp")],
+)
+def test_a_file_that_is_no_better_is_not_written(
+    goal: str,
+    limit: str,
+    reason: str,
+    lists: Lists,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(post_training, limit, {"FASTER": 1e6, "SMALLER": 1e-6}[limit])
+    (tmp_path / "model.onnx").write_text("an older one")
+    found = run(lists, tmp_path, goal=goal)
+    assert len(found.failed) == 1
+    assert reason in found.failed[0]
+    assert certificate_path(tmp_path / "model.onnx").is_file()
+    assert pocketface.load(tmp_path / "model.onnx").contract.precision == "fp32"
+    assert not (tmp_path / "model_int8.onnx").exists()
+
+
+def test_a_quantizer_that_fails_costs_only_its_own_format(
+    lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no kernel")
+
+    monkeypatch.setattr(importlib.import_module("pocketface.compress.onnx"), "quantize", fail)
+    found = run(lists, tmp_path, formats=["onnx", "litert"])
+    assert [row.status for row in found.rows] == ["failed", "int8"]
+    assert found.failed == ["onnx: RuntimeError: no kernel"]
+    assert (tmp_path / "model.onnx").is_file()
+    assert (tmp_path / "model_int8.tflite").is_file()
+
+
+def test_the_most_guilty_layer_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three layers, given back alone: one mends all, one half, one nothing."""
+    export_model(
+        weights=shipped("glasses-n"), template=None, folder=tmp_path, formats=["onnx"], verify=False
+    )
+    path = tmp_path / "model.onnx"
+    model = pocketface.load(path)
+    off = {"half": 0.2, "nothing": 0.4, "all": 0.0}
+
+    class Quantizer:
+        layers = staticmethod(lambda _: list(off))
+
+        @staticmethod
+        def quantize(_: Path, target: Path, *others: Any) -> None:
+            target.write_text(others[-1][0])
+
+    class Tried:
+        def __init__(self, path: Path) -> None:
+            self.off = off[path.read_text()]
+
+        def raw(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+            return {name: value + self.off for name, value in model.raw(batch).items()}
+
+    load = pocketface.load
+    monkeypatch.setattr(
+        "pocketface.compress.sensitivity.load",
+        lambda file: load(file) if file == path else Tried(file),
+    )
+    batch = np.full((1, 3, 80, 80), 100, np.float32)
+    found = most_guilty_first(Quantizer, path, model.contract, [batch])  # type: ignore[arg-type]
+    assert found == ["all", "half", "nothing"]
+
+
+def test_error_counts_what_is_shown() -> None:
+    boxes = np.float32([[[0, 0, 10, 10], [0, 0, 100, 100]]])
+    expected = {"scores": np.float32([[0.9, 0.01]]), "boxes": boxes}
+    assert error(expected, expected) == 0
+    background = {"scores": np.float32([[0.9, 0.04]]), "boxes": boxes + np.float32([[0], [50]])}
+    assert error(expected, background) == 0
+    shown = {"scores": np.float32([[0.7, 0.01]]), "boxes": boxes + np.float32([[2], [0]])}
+    assert error(expected, shown) == pytest.approx(0.2 + 0.2)
+
+
+def test_what_follows_the_last_convolutions() -> None:
+    readers = {
+        "in": ["one"], "one": ["relu"], "relu": ["two", "three"], "two": ["boxes"],
+        "three": ["scores"], "boxes": ["out"], "scores": ["out"], "out": [], "anchors": ["boxes"],
+    }  # fmt: skip
+    convolutions = {name: name in ("one", "two", "three") for name in readers}
+    assert set(behind(convolutions, readers)) == {"boxes", "scores", "out", "anchors"}
+
+
+def test_nncf_reports_to_nobody() -> None:
+    code = (
+        "from pocketface.compress.openvino import import_nncf; import_nncf()\n"
+        "from nncf.telemetry.wrapper import telemetry; print(type(telemetry).__name__)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines()[-1] == "MagicMock"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"formats": ["coreml"]}, "format 'coreml': expected some of openvino, onnx, litert"),
+        ({"formats": []}, "expected some of openvino"),
+    ],
+)
+def test_arguments(options: dict[str, Any], message: str, lists: Lists, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        run(lists, tmp_path / "out", **options)
+    assert not list((tmp_path / "out").glob("*"))
