@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,9 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
         # Some CPUs would compute an FP32 file in bfloat16 otherwise.
         config["INFERENCE_PRECISION_HINT"] = "f32"
         if threads is not None:
-            config["INFERENCE_NUM_THREADS"] = threads
+            # Else inferences that several threads ask for would wait for each other.
+            streams = max(1, (os.cpu_count() or 1) // threads)
+            config |= {"INFERENCE_NUM_THREADS": threads * streams, "NUM_STREAMS": streams}
     try:
         model = core.read_model(path)
         contract = _contract(model)
