@@ -25,8 +25,7 @@ PACKAGE = "ai-edge-quantizer"
 
 def layers(path: Path) -> list[str]:
     """Names of the layers that may be given back to float, in order."""
-    scopes, convolutions, _ = _graph(path)
-    return [scope for scope in scopes if convolutions[scope]]
+    return list(_named(_graph(path)[0]))
 
 
 def quantize(
@@ -54,8 +53,9 @@ def quantize(
         except ImportError as error:
             raise MissingPackageError("ai-edge-quantizer", extra="litert") from error
         work = quantizer.Quantizer(str(path), recipe.static_wi8_ai8())
-        _, convolutions, readers = _graph(path)
-        for scope in [*behind(convolutions, readers), *keep_float]:
+        convolutions, readers = _graph(path)
+        named = _named(convolutions)
+        for scope in [*behind(convolutions, readers), *(named[name] for name in keep_float)]:
             # A later rule wins.
             work.update_quantization_recipe(f"^{re.escape(scope)}$", "*", algorithm_key=_FLOAT)
         # The file is used as the float one is.
@@ -70,8 +70,20 @@ def quantize(
     embed(target, contract)
 
 
-def _graph(path: Path) -> tuple[list[str], dict[str, bool], dict[str, list[str]]]:
-    """The operations by the names of what they give; whether they are convolutions; who reads."""
+def _named(convolutions: dict[str, bool]) -> dict[str, str]:
+    """The convolutions by a number and a name: their own names are the paths of all their modules.
+
+    Of "…/torch.nn.modules.conv.Conv2d_classes;2;" it is the last part.
+    """
+    scopes = [scope for scope, is_convolution in convolutions.items() if is_convolution]
+    return {
+        f"{number} {re.sub(';[0-9]*;?$', '', scope).rpartition('.')[2]}": scope
+        for number, scope in enumerate(scopes)
+    }
+
+
+def _graph(path: Path) -> tuple[dict[str, bool], dict[str, list[str]]]:
+    """The operations by the names of what they give: whether they are convolutions, who reads."""
     schema = import_schema()
     model: Any = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
     (graph,) = model.subgraphs
@@ -96,4 +108,4 @@ def _graph(path: Path) -> tuple[list[str], dict[str, bool], dict[str, list[str]]
         for index in op.inputs:
             if index in makers:
                 readers[makers[index]].append(scope)
-    return scopes, convolutions, readers
+    return convolutions, readers
