@@ -1,6 +1,6 @@
-"""Do exported glasses-n files give the labels of the trained network? Prints README's table.
+"""Do exported files give the labels of the trained network? Prints a table.
 
-docs/glasses.py LIST.csv PHOTOS      # a list that `pocketface data glasses` wrote
+docs/glasses.py glasses-n LIST.csv PHOTOS      # a list that `pocketface data glasses` wrote
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def load(path: Path) -> pocketface.FaceClassifier:
     return model
 
 
-def main(faces_list: str, photos: str) -> None:
+def main(template: str, faces_list: str, photos: str) -> None:
     """Export in all formats and precisions, label all faces with each file, and compare."""
-    weights = shipped_weights(template_path("glasses-n"))
+    weights = shipped_weights(template_path(template))
     assert weights is not None
     trained = load(weights)
     spec = trained.contract.input
