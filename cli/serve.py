@@ -5,31 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 
-from ..apps.classify import FACE_SCORE
-from ..apps.work_dir import weights_for
-from .parser import a_path, count, fraction, positive_count
+from . import photo_classifier
+from .parser import count, positive_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags."""
-    parser.add_argument(
-        "--template",
-        default="glasses-n",
-        metavar="NAME|FILE",
-        help="whose weights are the default (glasses-n)",
-    )
-    parser.add_argument(
-        "--load-weights",
-        type=a_path,
-        metavar="FILE",
-        help="the classifier: weights or any model file",
-    )
-    parser.add_argument(
-        "--detector",
-        type=a_path,
-        metavar="FILE",
-        help="a detector with landmarks (default: the weights of face-detection-n)",
-    )
+    photo_classifier.add_arguments(parser)
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -53,14 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="requests that may wait in each process; more get 503 (default: 64)",
     )
     parser.add_argument(
-        "--face-score",
-        type=fraction,
-        default=FACE_SCORE,
-        metavar="0..1",
-        help=f"of the detector, from which on a face counts (default: {FACE_SCORE})",
-    )
-    parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
-    parser.add_argument(
         "--threads",
         type=positive_count,
         default=1,
@@ -72,11 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Answer over HTTP until Ctrl-C."""
     from ..apps.service.app import Limits, Settings
-    from ..apps.service.server import address_of, bind, serve
+    from ..apps.service.server import address_of, bind, make_config, serve
 
+    classifier, detector = photo_classifier.files_of(args)
     settings = Settings(
-        classifier=weights_for(args.template, args.load_weights),
-        detector=args.detector or weights_for("face-detection-n", None),
+        classifier=classifier,
+        detector=detector,
         face_score=args.face_score,
         device=args.device,
         threads=args.threads,
@@ -85,11 +60,10 @@ def run(args: argparse.Namespace) -> None:
         ),
     )
     with bind(args.host, args.port) as listening:
-        # Before there are processes, in each of which it would fail.
-        settings.open()
+        config = make_config(settings, workers=args.workers)
         where = address_of(listening)
         print(f"listening at {where}: curl -F image=@photo.jpg {where}/glass_no_glass/", flush=True)
-        serve(settings, listening, workers=args.workers)
+        serve(config, listening)
 
 
 def _cores() -> int:

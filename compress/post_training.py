@@ -7,7 +7,6 @@ import importlib
 import importlib.metadata
 import logging
 import os
-import platform
 import statistics
 import tempfile
 import textwrap
@@ -28,7 +27,7 @@ from ..evaluation.detector import evaluate_detector
 from ..evaluation.latency import interleaved
 from ..evaluation.report import metrics_of
 from ..export import export_model
-from ..export.certificate import certificate_path
+from ..export.certificate import certificate_path, this_host
 from ..model_templates.contract import Compression, Contract
 from ..runtimes import load
 from ..runtimes.classifier import FaceClassifier
@@ -175,11 +174,7 @@ class _Job:
             unreadable=self.calibration.unreadable,
             validation=len(self.validation),
             rows=tuple(rows),
-            host={
-                "machine": platform.machine(),
-                "system": platform.system(),
-                "cores": str(os.cpu_count()),
-            },
+            host=this_host(),
             date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
 

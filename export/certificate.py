@@ -211,13 +211,18 @@ def certify(
         ),
         photos=tuple(_photo(*pair) for pair in zip(photos, answers, strict=True)),
         versions=_versions(runtime),
-        host={
-            "machine": platform.machine(),
-            "system": platform.system(),
-            "cores": str(os.cpu_count()),
-        },
+        host=this_host(),
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+def this_host() -> dict[str, str]:
+    """What measurements here depend on."""
+    return {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cores": str(os.cpu_count()),
+    }
 
 
 def certificate_path(path: Path) -> Path:

@@ -11,7 +11,7 @@ import signal
 import socket
 import threading
 from functools import partial
-from typing import TextIO
+from typing import Any, TextIO
 
 from fastapi import FastAPI
 from uvicorn import Config, Server
@@ -62,17 +62,15 @@ def address_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(settings: Settings, listening: socket.socket, *, workers: int = 1) -> None:
+def serve(config: Config, listening: socket.socket) -> None:
     """Answer requests until Ctrl-C or SIGTERM; what is at work then is ended.
 
     Args:
-        settings: For each process.
+        config: See `make_config`.
         listening: See `bind`.
-        workers: Processes. Several share the port, and one that dies is started again.
     """
-    config = make_config(settings, workers=workers)
     try:
-        if workers > 1:
+        if config.workers > 1:
             Multiprocess(config, sockets=[listening]).run()
         else:
             Server(config).run(sockets=[listening])
@@ -90,11 +88,23 @@ def _most_connections() -> int:
 
 
 def make_config(settings: Settings, *, workers: int = 1) -> Config:
-    """Uvicorn's settings."""
-    make = make_app if workers == 1 else _make_workers_app
+    """Uvicorn's settings, after both model files were opened here.
+
+    Args:
+        settings: For each process.
+        workers: Processes. Several share the port, and one that dies is started again.
+
+    Raises:
+        UserError: A model file cannot be opened; see `runtimes.load`.
+    """
+    if workers == 1:
+        app: Any = make_app(settings)
+    else:
+        settings.open()  # what is wrong would be so in each worker, over and over
+        app = partial(_make_workers_app, settings)
     return Config(
-        partial(make, settings),
-        factory=True,
+        app,
+        factory=workers > 1,
         http=TimedProtocol,
         ws="none",
         timeout_keep_alive=settings.limits.head_seconds,  # type: ignore[arg-type]
@@ -108,13 +118,13 @@ def make_config(settings: Settings, *, workers: int = 1) -> Config:
 def _make_workers_app(settings: Settings) -> FastAPI:
     """In a worker, which must not live on when the process above it was killed."""
     parent = multiprocessing.parent_process()
-    if parent is not None:
+    assert parent is not None
 
-        def follow() -> None:
-            parent.join()
-            os.kill(os.getpid(), signal.SIGTERM)
+    def follow() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
-        threading.Thread(target=follow, daemon=True).start()
+    threading.Thread(target=follow, daemon=True).start()
     return make_app(settings)
 
 

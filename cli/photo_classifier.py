@@ -1,0 +1,46 @@
+"""Flags of the commands that find faces in photos and label them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..apps.classify import FACE_SCORE
+from ..apps.work_dir import weights_for
+from .parser import a_path, fraction
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which files do it, on what."""
+    parser.add_argument(
+        "--template",
+        default="glasses-n",
+        metavar="NAME|FILE",
+        help="whose weights are the default (glasses-n)",
+    )
+    parser.add_argument(
+        "--load-weights",
+        type=a_path,
+        metavar="FILE",
+        help="the classifier: weights or any model file",
+    )
+    parser.add_argument(
+        "--detector",
+        type=a_path,
+        metavar="FILE",
+        help="a detector with landmarks (default: the weights of face-detection-n)",
+    )
+    parser.add_argument(
+        "--face-score",
+        type=fraction,
+        default=FACE_SCORE,
+        metavar="0..1",
+        help=f"of the detector, from which on a face counts (default: {FACE_SCORE})",
+    )
+    parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
+
+
+def files_of(args: argparse.Namespace) -> tuple[Path, Path]:
+    """The classifier's and the detector's."""
+    classifier = weights_for(args.template, args.load_weights)
+    return classifier, args.detector or weights_for("face-detection-n", None)
