@@ -34,9 +34,7 @@ web: $(READY)
 # One thread: with more, several busy processes slow each other far more than they gain.
 test: export OMP_NUM_THREADS := 1
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadgroup --max-worker-restart 0 --ignore tests/compress
-	# Apart: of two runs with NNCF among the converters, one lost a worker.
-	$(BIN)/python -m pytest tests/compress
+	$(BIN)/python -m pytest -n auto --dist loadgroup --max-worker-restart 0
 
 lint: $(READY)
 	$(BIN)/ruff check .

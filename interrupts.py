@@ -1,9 +1,11 @@
-"""Ctrl-C and SIGTERM that other packages cannot swallow."""
+"""Ctrl-C and SIGTERM that other packages can neither swallow nor turn into a crash."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -42,3 +44,36 @@ def signals_kept() -> Iterator[Callable[[], None]]:
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+
+
+@contextlib.contextmanager
+def signal_stack_kept() -> Iterator[None]:
+    """Leave this thread's alternate signal stack, `sigaltstack(2)`, as it was before the block.
+
+    OpenVINO's CPU plugin sets one of its own and frees it with the plugin, in whichever thread
+    and order that happens: the next signal would be a segmentation fault.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    sigaltstack = ctypes.CDLL(None).sigaltstack
+    before = _SignalStack()
+    sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        if sigaltstack(ctypes.byref(before), None):  # refused: too small for AMX, now in use
+            sigaltstack(ctypes.byref(_SignalStack(flags=_SS_DISABLE)), None)
+
+
+class _SignalStack(ctypes.Structure):
+    """`stack_t` of Linux."""
+
+    _fields_ = (
+        ("pointer", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("size", ctypes.c_size_t),
+    )
+
+
+_SS_DISABLE = 2

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import MissingPackageError
 from ..export.openvino import write_openvino
+from ..interrupts import signal_stack_kept
 from ..model_templates.contract import Contract
 from ..quiet import quiet
 from .graph import behind
@@ -32,6 +33,7 @@ def layers(path: Path) -> list[str]:
     ]
 
 
+@signal_stack_kept()
 def quantize(
     path: Path,
     target: Path,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingPackageError, ModelFileError, UserError
+from ..interrupts import signal_stack_kept
 from ..model_templates.contract import CONTRACT_KEY
 from .session import Outputs, Session, Shape
 
@@ -18,6 +19,7 @@ CONTRACT_PATH = ["pocketface", "contract"]
 """Where the contract lies in `rt_info`."""
 
 
+@signal_stack_kept()
 def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     """Open an OpenVINO file pair, or an ONNX file.
 
