@@ -41,7 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="int8 without training: ranges from photos, a quantizer of its own for each runtime",
     )
-    parser.add_argument("--formats", type=names, metavar="NAMES", help="openvino,onnx,litert")
+    parser.add_argument(
+        "--formats", type=names, metavar="NAMES", help="openvino,onnx,coreml,litert"
+    )
+    parser.add_argument(
+        "--precision",
+        type=names,
+        default=("int8",),
+        metavar="NAMES",
+        help="int8; of Core ML also palette6,palette4: weights of 6 and 4 bits (default: int8)",
+    )
     parser.add_argument(
         "--max-drop",
         type=positive,
@@ -53,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--goal",
         choices=("speed", "size"),
         default="speed",
-        help="what int8 must be better at to be written (default: speed)",
+        help="what a compressed file must be better at to be written (default: speed)",
     )
     parser.add_argument(
         "--photos",
@@ -79,14 +88,15 @@ def run(args: argparse.Namespace) -> None:
         validation=(paths(args.val_ann_files), paths(args.val_data_roots)),
         folder=args.save_checkpoints_to,
         formats=QUANTIZERS if args.formats is None else args.formats,
+        precisions=args.precision,
         max_drop=args.max_drop,
         goal=args.goal,
         photos=args.photos,
         seed=args.seed,
     )
     columns, rows = report.table()
-    print_table(f"{report.name}: int8", columns, rows, numbers=range(2, len(columns)))
+    print_table(report.name, columns, rows, numbers=range(3, len(columns)))
     for name in ("compression.md", "compression.json"):
         print(f"written: {args.save_checkpoints_to / name}")
     if report.failed:
-        raise PocketfaceError(f"not int8: {'; '.join(report.failed)}")
+        raise PocketfaceError(f"not compressed: {'; '.join(report.failed)}")

@@ -22,6 +22,9 @@ _FLOAT = "no_quantize"
 PACKAGE = "ai-edge-quantizer"
 """Whose quantizer it is."""
 
+PRECISIONS = ("int8",)
+"""What it can write."""
+
 
 def layers(path: Path) -> list[str]:
     """Names of the layers that may be given back to float, in order."""

@@ -25,6 +25,9 @@ _QUANTIZED = (_CONVOLUTION, "Add", "AveragePool", "Concat", "Gemm", "MaxPool", "
 PACKAGE = "onnxruntime"
 """Whose quantizer it is."""
 
+PRECISIONS = ("int8",)
+"""What it can write."""
+
 
 def layers(path: Path) -> list[str]:
     """Names of the layers that may be given back to float, in order."""

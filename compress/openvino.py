@@ -23,6 +23,9 @@ _CONSTANTS = ("Constant", "Parameter", "Result")
 PACKAGE = "nncf"
 """Whose quantizer it is."""
 
+PRECISIONS = ("int8",)
+"""What it can write."""
+
 
 def layers(path: Path) -> list[str]:
     """Names of the layers that may be given back to float, in order."""

@@ -6,7 +6,6 @@ import datetime
 import importlib
 import importlib.metadata
 import logging
-import os
 import statistics
 import tempfile
 import textwrap
@@ -27,8 +26,9 @@ from ..evaluation.detector import evaluate_detector
 from ..evaluation.latency import interleaved
 from ..evaluation.report import metrics_of
 from ..export import export_model
-from ..export.certificate import certificate_path, this_host
-from ..model_templates.contract import Compression, Contract
+from ..export.certificate import this_host
+from ..export.place import move_model
+from ..model_templates.contract import Compression, Contract, Precision
 from ..runtimes import load
 from ..runtimes.classifier import FaceClassifier
 from ..runtimes.detector import FaceDetector
@@ -39,7 +39,7 @@ from .sensitivity import most_guilty_first
 
 _log = logging.getLogger(__name__)
 
-QUANTIZERS = ("openvino", "onnx", "litert")
+QUANTIZERS = ("openvino", "onnx", "coreml", "litert")
 """Formats that have a quantizer of their own, each in a module of its name here."""
 
 METRICS = {"face-detection": "ap50", "glasses-classification": "balanced_accuracy"}
@@ -66,16 +66,18 @@ def compress_post_training(
     validation: Annotated,
     folder: Path,
     formats: Sequence[str] = QUANTIZERS,
+    precisions: Sequence[str] = ("int8",),
     max_drop: float = 0.5,
     goal: Goal = "speed",
     photos: int = COUNT,
     seed: int = 0,
 ) -> CompressionReport:
-    """Write int8 files, and `compression.md` and `.json`, which say what they are worth.
+    """Write compressed files, and `compression.md` and `.json`, which say what they are worth.
 
-    A file becomes int8 if the task's metric on the validation photos drops by no more than
+    A file is compressed if the task's metric on the validation photos drops by no more than
     `max_drop`, for which layers are given back to float where need be, and if it is faster or
-    smaller. Else the float file is written. Ranges come from the training photos.
+    smaller. Else the float file is written. Ranges come from the training photos. Core ML files,
+    whose speed can only be measured on a Mac, are judged by their size elsewhere.
 
     Args:
         weights: A `.safetensors` or `.pth` file.
@@ -84,8 +86,9 @@ def compress_post_training(
         validation: Likewise.
         folder: Where to; made if missing.
         formats: Of `QUANTIZERS`.
+        precisions: "int8"; of Core ML also "palette6" and "palette4".
         max_drop: Points of the metric, 0 to 100.
-        goal: What int8 must be better at.
+        goal: What compressed files must be better at.
         photos: For the ranges.
         seed: Of their choice.
 
@@ -97,11 +100,23 @@ def compress_post_training(
     for name in formats or [""]:
         if name not in QUANTIZERS:
             raise UserError(f"format {name!r}: expected some of {', '.join(QUANTIZERS)}")
+    quantizers = {name: importlib.import_module(f".{name}", __package__) for name in formats}
+    possible = dict.fromkeys(one for module in quantizers.values() for one in module.PRECISIONS)
+    for precision in precisions or [""]:
+        if precision not in possible:
+            raise UserError(
+                f"precision {precision!r} in {', '.join(formats)}: expected some of "
+                + ", ".join(possible)
+            )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".compress-") as scratch:
             exported = export_model(
-                weights=weights, template=template, folder=Path(scratch), formats=list(formats)
+                weights=weights,
+                template=template,
+                folder=Path(scratch),
+                formats=list(formats),
+                precisions=("fp32", "fp16") if "coreml" in formats else ("fp32",),
             )
             for failed in exported.failed:
                 raise PocketfaceError(f"{failed.format}: {failed.reason}")
@@ -114,9 +129,10 @@ def compress_post_training(
                 goal=goal,
             )
             rows = [
-                _compressed(job, row.format, row.file, folder)
-                for row in exported.rows
-                if row.file is not None
+                row
+                for one in exported.rows
+                if one.file is not None and one.precision == "fp32"
+                for row in _compressed(job, one.format, one.file, precisions, folder)
             ]
         report = job.report(rows)
         report.write(folder)
@@ -179,66 +195,82 @@ class _Job:
         )
 
 
-def _compressed(job: _Job, name: str, path: Path, folder: Path) -> Row:
-    """One format: quantized, measured, judged, and the file that is worth it moved to its place."""
-    begun = time.monotonic()
+def _compressed(
+    job: _Job, name: str, path: Path, precisions: Sequence[str], folder: Path
+) -> list[Row]:
+    """A float file made small, measured and judged; what is worth it is moved to its place."""
+    quantizer = importlib.import_module(f".{name}", __package__)
     figures, labels = job.figures(path)
-    row = Row(format=name, status="float", before=_measured(path, figures))
-    work = _Format(job, name, path, figures[job.metric] or 0.0, labels)
-    try:
-        kept_float, found = work.within_promise()
-    except UserError:
-        raise
-    except Exception as error:  # quantizers raise whatever they like
-        _log.debug("%s", name, exc_info=True)
-        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
-        row = row.model_copy(update={"status": "failed", "reason": reason})
-    else:
-        row = work.judge(row, kept_float, found)
-        if row.status == "int8":
-            work.embed(kept_float, found)
-    place = _move(work.target if row.status == "int8" else path, folder)
-    _log.info("%s: %s%s", name, row.status, f": {row.reason}" if row.reason else "")
-    minutes = (time.monotonic() - begun) / 60
-    return row.model_copy(
-        update={"file": place.name, "layers": len(work.layers), "minutes": minutes}
-    )
+    rows = []
+    for precision in precisions:
+        if precision not in quantizer.PRECISIONS:
+            continue
+        begun = time.monotonic()
+        work = _Candidate(job, name, path, precision, figures[job.metric] or 0.0, labels)
+        row = Row(
+            format=name,
+            precision=work.contract.precision,
+            status="float",
+            goal=job.goal,
+            before=_measured(path, "fp32", figures),
+            layers=len(work.layers),
+        )
+        try:
+            kept_float, found = work.within_promise()
+        except UserError:
+            raise
+        except Exception as error:  # quantizers raise whatever they like
+            _log.debug("%s", name, exc_info=True)
+            reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
+            row = row.model_copy(update={"status": "failed", "reason": reason})
+        else:
+            row = work.judge(row, kept_float, found)
+            if row.status == "compressed":
+                work.embed(kept_float, found)
+                move_model(work.target, folder)
+        _log.info("%s: %s%s", work.target.name, row.status, f": {row.reason}" if row.reason else "")
+        minutes = (time.monotonic() - begun) / 60
+        rows.append(row.model_copy(update={"minutes": minutes}))
+    if any(row.status != "compressed" for row in rows):
+        move_model(path, folder)
+    return rows
 
 
-class _Format:
-    """The int8 files that are tried for one format; the last one is at `target`."""
+class _Candidate:
+    """The compressed files that are tried for one float file; the last one is at `target`."""
 
     def __init__(
         self,
         job: _Job,
         name: str,
         path: Path,
+        precision: str,
         figure: float,
         labels: NDArray[np.bool_] | None,
     ) -> None:
         self.job = job
         self.path = path
-        self.target = path.with_stem(f"{path.stem}_int8")
+        # The arithmetic of an ML Program is typed: a small one starts from FP16.
+        self.source = _named(path, "fp16") if path.suffix == ".mlpackage" else path
+        self.target = _named(path, precision)
         self.quantizer = importlib.import_module(f".{name}", __package__)
-        self.layers: list[str] = self.quantizer.layers(path)
+        self.layers: list[str] = self.quantizer.layers(self.source)
         self._writer = importlib.import_module(f"..export.{name}", __package__)
         self._figure = figure
         self._labels = labels
         package = self.quantizer.PACKAGE
         self.compression = Compression(
-            method=f"int8 after training, by {package} {importlib.metadata.version(package)}",
+            method=f"{precision} after training, "
+            f"by {package} {importlib.metadata.version(package)}",
             photos=job.calibration.photos,
             seed=job.calibration.seed,
             metric=job.metric,
         )
-        self.contract = load(path).contract.model_copy(
-            update={
-                "precision": "int8",
-                "parity": None,
-                "metrics": (),
-                "compression": self.compression,
-            }
-        )
+        self.contract = self._contract_of(path, precision)
+
+    def _contract_of(self, path: Path, precision: str) -> Contract:
+        changes = {"precision": precision, "parity": None, "metrics": ()}
+        return load(path).contract.model_copy(update={**changes, "compression": self.compression})
 
     def within_promise(self) -> tuple[list[str], Figures]:
         """Quantize, and give layers back until the drop is within the promise, or all are float.
@@ -251,7 +283,10 @@ class _Format:
             return [], found
         _log.info("%.2f points lost: looking for the layers that cost most", self._drop(found))
         batches = self.job.calibration.batches[:_SENSITIVITY_PHOTOS]
-        guilty = most_guilty_first(self.quantizer, self.path, self.contract, batches)
+        # The layers of a file with NMS inside are those of the one without.
+        plain = self.source.with_stem(self.source.stem.replace("_nms", ""))
+        contract = self._contract_of(plain, self.contract.precision)
+        guilty = most_guilty_first(self.quantizer, plain, contract, batches)
         count = 1
         while True:
             kept_float = guilty[:count]
@@ -262,28 +297,35 @@ class _Format:
             count = min(2 * count, len(guilty))
 
     def judge(self, row: Row, kept_float: Sequence[str], found: Figures) -> Row:
-        """Is the int8 file worth it? Its row says so."""
-        assert row.before is not None
+        """Is the compressed file worth it? Its row says so."""
         batch = self.job.calibration.batches[0]
         models = [load(one, threads=1) for one in (self.path, self.target)]
-        seconds = interleaved([partial(model.raw, batch) for model in models])
-        float_ms, int8_ms = (statistics.median(one) * 1e3 for one in seconds)
-        faster = statistics.median(one / other for one, other in zip(*seconds, strict=True))
-        after = _measured(self.target, found, ms=int8_ms)
-        share = after.bytes / row.before.bytes
+        before, after = row.before, _measured(self.target, row.precision, found)
+        faster = None
+        goal: Goal = "size"
+        # The reference interpreter says nothing of an Apple device's speed.
+        if models[0].session.runtime != "coreml-reference":
+            goal = self.job.goal
+            seconds = interleaved([partial(model.raw, batch) for model in models])
+            before_ms, after_ms = (statistics.median(one) * 1e3 for one in seconds)
+            before = before.model_copy(update={"ms": before_ms})
+            after = after.model_copy(update={"ms": after_ms})
+            faster = statistics.median(one / other for one, other in zip(*seconds, strict=True))
+        share = after.bytes / before.bytes
         reason = None
         if self._drop(found) > self.job.max_drop:
             reason = f"{self.job.metric} drops by {self._drop(found):.2f} points at best"
-        elif self.job.goal == "speed" and faster <= FASTER:
+        elif goal == "speed" and faster is not None and faster <= FASTER:
             reason = f"{faster:.2f} times as fast; expected more than {FASTER:g}"
-        elif self.job.goal == "size" and share >= SMALLER:
+        elif goal == "size" and share >= SMALLER:
             reason = f"{share:.2f} of the size; expected less than {SMALLER:g}"
         return row.model_copy(
             update={
-                "status": "float" if reason else "int8",
+                "status": "float" if reason else "compressed",
                 "reason": reason,
+                "goal": goal,
                 "kept_float": tuple(kept_float),
-                "before": row.before.model_copy(update={"ms": float_ms}),
+                "before": before,
                 "after": after,
                 "faster": faster,
             }
@@ -302,7 +344,7 @@ class _Format:
 
     def _try(self, kept_float: Sequence[str]) -> Figures:
         batches = self.job.calibration.batches
-        self.quantizer.quantize(self.path, self.target, self.contract, batches, kept_float)
+        self.quantizer.quantize(self.source, self.target, self.contract, batches, kept_float)
         figures, labels = self.job.figures(self.target)
         if labels is not None and self._labels is not None:
             figures["same_label"] = float((labels == self._labels).mean())
@@ -313,16 +355,11 @@ class _Format:
         return 100 * (self._figure - (found[self.job.metric] or 0.0))
 
 
-def _measured(path: Path, figures: Figures, *, ms: float | None = None) -> Measured:
+def _named(path: Path, precision: str) -> Path:
+    """As the exporters name it: `model_nms` is `model_int8_nms`."""
+    return path.with_stem(path.stem.replace("model", f"model_{precision}", 1))
+
+
+def _measured(path: Path, precision: Precision, figures: Figures) -> Measured:
     size = sum(part.stat().st_size for part in model_files(path))
-    return Measured(bytes=size, figures=figures, ms=ms)
-
-
-def _move(path: Path, folder: Path) -> Path:
-    """To its place, with its certificate if it has one; an older one's goes."""
-    for part in (*model_files(path), certificate_path(path)):
-        if part.exists():
-            os.replace(part, folder / part.name)
-        else:
-            (folder / part.name).unlink(missing_ok=True)
-    return folder / path.name
+    return Measured(file=path.name, precision=precision, bytes=size, figures=figures)

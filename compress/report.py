@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from ..files import atomic_write
+from ..model_templates.contract import Precision
 
 Goal = Literal["speed", "size"]
 
@@ -31,46 +32,54 @@ class Measured(_Frozen):
     """Of one file.
 
     Attributes:
+        file: Its name, if it is written.
+        precision: Of its weights.
         bytes: Of all its parts.
         figures: By metric; shares of 1.
         ms: Median of one inference on one core; None where it was not timed.
     """
 
+    file: str
+    precision: Precision
     bytes: int
     figures: dict[str, float | None]
     ms: float | None = None
 
 
 class Row(_Frozen):
-    """Of one format.
+    """Of one float file and one precision.
 
     Attributes:
-        status: "int8" where that file is written; "float" where it would have broken a promise, and
-            the float file is written; "failed" where nothing could be made.
-        reason: Why not int8.
-        file: What is written.
+        status: "compressed" where that file is written; "float" where it would have broken a
+            promise, and the float file is written; "failed" where nothing could be made.
+        reason: Why not compressed.
+        goal: What the compressed file had to be better at.
         kept_float: Layers given back for the sake of accuracy, the most guilty first.
         before: The float file.
-        after: The int8 file, written or not.
+        after: The compressed file, written or not.
         faster: Median of the ratios of interleaved runs.
         minutes: All of it took.
     """
 
     format: str
-    status: Literal["int8", "float", "failed"]
+    precision: Precision
+    status: Literal["compressed", "float", "failed"]
+    goal: Goal
     reason: str | None = None
-    file: str | None = None
     kept_float: tuple[str, ...] = ()
     layers: int = 0
-    before: Measured | None = None
+    before: Measured
     after: Measured | None = None
     faster: float | None = None
     minutes: float = 0.0
 
     @property
-    def figures(self) -> list[str]:
-        """Keys of what was measured."""
-        return [key for one in (self.before, self.after) if one for key in one.figures]
+    def file(self) -> str:
+        """What is written."""
+        if self.status == "compressed":
+            assert self.after is not None
+            return self.after.file
+        return self.before.file
 
 
 class CompressionReport(_Frozen):
@@ -100,27 +109,37 @@ class CompressionReport(_Frozen):
 
     @property
     def failed(self) -> list[str]:
-        """Formats that are not int8, and why."""
-        return [f"{row.format}: {row.reason}" for row in self.rows if row.status != "int8"]
+        """Files that stay float, and why."""
+        return [
+            f"{row.before.file} in {row.precision}: {row.reason}"
+            for row in self.rows
+            if row.status != "compressed"
+        ]
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Column heads, and a row for each file, written or not."""
-        keys = list(dict.fromkeys(key for row in self.rows for key in row.figures))
-        head = ["file", "written as", "MB", "ms", "faster", *keys, "float layers", "minutes"]
+        written = {row.file for row in self.rows}
+        lines: dict[str, tuple[Measured, Row | None]] = {}
+        for row in self.rows:
+            # The float file was timed beside each of its compressed ones: one of them is shown.
+            lines.setdefault(row.before.file, (row.before, None))
+            if row.after is not None:
+                lines[row.after.file] = row.after, row
+        figures = [one.figures for one, _ in lines.values()]
+        keys = list(dict.fromkeys(key for one in figures for key in one))
+        head = ["file", "weights", "written", "MB", "ms", "faster", *keys, "float layers"]
         return head, [
             [
-                f"{row.format} {kind}",
-                (row.file or "") if row.status == kind else "",
+                one.file,
+                one.precision,
+                "yes" if one.file in written else "no",
                 f"{one.bytes / 1e6:.2f}",
                 "" if one.ms is None else f"{one.ms:.2f}",
-                f"{row.faster:.2f}" if one is row.after and row.faster else "",
+                f"{row.faster:.2f}" if row and row.faster else "",
                 *[_percent(one.figures, key) for key in keys],
-                f"{len(row.kept_float)} of {row.layers}" if one is row.after else "",
-                f"{row.minutes:.1f}" if one is row.after else "",
+                f"{len(row.kept_float)} of {row.layers}" if row else "",
             ]
-            for row in self.rows
-            for kind, one in (("float", row.before), ("int8", row.after))
-            if one is not None
+            for one, row in lines.values()
         ]
 
     def as_markdown(self) -> str:
@@ -128,22 +147,24 @@ class CompressionReport(_Frozen):
         height, width = self.input_size
         head, cells = self.table()
         lines = [
-            f"# {self.name}: int8 by post-training quantization",
+            f"# {self.name}: compressed after training",
             "",
             f"Input {width}x{height}. Ranges from {self.calibration} photos ({self.asked} asked "
-            f"for, {self.unreadable} unreadable), figures from {self.validation}. An int8 file is "
-            f"written where {self.metric} drops by no more than {self.max_drop:g} points and "
-            f"{_GOALS[self.goal]}. Milliseconds are medians of interleaved runs on one core.",
+            f"for, {self.unreadable} unreadable), figures from {self.validation}. A compressed "
+            f"file is written where {self.metric} drops by no more than {self.max_drop:g} points "
+            f"and {_GOALS[self.goal]}. Milliseconds are medians of interleaved runs on one core.",
             "",
             *(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *cells)),
             "",
         ]
-        lines += [f"- {row.format}: {row.reason}" for row in self.rows if row.reason]
-        lines += [
-            f"- {row.format}: float again: {', '.join(row.kept_float)}"
-            for row in self.rows
-            if row.kept_float
-        ]
+        lines += [f"- {reason}" for reason in self.failed]
+        for row in self.rows:
+            if row.kept_float and row.after:
+                lines.append(f"- {row.after.file}: float again: {', '.join(row.kept_float)}")
+            if row.goal != self.goal and row.after:
+                lines.append(f"- {row.after.file}: judged by size, as it cannot be timed here")
+        minutes = sum(row.minutes for row in self.rows)
+        lines.append(f"- It took {minutes:.1f} minutes.")
         host = ", ".join(f"{key} {value}" for key, value in self.host.items())
         return "\n".join([*lines, "", f"{self.date}; {host}"]) + "\n"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import tempfile
 import textwrap
 import time
@@ -207,9 +206,11 @@ def _export(
 
 def _finish(job: _Job, name: str, precision: ExportPrecision, module: Any, path: Path) -> Row:
     """Verify a file that was just made, write that into it, and move it to its place."""
+    from .place import move_model
+
     size = sum(part.stat().st_size for part in model_files(path))
     if job.reference is None:
-        return Row(name, precision, "unchecked", file=_move(path, job.folder), size=size)
+        return Row(name, precision, "unchecked", file=move_model(path, job.folder), size=size)
     from .certificate import write_certificate
     from .verify import check
 
@@ -222,7 +223,7 @@ def _finish(job: _Job, name: str, precision: ExportPrecision, module: Any, path:
         name,
         precision,
         certificate.status,
-        file=_move(path, job.folder),
+        file=move_model(path, job.folder),
         size=size,
         certificate=certificate,
         reason=certificate.reason,
@@ -275,45 +276,6 @@ def _mark_failed(path: Path) -> Path:
     for part in [path] if path.is_dir() else model_files(path):
         part.rename(part.with_stem(f"{part.stem}-failed"))
     return path.with_stem(f"{path.stem}-failed")
-
-
-def _check_place(target: Path, part: Path) -> None:
-    """Is there nothing, or what a new file may replace: a file a file, a model another one?"""
-    if not target.exists() and not target.is_symlink():
-        return
-    if not part.is_dir():
-        if target.is_dir():
-            raise UserError(f"{target}: is a folder, in the place of a file to be written")
-        return
-    if target.is_symlink() or not target.is_dir():
-        raise UserError(f"{target}: is a file, in the place of a folder to be written")
-    if any(target.iterdir()) and not model_files(target)[0].exists():
-        raise UserError(f"{target}: is a folder, but no model that this one could replace")
-
-
-def _move(path: Path, folder: Path) -> Path:
-    """A model's files, and its certificate, to their place; the one that `load` opens last."""
-    from .certificate import certificate_path
-
-    for file in model_files(path):
-        with open(file, "rb") as handle:
-            os.fsync(handle.fileno())
-    parts = [path] if path.is_dir() else [*model_files(path)[1:], path]
-    certificate = certificate_path(path)
-    for part in (*parts, certificate):
-        _check_place(folder / part.name, part)
-    # One of an older file must not stand beside this one.
-    (folder / certificate.name).unlink(missing_ok=True)
-    for part in parts:
-        target = folder / part.name
-        if target.is_dir() and not target.is_symlink():
-            # A folder cannot take the place of one that is not empty.
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=".old-"))
-            os.replace(target, old / target.name)
-        os.replace(part, target)
-    if certificate.exists():
-        os.replace(certificate, folder / certificate.name)
-    return folder / path.name
 
 
 __all__ = ["EXPORTERS", "ExportReport", "Exporter", "Row", "export_model"]

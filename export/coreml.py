@@ -70,14 +70,14 @@ def convert(
             plain = _contract_of(contract, nms=False)
             path = folder / f"{stem}.{kind}"
             if classifies:
-                written.append(_write(spec, plain, path, weights))
+                written.append(write_coreml(spec, plain, path, weights))
                 continue
             names = [output.name for output in plain.outputs]
-            written.append(_write(_part(spec, names), plain, path, weights))
+            written.append(write_coreml(_part(spec, names), plain, path, weights))
             vision = _contract_of(contract, nms=True)
             path = folder / f"{stem}_nms.{kind}"
             raw = _part(spec, [_RAW + output.name for output in vision.outputs])
-            written.append(_write(_pipeline(raw, vision), vision, path, weights))
+            written.append(write_coreml(_pipeline(raw, vision), vision, path, weights))
     return written
 
 
@@ -310,7 +310,18 @@ def _pipeline(network: Any, contract: Contract) -> Any:
     return spec
 
 
-def _write(spec: Any, contract: Contract, path: Path, weights: Path | None) -> Path:
+def write_coreml(spec: Any, contract: Contract, path: Path, weights: Path | None) -> Path:
+    """Write a `Model` protobuf with its contract and seal.
+
+    Args:
+        spec: The model, with the contract's names.
+        contract: That describes it.
+        path: `.mlmodel` or `.mlpackage`.
+        weights: Folder of the weights of an ML Program.
+
+    Returns:
+        `path`.
+    """
     _describe(spec, contract)
     if path.suffix == ".mlmodel":
         with atomic_write(path) as handle:

@@ -135,9 +135,9 @@ def _verify(
 ) -> Verified:
     try:
         model = load(path)
-        if model.contract.precision == "int8":
+        if model.contract.compression is not None:
             # Its promise is about accuracy on many photos, not about numbers.
-            return Verified(path, "not verified", reason="int8: compression.md says how good it is")
+            return Verified(path, "not verified", reason="compressed: compression.md says how good")
         reference = _reference_of(model, weights, photos, known)
         if reference is None:
             return _by_certificate(model, photos)

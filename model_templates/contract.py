@@ -13,7 +13,8 @@ CONTRACT_KEY = "pocketface.contract"
 
 CONTRACT_VERSION: Final = 1
 
-Precision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "int8", "palette6", "palette4"]
+"""Of the stored weights; palettes are indices of 6 and 4 bits into a table for each layer."""
 Resize = Literal["letterbox", "stretch", "align"]
 Task = Literal["face-detection", "glasses-classification"]
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from ...errors import ModelFileError
-from .weights import FLOAT16, FLOAT32, INT32, program_value
+from .weights import FLOAT16, FLOAT32, INT32, program_value, unpacked
 
 _DTYPES = {"fp16": torch.float16, "fp32": torch.float32, "int32": torch.int32}
 
@@ -37,11 +39,24 @@ def build_program(
     for operation in block.operations:
         kind = operation.type
         names = [output.name for output in operation.outputs]
+        types = [output.type.tensorType.dataType for output in operation.outputs]
         name = f"{where}: operation {names[0] if names else ''!r} of type {kind}"
         if kind == "const":
             value = program_value(operation.attributes["val"], folder, where=name)
             floats = isinstance(value, np.ndarray) and value.dtype.kind == "f"
             constants[names[0]] = _tensor(value) if floats else value
+            continue
+        if kind in COMPRESSED:
+            # Their arguments are constants, which decompress at loading.
+            stored = {
+                key: program_value(value, folder, where=name)
+                for key, value in operation.attributes.items()
+            }
+            try:
+                weights = COMPRESSED[kind](stored)
+            except (KeyError, ValueError, IndexError) as error:
+                raise ModelFileError(f"{name}: {error}") from error
+            constants[names[0]] = _typed(_tensor(weights), types[0])
             continue
         if kind == "classify":
             # Probabilities and labels to the likeliest label, and a dictionary of all.
@@ -60,7 +75,6 @@ def build_program(
             key: [_binding(one, folder, where=name) for one in argument.arguments]
             for key, argument in operation.inputs.items()
         }
-        types = [output.type.tensorType.dataType for output in operation.outputs]
         if not set(types) <= {FLOAT16, FLOAT32, INT32}:
             raise ModelFileError(f"{name}: results of type {types} are not known")
         steps.append((run, arguments, names, types, name))
@@ -74,10 +88,14 @@ def build_program(
             except _NotKnown as error:
                 raise ModelFileError(f"{name}: {error} is not known") from error
             for output, tensor, data_type in zip(names, found, types, strict=True):
-                known[output] = tensor.half().float() if data_type == FLOAT16 else tensor
+                known[output] = _typed(tensor, data_type)
         return {name: known[name] for name in block.outputs if name in known}
 
     return run_all
+
+
+def _typed(tensor: Tensor, data_type: int) -> Tensor:
+    return tensor.half().float() if data_type == FLOAT16 else tensor
 
 
 class _NotKnown(Exception):
@@ -215,6 +233,32 @@ def _reduce_mean(given: dict[str, Any]) -> list[Tensor]:
     axes = _ints(given["axes"]) if "axes" in given else list(range(x.ndim))
     return [x.mean(axes, keepdim=bool(given.get("keep_dims", False)))]
 
+
+def _affine_dequantize(stored: dict[str, Any]) -> NDArray[np.float32]:
+    """Of 8 bits, with a scale and a zero point for each channel, or for all."""
+    data = np.asarray(stored["quantized_data"])
+    shape = [1] * data.ndim
+    shape[int(stored["axis"])] = -1
+    scale, zero_point = (
+        np.asarray(stored[key], np.float32).reshape(shape) for key in ("scale", "zero_point")
+    )
+    return (data.astype(np.float32) - zero_point) * scale
+
+
+def _lut_to_dense(stored: dict[str, Any]) -> NDArray[Any]:
+    """Indices into a palette, the lowest bit first."""
+    palette, shape = np.asarray(stored["lut"]), _ints(stored["shape"])
+    bits = len(palette).bit_length() - 1
+    count = math.prod(shape)
+    found: NDArray[Any] = palette[unpacked(stored["indices"], bits, count, bitorder="little")]
+    return found.reshape(shape)
+
+
+COMPRESSED: dict[str, Callable[[dict[str, Any]], NDArray[Any]]] = {
+    "constexpr_affine_dequantize": _affine_dequantize,
+    "constexpr_lut_to_dense": _lut_to_dense,
+}
+"""By type: what makes the weights of what is stored."""
 
 Operation = tuple[set[str], Callable[[dict[str, Any]], list[Tensor]]]
 

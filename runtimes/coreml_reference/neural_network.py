@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -107,10 +107,10 @@ def _convolution(params: Any, name: str) -> Run:
         int(params.kernelChannels),
         *_pair(params.kernelSize, 3),
     )
-    weight = torch.from_numpy(layer_weights(params.weights, where=name).reshape(shape).copy())
+    weight = _tensor(params.weights, shape, name)
     bias = None
     if params.hasBias:
-        bias = torch.from_numpy(layer_weights(params.bias, where=name).copy())
+        bias = _tensor(params.bias, shape[:1], name)
     stride, dilation = _pair(params.stride, 1), _pair(params.dilationFactor, 1)
     groups = int(params.nGroups) or 1
     return lambda x: [
@@ -118,12 +118,16 @@ def _convolution(params: Any, name: str) -> Run:
     ]
 
 
+def _tensor(params: Any, shape: Sequence[int], name: str) -> Tensor:
+    return torch.from_numpy(layer_weights(params, shape, where=name).copy())
+
+
 def _inner_product(params: Any, name: str) -> Run:
     shape = (int(params.outputChannels), int(params.inputChannels))
-    weight = torch.from_numpy(layer_weights(params.weights, where=name).reshape(shape).copy())
+    weight = _tensor(params.weights, shape, name)
     bias = None
     if params.hasBias:
-        bias = torch.from_numpy(layer_weights(params.bias, where=name).copy())
+        bias = _tensor(params.bias, shape[:1], name)
     return lambda x: [functional.linear(x[0], weight, bias)]
 
 
@@ -176,8 +180,7 @@ def _upsample(params: Any, name: str) -> Run:
 
 
 def _constant(params: Any, name: str) -> Run:
-    array = layer_weights(params.data, where=name).reshape([int(s) for s in params.shape])
-    tensor = torch.from_numpy(array.copy())
+    tensor = _tensor(params.data, [int(size) for size in params.shape], name)
     return lambda _: [tensor]
 
 

@@ -2,39 +2,98 @@
 
 from __future__ import annotations
 
+import math
 import struct
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ModelFileError
 
-FLOAT16, FLOAT32, INT32, BOOL, STRING = 10, 11, 23, 1, 2
+FLOAT16, FLOAT32, INT8, INT32, UINT8, UINT32, BOOL, STRING = 10, 11, 21, 23, 31, 33, 1, 2
 """`DataType` of MIL.proto."""
 
-_NUMPY: dict[int, Any] = {FLOAT16: np.float16, FLOAT32: np.float32, INT32: np.int32}
-_BLOB_TYPES: dict[int, Any] = {1: np.float16, 2: np.float32}
+_NUMPY: dict[int, Any] = {
+    FLOAT16: np.float16,
+    FLOAT32: np.float32,
+    INT8: np.int8,
+    INT32: np.int32,
+    UINT8: np.uint8,
+    UINT32: np.uint32,
+}
+_BLOB_TYPES: dict[int, Any] = {1: np.float16, 2: np.float32, 3: np.uint8, 4: np.int8}
 _BLOB_SENTINEL = 0xDEADBEEF
 _BLOB_FOLDER = "@model_path/"
 
 
-def layer_weights(params: Any, *, where: str) -> NDArray[np.float32]:
-    """`WeightParams` of a NeuralNetwork, flat, as float32.
+def layer_weights(params: Any, shape: Sequence[int], *, where: str) -> NDArray[np.float32]:
+    """`WeightParams` of a NeuralNetwork as float32.
+
+    Args:
+        params: The protobuf.
+        shape: Of the result; output channels, if any, come first.
+        where: For messages.
 
     Raises:
-        ModelFileError: They are quantized.
+        ModelFileError: They are stored in another way, or there are too few or too many.
     """
     fields = {field.name for field, _ in params.ListFields()}
     if fields <= {"floatValue"}:
-        return np.array(params.floatValue, np.float32)
-    if fields <= {"float16Value"}:
-        return np.frombuffer(params.float16Value, "<f2").astype(np.float32)
-    raise ModelFileError(
-        f"{where}: weights stored as {', '.join(sorted(fields))} are not known to the reference "
-        "interpreter"
-    )
+        found = np.array(params.floatValue, np.float32)
+    elif fields <= {"float16Value"}:
+        found = np.frombuffer(params.float16Value, "<f2").astype(np.float32)
+    elif fields == {"rawValue", "quantization"}:
+        try:
+            found = _dequantized(params, math.prod(shape))
+        except (ValueError, IndexError) as error:
+            raise ModelFileError(f"{where}: quantized weights: {error}") from error
+    else:
+        raise ModelFileError(
+            f"{where}: weights stored as {', '.join(sorted(fields))} are not known to the "
+            "reference interpreter"
+        )
+    if found.size != math.prod(shape):
+        raise ModelFileError(f"{where}: {found.size} weights: expected {math.prod(shape)}")
+    return found.reshape(shape)
+
+
+def _dequantized(params: Any, count: int) -> NDArray[np.float32]:
+    """NeuralNetwork.proto, `QuantizationParams`: levels of some bits, the highest bit first."""
+    quantization = params.quantization
+    bits = int(quantization.numberOfBits)
+    raw = np.frombuffer(params.rawValue, np.uint8)
+    levels = unpacked(raw, bits, count, bitorder="big")
+    if quantization.WhichOneof("QuantizationType") == "lookupTableQuantization":
+        return np.array(quantization.lookupTableQuantization.floatValue, np.float32)[levels]
+    linear = quantization.linearQuantization
+    # By output channel, or one for all.
+    scale, bias = (np.array(one, np.float32)[:, None] for one in (linear.scale, linear.bias))
+    by_channel = levels.reshape(len(scale), -1).astype(np.float32)
+    return (by_channel * scale + bias).reshape(-1)
+
+
+def unpacked(
+    packed: NDArray[np.uint8], bits: int, count: int, *, bitorder: Literal["big", "little"]
+) -> NDArray[np.intp]:
+    """Numbers of some bits each, packed without gaps.
+
+    Args:
+        packed: The bytes.
+        bits: 1 to 8.
+        count: Of numbers; what follows is padding.
+        bitorder: Whether the highest or the lowest bit comes first.
+
+    Raises:
+        ValueError: There are too few bytes, or too many.
+    """
+    if len(packed) != math.ceil(count * bits / 8):
+        raise ValueError(f"{len(packed)} bytes for {count} numbers of {bits} bits")
+    each = np.unpackbits(packed, count=count * bits, bitorder=bitorder).reshape(count, bits)
+    weights = 1 << np.arange(bits)
+    return each @ (weights[::-1] if bitorder == "big" else weights)
 
 
 def program_value(value: Any, folder: Path | None, *, where: str) -> Any:

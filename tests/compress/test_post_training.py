@@ -26,12 +26,21 @@ from pocketface.model_templates import template_path
 from pocketface.models.weights import shipped_weights
 
 pytestmark = pytest.mark.skipif(
-    any(find_spec(name) is None for name in ("nncf", "ai_edge_quantizer", "onnxruntime")),
-    reason="needs nncf, ai-edge-quantizer and onnxruntime",
+    any(
+        find_spec(name) is None
+        for name in ("nncf", "ai_edge_quantizer", "coremltools", "onnxruntime")
+    ),
+    reason="needs nncf, ai-edge-quantizer, coremltools and onnxruntime",
 )
 
 Lists = tuple[list[Path], list[Path]]
-SUFFIXES = {"openvino": ".xml", "onnx": ".onnx", "litert": ".tflite"}
+SUFFIXES = {
+    ".xml": "openvino",
+    ".onnx": "onnx",
+    ".mlmodel": "coreml",
+    ".mlpackage": "coreml",
+    ".tflite": "litert",
+}
 
 
 def shipped(name: str) -> Path:
@@ -67,12 +76,12 @@ def test_files_that_load_and_answer(
 ) -> None:
     found, folder = report
     assert found.failed == []
-    names = {f"model_int8{suffix}" for suffix in SUFFIXES.values()}
+    names = {f"model_int8{suffix}" for suffix in SUFFIXES}
     others = {"model_int8.bin", "compression.md", "compression.json"}
     assert {path.name for path in folder.iterdir()} == names | others
+    assert [row.file for row in found.rows] == [f"model_int8{suffix}" for suffix in SUFFIXES]
     for row in found.rows:
-        assert row.file == f"model_int8{SUFFIXES[row.format]}"
-        assert row.before is not None
+        assert row.format == SUFFIXES[Path(row.file).suffix]
         assert row.after is not None
         assert row.after.bytes < 0.6 * row.before.bytes
         assert row.after.figures == {"balanced_accuracy": 1.0, "f1": 1.0, "same_label": 1.0}
@@ -91,29 +100,28 @@ def test_files_that_load_and_answer(
 def test_the_report(report: tuple[post_training.CompressionReport, Path]) -> None:
     found, folder = report
     saved = json.loads((folder / "compression.json").read_text())
-    assert [row["format"] for row in saved["rows"]] == list(QUANTIZERS)
+    assert [row["format"] for row in saved["rows"]] == list(SUFFIXES.values())
     text = (folder / "compression.md").read_text()
-    assert text.startswith("# glasses-n: int8 by post-training quantization\n")
+    assert text.startswith("# glasses-n: compressed after training\n")
     assert "Ranges from 12 photos (12 asked for, 0 unreadable), figures from 40." in text
     for row in found.rows:
         assert row.after is not None
-        assert f"| {row.format} int8 | {row.file} | {row.after.bytes / 1e6:.2f} |" in text
+        assert f"| {row.file} | int8 | yes | {row.after.bytes / 1e6:.2f} |" in text
 
 
-@pytest.mark.parametrize("name", QUANTIZERS)
-def test_layers_given_back_are_float(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".xml", ".onnx", ".tflite"])
+def test_layers_given_back_are_float(suffix: str, tmp_path: Path) -> None:
     """With all of them the answers are nearer to the float file's than with none."""
     export_model(
         weights=shipped("face-detection-n"),
         template=None,
         folder=tmp_path,
-        formats=[name],
+        formats=[SUFFIXES[suffix]],
         input_size=(128, 128),
         verify=False,
     )
-    path = tmp_path / f"model{SUFFIXES[name]}"
-    target = tmp_path / f"int8{SUFFIXES[name]}"
-    quantizer = importlib.import_module(f"pocketface.compress.{name}")
+    path, target = tmp_path / f"model{suffix}", tmp_path / f"int8{suffix}"
+    quantizer = importlib.import_module(f"pocketface.compress.{SUFFIXES[suffix]}")
     layers = quantizer.layers(path)
     assert len(layers) == 31
     model = pocketface.load(path)
@@ -165,7 +173,7 @@ def test_layers_are_given_back_until_the_promise_holds(
     (row,) = run(lists, tmp_path, goal="speed").rows
     assert [len(kept) for kept in promise.kept] == [0, 1, 2, 4]
     layers = importlib.import_module("pocketface.compress.onnx").layers
-    assert row.status == "int8"
+    assert row.status == "compressed"
     contract = pocketface.load(tmp_path / "model_int8.onnx").contract
     assert contract.compression is not None
     assert contract.compression.kept_float == row.kept_float == tuple(promise.kept[-1])
@@ -178,7 +186,7 @@ def test_a_promise_that_cannot_be_kept(
 ) -> None:
     _Promise(monkeypatch, enough=99)
     found = run(lists, tmp_path)
-    assert found.failed == ["onnx: balanced_accuracy drops by 2.00 points at best"]
+    assert found.failed == ["model.onnx in int8: balanced_accuracy drops by 2.00 points at best"]
     names = {"model.onnx", "model.onnx.parity.json", "compression.md", "compression.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert pocketface.load(tmp_path / "model.onnx").contract.precision == "fp32"
@@ -214,8 +222,8 @@ def test_a_quantizer_that_fails_costs_only_its_own_format(
 
     monkeypatch.setattr(importlib.import_module("pocketface.compress.onnx"), "quantize", fail)
     found = run(lists, tmp_path, formats=["onnx", "litert"])
-    assert [row.status for row in found.rows] == ["failed", "int8"]
-    assert found.failed == ["onnx: RuntimeError: no kernel"]
+    assert [row.status for row in found.rows] == ["failed", "compressed"]
+    assert found.failed == ["model.onnx in int8: RuntimeError: no kernel"]
     assert (tmp_path / "model.onnx").is_file()
     assert (tmp_path / "model_int8.tflite").is_file()
 
@@ -284,7 +292,9 @@ def test_nncf_reports_to_nobody() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"formats": ["coreml"]}, "format 'coreml': expected some of openvino, onnx, litert"),
+        ({"formats": ["keras"]}, "format 'keras': expected some of openvino, onnx, coreml, litert"),
+        ({"precisions": ["palette6"]}, "precision 'palette6' in onnx: expected some of int8"),
+        ({"precisions": []}, "precision '' in onnx: expected some of int8"),
         ({"formats": []}, "expected some of openvino"),
     ],
 )
