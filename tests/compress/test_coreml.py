@@ -185,16 +185,16 @@ def test_files_are_judged_by_their_size_off_a_mac(lists: Lists, tmp_path: Path) 
 
 
 def _too_short(spec: Any) -> None:
-    weights = spec.neuralNetwork.layers[1].convolution.weights
+    weights = spec.neuralNetwork.layers[2].convolution.weights
     weights.rawValue = weights.rawValue[:-1]
 
 
 def _no_scales(spec: Any) -> None:
-    del spec.neuralNetwork.layers[1].convolution.weights.quantization.linearQuantization.scale[:]
+    del spec.neuralNetwork.layers[2].convolution.weights.quantization.linearQuantization.scale[:]
 
 
 def _too_many(spec: Any) -> None:
-    spec.neuralNetwork.layers[1].convolution.outputChannels *= 2
+    spec.neuralNetwork.layers[2].convolution.outputChannels *= 2
 
 
 @pytest.mark.parametrize("change", [_too_short, _no_scales, _too_many])
@@ -203,7 +203,7 @@ def test_quantized_weights_that_do_not_fit(
 ) -> None:
     path = compressed(exported, tmp_path / "small.mlmodel", "int8")
     spec = read_spec(path)
-    assert spec.neuralNetwork.layers[1].WhichOneof("layer") == "convolution"
+    assert spec.neuralNetwork.layers[2].WhichOneof("layer") == "convolution"
     change(spec)
     with pytest.raises(ModelFileError, match=r"small.*convolution: quantized weights: "):
         function_of(spec, tmp_path, where="small")
