@@ -133,7 +133,7 @@ class CompressionReport(_Frozen):
                 one.file,
                 one.precision,
                 "yes" if one.file in written else "no",
-                f"{one.bytes / 1e6:.2f}",
+                f"{one.bytes / 1e6:.3f}",
                 "" if one.ms is None else f"{one.ms:.2f}",
                 f"{row.faster:.2f}" if row and row.faster else "",
                 *[_percent(one.figures, key) for key in keys],

@@ -106,7 +106,7 @@ def test_the_report(report: tuple[post_training.CompressionReport, Path]) -> Non
     assert "Ranges from 12 photos (12 asked for, 0 unreadable), figures from 40." in text
     for row in found.rows:
         assert row.after is not None
-        assert f"| {row.file} | int8 | yes | {row.after.bytes / 1e6:.2f} |" in text
+        assert f"| {row.file} | int8 | yes | {row.after.bytes / 1e6:.3f} |" in text
 
 
 @pytest.mark.parametrize("suffix", [".xml", ".onnx", ".tflite"])
