@@ -60,11 +60,12 @@ def embed(path: Path, contract: Contract) -> None:
     """Change the contract of a file pair that `convert` wrote; the `.bin` stays as it is."""
     # As a string to a string: the file's other content is none of our business.
     text = path.read_text(encoding="utf-8")
-    entry = re.compile(r'(<contract value=")[^"]*(")')
+    entry = re.compile(r"""<contract value=("[^"]*"|'[^']*')""")
     if len(entry.findall(text)) != 1:
         raise ValueError(f"{path}: no single contract")
-    quoted = escape(contract.to_json(), {'"': "&quot;"})
-    path.write_text(entry.sub(lambda m: m[1] + quoted + m[2], text), encoding="utf-8")
+    # JSON is full of double quotes, which need no escape between single ones.
+    quoted = escape(contract.to_json(), {"'": "&apos;"})
+    path.write_text(entry.sub(lambda _: f"<contract value='{quoted}'", text), encoding="utf-8")
     seal(path)
 
 
@@ -102,21 +103,28 @@ def write_openvino(
     import openvino
 
     _name_by_place(model)
-    model.set_rt_info(contract.to_json(), CONTRACT_PATH)
+    model.set_rt_info("-", CONTRACT_PATH)  # its place, until `embed`
     model.set_rt_info(BLANK_SEAL, SEAL_PATH)
     openvino.save_model(model, path, compress_to_fp16=precision == "fp16")
-    # Of a small network's files, indentation is a tenth.
+    # Of a small network's file, indentation is a tenth.
     text = path.read_text(encoding="utf-8")
     path.write_text(re.sub(r">\s+<", "><", text), encoding="utf-8")
-    seal(path)
+    embed(path, contract)
     return path
 
 
 def _name_by_place(model: Any) -> None:
-    """Number the nodes that OpenVINO numbers itself, so that equal exports are equal files.
+    """Number the nodes, but for convolutions, inputs and outputs; only these keep tensor names.
 
-    Its own count goes on through the life of the process.
+    OpenVINO's own count goes on through the life of the process: equal exports would be different
+    files. Of the file of a small network, names are a tenth.
     """
+    last = {result.input_value(0).get_node().get_friendly_name() for result in model.get_results()}
     for index, node in enumerate(model.get_ordered_ops()):
-        if re.fullmatch(r"[A-Za-z]+_\d+", node.get_friendly_name()):
-            node.set_friendly_name(f"{node.get_type_name()}_{index}")
+        kind = node.get_type_name()
+        if kind in ("Parameter", "Result") or node.get_friendly_name() in last:
+            continue
+        for output in node.outputs():
+            output.get_tensor().set_names(set())
+        if kind not in ("Convolution", "GroupConvolution"):
+            node.set_friendly_name(f"{kind}_{index}")
