@@ -50,8 +50,7 @@ class Network(nn.Module):
             channels = self.neck.out_channels
         self.head = HEADS[architecture.head.type](architecture.head, channels)
 
-    def through_head(self, images: Tensor) -> Any:
-        """What the head says of float32 (B, 3, H, W) images, 0-255 BGR."""
+    def _through_head(self, images: Tensor) -> Any:
         maps = self.backbone(self.normalize(images))
         if self.neck is not None:
             maps = self.neck(maps)
@@ -66,20 +65,23 @@ class Detector(Network):
 
     def predictions(self, images: Tensor) -> Predictions:
         """Raw predictions of the head for float32 (B, 3, H, W) images, 0-255 BGR."""
-        predictions: Predictions = self.through_head(images)
+        predictions: Predictions = self(images, raw=True)
         return predictions
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The portable graph.
+    def forward(self, images: Tensor, raw: bool = False) -> Any:
+        """The portable graph; `raw` as an argument, as hooks on the network see calls of it alone.
 
         Args:
             images: float32 (B, 3, H, W), 0-255, BGR.
+            raw: Give `Predictions`, as `predictions` does.
 
         Returns:
             boxes (B, N, 4) as x1, y1, x2, y2 in network-input pixels; scores (B, N), 0 to 1; and
             landmarks (B, N, 5, 2) in network-input pixels where the network has them.
         """
-        predictions = self.predictions(images)
+        predictions: Predictions = self._through_head(images)
+        if raw:
+            return predictions
         landmarks = predictions.landmark_points()
         outputs = (predictions.boxes(), predictions.scores())
         return outputs if landmarks is None else (*outputs, landmarks)
@@ -90,12 +92,13 @@ class Classifier(Network):
 
     def logits(self, images: Tensor) -> Tensor:
         """(B, classes) for float32 (B, 3, H, W) images, 0-255 BGR."""
-        logits: Tensor = self.through_head(images)
+        logits: Tensor = self(images, raw=True)
         return logits
 
-    def forward(self, images: Tensor) -> tuple[Tensor]:
-        """The portable graph: probabilities (B, classes), 0 to 1, that add up to 1."""
-        return (self.logits(images).softmax(-1),)
+    def forward(self, images: Tensor, raw: bool = False) -> Any:
+        """The portable graph: probabilities (B, classes), 0 to 1, that add up to 1; or `logits`."""
+        logits: Tensor = self._through_head(images)
+        return logits if raw else (logits.softmax(-1),)
 
 
 def make_network(architecture: ArchitectureSpec) -> Network:
