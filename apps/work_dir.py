@@ -141,4 +141,5 @@ def _fill(folder: Path, source: Path, weights: Path | None) -> None:
         data=found.data,
         seed=found.seed,
         metrics=found.metrics,
+        hooks=found.hooks,
     )

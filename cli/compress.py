@@ -42,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="int8 without training: ranges from photos, a quantizer of its own for each runtime",
     )
     parser.add_argument(
+        "--nncf-quantization",
+        action="store_true",
+        help="int8 with training: fine-tune with the rounding in place, then make the files",
+    )
+    parser.add_argument(
         "--formats", type=names, metavar="NAMES", help="openvino,onnx,coreml,litert"
     )
     parser.add_argument(
@@ -72,21 +77,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for the ranges (default: 300)",
     )
     parser.add_argument("--seed", type=count, default=0, metavar="N", help="of their choice")
+    training = parser.add_argument_group("training, with --nncf-quantization")
+    training.add_argument(
+        "--resume-from", type=a_path, metavar="FILE", help="go on with such a training"
+    )
+    training.add_argument("--epochs", type=positive_count, metavar="N", help="in all")
+    training.add_argument("--batch-size", type=positive_count, metavar="N", help="per GPU")
+    training.add_argument(
+        "--base-learning-rate", type=positive, metavar="RATE", help="default: the template's"
+    )
+    training.add_argument(
+        "--gpu-num", type=count, metavar="N", help="0 for the CPU; default: the template's"
+    )
+    training.add_argument(
+        "--workers", type=count, default=1, metavar="N", help="processes that cut samples"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Compress, and print what each file is worth."""
-    if not args.post_training:
-        raise UserError("nothing to do: expected --post-training")
+    if not (args.post_training or args.nncf_quantization):
+        raise UserError("nothing to do: expected --post-training or --nncf-quantization")
     weights = weights_for(args.template, args.load_weights)
-    from ..compress.post_training import QUANTIZERS, compress_post_training
+    from ..compress.fine_tuning import Training
+    from ..compress.quantizers import QUANTIZERS
+    from ..compress.run import compress
 
-    report = compress_post_training(
+    train = (paths(args.train_ann_files), paths(args.train_data_roots))
+    report = compress(
         weights=weights,
         template=args.template,
-        train=(paths(args.train_ann_files), paths(args.train_data_roots)),
+        train=train,
         validation=(paths(args.val_ann_files), paths(args.val_data_roots)),
         folder=args.save_checkpoints_to,
+        quantization=args.nncf_quantization,
+        training=Training(
+            annotations=train,
+            folder=args.save_checkpoints_to,
+            resume_from=args.resume_from,
+            epochs=args.epochs,
+            base_learning_rate=args.base_learning_rate,
+            batch_size=args.batch_size,
+            gpu_num=args.gpu_num,
+            seed=args.seed,
+            workers=args.workers,
+            command=args.command_line,
+        ),
         formats=QUANTIZERS if args.formats is None else args.formats,
         precisions=args.precision,
         max_drop=args.max_drop,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MissingPackageError
 from ..export.openvino import write_openvino
 from ..interrupts import signal_stack_kept
 from ..model_templates.contract import Contract
+from ..models.nncf_hooks import import_nncf
 from ..quiet import quiet
 from .graph import behind
 
@@ -69,21 +68,7 @@ def quantize(
             fast_bias_correction=False,
             ignored_scope=nncf.IgnoredScope(names=[*_decode(model), *keep_float]),
         )
-    write_openvino(quantized, contract, target, precision="fp16")
-
-
-def import_nncf() -> Any:
-    """NNCF, which reports its use to its makers unless this is said before.
-
-    Raises:
-        MissingPackageError: It is not installed.
-    """
-    os.environ.setdefault("NNCF_CI", "1")
-    try:
-        import nncf  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise MissingPackageError("nncf", extra="compress") from error
-    return nncf
+    write_openvino(quantized, contract, target, precision="int8")
 
 
 def _read(path: Path) -> Any:

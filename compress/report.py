@@ -35,6 +35,7 @@ class Measured(_Frozen):
         file: Its name, if it is written.
         precision: Of its weights.
         bytes: Of all its parts.
+        zipped: The same, each part deflated: of sparse weights it tells more.
         figures: By metric; shares of 1.
         ms: Median of one inference on one core; None where it was not timed.
     """
@@ -42,6 +43,7 @@ class Measured(_Frozen):
     file: str
     precision: Precision
     bytes: int
+    zipped: int
     figures: dict[str, float | None]
     ms: float | None = None
 
@@ -86,6 +88,8 @@ class CompressionReport(_Frozen):
     """Of one network.
 
     Attributes:
+        method: What was done to the weights, in words; None where nothing was.
+        sparsity: Share of zeros among the weights of its layers that was reached.
         metric: Key of the figure that the promise is about.
         max_drop: Points of it that may be lost.
         goal: What int8 must be better at.
@@ -95,6 +99,8 @@ class CompressionReport(_Frozen):
     """
 
     name: str
+    method: str | None = None
+    sparsity: float | None = None
     input_size: tuple[int, int]
     metric: str
     max_drop: float
@@ -127,13 +133,14 @@ class CompressionReport(_Frozen):
                 lines[row.after.file] = row.after, row
         figures = [one.figures for one, _ in lines.values()]
         keys = list(dict.fromkeys(key for one in figures for key in one))
-        head = ["file", "weights", "written", "MB", "ms", "faster", *keys, "float layers"]
+        head = ["file", "weights", "written", "MB", "zipped", "ms", "faster", *keys, "float layers"]
         return head, [
             [
                 one.file,
                 one.precision,
                 "yes" if one.file in written else "no",
                 f"{one.bytes / 1e6:.3f}",
+                f"{one.zipped / 1e6:.3f}",
                 "" if one.ms is None else f"{one.ms:.2f}",
                 f"{row.faster:.2f}" if row and row.faster else "",
                 *[_percent(one.figures, key) for key in keys],
@@ -146,9 +153,10 @@ class CompressionReport(_Frozen):
         """The table, and what is behind it."""
         height, width = self.input_size
         head, cells = self.table()
-        lines = [
-            f"# {self.name}: compressed after training",
-            "",
+        lines = [f"# {self.name}, compressed", ""]
+        if self.method is not None:
+            lines += [f"The weights: {self.method}.", ""]
+        lines += [
             f"Input {width}x{height}. Ranges from {self.calibration} photos ({self.asked} asked "
             f"for, {self.unreadable} unreadable), figures from {self.validation}. A compressed "
             f"file is written where {self.metric} drops by no more than {self.max_drop:g} points "
@@ -158,6 +166,8 @@ class CompressionReport(_Frozen):
             "",
         ]
         lines += [f"- {reason}" for reason in self.failed]
+        if self.sparsity is not None:
+            lines.append(f"- {100 * self.sparsity:.1f} % of the weights of layers are zero.")
         for row in self.rows:
             if row.kept_float and row.after:
                 lines.append(f"- {row.after.file}: float again: {', '.join(row.kept_float)}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +12,19 @@ from numpy.typing import NDArray
 from ..model_templates.contract import Contract
 from ..runtimes import load
 from ..runtimes.session import Outputs
+from .quantizers import Quantizer
 
 _LEAST_SCORE = 0.05
 """Of the float file, from which on a box counts: of background, nothing is shown."""
 
 
 def most_guilty_first(
-    quantizer: ModuleType, path: Path, contract: Contract, batches: Sequence[NDArray[np.float32]]
+    quantizer: Quantizer, path: Path, contract: Contract, batches: Sequence[NDArray[np.float32]]
 ) -> list[str]:
     """The layers by how much nearer to the float file's answers one alone brings the int8 file.
 
     Args:
-        quantizer: A module with `layers` and `quantize`.
+        quantizer: Of the file's format.
         path: The float file.
         contract: Of the int8 files that are tried.
         batches: For the ranges, and what the files are asked; float32 (1, 3, H, W).

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from ..errors import MissingPackageError, UserError
 from ..interrupts import signals_kept
 from ..model_templates import find_template
+from ..model_templates.contract import Precision
 from ..runtimes.seal import model_files
 from .report import ExportReport, Row
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 ExportPrecision = Literal["fp32", "fp16"]
+"""What may be asked for; a network that was quantized during training has "int8" alone."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,14 @@ class Exporter:
 
     module: str
     packages: dict[str, str]
-    precisions: tuple[ExportPrecision, ...] = ("fp32", "fp16")
+    precisions: tuple[Precision, ...] = ("fp32", "fp16")
 
 
 EXPORTERS: dict[str, Exporter] = {
     "openvino": Exporter(
-        "openvino", {"openvino": "openvino", "onnx": "onnx", "onnxscript": "onnx"}
+        "openvino",
+        {"openvino": "openvino", "onnx": "onnx", "onnxscript": "onnx"},
+        ("fp32", "fp16", "int8"),
     ),
     "onnx": Exporter("onnx", {"onnx": "onnx", "onnxscript": "onnx"}),
     "coreml": Exporter("coreml", {"coremltools": "coreml"}),
@@ -81,7 +85,8 @@ def export_model(
         folder: Where to; made if missing.
         formats: Keys of `EXPORTERS`; None for those of the template's `output_format` whose
             packages are installed.
-        precisions: Of the stored weights, a set of files for each.
+        precisions: Of the stored weights, a set of files for each. Weights that were quantized
+            during training become "int8" whatever is asked for, which OpenVINO alone takes.
         with_nms: Write a detector's ONNX and OpenVINO files with NMS inside, too. Core ML has
             them always.
         input_size: Height and width in pixels instead of the template's.
@@ -105,15 +110,22 @@ def export_model(
     from .verify import reference_for
 
     able = ", ".join(get_args(ExportPrecision))
-    for precision in precisions:
-        if precision not in get_args(ExportPrecision):
-            raise UserError(f"precision {precision!r}: expected one of {able}")
+    for asked in precisions:
+        if asked not in get_args(ExportPrecision):
+            raise UserError(f"precision {asked!r}: expected one of {able}")
     if not precisions:
         raise UserError(f"no precision to export: expected some of {able}")
     read, used = _read(weights, template)
     chosen = _formats(formats, used)
+    stored: Sequence[Precision] = ["int8"] if read.hooks is not None else list(precisions)
     for name in formats or ():
-        if not set(precisions) & set(EXPORTERS[name].precisions):
+        if read.hooks is not None and "int8" not in EXPORTERS[name].precisions:
+            raise UserError(
+                f"{read.path}: quantized during training: format {name} cannot hold that; "
+                "expected openvino",
+                hint="`compress --nncf-quantization` writes int8 files of the others as it ends",
+            )
+        if not set(stored) & set(EXPORTERS[name].precisions):
             raise UserError(
                 f"precision {', '.join(precisions)}: format {name} has only "
                 f"{', '.join(EXPORTERS[name].precisions)}"
@@ -136,7 +148,7 @@ def export_model(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with signals_kept() as check_signals:
-            for precision in dict.fromkeys(precisions):
+            for precision in dict.fromkeys(stored):
                 for name in chosen:
                     rows += _export(job, name, precision, check_signals)
     except OSError as error:
@@ -161,7 +173,7 @@ class _Job:
 
 
 def _export(
-    job: _Job, name: str, precision: ExportPrecision, check_signals: Callable[[], None]
+    job: _Job, name: str, precision: Precision, check_signals: Callable[[], None]
 ) -> list[Row]:
     """The files of one format, in their place; and a row that says why one is missing."""
     exporter = EXPORTERS[name]
@@ -170,6 +182,8 @@ def _export(
         return [Row(name, precision, "skipped", reason=str(missing))]
     if precision not in exporter.precisions:
         reason = f"expected {' or '.join(exporter.precisions)} in this format"
+        if precision == "int8":
+            reason = "cannot hold what was quantized during training"
         return [Row(name, precision, "skipped", reason=reason)]
     started = time.monotonic()
     rows: list[Row] = []
@@ -204,7 +218,7 @@ def _export(
     return [replace(rows[0], seconds=time.monotonic() - started), *rows[1:]]
 
 
-def _finish(job: _Job, name: str, precision: ExportPrecision, module: Any, path: Path) -> Row:
+def _finish(job: _Job, name: str, precision: Precision, module: Any, path: Path) -> Row:
     """Verify a file that was just made, write that into it, and move it to its place."""
     from .place import move_model
 

@@ -14,6 +14,8 @@ from ..runtimes.seal import BLANK_SEAL, SEAL_KEY, seal
 from .nms import append_nms
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..models.network import Network
 
 OPSET = 18
@@ -95,7 +97,7 @@ def trace(network: Network, contract: Contract) -> Any:
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             network.eval(),
-            (torch.zeros(1, *contract.input.shape[1:]),),
+            (example_for(contract),),
             buffer,  # type: ignore[arg-type]
             dynamo=False,
             opset_version=OPSET,
@@ -114,6 +116,13 @@ def trace(network: Network, contract: Contract) -> Any:
     # Without the shapes, the optimizer keeps an `If` for every squeeze.
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     return optimizer.optimize(model, num_iterations=1)
+
+
+def example_for(contract: Contract) -> Tensor:
+    """An input of zeros: float32 (1, 3, H, W)."""
+    import torch
+
+    return torch.zeros(1, *contract.input.shape[1:])
 
 
 def _store_as_fp16(model: Any) -> None:

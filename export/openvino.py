@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from ..errors import MissingPackageError
-from ..model_templates.contract import Contract
+from ..model_templates.contract import Contract, Precision
 from ..runtimes.openvino import CONTRACT_PATH
 from ..runtimes.seal import BLANK_SEAL, seal
 from .nms import append_nms
-from .onnx import trace
+from .onnx import example_for, trace
 
 if TYPE_CHECKING:
     from ..models.network import Network
@@ -27,7 +27,7 @@ def convert(
     *,
     folder: Path,
     stem: str,
-    precision: Literal["fp32", "fp16"],
+    precision: Precision,
     with_nms: bool,
 ) -> list[Path]:
     """Write `<stem>.xml` and `.bin`, and `<stem>_nms.xml` and `.bin` for batch 1 with NMS inside.
@@ -39,7 +39,8 @@ def convert(
         contract: Its input size is the graph's.
         folder: Where to.
         stem: Of the files' names.
-        precision: Of the stored weights; arithmetic on the CPU is FP32 either way.
+        precision: Of the stored weights; arithmetic on the CPU is FP32, but for "int8", which a
+            network has that was quantized during training.
         with_nms: Write the second pair.
 
     Returns:
@@ -48,6 +49,10 @@ def convert(
     Raises:
         MissingPackageError: openvino, onnx or onnxscript is not installed.
     """
+    if precision == "int8":
+        from ..models.nncf_hooks import stripped
+
+        network = stripped(network, example_for(contract))
     traced = trace(network, contract)
     written = [_convert(traced, contract, folder / f"{stem}.xml", precision=precision)]
     if with_nms:
@@ -69,13 +74,12 @@ def embed(path: Path, contract: Contract) -> None:
     seal(path)
 
 
-def _convert(
-    traced: Any, contract: Contract, path: Path, *, precision: Literal["fp32", "fp16"]
-) -> Path:
+def _convert(traced: Any, contract: Contract, path: Path, *, precision: Precision) -> Path:
     try:
         import openvino  # type: ignore[import-untyped]
         from openvino._offline_transformations import (  # type: ignore[import-untyped]
             apply_moc_transformations,
+            compress_quantize_weights_transformation,
         )
     except ImportError as error:
         raise MissingPackageError("openvino", extra="openvino") from error
@@ -83,19 +87,19 @@ def _convert(
     # What `convert_model` does, but for telling its makers of every conversion.
     model = openvino.Core().read_model(traced.SerializeToString())
     apply_moc_transformations(model, False)
+    if precision == "int8":
+        compress_quantize_weights_transformation(model)
     return write_openvino(model, contract, path, precision=precision)
 
 
-def write_openvino(
-    model: Any, contract: Contract, path: Path, *, precision: Literal["fp32", "fp16"]
-) -> Path:
+def write_openvino(model: Any, contract: Contract, path: Path, *, precision: Precision) -> Path:
     """Write an `openvino.Model` with its contract and seal.
 
     Args:
         model: The graph, with the contract's names.
         contract: That describes it.
         path: The `.xml`; its `.bin` goes beside it.
-        precision: Of the stored weights.
+        precision: Of the stored weights; those that are not quantized in an int8 file are FP16.
 
     Returns:
         The `.xml`.
@@ -105,7 +109,7 @@ def write_openvino(
     _name_by_place(model)
     model.set_rt_info("-", CONTRACT_PATH)  # its place, until `embed`
     model.set_rt_info(BLANK_SEAL, SEAL_PATH)
-    openvino.save_model(model, path, compress_to_fp16=precision == "fp16")
+    openvino.save_model(model, path, compress_to_fp16=precision != "fp32")
     # Of a small network's file, indentation is a tenth.
     text = path.read_text(encoding="utf-8")
     path.write_text(re.sub(r">\s+<", "><", text), encoding="utf-8")

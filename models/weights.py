@@ -16,6 +16,7 @@ from ..model_templates.contract import Metric
 from ..model_templates.schema import Template, load_template, parse_template
 from .describe import contract_for
 from .network import Network, make_network
+from .nncf_hooks import HOOKS, with_hooks
 from .weights_formats import (
     CHECKPOINT_KEY,
     NETWORK_PREFIX,
@@ -40,6 +41,7 @@ class Weights:
         sha256: Of the file.
         path: The file.
         metrics: Figures measured on these weights.
+        hooks: Of `hooks_of`: what compression during training hung on the network.
     """
 
     template: Template
@@ -51,6 +53,7 @@ class Weights:
     sha256: str
     path: Path
     metrics: tuple[Metric, ...] = ()
+    hooks: dict[str, Any] | None = None
 
 
 def checkpoint_section(
@@ -60,10 +63,16 @@ def checkpoint_section(
     data: str | None = None,
     seed: int | None = None,
     metrics: Sequence[Metric] = (),
+    hooks: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What a `.pth` checkpoint holds under `CHECKPOINT_KEY`: plain types only."""
     section = Section(
-        template=template_text, epochs=epochs, data=data, seed=seed, metrics=tuple(metrics)
+        template=template_text,
+        epochs=epochs,
+        data=data,
+        seed=seed,
+        metrics=tuple(metrics),
+        hooks=hooks,
     )
     return section.model_dump(mode="json")
 
@@ -89,7 +98,7 @@ def read_weights(path: Path) -> Weights:
         template = parse_template(section.template, source=f"{path}: template")
     except TemplateError as error:
         raise ModelFileError(str(error)) from error
-    _check_fit(state_dict, template=template, path=path)
+    _check_fit(state_dict, template=template, path=path, hooked=section.hooks is not None)
     return Weights(
         template=template,
         template_text=section.template,
@@ -100,6 +109,7 @@ def read_weights(path: Path) -> Weights:
         sha256=sha256,
         path=path,
         metrics=section.metrics,
+        hooks=section.hooks,
     )
 
 
@@ -129,6 +139,7 @@ def write_weights(
     data: str | None = None,
     seed: int | None = None,
     metrics: Sequence[Metric] = (),
+    hooks: dict[str, Any] | None = None,
 ) -> None:
     """Write a weights file, whole or not at all.
 
@@ -140,6 +151,7 @@ def write_weights(
         data: What it was trained on, in words.
         seed: Of the training run.
         metrics: Figures measured on these weights.
+        hooks: Of `hooks_of`.
 
     Raises:
         ModelFileError: The suffix is another, or the tensors do not fit the template.
@@ -149,9 +161,14 @@ def write_weights(
     _check_suffix(path)
     template = parse_template(template_text, source=f"{path}: template")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
-    _check_fit(tensors, template=template, path=path)
+    _check_fit(tensors, template=template, path=path, hooked=hooks is not None)
     section = Section(
-        template=template_text, epochs=epochs, data=data, seed=seed, metrics=tuple(metrics)
+        template=template_text,
+        epochs=epochs,
+        data=data,
+        seed=seed,
+        metrics=tuple(metrics),
+        hooks=hooks,
     )
     if path.suffix == ".pth":
         write_checkpoint(path, tensors=tensors, section=section)
@@ -188,9 +205,20 @@ def shipped_weights(template_path: Path) -> Path | None:
 
 
 def build_network(weights: Weights) -> Network:
-    """The trained network, on the CPU and in eval mode."""
+    """The trained network, on the CPU and in eval mode.
+
+    Raises:
+        ModelFileError: Its hooks are not to be restored, or their tensors do not fit.
+        MissingPackageError: It has hooks, and NNCF is not installed.
+    """
     network = make_network(weights.template.architecture)
-    network.load_state_dict(weights.state_dict)
+    try:
+        if weights.hooks is not None:
+            network = with_hooks(network, weights.hooks)
+        network.load_state_dict(weights.state_dict)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelFileError(f"{weights.path}: {reason[:300]}") from error
     return network.eval()
 
 
@@ -201,13 +229,17 @@ def _check_suffix(path: Path) -> None:
         )
 
 
-def _check_fit(tensors: Mapping[str, Tensor], *, template: Template, path: Path) -> None:
+def _check_fit(
+    tensors: Mapping[str, Tensor], *, template: Template, path: Path, hooked: bool
+) -> None:
     with torch.device("meta"):
         expected = make_network(template.architecture).state_dict()
     problem = None
     if missing := [name for name in expected if name not in tensors]:
         problem = f"tensor {missing[0]!r} is missing ({len(missing)} in all)"
-    elif unexpected := [name for name in tensors if name not in expected]:
+    elif unexpected := [
+        name for name in tensors if name not in expected and not (hooked and name.startswith(HOOKS))
+    ]:
         problem = f"unexpected tensor {unexpected[0]!r} ({len(unexpected)} in all)"
     else:
         for name, wanted in expected.items():

@@ -8,6 +8,7 @@ and a digest of it all. A `.pth` file is what Lightning writes, with the network
 from __future__ import annotations
 
 import hashlib
+import json
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,13 +32,19 @@ NETWORK_PREFIX = "network."
 """Prefix of the network's tensors in the `state_dict` of a `.pth` checkpoint."""
 
 _EPOCHS_KEY = "pocketface.epochs"
+_HOOKS_KEY = "pocketface.hooks"
 # Most single bit flips load silently: the format itself has no checksum.
 _DIGEST_KEY = "pocketface.content_sha256"
 _METADATA_KEYS = (CONTRACT_KEY, TEMPLATE_KEY, _EPOCHS_KEY, _DIGEST_KEY)
 
 
 class Section(BaseModel):
-    """What a weights file says beside its tensors. `template` is YAML text."""
+    """What a weights file says beside its tensors.
+
+    Attributes:
+        template: YAML text.
+        hooks: Of `hooks_of`; None where the network has none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,6 +53,7 @@ class Section(BaseModel):
     data: str | None = None
     seed: int | None = None
     metrics: tuple[Metric, ...] = ()
+    hooks: dict[str, Any] | None = None
 
 
 def write_safetensors(
@@ -57,6 +65,8 @@ def write_safetensors(
         TEMPLATE_KEY: section.template,
         _EPOCHS_KEY: str(section.epochs),
     }
+    if section.hooks is not None:
+        metadata[_HOOKS_KEY] = json.dumps(section.hooks)
     metadata[_DIGEST_KEY] = _digest(tensors, metadata)
     content = _safetensors().torch.save(dict(tensors), metadata=metadata)
     with atomic_write(path) as handle:
@@ -94,6 +104,7 @@ def read_safetensors(path: Path) -> tuple[Section, dict[str, Tensor]]:
     try:
         contract = Contract.from_json(metadata[CONTRACT_KEY], source=str(path))
         epochs = int(metadata[_EPOCHS_KEY])
+        hooks = json.loads(metadata.get(_HOOKS_KEY, "null"))
     except (ContractError, ValueError) as error:
         raise ModelFileError(f"{path}: damaged: {error}") from error
     section = Section(
@@ -102,6 +113,7 @@ def read_safetensors(path: Path) -> tuple[Section, dict[str, Tensor]]:
         data=contract.provenance.data,
         seed=contract.provenance.seed,
         metrics=contract.metrics,
+        hooks=hooks,
     )
     return section, tensors
 
@@ -156,8 +168,9 @@ def _safetensors() -> Any:
 
 def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     digest = hashlib.sha256()
-    for key in _METADATA_KEYS[:-1]:
-        digest.update(f"{key}={metadata[key]}\n".encode())
+    for key in (*_METADATA_KEYS[:-1], _HOOKS_KEY):
+        if key in metadata:
+            digest.update(f"{key}={metadata[key]}\n".encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

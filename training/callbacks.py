@@ -13,6 +13,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from ..files import atomic_write
+from ..models.nncf_hooks import hooks_of
 from ..models.weights import CHECKPOINT_KEY, checkpoint_section
 from .module import TemplateModule
 
@@ -68,7 +69,7 @@ class Snapshots(Checkpoint):
 
     Args:
         folder: For both files.
-        about: Arguments of `checkpoint_section` but for `epochs`.
+        about: Arguments of `checkpoint_section` but for `epochs` and `hooks`.
         measured_on: What tells the validation photos from others: a best figure on others is
             none.
         metric: See `TemplateModule`.
@@ -109,8 +110,10 @@ class Snapshots(Checkpoint):
         checkpoint: dict[str, Any],
     ) -> None:
         """Add what makes a checkpoint a model: template, epochs, data, seed."""
-        checkpoint[CHECKPOINT_KEY] = checkpoint_section(**self.about, epochs=self._epochs)
         assert isinstance(pl_module, TemplateModule)
+        checkpoint[CHECKPOINT_KEY] = checkpoint_section(
+            **self.about, epochs=self._epochs, hooks=hooks_of(pl_module.network)
+        )
         checkpoint[RUN_KEY] = {
             "first_epoch": pl_module.first_epoch,
             "steps_per_epoch": pl_module.steps_per_epoch,

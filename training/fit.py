@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +22,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from ..errors import UserError
 from ..files import sha256_file
 from ..model_templates.schema import Template, load_template
-from ..models.network import make_network
-from ..models.weights import contract_for
+from ..models.network import Network, make_network
+from ..models.weights import build_network, contract_for
 from .callbacks import AtomicCheckpointIO, Snapshots, weight_averaging
 from .datamodule import FaceData
 from .interrupt import StopBetweenBatches
@@ -78,6 +78,8 @@ def fit(
     val_every: int = 1,
     progress: bool | None = None,
     command: str | None = None,
+    prepare: Callable[[Network], Network] | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> FitReport:
     """Train a template's network; docs/training.md explains the recipe's keys.
 
@@ -101,6 +103,8 @@ def fit(
         val_every: Epochs between validations; the last is validated in any case.
         progress: Show a bar; by default where stderr is a terminal.
         command: For the receipt: what the user typed.
+        prepare: Hangs hooks on the network that `load_weights` gave, unless it has some.
+        callbacks: Further ones of Lightning's.
 
     Raises:
         UserError: The data, weights or settings do not fit; nothing was written.
@@ -129,9 +133,12 @@ def fit(
         rate = template_rate(recipe_file, batch_size=per_gpu * machine.processes)
 
     lightning.seed_everything(seed, verbose=False)
-    network = make_network(recipe_file.architecture)
-    if start.weights is not None:
-        network.load_state_dict(start.weights.state_dict)
+    if start.weights is None:
+        network = make_network(recipe_file.architecture)
+    else:
+        network = build_network(start.weights).train()
+        if prepare is not None and start.weights.hooks is None:
+            network = prepare(network)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     data = FaceData(
         task.crops(recipe_file, train_photos, seed, wanted * recipe.repeats),
@@ -207,7 +214,11 @@ def fit(
             num_nodes=machine.nodes,
             max_epochs=wanted - start.epoch,
             precision=precision,
-            callbacks=[stop, *_callbacks(snapshots, recipe_file, machine, progress=progress)],
+            callbacks=[
+                stop,
+                *callbacks,
+                *_callbacks(snapshots, recipe_file, machine, progress=progress),
+            ],
             logger=_loggers(output, settings),
             plugins=[AtomicCheckpointIO()],
             gradient_clip_val=recipe.optimizer.gradient_clip,

@@ -11,7 +11,7 @@ import pytest
 import skimage
 
 import pocketface
-from pocketface.compress.post_training import compress_post_training
+from pocketface.compress.run import compress
 from pocketface.errors import ModelFileError
 from pocketface.export import export_model
 from pocketface.model_templates import template_path
@@ -159,7 +159,7 @@ def test_the_network_of_a_pipeline(suffix: str, exported: Path, tmp_path: Path) 
 
 
 def test_files_are_judged_by_their_size_off_a_mac(lists: Lists, tmp_path: Path) -> None:
-    found = compress_post_training(
+    found = compress(
         weights=shipped_weights(template_path("glasses-n")),
         template=None,
         train=lists,

@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 
 import pocketface
-from pocketface.compress import post_training
+from pocketface.compress import files
 from pocketface.compress.graph import behind
-from pocketface.compress.post_training import QUANTIZERS, compress_post_training
+from pocketface.compress.quantizers import QUANTIZERS
+from pocketface.compress.report import CompressionReport
+from pocketface.compress.run import compress
 from pocketface.compress.sensitivity import error, most_guilty_first
 from pocketface.errors import UserError
 from pocketface.export import export_model
@@ -49,7 +51,7 @@ def shipped(name: str) -> Path:
     return weights
 
 
-def run(lists: Lists, folder: Path, **options: Any) -> post_training.CompressionReport:
+def run(lists: Lists, folder: Path, **options: Any) -> CompressionReport:
     settings: dict[str, Any] = {
         "weights": shipped("glasses-n"),
         "template": None,
@@ -60,19 +62,19 @@ def run(lists: Lists, folder: Path, **options: Any) -> post_training.Compression
         "photos": 12,
         "goal": "size",
     }
-    return compress_post_training(**(settings | options))
+    return compress(**(settings | options))
 
 
 @pytest.fixture(scope="module")
 def report(
     lists: Lists, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[post_training.CompressionReport, Path]:
+) -> tuple[CompressionReport, Path]:
     folder = tmp_path_factory.mktemp("compressed")
     return run(lists, folder, formats=list(QUANTIZERS)), folder
 
 
 def test_files_that_load_and_answer(
-    report: tuple[post_training.CompressionReport, Path],
+    report: tuple[CompressionReport, Path],
 ) -> None:
     found, folder = report
     assert found.failed == []
@@ -97,12 +99,12 @@ def test_files_that_load_and_answer(
         assert contract.compression.kept_float == ()
 
 
-def test_the_report(report: tuple[post_training.CompressionReport, Path]) -> None:
+def test_the_report(report: tuple[CompressionReport, Path]) -> None:
     found, folder = report
     saved = json.loads((folder / "compression.json").read_text())
     assert [row["format"] for row in saved["rows"]] == list(SUFFIXES.values())
     text = (folder / "compression.md").read_text()
-    assert text.startswith("# glasses-n: compressed after training\n")
+    assert text.startswith("# glasses-n, compressed\n")
     assert "Ranges from 12 photos (12 asked for, 0 unreadable), figures from 40." in text
     for row in found.rows:
         assert row.after is not None
@@ -159,9 +161,9 @@ class _Promise:
             return {"balanced_accuracy": 0.99 if good else 0.97, "f1": None}, None
 
         monkeypatch.setattr(quantizer, "quantize", quantize)
-        monkeypatch.setattr(post_training._Job, "figures", figures)
+        monkeypatch.setattr(files._Job, "figures", figures)
         monkeypatch.setattr(
-            post_training, "most_guilty_first", lambda module, path, *_: module.layers(path)[::-1]
+            files, "most_guilty_first", lambda module, path, *_: module.layers(path)[::-1]
         )
 
 
@@ -169,7 +171,7 @@ def test_layers_are_given_back_until_the_promise_holds(
     lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promise = _Promise(monkeypatch, enough=3)
-    monkeypatch.setattr(post_training, "FASTER", 0)
+    monkeypatch.setattr(files, "FASTER", 0)
     (row,) = run(lists, tmp_path, goal="speed").rows
     assert [len(kept) for kept in promise.kept] == [0, 1, 2, 4]
     layers = importlib.import_module("pocketface.compress.onnx").layers
@@ -204,7 +206,7 @@ def test_a_file_that_is_no_better_is_not_written(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(post_training, limit, {"FASTER": 1e6, "SMALLER": 1e-6}[limit])
+    monkeypatch.setattr(files, limit, {"FASTER": 1e6, "SMALLER": 1e-6}[limit])
     (tmp_path / "model.onnx").write_text("an older one")
     found = run(lists, tmp_path, goal=goal)
     assert len(found.failed) == 1
@@ -282,7 +284,7 @@ def test_what_follows_the_last_convolutions() -> None:
 
 def test_nncf_reports_to_nobody() -> None:
     code = (
-        "from pocketface.compress.openvino import import_nncf; import_nncf()\n"
+        "from pocketface.models.nncf_hooks import import_nncf; import_nncf()\n"
         "from nncf.telemetry.wrapper import telemetry; print(type(telemetry).__name__)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,15 +1,15 @@
-"""Trained weights to int8 files that are as good as promised, and faster or smaller."""
+"""Weights to small files that are as good as promised, and faster or smaller."""
 
 from __future__ import annotations
 
 import datetime
 import importlib
-import importlib.metadata
 import logging
 import statistics
 import tempfile
 import textwrap
 import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.coco import Photo, read_coco
-from ..data.labelled_faces import LabelledFace, read_labelled_faces
+from ..data.coco import Photo
+from ..data.labelled_faces import LabelledFace
 from ..errors import PocketfaceError, UserError
 from ..evaluation.classifier import evaluate_classifier
 from ..evaluation.detector import evaluate_detector
 from ..evaluation.latency import interleaved
 from ..evaluation.report import metrics_of
-from ..export import export_model
+from ..export import ExportPrecision, export_model
 from ..export.certificate import this_host
 from ..export.place import move_model
 from ..model_templates.contract import Compression, Contract, Precision
@@ -33,14 +33,12 @@ from ..runtimes import load
 from ..runtimes.classifier import FaceClassifier
 from ..runtimes.detector import FaceDetector
 from ..runtimes.seal import model_files
-from .calibration import COUNT, Calibration, Sample, calibrate
+from .calibration import Calibration, Sample
+from .quantizers import Quantizer, Tuned, method_of, quantizer_for
 from .report import FASTER, SMALLER, CompressionReport, Goal, Measured, Row
 from .sensitivity import most_guilty_first
 
 _log = logging.getLogger(__name__)
-
-QUANTIZERS = ("openvino", "onnx", "coreml", "litert")
-"""Formats that have a quantizer of their own, each in a module of its name here."""
 
 METRICS = {"face-detection": "ap50", "glasses-classification": "balanced_accuracy"}
 """What the promise is about, by task."""
@@ -50,64 +48,45 @@ _FIGURES = {
     "glasses-classification": ("balanced_accuracy", "f1"),
 }
 _SCORE_FLOOR = 0.02
+_TUNED = "tuned"
 _SENSITIVITY_PHOTOS = 16
-
-Annotated = tuple[Sequence[Path], Sequence[Path]]
-"""Annotation files, and the folders of their photos."""
 
 Figures = dict[str, float | None]
 
 
-def compress_post_training(
+def compress_files(
     *,
     weights: Path,
     template: str | Path | None,
-    train: Annotated,
-    validation: Annotated,
+    tuned: Tuned | None,
+    calibration: Calibration,
+    validation: Sequence[Sample],
     folder: Path,
-    formats: Sequence[str] = QUANTIZERS,
-    precisions: Sequence[str] = ("int8",),
-    max_drop: float = 0.5,
-    goal: Goal = "speed",
-    photos: int = COUNT,
-    seed: int = 0,
+    formats: Sequence[str],
+    precisions: Sequence[str],
+    max_drop: float,
+    goal: Goal,
 ) -> CompressionReport:
     """Write compressed files, and `compression.md` and `.json`, which say what they are worth.
 
-    A file is compressed if the task's metric on the validation photos drops by no more than
-    `max_drop`, for which layers are given back to float where need be, and if it is faster or
-    smaller. Else the float file is written. Ranges come from the training photos. Core ML files,
-    whose speed can only be measured on a Mac, are judged by their size elsewhere.
-
     Args:
-        weights: A `.safetensors` or `.pth` file.
+        weights: What all is compared with: a `.safetensors` or `.pth` file.
         template: As for `export_model`.
-        train: COCO JSON files; of a classifier, lists of labelled faces.
-        validation: Likewise.
+        tuned: What the files are made of; None for `weights`.
+        calibration: For the ranges.
+        validation: For the figures.
         folder: Where to; made if missing.
         formats: Of `QUANTIZERS`.
-        precisions: "int8"; of Core ML also "palette6" and "palette4".
+        precisions: See `check_precisions`; none, to leave the tuned weights as they are.
         max_drop: Points of the metric, 0 to 100.
         goal: What compressed files must be better at.
-        photos: For the ranges.
-        seed: Of their choice.
 
     Raises:
-        UserError: An unknown format, annotations that do not fit, a folder that cannot be written.
+        UserError: The folder cannot be written.
         MissingPackageError: A package that a format needs is not installed.
         PocketfaceError: A float file does not answer as the network does.
     """
-    for name in formats or [""]:
-        if name not in QUANTIZERS:
-            raise UserError(f"format {name!r}: expected some of {', '.join(QUANTIZERS)}")
-    quantizers = {name: importlib.import_module(f".{name}", __package__) for name in formats}
-    possible = dict.fromkeys(one for module in quantizers.values() for one in module.PRECISIONS)
-    for precision in precisions or [""]:
-        if precision not in possible:
-            raise UserError(
-                f"precision {precision!r} in {', '.join(formats)}: expected some of "
-                + ", ".join(possible)
-            )
+    wanted: Sequence[ExportPrecision] = ("fp32", "fp16") if "coreml" in formats else ("fp32",)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".compress-") as scratch:
@@ -116,15 +95,24 @@ def compress_post_training(
                 template=template,
                 folder=Path(scratch),
                 formats=list(formats),
-                precisions=("fp32", "fp16") if "coreml" in formats else ("fp32",),
+                precisions=wanted,
             )
             for failed in exported.failed:
                 raise PocketfaceError(f"{failed.format}: {failed.reason}")
-            contract = load(exported.files[0]).contract
+            if tuned is not None:
+                export_model(
+                    weights=tuned.weights,
+                    template=None,
+                    folder=Path(scratch, _TUNED),
+                    formats=list(formats),
+                    precisions=wanted,
+                    verify=False,
+                )
             job = _Job(
-                contract=contract,
-                calibration=calibrate(contract, _samples(contract, train), count=photos, seed=seed),
-                validation=_samples(contract, validation),
+                contract=load(exported.files[0]).contract,
+                tuned=tuned,
+                calibration=calibration,
+                validation=validation,
                 max_drop=max_drop,
                 goal=goal,
             )
@@ -141,17 +129,12 @@ def compress_post_training(
     return report
 
 
-def _samples(contract: Contract, annotated: Annotated) -> Sequence[Sample]:
-    if contract.task == "face-detection":
-        return read_coco(*annotated, classes=contract.labels).photos
-    return read_labelled_faces(*annotated, classes=contract.labels)
-
-
 @dataclass(frozen=True, eq=False)
 class _Job:
     """What all formats of one network share."""
 
     contract: Contract
+    tuned: Tuned | None
     calibration: Calibration
     validation: Sequence[Sample]
     max_drop: float
@@ -183,6 +166,8 @@ class _Job:
         spec = self.contract.input
         return CompressionReport(
             name=self.contract.name,
+            method=self.tuned.method if self.tuned else None,
+            sparsity=self.tuned.sparsity if self.tuned else None,
             input_size=(spec.height, spec.width),
             metric=self.metric,
             max_drop=self.max_drop,
@@ -201,14 +186,14 @@ def _compressed(
     job: _Job, name: str, path: Path, precisions: Sequence[str], folder: Path
 ) -> list[Row]:
     """A float file made small, measured and judged; what is worth it is moved to its place."""
-    quantizer = importlib.import_module(f".{name}", __package__)
+    quantizer = quantizer_for(name, job.tuned, precisions)
     figures, labels = job.figures(path)
     rows = []
-    for precision in precisions:
+    for precision in precisions or quantizer.PRECISIONS:
         if precision not in quantizer.PRECISIONS:
             continue
         begun = time.monotonic()
-        work = _Candidate(job, name, path, precision, figures[job.metric] or 0.0, labels)
+        work = _Candidate(job, name, path, quantizer, precision, figures, labels)
         row = Row(
             format=name,
             precision=work.contract.precision,
@@ -246,29 +231,33 @@ class _Candidate:
         job: _Job,
         name: str,
         path: Path,
+        quantizer: Quantizer,
         precision: str,
-        figure: float,
+        figures: Figures,
         labels: NDArray[np.bool_] | None,
     ) -> None:
         self.job = job
         self.path = path
+        self.quantizer = quantizer
+        tuned = job.tuned
+        made_of = path if tuned is None else path.parent / _TUNED / path.name
         # The arithmetic of an ML Program is typed: a small one starts from FP16.
-        self.source = _named(path, "fp16") if path.suffix == ".mlpackage" else path
-        self.target = _named(path, precision)
-        self.quantizer = importlib.import_module(f".{name}", __package__)
-        self.layers: list[str] = self.quantizer.layers(self.source)
+        small = path.suffix == ".mlpackage" and precision != "fp32"
+        self.source = _named(made_of, "fp16") if small else made_of
+        suffix = tuned.name if tuned is not None and precision == "fp32" else precision
+        self.target = _named(path, suffix)
+        self.layers = quantizer.layers(self.source)
         self._writer = importlib.import_module(f"..export.{name}", __package__)
-        self._figure = figure
+        self._figure = figures[job.metric] or 0.0
         self._labels = labels
-        package = self.quantizer.PACKAGE
+        methods = [tuned.method if tuned else "", method_of(quantizer, precision)]
         self.compression = Compression(
-            method=f"{precision} after training, "
-            f"by {package} {importlib.metadata.version(package)}",
+            method="; ".join(method for method in methods if method),
             photos=job.calibration.photos,
             seed=job.calibration.seed,
             metric=job.metric,
         )
-        self.contract = self._contract_of(path, precision)
+        self.contract = self._contract_of(self.source, precision)
 
     def _contract_of(self, path: Path, precision: str) -> Contract:
         changes = {"precision": precision, "parity": None, "metrics": ()}
@@ -313,7 +302,9 @@ class _Candidate:
             before = before.model_copy(update={"ms": before_ms})
             after = after.model_copy(update={"ms": after_ms})
             faster = statistics.median(one / other for one, other in zip(*seconds, strict=True))
-        share = after.bytes / before.bytes
+        # Zeros are stored like other numbers: what they save shows when files are packed.
+        sparse = self.job.tuned is not None and self.job.tuned.sparsity is not None
+        share = after.zipped / before.zipped if sparse else after.bytes / before.bytes
         reason = None
         if self._drop(found) > self.job.max_drop:
             reason = f"{self.job.metric} drops by {self._drop(found):.2f} points at best"
@@ -363,5 +354,11 @@ def _named(path: Path, precision: str) -> Path:
 
 
 def _measured(path: Path, precision: Precision, figures: Figures) -> Measured:
-    size = sum(part.stat().st_size for part in model_files(path))
-    return Measured(file=path.name, precision=precision, bytes=size, figures=figures)
+    parts = [part.read_bytes() for part in model_files(path)]
+    return Measured(
+        file=path.name,
+        precision=precision,
+        bytes=sum(map(len, parts)),
+        zipped=sum(len(zlib.compress(part)) for part in parts),
+        figures=figures,
+    )

@@ -1,0 +1,160 @@
+"""What makes a small file of a float one, by format and by what was done to the weights."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import shutil
+import tempfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import PocketfaceError, UserError
+from ..export import export_model
+from ..export.openvino import embed
+from ..export.place import move_model
+from ..model_templates.contract import Contract
+from ..runtimes.seal import model_files
+
+QUANTIZERS = ("openvino", "onnx", "coreml", "litert")
+"""Formats that have a quantizer of their own, each in a module of its name here."""
+
+
+class Quantizer(Protocol):
+    """One of the modules of `QUANTIZERS`, or what stands in for it."""
+
+    @property
+    def PACKAGE(self) -> str:
+        """Whose it is; nothing where nobody quantizes."""
+
+    @property
+    def PRECISIONS(self) -> Sequence[str]:
+        """What it can write."""
+
+    def layers(self, path: Path) -> list[str]:
+        """Names of the layers of a file that may be given back to float, in order."""
+
+    def quantize(
+        self,
+        path: Path,
+        target: Path,
+        contract: Contract,
+        batches: Sequence[NDArray[np.float32]],
+        keep_float: Collection[str] = (),
+    ) -> None:
+        """Write `target` of the float file at `path`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """What fine-tuning, or pruning, made of the weights, and files are made of.
+
+    Attributes:
+        weights: A plain weights file.
+        quantized: A checkpoint of the same with NNCF's quantizers; None where there are none.
+        name: In file names, where files are not quantized: "sparse", "pruned".
+        method: In words.
+        sparsity: Share of zeros among the weights of its layers; None where nobody asked for any.
+    """
+
+    weights: Path
+    quantized: Path | None
+    name: str
+    method: str
+    sparsity: float | None = None
+
+
+def quantizer_for(name: str, tuned: Tuned | None, precisions: Sequence[str]) -> Quantizer:
+    """Of a format.
+
+    Args:
+        name: The format.
+        tuned: What files are made of.
+        precisions: Asked for; none to leave the tuned weights as they are.
+    """
+    if not precisions:
+        return AsItIs(name)
+    if name == "openvino" and tuned is not None and tuned.quantized is not None:
+        return DuringTraining(tuned.quantized)
+    return cast(Quantizer, importlib.import_module(f".{name}", __package__))
+
+
+def method_of(quantizer: Quantizer, precision: str) -> str:
+    """What it did, and its version."""
+    package = quantizer.PACKAGE
+    return f"{precision} by {package} {importlib.metadata.version(package)}" if package else ""
+
+
+def check_precisions(formats: Sequence[str], precisions: Sequence[str]) -> None:
+    """Raise `UserError` at a format without quantizer, or a precision that none of them has."""
+    for name in formats or [""]:
+        if name not in QUANTIZERS:
+            raise UserError(f"format {name!r}: expected some of {', '.join(QUANTIZERS)}")
+    possible = [one for name in formats for one in quantizer_for(name, None, ["int8"]).PRECISIONS]
+    for precision in precisions or [""]:
+        if precision not in possible:
+            raise UserError(
+                f"precision {precision!r} in {', '.join(formats)}: expected some of "
+                + ", ".join(dict.fromkeys(possible))
+            )
+
+
+class DuringTraining:
+    """Of a checkpoint that has its quantizers already."""
+
+    PACKAGE = "nncf"
+    PRECISIONS = ("int8",)
+
+    def __init__(self, checkpoint: Path) -> None:
+        self._checkpoint = checkpoint
+
+    def layers(self, _: Path) -> list[str]:
+        """None: it was trained as it is."""
+        return []
+
+    def quantize(self, _: Path, target: Path, contract: Contract, *_others: Any) -> None:
+        """Export the checkpoint; its own contract gives way to `contract`."""
+        size = (contract.input.height, contract.input.width)
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            report = export_model(
+                weights=self._checkpoint,
+                template=None,
+                folder=Path(scratch),
+                formats=["openvino"],
+                input_size=size,
+                verify=False,
+            )
+            if not report.files:
+                raise PocketfaceError(str(report.rows[0].reason))
+            made = report.files[0]
+            assert made.name == target.name
+            embed(made, contract)
+            move_model(made, target.parent)
+
+
+class AsItIs:
+    """Leaves float files float: what is small about them are the weights."""
+
+    PACKAGE = ""
+    PRECISIONS = ("fp32",)
+
+    def __init__(self, name: str) -> None:
+        self._writer = importlib.import_module(f"..export.{name}", __package__)
+
+    def layers(self, _: Path) -> list[str]:
+        """None can be made more float."""
+        return []
+
+    def quantize(self, path: Path, target: Path, contract: Contract, *_others: Any) -> None:
+        """Copy."""
+        if path.is_dir():
+            shutil.copytree(path, target, dirs_exist_ok=True)
+        else:
+            for part in model_files(path):
+                shutil.copyfile(part, target.with_suffix(part.suffix))
+        self._writer.embed(target, contract)

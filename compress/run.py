@@ -1,0 +1,100 @@
+"""A whole compression: of the weights, then of the files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..data.coco import read_coco
+from ..data.labelled_faces import read_labelled_faces
+from ..errors import UserError
+from ..model_templates import find_template
+from ..model_templates.contract import Contract
+from ..models.weights import contract_for, read_weights, read_weights_for
+from .calibration import COUNT, Sample, calibrate
+from .files import compress_files
+from .fine_tuning import Training, quantization_aware
+from .quantizers import QUANTIZERS, check_precisions
+from .report import CompressionReport, Goal
+
+Annotated = tuple[Sequence[Path], Sequence[Path]]
+"""Annotation files, and the folders of their photos."""
+
+
+def compress(
+    *,
+    weights: Path,
+    template: str | Path | None,
+    train: Annotated,
+    validation: Annotated,
+    folder: Path,
+    quantization: bool = False,
+    training: Training | None = None,
+    formats: Sequence[str] = QUANTIZERS,
+    precisions: Sequence[str] = ("int8",),
+    max_drop: float = 0.5,
+    goal: Goal = "speed",
+    photos: int = COUNT,
+    seed: int = 0,
+) -> CompressionReport:
+    """Write compressed files, and `compression.md` and `.json`, which say what they are worth.
+
+    A file is compressed if the task's metric on the validation photos drops by no more than
+    `max_drop`, for which layers are given back to float where need be, and if it is faster or
+    smaller. Else the float file is written. Core ML files, whose speed can only be measured on a
+    Mac, are judged by their size elsewhere.
+
+    Args:
+        weights: A `.safetensors` or `.pth` file.
+        template: As for `export_model`.
+        train: COCO JSON files; of a classifier, lists of labelled faces.
+        validation: Likewise.
+        folder: Where to; made if missing.
+        quantization: Fine-tune with the rounding in place first. OpenVINO's file has the trained
+            ranges; those of other formats come from photos, for the trained weights.
+        training: How; by default as the template says, in `folder`.
+        formats: Of `QUANTIZERS`.
+        precisions: "int8"; of Core ML also "palette6" and "palette4".
+        max_drop: Points of the metric, 0 to 100.
+        goal: What compressed files must be better at.
+        photos: For the ranges, from the training photos.
+        seed: Of their choice.
+
+    Raises:
+        UserError: An unknown format or precision, annotations that do not fit, weights that are
+            compressed already, a folder that cannot be written.
+        MissingPackageError: A package that a format needs is not installed.
+        PocketfaceError: A float file does not answer as the network does.
+    """
+    check_precisions(formats, precisions)
+    if template is None:
+        read = read_weights(weights)
+    else:
+        read = read_weights_for(weights, find_template(template))
+    if read.hooks is not None:
+        raise UserError(f"{weights}: is compressed already; expected float weights")
+    contract = contract_for(read.template, weights=read)
+    calibration = calibrate(contract, _samples(contract, train), count=photos, seed=seed)
+    measured_on = _samples(contract, validation)
+    tuned = None
+    if quantization:
+        training = training or Training(annotations=train, folder=folder)
+        tuned = quantization_aware(read, calibration, training)
+    return compress_files(
+        weights=weights,
+        template=template,
+        tuned=tuned,
+        calibration=calibration,
+        validation=measured_on,
+        folder=folder,
+        formats=formats,
+        precisions=precisions,
+        max_drop=max_drop,
+        goal=goal,
+    )
+
+
+def _samples(contract: Contract, annotated: Annotated) -> Sequence[Sample]:
+    if contract.task == "face-detection":
+        return read_coco(*annotated, classes=contract.labels).photos
+    return read_labelled_faces(*annotated, classes=contract.labels)
