@@ -7,7 +7,7 @@ import argparse
 from ..apps.work_dir import weights_for
 from ..errors import PocketfaceError, UserError
 from .console import print_table
-from .parser import a_path, count, names, paths, positive, positive_count
+from .parser import a_path, count, fraction, names, paths, positive, positive_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="int8 with training: fine-tune with the rounding in place, then make the files",
     )
     parser.add_argument(
+        "--nncf-sparsity",
+        action="store_true",
+        help="fine-tune while weights are made zero; with one of the two above, then int8",
+    )
+    parser.add_argument(
         "--formats", type=names, metavar="NAMES", help="openvino,onnx,coreml,litert"
     )
     parser.add_argument(
@@ -77,11 +82,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for the ranges (default: 300)",
     )
     parser.add_argument("--seed", type=count, default=0, metavar="N", help="of their choice")
-    training = parser.add_argument_group("training, with --nncf-quantization")
+    training = parser.add_argument_group("training, with --nncf-…")
     training.add_argument(
-        "--resume-from", type=a_path, metavar="FILE", help="go on with such a training"
+        "--resume", action="store_true", help="go on with what was interrupted in the same folder"
     )
-    training.add_argument("--epochs", type=positive_count, metavar="N", help="in all")
+    training.add_argument(
+        "--epochs",
+        type=positive_count,
+        metavar="N",
+        help="of each training; default: the template's",
+    )
     training.add_argument("--batch-size", type=positive_count, metavar="N", help="per GPU")
     training.add_argument(
         "--base-learning-rate", type=positive, metavar="RATE", help="default: the template's"
@@ -92,17 +102,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     training.add_argument(
         "--workers", type=count, default=1, metavar="N", help="processes that cut samples"
     )
+    training.add_argument(
+        "--sparsity-ratio", type=fraction, metavar="0..1", help="of zeros; default: the template's"
+    )
+    training.add_argument(
+        "--sparsity-mode",
+        choices=("magnitude", "regularization"),
+        help="the smallest weights, or trained masks; default: the template's",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Compress, and print what each file is worth."""
-    if not (args.post_training or args.nncf_quantization):
-        raise UserError("nothing to do: expected --post-training or --nncf-quantization")
+    if not (args.post_training or args.nncf_quantization or args.nncf_sparsity):
+        raise UserError(
+            "nothing to do: expected --post-training, --nncf-quantization or --nncf-sparsity"
+        )
+    if not args.nncf_sparsity and (args.sparsity_ratio or args.sparsity_mode):
+        raise UserError("--sparsity-ratio, --sparsity-mode: expected --nncf-sparsity with them")
     weights = weights_for(args.template, args.load_weights)
     from ..compress.fine_tuning import Training
     from ..compress.quantizers import QUANTIZERS
-    from ..compress.run import compress
+    from ..compress.run import compress, sparsity_for
 
+    sparsity = None
+    if args.nncf_sparsity:
+        sparsity = sparsity_for(weights, ratio=args.sparsity_ratio, mode=args.sparsity_mode)
     train = (paths(args.train_ann_files), paths(args.train_data_roots))
     report = compress(
         weights=weights,
@@ -111,10 +136,12 @@ def run(args: argparse.Namespace) -> None:
         validation=(paths(args.val_ann_files), paths(args.val_data_roots)),
         folder=args.save_checkpoints_to,
         quantization=args.nncf_quantization,
+        post_training=args.post_training,
+        sparsity=sparsity,
         training=Training(
             annotations=train,
             folder=args.save_checkpoints_to,
-            resume_from=args.resume_from,
+            resume=args.resume,
             epochs=args.epochs,
             base_learning_rate=args.base_learning_rate,
             batch_size=args.batch_size,

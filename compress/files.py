@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,10 @@ from ..evaluation.report import metrics_of
 from ..export import ExportPrecision, export_model
 from ..export.certificate import this_host
 from ..export.place import move_model
+from ..files import sha256_file
 from ..model_templates.contract import Compression, Contract, Precision
+from ..models.nncf_hooks import without_hooks
+from ..models.weights import read_weights, rewritten
 from ..runtimes import load
 from ..runtimes.classifier import FaceClassifier
 from ..runtimes.detector import FaceDetector
@@ -100,8 +104,11 @@ def compress_files(
             for failed in exported.failed:
                 raise PocketfaceError(f"{failed.format}: {failed.reason}")
             if tuned is not None:
+                plain = Path(scratch, "plain.safetensors")
+                found = read_weights(tuned.weights)
+                rewritten(plain, found, without_hooks(found.state_dict))
                 export_model(
-                    weights=tuned.weights,
+                    weights=plain,
                     template=None,
                     folder=Path(scratch, _TUNED),
                     formats=list(formats),
@@ -257,11 +264,17 @@ class _Candidate:
             seed=job.calibration.seed,
             metric=job.metric,
         )
+        # Of the file that the user has, not of a plain copy.
+        self._sha256 = sha256_file(tuned.weights) if tuned else None
         self.contract = self._contract_of(self.source, precision)
 
     def _contract_of(self, path: Path, precision: str) -> Contract:
-        changes = {"precision": precision, "parity": None, "metrics": ()}
-        return load(path).contract.model_copy(update={**changes, "compression": self.compression})
+        changes: dict[str, Any] = {"precision": precision, "parity": None, "metrics": ()}
+        contract = load(path).contract
+        if self._sha256 is not None:
+            provenance = contract.provenance.model_copy(update={"checkpoint_sha256": self._sha256})
+            changes["provenance"] = provenance
+        return contract.model_copy(update={**changes, "compression": self.compression})
 
     def within_promise(self) -> tuple[list[str], Figures]:
         """Quantize, and give layers back until the drop is within the promise, or all are float.
@@ -270,7 +283,7 @@ class _Candidate:
             Those that stay float, and the figures of the file.
         """
         found = self._try([])
-        if self._drop(found) <= self.job.max_drop:
+        if self._drop(found) <= self.job.max_drop or not self.layers:
             return [], found
         _log.info("%.2f points lost: looking for the layers that cost most", self._drop(found))
         batches = self.job.calibration.batches[:_SENSITIVITY_PHOTOS]

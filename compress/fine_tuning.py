@@ -1,27 +1,34 @@
-"""Training on, so that compressed weights lose less: quantization-aware, and sparse."""
+"""Training on, so that compressed weights lose less: sparse, and quantization-aware."""
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import lightning
 import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
 
-from ..errors import UserError
-from ..model_templates.schema import QuantizationSpec
+from ..model_templates.contract import Contract
+from ..model_templates.schema import QuantizationSpec, SparsitySpec
 from ..models.network import Network
-from ..models.nncf_hooks import import_nncf, without_hooks
-from ..models.weights import Weights, read_weights, write_weights
+from ..models.nncf_hooks import HOOKS, import_nncf, masked
+from ..models.weights import Weights, build_network, read_weights, rewritten
 from ..quiet import quiet
 from ..training.fit import Precision, fit
+from ..training.module import TemplateModule
 from .calibration import Calibration
-from .quantizers import Tuned
 
 _BATCH = 8
 """Photos at once where batch normalisation adapts: of single ones, the variance is too small."""
+
+_RISE = 2 / 3
+"""Share of the epochs in which the share of zeros rises."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +37,8 @@ class Training:
 
     Attributes:
         annotations: Training annotations, and the folders of their photos.
-        folder: For latest.pth, curves.png, receipt.yaml and logs/.
-        resume_from: The checkpoint of such a training that was interrupted, or has ended.
+        folder: Each training has a folder in it, with latest.pth, curves.png, receipt.yaml, logs/.
+        resume: Go on where one was interrupted; one that has ended is taken as it is.
         epochs: By default the template's.
         base_learning_rate: Likewise.
         batch_size: Likewise, that of the training from scratch.
@@ -44,7 +51,7 @@ class Training:
 
     annotations: tuple[Sequence[Path], Sequence[Path]]
     folder: Path
-    resume_from: Path | None = None
+    resume: bool = False
     epochs: int | None = None
     base_learning_rate: float | None = None
     batch_size: int | None = None
@@ -55,25 +62,45 @@ class Training:
     command: str | None = None
 
 
-def quantization_aware(weights: Weights, calibration: Calibration, training: Training) -> Tuned:
+class Recipe(Protocol):
+    """What all of a template's `optimisations` have."""
+
+    @property
+    def epochs(self) -> int:
+        """By default."""
+
+    @property
+    def base_learning_rate(self) -> float:
+        """By default."""
+
+
+def quantization_aware(
+    weights: Weights, calibration: Calibration, training: Training
+) -> tuple[Weights, str]:
     """Fine-tune with the rounding of int8 in place (Jacob et al. 2018), by NNCF.
 
-    Ranges begin as the calibration photos have them and are trained with the weights.
+    Ranges begin as the calibration photos have them, and are trained with the weights. Weights
+    that are zero stay zero.
 
     Args:
         weights: To start from.
         calibration: For the first ranges, and for batch normalisation.
-        training: `folder`/latest.pth becomes a checkpoint that can be measured, exported to
-            OpenVINO and trained on like any other.
+        training: Happens in its folder "quantization".
+
+    Returns:
+        Weights with NNCF's quantizers, in quantized.safetensors, which can be measured, exported
+        to OpenVINO and trained on like any other; and what was done, in words.
 
     Raises:
-        UserError: See `fit`; or the weights are quantized already.
+        UserError: See `fit`.
         MissingPackageError: NNCF is not installed.
     """
     nncf = import_nncf()
 
     def prepare(network: Network) -> Network:
         images = [torch.from_numpy(batch) for batch in calibration.batches]
+        together = [torch.cat(images[i : i + _BATCH]) for i in range(0, len(images), _BATCH)]
+        whole = [one for one in together if len(one) == _BATCH]
         with quiet():  # NNCF tells of every step
             hooked: Network = nncf.quantize(
                 network.eval(),
@@ -84,8 +111,6 @@ def quantization_aware(weights: Weights, calibration: Calibration, training: Tra
                     disable_bias_correction=True  # the training does that
                 ),
             )
-            together = [torch.cat(images[i : i + _BATCH]) for i in range(0, len(images), _BATCH)]
-            whole = [one for one in together if len(one) == _BATCH]
             if whole:
                 nncf.batch_norm_adaptation(hooked, nncf.Dataset([_raw(one) for one in whole]))
         return hooked.train()
@@ -93,44 +118,192 @@ def quantization_aware(weights: Weights, calibration: Calibration, training: Tra
     recipe = weights.template.optimisations.nncf_quantization or QuantizationSpec(
         epochs=2, base_learning_rate=2.5e-4
     )
-    checkpoint, epochs = _fit(weights, training, recipe, prepare)
-    tuned = read_weights(checkpoint)
-    if tuned.hooks is None:
-        raise UserError(f"{checkpoint}: is not quantized; expected a checkpoint of compress")
-    plain = training.folder / "float.safetensors"
-    _write_plain(plain, tuned)
-    return Tuned(
-        weights=plain,
-        quantized=checkpoint,
-        name="quantized",
-        method=f"trained {epochs} epochs with rounding to int8 by nncf {nncf.__version__}",
+    zeros = {name: value == 0 for name, value in layer_weights(weights.state_dict).items()}
+    callbacks = [KeepZeros(zeros)] if any(zero.any() for zero in zeros.values()) else []
+    found = train_on(weights, training, "quantization", recipe, prepare, callbacks)
+    path = training.folder / "quantized.safetensors"
+    return (
+        rewritten(path, found, found.state_dict, hooks=found.hooks),
+        f"trained {found.epochs} epochs with the rounding of int8 by nncf {nncf.__version__}",
     )
 
 
-def _fit(
+def sparse(
+    weights: Weights, spec: SparsitySpec, contract: Contract, training: Training
+) -> tuple[Weights, str]:
+    """Fine-tune while more and more weights are made zero, by NNCF.
+
+    Args:
+        weights: To start from.
+        spec: How many, and how they are chosen.
+        contract: Of the network.
+        training: Happens in its folder "sparsity".
+
+    Returns:
+        Weights with zeros, in sparse.safetensors; and what was done, in words.
+
+    Raises:
+        UserError: See `fit`.
+        MissingPackageError: NNCF is not installed.
+    """
+    nncf = import_nncf()
+    modes = nncf.PruneMode
+    by_size = spec.mode == "magnitude"
+    mode = (
+        modes.UNSTRUCTURED_MAGNITUDE_GLOBAL if by_size else modes.UNSTRUCTURED_REGULARIZATION_BASED
+    )
+    example = _raw(torch.zeros(1, *contract.input.shape[1:]))
+
+    def prepare(network: Network) -> Network:
+        ratio = spec.initial_ratio if by_size else None
+        with quiet():
+            hooked: Network = nncf.prune(network, mode, ratio=ratio, examples_inputs=example)
+        return hooked.train()
+
+    schedule = SparsitySchedule(spec, mode if by_size else None)
+    found = train_on(weights, training, "sparsity", spec, prepare, [schedule])
+    plain = masked(build_network(found), example).state_dict()
+    path = training.folder / "sparse.safetensors"
+    return (
+        rewritten(path, found, plain),
+        f"trained {found.epochs} epochs while {100 * spec.ratio:g} % of them were made zero, "
+        f"by {spec.mode}, by nncf {nncf.__version__}",
+    )
+
+
+class SparsitySchedule(Callback):
+    """Raises the share of zeros from epoch to epoch.
+
+    Args:
+        spec: From where to where.
+        mode: NNCF's, where weights are chosen by their size; None for trained masks.
+    """
+
+    def __init__(self, spec: SparsitySpec, mode: Any) -> None:
+        self._spec = spec
+        self._mode = mode
+        self._scheduler: Any = None
+
+    def on_train_start(
+        self,
+        trainer: lightning.Trainer,  # noqa: ARG002
+        pl_module: lightning.LightningModule,
+    ) -> None:
+        """Make NNCF's schedule for the network that is trained."""
+        from nncf.torch.function_hook.pruning.magnitude.schedulers import (  # type: ignore[import-untyped]
+            ExponentialMagnitudePruningScheduler,
+        )
+        from nncf.torch.function_hook.pruning.rb.losses import (  # type: ignore[import-untyped]
+            RBLoss,
+        )
+        from nncf.torch.function_hook.pruning.rb.schedulers import (  # type: ignore[import-untyped]
+            ExponentialRBPruningScheduler,
+        )
+
+        assert isinstance(pl_module, TemplateModule)
+        # NNCF flattens weights in a way that knows only this layout.
+        pl_module.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        spec = self._spec
+        ratios = {
+            "initial_ratio": spec.initial_ratio,
+            "target_ratio": spec.ratio,
+            "target_epoch": max(1, math.floor(pl_module.epochs * _RISE)),
+        }
+        if self._mode is not None:
+            self._scheduler = ExponentialMagnitudePruningScheduler(
+                pl_module.network, mode=self._mode, **ratios
+            )
+            return
+        loss = RBLoss(pl_module.network, spec.initial_ratio)
+        self._scheduler = ExponentialRBPruningScheduler(loss, **ratios)
+        # Behind a function: as a module of the module, it would be saved with it.
+        pl_module.penalty = lambda: loss()
+
+    def on_train_epoch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """The next share."""
+        assert isinstance(pl_module, TemplateModule)
+        self._scheduler.step(pl_module.first_epoch + trainer.current_epoch)
+
+
+class KeepZeros(Callback):
+    """Puts weights back to zero after every step.
+
+    Args:
+        zeros: By name of the weight, where it is zero.
+    """
+
+    def __init__(self, zeros: Mapping[str, Tensor]) -> None:
+        self._zeros = zeros
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,  # noqa: ARG002
+        pl_module: lightning.LightningModule,
+        *_: Any,
+    ) -> None:
+        """Before the average of the weights is taken, whose callback comes later."""
+        assert isinstance(pl_module, TemplateModule)
+        parameters = dict(pl_module.network.named_parameters())
+        with torch.no_grad():
+            for name, zero in self._zeros.items():
+                parameters[name].masked_fill_(zero.to(parameters[name].device), 0.0)
+
+
+def layer_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of convolutions and dense layers: what sparsity is about."""
+    return {
+        name: value
+        for name, value in state.items()
+        if name.endswith(".weight") and value.ndim > 1 and not name.startswith(HOOKS)
+    }
+
+
+def share_of_zeros(state: Mapping[str, Tensor]) -> float:
+    """Of the weights of all layers, 0 to 1."""
+    values = layer_weights(state).values()
+    return sum(int((one == 0).sum()) for one in values) / sum(one.numel() for one in values)
+
+
+def train_on(
     weights: Weights,
     training: Training,
-    recipe: QuantizationSpec,
-    prepare: Callable[[Network], Network],
-) -> tuple[Path, int]:
-    """The checkpoint, and the epochs that it took."""
+    name: str,
+    recipe: Recipe,
+    prepare: Callable[[Network], Network] | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> Weights:
+    """Fine-tune by the weights' own template.
+
+    Args:
+        weights: To start from.
+        training: How.
+        name: Of its folder.
+        recipe: Defaults.
+        prepare: See `fit`.
+        callbacks: See `fit`.
+    """
+    folder = training.folder / name
+    latest = folder / "latest.pth"
     epochs = training.epochs or recipe.epochs
-    if training.resume_from is not None and read_weights(training.resume_from).epochs >= epochs:
-        return training.resume_from, epochs
-    if weights.hooks is not None:
-        raise UserError(f"{weights.path}: is compressed already; expected float weights")
+    goes_on = training.resume and latest.exists()
+    if goes_on:
+        found = read_weights(latest)
+        if found.epochs >= epochs:
+            return found
     rate = training.base_learning_rate
     with tempfile.TemporaryDirectory() as scratch:
         # The template of the weights, which may be nobody's file any more.
         template = Path(scratch, "template.yaml")
         template.write_text(weights.template_text, encoding="utf-8")
-        report = fit(
+        fit(
             template=template,
             train_annotations=training.annotations[0],
             train_roots=training.annotations[1],
-            output=training.folder,
-            load_weights=None if training.resume_from else weights.path,
-            resume_from=training.resume_from,
+            output=folder,
+            load_weights=None if goes_on else weights.path,
+            resume_from=latest if goes_on else None,
             epochs=epochs,
             batch_size=training.batch_size,
             base_learning_rate=recipe.base_learning_rate if rate is None else rate,
@@ -140,21 +313,11 @@ def _fit(
             precision=training.arithmetic,
             command=training.command,
             prepare=prepare,
+            callbacks=callbacks,
         )
-    return report.latest, epochs
+    return read_weights(latest)
 
 
-def _raw(images: torch.Tensor) -> dict[str, Any]:
+def _raw(images: Tensor) -> dict[str, Any]:
     """Arguments of `Network.forward` up to where boxes are decoded, which stays float."""
     return {"images": images, "raw": True}
-
-
-def _write_plain(path: Path, weights: Weights) -> None:
-    write_weights(
-        path,
-        template_text=weights.template_text,
-        state_dict=without_hooks(weights.state_dict),
-        epochs=weights.epochs,
-        data=weights.data,
-        seed=weights.seed,
-    )

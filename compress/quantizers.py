@@ -55,15 +55,15 @@ class Tuned:
     """What fine-tuning, or pruning, made of the weights, and files are made of.
 
     Attributes:
-        weights: A plain weights file.
-        quantized: A checkpoint of the same with NNCF's quantizers; None where there are none.
+        weights: A weights file; of a quantized one, other formats take the plain weights.
+        quantized: Whether it has NNCF's quantizers.
         name: In file names, where files are not quantized: "sparse", "pruned".
         method: In words.
-        sparsity: Share of zeros among the weights of its layers; None where nobody asked for any.
+        sparsity: Share of zeros among the weights of layers; None where nobody asked for any.
     """
 
     weights: Path
-    quantized: Path | None
+    quantized: bool
     name: str
     method: str
     sparsity: float | None = None
@@ -79,8 +79,8 @@ def quantizer_for(name: str, tuned: Tuned | None, precisions: Sequence[str]) -> 
     """
     if not precisions:
         return AsItIs(name)
-    if name == "openvino" and tuned is not None and tuned.quantized is not None:
-        return DuringTraining(tuned.quantized)
+    if name == "openvino" and tuned is not None and tuned.quantized:
+        return DuringTraining(tuned.weights)
     return cast(Quantizer, importlib.import_module(f".{name}", __package__))
 
 

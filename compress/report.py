@@ -117,7 +117,7 @@ class CompressionReport(_Frozen):
     def failed(self) -> list[str]:
         """Files that stay float, and why."""
         return [
-            f"{row.before.file} in {row.precision}: {row.reason}"
+            f"{row.after.file if row.after else row.before.file}: {row.reason}"
             for row in self.rows
             if row.status != "compressed"
         ]

@@ -10,12 +10,16 @@ from ..data.labelled_faces import read_labelled_faces
 from ..errors import UserError
 from ..model_templates import find_template
 from ..model_templates.contract import Contract
-from ..models.weights import contract_for, read_weights, read_weights_for
-from .calibration import COUNT, Sample, calibrate
+from ..model_templates.schema import SparsitySpec
+from ..models.weights import Weights, contract_for, read_weights, read_weights_for
+from .calibration import COUNT, Calibration, Sample, calibrate
 from .files import compress_files
-from .fine_tuning import Training, quantization_aware
-from .quantizers import QUANTIZERS, check_precisions
+from .fine_tuning import Training, quantization_aware, share_of_zeros, sparse
+from .quantizers import QUANTIZERS, Tuned, check_precisions
 from .report import CompressionReport, Goal
+
+SPARSITY = SparsitySpec(epochs=4, base_learning_rate=5e-4, ratio=0.5)
+"""Where the template has no recipe."""
 
 Annotated = tuple[Sequence[Path], Sequence[Path]]
 """Annotation files, and the folders of their photos."""
@@ -29,6 +33,8 @@ def compress(
     validation: Annotated,
     folder: Path,
     quantization: bool = False,
+    sparsity: SparsitySpec | None = None,
+    post_training: bool = False,
     training: Training | None = None,
     formats: Sequence[str] = QUANTIZERS,
     precisions: Sequence[str] = ("int8",),
@@ -50,8 +56,10 @@ def compress(
         train: COCO JSON files; of a classifier, lists of labelled faces.
         validation: Likewise.
         folder: Where to; made if missing.
-        quantization: Fine-tune with the rounding in place first. OpenVINO's file has the trained
-            ranges; those of other formats come from photos, for the trained weights.
+        quantization: Fine-tune with the rounding in place. OpenVINO's file has the trained ranges;
+            those of other formats come from photos, for the trained weights.
+        sparsity: Fine-tune until so many weights are zero, before that.
+        post_training: Quantize files. Without it they are int8 only after `quantization`.
         training: How; by default as the template says, in `folder`.
         formats: Of `QUANTIZERS`.
         precisions: "int8"; of Core ML also "palette6" and "palette4".
@@ -76,10 +84,10 @@ def compress(
     contract = contract_for(read.template, weights=read)
     calibration = calibrate(contract, _samples(contract, train), count=photos, seed=seed)
     measured_on = _samples(contract, validation)
-    tuned = None
-    if quantization:
-        training = training or Training(annotations=train, folder=folder)
-        tuned = quantization_aware(read, calibration, training)
+    training = training or Training(annotations=train, folder=folder)
+    tuned = _tuned(read, contract, calibration, training, sparsity, quantization=quantization)
+    if not (quantization or post_training):
+        precisions = ()
     return compress_files(
         weights=weights,
         template=template,
@@ -91,6 +99,48 @@ def compress(
         precisions=precisions,
         max_drop=max_drop,
         goal=goal,
+    )
+
+
+def sparsity_for(weights: Path, *, ratio: float | None, mode: str | None) -> SparsitySpec:
+    """The recipe of the weights' template, or of any, with what was asked for.
+
+    Args:
+        weights: A weights file.
+        ratio: Share of zeros, between 0 and 1.
+        mode: See `SparsitySpec`.
+    """
+    spec = read_weights(weights).template.optimisations.nncf_sparsity or SPARSITY
+    asked = {"ratio": ratio, "mode": mode}
+    changes = {key: value for key, value in asked.items() if value is not None}
+    return SparsitySpec.model_validate({**spec.model_dump(), **changes})
+
+
+def _tuned(
+    weights: Weights,
+    contract: Contract,
+    calibration: Calibration,
+    training: Training,
+    sparsity: SparsitySpec | None,
+    *,
+    quantization: bool,
+) -> Tuned | None:
+    """What is asked for, one after the other."""
+    methods = []
+    if sparsity is not None:
+        weights, method = sparse(weights, sparsity, contract, training)
+        methods.append(method)
+    if quantization:
+        weights, method = quantization_aware(weights, calibration, training)
+        methods.append(method)
+    if not methods:
+        return None
+    return Tuned(
+        weights=weights.path,
+        quantized=quantization,
+        name="sparse",
+        method="; ".join(methods),
+        sparsity=None if sparsity is None else share_of_zeros(weights.state_dict),
     )
 
 

@@ -81,11 +81,20 @@ class QuantizationSpec(Spec):
 
 
 class SparsitySpec(Spec):
-    """Share of weights to be made zero."""
+    """Fine-tuning while weights are made zero, up to a share of those of all layers.
+
+    Args:
+        ratio: The share, reached after two thirds of the epochs.
+        initial_ratio: In the first epoch.
+        mode: The smallest weights of all layers together, chosen anew in each epoch; or trained
+            masks with a penalty (Louizos et al. 2018).
+    """
 
     epochs: PositiveInt
     base_learning_rate: PositiveFloat
     ratio: Fraction
+    initial_ratio: Fraction = 0.1
+    mode: Literal["magnitude", "regularization"] = "magnitude"
 
 
 class OptimisationsSpec(Spec):

@@ -60,6 +60,24 @@ def hooks_of(network: Network) -> dict[str, Any] | None:
     return hooks
 
 
+def masked(network: Network, example: Any) -> Network:
+    """A copy whose weights are zero where its masks say so, and which has no hooks.
+
+    Args:
+        network: With masks, on the CPU.
+        example: Arguments of its `forward`, by name.
+    """
+    nncf = import_nncf()
+    with quiet():
+        plain: Network = nncf.strip(
+            network.eval(),
+            do_copy=True,
+            strip_format=nncf.StripFormat.IN_PLACE,
+            example_input=example,
+        )
+    return plain
+
+
 def with_hooks(network: Network, hooks: dict[str, Any]) -> Network:
     """The network with such hooks, whose tensors are still to be loaded.
 
@@ -86,6 +104,11 @@ def stripped(network: Network, example: Tensor) -> Network:
     with quiet():  # it imports packages that warn of what they lack
         plain: Network = nncf.strip(network.eval(), do_copy=True, example_input=example)
     return plain
+
+
+def is_mask(name: str) -> bool:
+    """Whether a parameter of a hooked network is a mask, which is trained to be on or off."""
+    return name.startswith(HOOKS) and name.endswith(".mask")
 
 
 def without_hooks(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -177,6 +177,38 @@ def write_weights(
         write_safetensors(path, tensors=tensors, section=section, contract=contract)
 
 
+def rewritten(
+    path: Path,
+    weights: Weights,
+    state: Mapping[str, Tensor],
+    *,
+    hooks: dict[str, Any] | None = None,
+    template_text: str | None = None,
+) -> Weights:
+    """Write changed weights to a file of their own, without the figures of the old ones.
+
+    Args:
+        path: See `write_weights`.
+        weights: Whose origin they have.
+        state: The new tensors.
+        hooks: Of `hooks_of`.
+        template_text: Where the architecture changed.
+
+    Raises:
+        ModelFileError: See `write_weights`.
+    """
+    write_weights(
+        path,
+        template_text=template_text or weights.template_text,
+        state_dict=state,
+        epochs=weights.epochs,
+        data=weights.data,
+        seed=weights.seed,
+        hooks=hooks,
+    )
+    return read_weights(path)
+
+
 def shipped_weights(template_path: Path) -> Path | None:
     """The weights file that ships beside a template, or None where none does.
 
@@ -263,6 +295,7 @@ __all__ = [
     "contract_for",
     "read_weights",
     "read_weights_for",
+    "rewritten",
     "shipped_weights",
     "write_weights",
 ]

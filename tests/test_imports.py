@@ -100,6 +100,8 @@ def test_imports_go_down(source: Path) -> None:
 def test_heavy_packages_are_imported_where_they_are_needed(source: Path) -> None:
     if source.parts[0] in ("models", "training") or "coreml_reference" in source.parts:
         return
+    if source.as_posix() in ("compress/fine_tuning.py", "compress/channels.py"):
+        return  # they train
     tree = ast.parse((_ROOT / source).read_text())
     for node in tree.body:
         names: list[str] = []

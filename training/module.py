@@ -21,6 +21,7 @@ from ..evaluation.detector import evaluate_detector
 from ..model_templates.contract import Contract
 from ..model_templates.schema import Template
 from ..models.network import Classifier, Detector, Network
+from ..models.nncf_hooks import is_mask
 from ..runtimes.classifier import FaceClassifier
 from ..runtimes.detector import FaceDetector
 from ..runtimes.torch import session_of
@@ -34,6 +35,8 @@ from .targets import Targets
 LOSSES: dict[str, Callable[..., dict[str, Tensor]]] = {"dense": dense_loss, "ssd": ssd_loss}
 VALIDATION_SCORE = 0.02
 LABEL_SMOOTHING = 0.04
+MASK_DISTANCE = 20.0
+"""How far the logit of a trained mask may travel: they begin at 4.6."""
 
 
 class TemplateModule(lightning.LightningModule):
@@ -42,6 +45,7 @@ class TemplateModule(lightning.LightningModule):
     Attributes:
         metric: What decides which epoch is the best, logged as `val/<metric>`, 0 to 1.
         metric_name: For people.
+        penalty: A further loss, of the weights alone.
 
     Args:
         network: To be trained.
@@ -85,6 +89,7 @@ class TemplateModule(lightning.LightningModule):
         self.first_epoch = first_epoch
         self.seed = seed
         self.files = files
+        self.penalty: Callable[[], Tensor] | None = None
         self._batch_ids: list[int] = []
 
     def losses(self, images: Tensor, targets: Any) -> dict[str, Tensor]:
@@ -103,16 +108,18 @@ class TemplateModule(lightning.LightningModule):
         for config in self.trainer.lr_scheduler_configs:
             scheduler = config.scheduler
             assert isinstance(scheduler, LambdaLR)
-            scheduler.base_lrs = [self.base_learning_rate] * len(scheduler.base_lrs)
-            for group, factor in zip(
-                scheduler.optimizer.param_groups, scheduler.lr_lambdas, strict=True
-            ):
-                group["lr"] = self.base_learning_rate * factor(scheduler.last_epoch)
+            groups = scheduler.optimizer.param_groups
+            for index, (group, factor) in enumerate(zip(groups, scheduler.lr_lambdas, strict=True)):
+                if not group["masks"]:
+                    scheduler.base_lrs[index] = self.base_learning_rate
+                    group["lr"] = self.base_learning_rate * factor(scheduler.last_epoch)
 
     def training_step(self, batch: tuple[Tensor, Any]) -> Tensor:
         """Sum the losses of one batch."""
         images, targets = batch
         losses = self.losses(images, targets)
+        if self.penalty is not None:
+            losses["penalty"] = self.penalty().to(images.device)
         total = torch.stack(list(losses.values())).sum()
         self._batch_ids = targets.image_ids.tolist()
         if not torch.isfinite(total):
@@ -156,16 +163,24 @@ class TemplateModule(lightning.LightningModule):
         """The template's optimizer; no weight decay on biases and normalisation."""
         recipe = self.template.hyper_parameters
         settings = recipe.optimizer
+        masks = [p for name, p in self.network.named_parameters() if is_mask(name)]
+        others = [p for name, p in self.network.named_parameters() if not is_mask(name)]
         groups = [
             {
-                "params": [p for p in self.network.parameters() if p.ndim > 1],
+                "params": [p for p in others if p.ndim > 1],
                 "weight_decay": settings.weight_decay,
+                "masks": False,
             },
             {
-                "params": [p for p in self.network.parameters() if p.ndim <= 1],
+                "params": [p for p in others if p.ndim <= 1],
                 "weight_decay": 0.0,
+                "masks": False,
             },
         ]
+        if masks:
+            # Logits, which must be able to change their sign however short the training is.
+            rate = MASK_DISTANCE / (self.steps_per_epoch * self.epochs)
+            groups.append({"params": masks, "weight_decay": 0.0, "masks": True, "lr": rate})
         optimizer: torch.optim.Optimizer
         if settings.type == "adamw":
             optimizer = torch.optim.AdamW(

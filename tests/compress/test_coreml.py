@@ -168,6 +168,7 @@ def test_files_are_judged_by_their_size_off_a_mac(lists: Lists, tmp_path: Path) 
         formats=["coreml"],
         precisions=PRECISIONS,
         photos=2,
+        post_training=True,
     )
     assert found.failed == []
     names = [

@@ -61,6 +61,7 @@ def run(lists: Lists, folder: Path, **options: Any) -> CompressionReport:
         "formats": ["onnx"],
         "photos": 12,
         "goal": "size",
+        "post_training": True,
     }
     return compress(**(settings | options))
 
@@ -188,7 +189,7 @@ def test_a_promise_that_cannot_be_kept(
 ) -> None:
     _Promise(monkeypatch, enough=99)
     found = run(lists, tmp_path)
-    assert found.failed == ["model.onnx in int8: balanced_accuracy drops by 2.00 points at best"]
+    assert found.failed == ["model_int8.onnx: balanced_accuracy drops by 2.00 points at best"]
     names = {"model.onnx", "model.onnx.parity.json", "compression.md", "compression.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert pocketface.load(tmp_path / "model.onnx").contract.precision == "fp32"
@@ -225,7 +226,7 @@ def test_a_quantizer_that_fails_costs_only_its_own_format(
     monkeypatch.setattr(importlib.import_module("pocketface.compress.onnx"), "quantize", fail)
     found = run(lists, tmp_path, formats=["onnx", "litert"])
     assert [row.status for row in found.rows] == ["failed", "compressed"]
-    assert found.failed == ["model.onnx in int8: RuntimeError: no kernel"]
+    assert found.failed == ["model.onnx: RuntimeError: no kernel"]
     assert (tmp_path / "model.onnx").is_file()
     assert (tmp_path / "model_int8.tflite").is_file()
 
