@@ -52,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="fine-tune while weights are made zero; with one of the two above, then int8",
     )
     parser.add_argument(
+        "--filter-pruning",
+        action="store_true",
+        help="drop whole channels and fine-tune, before all of the above",
+    )
+    parser.add_argument(
         "--formats", type=names, metavar="NAMES", help="openvino,onnx,coreml,litert"
     )
     parser.add_argument(
@@ -82,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for the ranges (default: 300)",
     )
     parser.add_argument("--seed", type=count, default=0, metavar="N", help="of their choice")
-    training = parser.add_argument_group("training, with --nncf-…")
+    training = parser.add_argument_group("training, with --nncf-… and --filter-pruning")
     training.add_argument(
         "--resume", action="store_true", help="go on with what was interrupted in the same folder"
     )
@@ -106,6 +111,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sparsity-ratio", type=fraction, metavar="0..1", help="of zeros; default: the template's"
     )
     training.add_argument(
+        "--pruning-ratio", type=fraction, metavar="0..1", help="of channels; likewise"
+    )
+    training.add_argument(
         "--sparsity-mode",
         choices=("magnitude", "regularization"),
         help="the smallest weights, or trained masks; default: the template's",
@@ -114,17 +122,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Compress, and print what each file is worth."""
-    if not (args.post_training or args.nncf_quantization or args.nncf_sparsity):
-        raise UserError(
-            "nothing to do: expected --post-training, --nncf-quantization or --nncf-sparsity"
-        )
+    methods = ("post_training", "nncf_quantization", "nncf_sparsity", "filter_pruning")
+    if not any(getattr(args, method) for method in methods):
+        flags = ", ".join(f"--{method.replace('_', '-')}" for method in methods)
+        raise UserError(f"nothing to do: expected some of {flags}")
     if not args.nncf_sparsity and (args.sparsity_ratio or args.sparsity_mode):
         raise UserError("--sparsity-ratio, --sparsity-mode: expected --nncf-sparsity with them")
+    if not args.filter_pruning and args.pruning_ratio:
+        raise UserError("--pruning-ratio: expected --filter-pruning with it")
     weights = weights_for(args.template, args.load_weights)
     from ..compress.fine_tuning import Training
     from ..compress.quantizers import QUANTIZERS
-    from ..compress.run import compress, sparsity_for
+    from ..compress.run import compress, pruning_for, sparsity_for
 
+    pruning = None
+    if args.filter_pruning:
+        pruning = pruning_for(weights, ratio=args.pruning_ratio)
     sparsity = None
     if args.nncf_sparsity:
         sparsity = sparsity_for(weights, ratio=args.sparsity_ratio, mode=args.sparsity_mode)
@@ -138,6 +151,7 @@ def run(args: argparse.Namespace) -> None:
         quantization=args.nncf_quantization,
         post_training=args.post_training,
         sparsity=sparsity,
+        pruning=pruning,
         training=Training(
             annotations=train,
             folder=args.save_checkpoints_to,

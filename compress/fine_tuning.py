@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from ..model_templates.contract import Contract
-from ..model_templates.schema import QuantizationSpec, SparsitySpec
+from ..model_templates.schema import PruningSpec, QuantizationSpec, SparsitySpec
 from ..models.network import Network
 from ..models.nncf_hooks import HOOKS, import_nncf, masked
 from ..models.weights import Weights, build_network, read_weights, rewritten
@@ -23,6 +23,7 @@ from ..quiet import quiet
 from ..training.fit import Precision, fit
 from ..training.module import TemplateModule
 from .calibration import Calibration
+from .channels import pruned
 
 _BATCH = 8
 """Photos at once where batch normalisation adapts: of single ones, the variance is too small."""
@@ -125,6 +126,32 @@ def quantization_aware(
     return (
         rewritten(path, found, found.state_dict, hooks=found.hooks),
         f"trained {found.epochs} epochs with the rounding of int8 by nncf {nncf.__version__}",
+    )
+
+
+def narrow(weights: Weights, spec: PruningSpec, training: Training) -> tuple[Weights, str]:
+    """Drop channels, and fine-tune what is left.
+
+    Args:
+        weights: To start from.
+        spec: How many.
+        training: Happens in its folder "pruning".
+
+    Returns:
+        Weights of a narrower network, in pruned.safetensors; and what was done, in words.
+
+    Raises:
+        UserError: See `pruned` and `fit`.
+    """
+    path = training.folder / "pruned.safetensors"
+    training.folder.mkdir(parents=True, exist_ok=True)
+    fewer = pruned(weights, spec.ratio, path)
+    found = train_on(fewer, training, "pruning", spec)
+    before, after = (count_parameters(one) for one in (weights.state_dict, found.state_dict))
+    return (
+        rewritten(path, found, found.state_dict),
+        f"{100 * spec.ratio:g} % of the channels went, and {100 * (1 - after / before):.0f} % of "
+        f"the parameters with them; trained {found.epochs} epochs",
     )
 
 
@@ -249,6 +276,11 @@ class KeepZeros(Callback):
         with torch.no_grad():
             for name, zero in self._zeros.items():
                 parameters[name].masked_fill_(zero.to(parameters[name].device), 0.0)
+
+
+def count_parameters(state: Mapping[str, Tensor]) -> int:
+    """Numbers in a state."""
+    return sum(value.numel() for value in state.values())
 
 
 def layer_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -10,16 +10,17 @@ from ..data.labelled_faces import read_labelled_faces
 from ..errors import UserError
 from ..model_templates import find_template
 from ..model_templates.contract import Contract
-from ..model_templates.schema import SparsitySpec
+from ..model_templates.schema import PruningSpec, SparsitySpec
 from ..models.weights import Weights, contract_for, read_weights, read_weights_for
 from .calibration import COUNT, Calibration, Sample, calibrate
 from .files import compress_files
-from .fine_tuning import Training, quantization_aware, share_of_zeros, sparse
+from .fine_tuning import Training, narrow, quantization_aware, share_of_zeros, sparse
 from .quantizers import QUANTIZERS, Tuned, check_precisions
 from .report import CompressionReport, Goal
 
-SPARSITY = SparsitySpec(epochs=4, base_learning_rate=5e-4, ratio=0.5)
-"""Where the template has no recipe."""
+# Where the template has no recipe.
+_SPARSITY = SparsitySpec(epochs=4, base_learning_rate=5e-4, ratio=0.5)
+_PRUNING = PruningSpec(epochs=8, base_learning_rate=1e-3, ratio=0.25)
 
 Annotated = tuple[Sequence[Path], Sequence[Path]]
 """Annotation files, and the folders of their photos."""
@@ -34,6 +35,7 @@ def compress(
     folder: Path,
     quantization: bool = False,
     sparsity: SparsitySpec | None = None,
+    pruning: PruningSpec | None = None,
     post_training: bool = False,
     training: Training | None = None,
     formats: Sequence[str] = QUANTIZERS,
@@ -59,6 +61,7 @@ def compress(
         quantization: Fine-tune with the rounding in place. OpenVINO's file has the trained ranges;
             those of other formats come from photos, for the trained weights.
         sparsity: Fine-tune until so many weights are zero, before that.
+        pruning: Drop so many channels and fine-tune, before that.
         post_training: Quantize files. Without it they are int8 only after `quantization`.
         training: How; by default as the template says, in `folder`.
         formats: Of `QUANTIZERS`.
@@ -85,7 +88,9 @@ def compress(
     calibration = calibrate(contract, _samples(contract, train), count=photos, seed=seed)
     measured_on = _samples(contract, validation)
     training = training or Training(annotations=train, folder=folder)
-    tuned = _tuned(read, contract, calibration, training, sparsity, quantization=quantization)
+    tuned = _tuned(
+        read, contract, calibration, training, pruning, sparsity, quantization=quantization
+    )
     if not (quantization or post_training):
         precisions = ()
     return compress_files(
@@ -103,17 +108,23 @@ def compress(
 
 
 def sparsity_for(weights: Path, *, ratio: float | None, mode: str | None) -> SparsitySpec:
-    """The recipe of the weights' template, or of any, with what was asked for.
+    """The recipe of the weights' template, or a common one, with what was asked for.
 
     Args:
         weights: A weights file.
         ratio: Share of zeros, between 0 and 1.
         mode: See `SparsitySpec`.
     """
-    spec = read_weights(weights).template.optimisations.nncf_sparsity or SPARSITY
+    spec = read_weights(weights).template.optimisations.nncf_sparsity or _SPARSITY
     asked = {"ratio": ratio, "mode": mode}
     changes = {key: value for key, value in asked.items() if value is not None}
     return SparsitySpec.model_validate({**spec.model_dump(), **changes})
+
+
+def pruning_for(weights: Path, *, ratio: float | None) -> PruningSpec:
+    """Likewise, of channels to go."""
+    spec = read_weights(weights).template.optimisations.filter_pruning or _PRUNING
+    return spec if ratio is None else spec.model_copy(update={"ratio": ratio})
 
 
 def _tuned(
@@ -121,12 +132,16 @@ def _tuned(
     contract: Contract,
     calibration: Calibration,
     training: Training,
+    pruning: PruningSpec | None,
     sparsity: SparsitySpec | None,
     *,
     quantization: bool,
 ) -> Tuned | None:
     """What is asked for, one after the other."""
     methods = []
+    if pruning is not None:
+        weights, method = narrow(weights, pruning, training)
+        methods.append(method)
     if sparsity is not None:
         weights, method = sparse(weights, sparsity, contract, training)
         methods.append(method)
@@ -138,7 +153,7 @@ def _tuned(
     return Tuned(
         weights=weights.path,
         quantized=quantization,
-        name="sparse",
+        name="sparse" if pruning is None else "pruned",
         method="; ".join(methods),
         sparsity=None if sparsity is None else share_of_zeros(weights.state_dict),
     )

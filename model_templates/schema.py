@@ -97,11 +97,20 @@ class SparsitySpec(Spec):
     mode: Literal["magnitude", "regularization"] = "magnitude"
 
 
+class PruningSpec(Spec):
+    """Fine-tuning after a share of all channels has gone."""
+
+    epochs: PositiveInt
+    base_learning_rate: PositiveFloat
+    ratio: Fraction
+
+
 class OptimisationsSpec(Spec):
     """Recipes for compression."""
 
     nncf_quantization: QuantizationSpec | None = None
     nncf_sparsity: SparsitySpec | None = None
+    filter_pruning: PruningSpec | None = None
 
 
 class PublishedSpec(Spec):
