@@ -64,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=names,
         default=("int8",),
         metavar="NAMES",
-        help="int8; of Core ML also palette6,palette4: weights of 6 and 4 bits (default: int8)",
+        help="int8,fp16; of Core ML also palette6,palette4: weights of 6 and 4 bits "
+        "(default: int8)",
     )
     parser.add_argument(
         "--max-drop",

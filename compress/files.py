@@ -52,7 +52,7 @@ _FIGURES = {
     "glasses-classification": ("balanced_accuracy", "f1"),
 }
 _SCORE_FLOOR = 0.02
-_TUNED = "tuned"
+_TUNED, _SMALL = "tuned", "small"
 _SENSITIVITY_PHOTOS = 16
 
 Figures = dict[str, float | None]
@@ -81,7 +81,7 @@ def compress_files(
         validation: For the figures.
         folder: Where to; made if missing.
         formats: Of `QUANTIZERS`.
-        precisions: See `check_precisions`; none, to leave the tuned weights as they are.
+        precisions: See `check_precisions`; and "fp32", to leave the tuned weights as they are.
         max_drop: Points of the metric, 0 to 100.
         goal: What compressed files must be better at.
 
@@ -90,7 +90,8 @@ def compress_files(
         MissingPackageError: A package that a format needs is not installed.
         PocketfaceError: A float file does not answer as the network does.
     """
-    wanted: Sequence[ExportPrecision] = ("fp32", "fp16") if "coreml" in formats else ("fp32",)
+    half = "fp16" in precisions or "coreml" in formats
+    wanted: Sequence[ExportPrecision] = ("fp32", "fp16") if half else ("fp32",)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".compress-") as scratch:
@@ -193,10 +194,10 @@ def _compressed(
     job: _Job, name: str, path: Path, precisions: Sequence[str], folder: Path
 ) -> list[Row]:
     """A float file made small, measured and judged; what is worth it is moved to its place."""
-    quantizer = quantizer_for(name, job.tuned, precisions)
     figures, labels = job.figures(path)
     rows = []
-    for precision in precisions or quantizer.PRECISIONS:
+    for precision in precisions:
+        quantizer = quantizer_for(name, precision, job.tuned)
         if precision not in quantizer.PRECISIONS:
             continue
         begun = time.monotonic()
@@ -249,17 +250,19 @@ class _Candidate:
         tuned = job.tuned
         made_of = path if tuned is None else path.parent / _TUNED / path.name
         # The arithmetic of an ML Program is typed: a small one starts from FP16.
-        small = path.suffix == ".mlpackage" and precision != "fp32"
+        small = precision == "fp16" or (path.suffix == ".mlpackage" and precision != "fp32")
         self.source = _named(made_of, "fp16") if small else made_of
         suffix = tuned.name if tuned is not None and precision == "fp32" else precision
-        self.target = _named(path, suffix)
+        # In a folder of its own: the exporter's FP16 files have such names too.
+        self.target = _named(path.parent / _SMALL / path.name, suffix)
+        self.target.parent.mkdir(exist_ok=True)
         self.layers = quantizer.layers(self.source)
         self._writer = importlib.import_module(f"..export.{name}", __package__)
         self._figure = figures[job.metric] or 0.0
         self._labels = labels
-        methods = [tuned.method if tuned else "", method_of(quantizer, precision)]
+        by = method_of(quantizer, precision)
         self.compression = Compression(
-            method="; ".join(method for method in methods if method),
+            method=f"{tuned.method}; {by}" if tuned else by,
             photos=job.calibration.photos,
             seed=job.calibration.seed,
             metric=job.metric,

@@ -69,15 +69,9 @@ class Tuned:
     sparsity: float | None = None
 
 
-def quantizer_for(name: str, tuned: Tuned | None, precisions: Sequence[str]) -> Quantizer:
-    """Of a format.
-
-    Args:
-        name: The format.
-        tuned: What files are made of.
-        precisions: Asked for; none to leave the tuned weights as they are.
-    """
-    if not precisions:
+def quantizer_for(name: str, precision: str, tuned: Tuned | None = None) -> Quantizer:
+    """What writes a format in a precision, of weights to which something was done or nothing."""
+    if precision in AsItIs.PRECISIONS:
         return AsItIs(name)
     if name == "openvino" and tuned is not None and tuned.quantized:
         return DuringTraining(tuned.weights)
@@ -87,7 +81,9 @@ def quantizer_for(name: str, tuned: Tuned | None, precisions: Sequence[str]) -> 
 def method_of(quantizer: Quantizer, precision: str) -> str:
     """What it did, and its version."""
     package = quantizer.PACKAGE
-    return f"{precision} by {package} {importlib.metadata.version(package)}" if package else ""
+    return (
+        f"{precision} by {package} {importlib.metadata.version(package)}" if package else precision
+    )
 
 
 def check_precisions(formats: Sequence[str], precisions: Sequence[str]) -> None:
@@ -95,7 +91,8 @@ def check_precisions(formats: Sequence[str], precisions: Sequence[str]) -> None:
     for name in formats or [""]:
         if name not in QUANTIZERS:
             raise UserError(f"format {name!r}: expected some of {', '.join(QUANTIZERS)}")
-    possible = [one for name in formats for one in quantizer_for(name, None, ["int8"]).PRECISIONS]
+    quantizers = [quantizer_for(name, "int8") for name in formats]
+    possible = ["fp16", *(one for quantizer in quantizers for one in quantizer.PRECISIONS)]
     for precision in precisions or [""]:
         if precision not in possible:
             raise UserError(
@@ -138,10 +135,10 @@ class DuringTraining:
 
 
 class AsItIs:
-    """Leaves float files float: what is small about them are the weights."""
+    """Takes files as the exporter wrote them: FP16, or of sparse or fewer weights."""
 
     PACKAGE = ""
-    PRECISIONS = ("fp32",)
+    PRECISIONS = ("fp32", "fp16")
 
     def __init__(self, name: str) -> None:
         self._writer = importlib.import_module(f"..export.{name}", __package__)

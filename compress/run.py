@@ -65,7 +65,7 @@ def compress(
         post_training: Quantize files. Without it they are int8 only after `quantization`.
         training: How; by default as the template says, in `folder`.
         formats: Of `QUANTIZERS`.
-        precisions: "int8"; of Core ML also "palette6" and "palette4".
+        precisions: "int8", "fp16"; of Core ML also "palette6" and "palette4".
         max_drop: Points of the metric, 0 to 100.
         goal: What compressed files must be better at.
         photos: For the ranges, from the training photos.
@@ -92,7 +92,7 @@ def compress(
         read, contract, calibration, training, pruning, sparsity, quantization=quantization
     )
     if not (quantization or post_training):
-        precisions = ()
+        precisions = ["fp32"]
     return compress_files(
         weights=weights,
         template=template,

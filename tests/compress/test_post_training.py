@@ -296,8 +296,8 @@ def test_nncf_reports_to_nobody() -> None:
     ("options", "message"),
     [
         ({"formats": ["keras"]}, "format 'keras': expected some of openvino, onnx, coreml, litert"),
-        ({"precisions": ["palette6"]}, "precision 'palette6' in onnx: expected some of int8"),
-        ({"precisions": []}, "precision '' in onnx: expected some of int8"),
+        ({"precisions": ["palette6"]}, "precision 'palette6' in onnx: expected some of fp16, int8"),
+        ({"precisions": []}, "precision '' in onnx: expected some of fp16, int8"),
         ({"formats": []}, "expected some of openvino"),
     ],
 )
