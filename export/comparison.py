@@ -47,12 +47,15 @@ LIMITS = {
     "fp32": Limits(pixels=0.5, of_side=0.0, score=1e-4),
     # FP16 rounds weights to 11 bits, so the error of a box grows with the box.
     "fp16": Limits(pixels=1.0, of_side=0.01, score=5e-3),
+    # A value in the middle of two levels is rounded up here and down there, and others follow: a
+    # box moves by up to half a cell, of 32 pixels. The faces found must be the same all the same.
+    "int8": Limits(pixels=16.0, of_side=0.05, score=0.1),
 }
 
 
 def limits_of(contract: Contract) -> Limits:
     """Of a file, by its precision."""
-    return LIMITS["fp32" if contract.precision == "fp32" else "fp16"]
+    return LIMITS[contract.precision if contract.precision in LIMITS else "int8"]
 
 
 class TensorDifference(NamedTuple):
