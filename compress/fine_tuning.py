@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from ..errors import UserError
 from ..model_templates.contract import Contract
 from ..model_templates.schema import PruningSpec, QuantizationSpec, SparsitySpec
 from ..models.network import Network
@@ -315,11 +316,19 @@ def train_on(
         recipe: Defaults.
         prepare: See `fit`.
         callbacks: See `fit`.
+
+    Raises:
+        UserError: There is such a training already, and nobody said `resume`; or see `fit`.
     """
     folder = training.folder / name
     latest = folder / "latest.pth"
     epochs = training.epochs or recipe.epochs
-    goes_on = training.resume and latest.exists()
+    goes_on = latest.exists()
+    if goes_on and not training.resume:
+        raise UserError(
+            f"{latest}: is there already, of another training",
+            hint="go on with it by --resume, or name another folder",
+        )
     if goes_on:
         found = read_weights(latest)
         if found.epochs >= epochs:
@@ -329,7 +338,7 @@ def train_on(
         # The template of the weights, which may be nobody's file any more.
         template = Path(scratch, "template.yaml")
         template.write_text(weights.template_text, encoding="utf-8")
-        fit(
+        _fit(
             template=template,
             train_annotations=training.annotations[0],
             train_roots=training.annotations[1],
@@ -348,6 +357,13 @@ def train_on(
             callbacks=callbacks,
         )
     return read_weights(latest)
+
+
+def _fit(**arguments: Any) -> None:
+    try:
+        fit(**arguments)
+    except KeyboardInterrupt as left:
+        raise KeyboardInterrupt("go on with the same command and --resume") from left
 
 
 def _raw(images: Tensor) -> dict[str, Any]:
