@@ -24,6 +24,11 @@ EVAL = "eval --load-weights tiny.pth --test-data-roots photos --test-ann-files"
 DIAGNOSE = "diagnose model/model.xml --test-ann-files faces.json --test-data-roots photos"
 TRAIN_ON = "train --template tiny.yaml --save-checkpoints-to out --train-data-roots photos"
 TRAIN = f"{TRAIN_ON} --train-ann-files faces.json"
+COMPRESS_BY = (
+    "compress --save-checkpoints-to out --train-ann-files faces.json --train-data-roots photos "
+    "--val-ann-files faces.json --val-data-roots photos --load-weights"
+)
+COMPRESS = f"{COMPRESS_BY} tiny.pth"
 
 # (what is wrong, the command, exit code, what the line must say)
 BAD_INPUTS: list[tuple[str, str, int, str]] = [
@@ -149,6 +154,50 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
         f"{EVAL} faces.json --save-metrics-to notes.txt/m.yaml",
         2,
         "metrics cannot be written",
+    ),
+    # Compression
+    ("no way to compress", COMPRESS, 2, "expected some of --post-training, --nncf-quant"),
+    (
+        "a format without quantizer",
+        f"{COMPRESS} --post-training --formats keras",
+        2,
+        "format 'keras': expected some of openvino, onnx, coreml, litert",
+    ),
+    (
+        "a precision that a format has not",
+        f"{COMPRESS} --post-training --formats onnx --precision palette4",
+        2,
+        "precision 'palette4' in onnx: expected some of fp16, int8",
+    ),
+    (
+        "a share of zeros without sparsity",
+        f"{COMPRESS} --post-training --sparsity-ratio 0.5",
+        2,
+        "expected --nncf-sparsity with them",
+    ),
+    (
+        "a share of channels without pruning",
+        f"{COMPRESS} --post-training --pruning-ratio 0.5",
+        2,
+        "expected --filter-pruning with it",
+    ),
+    (
+        "a share above 1",
+        f"{COMPRESS} --nncf-sparsity --sparsity-ratio 1.5",
+        2,
+        "argument --sparsity-ratio: expected",
+    ),
+    (
+        "an exported file to be compressed",
+        f"{COMPRESS_BY} model/model.onnx --post-training",
+        2,
+        "model.onnx: not a weights file",
+    ),
+    (
+        "more points to lose than there are",
+        f"{COMPRESS} --post-training --max-drop -1",
+        2,
+        "argument --max-drop: expected a number above 0",
     ),
     # Training
     (

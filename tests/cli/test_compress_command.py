@@ -1,0 +1,83 @@
+"""`pocketface compress` in a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+import pocketface
+
+Run = Callable[..., Any]
+
+DATA = [
+    *("--train-ann-files", "faces.json", "--train-data-roots", "photos"),
+    *("--val-ann-files", "faces.json", "--val-data-roots", "photos"),
+]
+
+
+@pytest.fixture(autouse=True)
+def faces(place: Path) -> None:
+    """Each of two photos has a face, says faces.json."""
+    images, annotations = [], []
+    for index, name in enumerate(("a.jpg", "more/b.png"), start=1):
+        image = cv2.imread(str(place / "photos" / name))
+        assert image is not None
+        height, width = image.shape[:2]
+        images.append({"id": index, "file_name": name, "height": height, "width": width})
+        box = {"bbox": [20, 20, 40, 50], "area": 2000, "iscrowd": 0}
+        annotations.append({"id": index, "image_id": index, "category_id": 1, **box})
+    content = {"images": images, "annotations": annotations}
+    content["categories"] = [{"id": 1, "name": "face"}]
+    (place / "faces.json").write_text(json.dumps(content))
+
+
+def test_int8_after_training(run: Run) -> None:
+    done = run(
+        *("compress", "--load-weights", "tiny.pth", "--post-training", "--formats", "onnx"),
+        *("--precision", "int8,fp16", "--goal", "size", "--max-drop", "100", "--photos", "2"),
+        *("--save-checkpoints-to", "out", *DATA),
+    )
+    # Of so small a network, the contract is most of the file.
+    rows = json.loads(Path("out/compression.json").read_text())["rows"]
+    assert [(row["precision"], row["after"]["file"]) for row in rows] == [
+        ("int8", "model_int8.onnx"),
+        ("fp16", "model_fp16.onnx"),
+    ]
+    refused = [row for row in rows if row["status"] != "compressed"]
+    assert done.code == (1 if refused else 0)
+    assert "written: out/compression.md" in done.out
+    for row in rows:
+        assert f" {row['after']['file']} " in done.out
+        written = row["before"]["file"] if row in refused else row["after"]["file"]
+        assert pocketface.load(f"out/{written}").contract.name == "tiny"
+        assert (f"{row['after']['file']}: " in done.err.splitlines()[-1]) == (row in refused)
+
+
+@pytest.mark.skipif(find_spec("nncf") is None, reason="needs nncf")
+def test_int8_during_training(run: Run) -> None:
+    command = [
+        *("compress", "--load-weights", "tiny.pth", "--nncf-quantization", "--epochs", "1"),
+        *("--batch-size", "2", "--gpu-num", "0", "--workers", "0", "--formats", "openvino"),
+        *("--max-drop", "100", "--photos", "2", "--save-checkpoints-to", "out", *DATA),
+    ]
+    done = run(*command)
+    assert done.code in (0, 1), done.err  # the machine says whether it is faster
+    assert "epoch 1 of 1: loss" in done.err
+    checkpoint = "out/quantized.safetensors"
+    assert run("eval", "--load-weights", checkpoint, "--test-ann-files", "faces.json",
+               "--test-data-roots", "photos").code == 0  # fmt: skip
+    exported = run("export", "--load-weights", checkpoint, "--save-model-to", "again",
+                   "--no-verify")  # fmt: skip
+    assert exported.code == 0, exported.err
+    assert "coreml (int8): skipped: cannot hold what was quantized during training" in exported.out
+    assert pocketface.load("again/model_int8.xml").contract.precision == "int8"
+    again = run(*command)
+    assert again.code == 2
+    assert "out/quantization/latest.pth: is there already" in again.err
+    assert run(*command, "--resume").code == done.code
