@@ -138,10 +138,12 @@ def run(args: argparse.Namespace) -> None:
 
     pruning = None
     if args.filter_pruning:
-        pruning = pruning_for(weights, ratio=args.pruning_ratio)
+        pruning = pruning_for(weights, args.template, ratio=args.pruning_ratio)
     sparsity = None
     if args.nncf_sparsity:
-        sparsity = sparsity_for(weights, ratio=args.sparsity_ratio, mode=args.sparsity_mode)
+        sparsity = sparsity_for(
+            weights, args.template, ratio=args.sparsity_ratio, mode=args.sparsity_mode
+        )
     train = (paths(args.train_ann_files), paths(args.train_data_roots))
     report = compress(
         weights=weights,

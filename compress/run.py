@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..data.coco import read_coco
@@ -10,7 +11,7 @@ from ..data.labelled_faces import read_labelled_faces
 from ..errors import UserError
 from ..model_templates import find_template
 from ..model_templates.contract import Contract
-from ..model_templates.schema import PruningSpec, SparsitySpec
+from ..model_templates.schema import PruningSpec, SparsitySpec, load_template
 from ..models.weights import Weights, contract_for, read_weights, read_weights_for
 from .calibration import COUNT, Calibration, Sample, calibrate
 from .files import compress_files
@@ -78,10 +79,7 @@ def compress(
         PocketfaceError: A float file does not answer as the network does.
     """
     check_precisions(formats, precisions)
-    if template is None:
-        read = read_weights(weights)
-    else:
-        read = read_weights_for(weights, find_template(template))
+    read = _read(weights, template)
     if read.hooks is not None:
         raise UserError(f"{weights}: is compressed already; expected float weights")
     contract = contract_for(read.template, weights=read)
@@ -107,24 +105,39 @@ def compress(
     )
 
 
-def sparsity_for(weights: Path, *, ratio: float | None, mode: str | None) -> SparsitySpec:
-    """The recipe of the weights' template, or a common one, with what was asked for.
+def sparsity_for(
+    weights: Path, template: str | Path | None, *, ratio: float | None, mode: str | None
+) -> SparsitySpec:
+    """The recipe of the template, or a common one, with what was asked for.
 
     Args:
         weights: A weights file.
+        template: As for `compress`.
         ratio: Share of zeros, between 0 and 1.
         mode: See `SparsitySpec`.
     """
-    spec = read_weights(weights).template.optimisations.nncf_sparsity or _SPARSITY
+    spec = _read(weights, template).template.optimisations.nncf_sparsity or _SPARSITY
     asked = {"ratio": ratio, "mode": mode}
     changes = {key: value for key, value in asked.items() if value is not None}
     return SparsitySpec.model_validate({**spec.model_dump(), **changes})
 
 
-def pruning_for(weights: Path, *, ratio: float | None) -> PruningSpec:
+def pruning_for(weights: Path, template: str | Path | None, *, ratio: float | None) -> PruningSpec:
     """Likewise, of channels to go."""
-    spec = read_weights(weights).template.optimisations.filter_pruning or _PRUNING
+    spec = _read(weights, template).template.optimisations.filter_pruning or _PRUNING
     return spec if ratio is None else spec.model_copy(update={"ratio": ratio})
+
+
+def _read(weights: Path, template: str | Path | None) -> Weights:
+    """Weights, described by the user's template if there is one: its recipes may have changed."""
+    if template is None:
+        return read_weights(weights)
+    path = find_template(template)
+    return replace(
+        read_weights_for(weights, path),
+        template=load_template(path),
+        template_text=path.read_text(encoding="utf-8"),
+    )
 
 
 def _tuned(

@@ -29,6 +29,8 @@ from pocketface.models.weights import (
     write_weights,
 )
 
+_SPARSITY = "nncf_sparsity: {epochs: 2, base_learning_rate: 1e-4, ratio: 0.7, mode: regularization}"
+
 needs_nncf = pytest.mark.skipif(find_spec("nncf") is None, reason="needs nncf")
 
 Lists = tuple[list[Path], list[Path]]
@@ -194,7 +196,7 @@ def test_the_digest_covers_the_hooks(tmp_path: Path) -> None:
 
 @needs_nncf
 def test_sparsity_by_magnitude_survives_quantization(lists: Lists, tmp_path: Path) -> None:
-    spec = sparsity_for(shipped("glasses-n"), ratio=0.6, mode=None)
+    spec = sparsity_for(shipped("glasses-n"), None, ratio=0.6, mode=None)
     report = run(lists, tmp_path, sparsity=spec, quantization=True, epochs=3)
     assert report.sparsity == pytest.approx(0.6, abs=1e-3)
     sparse, both = (
@@ -211,7 +213,7 @@ def test_sparsity_by_magnitude_survives_quantization(lists: Lists, tmp_path: Pat
 
 @needs_nncf
 def test_sparsity_by_trained_masks(lists: Lists, tmp_path: Path) -> None:
-    spec = sparsity_for(shipped("glasses-n"), ratio=0.5, mode="regularization")
+    spec = sparsity_for(shipped("glasses-n"), None, ratio=0.5, mode="regularization")
     report = run(lists, tmp_path, sparsity=spec, epochs=6)
     assert report.sparsity == pytest.approx(0.5, abs=0.3)
     (row,) = report.rows
@@ -276,7 +278,7 @@ def test_what_cannot_be_narrowed(tmp_path: Path) -> None:
 
 def test_pruning_makes_smaller_files(lists: Lists, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
-    spec = pruning_for(shipped("glasses-n"), ratio=0.5)
+    spec = pruning_for(shipped("glasses-n"), None, ratio=0.5)
     report = run(lists, tmp_path, pruning=spec)
     (row,) = report.rows
     assert row.after is not None
@@ -289,3 +291,20 @@ def test_pruning_makes_smaller_files(lists: Lists, tmp_path: Path) -> None:
     assert not export_model(
         weights=pruned_weights, template=None, folder=again, formats=["openvino"]
     ).failed
+
+
+@needs_nncf
+def test_the_recipe_is_that_of_the_users_template(lists: Lists, tmp_path: Path) -> None:
+    text = template_path("glasses-n").read_text().replace("nncf_sparsity: null", _SPARSITY)
+    path = tmp_path / "template.yaml"
+    path.write_text(text)
+    weights = shipped("glasses-n")
+    assert sparsity_for(weights, path, ratio=None, mode=None).ratio == 0.7
+    assert sparsity_for(weights, path, ratio=0.2, mode="magnitude").ratio == 0.2
+    training = Training(
+        annotations=lists, folder=tmp_path / "out", batch_size=10, gpu_num=0, workers=0
+    )
+    spec = sparsity_for(weights, path, ratio=None, mode="magnitude")
+    report = run(lists, tmp_path / "out", template=path, sparsity=spec, training=training)
+    assert report.method.startswith("trained 2 epochs while 70 %")
+    assert "regularization" in read_weights(tmp_path / "out/sparse.safetensors").template_text
