@@ -62,10 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         type=names,
-        default=("int8",),
         metavar="NAMES",
         help="int8,fp16; of Core ML also palette6,palette4: weights of 6 and 4 bits "
-        "(default: int8)",
+        "(default: int8 where files are quantized)",
     )
     parser.add_argument(
         "--max-drop",
@@ -103,7 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--base-learning-rate", type=positive, metavar="RATE", help="default: the template's"
     )
     training.add_argument(
-        "--gpu-num", type=count, metavar="N", help="0 for the CPU; default: the template's"
+        "--gpu-num", type=int, choices=(0, 1), help="0 for the CPU; default: 1 if there is one"
     )
     training.add_argument(
         "--workers", type=count, default=1, metavar="N", help="processes that cut samples"
@@ -127,13 +126,12 @@ def run(args: argparse.Namespace) -> None:
     if not any(getattr(args, method) for method in methods):
         flags = ", ".join(f"--{method.replace('_', '-')}" for method in methods)
         raise UserError(f"nothing to do: expected some of {flags}")
-    if not args.nncf_sparsity and (args.sparsity_ratio or args.sparsity_mode):
+    if not args.nncf_sparsity and (args.sparsity_ratio is not None or args.sparsity_mode):
         raise UserError("--sparsity-ratio, --sparsity-mode: expected --nncf-sparsity with them")
-    if not args.filter_pruning and args.pruning_ratio:
+    if not args.filter_pruning and args.pruning_ratio is not None:
         raise UserError("--pruning-ratio: expected --filter-pruning with it")
     weights = weights_for(args.template, args.load_weights)
     from ..compress.fine_tuning import Training
-    from ..compress.quantizers import QUANTIZERS
     from ..compress.run import compress, pruning_for, sparsity_for
 
     pruning = None
@@ -167,7 +165,7 @@ def run(args: argparse.Namespace) -> None:
             workers=args.workers,
             command=args.command_line,
         ),
-        formats=QUANTIZERS if args.formats is None else args.formats,
+        formats=args.formats,
         precisions=args.precision,
         max_drop=args.max_drop,
         goal=args.goal,

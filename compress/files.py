@@ -26,7 +26,7 @@ from ..evaluation.classifier import evaluate_classifier
 from ..evaluation.detector import evaluate_detector
 from ..evaluation.latency import interleaved, speedup
 from ..evaluation.report import metrics_of
-from ..export import ExportPrecision, export_model
+from ..export import ExportPrecision, ExportReport, export_model
 from ..export.certificate import this_host
 from ..export.place import move_model
 from ..files import sha256_file
@@ -90,32 +90,20 @@ def compress_files(
         MissingPackageError: A package that a format needs is not installed.
         PocketfaceError: A float file does not answer as the network does.
     """
-    half = "fp16" in precisions or "coreml" in formats
-    wanted: Sequence[ExportPrecision] = ("fp32", "fp16") if half else ("fp32",)
+    half = list(formats) if "fp16" in precisions else [one for one in formats if one == "coreml"]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".compress-") as scratch:
-            exported = export_model(
-                weights=weights,
-                template=template,
-                folder=Path(scratch),
-                formats=list(formats),
-                precisions=wanted,
-            )
-            for failed in exported.failed:
-                raise PocketfaceError(f"{failed.format}: {failed.reason}")
+            place = Path(scratch)
+            exported = _exported(weights, template, place, formats, "fp32", verify=True)
             if tuned is not None:
-                plain = Path(scratch, "plain.safetensors")
                 found = read_weights(tuned.weights)
-                rewritten(plain, found, without_hooks(found.state_dict))
-                export_model(
-                    weights=plain,
-                    template=None,
-                    folder=Path(scratch, _TUNED),
-                    formats=list(formats),
-                    precisions=wanted,
-                    verify=False,
-                )
+                weights, template = place / "plain.safetensors", None
+                rewritten(weights, found, without_hooks(found.state_dict))
+                place = place / _TUNED
+                _exported(weights, template, place, formats, "fp32")
+            if half:
+                _exported(weights, template, place, half, "fp16")
             job = _Job(
                 contract=load(exported.files[0]).contract,
                 tuned=tuned,
@@ -127,13 +115,35 @@ def compress_files(
             rows = [
                 row
                 for one in exported.rows
-                if one.file is not None and one.precision == "fp32"
+                if one.file is not None
                 for row in _compressed(job, one.format, one.file, precisions, folder)
             ]
         report = job.report(rows)
         report.write(folder)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    return report
+
+
+def _exported(
+    weights: Path,
+    template: str | Path | None,
+    folder: Path,
+    formats: Sequence[str],
+    precision: ExportPrecision,
+    *,
+    verify: bool = False,
+) -> ExportReport:
+    report = export_model(
+        weights=weights,
+        template=template,
+        folder=folder,
+        formats=formats,
+        precisions=[precision],
+        verify=verify,
+    )
+    for failed in report.failed:
+        raise PocketfaceError(f"{failed.format}: {failed.reason}")
     return report
 
 
@@ -288,6 +298,10 @@ class _Candidate:
         found = self._try([])
         if self._drop(found) <= self.job.max_drop or not self.layers:
             return [], found
+        if self.job.tuned is not None:
+            as_float, _ = self.job.figures(self.source)
+            if self._drop(as_float) > self.job.max_drop:
+                return [], found  # it was not the rounding
         _log.info("%.2f points lost: looking for the layers that cost most", self._drop(found))
         batches = self.job.calibration.batches[:_SENSITIVITY_PHOTOS]
         # The layers of a file with NMS inside are those of the one without.

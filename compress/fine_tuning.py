@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import lightning
 import torch
@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from ..errors import UserError
+from ..files import atomic_write
 from ..model_templates.contract import Contract
 from ..model_templates.schema import PruningSpec, QuantizationSpec, SparsitySpec
 from ..models.network import Network
@@ -44,7 +45,7 @@ class Training:
         epochs: By default the template's.
         base_learning_rate: Likewise.
         batch_size: Likewise, that of the training from scratch.
-        gpu_num: 0 for the CPU; by default the template's, as far as the machine has them.
+        gpu_num: 0 for the CPU; by default 1 if there is one.
         seed: Of order and augmentation.
         workers: Processes that cut samples.
         arithmetic: While training.
@@ -64,16 +65,7 @@ class Training:
     command: str | None = None
 
 
-class Recipe(Protocol):
-    """What all of a template's `optimisations` have."""
-
-    @property
-    def epochs(self) -> int:
-        """By default."""
-
-    @property
-    def base_learning_rate(self) -> float:
-        """By default."""
+Recipe = QuantizationSpec | SparsitySpec | PruningSpec
 
 
 def quantization_aware(
@@ -122,7 +114,7 @@ def quantization_aware(
     )
     zeros = {name: value == 0 for name, value in layer_weights(weights.state_dict).items()}
     callbacks = [KeepZeros(zeros)] if any(zero.any() for zero in zeros.values()) else []
-    found = train_on(weights, training, "quantization", recipe, prepare, callbacks)
+    found = Stage(training, "quantization", weights, recipe).train(weights, prepare, callbacks)
     path = training.folder / "quantized.safetensors"
     return (
         rewritten(path, found, found.state_dict, hooks=found.hooks),
@@ -144,10 +136,10 @@ def narrow(weights: Weights, spec: PruningSpec, training: Training) -> tuple[Wei
     Raises:
         UserError: See `pruned` and `fit`.
     """
+    stage = Stage(training, "pruning", weights, spec)
+    fewer = pruned(weights, spec.ratio, stage.folder / "start.safetensors")
+    found = stage.train(fewer)
     path = training.folder / "pruned.safetensors"
-    training.folder.mkdir(parents=True, exist_ok=True)
-    fewer = pruned(weights, spec.ratio, path)
-    found = train_on(fewer, training, "pruning", spec)
     before, after = (count_parameters(one) for one in (weights.state_dict, found.state_dict))
     return (
         rewritten(path, found, found.state_dict),
@@ -188,14 +180,23 @@ def sparse(
             hooked: Network = nncf.prune(network, mode, ratio=ratio, examples_inputs=example)
         return hooked.train()
 
+    optimizer = weights.template.hyper_parameters.optimizer.type
+    if not by_size and optimizer != "adamw":
+        raise UserError(
+            f"sparsity by regularization: {weights.template.name} is trained by {optimizer}, which "
+            "does not move masks; expected adamw, or the mode magnitude"
+        )
+    stage = Stage(training, "sparsity", weights, spec)
+    if stage.epochs < 2:
+        raise UserError("sparsity rises from epoch to epoch: expected 2 epochs or more, found 1")
     schedule = SparsitySchedule(spec, mode if by_size else None)
-    found = train_on(weights, training, "sparsity", spec, prepare, [schedule])
+    found = stage.train(weights, prepare, [schedule])
     plain = masked(build_network(found), example).state_dict()
     path = training.folder / "sparse.safetensors"
     return (
         rewritten(path, found, plain),
-        f"trained {found.epochs} epochs while {100 * spec.ratio:g} % of them were made zero, "
-        f"by {spec.mode}, by nncf {nncf.__version__}",
+        f"trained {found.epochs} epochs while {100 * share_of_zeros(plain):.1f} % of those of "
+        f"layers were made zero, by {spec.mode}, by nncf {nncf.__version__}",
     )
 
 
@@ -235,7 +236,7 @@ class SparsitySchedule(Callback):
         ratios = {
             "initial_ratio": spec.initial_ratio,
             "target_ratio": spec.ratio,
-            "target_epoch": max(1, math.floor(pl_module.epochs * _RISE)),
+            "target_epoch": max(1, min(math.floor(pl_module.epochs * _RISE), pl_module.epochs - 1)),
         }
         if self._mode is not None:
             self._scheduler = ExponentialMagnitudePruningScheduler(
@@ -299,56 +300,85 @@ def share_of_zeros(state: Mapping[str, Tensor]) -> float:
     return sum(int((one == 0).sum()) for one in values) / sum(one.numel() for one in values)
 
 
-def train_on(
-    weights: Weights,
-    training: Training,
-    name: str,
-    recipe: Recipe,
-    prepare: Callable[[Network], Network] | None = None,
-    callbacks: Sequence[Callback] = (),
-) -> Weights:
-    """Fine-tune by the weights' own template.
+class Stage:
+    """One training in a folder of its own, which remembers what it was begun with.
 
     Args:
-        weights: To start from.
-        training: How.
+        training: How, and where.
         name: Of its folder.
-        recipe: Defaults.
-        prepare: See `fit`.
-        callbacks: See `fit`.
+        weights: Where it begins.
+        recipe: What is done, and defaults.
 
     Raises:
-        UserError: There is such a training already, and nobody said `resume`; or see `fit`.
+        UserError: There is such a training already, and nobody said `resume`, or it was begun
+            with something else; or the folder cannot be written.
     """
-    folder = training.folder / name
-    latest = folder / "latest.pth"
-    epochs = training.epochs or recipe.epochs
-    goes_on = latest.exists()
-    if goes_on and not training.resume:
-        raise UserError(
-            f"{latest}: is there already, of another training",
-            hint="go on with it by --resume, or name another folder",
-        )
-    if goes_on:
-        found = read_weights(latest)
-        if found.epochs >= epochs:
-            return found
-    rate = training.base_learning_rate
-    with tempfile.TemporaryDirectory() as scratch:
-        # The template of the weights, which may be nobody's file any more.
-        template = Path(scratch, "template.yaml")
+
+    def __init__(self, training: Training, name: str, weights: Weights, recipe: Recipe) -> None:
+        self.training = training
+        self.recipe = recipe
+        self.epochs = training.epochs or recipe.epochs
+        self.folder = training.folder / name
+        self.latest = self.folder / "latest.pth"
+        # How long and how fast may change; what, may not.
+        what = recipe.model_dump(mode="json", exclude={"epochs", "base_learning_rate"})
+        begun = {"weights": weights.sha256, **what}
+        note = self.folder / "begun.json"
+        if self.latest.exists():
+            if not training.resume:
+                raise UserError(
+                    f"{self.latest}: is there already, of another training",
+                    hint="go on with it by --resume, or name another folder",
+                )
+            found = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
+            for key, value in begun.items():
+                if found.get(key) != value:
+                    raise UserError(
+                        f"{note}: that training was begun with {key} {found.get(key)}; "
+                        f"found {value}",
+                        hint="give what was given then, or name another folder",
+                    )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with atomic_write(note, "w") as handle:
+                handle.write(json.dumps(begun))
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written: {error.strerror}") from error
+
+    def train(
+        self,
+        weights: Weights,
+        prepare: Callable[[Network], Network] | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> Weights:
+        """Fine-tune by the weights' own template; what has ended is taken as it is.
+
+        Args:
+            weights: To start from.
+            prepare: See `fit`.
+            callbacks: See `fit`.
+        """
+        goes_on = self.latest.exists()
+        if goes_on:
+            found = read_weights(self.latest)
+            if found.epochs >= self.epochs:
+                return found
+        # That of the weights, which may be nobody's file any more.
+        template = self.folder / "template.yaml"
         template.write_text(weights.template_text, encoding="utf-8")
+        training = self.training
+        rate = training.base_learning_rate
         _fit(
             template=template,
             train_annotations=training.annotations[0],
             train_roots=training.annotations[1],
-            output=folder,
+            output=self.folder,
             load_weights=None if goes_on else weights.path,
-            resume_from=latest if goes_on else None,
-            epochs=epochs,
+            resume_from=self.latest if goes_on else None,
+            epochs=self.epochs,
             batch_size=training.batch_size,
-            base_learning_rate=recipe.base_learning_rate if rate is None else rate,
-            gpu_num=training.gpu_num,
+            base_learning_rate=self.recipe.base_learning_rate if rate is None else rate,
+            gpu_num=_gpus() if training.gpu_num is None else training.gpu_num,
             seed=training.seed,
             workers=training.workers,
             precision=training.arithmetic,
@@ -356,7 +386,12 @@ def train_on(
             prepare=prepare,
             callbacks=callbacks,
         )
-    return read_weights(latest)
+        return read_weights(self.latest)
+
+
+def _gpus() -> int:
+    """Not more than one: what follows the training is the work of one process."""
+    return min(1, torch.cuda.device_count())
 
 
 def _fit(**arguments: Any) -> None:
@@ -364,6 +399,13 @@ def _fit(**arguments: Any) -> None:
         fit(**arguments)
     except KeyboardInterrupt as left:
         raise KeyboardInterrupt("go on with the same command and --resume") from left
+    except Exception as error:
+        if type(error).__name__ != "InstallationError":  # NNCF's
+            raise
+        raise UserError(
+            "NNCF cannot compile its extension for this GPU: " + " ".join(str(error).split())[:200],
+            hint="install CUDA's compiler nvcc, or train on the CPU: --gpu-num 0",
+        ) from error
 
 
 def _raw(images: Tensor) -> dict[str, Any]:

@@ -8,14 +8,15 @@ import shutil
 import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import PocketfaceError, UserError
-from ..export import export_model
+from ..errors import MissingPackageError, PocketfaceError, UserError
+from ..export import EXPORTERS, export_model
 from ..export.openvino import embed
 from ..export.place import move_model
 from ..model_templates.contract import Contract
@@ -23,6 +24,14 @@ from ..runtimes.seal import model_files
 
 QUANTIZERS = ("openvino", "onnx", "coreml", "litert")
 """Formats that have a quantizer of their own, each in a module of its name here."""
+
+
+_PACKAGES = {
+    "openvino": {"nncf": "compress"},
+    "onnx": {"onnxruntime": "onnx"},
+    "coreml": {"coremltools": "coreml"},
+    "litert": {"ai_edge_quantizer": "litert"},
+}
 
 
 class Quantizer(Protocol):
@@ -87,18 +96,45 @@ def method_of(quantizer: Quantizer, precision: str) -> str:
 
 
 def check_precisions(formats: Sequence[str], precisions: Sequence[str]) -> None:
-    """Raise `UserError` at a format without quantizer, or a precision that none of them has."""
+    """See that every format has a quantizer, is installed, and has one of the precisions.
+
+    Raises:
+        UserError: It has none, or a precision belongs to no format.
+        MissingPackageError: A package is not installed.
+    """
     for name in formats or [""]:
         if name not in QUANTIZERS:
             raise UserError(f"format {name!r}: expected some of {', '.join(QUANTIZERS)}")
-    quantizers = [quantizer_for(name, "int8") for name in formats]
-    possible = ["fp16", *(one for quantizer in quantizers for one in quantizer.PRECISIONS)]
+    able = {name: ["fp16", *quantizer_for(name, "int8").PRECISIONS] for name in formats}
     for precision in precisions or [""]:
-        if precision not in possible:
+        if not any(precision in one for one in able.values()):
+            possible = dict.fromkeys(one for some in able.values() for one in some)
             raise UserError(
                 f"precision {precision!r} in {', '.join(formats)}: expected some of "
-                + ", ".join(dict.fromkeys(possible))
+                + ", ".join(possible)
             )
+    for name in formats:
+        if not set(precisions) & set(able[name]):
+            raise UserError(
+                f"format {name}: has no {', '.join(precisions)}; expected some of "
+                + ", ".join(able[name])
+            )
+        missing = missing_for(name, precisions)
+        if missing is not None:
+            raise missing
+
+
+def missing_for(name: str, precisions: Sequence[str] = ("int8",)) -> MissingPackageError | None:
+    """A package that a format, or its quantizer, needs and that is not installed."""
+    needed = dict(EXPORTERS[name].packages)
+    if set(precisions) - set(AsItIs.PRECISIONS):
+        needed |= _PACKAGES[name]
+    if any(precision.startswith("palette") for precision in precisions):
+        needed["sklearn"] = "compress"
+    for package, extra in needed.items():
+        if find_spec(package) is None:
+            return MissingPackageError(package, extra=extra)
+    return None
 
 
 class DuringTraining:

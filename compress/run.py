@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from ..data.coco import read_coco
 from ..data.labelled_faces import read_labelled_faces
@@ -16,7 +19,7 @@ from ..models.weights import Weights, contract_for, read_weights, read_weights_f
 from .calibration import COUNT, Calibration, Sample, calibrate
 from .files import compress_files
 from .fine_tuning import Training, narrow, quantization_aware, share_of_zeros, sparse
-from .quantizers import QUANTIZERS, Tuned, check_precisions
+from .quantizers import QUANTIZERS, Tuned, check_precisions, missing_for
 from .report import CompressionReport, Goal
 
 # Where the template has no recipe.
@@ -39,8 +42,8 @@ def compress(
     pruning: PruningSpec | None = None,
     post_training: bool = False,
     training: Training | None = None,
-    formats: Sequence[str] = QUANTIZERS,
-    precisions: Sequence[str] = ("int8",),
+    formats: Sequence[str] | None = None,
+    precisions: Sequence[str] | None = None,
     max_drop: float = 0.5,
     goal: Goal = "speed",
     photos: int = COUNT,
@@ -65,8 +68,9 @@ def compress(
         pruning: Drop so many channels and fine-tune, before that.
         post_training: Quantize files. Without it they are int8 only after `quantization`.
         training: How; by default as the template says, in `folder`.
-        formats: Of `QUANTIZERS`.
-        precisions: "int8", "fp16"; of Core ML also "palette6" and "palette4".
+        formats: Of `QUANTIZERS`; by default all whose packages are installed.
+        precisions: "fp16"; where files are quantized "int8", which is the default then, and of Core
+            ML "palette6" and "palette4". By default else, files stay FP32.
         max_drop: Points of the metric, 0 to 100.
         goal: What compressed files must be better at.
         photos: For the ranges, from the training photos.
@@ -74,14 +78,33 @@ def compress(
 
     Raises:
         UserError: An unknown format or precision, annotations that do not fit, weights that are
-            compressed already, a folder that cannot be written.
+            compressed already or would be overwritten, several processes, a folder that cannot be
+            written; see `Stage`.
         MissingPackageError: A package that a format needs is not installed.
         PocketfaceError: A float file does not answer as the network does.
     """
-    check_precisions(formats, precisions)
+    if "WORLD_SIZE" in os.environ:
+        raise UserError("compress works in one process: expected no torchrun")
+    quantizes = quantization or post_training
+    if formats is None:
+        formats = [name for name in QUANTIZERS if missing_for(name) is None]
+    if precisions is None:
+        precisions = ["int8"] if quantizes else ["fp32"]
+    elif not quantizes and list(precisions) != ["fp16"]:
+        raise UserError(
+            f"precision {', '.join(precisions)}: nothing is quantized without --post-training or "
+            "--nncf-quantization; expected fp16"
+        )
+    if list(precisions) != ["fp32"]:
+        check_precisions(formats, precisions)
+    else:
+        check_precisions(formats, ["fp16"])  # which needs the same
     read = _read(weights, template)
     if read.hooks is not None:
         raise UserError(f"{weights}: is compressed already; expected float weights")
+    for name in ("pruned", "sparse", "quantized"):
+        if weights.resolve() == (folder / f"{name}.safetensors").resolve():
+            raise UserError(f"{weights}: would be overwritten; expected another folder to write to")
     contract = contract_for(read.template, weights=read)
     calibration = calibrate(contract, _samples(contract, train), count=photos, seed=seed)
     measured_on = _samples(contract, validation)
@@ -89,8 +112,6 @@ def compress(
     tuned = _tuned(
         read, contract, calibration, training, pruning, sparsity, quantization=quantization
     )
-    if not (quantization or post_training):
-        precisions = ["fp32"]
     return compress_files(
         weights=weights,
         template=template,
@@ -119,7 +140,11 @@ def sparsity_for(
     spec = _read(weights, template).template.optimisations.nncf_sparsity or _SPARSITY
     asked = {"ratio": ratio, "mode": mode}
     changes = {key: value for key, value in asked.items() if value is not None}
-    return SparsitySpec.model_validate({**spec.model_dump(), **changes})
+    try:
+        return SparsitySpec.model_validate({**spec.model_dump(), **changes})
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ratio is ")
+        raise UserError(f"sparsity ratio {reason}") from error
 
 
 def pruning_for(weights: Path, template: str | Path | None, *, ratio: float | None) -> PruningSpec:

@@ -103,9 +103,10 @@ def export_model(
         MissingPackageError: A package that a format asked for needs is not installed.
     """
     try:
-        import torch  # noqa: F401
+        import torch
     except ImportError as error:
         raise MissingPackageError("torch", extra="train") from error
+    from ..models.nncf_hooks import is_quantized, masked
     from ..models.weights import build_network, contract_for
     from .verify import reference_for
 
@@ -117,9 +118,10 @@ def export_model(
         raise UserError(f"no precision to export: expected some of {able}")
     read, used = _read(weights, template)
     chosen = _formats(formats, used)
-    stored: Sequence[Precision] = ["int8"] if read.hooks is not None else list(precisions)
+    quantized = is_quantized(read.hooks)
+    stored: Sequence[Precision] = ["int8"] if quantized else list(precisions)
     for name in formats or ():
-        if read.hooks is not None and "int8" not in EXPORTERS[name].precisions:
+        if quantized and "int8" not in EXPORTERS[name].precisions:
             raise UserError(
                 f"{read.path}: quantized during training: format {name} cannot hold that; "
                 "expected openvino",
@@ -135,6 +137,8 @@ def export_model(
     if with_nms and contract.task != "face-detection":
         raise UserError(f"NMS inside: {contract.name} finds no boxes; expected a face detector")
     network = build_network(read)
+    if read.hooks is not None and not quantized:
+        network = masked(network, {"images": torch.zeros(1, *contract.input.shape[1:])})
     folder = Path(folder)
     job = _Job(
         network=network,

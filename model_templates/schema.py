@@ -96,6 +96,15 @@ class SparsitySpec(Spec):
     initial_ratio: Fraction = 0.1
     mode: Literal["magnitude", "regularization"] = "magnitude"
 
+    @model_validator(mode="after")
+    def _rises(self) -> SparsitySpec:
+        if not self.initial_ratio < self.ratio < 1:
+            raise ValueError(
+                f"ratio is {self.ratio:g}: expected more than initial_ratio "
+                f"({self.initial_ratio:g}), and less than 1"
+            )
+        return self
+
 
 class PruningSpec(Spec):
     """Fine-tuning after a share of all channels has gone."""

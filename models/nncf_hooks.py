@@ -39,7 +39,8 @@ def import_nncf() -> Any:
     os.environ.setdefault("NNCF_CI", "1")
     os.environ.setdefault("NNCF_EXTENSION_LOAD_TIMEOUT", _SECONDS_TO_COMPILE)
     # The extension fits one PyTorch: another environment's would not load.
-    os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(Path(sys.prefix, "torch_extensions")))
+    if os.access(sys.prefix, os.W_OK):
+        os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(Path(sys.prefix, "torch_extensions")))
     with quiet():
         try:
             import nncf  # type: ignore[import-untyped]
@@ -76,6 +77,12 @@ def masked(network: Network, example: Any) -> Network:
             example_input=example,
         )
     return plain
+
+
+def is_quantized(hooks: dict[str, Any] | None) -> bool:
+    """Whether there are quantizers among the hooks; masks are hooks too."""
+    commands = [] if hooks is None else hooks.get("compression_state", [])
+    return any("Quantizer" in command["module_cls_name"] for command in commands)
 
 
 def with_hooks(network: Network, hooks: dict[str, Any]) -> Network:

@@ -36,7 +36,7 @@ LOSSES: dict[str, Callable[..., dict[str, Tensor]]] = {"dense": dense_loss, "ssd
 VALIDATION_SCORE = 0.02
 LABEL_SMOOTHING = 0.04
 MASK_DISTANCE = 20.0
-"""How far the logit of a trained mask may travel: they begin at 4.6."""
+"""How far Adam may move the logit of a trained mask in a whole training: it begins at 4.6."""
 
 
 class TemplateModule(lightning.LightningModule):
@@ -110,7 +110,7 @@ class TemplateModule(lightning.LightningModule):
             assert isinstance(scheduler, LambdaLR)
             groups = scheduler.optimizer.param_groups
             for index, (group, factor) in enumerate(zip(groups, scheduler.lr_lambdas, strict=True)):
-                if not group["masks"]:
+                if not group.get("masks", False):  # checkpoints may be older
                     scheduler.base_lrs[index] = self.base_learning_rate
                     group["lr"] = self.base_learning_rate * factor(scheduler.last_epoch)
 

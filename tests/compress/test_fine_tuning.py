@@ -156,15 +156,23 @@ def test_formats_that_cannot_hold_it(quantized: Path, lists: Lists, tmp_path: Pa
 def test_it_goes_on_where_it_was_interrupted(quantized: Path, lists: Lists, tmp_path: Path) -> None:
     folder = tmp_path / "quantization"
     folder.mkdir()
-    (folder / "latest.pth").write_bytes((quantized / "quantization/latest.pth").read_bytes())
+    for name in ("latest.pth", "begun.json"):
+        (folder / name).write_bytes((quantized / "quantization" / name).read_bytes())
     report = run(lists, tmp_path, quantization=True, epochs=2, resume=True)
     assert report.method.startswith("trained 2 epochs")
     assert read_weights(folder / "latest.pth").epochs == 2
     stamp = (folder / "latest.pth").stat().st_mtime_ns
     run(lists, tmp_path, quantization=True, epochs=2, resume=True)
     assert (folder / "latest.pth").stat().st_mtime_ns == stamp
-    with pytest.raises(UserError, match=r"latest\.pth"):
+    with pytest.raises(UserError, match=r"latest\.pth: is there already"):
         run(lists, tmp_path, quantization=True)
+    other = tmp_path / "other.safetensors"
+    weights = read_weights(shipped("glasses-n"))
+    state = dict(weights.state_dict)
+    state["backbone.stem.0.weight"] = state["backbone.stem.0.weight"] * 1.01
+    rewritten(other, weights, state)
+    with pytest.raises(UserError, match=r"was begun with weights \w+; found"):
+        run(lists, tmp_path, weights=other, quantization=True, epochs=2, resume=True)
 
 
 @needs_nncf
@@ -306,5 +314,70 @@ def test_the_recipe_is_that_of_the_users_template(lists: Lists, tmp_path: Path) 
     )
     spec = sparsity_for(weights, path, ratio=None, mode="magnitude")
     report = run(lists, tmp_path / "out", template=path, sparsity=spec, training=training)
-    assert report.method.startswith("trained 2 epochs while 70 %")
+    assert report.method.startswith("trained 2 epochs while 70.0 %")
     assert "regularization" in read_weights(tmp_path / "out/sparse.safetensors").template_text
+
+
+@needs_nncf
+def test_a_checkpoint_with_masks_is_exported_as_float(lists: Lists, tmp_path: Path) -> None:
+    spec = sparsity_for(shipped("glasses-n"), None, ratio=0.6, mode=None)
+    run(lists, tmp_path, sparsity=spec, epochs=2)
+    checkpoint = tmp_path / "sparsity" / "latest.pth"
+    assert read_weights(checkpoint).hooks is not None
+    report = export_model(
+        weights=checkpoint, template=None, folder=tmp_path / "out", formats=["openvino"]
+    )
+    assert [(row.precision, row.status) for row in report.rows] == [("fp32", "passed")]
+    np.testing.assert_allclose(
+        answers(tmp_path / "out/model.xml"), answers(tmp_path / "sparse.safetensors"), atol=1e-5
+    )
+
+
+@needs_nncf
+def test_shares_and_epochs_that_make_no_sense(lists: Lists, tmp_path: Path) -> None:
+    weights = shipped("glasses-n")
+    with pytest.raises(UserError, match=r"sparsity ratio 0.05: expected more than initial_ratio"):
+        sparsity_for(weights, None, ratio=0.05, mode=None)
+    spec = sparsity_for(weights, None, ratio=0.5, mode=None)
+    with pytest.raises(UserError, match="expected 2 epochs or more, found 1"):
+        run(lists, tmp_path, sparsity=spec, epochs=1)
+    assert not list(tmp_path.rglob("latest.pth"))
+
+
+def test_nothing_is_overwritten(lists: Lists, tmp_path: Path) -> None:
+    spec = pruning_for(shipped("glasses-n"), None, ratio=0.5)
+    run(lists, tmp_path, pruning=spec)
+    path = tmp_path / "pruned.safetensors"
+    content = path.read_bytes()
+    with pytest.raises(UserError, match="is there already"):
+        run(lists, tmp_path, pruning=spec)
+    other = pruning_for(shipped("glasses-n"), None, ratio=0.25)
+    with pytest.raises(UserError, match=r"was begun with ratio 0.5; found 0.25"):
+        run(lists, tmp_path, pruning=other, resume=True)
+    with pytest.raises(UserError, match="would be overwritten"):
+        run(lists, tmp_path, weights=path, pruning=spec)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precisions": ["int8"]}, "nothing is quantized without"),
+        (
+            {"precisions": ["palette6"], "formats": ["openvino", "coreml"], "post_training": True},
+            "format openvino: has no palette6; expected some of fp16, int8",
+        ),
+    ],
+)
+def test_precisions_that_nothing_makes(
+    options: dict[str, Any], message: str, lists: Lists, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message):
+        run(lists, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_several_processes(lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="expected no torchrun"):
+        run(lists, tmp_path, post_training=True)
