@@ -92,7 +92,7 @@ class CompressionReport(_Frozen):
         sparsity: Share of zeros among the weights of its layers that was reached.
         metric: Key of the figure that the promise is about.
         max_drop: Points of it that may be lost.
-        goal: What int8 must be better at.
+        goal: What compressed files must be better at.
         calibration: Photos that were used.
         unreadable: Photos that could not be.
         asked: How many there should have been.

@@ -77,7 +77,10 @@ def run(arguments: list[str]) -> None:
                     cells += ["yes" if one.status == "compressed" else f"no: {one.reason}"]
                     print(f"| {' | '.join(cells)} |")
     host = ", ".join(f"{key} {value}" for key, value in first.host.items())
-    print(f"\nTimes are medians of runs in turn with the float file, on one core. {host}")
+    print(
+        "\nTimes are medians of runs in turn with the float file, on one core. Ways were timed one "
+        f"after the other: compare how many times as fast they are. {host}"
+    )
 
 
 def _folder(folder: Path, way: str) -> Path:

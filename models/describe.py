@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,6 +13,7 @@ from ..model_templates.contract import (
     InputSpec,
     Metric,
     OutputSpec,
+    Precision,
     Provenance,
     Task,
 )
@@ -51,7 +52,7 @@ def contract_for(
     weights: Weights | None = None,
     height: int | None = None,
     width: int | None = None,
-    precision: Literal["fp32", "fp16", "int8"] = "fp32",
+    precision: Precision = "fp32",
     data: str | None = None,
     seed: int | None = None,
     metrics: tuple[Metric, ...] = (),
