@@ -25,7 +25,7 @@ COMMANDS = {
     "init": (".init", "make a work directory from a template"),
     "train": (".train", "train or fine-tune a template on annotated photos"),
     "eval": (".eval", "measure a checkpoint or an exported file on annotated photos"),
-    "compress": (".compress", "write smaller and faster files that keep a promise of accuracy"),
+    "compress": (".compress", "write smaller, faster files that keep a promise"),
     "export": (".export", "write checked model files for other runtimes"),
     "verify": (".verify", "run exported files beside the trained network again"),
     "diagnose": (".diagnose", "find out whether a detector is shown photos as it should be"),
