@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from ..errors import UserError
+from ..export.onnx import example_for
 from ..files import atomic_write
 from ..model_templates.contract import Contract
 from ..model_templates.schema import PruningSpec, QuantizationSpec, SparsitySpec
@@ -172,7 +173,7 @@ def sparse(
     mode = (
         modes.UNSTRUCTURED_MAGNITUDE_GLOBAL if by_size else modes.UNSTRUCTURED_REGULARIZATION_BASED
     )
-    example = _raw(torch.zeros(1, *contract.input.shape[1:]))
+    example = _raw(example_for(contract))
 
     def prepare(network: Network) -> Network:
         ratio = spec.initial_ratio if by_size else None

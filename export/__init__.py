@@ -103,11 +103,12 @@ def export_model(
         MissingPackageError: A package that a format asked for needs is not installed.
     """
     try:
-        import torch
+        import torch  # noqa: F401
     except ImportError as error:
         raise MissingPackageError("torch", extra="train") from error
     from ..models.nncf_hooks import is_quantized, masked
     from ..models.weights import build_network, contract_for
+    from .onnx import example_for
     from .verify import reference_for
 
     able = ", ".join(get_args(ExportPrecision))
@@ -138,7 +139,7 @@ def export_model(
         raise UserError(f"NMS inside: {contract.name} finds no boxes; expected a face detector")
     network = build_network(read)
     if read.hooks is not None and not quantized:
-        network = masked(network, {"images": torch.zeros(1, *contract.input.shape[1:])})
+        network = masked(network, {"images": example_for(contract)})
     folder = Path(folder)
     job = _Job(
         network=network,

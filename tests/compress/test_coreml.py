@@ -29,6 +29,7 @@ from pocketface.runtimes.seal import model_files
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 PRECISIONS = list(coreml.PRECISIONS)
+BATCH = np.random.default_rng(0).uniform(0, 255, (1, 3, 128, 128)).astype(np.float32)
 FACE = Path(skimage.__file__).parent / "data" / "astronaut.png"
 Lists = tuple[list[Path], list[Path]]
 
@@ -63,8 +64,7 @@ def files_bytes(path: Path) -> int:
 
 
 def answer(path: Path) -> dict[str, np.ndarray]:
-    batch = np.random.default_rng(0).uniform(0, 255, (1, 3, 128, 128)).astype(np.float32)
-    return pocketface.load(path).raw(batch)
+    return pocketface.load(path).raw(BATCH)
 
 
 def same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray], atol: float) -> None:
@@ -86,13 +86,12 @@ def test_a_program_means_what_coremltools_makes_of_it(
     dense = read_spec(tmp_path / "dense.mlpackage").mlProgram.functions["main"]
     kinds = {op.type for op in dense.block_specializations[dense.opset].operations}
     assert not any(kind.startswith("constexpr") for kind in kinds)
-    batch = np.random.default_rng(0).uniform(0, 255, (1, 3, 128, 128)).astype(np.float32)
     function = function_of(
         read_spec(tmp_path / "dense.mlpackage"),
         model_files(tmp_path / "dense.mlpackage")[0].parent,
         where="dense",
     )
-    same(answer(path), function.run(batch, {}), 1e-6)
+    same(answer(path), function.run(BATCH, {}), 1e-6)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -109,8 +108,7 @@ def test_layers_mean_what_coremltools_makes_of_them(
         if layer.WhichOneof("layer") == "convolution":
             layer.convolution.weights.ClearField("quantization")  # which it leaves behind
     assert dense.ByteSize() > 1.8 * path.stat().st_size
-    batch = np.random.default_rng(0).uniform(0, 255, (1, 3, 128, 128)).astype(np.float32)
-    same(answer(path), function_of(dense, tmp_path, where="dense").run(batch, {}), 1e-3)
+    same(answer(path), function_of(dense, tmp_path, where="dense").run(BATCH, {}), 1e-3)
 
 
 @pytest.mark.parametrize("suffix", [".mlmodel", ".mlpackage"])

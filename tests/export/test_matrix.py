@@ -247,7 +247,7 @@ def _write_down() -> None:
                 folder=Path(scratch) / "out",
                 precisions=("fp32", "fp16"),
             )
-            for row in report.rows:  # of int8 templates, one
+            for row in report.rows:
                 if row.file is not None and "_nms" not in row.file.name:
                     print(f"| {name} | {_cells(row)} |", flush=True)
 
