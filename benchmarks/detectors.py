@@ -15,6 +15,7 @@ from ..model_templates.contract import Contract, InputSpec
 from ..results import Detections
 from ..runtimes import open_session
 from ..runtimes.postprocess import MAX_DETECTIONS, as_boxes, find_faces
+from ..runtimes.preprocess import Placement
 from ..runtimes.session import Outputs, Session, Shape
 from .preprocessing import Preprocessing
 
@@ -73,6 +74,19 @@ class Detector:
         Returns:
             Faces in pixels of the photo, best first.
         """
+        batch, placement = self.prepare(image, preprocessing)
+        return self.faces(
+            self.infer(batch),
+            placement,
+            score_threshold=score_threshold,
+            nms_iou=nms_iou,
+            max_detections=max_detections,
+        )
+
+    def prepare(
+        self, image: NDArray[np.uint8], preprocessing: Preprocessing
+    ) -> tuple[Array, Placement]:
+        """The first step of `find`: what the graph takes, and where the photo lies in it."""
         pad_value = 0.0 if self.contract is None else self.contract.input.pad_value
         planes, placement = preprocessing.apply(
             image, height=self.height, width=self.width, pad_value=pad_value
@@ -81,14 +95,37 @@ class Detector:
         # These runtimes hand the array to the graph as it is; the others know their layout.
         if shape[-1] == 3 and self.session.runtime in ("openvino", "onnxruntime"):
             planes = planes.transpose(0, 2, 3, 1)
+        return np.ascontiguousarray(planes), placement
+
+    def infer(self, batch: Array) -> Outputs:
+        """The second step: the network.
+
+        Raises:
+            ModelFileError: It does not take such an array.
+        """
         try:
-            outputs = self.session.run(np.ascontiguousarray(planes))
-            boxes, scores, landmarks = DECODERS[self.kind][1](outputs, self.height, self.width)
+            return self.session.run(batch)
         except Exception as error:  # runtimes raise whatever they like
-            reason = textwrap.shorten(f"{type(error).__name__}: {error}", 150)
-            raise ModelFileError(
-                f"{self.path}: does not answer a float32 image as {self.kind} would: {reason}"
-            ) from error
+            raise self._other(error) from error
+
+    def faces(
+        self,
+        outputs: Outputs,
+        placement: Placement,
+        *,
+        score_threshold: float,
+        nms_iou: float,
+        max_detections: int = MAX_DETECTIONS,
+    ) -> Detections:
+        """The last step: outputs read as those of this kind, and NMS.
+
+        Raises:
+            ModelFileError: They cannot be.
+        """
+        try:
+            boxes, scores, landmarks = DECODERS[self.kind][1](outputs, self.height, self.width)
+        except Exception as error:  # others' graphs hold what they like
+            raise self._other(error) from error
         return find_faces(
             boxes,
             scores,
@@ -99,6 +136,12 @@ class Detector:
             max_detections=max_detections,
         )
 
+    def _other(self, error: Exception) -> ModelFileError:
+        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 150)
+        return ModelFileError(
+            f"{self.path}: does not answer a float32 image as {self.kind} would: {reason}"
+        )
+
 
 def open_detector(
     path: Path,
@@ -106,6 +149,7 @@ def open_detector(
     input_size: tuple[int, int] | None = None,
     runtime: str | None = None,
     threads: int | None = None,
+    device: str = "cpu",
 ) -> Detector:
     """Open a detector's file, whoever made it.
 
@@ -114,12 +158,13 @@ def open_detector(
         input_size: Height and width where the graph leaves them free.
         runtime: As for `runtimes.load`.
         threads: Of one inference; None for one per core.
+        device: As for `runtimes.load`.
 
     Raises:
         ModelFileError: It cannot be opened, takes no single image, or has outputs of no kind that
             is known here.
     """
-    session = open_session(path, runtime=runtime, threads=threads)
+    session = open_session(path, runtime=runtime, threads=threads, device=device)
     contract = None
     if session.contract_json is not None:
         contract = Contract.from_json(session.contract_json, source=str(path))

@@ -25,11 +25,13 @@ class Peer:
         file: In the folder of peers.
         licence: Its own.
         preprocessing: What it was trained on.
+        precision: Of its weights.
     """
 
     file: str
     licence: str
     preprocessing: Preprocessing
+    precision: str = "fp32"
 
     def load(
         self,
@@ -63,6 +65,7 @@ class Peer:
 
 _BGR = Preprocessing.parse("bgr,0-255,letterbox")
 _RGB = Preprocessing.parse("rgb,-1-1,letterbox")
+_STRETCHED = Preprocessing.parse("bgr,0-255,stretch")
 _NON_COMMERCIAL = "non-commercial research"
 
 PEERS: dict[str, Peer] = {
@@ -74,7 +77,14 @@ PEERS: dict[str, Peer] = {
     "openvino-face-detection-0200": Peer(
         "openvino/face-detection-0200/FP16/face-detection-0200.xml",
         "Apache-2.0",
-        Preprocessing.parse("bgr,0-255,stretch"),
+        _STRETCHED,
+        "fp16",
+    ),
+    "openvino-face-detection-0200-int8": Peer(
+        "openvino/face-detection-0200/FP16-INT8/face-detection-0200.xml",
+        "Apache-2.0",
+        _STRETCHED,
+        "int8",
     ),
 }
 """By name; `file` is below the folder of peers (../shared/data/peers beside a clone)."""

@@ -105,21 +105,21 @@ def noise_photos(height: int, width: int) -> list[Photo]:
     return [_photo("noise", noise), _photo("soft shapes", soft)]
 
 
-def _public_domain() -> list[tuple[str, NDArray[np.uint8], NDArray[np.float64]]]:
-    """Name, pixels and landmarks of the photos that are here."""
+def public_domain_photos() -> list[tuple[Path, NDArray[np.float32]]]:
+    """The photos of that kind that are here, each with the landmarks (5, 2) of its face."""
     found = []
     for (package, inside), landmarks in _PUBLIC_DOMAIN.items():
         spec = find_spec(package)
         if spec is not None and spec.origin is not None:
-            path = Path(spec.origin).with_name(inside.split("/")[0]) / Path(*inside.split("/")[1:])
+            path = Path(spec.origin).parent / inside
             if path.is_file():
-                found.append((path.name, read_image(path), np.array(landmarks, np.float64)))
+                found.append((path, np.array(landmarks, np.float32)))
     return found
 
 
 def _faces(spec: InputSpec) -> Iterator[Photo]:
     assert spec.points is not None
-    found = _public_domain()
+    found = [(path.name, read_image(path), points) for path, points in public_domain_photos()]
     generator = np.random.default_rng(0)
     for index in range(VIEWS if found else 0):
         name, image, landmarks = found[index % len(found)]
@@ -132,7 +132,7 @@ def _faces(spec: InputSpec) -> Iterator[Photo]:
 
 
 def _views() -> Iterator[Photo]:
-    found = [(name, image) for name, image, _ in _public_domain()]
+    found = [(path.name, read_image(path)) for path, _ in public_domain_photos()]
     generator = np.random.default_rng(0)
     for index in range(VIEWS if found else 0):
         name, image = found[index % len(found)]

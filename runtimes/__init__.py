@@ -18,19 +18,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Runtime:
-    """A module of this room with an `open_session`, and the files that it opens."""
+    """A module of this room with an `open_session`, and the files that it opens.
+
+    Attributes:
+        module: Its name.
+        suffixes: Of the files.
+        modes: Other ways to run them than the usual one: "openvino:throughput".
+    """
 
     module: str
     suffixes: tuple[str, ...]
+    modes: tuple[str, ...] = ()
 
 
 RUNTIMES: dict[str, Runtime] = {
-    "openvino": Runtime("openvino", (".xml", ".onnx")),
+    "openvino": Runtime("openvino", (".xml", ".onnx"), ("throughput",)),
     "onnxruntime": Runtime("onnxruntime", (".onnx",)),
     "coreml": Runtime("coreml", (".mlmodel", ".mlpackage")),
     "litert": Runtime("litert", (".tflite",)),
     "tensorflow": Runtime("tensorflow", (".savedmodel", ".keras")),
-    "torch": Runtime("torch", (".safetensors", ".pth")),
+    "torch": Runtime(
+        "torch",
+        (".safetensors", ".pth"),
+        ("compile", "script", "channels-last", "bf16", "cuda-graph"),
+    ),
 }
 """By name; their modules are imported when they are used."""
 
@@ -67,7 +78,8 @@ def load(
     Args:
         path: `.xml` or `.bin` (one pair, either name), `.onnx`, `.mlmodel`, `.mlpackage`,
             `.tflite`, `.savedmodel`, `.keras`, `.safetensors` or `.pth`.
-        runtime: A key of `RUNTIMES`; None for the one that the suffix stands for.
+        runtime: A key of `RUNTIMES`, perhaps with one of its modes: "torch", "torch:compile";
+            None for the one that the suffix stands for.
         device: As the runtime names it: "cpu", "cuda", "gpu".
         threads: Of one inference; None for one per core.
 
@@ -137,10 +149,11 @@ def open_session(
     from .seal import check_seal
 
     path = _named(path)
-    name = _runtime_for(path, runtime=runtime, threads=threads)
+    name, mode = _runtime_for(path, runtime=runtime, threads=threads)
     sealed = check_seal(path)
     module = importlib.import_module(f".{RUNTIMES[name].module}", __name__)
-    session: Session = module.open_session(path, threads=threads, device=device)
+    modes = {"mode": mode} if RUNTIMES[name].modes else {}
+    session: Session = module.open_session(path, threads=threads, device=device, **modes)
     # Weights files have a digest of their own, which their reader compares.
     if session.contract_json is not None and not sealed and name != "torch":
         raise ModelFileError(f"{path}: damaged: it has a contract, but its SHA-256 is gone")
@@ -153,16 +166,16 @@ def _named(path: str | os.PathLike[str]) -> Path:
     return path.with_suffix(".xml") if path.suffix == ".bin" else path
 
 
-def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> str:
-    """Which runtime is to open a file that is there, by the suffix or as asked for."""
+def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> tuple[str, str]:
+    """Which runtime is to open a file that is there, and in which mode ("" for the usual one)."""
     if path.suffix not in DEFAULT_RUNTIMES:
         known = ", ".join([*DEFAULT_RUNTIMES, ".bin"])
         raise ModelFileError(f"{path}: unknown kind of model file; expected one of {known}")
-    name = DEFAULT_RUNTIMES[path.suffix] if runtime is None else runtime
-    if name not in RUNTIMES or path.suffix not in RUNTIMES[name].suffixes:
-        able = [key for key, value in RUNTIMES.items() if path.suffix in value.suffixes]
+    name, _, mode = (runtime or DEFAULT_RUNTIMES[path.suffix]).partition(":")
+    able = ways_to_open(path)
+    if (f"{name}:{mode}" if mode else name) not in able:
         raise UserError(
-            f"runtime {name!r}: cannot open {path.name}; expected one of {', '.join(able)}"
+            f"runtime {runtime!r}: cannot open {path.name}; expected one of {', '.join(able)}"
         )
     most = max(_MAX_THREADS, os.cpu_count() or 1)
     if threads is not None and not 1 <= threads <= most:
@@ -173,7 +186,26 @@ def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> str
         raise ModelFileError(f"{path}: is a folder")
     if not path.exists():
         raise ModelFileError(f"{path}: no such {'folder' if path.suffix in FOLDERS else 'file'}")
-    return name
+    return name, mode
 
 
-__all__ = ["FOLDERS", "RUNTIMES", "Runtime", "load", "load_detector", "open_session"]
+def ways_to_open(path: Path) -> list[str]:
+    """Runtimes that open files of this suffix, each followed by its modes."""
+    return [
+        way
+        for name, runtime in RUNTIMES.items()
+        if path.suffix in runtime.suffixes
+        for way in (name, *(f"{name}:{mode}" for mode in runtime.modes))
+    ]
+
+
+__all__ = [
+    "DEFAULT_RUNTIMES",
+    "FOLDERS",
+    "RUNTIMES",
+    "Runtime",
+    "load",
+    "load_detector",
+    "open_session",
+    "ways_to_open",
+]

@@ -46,10 +46,21 @@ class FaceClassifier(Model):
             raise InputError(
                 f"landmarks have shape {points.shape}: expected (faces, 5, 2), all finite"
             )
+        faces = self.cut(pixels, points)
+        return self.classify(faces, score_threshold=score_threshold, batch_size=batch_size)
+
+    def cut(
+        self, image: NDArray[np.uint8], landmarks: NDArray[np.float32]
+    ) -> list[NDArray[np.uint8]]:
+        """The faces of a photo as the network wants them: uint8 (height, width, 3), BGR.
+
+        Args:
+            image: uint8 (H, W, 3), BGR.
+            landmarks: (N, 5, 2), pixels of the photo.
+        """
         spec = self.contract.input
         assert spec.points is not None
-        faces = [cut_face(pixels, similarity(face, spec.points), spec) for face in points]
-        return self.classify(faces, score_threshold=score_threshold, batch_size=batch_size)
+        return [cut_face(image, similarity(face, spec.points), spec) for face in landmarks]
 
     def classify(
         self,
@@ -72,14 +83,24 @@ class FaceClassifier(Model):
         for start in range(0, len(faces), step):
             some = faces[start : start + step]
             filled = some + [np.zeros_like(some[0])] * (fixed - len(some))
-            shares = self.raw(planes(filled))["probabilities"][: len(some)]
-            # NaN would be below every threshold.
-            if not np.isfinite(shares).all():
-                raise PocketfaceError(f"{self.path}: the network's probabilities are not finite")
-            found += [self._answer(row, threshold) for row in shares]
+            shares = self.infer(planes(filled))[: len(some)]
+            found += [self.answer(row, threshold) for row in shares]
         return found
 
-    def _answer(self, shares: NDArray[np.float32], threshold: float) -> Classification:
+    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network alone: float32 (B, 3, height, width) to probabilities (B, labels).
+
+        Raises:
+            PocketfaceError: They are not finite.
+        """
+        shares = self.session.run(batch)["probabilities"]
+        # NaN would be below every threshold.
+        if not np.isfinite(shares).all():
+            raise PocketfaceError(f"{self.path}: the network's probabilities are not finite")
+        return shares
+
+    def answer(self, shares: NDArray[np.float32], threshold: float) -> Classification:
+        """Probabilities (labels,) of one face to its label."""
         # Two labels: the last one from the threshold on. More: the likeliest.
         labels = self.contract.labels
         index = int(shares[-1] >= threshold) if len(labels) == 2 else int(shares.argmax())

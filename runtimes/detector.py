@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, PocketfaceError
 from ..results import Detections
-from .model import Image, Model, read_pixels
+from .model import Image, Model, pixels_of
 from .postprocess import MAX_DETECTIONS, as_boxes, find_faces
-from .preprocess import Placement, prepare
+from .preprocess import Placement, prepare_batch
 from .session import Outputs
 
 
@@ -82,47 +83,65 @@ class FaceDetector(Model):
         fixed = self.contract.input.batch
         step = batch_size if fixed == -1 else fixed
         results: list[Detections] = []
-        for start in range(0, len(images), step):
-            prepared = [
-                prepare(read_pixels(image), self.contract.input)
-                for image in images[start : start + step]
-            ]
-            outputs = self._run([batch for batch, _ in prepared], fixed=fixed)
-            for index, (_, placement) in enumerate(prepared):
-                results.append(
-                    self._faces(
-                        {name: array[index] for name, array in outputs.items()},
-                        placement,
-                        score_threshold=threshold,
-                        nms_iou=overlap,
-                        max_detections=max_detections,
-                    )
-                )
+        photos = pixels_of(images, ahead=step)
+        while batch := list(islice(photos, step)):
+            prepared, placements = self.prepare(batch)
+            results += self.faces(
+                self.infer(prepared),
+                placements,
+                score_threshold=threshold,
+                nms_iou=overlap,
+                max_detections=max_detections,
+            )
         return results
 
-    def _run(self, batches: list[NDArray[np.float32]], *, fixed: int) -> Outputs:
-        count = len(batches)
-        if fixed > count:
-            batches = batches + [np.zeros_like(batches[0])] * (fixed - count)
-        outputs = as_boxes(self.session.run(np.concatenate(batches)), self.contract.input)
+    def prepare(
+        self, images: Sequence[NDArray[np.uint8]]
+    ) -> tuple[NDArray[np.float32], list[Placement]]:
+        """The first step of `predict_batch`: photos to the network's input.
+
+        Args:
+            images: uint8 (H, W, 3), BGR; no more than the file's batch, if that is fixed.
+
+        Returns:
+            float32 (B, 3, height, width), and where each photo lies in it.
+        """
+        fixed = self.contract.input.batch
+        return prepare_batch(images, self.contract.input, size=None if fixed == -1 else fixed)
+
+    def infer(self, batch: NDArray[np.float32]) -> Outputs:
+        """The second step: the network. Boxes are in its pixels, and many.
+
+        Raises:
+            PocketfaceError: Its scores are not finite.
+        """
+        outputs = as_boxes(self.session.run(batch), self.contract.input)
         # NaN would be below every threshold: no faces, and no hint why.
         if not np.isfinite(outputs["scores"]).all():
             raise PocketfaceError(f"{self.path}: the network's scores are not finite")
         return outputs
 
-    def _faces(
-        self,
-        outputs: Outputs,
-        placement: Placement,
-        **limits: Any,
-    ) -> Detections:
-        return find_faces(
-            outputs["boxes"],
-            outputs["scores"],
-            outputs.get("landmarks"),
-            placement=placement,
-            **limits,
-        )
+    def faces(
+        self, outputs: Outputs, placements: Sequence[Placement], **limits: Any
+    ) -> list[Detections]:
+        """The last step: the faces of each photo.
+
+        Args:
+            outputs: Of `infer`.
+            placements: Of `prepare`.
+            **limits: As `find_faces` takes them.
+        """
+        landmarks = outputs.get("landmarks")
+        return [
+            find_faces(
+                outputs["boxes"][index],
+                outputs["scores"][index],
+                None if landmarks is None else landmarks[index],
+                placement=placement,
+                **limits,
+            )
+            for index, placement in enumerate(placements)
+        ]
 
     def _check_graph_allows(self, threshold: float, overlap: float) -> None:
         contract = self.contract

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +114,30 @@ def read_pixels(image: Image) -> NDArray[np.uint8]:
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise InputError(f"image has shape {image.shape}: expected (height, width, 3), not empty")
     return np.ascontiguousarray(image)  # cv2 takes no negative strides
+
+
+def pixels_of(images: Sequence[Image], *, ahead: int) -> Iterator[NDArray[np.uint8]]:
+    """The photos behind what a user gives, in their order; files are decoded in threads.
+
+    Args:
+        images: See `read_pixels`.
+        ahead: Files decoded before they are asked for.
+    """
+    if not any(isinstance(image, str | os.PathLike) for image in images) or len(images) == 1:
+        yield from map(read_pixels, images)
+        return
+    with ThreadPoolExecutor(min(ahead, os.cpu_count() or 1)) as pool:
+        waiting: deque[Future[NDArray[np.uint8]]] = deque()
+        try:
+            for image in images:
+                waiting.append(pool.submit(read_pixels, image))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _describe(value: object) -> str:

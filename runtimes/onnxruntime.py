@@ -16,6 +16,8 @@ from .session import Outputs, Session, Shape
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
     "coreml": "CoreMLExecutionProvider",
     "directml": "DmlExecutionProvider",
 }
@@ -29,8 +31,8 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     Args:
         path: `.onnx`.
         threads: Of one inference; None for one per core.
-        device: "cpu", or one for which the installed build has a provider: "cuda", "coreml",
-            "directml".
+        device: "cpu", or one for which the installed build has a provider: "cuda", "tensorrt",
+            "openvino", "coreml", "directml".
 
     Raises:
         MissingPackageError: ONNX Runtime is not installed.

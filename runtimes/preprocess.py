@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -48,6 +49,24 @@ def prepare(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.float
     Returns:
         float32 (1, 3, height, width), 0-255, BGR planes; and where the photo lies in it.
     """
+    batch, (placement,) = prepare_batch([image], spec)
+    return batch, placement
+
+
+def prepare_batch(
+    images: Sequence[NDArray[np.uint8]], spec: InputSpec, *, size: int | None = None
+) -> tuple[NDArray[np.float32], list[Placement]]:
+    """As `prepare`, of several photos; with `size` more than they are the rest is zero."""
+    count = len(images) if size is None else size
+    batch = np.empty((count, 3, spec.height, spec.width), np.float32)
+    batch[len(images) :] = 0
+    return batch, [
+        _place(image, spec, planes) for image, planes in zip(images, batch, strict=False)
+    ]
+
+
+def _place(image: NDArray[np.uint8], spec: InputSpec, planes: NDArray[np.float32]) -> Placement:
+    """Fill (3, height, width) with a photo."""
     height, width = image.shape[:2]
     new_width, new_height = spec.width, spec.height
     if spec.resize == "letterbox":
@@ -58,6 +77,8 @@ def prepare(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.float
         resized = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
     else:
         resized = image
-    batch = np.full((1, 3, spec.height, spec.width), spec.pad_value, np.float32)
-    batch[0, :, :new_height, :new_width] = resized.transpose(2, 0, 1)
-    return batch, Placement(width, height, new_width / width, new_height / height)
+    for channel, plane in enumerate(planes):
+        plane[:new_height, :new_width] = cv2.extractChannel(resized, channel)
+        plane[new_height:] = spec.pad_value
+        plane[:new_height, new_width:] = spec.pad_value
+    return Placement(width, height, new_width / width, new_height / height)

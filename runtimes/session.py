@@ -28,6 +28,9 @@ class Session:
         run: float32 (B, 3, H, W), 0-255, BGR, whatever the graph's own layout is, to the outputs
             as the graph gives them. Safe to call from several threads. It checks nothing:
             `Model` does.
+        at_once: Calls of `run` from as many threads keep the device busy.
+        place: Where arrays are copied to a device: brings one there, and gives what runs the
+            network on it and waits for it to end, its answers left where they are.
     """
 
     runtime: str
@@ -36,3 +39,5 @@ class Session:
     input_shapes: dict[str, Shape]
     output_shapes: dict[str, Shape]
     run: Callable[[NDArray[np.float32]], Outputs]
+    at_once: int = 1
+    place: Callable[[NDArray[np.float32]], Callable[[], None]] | None = None

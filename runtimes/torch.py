@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +14,20 @@ from ..errors import MissingPackageError, UserError
 from .session import Outputs, Session
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..model_templates.contract import Contract
     from ..models.network import Network
 
 
-def open_session(path: Path, *, threads: int | None, device: str) -> Session:
+def open_session(path: Path, *, threads: int | None, device: str, mode: str = "") -> Session:
     """Open a weights file.
 
     Args:
         path: `.safetensors` or `.pth`.
         threads: PyTorch keeps one setting for the whole process: this changes it.
         device: As `torch.device` names it: "cpu", "cuda", "cuda:1", "mps".
+        mode: See `accelerated`.
 
     Raises:
         MissingPackageError: PyTorch is not installed.
@@ -45,14 +50,94 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
         raise UserError(f"device {device!r}: not usable by PyTorch: {reason}") from error
     if threads is not None:
         torch.set_num_threads(threads)
-    return session_of(network, contract, device=str(target))
+    size = (contract.input.height, contract.input.width)
+    run = accelerated(network.eval(), mode, size=size, device=target)
+    return session_of(run, contract, device=str(target))
 
 
-def session_of(network: Network, contract: Contract, *, device: str = "cpu") -> Session:
+def accelerated(network: Network, mode: str, *, size: tuple[int, int], device: Any) -> Any:
+    """A network that answers the same, by other means.
+
+    Args:
+        network: In evaluation mode, on `device`.
+        mode: "" for as it is; "compile" (TorchInductor, which compiles at the first call and needs
+            a C++ compiler), "script" (TorchScript, traced and frozen), "channels-last" (memory
+            format), "bf16" (the same, arithmetic in bfloat16 as autocast has it), "cuda-graph"
+            (recorded at the first call for each batch size, then replayed).
+        size: Height and width of the input.
+        device: A `torch.device`.
+
+    Raises:
+        UserError: This device has no such mode.
+    """
+    import torch
+
+    if mode in ("channels-last", "bf16"):
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if mode == "compile":
+        return torch.compile(network, dynamic=False)
+    if mode == "script":
+        example = torch.zeros(1, 3, *size, device=device)
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the tracer's doubts about constants, which are meant
+            return torch.jit.freeze(torch.jit.trace(network, example))  # type: ignore[no-untyped-call]
+    if mode == "bf16":
+
+        def in_bfloat16(images: Tensor) -> tuple[Tensor, ...]:
+            with torch.autocast(device.type, torch.bfloat16):
+                answer: tuple[Tensor, ...] = network(
+                    images.contiguous(memory_format=torch.channels_last)
+                )
+            return answer
+
+        return in_bfloat16
+    if mode == "channels-last":
+        return lambda images: network(images.contiguous(memory_format=torch.channels_last))
+    if mode == "cuda-graph":
+        if device.type != "cuda":
+            raise UserError(f"runtime 'torch:cuda-graph': device {str(device)!r}: expected cuda")
+        return _graphed(network)
+    return network
+
+
+def _graphed(network: Network) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """One CUDA graph for each batch size; replays are not safe from several threads."""
+    import torch
+
+    graphs: dict[int, tuple[Any, Tensor, tuple[Tensor, ...]]] = {}
+
+    def record(images: Tensor) -> tuple[Any, Tensor, tuple[Tensor, ...]]:
+        held = images.clone()
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):  # libraries allocate at their first calls
+            for _ in range(3):
+                network(held)
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            answers = network(held)
+        return graph, held, answers
+
+    def replay(images: Tensor) -> tuple[Tensor, ...]:
+        if len(images) not in graphs:
+            graphs[len(images)] = record(images)
+        graph, held, answers = graphs[len(images)]
+        held.copy_(images)
+        graph.replay()
+        return answers
+
+    return replay
+
+
+def session_of(
+    network: Callable[[Tensor], Sequence[Tensor]], contract: Contract, *, device: str = "cpu"
+) -> Session:
     """A session of a network at hand, as training has one.
 
     Args:
-        network: On `device`; its mode (training or evaluation) is the caller's business.
+        network: On `device`; its mode (training or evaluation) is the caller's business. Or what
+            `accelerated` made of it.
         contract: That describes it.
         device: As `torch.device` names it.
     """
@@ -67,6 +152,16 @@ def session_of(network: Network, contract: Contract, *, device: str = "cpu") -> 
             name: output.float().cpu().numpy() for name, output in zip(names, outputs, strict=True)
         }
 
+    def place(batch: NDArray[np.float32]) -> Callable[[], None]:
+        images = torch.from_numpy(batch).to(device)
+
+        def answer() -> None:
+            with torch.inference_mode():
+                network(images)
+            torch.accelerator.synchronize()
+
+        return answer
+
     return Session(
         runtime="torch",
         device=device,
@@ -74,4 +169,5 @@ def session_of(network: Network, contract: Contract, *, device: str = "cpu") -> 
         input_shapes={contract.input.name: contract.input.shape},
         output_shapes={output.name: output.shape for output in contract.outputs},
         run=run,
+        place=None if device == "cpu" else place,
     )

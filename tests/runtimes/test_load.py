@@ -155,7 +155,7 @@ def test_pairs_of_two_exports(files: Path) -> None:
     [
         (
             {"runtime": "tensorrt"},
-            r"runtime 'tensorrt': cannot open model\.onnx; .* openvino, onnx",
+            r"runtime 'tensorrt': cannot open model\.onnx; .* openvino, openvino:\w+, onnxruntime",
         ),
         ({"runtime": "torch"}, r"runtime 'torch': cannot open"),
         ({"threads": 0}, "threads 0"),

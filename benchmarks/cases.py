@@ -1,0 +1,193 @@
+"""What is measured: each file in each way that something opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+from ..errors import UserError
+from ..runtimes import DEFAULT_RUNTIMES, RUNTIMES, ways_to_open
+from .peers import PEERS
+from .preprocessing import Preprocessing
+
+OPENCV = "opencv"
+"""OpenCV's own face detector, which opens YuNet's files alone."""
+
+_ON_CUDA_ONLY = ("cuda-graph",)
+_PROVIDERS = {"cpu": ("cpu", "openvino"), "cuda": ("cuda", "tensorrt"), "coreml": ("coreml",)}
+"""Of ONNX Runtime, by device: what it calls devices are ways to use one."""
+
+_DEVICES = {
+    "torch": ("cpu", "cuda", "mps"),
+    "onnxruntime": tuple(_PROVIDERS),
+    "openvino": ("cpu", "gpu", "npu"),
+    "coreml": ("cpu", "gpu", "ane", "all"),
+}
+"""That a runtime may have; those not named here have "cpu"."""
+
+DEVICES = tuple(sorted({one for many in _DEVICES.values() for one in many}))
+
+
+@dataclass(frozen=True)
+class Target:
+    """A file to be measured.
+
+    Attributes:
+        name: For people: the file's, under its folder's.
+        path: As `runtimes.load` takes it.
+        preprocessing: What other people's detector was trained on; None for files of ours.
+        precision: Of other people's weights.
+    """
+
+    name: str
+    path: Path
+    preprocessing: Preprocessing | None = None
+    precision: str | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to run one file.
+
+    Attributes:
+        target: The file.
+        runtime: As `runtimes.load` takes it, or `OPENCV`.
+        provider: What the runtime calls the device; ONNX Runtime has several for one.
+        device: Where it runs.
+        threads: Of one inference.
+        batch: Photos that go through the network at once.
+    """
+
+    target: Target
+    runtime: str
+    provider: str
+    device: str
+    threads: int
+    batch: int
+
+    @property
+    def way(self) -> str:
+        """Runtime, with the provider where it is not the device."""
+        return self.runtime if self.provider == self.device else f"{self.runtime}:{self.provider}"
+
+    @property
+    def answers_like(self) -> Case:
+        """The same for all cases whose answers are the same."""
+        return replace(self, threads=1, batch=1)
+
+
+def targets_of(artefacts: Sequence[Path]) -> list[Target]:
+    """Files for what a user names.
+
+    Args:
+        artefacts: Model files, and folders with model files in them.
+
+    Raises:
+        UserError: There is no such thing, no model file in a folder, or it stands there twice.
+    """
+    found: list[Target] = []
+    for path in artefacts:
+        if path.is_dir() and path.suffix not in DEFAULT_RUNTIMES:
+            inside = sorted(one for one in path.iterdir() if one.suffix in DEFAULT_RUNTIMES)
+            if not inside:
+                raise UserError(f"{path}: no model file in it ({', '.join(DEFAULT_RUNTIMES)})")
+            found += [Target(_name(one), one) for one in inside]
+        elif path.suffix == ".bin":
+            found.append(Target(_name(path.with_suffix(".xml")), path.with_suffix(".xml")))
+        else:
+            found.append(Target(_name(path), path))
+    for target in found:
+        if not target.path.exists() or target.path.suffix not in DEFAULT_RUNTIMES:
+            raise UserError(
+                f"{target.path}: expected a model file ({', '.join(DEFAULT_RUNTIMES)}), a folder "
+                "of such files"
+            )
+    paths = [target.path.resolve() for target in found]
+    for target in found:
+        if paths.count(target.path.resolve()) > 1:
+            raise UserError(f"{target.path}: stands there twice")
+    return found
+
+
+def peers_in(folder: Path, names: Sequence[str] | None = None) -> list[Target]:
+    """Other people's detectors.
+
+    Args:
+        folder: Of `PEERS`.
+        names: Of some of them; None for all that are there.
+
+    Raises:
+        UserError: There is none, or not the one named.
+    """
+    for name in names or ():
+        if name not in PEERS:
+            raise UserError(f"--peers-only {name}: expected some of {', '.join(PEERS)}")
+        if not (folder / PEERS[name].file).is_file():
+            raise UserError(f"--peers {folder}: has no {PEERS[name].file}")
+    found = [
+        Target(name, folder / peer.file, peer.preprocessing, peer.precision)
+        for name, peer in PEERS.items()
+        if (names is None or name in names) and (folder / peer.file).is_file()
+    ]
+    if not found:
+        raise UserError(
+            f"--peers {folder}: has none of {', '.join(p.file for p in PEERS.values())}"
+        )
+    return found
+
+
+def cases_of(
+    targets: Sequence[Target],
+    *,
+    devices: Sequence[str],
+    threads: Sequence[int],
+    batches: Sequence[int],
+    runtimes: Sequence[str] | None = None,
+) -> list[Case]:
+    """Every way to run each file: runtimes and their modes, devices, threads, batches.
+
+    Args:
+        targets: The files.
+        devices: Of `DEVICES`.
+        threads: Of one inference on the CPU; on other devices the first alone.
+        batches: Sizes.
+        runtimes: Only these: "torch", with or without its mode "torch:compile".
+
+    Raises:
+        UserError: There is no such runtime or device, or none that opens any of the files.
+    """
+    known = [OPENCV, *RUNTIMES]
+    known += [f"{name}:{mode}" for name, runtime in RUNTIMES.items() for mode in runtime.modes]
+    for text, given, allowed in (("devices", devices, DEVICES), ("runtimes", runtimes, known)):
+        for one in given or ():
+            if one not in allowed:
+                raise UserError(f"--{text} {one}: expected some of {', '.join(allowed)}")
+    found = [
+        Case(target, way, provider, device, count, batch)
+        for target, batch, device in product(targets, batches, devices)
+        for way in _ways(target)
+        if runtimes is None or way in runtimes
+        for provider in _providers(way, device)
+        for count in (threads if device == "cpu" else threads[:1])
+    ]
+    if not found:
+        raise UserError("none of these runtimes and devices opens any of these files")
+    return found
+
+
+def _name(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}" if path.parent.name else path.name
+
+
+def _ways(target: Target) -> list[str]:
+    ways = ways_to_open(target.path)
+    return [*ways, OPENCV] if "yunet" in target.name and target.preprocessing else ways
+
+
+def _providers(way: str, device: str) -> tuple[str, ...]:
+    name, _, mode = way.partition(":")
+    if device not in _DEVICES.get(name, ("cpu",)) or (mode in _ON_CUDA_ONLY and device != "cuda"):
+        return ()
+    return _PROVIDERS[device] if name == "onnxruntime" else (device,)

@@ -1,0 +1,158 @@
+"""What was measured on: the machine, its load, and how fast it can multiply at most."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..errors import MissingPackageError
+
+_PACKAGES = (
+    "numpy",
+    "opencv-python",
+    "torch",
+    "openvino",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "ai-edge-litert",
+    "tensorflow-cpu",
+    "tensorflow",
+    "coremltools",
+)
+_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimddp")
+"""That decide which kernels runtimes choose."""
+
+_SIDE = 1024
+_REPEATS = 5
+
+
+def fingerprint() -> dict[str, str]:
+    """What figures depend on, by name.
+
+    Raises:
+        MissingPackageError: psutil or py-cpuinfo is not installed.
+    """
+    try:
+        import cpuinfo  # type: ignore[import-untyped]
+        import psutil
+    except ImportError as error:
+        raise MissingPackageError(error.name or "psutil", extra="benchmark") from error
+    cpu = cpuinfo.get_cpu_info()
+    flags = [flag for flag in _FLAGS if flag in cpu.get("flags", ())]
+    frequency = psutil.cpu_freq()
+    facts = {
+        "cpu": cpu.get("brand_raw", platform.processor() or "unknown"),
+        "flags": " ".join(flags),
+        "cores": f"{psutil.cpu_count(logical=False)}, {os.cpu_count()} threads",
+        "MHz": f"{frequency.current:.0f}" if frequency else "unknown",
+        "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "load at start": " ".join(f"{one:.2f}" for one in psutil.getloadavg()),
+        "python": platform.python_version(),
+        "pocketface": __version__,
+        "git revision": _revision(),
+    }
+    gpu = _cuda()
+    if gpu is not None:
+        facts["gpu"] = gpu
+    return facts | {name: found for name in _PACKAGES if (found := _version(name))}
+
+
+class Probe:
+    """Multiplies matrices, as runtimes' convolutions do at best: the peak, and a busy machine.
+
+    Args:
+        threads: Of the multiplication.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._runs: dict[str, Callable[[], Any]] | None = None
+
+    def measure(self) -> dict[str, float]:
+        """Operations a second, 2 x MAC in 1e9, by precision; the median of a few runs."""
+        if self._runs is None:
+            self._runs = _products(self.threads)
+        found = {}
+        for precision, run in self._runs.items():
+            taken = []
+            for _ in range(_REPEATS):
+                begun = time.perf_counter()
+                run()
+                taken.append(time.perf_counter() - begun)
+            found[precision] = 2e-9 * _SIDE**3 / float(np.median(taken))
+        return found
+
+
+def _products(threads: int) -> dict[str, Callable[[], Any]]:
+    generator = np.random.default_rng(0)
+    left: NDArray[np.float32] = generator.uniform(0, 1, (_SIDE, _SIDE)).astype(np.float32)
+    right = generator.integers(-127, 128, (_SIDE, _SIDE), dtype=np.int8)
+    try:
+        import openvino  # type: ignore[import-untyped]
+    except ImportError:
+        floats = right.astype(np.float32)
+        return {"fp32": lambda: left @ floats}
+    config = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    runs = {}
+    for precision in ("fp32", "int8"):
+        model = _product(openvino, right, quantized=precision == "int8")
+        request = openvino.Core().compile_model(model, "CPU", config).create_infer_request()
+        request.infer({0: left})
+        runs[precision] = request.infer
+    return runs
+
+
+def _product(openvino: Any, right: NDArray[np.int8], *, quantized: bool) -> Any:
+    """A product with a constant; quantized as NNCF writes it, which runs in 8 bits."""
+    from openvino import opset13 as ops
+
+    image = ops.parameter([_SIDE, _SIDE], np.float32)
+    left, weights = image, ops.constant(right.astype(np.float32) / 127)
+    if quantized:
+        low, high = (ops.constant(np.float32(one)) for one in (0.0, 1.0))
+        left = ops.fake_quantize(image, low, high, low, high, 256)
+        weights = ops.multiply(
+            ops.convert(ops.constant(right), np.float32), ops.constant(np.float32(1 / 127))
+        )
+    product = ops.matmul(left, weights, False, True)
+    return openvino.Model([ops.relu(product)], [image])
+
+
+def _revision() -> str:
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(Path(__file__).parents[1]), "describe", "--always", "--dirty"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return answer.stdout.strip()
+
+
+def _cuda() -> str | None:
+    try:
+        import torch
+    except ImportError:
+        return None
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

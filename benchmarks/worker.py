@@ -1,0 +1,246 @@
+"""One case in a process of its own: nothing else uses its memory, threads and caches."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.images import read_image
+from ..errors import PocketfaceError, UserError
+from ..runtimes.seal import model_files
+from .cases import Case
+from .pipelines import Pipeline, open_pipeline
+
+STEPS = ("decode", "prepare", "network", "finish")
+"""Of the way from a file to an answer, in their order."""
+
+_PACKAGES = {
+    "torch": "torch",
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
+    "litert": "ai_edge_litert.interpreter",
+    "tensorflow": "tensorflow",
+    "coreml": "coremltools",
+}
+"""Imported before the clock for loading starts."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A photo to run on, and where a classifier needs them the landmarks of a face in it."""
+
+    path: Path
+    landmarks: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What is known of a case once it is open.
+
+    Attributes:
+        task: Of the network.
+        precision: Of its weights.
+        model: What network it is.
+        size: Height and width of its input.
+        resize: How a photo comes to that.
+        bytes: On disk, all parts.
+        load_ms: Opening the file, its runtime imported.
+        first_ms: The first answer of the network.
+        callers: That ask at once when it is timed.
+    """
+
+    task: str
+    precision: str | None
+    model: str
+    size: tuple[int, int]
+    resize: str
+    bytes: int
+    load_ms: float
+    first_ms: float
+    callers: int
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """What one turn of a case took.
+
+    Attributes:
+        seconds: float64 (N, 4): of each batch, by `STEPS`. Where several callers keep the device
+            busy, photos are decoded beforehand: NaN.
+        cpu: Of the process, per photo, decoding apart.
+        memory: Most bytes that the process had so far.
+        resident: float64 (M,): of the network alone on arrays that are on the device; empty where
+            nothing is copied.
+    """
+
+    seconds: NDArray[np.float64]
+    cpu: float
+    memory: int
+    resident: NDArray[np.float64]
+
+
+def serve(pipe: Connection, job: Callable[[], Any]) -> None:
+    """Call methods of what `job` makes, as the other end of the pipe asks, until it closes.
+
+    Every question is a method's name and its arguments; the answer is its result, or a
+    `PocketfaceError`.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other end's business
+    made = None
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            name, arguments = pipe.recv()
+            try:
+                if made is None:
+                    made = job()
+                pipe.send(getattr(made, name)(*arguments))
+            except Exception as error:
+                pipe.send(error if isinstance(error, PocketfaceError) else _told(error))
+
+
+class CaseWorker:
+    """A case, opened.
+
+    Args:
+        case: What.
+        items: To time it on, by task.
+        score_floor: Of a detector's accuracy.
+    """
+
+    def __init__(self, case: Case, items: Mapping[str, Sequence[Item]], score_floor: float) -> None:
+        self.case = case
+        self.score_floor = score_floor
+        self._of_tasks = items
+
+    def open(self) -> Opened:
+        """Load the file, and get a first answer."""
+        name = self.case.runtime.partition(":")[0]
+        if name in _PACKAGES:
+            with suppress(ImportError):  # said better by the runtime
+                importlib.import_module(_PACKAGES[name])
+        begun = time.perf_counter()
+        self.pipeline = open_pipeline(self.case, score_floor=self.score_floor)
+        loaded = time.perf_counter()
+        self.items = self._of_tasks.get(self.pipeline.task, ())
+        if not self.items:
+            raise UserError(f"no photos for {self.pipeline.task}: expected --data with them")
+        self._next = itertools.cycle(self.items)
+        session = self.pipeline.session
+        self.callers = 1 if session is None else session.at_once
+        batch, _ = self.pipeline.prepare(*self._batch())
+        ready = time.perf_counter()
+        self.pipeline.infer(batch)
+        answered = time.perf_counter()
+        path = self.case.target.path
+        pipeline = self.pipeline
+        return Opened(
+            task=pipeline.task,
+            precision=pipeline.precision,
+            model=pipeline.model,
+            size=pipeline.size,
+            resize=pipeline.resize,
+            bytes=sum(part.stat().st_size for part in model_files(path)),
+            load_ms=1e3 * (loaded - begun),
+            first_ms=1e3 * (answered - ready),
+            callers=self.callers,
+        )
+
+    def turn(self, seconds: float) -> Turn:
+        """Run for a while, one batch at least."""
+        if self.callers == 1:
+            rows, cpu = _run(self.pipeline, self._decoded(), seconds)
+        else:
+            rows, cpu = self._run_at_once(seconds)
+        photos = len(rows) * self.case.batch
+        return Turn(np.array(rows), cpu / photos, _peak_memory(), self._resident(seconds))
+
+    def accuracy(self, measure: Callable[[Pipeline], dict[str, float | None]]) -> Any:
+        """What `measure` makes of the pipeline."""
+        return measure(self.pipeline)
+
+    def _run_at_once(self, seconds: float) -> tuple[list[tuple[float, ...]], float]:
+        photos = [self._batch() for _ in range(min(len(self.items), 8))]
+
+        def one(_: int) -> tuple[list[tuple[float, ...]], float]:
+            ready = ((float("nan"), *batch) for batch in itertools.cycle(photos))
+            return _run(self.pipeline, ready, seconds)
+
+        before = time.process_time()
+        with ThreadPoolExecutor(self.callers) as pool:
+            rows = [row for some, _ in pool.map(one, range(self.callers)) for row in some]
+        return rows, time.process_time() - before
+
+    def _resident(self, seconds: float) -> NDArray[np.float64]:
+        session = self.pipeline.session
+        if session is None or session.place is None:
+            return np.zeros(0)
+        answer = session.place(self.pipeline.prepare(*self._batch())[0])
+        taken: list[float] = []
+        end = time.perf_counter() + seconds
+        while not taken or time.perf_counter() < end:
+            begun = time.perf_counter()
+            answer()
+            taken.append(time.perf_counter() - begun)
+        return np.array(taken)
+
+    def _decoded(self) -> Iterator[tuple[float, list[Any], list[Any]]]:
+        while True:
+            begun = time.perf_counter()
+            images, points = self._batch()
+            yield time.perf_counter() - begun, images, points
+
+    def _batch(self) -> tuple[list[Any], list[Any]]:
+        some = list(itertools.islice(self._next, self.case.batch))
+        return [read_image(item.path) for item in some], [item.landmarks for item in some]
+
+
+def _run(
+    pipeline: Pipeline, batches: Iterator[tuple[float, list[Any], list[Any]]], seconds: float
+) -> tuple[list[tuple[float, ...]], float]:
+    """Seconds of each step of each batch, and of the CPU for all but decoding."""
+    rows: list[tuple[float, ...]] = []
+    cpu = 0.0
+    end = time.perf_counter() + seconds
+    while not rows or time.perf_counter() < end:
+        decoding, images, points = next(batches)
+        busy = time.process_time()
+        clock = [time.perf_counter()]
+        batch, aside = pipeline.prepare(images, points)
+        clock.append(time.perf_counter())
+        outputs = pipeline.infer(batch)
+        clock.append(time.perf_counter())
+        pipeline.finish(outputs, aside)
+        clock.append(time.perf_counter())
+        cpu += time.process_time() - busy
+        rows.append((decoding, *np.diff(clock)))
+    return rows, cpu
+
+
+def _peak_memory() -> int:
+    """Most bytes that this process had in memory."""
+    with suppress(OSError), open("/proc/self/status", encoding="ascii") as status:
+        # Not `getrusage`: on Linux it knows of the parent's memory too.
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def _told(error: Exception) -> PocketfaceError:
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return PocketfaceError(text if len(text) <= 300 else text[:297] + "...")
