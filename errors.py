@@ -61,5 +61,11 @@ class MissingPackageError(UserError):
         )
 
 
+class NothingFitsError(PocketfaceError):
+    """Nothing meets what was asked for: exit code 3."""
+
+    exit_code = 3
+
+
 class TrainingError(PocketfaceError):
     """Training cannot go on: the loss is not finite, for example."""

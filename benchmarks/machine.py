@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ _PACKAGES = (
 )
 _FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimddp")
 """That decide which kernels runtimes choose."""
+
+DECISIVE = ("cpu", "cores", "flags", "gpu")
+"""Names of the fingerprint by which machines are the same."""
 
 _SIDE = 1024
 _REPEATS = 5
@@ -66,6 +69,16 @@ def fingerprint() -> dict[str, str]:
     if gpu is not None:
         facts["gpu"] = gpu
     return facts | {name: found for name in _PACKAGES if (found := _version(name))}
+
+
+def differences_here(host: Mapping[str, str]) -> list[str]:
+    """What of a fingerprint that speed depends on is otherwise here."""
+    here = fingerprint()
+    return [
+        f"{key}: {host[key]}, here {here[key]}"
+        for key in DECISIVE
+        if key in host and key in here and host[key] != here[key]
+    ]
 
 
 class Probe:

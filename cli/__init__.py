@@ -28,6 +28,8 @@ COMMANDS = {
     "compress": (".compress", "write smaller, faster files that keep a promise"),
     "export": (".export", "write checked model files for other runtimes"),
     "verify": (".verify", "run exported files beside the trained network again"),
+    "benchmark": (".benchmark", "measure accuracy and speed of model files on this machine"),
+    "select": (".select", "choose the smallest measured file that meets a budget"),
     "diagnose": (".diagnose", "find out whether a detector is shown photos as it should be"),
     "visualize": (".visualize", "find faces in a camera, video, photo, folder or stream"),
     "classify": (".classify", "find the photos in which somebody wears glasses"),
@@ -37,8 +39,10 @@ COMMANDS = {
 """Verb -> (module of this package, one line of help)."""
 
 _EXTRAS = {
+    "altair": "benchmark",
     "ai_edge_litert": "litert",
     "coremltools": "coreml",
+    "cpuinfo": "benchmark",
     "fastapi": "serve",
     "fastapi_offline": "serve",
     "faster_coco_eval": "eval",
@@ -50,6 +54,7 @@ _EXTRAS = {
     "onnxruntime": "onnx",
     "nncf": "compress",
     "openvino": "openvino",
+    "psutil": "benchmark",
     "python_multipart": "serve",
     "safetensors": "train",
     "scipy": "eval",
@@ -57,6 +62,7 @@ _EXTRAS = {
     "tensorflow": "tensorflow",
     "torch": "train",
     "uvicorn": "serve",
+    "vl_convert": "benchmark",
 }
 """Optional package -> the extra that brings it."""
 

@@ -74,6 +74,11 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def positive_counts(text: str) -> list[int]:
+    """Whole numbers of 1 or more with commas between them."""
+    return [positive_count(one) for one in names(text)]
+
+
 def a_path(text: str) -> Path:
     """A path; nothing would be the current folder."""
     if not text:

@@ -1,0 +1,166 @@
+"""Pictures of results: accuracy against time, and where the time goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import MissingPackageError
+from .results import Row
+from .worker import STEPS
+
+MAIN = {
+    "face-detection": (("wider_medium", "WIDER medium AP, %"), ("ap50", "AP50, %")),
+    "glasses-classification": (("balanced_accuracy", "balanced accuracy, %"),),
+}
+"""The figure that a task is judged by: the first of these that was measured."""
+
+_WIDTH = 760
+
+
+def charts_html(rows: Sequence[Row]) -> str:
+    """All charts as a piece of a page that needs no network; empty without rows."""
+    charts = [pareto(rows, task) for task in MAIN]
+    charts = [chart for chart in [*charts, _steps(rows)] if chart is not None]
+    if not charts:
+        return ""
+    whole = _altair().vconcat(*charts).resolve_scale(color="independent", shape="independent")
+    text: str = whole.to_html(inline=True, fullhtml=False, output_div="charts")
+    return f'<div class="wide">{text}</div>'
+
+
+def save_pareto(rows: Sequence[Row], task: str, path: Path) -> None:
+    """The first chart as a PNG.
+
+    Args:
+        rows: Some with the task's figure.
+        task: A key of `MAIN`.
+        path: Where to.
+    """
+    chart = pareto(rows, task)
+    assert chart is not None
+    chart.save(str(path), scale_factor=1.5)
+
+
+def main_figure(rows: Sequence[Row], task: str) -> tuple[str, str] | None:
+    """Key and name of the figure that these rows are judged by; None where none was measured."""
+    for key, name in MAIN[task]:
+        if any(row.task == task and row.figures.get(key) is not None for row in rows):
+            return key, name
+    return None
+
+
+def frontier(rows: Sequence[Row], key: str) -> list[Row]:
+    """Rows that no other beats in both accuracy and time, the fastest first."""
+    best, found = -1.0, []
+    for row in sorted(rows, key=lambda row: (row.ms.value, -(row.figures[key] or 0.0))):
+        figure = row.figures[key]
+        if figure is not None and figure > best:
+            best = figure
+            found.append(row)
+    return found
+
+
+def pareto(rows: Sequence[Row], task: str) -> Any:
+    """One mark for each row of batch 1, and the frontier; None where there is nothing to draw."""
+    main = main_figure(rows, task)
+    if main is None:
+        return None
+    alt = _altair()
+    key, name = main
+    some = [
+        row
+        for row in rows
+        if row.task == task and row.batch == 1 and row.figures.get(key) is not None
+    ]
+    marks = [
+        {
+            "file": row.name,
+            "model": row.model,
+            "runtime": row.runtime,
+            "precision": row.precision or "?",
+            "ms": row.ms.value,
+            "low": row.ms.low,
+            "high": row.ms.high,
+            "figure": 100 * (row.figures[key] or 0.0),
+            "MB": row.mb,
+            "threads": row.threads,
+            "device": row.device,
+        }
+        for row in some
+    ]
+    edge = [
+        {"ms": row.ms.value, "figure": 100 * (row.figures[key] or 0.0)}
+        for row in frontier(some, key)
+    ]
+    x = alt.X("ms:Q", scale=alt.Scale(type="log"), title="ms from pixels to answers, median (log)")
+    y = alt.Y("figure:Q", scale=alt.Scale(zero=False), title=name)
+    shown = ["file", "model", "runtime", "precision", "device", "threads", "ms", "figure", "MB"]
+    line = (
+        alt.Chart(alt.Data(values=edge))
+        .mark_line(interpolate="step-after", color="#999", strokeDash=[4, 3])
+        .encode(x=x, y=y)
+    )
+    spread = (
+        alt.Chart(alt.Data(values=marks))
+        .mark_rule(opacity=0.4)
+        .encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=alt.Color("model:N"))
+    )
+    points = (
+        alt.Chart(alt.Data(values=marks))
+        .mark_point(filled=True, size=90)
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color("model:N", scale=alt.Scale(scheme="tableau20")),
+            shape=alt.Shape("precision:N"),
+            tooltip=[alt.Tooltip(one, type=_type_of(marks[0][one])) for one in shown],
+        )
+    )
+    title = f"{task}: accuracy against time, batch 1; dashed: the frontier"
+    return alt.layer(line, spread, points).properties(width=_WIDTH, height=420, title=title)
+
+
+def _steps(rows: Sequence[Row]) -> Any:
+    """A bar for each row of batch 1."""
+    alt = _altair()
+    parts = [
+        {
+            "row": f"{row.name}, {row.runtime}, {row.threads}",
+            "step": step,
+            "order": STEPS.index(step),
+            "ms": row.steps[step].p50.value,
+        }
+        for row in rows
+        if row.batch == 1
+        for step in STEPS
+        if step in row.steps
+    ]
+    if not parts:
+        return None
+    return (
+        alt.Chart(alt.Data(values=parts))
+        .mark_bar()
+        .encode(
+            x=alt.X("ms:Q", title="ms of one photo, medians"),
+            y=alt.Y("row:N", title=None, sort="x", axis=alt.Axis(labelLimit=420)),
+            color=alt.Color("step:N", sort=list(STEPS)),
+            order="order:Q",
+            tooltip=["row:N", "step:N", alt.Tooltip("ms:Q", format=".2f")],
+        )
+        .properties(width=_WIDTH - 120, title="Where the time goes, batch 1")
+    )
+
+
+def _type_of(value: object) -> str:
+    return "nominal" if isinstance(value, str) else "quantitative"
+
+
+def _altair() -> Any:
+    try:
+        import altair
+        import vl_convert  # noqa: F401
+    except ImportError as error:
+        raise MissingPackageError(error.name or "altair", extra="benchmark") from error
+    return altair

@@ -1,0 +1,314 @@
+"""Results to tables for people: terminal, Markdown, HTML."""
+
+from __future__ import annotations
+
+import html
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..files import atomic_write
+from .charts import charts_html
+from .results import RESULTS_FILE, Estimate, Results, Row, places, write_results
+
+NOISY = 0.1
+"""Spread of the probe, as a share of its median, from which on the report says so."""
+
+_PERCENT = {
+    "wider_easy": "easy",
+    "wider_medium": "medium",
+    "wider_hard": "hard",
+    "ap50": "AP50",
+    "ap_small": "AP small",
+    "ap_medium": "AP medium",
+    "ap_large": "AP large",
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
+}
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1200px; padding: 0 1rem }
+.wide { overflow-x: auto }
+table { border-collapse: collapse; font-size: 13px; white-space: nowrap }
+th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: right }
+th:first-child, td:first-child, td.text { text-align: left }
+"""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A heading, what the table shows, and its cells; `text` columns stand to the left."""
+
+    title: str
+    about: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    text: frozenset[int] = frozenset({0})
+
+
+def write_report(results: Results, output: Path) -> list[Path]:
+    """Write results.json, report.md and report.html.
+
+    Args:
+        results: What.
+        output: Folder; made if missing.
+
+    Returns:
+        The three files.
+    """
+    files = [output / RESULTS_FILE, output / "report.md", output / "report.html"]
+    write_results(results, files[0])
+    parts = tables(results)
+    texts = (_markdown(results, parts), _html(results, parts))
+    for path, text in zip(files[1:], texts, strict=True):
+        with atomic_write(path, "w") as handle:
+            handle.write(text)
+    return files
+
+
+def tables(results: Results) -> list[Table]:
+    """What the report holds, the overview first."""
+    found = [overview(results), _time(results), _cost(results)]
+    int8 = _int8(results.rows)
+    if int8:
+        columns = ("int8 file", "runtime", "float file", "times as fast", "points lost", "size")
+        about = (
+            "Medians of the ratios of rounds; points of the task's first figure; size as a share "
+            "of the float file's."
+        )
+        found.append(Table("int8 against float", about, columns, int8, frozenset({0, 1, 2})))
+    if results.absent:
+        rows = [
+            (one.name, one.runtime, one.device, str(one.threads), str(one.batch), one.reason)
+            for one in results.absent
+        ]
+        columns = ("file", "runtime", "device", "threads", "batch", "why")
+        about = "What could have been measured elsewhere."
+        found.append(Table("Absent here", about, columns, rows, frozenset({0, 1, 2, 5})))
+    host = [*results.host.items(), *_probe_rows(results)]
+    found.append(Table("Machine", "", ("", ""), host, frozenset({0, 1})))
+    return found
+
+
+def overview(results: Results) -> Table:
+    """One row for each case: accuracy, size, speed."""
+    rows = results.rows
+    keys = [key for key in _PERCENT if any(row.figures.get(key) is not None for row in rows)]
+    # Batches and tasks do not compete.
+    place: dict[tuple[str, ...], str] = {}
+    for group in {(row.task, row.batch) for row in rows}:
+        some = [row for row in rows if (row.task, row.batch) == group]
+        for row, (first, last) in zip(some, places([row.ms for row in some]), strict=True):
+            place[row.key] = str(first) if first == last else f"{first}-{last}"
+    cells = [
+        (
+            *_name(row),
+            f"{row.mb:.2f}",
+            "" if row.gflops is None else f"{row.gflops:.2f}",
+            *(_points(row.figures.get(key)) for key in keys),
+            _ms(row.ms),
+            place[row.key],
+            f"{row.throughput:.0f}",
+        )
+        for row in sorted(rows, key=lambda row: (row.task, row.batch, row.ms.value))
+    ]
+    columns = (
+        *("file", "precision", "runtime", "device", "threads", "batch", "MB", "GFLOPs"),
+        *(_PERCENT[key] for key in keys),
+        *("ms", "place", "photos/s"),
+    )
+    about = (
+        "`ms`: from pixels to answers, median of a batch with its 95 % interval. `place`: by that, "
+        "among rows of the same task and batch; 2-4 where intervals overlap, so that this machine "
+        "cannot tell. Figures of accuracy are those of the file, run so."
+    )
+    return Table("Files", about, columns, cells, frozenset({0, 1, 2, 3}))
+
+
+def noise(results: Results) -> str | None:
+    """A warning where the probe did not take the same time all along."""
+    for key, values in results.probes.items():
+        quartiles = statistics.quantiles(values, n=4) if len(values) > 1 else [values[0]] * 3
+        spread = (quartiles[2] - quartiles[0]) / statistics.median(values)
+        if spread > NOISY:
+            return (
+                f"The machine was busy with other things: half of all probes ({key} threads) were "
+                f"spread over {100 * spread:.0f} % of their median. Trust ratios and places more "
+                "than milliseconds."
+            )
+    return None
+
+
+def _name(row: Row) -> tuple[str, ...]:
+    return (
+        row.name,
+        row.precision or "",
+        row.runtime,
+        row.device,
+        str(row.threads),
+        str(row.batch),
+    )
+
+
+def _time(results: Results) -> Table:
+    cells = []
+    for row in results.rows:
+        steps = {name: one.p50.value for name, one in row.steps.items()}
+        predict = row.steps["predict"]
+        own = (steps["prepare"] + steps["finish"]) / steps["predict"]
+        cells.append(
+            (
+                row.name,
+                row.runtime,
+                row.device,
+                str(row.threads),
+                str(row.batch),
+                *(
+                    f"{steps[name]:.2f}" if name in steps else ""
+                    for name in ("decode", "prepare", "network", "finish", "end_to_end")
+                ),
+                "" if row.resident is None else f"{row.resident.p50.value:.2f}",
+                f"{100 * own:.0f} %",
+                *(_ms(one) for one in (predict.p90, predict.p99)),
+            )
+        )
+    columns = (
+        *("file", "runtime", "device", "threads", "batch"),
+        *("decode", "prepare", "network", "finish", "end to end"),
+        *("network, on device", "prepare + finish", "p90", "p99"),
+    )
+    about = (
+        "Medians in ms of a batch. `prepare` brings pixels to the network's input, `finish` its "
+        "outputs to answers (threshold, NMS); their share, p90 and p99 are of both and the network."
+    )
+    return Table("Where the time goes", about, columns, cells, frozenset({0, 1, 2}))
+
+
+def _cost(results: Results) -> Table:
+    cells = [
+        (
+            row.name,
+            row.runtime,
+            row.device,
+            str(row.threads),
+            str(row.batch),
+            f"{row.load_ms:.0f}",
+            f"{row.first_ms:.0f}",
+            f"{row.cpu_ms:.1f}",
+            f"{row.memory / 2**20:.0f}",
+            "" if row.peak_share is None else f"{100 * row.peak_share:.0f} %",
+        )
+        for row in results.rows
+    ]
+    columns = (
+        *("file", "runtime", "device", "threads", "batch"),
+        *("load, ms", "first answer, ms", "CPU ms/photo", "memory, MiB", "of peak"),
+    )
+    about = (
+        "`load`: opening the file, its runtime imported. `memory`: the most that the process had, "
+        "Python and packages included. `of peak`: operations of the network against those of a "
+        "large matrix product on this machine in the same precision."
+    )
+    return Table("What it costs", about, columns, cells, frozenset({0, 1, 2}))
+
+
+def _int8(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """Each int8 row beside the FP32 row of the same network, runtime and settings."""
+    found: list[tuple[str, ...]] = []
+    for row in rows:
+        if row.precision != "int8":
+            continue
+        kin = [
+            other
+            for other in rows
+            if other.precision in ("fp32", "fp16")
+            and _family(other) == _family(row)
+            and (other.runtime, other.device, other.threads, other.batch)
+            == (row.runtime, row.device, row.threads, row.batch)
+        ]
+        kin.sort(key=lambda other: other.precision != "fp32")
+        for other in kin[:1]:
+            ratios = [a / b for a, b in zip(other.rounds, row.rounds, strict=False)]
+            key = next(iter(row.figures), None)
+            before, after = (one.figures.get(key) if key else None for one in (other, row))
+            lost = "" if before is None or after is None else f"{100 * (before - after):.2f}"
+            found.append(
+                (
+                    row.name,
+                    row.runtime,
+                    other.name,
+                    f"{statistics.median(ratios):.2f}",
+                    lost,
+                    f"{row.bytes / other.bytes:.2f}",
+                )
+            )
+    return found
+
+
+def _family(row: Row) -> str:
+    return row.model.removesuffix("-int8")
+
+
+def _probe_rows(results: Results) -> list[tuple[str, str]]:
+    found = []
+    for key, values in results.probes.items():
+        precision, threads = key.split(", ")
+        found.append(
+            (
+                f"{precision} product, {threads} threads",
+                f"{max(values):.0f} GFLOPs/s at most, {statistics.median(values):.0f} median",
+            )
+        )
+    return found
+
+
+def _ms(one: Estimate) -> str:
+    return f"{one.value:.2f} ({one.low:.2f}-{one.high:.2f})"
+
+
+def _points(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.2f}"
+
+
+def _facts(results: Results) -> list[str]:
+    facts = [] if results.finished else ["Interrupted: not all rows are here."]
+    warning = noise(results)
+    facts += [] if warning is None else [warning]
+    facts += [f"{name[0].upper()}{name[1:]}: {text}." for name, text in results.protocol.items()]
+    return [*facts, f"Measured {results.date}."]
+
+
+def _markdown(results: Results, parts: Sequence[Table]) -> str:
+    lines = ["# Benchmark", "", *(f"- {fact}" for fact in _facts(results)), ""]
+    lines += ["    " + results.command, ""]
+    for part in parts:
+        lines += [f"## {part.title}", "", *([part.about, ""] if part.about else [])]
+        marks = ["---" if index in part.text else "---:" for index in range(len(part.columns))]
+        for cells in (part.columns, marks, *part.rows):
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _html(results: Results, parts: Sequence[Table]) -> str:
+    body = ["<h1>Benchmark</h1>", "<ul>"]
+    body += [f"<li>{html.escape(fact)}</li>" for fact in _facts(results)]
+    body += ["</ul>", f"<pre>{html.escape(results.command)}</pre>", charts_html(results.rows)]
+    for part in parts:
+        body += [f"<h2>{html.escape(part.title)}</h2>", f"<p>{html.escape(part.about)}</p>"]
+        body.append('<div class="wide"><table>')
+        heads = "".join(f"<th>{html.escape(column)}</th>" for column in part.columns)
+        body.append(f"<tr>{heads}</tr>")
+        for row in part.rows:
+            cells = (
+                f"<td{' class=text' if index in part.text else ''}>{html.escape(cell)}</td>"
+                for index, cell in enumerate(row)
+            )
+            body.append(f"<tr>{''.join(cells)}</tr>")
+        body.append("</table></div>")
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>Benchmark</title><style>{_STYLE}</style></head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body></html>\n"
+    )

@@ -1,0 +1,128 @@
+"""The smallest file that meets a budget, by measured figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import UserError
+from .results import Row
+
+LIMITS: dict[str, tuple[str, Callable[[Row], float], str]] = {
+    "max_ms": ("ms", lambda row: row.ms.value, "ms"),
+    "max_mb": ("size", lambda row: row.mb, "MB"),
+    "max_memory": ("memory", lambda row: row.memory / 2**20, "MiB"),
+}
+"""Flag: what it limits, where that is in a row, and its unit."""
+
+FIGURES = {
+    "min_ap_easy": "wider_easy",
+    "min_ap_medium": "wider_medium",
+    "min_ap_hard": "wider_hard",
+    "min_ap50": "ap50",
+    "min_accuracy": "balanced_accuracy",
+}
+"""Flag: the figure, a share of 1."""
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A wish that a row does not meet.
+
+    Attributes:
+        what: In words.
+        wanted: The limit.
+        found: What it is; None where it was not measured.
+        unit: Of both.
+        short: By how much of the limit it fails.
+    """
+
+    what: str
+    wanted: float
+    found: float | None
+    unit: str
+    short: float
+
+    def __str__(self) -> str:
+        if self.found is None:
+            return f"{self.what} was not measured"
+        return f"{self.what} is {self.found:.4g}{self.unit}, not {self.wanted:g}{self.unit}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What meets the budget, or comes nearest.
+
+    Attributes:
+        fitting: Rows that meet it, the smallest first; of one size the fastest.
+        nearest: Where none does: the row that fails by least, and its misses; None where there
+            is no row at all.
+    """
+
+    fitting: Sequence[Row]
+    nearest: tuple[Row, Sequence[Miss]] | None
+
+
+def select(
+    rows: Sequence[Row],
+    *,
+    task: str,
+    limits: Mapping[str, float],
+    figures: Mapping[str, float],
+    runtime: str | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    peers: bool = False,
+) -> Choice:
+    """Choose.
+
+    Args:
+        rows: Measured; those of a batch of 1 count.
+        task: As contracts name it.
+        limits: By key of `LIMITS`.
+        figures: By key of `FIGURES`, 0 to 1.
+        runtime: Only this one, with or without its mode.
+        device: Only this one.
+        threads: Only so many.
+        peers: Other people's files too.
+
+    Raises:
+        UserError: No row is of this task, runtime, device and threads.
+    """
+    open_ones = [
+        row
+        for row in rows
+        if row.task == task
+        and row.batch == 1
+        and (runtime is None or row.runtime == runtime or row.runtime.startswith(f"{runtime}:"))
+        and device in (None, row.device)
+        and threads in (None, row.threads)
+        and (peers or not row.peer)
+    ]
+    if not open_ones:
+        have = sorted({f"{r.task}, {r.runtime}, {r.device}, {r.threads} threads" for r in rows})
+        raise UserError(
+            "nothing was measured of this task, runtime, device and number of threads with a batch "
+            f"of 1; there are: {'; '.join(have) or 'none'}"
+        )
+    misses = [(row, _misses(row, limits, figures)) for row in open_ones]
+    fitting = sorted((row for row, none in misses if not none), key=lambda r: (r.bytes, r.ms.value))
+    if fitting:
+        return Choice(fitting, None)
+    return Choice([], min(misses, key=lambda pair: sum(miss.short for miss in pair[1])))
+
+
+def _misses(row: Row, limits: Mapping[str, float], figures: Mapping[str, float]) -> list[Miss]:
+    found = []
+    for flag, most in limits.items():
+        what, value_of, unit = LIMITS[flag]
+        value = value_of(row)
+        if value > most:
+            found.append(Miss(what, most, value, f" {unit}", value / most - 1))
+    for flag, least in figures.items():
+        figure = row.figures.get(FIGURES[flag])
+        if figure is None:
+            found.append(Miss(FIGURES[flag], least, None, "", 1.0))
+        elif figure < least:
+            found.append(Miss(FIGURES[flag], least, figure, "", 1 - figure / least))
+    return found

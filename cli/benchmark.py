@@ -1,0 +1,200 @@
+"""`pocketface benchmark`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..errors import UserError
+from .console import print_table, progress
+from .parser import a_path, names, paths, positive, positive_counts
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags."""
+    parser.add_argument(
+        "artefacts",
+        nargs="*",
+        metavar="ARTEFACT",
+        help="model files, folders of them, and templates whose weights ship",
+    )
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        metavar="FILE",
+        help="labels for accuracy, and photos to time on: COCO .json for detectors, .csv of "
+        "`pocketface data glasses` for classifiers (default: two photos, no accuracy)",
+    )
+    parser.add_argument(
+        "--root", nargs="+", metavar="DIR", help="folders of the photos, one each or one for all"
+    )
+    parser.add_argument(
+        "--wider-dir", type=a_path, metavar="DIR", help="WIDER FACE, for easy, medium and hard AP"
+    )
+    parser.add_argument(
+        "--devices",
+        type=names,
+        default=["cpu"],
+        metavar="A,B",
+        help="cpu (default), cuda, gpu, npu, coreml, mps, ...",
+    )
+    parser.add_argument(
+        "--threads",
+        type=positive_counts,
+        default=[1],
+        metavar="1,2",
+        help="of one inference on the CPU (default: 1)",
+    )
+    parser.add_argument(
+        "--batch", type=positive_counts, default=[1], metavar="1,8", help="photos at once"
+    )
+    parser.add_argument(
+        "--runtimes",
+        type=names,
+        metavar="A,B",
+        help="only these, as torch or torch:compile (default: all that open a file)",
+    )
+    parser.add_argument(
+        "--duration",
+        type=positive,
+        default=3.0,
+        metavar="S",
+        help="seconds of timing of each row (default 3)",
+    )
+    parser.add_argument(
+        "--peers", type=a_path, metavar="DIR", help="other people's detectors, beside ours"
+    )
+    parser.add_argument("--peers-only", type=names, metavar="A,B", help="some of them")
+    parser.add_argument(
+        "--output",
+        type=a_path,
+        metavar="DIR",
+        help="for results.json, report.md and report.html (default: report)",
+    )
+    parser.add_argument(
+        "--redraw", type=a_path, metavar="RESULTS", help="draw the report of a results.json again"
+    )
+    parser.add_argument(
+        "--compare",
+        nargs=2,
+        type=a_path,
+        metavar="RESULTS",
+        help="say what got faster or slower from the first results.json to the second",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure and report; or only one of the two."""
+    given = [args.redraw is not None, args.compare is not None, bool(args.artefacts or args.peers)]
+    if sum(given) != 1:
+        raise UserError("expected model files or --peers, or --redraw, or --compare, one of them")
+    if args.compare is not None:
+        _compare(*args.compare)
+    elif args.redraw is not None:
+        from ..benchmarks.results import read_results
+
+        _report(read_results(args.redraw), args.output or args.redraw.parent)
+    else:
+        _measure(args)
+
+
+def _measure(args: argparse.Namespace) -> None:
+    from ..apps.work_dir import weights_for
+    from ..benchmarks.cases import cases_of, peers_in, targets_of
+    from ..benchmarks.measure import measure
+    from ..benchmarks.plan import plan_for
+    from ..benchmarks.results import RESULTS_FILE, read_results
+    from ..model_templates import template_names
+
+    if (args.data is None) != (args.root is None):
+        raise UserError("--data and --root go together")
+    if args.peers_only and not args.peers:
+        raise UserError("--peers-only: expected --peers with it")
+    shipped = template_names()
+    artefacts = [
+        weights_for(one, None) if one in shipped and not Path(one).exists() else Path(one)
+        for one in args.artefacts
+    ]
+    targets = targets_of(artefacts)
+    if args.peers is not None:
+        targets += peers_in(args.peers, args.peers_only)
+    cases = cases_of(
+        targets,
+        devices=args.devices,
+        threads=args.threads,
+        batches=args.batch,
+        runtimes=args.runtimes,
+    )
+    plan = plan_for(
+        cases,
+        data=paths(args.data),
+        roots=paths(args.root),
+        wider=args.wider_dir,
+        duration=args.duration,
+        command=args.command_line,
+    )
+    output = args.output or Path("report")
+    try:
+        with progress("rows") as on_progress:
+            results = measure(plan, output=output, on_progress=on_progress)
+    except KeyboardInterrupt:
+        _report(read_results(output / RESULTS_FILE), output)
+        raise
+    _report(results, output)
+
+
+def _report(results: object, output: Path) -> None:
+    from ..benchmarks.report import noise, overview, write_report
+    from ..benchmarks.results import Results
+
+    assert isinstance(results, Results)
+    files = write_report(results, output)
+    table = overview(results)
+    numbers = [index for index in range(len(table.columns)) if index not in table.text]
+    print_table(f"{len(results.rows)} rows", table.columns, table.rows, numbers=numbers)
+    if results.absent:
+        print(f"absent here: {len(results.absent)}; the report says why")
+    warning = noise(results)
+    if warning is not None:
+        print(warning)
+    for path in files:
+        print(f"written: {path}")
+
+
+def _compare(before: Path, after: Path) -> None:
+    from ..benchmarks.compare import compare, same_machine
+    from ..benchmarks.results import read_results
+
+    first, second = read_results(before), read_results(after)
+    changes = compare(first, second)
+    if not changes:
+        raise UserError(f"{before} and {after} have no row in common")
+    print_table(
+        f"{before} -> {after}",
+        (
+            "file",
+            "runtime",
+            "device",
+            "threads",
+            "batch",
+            "ms",
+            "ms",
+            "times as fast",
+            "",
+            "points",
+        ),
+        [
+            (
+                *change.after.key,
+                f"{change.before.ms.value:.2f}",
+                f"{change.after.ms.value:.2f}",
+                f"{change.ratio:.2f}",
+                change.verdict,
+                ", ".join(f"{key} {value:+.2f}" for key, value in change.moved.items()),
+            )
+            for change in changes
+        ],
+        numbers=range(3, 8),
+    )
+    for one in same_machine(first, second):
+        print(f"another machine: {one}")
