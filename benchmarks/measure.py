@@ -49,6 +49,7 @@ class Plan:
         duration: Seconds of timing of each case.
         score_floor: Of a detector's accuracy.
         protocol: For the report.
+        known: Accuracy that need not be measured again, by `Row.answers`.
         command: What the user typed.
     """
 
@@ -59,6 +60,7 @@ class Plan:
     score_floor: float
     protocol: dict[str, str]
     command: str
+    known: dict[tuple[str, ...], dict[str, float | None]] = field(default_factory=dict)
 
 
 @dataclass
@@ -95,7 +97,7 @@ def measure(
     rows: list[Row] = []
     absent: list[Absent] = []
     probes: dict[str, list[float]] = {}
-    known: dict[Case, dict[str, float | None]] = {}
+    known = dict(plan.known)
     waiting, done = list(plan.cases), 0
 
     def keep(*, finished: bool) -> Results:
@@ -128,7 +130,7 @@ def measure(
             try:
                 _take_turns(jobs, {n: start(partial(Probe, n)) for n in threads}, seen, plan)
                 for job in jobs:
-                    same = job.case.answers_like
+                    same = job.case.answers(job.opened.sha256)
                     if same not in known and job.opened.task in plan.accuracy:
                         known[same] = job.call("accuracy", plan.accuracy[job.opened.task])
                     job.figures = known.get(same, {})
@@ -252,6 +254,7 @@ def _row(job: _Job, probes: dict[str, list[float]]) -> Row:
         batch=case.batch,
         input=f"{opened.size[1]}x{opened.size[0]} {opened.resize}",
         bytes=opened.bytes,
+        sha256=opened.sha256,
         load_ms=opened.load_ms,
         first_ms=opened.first_ms,
         steps=steps,

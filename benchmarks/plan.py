@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,17 +15,22 @@ from ..data.labelled_faces import read_labelled_faces
 from ..errors import UserError
 from ..evaluation.classifier import evaluate_classifier
 from ..evaluation.detector import evaluate_detector, evaluate_wider
-from ..evaluation.wider import IMAGE_FOLDER, read_ground_truth
+from ..evaluation.wider import IMAGE_FOLDER, LIST_FILE, read_ground_truth
 from ..export.photos import public_domain_photos
+from ..files import sha256_file
 from ..results import Detections
 from .accuracy import SCORE_FLOOR
 from .cases import Case
 from .measure import ROUNDS, Measure, Plan
 from .pipelines import Pipeline
+from .results import Results
 from .worker import Item
 
 _TIMED_PHOTOS = 24
 _FIGURES = ("ap", "ap50", "ap_small", "ap_medium", "ap_large")
+_LABELS_OF = {"face-detection": "detectors", "glasses-classification": "classifiers"}
+"""Keys of the protocol by task."""
+
 _LABELS = ("no_glass", "glass")
 
 
@@ -42,6 +47,16 @@ class DetectorAccuracy:
     annotations: Sequence[Path]
     roots: Sequence[Path]
     wider: Path | None
+
+    def photos(self) -> list[Path]:
+        """Those of the COCO files, or else of WIDER."""
+        if self.annotations:
+            read = read_coco(self.annotations, self.roots, classes=["face"])
+            return [photo.path for photo in read.photos]
+        assert self.wider is not None
+        return [
+            self.wider / IMAGE_FOLDER / one for one in read_ground_truth(self.wider).files.values()
+        ]
 
     def __call__(self, pipeline: Pipeline) -> dict[str, float | None]:
         """COCO's figures and WIDER's, as far as there are labels for them."""
@@ -85,6 +100,7 @@ def plan_for(
     data: Sequence[Path] = (),
     roots: Sequence[Path] = (),
     wider: Path | None = None,
+    known: Sequence[Results] = (),
     duration: float = 3.0,
     command: str = "",
 ) -> Plan:
@@ -97,6 +113,8 @@ def plan_for(
             not judged.
         roots: Folders of their photos, one each or one for all.
         wider: WIDER FACE's folder, for its figures.
+        known: Earlier runs: accuracy of files that they measured on the same labels is taken from
+            them.
         duration: Seconds of timing of each case.
         command: What the user typed.
 
@@ -106,48 +124,40 @@ def plan_for(
     """
     if len(roots) not in (1, len(data)) and data:
         raise UserError(f"{len(data)} files after --data but {len(roots)} folders after --root")
-    root_of = {file: roots[index if len(roots) > 1 else 0] for index, file in enumerate(data)}
-    kinds = {suffix: [one for one in data if one.suffix == suffix] for suffix in (".json", ".csv")}
     for file in data:
-        if file.suffix not in kinds:
+        if file.suffix not in (".json", ".csv"):
             raise UserError(f"--data {file}: expected COCO .json for detectors, or .csv for faces")
-    files, lists = kinds[".json"], kinds[".csv"]
-    items: dict[str, Sequence[Item]] = {}
-    accuracy: dict[str, Measure] = {}
     public = [Item(path, landmarks) for path, landmarks in public_domain_photos()]
+    items: dict[str, Sequence[Item]] = dict.fromkeys(_LABELS_OF, public)
+    accuracy: dict[str, Measure] = {}
     protocol = {
         "timing": f"{duration:g} s for each row in {ROUNDS} rounds, rows in turn; medians; "
         "intervals of 95 % by drawing rounds with replacement",
     }
+    given = [(file, roots[index if len(roots) > 1 else 0]) for index, file in enumerate(data)]
+    files = [pair for pair in given if pair[0].suffix == ".json"]
     if files or wider is not None:
-        roots_of_files = [root_of[file] for file in files]
-        accuracy["face-detection"] = DetectorAccuracy(files, roots_of_files, wider)
-        if files:
-            paths = [one.path for one in read_coco(files, roots_of_files, classes=["face"]).photos]
-        else:
-            assert wider is not None
-            paths = [wider / IMAGE_FOLDER / one for one in read_ground_truth(wider).files.values()]
-        items["face-detection"] = _some([Item(path) for path in paths])
+        judge = DetectorAccuracy([file for file, _ in files], [root for _, root in files], wider)
+        paths = judge.photos()
+        items["face-detection"] = some = _some([Item(path) for path in paths])
+        accuracy["face-detection"] = judge
+        labels = [*judge.annotations, *([wider / LIST_FILE] if wider else [])]
         protocol["detectors"] = (
-            f"{len(paths)} photos ({', '.join(one.name for one in [*files, wider] if one)}), score "
-            f"floor {SCORE_FLOOR}; timed on {len(items['face-detection'])} of them, at each file's "
-            "own threshold"
+            f"{len(paths)} photos ({_named(labels)}), score floor {SCORE_FLOOR}; timed on "
+            f"{len(some)} of them, at each file's own threshold"
         )
-    else:
-        items["face-detection"] = public
+    lists = [pair for pair in given if pair[0].suffix == ".csv"]
     if lists:
-        roots_of_lists = [root_of[file] for file in lists]
-        accuracy["glasses-classification"] = ClassifierAccuracy(lists, roots_of_lists)
-        faces = read_labelled_faces(lists, roots_of_lists, classes=_LABELS)
+        files_of_faces, folders = [file for file, _ in lists], [root for _, root in lists]
+        faces = read_labelled_faces(files_of_faces, folders, classes=_LABELS)
         some = _some([Item(one.path, one.landmarks) for one in faces if one.found])
         items["glasses-classification"] = some
+        accuracy["glasses-classification"] = ClassifierAccuracy(files_of_faces, folders)
         protocol["classifiers"] = (
-            f"{len(faces)} faces ({', '.join(one.name for one in lists)}); timed on {len(some)}, "
-            "one face in each photo, landmarks known"
+            f"{len(faces)} faces ({_named(files_of_faces)}); timed on {len(some)}, one face in "
+            "each photo, landmarks known"
         )
-    else:
-        items["glasses-classification"] = public
-    if not data and wider is None:
+    if not accuracy:
         names = ", ".join(item.path.name for item in public)
         protocol["photos"] = f"{names or 'none'}: accuracy was not measured"
         if not public:
@@ -163,7 +173,26 @@ def plan_for(
         score_floor=SCORE_FLOOR,
         protocol=protocol,
         command=command,
+        known=_known(known, protocol),
     )
+
+
+def _named(files: Sequence[Path]) -> str:
+    """Files by name and content."""
+    return ", ".join(f"{file.name} {sha256_file(file)[:12]}" for file in files)
+
+
+def _known(
+    runs: Sequence[Results], protocol: Mapping[str, str]
+) -> dict[tuple[str, ...], dict[str, float | None]]:
+    """What earlier runs say of files, as far as they looked at the same photos."""
+    found = {}
+    for run in runs:
+        for row in run.rows:
+            asked = _LABELS_OF[row.task]
+            if row.figures and run.protocol.get(asked) == protocol.get(asked):
+                found[row.answers] = row.figures
+    return found
 
 
 def _some(items: Sequence[Item]) -> list[Item]:

@@ -73,10 +73,12 @@ class Preprocessing:
         """
         spec = InputSpec(shape=(1, 3, height, width), resize=self.resize, pad_value=pad_value)
         planes, placement = prepare(image, spec)
-        mean, std = (
-            np.array(of_rgb, np.float32)[::-1, None, None] for of_rgb in _RANGES[self.range]
-        )
-        planes = (planes - mean) / std
+        if self.range != "0-255":
+            mean, std = (
+                np.array(of_rgb, np.float32)[::-1, None, None] for of_rgb in _RANGES[self.range]
+            )
+            planes -= mean
+            planes /= std
         return (planes[:, ::-1] if self.colour == "rgb" else planes), placement
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1200p
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: 13px; white-space: nowrap }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: right }
-th:first-child, td:first-child, td.text { text-align: left }
+th:first-child, td:first-child, .text { text-align: left }
+pre { white-space: pre-wrap }
 """
 
 
@@ -92,7 +94,7 @@ def tables(results: Results) -> list[Table]:
 
 def overview(results: Results) -> Table:
     """One row for each case: accuracy, size, speed."""
-    rows = results.rows
+    rows = _sorted(results)
     keys = [key for key in _PERCENT if any(row.figures.get(key) is not None for row in rows)]
     # Batches and tasks do not compete.
     place: dict[tuple[str, ...], str] = {}
@@ -110,7 +112,7 @@ def overview(results: Results) -> Table:
             place[row.key],
             f"{row.throughput:.0f}",
         )
-        for row in sorted(rows, key=lambda row: (row.task, row.batch, row.ms.value))
+        for row in rows
     ]
     columns = (
         *("file", "precision", "runtime", "device", "threads", "batch", "MB", "GFLOPs"),
@@ -139,6 +141,14 @@ def noise(results: Results) -> str | None:
     return None
 
 
+def _sorted(results: Results) -> list[Row]:
+    return sorted(results.rows, key=lambda row: (row.task, row.batch, row.ms.value))
+
+
+def _resident(row: Row) -> str:
+    return "" if row.resident is None else f"{row.resident.p50.value:.2f}"
+
+
 def _name(row: Row) -> tuple[str, ...]:
     return (
         row.name,
@@ -152,7 +162,9 @@ def _name(row: Row) -> tuple[str, ...]:
 
 def _time(results: Results) -> Table:
     cells = []
-    for row in results.rows:
+    rows = _sorted(results)
+    on_device = any(row.resident is not None for row in rows)
+    for row in rows:
         steps = {name: one.p50.value for name, one in row.steps.items()}
         predict = row.steps["predict"]
         own = (steps["prepare"] + steps["finish"]) / steps["predict"]
@@ -167,7 +179,7 @@ def _time(results: Results) -> Table:
                     f"{steps[name]:.2f}" if name in steps else ""
                     for name in ("decode", "prepare", "network", "finish", "end_to_end")
                 ),
-                "" if row.resident is None else f"{row.resident.p50.value:.2f}",
+                *([_resident(row)] if on_device else []),
                 f"{100 * own:.0f} %",
                 *(_ms(one) for one in (predict.p90, predict.p99)),
             )
@@ -175,7 +187,8 @@ def _time(results: Results) -> Table:
     columns = (
         *("file", "runtime", "device", "threads", "batch"),
         *("decode", "prepare", "network", "finish", "end to end"),
-        *("network, on device", "prepare + finish", "p90", "p99"),
+        *(["network, on device"] if on_device else []),
+        *("prepare + finish", "p90", "p99"),
     )
     about = (
         "Medians in ms of a batch. `prepare` brings pixels to the network's input, `finish` its "
@@ -198,7 +211,7 @@ def _cost(results: Results) -> Table:
             f"{row.memory / 2**20:.0f}",
             "" if row.peak_share is None else f"{100 * row.peak_share:.0f} %",
         )
-        for row in results.rows
+        for row in _sorted(results)
     ]
     columns = (
         *("file", "runtime", "device", "threads", "batch"),
@@ -290,18 +303,21 @@ def _markdown(results: Results, parts: Sequence[Table]) -> str:
     return "\n".join(lines)
 
 
+def _code(text: str) -> str:
+    """Markdown's backticks, in HTML."""
+    return re.sub("`(.+?)`", r"<code>\1</code>", html.escape(text))
+
+
 def _html(results: Results, parts: Sequence[Table]) -> str:
     body = ["<h1>Benchmark</h1>", "<ul>"]
     body += [f"<li>{html.escape(fact)}</li>" for fact in _facts(results)]
     body += ["</ul>", f"<pre>{html.escape(results.command)}</pre>", charts_html(results.rows)]
     for part in parts:
-        body += [f"<h2>{html.escape(part.title)}</h2>", f"<p>{html.escape(part.about)}</p>"]
+        body += [f"<h2>{html.escape(part.title)}</h2>", f"<p>{_code(part.about)}</p>"]
         body.append('<div class="wide"><table>')
-        heads = "".join(f"<th>{html.escape(column)}</th>" for column in part.columns)
-        body.append(f"<tr>{heads}</tr>")
-        for row in part.rows:
+        for tag, row in [("th", part.columns), *(("td", row) for row in part.rows)]:
             cells = (
-                f"<td{' class=text' if index in part.text else ''}>{html.escape(cell)}</td>"
+                f"<{tag}{' class=text' if index in part.text else ''}>{html.escape(cell)}</{tag}>"
                 for index, cell in enumerate(row)
             )
             body.append(f"<tr>{''.join(cells)}</tr>")

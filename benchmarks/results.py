@@ -53,6 +53,7 @@ class Row(_Frozen):
         runtime: With mode and provider.
         input: Of the network.
         bytes: On disk, all parts.
+        sha256: Of all parts, in turn.
         load_ms: Opening it, the runtime imported.
         first_ms: The network's first answer; a compiler's work is in it.
         steps: Of a batch: "decode", "prepare", "network", "finish"; "predict" is the last three
@@ -80,6 +81,7 @@ class Row(_Frozen):
     batch: int
     input: str
     bytes: int
+    sha256: str
     load_ms: float
     first_ms: float
     steps: dict[str, Latency]
@@ -96,6 +98,11 @@ class Row(_Frozen):
     def key(self) -> tuple[str, ...]:
         """What is the same row in another run."""
         return (self.name, self.runtime, self.device, f"{self.threads}", f"{self.batch}")
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """Rows that are alike in this give the same answers."""
+        return (self.sha256, self.runtime, self.device)
 
     @property
     def ms(self) -> Estimate:

@@ -54,7 +54,7 @@ class Choice:
     """What meets the budget, or comes nearest.
 
     Attributes:
-        fitting: Rows that meet it, the smallest first; of one size the fastest.
+        fitting: The files that meet it, the smallest first; of each the row that is fastest.
         nearest: Where none does: the row that fails by least, and its misses; None where there
             is no row at all.
     """
@@ -106,9 +106,10 @@ def select(
             f"of 1; there are: {'; '.join(have) or 'none'}"
         )
     misses = [(row, _misses(row, limits, figures)) for row in open_ones]
-    fitting = sorted((row for row, none in misses if not none), key=lambda r: (r.bytes, r.ms.value))
+    fitting = sorted((row for row, none in misses if not none), key=lambda row: row.ms.value)
     if fitting:
-        return Choice(fitting, None)
+        files = {row.name: row for row in reversed(fitting)}
+        return Choice(sorted(files.values(), key=lambda row: (row.bytes, row.ms.value)), None)
     return Choice([], min(misses, key=lambda pair: sum(miss.short for miss in pair[1])))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import itertools
 import resource
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from ..data.images import read_image
 from ..errors import PocketfaceError, UserError
+from ..files import sha256_file
 from ..runtimes.seal import model_files
 from .cases import Case
 from .pipelines import Pipeline, open_pipeline
@@ -58,6 +60,7 @@ class Opened:
         size: Height and width of its input.
         resize: How a photo comes to that.
         bytes: On disk, all parts.
+        sha256: Of all parts, in turn.
         load_ms: Opening the file, its runtime imported.
         first_ms: The first answer of the network.
         callers: That ask at once when it is timed.
@@ -69,6 +72,7 @@ class Opened:
     size: tuple[int, int]
     resize: str
     bytes: int
+    sha256: str
     load_ms: float
     first_ms: float
     callers: int
@@ -101,7 +105,7 @@ def serve(pipe: Connection, job: Callable[[], Any]) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other end's business
     made = None
-    with suppress(EOFError, BrokenPipeError):
+    with suppress(EOFError, ConnectionError):
         while True:
             name, arguments = pipe.recv()
             try:
@@ -145,7 +149,8 @@ class CaseWorker:
         ready = time.perf_counter()
         self.pipeline.infer(batch)
         answered = time.perf_counter()
-        path = self.case.target.path
+        parts = model_files(self.case.target.path)
+        digest = hashlib.sha256("".join(map(sha256_file, parts)).encode())
         pipeline = self.pipeline
         return Opened(
             task=pipeline.task,
@@ -153,7 +158,8 @@ class CaseWorker:
             model=pipeline.model,
             size=pipeline.size,
             resize=pipeline.resize,
-            bytes=sum(part.stat().st_size for part in model_files(path)),
+            bytes=sum(part.stat().st_size for part in parts),
+            sha256=digest.hexdigest(),
             load_ms=1e3 * (loaded - begun),
             first_ms=1e3 * (answered - ready),
             callers=self.callers,

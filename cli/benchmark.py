@@ -32,6 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--wider-dir", type=a_path, metavar="DIR", help="WIDER FACE, for easy, medium and hard AP"
     )
     parser.add_argument(
+        "--accuracy-from",
+        nargs="+",
+        type=a_path,
+        default=[],
+        metavar="RESULTS",
+        help="earlier results.json on the same labels: files in them are not measured again",
+    )
+    parser.add_argument(
         "--devices",
         type=names,
         default=["cpu"],
@@ -130,6 +138,7 @@ def _measure(args: argparse.Namespace) -> None:
         data=paths(args.data),
         roots=paths(args.root),
         wider=args.wider_dir,
+        known=[read_results(path) for path in args.accuracy_from],
         duration=args.duration,
         command=args.command_line,
     )

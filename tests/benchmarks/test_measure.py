@@ -1,0 +1,277 @@
+"""Cases in processes of their own: what they answer, what they leave, and how they end."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pocketface
+from pocketface.benchmarks import measure as room
+from pocketface.benchmarks.accuracy import measure_accuracy
+from pocketface.benchmarks.cases import Case, Target, cases_of, peers_in, targets_of
+from pocketface.benchmarks.flops import gflops_of
+from pocketface.benchmarks.machine import Probe, fingerprint
+from pocketface.benchmarks.measure import measure
+from pocketface.benchmarks.pipelines import open_pipeline
+from pocketface.benchmarks.plan import plan_for
+from pocketface.benchmarks.results import RESULTS_FILE, read_results
+from pocketface.benchmarks.worker import CaseWorker, Item
+from pocketface.data.images import read_image
+from pocketface.errors import PocketfaceError, UserError
+from pocketface.export.photos import public_domain_photos
+from pocketface.model_templates import read_template, template_path
+from pocketface.models.count import count
+
+WEIGHTS = template_path("face-detection-n").with_name("weights.safetensors")
+GLASSES = template_path("glasses-n").with_name("weights.safetensors")
+
+PUBLIC = [Item(path, landmarks) for path, landmarks in public_domain_photos()]
+ITEMS = {"face-detection": PUBLIC, "glasses-classification": PUBLIC}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """face-detection-n as model.onnx and model.xml, of a small input."""
+    from pocketface.export import export_model
+
+    folder = tmp_path_factory.mktemp("exported")
+    export_model(
+        weights=WEIGHTS,
+        template=None,
+        folder=folder,
+        formats=["openvino", "onnx"],
+        input_size=(160, 160),
+        verify=False,
+    )
+    return folder
+
+
+def case_of(path: Path, runtime: str, **changes: Any) -> Case:
+    about = {"provider": "cpu", "device": "cpu", "threads": 1, "batch": 1} | changes
+    return Case(Target(path.name, path), runtime, **about)
+
+
+def test_every_way_that_something_opens_a_file(exported: Path) -> None:
+    cases = cases_of(targets_of([exported]), devices=["cpu"], threads=[1, 2], batches=[1])
+    ways = {(case.target.path.name, case.way, case.threads) for case in cases}
+    files = {"model.onnx": {"onnxruntime", "onnxruntime:openvino"}, "model.xml": set[str]()}
+    assert ways == {
+        (name, way, threads)
+        for name, more in files.items()
+        for way in {"openvino", "openvino:throughput", *more}
+        for threads in (1, 2)
+    }
+
+
+def test_devices_have_their_own_ways() -> None:
+    (target,) = targets_of([WEIGHTS])
+    on_cpu, on_cuda = (
+        {case.way for case in cases_of([target], devices=[device], threads=[1], batches=[1])}
+        for device in ("cpu", "cuda")
+    )
+    assert on_cuda - on_cpu == {"torch:cuda-graph"}
+    assert on_cpu == {"torch", "torch:compile", "torch:script", "torch:channels-last", "torch:bf16"}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"runtimes": ["tensorflow"]}, "none of these runtimes and devices opens any"),
+        ({"runtimes": ["tensorrt"]}, "--runtimes tensorrt: expected some of opencv, openvino"),
+        ({"devices": ["tpu"]}, "--devices tpu: expected some of all, ane, coreml, cpu, cuda"),
+    ],
+)
+def test_refuses_ways_that_there_are_not(change: dict[str, Any], reason: str) -> None:
+    settings: dict[str, Any] = {"devices": ["cpu"], "threads": [1], "batches": [1]}
+    with pytest.raises(UserError, match=reason):
+        cases_of(targets_of([WEIGHTS]), **(settings | change))
+
+
+def test_refuses_what_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    with pytest.raises(UserError, match=r"a\.txt: expected a model file"):
+        targets_of([tmp_path / "a.txt"])
+    with pytest.raises(UserError, match="no model file in it"):
+        targets_of([tmp_path])
+    with pytest.raises(UserError, match="stands there twice"):
+        targets_of([WEIGHTS, WEIGHTS])
+    with pytest.raises(UserError, match="has none of scrfd"):
+        peers_in(tmp_path)
+
+
+def test_the_steps_of_a_detector_are_those_of_predict(exported: Path) -> None:
+    model = pocketface.load(exported / "model.onnx")
+    pipeline = open_pipeline(case_of(exported / "model.onnx", "onnxruntime"), score_floor=0.02)
+    for item in PUBLIC:
+        image = read_image(item.path)
+        batch, aside = pipeline.prepare([image], [None])
+        (found,) = pipeline.finish(pipeline.infer(batch), aside)
+        wanted = model.predict(image)
+        assert len(wanted) == 1
+        assert np.array_equal(found.boxes, wanted.boxes)
+        assert np.array_equal(found.scores, wanted.scores)
+    assert len(pipeline.predict(image)) > 1  # at a low floor
+
+
+def test_the_steps_of_a_classifier_are_those_of_predict() -> None:
+    model = pocketface.load(GLASSES)
+    pipeline = open_pipeline(case_of(GLASSES, "torch"), score_floor=0.02)
+    images = [read_image(item.path) for item in PUBLIC]
+    points = [item.landmarks for item in PUBLIC]
+    batch, aside = pipeline.prepare(images, points)
+    found = pipeline.finish(pipeline.infer(batch), aside)
+    wanted = [model.predict(i, p[None])[0] for i, p in zip(images, points, strict=True)]
+    assert [one.label for one in found] == [one.label for one in wanted] == ["glass", "no_glass"]
+    assert [one.score for one in found] == pytest.approx([one.score for one in wanted], abs=1e-5)
+
+
+def test_a_turn_times_every_step_of_every_batch() -> None:
+    worker = CaseWorker(case_of(GLASSES, "torch", batch=2), ITEMS, 0.02)
+    opened = worker.open()
+    assert (opened.task, opened.precision, opened.model, opened.callers) == (
+        "glasses-classification",
+        "fp32",
+        "glasses-n",
+        1,
+    )
+    assert opened.bytes == GLASSES.stat().st_size
+    assert opened.load_ms > 0 < opened.first_ms
+    turn = worker.turn(0.2)
+    assert turn.seconds.shape[1] == 4
+    assert (turn.seconds > 0).all()
+    assert turn.seconds[:-1].sum() <= 0.2  # the last one may end later
+    assert 0 < turn.cpu < 1
+    assert len(turn.resident) == 0
+
+
+def test_several_callers_keep_a_throughput_session_busy(exported: Path) -> None:
+    worker = CaseWorker(
+        case_of(exported / "model.xml", "openvino:throughput", threads=2), ITEMS, 0.02
+    )
+    callers = worker.open().callers
+    turn = worker.turn(0.3)
+    assert np.isnan(turn.seconds[:, 0]).all()
+    assert np.isfinite(turn.seconds[:, 1:]).all()
+    # All of them worked all the time.
+    assert turn.seconds[:, 1:].sum() > 0.5 * callers * 0.3
+
+
+@pytest.mark.parametrize(
+    ("path", "suffixes"), [("face-detection-n", (".xml", ".onnx")), ("glasses-n", ())]
+)
+def test_operations_are_those_of_the_network(
+    path: str, suffixes: tuple[str, ...], exported: Path
+) -> None:
+    weights = template_path(path).with_name("weights.safetensors")
+    wanted = count(read_template(path).architecture, height=160, width=160).gflops
+    assert gflops_of(weights, height=160, width=160) == pytest.approx(wanted)
+    for suffix in suffixes:
+        found = gflops_of(exported / f"model{suffix}", height=160, width=160)
+        assert found == pytest.approx(wanted, rel=1e-3)
+    assert gflops_of(Path("model.mlmodel"), height=160, width=160) is None
+
+
+def test_measures_what_it_can_and_lists_the_rest(exported: Path, tmp_path: Path) -> None:
+    # A process that starts with much memory would lend it to those that it starts.
+    ballast = np.ones(200_000_000)
+    cases = [
+        case_of(exported / "model.onnx", "onnxruntime"),
+        case_of(exported / "model.xml", "openvino", batch=2),
+        case_of(WEIGHTS, "torch", device="cuda", provider="cuda"),
+    ]
+    told: list[tuple[int, int]] = []
+    results = measure(
+        plan_for(cases, duration=0.5),
+        output=tmp_path,
+        on_progress=lambda done, of: told.append((done, of)),
+    )
+    assert results.finished
+    assert read_results(tmp_path / RESULTS_FILE) == results
+    assert told[-1] == (3, 3)
+    first, second = results.rows
+    assert (first.name, first.runtime, first.batch) == ("model.onnx", "onnxruntime", 1)
+    assert (second.name, second.runtime, second.batch) == ("model.xml", "openvino", 2)
+    for row in results.rows:
+        assert set(row.steps) == {
+            *("decode", "prepare", "network", "finish"),
+            *("predict", "end_to_end"),
+        }
+        parts = sum(row.steps[name].p50.value for name in ("prepare", "network", "finish"))
+        assert row.ms.value == pytest.approx(parts, rel=0.5)
+        assert row.ms.low <= row.ms.value <= row.ms.high
+        assert len(row.rounds) == 10
+        assert row.memory < ballast.nbytes
+        assert row.peak_share is not None
+        assert 0 < row.peak_share < 1
+        assert row.figures == {}
+    (absent,) = results.absent
+    assert absent.device == "cuda"
+    assert "not usable by PyTorch" in absent.reason
+    assert set(results.probes) == {"fp32, 1", "int8, 1"}
+    assert "cpu" in results.host
+
+
+def test_accuracy_is_that_of_eval(shared: Path, tmp_path: Path) -> None:
+    labels, root = shared / "airport/annotation_faces_train.json", shared / "airport"
+    plan = plan_for([case_of(WEIGHTS, "torch")], data=[labels], roots=[root], duration=0.1)
+    (row,) = measure(plan, output=tmp_path).rows
+    wanted = {
+        one.key: one.value
+        for one in measure_accuracy(weights=WEIGHTS, annotations=[labels], roots=[root])
+    }
+    assert row.figures["ap50"] is not None
+    for key, value in row.figures.items():
+        wished = wanted[key]
+        assert (value is None) == (wished is None)
+        if value is not None:
+            assert round(100 * value, 2) == wished
+
+
+def test_what_was_timed_is_kept_when_it_is_interrupted(exported: Path, tmp_path: Path) -> None:
+    cases = [case_of(exported / "model.onnx", "onnxruntime")]
+
+    def interrupt(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(plan_for(cases, duration=0.2), output=tmp_path, on_progress=interrupt)
+    kept = read_results(tmp_path / RESULTS_FILE)
+    assert not kept.finished
+    assert [row.name for row in kept.rows] == ["model.onnx"]
+
+
+def test_a_process_that_dies_is_said() -> None:
+    with room._processes() as start:
+        call = start(partial(os._exit, 7))
+        with pytest.raises(PocketfaceError, match="its process ended with 7"):
+            call("open")
+
+
+def test_an_error_in_a_process_is_one_line() -> None:
+    with room._processes() as start:
+        call = start(partial(int, "no number"))
+        with pytest.raises(PocketfaceError, match=r"^ValueError: invalid literal"):
+            call("open")
+
+
+def test_the_probe_multiplies_faster_in_eight_bits() -> None:
+    flags = fingerprint()["flags"]
+    best: dict[str, float] = {}
+    probe = Probe(1)
+    for _ in range(10):
+        for key, value in probe.measure().items():
+            best[key] = max(value, best.get(key, 0.0))
+    assert set(best) == {"fp32", "int8"}
+    if "vnni" in flags:
+        assert best["int8"] > best["fp32"]
+
+
+def test_classifiers_need_faces(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("")
+    with pytest.raises(UserError, match=r"labels\.txt: expected COCO \.json .* or \.csv"):
+        plan_for([], data=[tmp_path / "labels.txt"], roots=[tmp_path])

@@ -1,0 +1,133 @@
+"""What reports say, and that nothing in them needs a network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+
+from pocketface.benchmarks.charts import frontier, save_pareto
+from pocketface.benchmarks.compare import compare, same_machine
+from pocketface.benchmarks.report import noise, overview, tables, write_report
+from pocketface.benchmarks.results import Absent, Results, Row, read_results
+
+MakeRow = Callable[..., Row]
+MakeResults = Callable[..., Results]
+
+
+def test_rows_that_cannot_be_told_apart_share_places(
+    make_row: MakeRow, make_results: MakeResults
+) -> None:
+    rows = [make_row("a", ms=10.0), make_row("b", ms=10.5), make_row("c", ms=20.0)]
+    table = overview(make_results(*rows))
+    place = table.columns.index("place")
+    assert [(row[0], row[place]) for row in table.rows] == [("a", "1-2"), ("b", "1-2"), ("c", "3")]
+
+
+def test_other_batches_and_tasks_do_not_compete(
+    make_row: MakeRow, make_results: MakeResults
+) -> None:
+    rows = [
+        make_row("a", ms=10.0),
+        make_row("a", ms=50.0, batch=8),
+        make_row("g", ms=1.0, task="glasses-classification", figures={"balanced_accuracy": 0.99}),
+    ]
+    table = overview(make_results(*rows))
+    place = table.columns.index("place")
+    assert [row[place] for row in table.rows] == ["1", "1", "1"]
+
+
+def test_int8_stands_beside_the_float_file_of_its_network(
+    make_row: MakeRow, make_results: MakeResults
+) -> None:
+    float_row = make_row("net", model="net", ms=10.0, figures={"ap50": 0.5})
+    small = make_row(
+        "net-int8",
+        model="net-int8",
+        precision="int8",
+        ms=4.0,
+        bytes=250_000,
+        figures={"ap50": 0.496},
+    )
+    elsewhere = make_row("net", model="net", runtime="torch", ms=1.0)
+    (table,) = [
+        table
+        for table in tables(make_results(float_row, small, elsewhere))
+        if table.title.startswith("int8")
+    ]
+    assert table.rows == [("net-int8", "openvino", "net", "2.50", "0.40", "0.25")]
+
+
+def test_says_when_the_machine_was_busy(make_row: MakeRow, make_results: MakeResults) -> None:
+    assert noise(make_results(make_row())) is None
+    said = noise(make_results(make_row(), probes={"fp32, 2": (100.0, 50.0, 90.0, 60.0)}))
+    assert said is not None
+    assert "fp32, 2 threads" in said
+
+
+def test_the_report_is_whole_and_needs_no_network(
+    tmp_path: Path, make_row: MakeRow, make_results: MakeResults
+) -> None:
+    absent = Absent(
+        name="a|b", runtime="torch", device="cuda", threads=1, batch=1, reason="no <CUDA> here"
+    )
+    results = make_results(make_row(), make_row("b", ms=20.0), absent=(absent,))
+    files = write_report(results, tmp_path)
+    assert [path.name for path in files] == ["results.json", "report.md", "report.html"]
+    assert read_results(files[0]) == results
+    markdown, page = (path.read_text() for path in files[1:])
+    assert "| a\\|b | torch | cuda | 1 | 1 | no <CUDA> here |" in markdown
+    assert "<td class=text>no &lt;CUDA&gt; here</td>" in page
+    for part in tables(results):
+        assert part.title in markdown
+        assert part.title in page
+    scripts = re.findall(r"<script[^>]*>", page)
+    assert len(scripts) == 2  # the library, and the charts
+    assert not [tag for tag in scripts if "src=" in tag]
+    outside = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.search(r"(src|href)=|@import|url\(", outside)
+    again = write_report(read_results(files[0]), tmp_path / "again")
+    assert again[1].read_text() == markdown
+
+
+def test_the_frontier_is_of_rows_that_no_other_beats(make_row: MakeRow) -> None:
+    rows = [
+        make_row("slow and good", ms=30.0, figures={"ap50": 0.7}),
+        make_row("fast", ms=5.0, figures={"ap50": 0.4}),
+        make_row("slow and bad", ms=31.0, figures={"ap50": 0.6}),
+        make_row("middle", ms=10.0, figures={"ap50": 0.5}),
+        make_row("unmeasured", ms=1.0, figures={"ap50": None}),
+    ]
+    found = [row.name for row in frontier(rows, "ap50")]
+    assert found == ["fast", "middle", "slow and good"]
+
+
+def test_the_plot_is_a_picture(tmp_path: Path, make_row: MakeRow) -> None:
+    rows = [make_row("a"), make_row("b", ms=20.0, figures={"wider_medium": 0.9})]
+    save_pareto(rows, "face-detection", tmp_path / "plot.png")
+    picture = cv2.imread(str(tmp_path / "plot.png"))
+    assert picture is not None
+    assert picture.std() > 5
+
+
+def test_compare_tells_only_what_is_beyond_noise(
+    make_row: MakeRow, make_results: MakeResults
+) -> None:
+    before = make_results(
+        make_row("a", ms=10.0), make_row("b", ms=10.0), make_row("c", ms=10.0), make_row("gone")
+    )
+    after = make_results(
+        make_row("a", ms=5.0, figures={"ap50": 0.49, "wider_medium": 0.8}),
+        make_row("b", ms=10.4),
+        make_row("c", ms=20.0),
+        make_row("new"),
+    )
+    found = compare(before, after)
+    verdicts = [(change.after.name, change.verdict, round(change.ratio, 2)) for change in found]
+    assert verdicts == [("a", "faster", 2.0), ("b", "not told apart", 0.96), ("c", "slower", 0.5)]
+    assert {key: round(value, 6) for key, value in found[0].moved.items()} == {"ap50": -1.0}
+    assert not found[1].moved
+    other = make_results(host={"cpu": "another", "cores": "2, 2 threads"})
+    assert same_machine(before, other) == ["cpu: a CPU and another"]

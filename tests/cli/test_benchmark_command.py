@@ -1,0 +1,140 @@
+"""`pocketface benchmark` and `pocketface select`, as users call them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pocketface.benchmarks.results import read_results
+
+from .conftest import Result
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def report(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of three files of the tiny network, with its accuracy on made-up labels."""
+    from pocketface.cli import main
+
+    folder = tmp_path_factory.mktemp("report")
+    labels = {
+        "categories": [{"id": 1, "name": "face"}],
+        "images": [{"id": 1, "file_name": "photo.jpg", "width": 160, "height": 120}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [20, 20, 40, 40], "iscrowd": 0}
+        ],
+    }
+    (folder / "labels.json").write_text(json.dumps(labels))
+    arguments = [
+        *("benchmark", made / "model", made / "tiny.pth"),
+        *("--data", folder / "labels.json", "--root", made, "--duration", "0.2"),
+        *("--runtimes", "openvino,onnxruntime,torch", "--devices", "cpu,cuda"),
+        *("--batch", "1,2", "--output", folder),
+    ]
+    assert main([str(one) for one in arguments]) == 0
+    return folder
+
+
+def test_writes_a_row_for_each_file_and_way(report: Path) -> None:
+    results = read_results(report / "results.json")
+    assert results.finished
+    found = {(row.name.split("/")[-1], row.runtime, row.batch) for row in results.rows}
+    assert found == {
+        (name, runtime, batch)
+        for batch in (1, 2)
+        for name, runtime in (
+            ("model.onnx", "onnxruntime"),
+            ("model.onnx", "openvino"),
+            ("model.xml", "openvino"),
+            ("tiny.pth", "torch"),
+        )
+    }
+    assert {(one.runtime, one.device) for one in results.absent} == {
+        ("onnxruntime:openvino", "cpu"),
+        ("onnxruntime", "cuda"),
+        ("onnxruntime:tensorrt", "cuda"),
+        ("torch", "cuda"),
+    }
+    figures = {row.name: row.figures["ap50"] for row in results.rows}
+    assert len(figures) == 3
+    assert len(set(figures.values())) == 1  # the same network
+    assert results.command.startswith("pocketface benchmark ")
+
+
+def test_draws_a_report_again_without_measuring(report: Path, run: Run, tmp_path: Path) -> None:
+    done = run("benchmark", "--redraw", report / "results.json", "--output", tmp_path)
+    assert done.code == 0
+    for name in ("results.json", "report.md"):
+        assert (tmp_path / name).read_text() == (report / name).read_text()
+    assert "8 rows" in done.out
+    assert "absent here: " in done.out
+
+
+def test_compares_two_runs(report: Path, run: Run) -> None:
+    results = report / "results.json"
+    done = run("benchmark", "--compare", results, results)
+    assert done.code == 0
+    assert done.out.count("not told apart") == 8
+
+
+def test_selects_from_what_was_measured(report: Path, run: Run) -> None:
+    select = ("select", "--task", "face-detection", "--results", report / "results.json")
+    done = run(*select, "--max-ms", "10000")
+    assert done.code == 0
+    assert done.out.startswith("chosen")
+    assert "next" in done.out
+    done = run(*select, "--max-ms", "0.0001", "--runtime", "openvino")
+    assert done.code == 3
+    assert "none of the files measured meets this; nearest is " in done.err
+    assert " ms, not 0.0001 ms" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["benchmark"], "expected model files or --peers, or --redraw, or --compare"),
+        (["benchmark", "tiny.pth", "--redraw", "a.json"], "one of them"),
+        (["benchmark", "nothing.onnx"], r"nothing.onnx: expected a model file"),
+        (["benchmark", "empty"], "empty: no model file in it"),
+        (["benchmark", "tiny.pth", "--data", "a.json"], "--data and --root go together"),
+        (["benchmark", "tiny.pth", "--peers-only", "yunet-n"], "expected --peers with it"),
+        (["benchmark", "tiny.pth", "--threads", "0"], "--threads: expected a whole number, 1 or"),
+        (["benchmark", "tiny.pth", "--runtimes", "tvm"], "--runtimes tvm: expected some of"),
+        (["benchmark", "tiny.pth", "--devices", "tpu"], "--devices tpu: expected some of"),
+        (["benchmark", "--peers", "empty"], "--peers empty: has none of scrfd"),
+        (["benchmark", "--redraw", "text.json"], "text.json: no results of"),
+        (["select", "--task", "face-detection"], "report/results.json: cannot be read"),
+        (["select", "--task", "face-detection", "--max-ms", "fast"], "expected a number"),
+        (["select", "--task", "blinking"], "invalid choice: 'blinking'"),
+    ],
+)
+def test_says_what_is_wrong(arguments: list[str], reason: str, place: Path, run: Run) -> None:
+    done = run(*arguments)
+    assert done.code == 2
+    assert reason in done.err
+    assert len(done.err.splitlines()) <= 2
+    assert not (place / "report").exists()
+
+
+def test_ctrl_c_leaves_a_report_of_what_was_timed(place: Path) -> None:
+    code = "import sys\nfrom pocketface.cli import main\nsys.exit(main())"
+    arguments = ["benchmark", "model", "--runtimes", "openvino", "--duration", "20"]
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not (place / "report/results.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(15)  # both files are opened, and the first rounds run
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in said
+    assert not read_results(place / "report/results.json").finished
+    assert "Interrupted: not all rows are here." in (place / "report/report.md").read_text()
