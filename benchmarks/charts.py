@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MissingPackageError
+from ..files import atomic_write
 from .results import Row
 from .worker import STEPS
 
@@ -40,7 +41,8 @@ def save_pareto(rows: Sequence[Row], task: str, path: Path) -> None:
     """
     chart = pareto(rows, task)
     assert chart is not None
-    chart.save(str(path), scale_factor=1.5)
+    with atomic_write(path) as handle:
+        chart.save(handle, format="png", scale_factor=1.5)
 
 
 def main_figure(rows: Sequence[Row], task: str) -> tuple[str, str] | None:

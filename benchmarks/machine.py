@@ -93,7 +93,7 @@ class Probe:
         self._runs: dict[str, Callable[[], Any]] | None = None
 
     def measure(self) -> dict[str, float]:
-        """Operations a second, 2 x MAC in 1e9, by precision; the median of a few runs."""
+        """Operations a second, 2 x MAC in 1e9, by precision; the best of a few runs."""
         if self._runs is None:
             self._runs = _products(self.threads)
         found = {}
@@ -103,7 +103,7 @@ class Probe:
                 begun = time.perf_counter()
                 run()
                 taken.append(time.perf_counter() - begun)
-            found[precision] = 2e-9 * _SIDE**3 / float(np.median(taken))
+            found[precision] = 2e-9 * _SIDE**3 / min(taken)
         return found
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..files import atomic_write
-from .charts import charts_html
+from .charts import MAIN, charts_html, main_figure, save_pareto
 from .results import RESULTS_FILE, Estimate, Results, Row, places, write_results
 
 NOISY = 0.1
@@ -49,14 +49,14 @@ class Table:
 
 
 def write_report(results: Results, output: Path) -> list[Path]:
-    """Write results.json, report.md and report.html.
+    """Write results.json, report.md, report.html, and a plot for each task that was judged.
 
     Args:
         results: What.
         output: Folder; made if missing.
 
     Returns:
-        The three files.
+        The files.
     """
     files = [output / RESULTS_FILE, output / "report.md", output / "report.html"]
     write_results(results, files[0])
@@ -65,6 +65,10 @@ def write_report(results: Results, output: Path) -> list[Path]:
     for path, text in zip(files[1:], texts, strict=True):
         with atomic_write(path, "w") as handle:
             handle.write(text)
+    for task in MAIN:
+        if main_figure(results.rows, task) is not None:
+            files.append(output / f"{task}.png")
+            save_pareto(results.rows, task, files[-1])
     return files
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..model_templates.contract import InputSpec
 
@@ -26,16 +26,21 @@ def similarity(
     Returns:
         float64 (2, 3): what `cv2.warpAffine` takes.
     """
-    source, target = np.asarray(landmarks, np.float64), np.asarray(points, np.float64)
-    centres = source.mean(0), target.mean(0)
-    one, other = (
-        (side - centre) @ (1, 1j) for side, centre in zip((source, target), centres, strict=True)
-    )
+    source, target = (_complex(landmarks), _complex(points))
+    centre, aim = source.mean(), target.mean()
+    one = source - centre
     # Landmarks in one place have no direction: they are only shifted.
     spread = np.vdot(one, one).real
-    factor = np.vdot(one, other) / spread if spread > 0 else 1.0
-    turn = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
-    return np.hstack([turn, (centres[1] - turn @ centres[0])[:, None]])
+    factor = np.vdot(one, target - aim) / spread if spread > 0 else 1 + 0j
+    shift = aim - factor * centre
+    return np.array(
+        [[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]]
+    )
+
+
+def _complex(points: ArrayLike) -> NDArray[np.complex128]:
+    """(N, 2) to (N,): x + iy."""
+    return np.ascontiguousarray(points, np.float64).view(np.complex128)[:, 0]
 
 
 def cut_face(

@@ -75,9 +75,10 @@ def test_the_report_is_whole_and_needs_no_network(
     )
     results = make_results(make_row(), make_row("b", ms=20.0), absent=(absent,))
     files = write_report(results, tmp_path)
-    assert [path.name for path in files] == ["results.json", "report.md", "report.html"]
+    names = [path.name for path in files]
+    assert names == ["results.json", "report.md", "report.html", "face-detection.png"]
     assert read_results(files[0]) == results
-    markdown, page = (path.read_text() for path in files[1:])
+    markdown, page = (path.read_text() for path in files[1:3])
     assert "| a\\|b | torch | cuda | 1 | 1 | no <CUDA> here |" in markdown
     assert "<td class=text>no &lt;CUDA&gt; here</td>" in page
     for part in tables(results):
