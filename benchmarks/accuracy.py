@@ -17,6 +17,7 @@ from ..errors import UserError
 from ..evaluation.classifier import evaluate_classifier
 from ..evaluation.contact_sheet import contact_sheet
 from ..evaluation.detector import evaluate_detector, evaluate_wider
+from ..evaluation.operating_point import best_f1
 from ..evaluation.report import metrics_of, write_metrics
 from ..evaluation.wider import LIST_FILE, SETTINGS
 from ..files import atomic_write
@@ -100,8 +101,8 @@ def measure_accuracy(
         from ..data.coco import read_coco
 
         photos = read_coco(annotations, roots, classes=model.contract.labels).photos
-        _, figures = evaluate_detector(predict, photos, on_progress=on_progress)
-        metrics += metrics_of(figures)
+        found, figures = evaluate_detector(predict, photos, on_progress=on_progress)
+        metrics += metrics_of(figures | best_f1(photos, found))
         files |= _numbered(annotations)
     if wider is not None:
         _, figures = evaluate_wider(predict, wider, on_progress=on_progress)

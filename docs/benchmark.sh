@@ -27,13 +27,13 @@ for template in face-detection-n face-detection-s face-detection-n-int8 glasses-
     fi
     artefacts+=("$template" "$place")
     if [ "$formats" != openvino ]; then
-        if [ ! -e "$place-int8" ]; then
+        if [ ! -e "$place-ptq" ]; then
             # 1: of some files the float one is kept; the report has what is there.
             pocketface compress --template "$template" --post-training --max-drop 1 \
-                --save-checkpoints-to "$place-int8.new" --formats openvino,onnx,litert "${labels[@]}" || test $? = 1
-            mv "$place-int8.new" "$place-int8"
+                --save-checkpoints-to "$place-ptq.new" --formats openvino,onnx,litert "${labels[@]}" || test $? = 1
+            mv "$place-ptq.new" "$place-ptq"
         fi
-        artefacts+=("$place-int8")
+        artefacts+=("$place-ptq")
     fi
 done
 pocketface benchmark "${artefacts[@]}" --peers "$DATA/peers" --output "$OUTPUT" \

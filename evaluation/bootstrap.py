@@ -18,11 +18,13 @@ class Matches:
 
     Attributes:
         hits: bool (D,): it is a face that no better box has found.
+        scores: float64 (D,): falling.
         photo: int (D,): index of its photo.
         faces: int (P,): faces to be found in each photo.
     """
 
     hits: NDArray[np.bool_]
+    scores: NDArray[np.float64]
     photo: NDArray[np.intp]
     faces: NDArray[np.intp]
 
@@ -53,7 +55,12 @@ def match_faces(
             scores.append(score)
     order = np.argsort(-np.array(scores), kind="stable")
     faces = np.array([int((~photo.ignore).sum()) for photo in photos], np.intp)
-    return Matches(np.array(hits, bool)[order], np.array(index, np.intp)[order], faces)
+    return Matches(
+        hits=np.array(hits, bool)[order],
+        scores=np.array(scores, np.float64)[order],
+        photo=np.array(index, np.intp)[order],
+        faces=faces,
+    )
 
 
 def average_precision_of(matches: Matches, times: NDArray[np.intp] | None = None) -> float:

@@ -29,6 +29,8 @@ _FIGURES = {
     "f1": ("F1 of the last label", "%"),
     "roc_auc": ("Area under the ROC curve", "%"),
     "ece": ("Expected calibration error", "%"),
+    "best_f1": ("Best F1 of faces from 1/64 of the photo", "%"),
+    "best_f1_threshold": ("Score threshold of the best F1", ""),
     "no_face": ("Photos without a face, counted as wrong", "photos"),
     "images": ("Photos measured", "photos"),
     "images_skipped": ("Photos left out as unreadable", "photos"),

@@ -1,0 +1,57 @@
+"""The score threshold with the best F1, on cases small enough to check by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pocketface.data.coco import Photo
+from pocketface.evaluation.operating_point import best_f1
+from pocketface.results import Detections
+
+FACES = np.array([[10, 10, 60, 60], [100, 10, 150, 60], [200, 10, 250, 60]], np.float32)
+
+
+def photo(boxes: np.ndarray) -> Photo:
+    count = len(boxes)
+    return Photo(
+        path=Path("a.jpg"),
+        image_id=1,
+        width=640,
+        height=480,
+        boxes=boxes.astype(np.float32),
+        landmarks=np.full((count, 5, 2), np.nan, np.float32),
+        ignore=np.zeros(count, bool),
+    )
+
+
+def detections(boxes: np.ndarray, scores: list[float]) -> Detections:
+    return Detections(boxes.astype(np.float32), np.array(scores, np.float32))
+
+
+def test_stops_where_more_boxes_are_false_than_right() -> None:
+    nothing = np.array([[400, 300, 450, 350], [500, 300, 550, 350]], np.float32)
+    # By score: right, right, false, right, false. F1 of the first k: 1/2, 4/5, 4/6, 6/7, 6/8.
+    boxes = np.concatenate([FACES[:2], nothing[:1], FACES[2:], nothing[1:]])
+    found = best_f1([photo(FACES)], [detections(boxes, [0.9, 0.8, 0.7, 0.6, 0.5])])
+    assert found["best_f1"] == pytest.approx(6 / 7)
+    assert found["best_f1_threshold"] == pytest.approx(0.6)
+
+
+def test_tiny_faces_count_neither_way() -> None:
+    tiny = np.array([[300, 300, 309, 309]], np.float32)  # under 10 of 640 pixels
+    boxes = np.concatenate([FACES, tiny])
+    missed = best_f1([photo(boxes)], [detections(FACES, [0.9, 0.8, 0.7])])
+    seen = best_f1([photo(boxes)], [detections(boxes, [0.9, 0.8, 0.7, 0.6])])
+    assert missed == seen
+    assert seen["best_f1"] == 1.0
+    assert seen["best_f1_threshold"] == pytest.approx(0.7)
+
+
+def test_none_where_there_is_nothing_to_find_or_nothing_found() -> None:
+    nothing = np.zeros((0, 4), np.float32)
+    none = {"best_f1": None, "best_f1_threshold": None}
+    assert best_f1([photo(nothing)], [detections(FACES, [0.9, 0.8, 0.7])]) == none
+    assert best_f1([photo(FACES)], [detections(nothing, [])]) == none
