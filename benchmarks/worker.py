@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ..data.images import read_image
 from ..errors import PocketfaceError, UserError
 from ..files import sha256_file
+from ..quiet import quiet
 from ..runtimes.seal import model_files
 from .cases import Case
 from .pipelines import Pipeline, open_pipeline
@@ -36,7 +37,6 @@ _PACKAGES = {
     "openvino": "openvino",
     "litert": "ai_edge_litert.interpreter",
     "tensorflow": "tensorflow",
-    "coreml": "coremltools",
 }
 """Imported before the clock for loading starts."""
 
@@ -134,7 +134,7 @@ class CaseWorker:
         """Load the file, and get a first answer."""
         name = self.case.runtime.partition(":")[0]
         if name in _PACKAGES:
-            with suppress(ImportError):  # said better by the runtime
+            with suppress(ImportError), quiet():  # the runtime says it better
                 importlib.import_module(_PACKAGES[name])
         begun = time.perf_counter()
         self.pipeline = open_pipeline(self.case, score_floor=self.score_floor)
