@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import logging
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -81,68 +83,139 @@ def measure(
 
     Cases run in processes of their own, a few of them at a time, and take turns in rounds, now
     forwards, now backwards: a machine that is slow for a while slows all of them alike. A probe
-    takes its turn too.
+    takes its turn too. Accuracy is measured after that, of several files at once.
 
     Args:
-        plan: What.
+        plan: What. A case that fails is listed as absent, with the reason.
         output: Folder; made if missing.
         on_progress: Called with the number of cases done and of all.
 
     Raises:
-        PocketfaceError: A case failed after it had been opened.
         KeyboardInterrupt: Interrupted; what was measured is in results.json.
     """
-    host = fingerprint()
-    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    rows: list[Row] = []
-    absent: list[Absent] = []
-    probes: dict[str, list[float]] = {}
-    known = dict(plan.known)
-    waiting, done = list(plan.cases), 0
-
-    def keep(*, finished: bool) -> Results:
-        results = Results(
-            finished=finished,
-            command=plan.command,
-            date=date,
-            host=host,
-            protocol=plan.protocol,
-            probes={key: tuple(values) for key, values in probes.items()},
-            rows=tuple(rows),
-            absent=tuple(absent),
-        )
-        write_results(results, output / RESULTS_FILE)
-        return results
-
-    keep(finished=False)
+    run = _Run(plan, output, on_progress)
+    waiting = list(plan.cases)
     while waiting:
         with _processes() as start:
             jobs: list[_Job] = []
             while waiting and len(jobs) < _TOGETHER and (not jobs or _memory_is_free()):
                 case = waiting.pop(0)
-                opened = _opened(case, plan, start)
-                if isinstance(opened, Absent):
-                    absent.append(opened)
-                else:
-                    jobs.append(opened)
+                call = start(partial(CaseWorker, case, plan.items, plan.score_floor))
+                with run.absent_if_it_fails(case):
+                    jobs.append(_Job(case, call, call("open")))
             threads = sorted({job.case.threads for job in jobs if job.case.device == "cpu"})
-            seen: dict[str, list[float]] = {}
-            try:
-                _take_turns(jobs, {n: start(partial(Probe, n)) for n in threads}, seen, plan)
-                for job in jobs:
-                    same = job.case.answers(job.opened.sha256)
-                    if same not in known and job.opened.task in plan.accuracy:
-                        known[same] = job.call("accuracy", plan.accuracy[job.opened.task])
-                    job.figures = known.get(same, {})
+            run.group(jobs, {count: start(partial(Probe, count)) for count in threads})
+    return run.keep(finished=True)
+
+
+class _Run:
+    """What was measured so far."""
+
+    def __init__(
+        self, plan: Plan, output: Path, on_progress: Callable[[int, int], None] | None
+    ) -> None:
+        self.plan = plan
+        self.file = output / RESULTS_FILE
+        self.on_progress = on_progress
+        self.host = fingerprint()
+        self.date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self.rows: list[Row] = []
+        self.absent: list[Absent] = []
+        self.probes: dict[str, list[float]] = {}
+        self.known = dict(plan.known)
+        self.keep(finished=False)
+
+    def keep(self, *, finished: bool) -> Results:
+        """Write it down."""
+        results = Results(
+            finished=finished,
+            command=self.plan.command,
+            date=self.date,
+            host=self.host,
+            protocol=self.plan.protocol,
+            probes={key: tuple(values) for key, values in self.probes.items()},
+            rows=tuple(self.rows),
+            absent=tuple(self.absent),
+        )
+        write_results(results, self.file)
+        return results
+
+    @contextmanager
+    def absent_if_it_fails(self, case: Case) -> Iterator[None]:
+        """A case's own failure is no reason to end."""
+        try:
+            yield
+        except PocketfaceError as error:
+            _log.debug("absent: %s %s: %s", case.target.name, case.way, error)
+            self.absent.append(
+                Absent(
+                    name=case.target.name,
+                    runtime=case.way,
+                    device=case.device,
+                    threads=case.threads,
+                    batch=case.batch,
+                    reason=str(error),
+                )
+            )
+
+    def group(self, jobs: list[_Job], probes: dict[int, Callable[..., Any]]) -> None:
+        """Time some cases in turn, then measure how good they are."""
+        seen: dict[str, list[float]] = {}
+        try:
+            self._take_turns(jobs, probes, seen)
+            self._judge(jobs)
+        finally:  # whatever ends it early, what was timed is kept
+            for key, values in seen.items():
+                self.probes.setdefault(key, []).extend(values)
+            self.rows += [_row(job, seen) for job in jobs if job.turns]
+            self.keep(finished=False)
+
+    def _take_turns(
+        self, jobs: list[_Job], probes: dict[int, Callable[..., Any]], seen: dict[str, list[float]]
+    ) -> None:
+        """All rounds; what the probes see goes to `seen`, by precision and threads."""
+
+        def turn(job: _Job, seconds: float) -> Turn | None:
+            with self.absent_if_it_fails(job.case):
+                taken: Turn = job.call("turn", seconds)
+                return taken
+            jobs.remove(job)
+            return None
+
+        for job in [*jobs]:
+            turn(job, _WARM_UP)
+        for index in range(ROUNDS):
+            for threads, probe in probes.items():
+                for precision, found in probe("measure").items():
+                    seen.setdefault(f"{precision}, {threads}", []).append(found)
+            for job in [*jobs] if index % 2 else [*reversed(jobs)]:
+                taken = turn(job, self.plan.duration / ROUNDS)
+                if taken is not None:
+                    job.turns.append(taken)
+
+    def _judge(self, jobs: list[_Job]) -> None:
+        """Accuracy of each file in each runtime, once."""
+        pool = ThreadPoolExecutor(os.cpu_count())
+        first: dict[tuple[str, ...], Future[dict[str, float | None]]] = {}
+        try:
+            for job in jobs:
+                key, judge = _answers(job), self.plan.accuracy.get(job.opened.task)
+                if judge is not None and key not in self.known and key not in first:
+                    first[key] = pool.submit(job.call, "accuracy", judge)
+            done = len(self.rows)
+            for job in [*jobs]:
+                key = _answers(job)
+                with self.absent_if_it_fails(job.case):
+                    if key in first:
+                        self.known[key] = first[key].result()
+                    job.figures = self.known.get(key, {})
                     done += 1
-                    if on_progress is not None:
-                        on_progress(done + len(absent), len(plan.cases))
-            finally:  # whatever ends it early, what was timed is kept
-                for key, values in seen.items():
-                    probes.setdefault(key, []).extend(values)
-                rows += [_row(job, seen) for job in jobs if job.turns]
-                keep(finished=False)
-    return keep(finished=True)
+                if key in first and key not in self.known:
+                    jobs.remove(job)
+                if self.on_progress is not None:
+                    self.on_progress(done + len(self.absent), len(self.plan.cases))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @contextmanager
@@ -174,6 +247,10 @@ def _processes() -> Iterator[Callable[[Callable[[], Any]], Callable[..., Any]]]:
 
     try:
         yield start
+    except BaseException:  # some may be at work, with somebody waiting for the answer
+        for _, process in running:
+            process.terminate()
+        raise
     finally:
         for pipe, _ in running:
             pipe.close()
@@ -183,43 +260,14 @@ def _processes() -> Iterator[Callable[[Callable[[], Any]], Callable[..., Any]]]:
                 process.kill()
 
 
-def _opened(case: Case, plan: Plan, start: Callable[..., Any]) -> _Job | Absent:
-    call = start(partial(CaseWorker, case, plan.items, plan.score_floor))
-    try:
-        return _Job(case, call, call("open"))
-    except PocketfaceError as error:
-        _log.debug("absent: %s %s: %s", case.target.name, case.way, error)
-        return Absent(
-            name=case.target.name,
-            runtime=case.way,
-            device=case.device,
-            threads=case.threads,
-            batch=case.batch,
-            reason=str(error),
-        )
+def _answers(job: _Job) -> tuple[str, ...]:
+    return job.case.answers(job.opened.sha256)
 
 
 def _memory_is_free() -> bool:
     import psutil
 
     return bool(psutil.virtual_memory().available > _SPARE_MEMORY)
-
-
-def _take_turns(
-    jobs: Sequence[_Job],
-    probes: dict[int, Callable[..., Any]],
-    seen: dict[str, list[float]],
-    plan: Plan,
-) -> None:
-    """All rounds; what the probes see goes to `seen`, by precision and threads."""
-    for job in jobs:
-        job.call("turn", _WARM_UP)
-    for index in range(ROUNDS):
-        for threads, probe in probes.items():
-            for precision, found in probe("measure").items():
-                seen.setdefault(f"{precision}, {threads}", []).append(found)
-        for job in jobs if index % 2 else reversed(jobs):
-            job.turns.append(job.call("turn", plan.duration / ROUNDS))
 
 
 def _row(job: _Job, probes: dict[str, list[float]]) -> Row:

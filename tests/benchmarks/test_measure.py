@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from pocketface.benchmarks.accuracy import measure_accuracy
 from pocketface.benchmarks.cases import Case, Target, cases_of, peers_in, targets_of
 from pocketface.benchmarks.flops import gflops_of
 from pocketface.benchmarks.machine import Probe, fingerprint
-from pocketface.benchmarks.measure import measure
-from pocketface.benchmarks.pipelines import open_pipeline
+from pocketface.benchmarks.measure import Measure, measure
+from pocketface.benchmarks.pipelines import Pipeline, open_pipeline
 from pocketface.benchmarks.plan import plan_for
 from pocketface.benchmarks.results import RESULTS_FILE, read_results
 from pocketface.benchmarks.worker import CaseWorker, Item
@@ -275,3 +276,36 @@ def test_classifiers_need_faces(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("")
     with pytest.raises(UserError, match=r"labels\.txt: expected COCO \.json .* or \.csv"):
         plan_for([], data=[tmp_path / "labels.txt"], roots=[tmp_path])
+
+
+def test_a_case_that_fails_on_the_way_is_no_reason_to_end(
+    exported: Path, tmp_path: Path, shared: Path
+) -> None:
+    labels, root = shared / "airport/annotation_faces_train.json", shared / "airport"
+    small = tmp_path / "small.onnx"
+    small.write_bytes((exported / "model.onnx").read_bytes())
+    cases = [case_of(small, "onnxruntime"), case_of(exported / "model.xml", "openvino")]
+    plan = plan_for(cases, data=[labels], roots=[root], duration=0.1)
+    whole = plan.accuracy["face-detection"]
+    plan.accuracy["face-detection"] = FailsOn("onnxruntime", whole)
+    results = measure(plan, output=tmp_path)
+    assert results.finished
+    assert [row.runtime for row in results.rows] == ["openvino"]
+    assert results.rows[0].figures["ap50"] is not None
+    assert [(one.name, one.reason) for one in results.absent] == [
+        ("small.onnx", "ValueError: bad luck")
+    ]
+
+
+@dataclass(frozen=True)
+class FailsOn:
+    """Measures accuracy, but not with one runtime."""
+
+    runtime: str
+    whole: Measure
+
+    def __call__(self, pipeline: Pipeline) -> dict[str, float | None]:
+        assert pipeline.session is not None
+        if pipeline.session.runtime == self.runtime:
+            raise ValueError("bad luck")
+        return self.whole(pipeline)
