@@ -23,6 +23,7 @@ _DEVICES = {
     "torch": ("cpu", "cuda", "mps"),
     "onnxruntime": tuple(_PROVIDERS),
     "openvino": ("cpu", "gpu", "npu"),
+    "tensorflow": ("cpu", "cuda"),
     "coreml": ("cpu", "gpu", "ane", "all"),
 }
 """That a runtime may have; those not named here have "cpu"."""
@@ -86,28 +87,26 @@ def targets_of(artefacts: Sequence[Path]) -> list[Target]:
     Raises:
         UserError: There is no such thing, no model file in a folder, or it stands there twice.
     """
-    found: list[Target] = []
+    files: list[Path] = []
     for path in artefacts:
         if path.is_dir() and path.suffix not in DEFAULT_RUNTIMES:
             inside = sorted(one for one in path.iterdir() if one.suffix in DEFAULT_RUNTIMES)
             if not inside:
                 raise UserError(f"{path}: no model file in it ({', '.join(DEFAULT_RUNTIMES)})")
-            found += [Target(_name(one), one) for one in inside]
-        elif path.suffix == ".bin":
-            found.append(Target(_name(path.with_suffix(".xml")), path.with_suffix(".xml")))
+            files += inside
         else:
-            found.append(Target(_name(path), path))
-    for target in found:
-        if not target.path.exists() or target.path.suffix not in DEFAULT_RUNTIMES:
+            files.append(path.with_suffix(".xml") if path.suffix == ".bin" else path)
+    for path in files:
+        if not path.exists() or path.suffix not in DEFAULT_RUNTIMES:
             raise UserError(
-                f"{target.path}: expected a model file ({', '.join(DEFAULT_RUNTIMES)}), a folder "
-                "of such files"
+                f"{path}: expected a model file ({', '.join(DEFAULT_RUNTIMES)}), or a folder of "
+                "such files"
             )
-    paths = [target.path.resolve() for target in found]
-    for target in found:
-        if paths.count(target.path.resolve()) > 1:
-            raise UserError(f"{target.path}: stands there twice")
-    return found
+    whole = [path.resolve() for path in files]
+    for path, one in zip(files, whole, strict=True):
+        if whole.count(one) > 1:
+            raise UserError(f"{path}: stands there twice")
+    return [Target(_name(one, whole), path) for path, one in zip(files, whole, strict=True)]
 
 
 def peers_in(folder: Path, names: Sequence[str] | None = None) -> list[Target]:
@@ -159,25 +158,35 @@ def cases_of(
     """
     known = [OPENCV, *RUNTIMES]
     known += [f"{name}:{mode}" for name, runtime in RUNTIMES.items() for mode in runtime.modes]
+    known += [f"onnxruntime:{one}" for many in _PROVIDERS.values() for one in many]
     for text, given, allowed in (("devices", devices, DEVICES), ("runtimes", runtimes, known)):
         for one in given or ():
             if one not in allowed:
                 raise UserError(f"--{text} {one}: expected some of {', '.join(allowed)}")
     found = [
-        Case(target, way, provider, device, count, batch)
-        for target, batch, device in product(targets, batches, devices)
+        case
+        for target, batch, device in product(
+            targets, dict.fromkeys(batches), dict.fromkeys(devices)
+        )
         for way in _ways(target)
-        if runtimes is None or way in runtimes
         for provider in _providers(way, device)
-        for count in (threads if device == "cpu" else threads[:1])
+        for count in (dict.fromkeys(threads) if device == "cpu" else threads[:1])
+        for case in [Case(target, way, provider, device, count, batch)]
+        if runtimes is None or way in runtimes or case.way in runtimes
     ]
     if not found:
         raise UserError("none of these runtimes and devices opens any of these files")
-    return found
+    # Those that compete stand together, and so take turns.
+    return sorted(found, key=lambda case: (case.batch, case.device, case.threads, case.way))
 
 
-def _name(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}" if path.parent.name else path.name
+def _name(path: Path, others: Sequence[Path]) -> str:
+    """The file's name with that of its folder, and more where others have the same."""
+    for count in range(2, len(path.parts)):
+        name = "/".join(path.parts[-count:])
+        if sum(other.parts[-count:] == path.parts[-count:] for other in others) == 1:
+            return name
+    return str(path)
 
 
 def _ways(target: Target) -> list[str]:

@@ -31,18 +31,23 @@ def charts_html(rows: Sequence[Row]) -> str:
     return f'<div class="wide">{text}</div>'
 
 
-def save_pareto(rows: Sequence[Row], task: str, path: Path) -> None:
+def save_pareto(rows: Sequence[Row], task: str, path: Path) -> bool:
     """The first chart as a PNG.
 
     Args:
-        rows: Some with the task's figure.
+        rows: Of any task.
         task: A key of `MAIN`.
         path: Where to.
+
+    Returns:
+        Whether there was something to draw.
     """
     chart = pareto(rows, task)
-    assert chart is not None
+    if chart is None:
+        return False
     with atomic_write(path) as handle:
         chart.save(handle, format="png", scale_factor=1.5)
+    return True
 
 
 def main_figure(rows: Sequence[Row], task: str) -> tuple[str, str] | None:
@@ -76,6 +81,8 @@ def pareto(rows: Sequence[Row], task: str) -> Any:
         for row in rows
         if row.task == task and row.batch == 1 and row.figures.get(key) is not None
     ]
+    if not some:
+        return None
     marks = [
         {
             "file": row.name,
@@ -129,7 +136,7 @@ def _steps(rows: Sequence[Row]) -> Any:
     alt = _altair()
     parts = [
         {
-            "row": f"{row.name}, {row.runtime}, {row.threads}",
+            "row": f"{row.name}, {row.runtime}, {row.device} x {row.threads}",
             "step": step,
             "order": STEPS.index(step),
             "ms": row.steps[step].p50.value,
@@ -157,6 +164,15 @@ def _steps(rows: Sequence[Row]) -> Any:
 
 def _type_of(value: object) -> str:
     return "nominal" if isinstance(value, str) else "quantitative"
+
+
+def check_packages() -> None:
+    """Before anything is measured that could not be drawn.
+
+    Raises:
+        MissingPackageError: altair or vl-convert is not installed.
+    """
+    _altair()
 
 
 def _altair() -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .machine import DECISIVE
 from .results import Results, Row
 
 Verdict = Literal["faster", "slower", "not told apart"]
@@ -39,15 +38,6 @@ def compare(first: Results, second: Results) -> list[Change]:
     """
     before = {row.key: row for row in first.rows}
     return [_change(before[row.key], row) for row in second.rows if row.key in before]
-
-
-def same_machine(first: Results, second: Results) -> list[str]:
-    """What is different between the hosts of two runs; figures cannot be compared then."""
-    return [
-        f"{key}: {first.host.get(key)} and {second.host.get(key)}"
-        for key in DECISIVE
-        if first.host.get(key) != second.host.get(key)
-    ]
 
 
 def _change(before: Row, after: Row) -> Change:

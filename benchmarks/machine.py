@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..errors import MissingPackageError
 
-_PACKAGES = (
+PACKAGES = (
     "numpy",
     "opencv-python",
     "torch",
@@ -29,6 +29,8 @@ _PACKAGES = (
     "tensorflow",
     "coremltools",
 )
+"""That answers and speed depend on; in a fingerprint as far as they are here."""
+
 _FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimddp")
 """That decide which kernels runtimes choose."""
 
@@ -39,8 +41,11 @@ _SIDE = 1024
 _REPEATS = 5
 
 
-def fingerprint() -> dict[str, str]:
+def fingerprint(*, gpu: bool = True) -> dict[str, str]:
     """What figures depend on, by name.
+
+    Args:
+        gpu: Ask PyTorch for it, whose import takes a second.
 
     Raises:
         MissingPackageError: psutil or py-cpuinfo is not installed.
@@ -65,19 +70,18 @@ def fingerprint() -> dict[str, str]:
         "pocketface": __version__,
         "git revision": _revision(),
     }
-    gpu = _cuda()
-    if gpu is not None:
-        facts["gpu"] = gpu
-    return facts | {name: found for name in _PACKAGES if (found := _version(name))}
+    name = _cuda() if gpu else None
+    if name is not None:
+        facts["gpu"] = name
+    return facts | {name: found for name in PACKAGES if (found := _version(name))}
 
 
-def differences_here(host: Mapping[str, str]) -> list[str]:
-    """What of a fingerprint that speed depends on is otherwise here."""
-    here = fingerprint()
+def differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    """What of two fingerprints is different and decides how fast things are."""
     return [
-        f"{key}: {host[key]}, here {here[key]}"
+        f"{key}: {one.get(key, 'none')} and {other.get(key, 'none')}"
         for key in DECISIVE
-        if key in host and key in here and host[key] != here[key]
+        if one.get(key) != other.get(key)
     ]
 
 
@@ -114,8 +118,7 @@ def _products(threads: int) -> dict[str, Callable[[], Any]]:
     try:
         import openvino  # type: ignore[import-untyped]
     except ImportError:
-        floats = right.astype(np.float32)
-        return {"fp32": lambda: left @ floats}
+        return {}  # numpy's product has as many threads as it likes
     config = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
     runs = {}
     for precision in ("fp32", "int8"):

@@ -6,13 +6,14 @@ import datetime
 import logging
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from .worker import STEPS, CaseWorker, Item, Opened, Turn, serve
 _log = logging.getLogger(__name__)
 
 ROUNDS = 10
-_TOGETHER = 16
+_TOGETHER = 24
 """Processes that take turns; each holds its network in memory all the while."""
 
 _SPARE_MEMORY = 3 * 2**30
@@ -73,7 +74,6 @@ class _Job:
     call: Callable[..., Any]
     opened: Opened
     turns: list[Turn] = field(default_factory=list)
-    figures: dict[str, float | None] = field(default_factory=dict)
 
 
 def measure(
@@ -90,21 +90,30 @@ def measure(
         output: Folder; made if missing.
         on_progress: Called with the number of cases done and of all.
 
-    Raises:
-        KeyboardInterrupt: Interrupted; what was measured is in results.json.
+    Returns:
+        What results.json holds. Interrupted by Ctrl-C, it is not finished; where nothing had been
+        timed, an older results.json stays as it is.
     """
     run = _Run(plan, output, on_progress)
     waiting = list(plan.cases)
-    while waiting:
-        with _processes() as start:
-            jobs: list[_Job] = []
-            while waiting and len(jobs) < _TOGETHER and (not jobs or _memory_is_free()):
-                case = waiting.pop(0)
-                call = start(partial(CaseWorker, case, plan.items, plan.score_floor))
-                with run.absent_if_it_fails(case):
-                    jobs.append(_Job(case, call, call("open")))
-            threads = sorted({job.case.threads for job in jobs if job.case.device == "cpu"})
-            run.group(jobs, {count: start(partial(Probe, count)) for count in threads})
+    try:
+        while waiting:
+            with _Processes() as processes:
+                jobs: list[_Job] = []
+                while waiting and len(jobs) < _TOGETHER and (not jobs or _memory_is_free()):
+                    case = waiting.pop(0)
+                    process = processes.start(
+                        partial(CaseWorker, case, plan.items, plan.score_floor)
+                    )
+                    with run.absent_if_it_fails(case):
+                        jobs.append(_Job(case, process.call, process.call("open")))
+                    if not jobs or jobs[-1].case is not case:
+                        process.end()
+                threads = sorted({job.case.threads for job in jobs if job.case.device == "cpu"})
+                probes = {count: processes.start(partial(Probe, count)) for count in threads}
+                run.group(jobs, {count: probe.call for count, probe in probes.items()})
+    except KeyboardInterrupt:
+        return run.keep(finished=False)
     return run.keep(finished=True)
 
 
@@ -123,7 +132,7 @@ class _Run:
         self.absent: list[Absent] = []
         self.probes: dict[str, list[float]] = {}
         self.known = dict(plan.known)
-        self.keep(finished=False)
+        self.groups = 0
 
     def keep(self, *, finished: bool) -> Results:
         """Write it down."""
@@ -137,7 +146,8 @@ class _Run:
             rows=tuple(self.rows),
             absent=tuple(self.absent),
         )
-        write_results(results, self.file)
+        if self.rows or finished:
+            write_results(results, self.file)
         return results
 
     @contextmanager
@@ -163,12 +173,14 @@ class _Run:
         seen: dict[str, list[float]] = {}
         try:
             self._take_turns(jobs, probes, seen)
-            self._judge(jobs)
         finally:  # whatever ends it early, what was timed is kept
             for key, values in seen.items():
                 self.probes.setdefault(key, []).extend(values)
-            self.rows += [_row(job, seen) for job in jobs if job.turns]
+            start = len(self.rows)
+            self.rows += [_row(job, seen, group=self.groups) for job in jobs if job.turns]
+            self.groups += 1
             self.keep(finished=False)
+        self._judge(jobs, range(start, len(self.rows)))
 
     def _take_turns(
         self, jobs: list[_Job], probes: dict[int, Callable[..., Any]], seen: dict[str, list[float]]
@@ -193,8 +205,8 @@ class _Run:
                 if taken is not None:
                     job.turns.append(taken)
 
-    def _judge(self, jobs: list[_Job]) -> None:
-        """Accuracy of each file in each runtime, once."""
+    def _judge(self, jobs: Sequence[_Job], places: Sequence[int]) -> None:
+        """Accuracy of each file in each runtime, once; into the rows at these places."""
         pool = ThreadPoolExecutor(os.cpu_count())
         first: dict[tuple[str, ...], Future[dict[str, float | None]]] = {}
         try:
@@ -202,62 +214,90 @@ class _Run:
                 key, judge = _answers(job), self.plan.accuracy.get(job.opened.task)
                 if judge is not None and key not in self.known and key not in first:
                     first[key] = pool.submit(job.call, "accuracy", judge)
-            done = len(self.rows)
-            for job in [*jobs]:
+            for job, place in zip(jobs, places, strict=True):
                 key = _answers(job)
-                with self.absent_if_it_fails(job.case):
-                    if key in first:
+                if key in first:
+                    try:
                         self.known[key] = first[key].result()
-                    job.figures = self.known.get(key, {})
-                    done += 1
-                if key in first and key not in self.known:
-                    jobs.remove(job)
+                    except PocketfaceError as error:
+                        _log.warning("%s, %s: %s", job.case.target.name, job.case.way, error)
+                figures = self.known.get(key, {})
+                self.rows[place] = self.rows[place].model_copy(update={"figures": figures})
+                self.keep(finished=False)
                 if self.on_progress is not None:
-                    self.on_progress(done + len(self.absent), len(self.plan.cases))
+                    self.on_progress(place + 1 + len(self.absent), len(self.plan.cases))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-@contextmanager
-def _processes() -> Iterator[Callable[[Callable[[], Any]], Callable[..., Any]]]:
-    """Starts processes that live as long as the block; gives what calls methods in one."""
-    # "spawn": a fork would inherit threads, and memory that is none of the case's.
-    context = multiprocessing.get_context("spawn")
-    running: list[tuple[Any, Any]] = []
+class _Process:
+    """Makes something in a process of its own, and calls its methods."""
 
-    def start(job: Callable[[], Any]) -> Callable[..., Any]:
-        here, there = context.Pipe()
-        process = context.Process(target=serve, args=(there, job), daemon=True)
-        process.start()
+    def __init__(self, job: Callable[[], Any]) -> None:
+        # "spawn": a fork would inherit threads, and memory that is none of the case's.
+        context = multiprocessing.get_context("spawn")
+        self._pipe, there = context.Pipe()
+        self._process = context.Process(target=serve, args=(there, job), daemon=True)
+        with _interrupts_held_back():
+            self._process.start()
         there.close()
-        running.append((here, process))
 
-        def call(method: str, *arguments: Any) -> Any:
-            try:
-                here.send((method, arguments))
-                answer = here.recv()
-            except (EOFError, ConnectionError) as error:
-                process.join(_ENDS_IN)
-                raise PocketfaceError(f"its process ended with {process.exitcode}") from error
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Its result.
 
-        return call
+        Raises:
+            PocketfaceError: It raised this, or the process ended.
+        """
+        try:
+            self._pipe.send((method, arguments))
+            answer = self._pipe.recv()
+        except (EOFError, ConnectionError) as error:
+            self._process.join(_ENDS_IN)
+            raise PocketfaceError(f"its process ended with {self._process.exitcode}") from error
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
+    def end(self, *, at_once: bool = False) -> None:
+        """Leave nothing behind; `at_once` where it may be at work."""
+        if at_once:
+            self._process.terminate()
+        self._pipe.close()
+        self._process.join(_ENDS_IN)
+        if self._process.is_alive():
+            self._process.kill()
+
+
+class _Processes:
+    """Those of a block, which do not outlive it."""
+
+    def __init__(self) -> None:
+        self._running: list[_Process] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for process in self._running:
+            process.end(at_once=kind is not None)
+
+    def start(self, job: Callable[[], Any]) -> _Process:
+        """Start one."""
+        self._running.append(_Process(job))
+        return self._running[-1]
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """A Ctrl-C goes to all processes of a terminal: one that starts must not meet it unprepared."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield start
-    except BaseException:  # some may be at work, with somebody waiting for the answer
-        for _, process in running:
-            process.terminate()
-        raise
+        yield
     finally:
-        for pipe, _ in running:
-            pipe.close()
-        for _, process in running:
-            process.join(_ENDS_IN)
-            if process.is_alive():
-                process.kill()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _answers(job: _Job) -> tuple[str, ...]:
@@ -270,7 +310,7 @@ def _memory_is_free() -> bool:
     return bool(psutil.virtual_memory().available > _SPARE_MEMORY)
 
 
-def _row(job: _Job, probes: dict[str, list[float]]) -> Row:
+def _row(job: _Job, probes: dict[str, list[float]], *, group: int) -> Row:
     case, opened = job.case, job.opened
     rounds = [turn.seconds for turn in job.turns]
     wanted: dict[str, list[NDArray[np.float64]]] = {
@@ -287,7 +327,7 @@ def _row(job: _Job, probes: dict[str, list[float]]) -> Row:
     computed = "int8" if opened.precision == "int8" else "fp32"
     most = max(probes.get(f"{computed}, {case.threads}", [0.0])) if case.device == "cpu" else 0.0
     share = None
-    if gflops is not None and most and callers == 1:
+    if gflops is not None and most and callers == 1 and "bf16" not in case.runtime:
         share = 1e3 * gflops * case.batch / steps["network"].p50.value / most
     resident = [turn.resident for turn in job.turns]
     return Row(
@@ -312,6 +352,8 @@ def _row(job: _Job, probes: dict[str, list[float]]) -> Row:
         memory=max(turn.memory for turn in job.turns),
         gflops=gflops,
         peak_share=share,
-        figures=job.figures,
+        figures={},
         rounds=tuple(float(1e3 * np.median(some)) for some in wanted["predict"]),
+        runs=sum(len(one) for one in rounds),
+        group=group,
     )

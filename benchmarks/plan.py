@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.coco import read_coco
+from ..data.images import read_image
 from ..data.labelled_faces import read_labelled_faces
-from ..errors import UserError
+from ..errors import DataError, ImageError, UserError
 from ..evaluation.classifier import evaluate_classifier
 from ..evaluation.detector import evaluate_detector, evaluate_wider
 from ..evaluation.wider import IMAGE_FOLDER, LIST_FILE, read_ground_truth
@@ -21,12 +23,17 @@ from ..files import sha256_file
 from ..results import Detections
 from .accuracy import SCORE_FLOOR
 from .cases import Case
+from .machine import DECISIVE, PACKAGES, fingerprint
 from .measure import ROUNDS, Measure, Plan
 from .pipelines import Pipeline
 from .results import Results
 from .worker import Item
 
-_TIMED_PHOTOS = 24
+_TIMED_PHOTOS = 8
+"""So few that slow rows see all of them too."""
+
+_log = logging.getLogger(__name__)
+
 _FIGURES = ("ap", "ap50", "ap_small", "ap_medium", "ap_large")
 _LABELS_OF = {"face-detection": "detectors", "glasses-classification": "classifiers"}
 """Keys of the protocol by task."""
@@ -165,6 +172,10 @@ def plan_for(
                 "no photos to time on: expected --data and --root, or --wider-dir",
                 hint="or `pip install scikit-image matplotlib`, which bring two",
             )
+    taken = _known(known, protocol)
+    if taken:
+        dates = ", ".join(run.date for run in known)
+        protocol["accuracy"] = f"of files that were measured before taken from the run of {dates}"
     return Plan(
         cases=cases,
         items=items,
@@ -173,7 +184,7 @@ def plan_for(
         score_floor=SCORE_FLOOR,
         protocol=protocol,
         command=command,
-        known=_known(known, protocol),
+        known=taken,
     )
 
 
@@ -185,20 +196,36 @@ def _named(files: Sequence[Path]) -> str:
 def _known(
     runs: Sequence[Results], protocol: Mapping[str, str]
 ) -> dict[tuple[str, ...], dict[str, float | None]]:
-    """What earlier runs say of files, as far as they looked at the same photos."""
+    """What earlier runs on such a machine, with the same packages, say of the same photos."""
+    here = fingerprint()
     found = {}
     for run in runs:
+        decisive = (*DECISIVE, *PACKAGES)
+        if any(run.host.get(key) != here.get(key) for key in decisive):
+            _log.warning("accuracy of %s is not used: it is of another machine", run.date)
+            continue
         for row in run.rows:
-            asked = _LABELS_OF[row.task]
+            asked = _LABELS_OF.get(row.task, row.task)
             if row.figures and run.protocol.get(asked) == protocol.get(asked):
                 found[row.answers] = row.figures
     return found
 
 
 def _some(items: Sequence[Item]) -> list[Item]:
-    """As many as are timed, evenly spread over the list."""
+    """As many as are timed, evenly spread over the list; none that cannot be read."""
     count = min(_TIMED_PHOTOS, len(items))
-    return [items[i] for i in np.linspace(0, len(items) - 1, count).round().astype(int)]
+    some = [items[i] for i in np.linspace(0, len(items) - 1, count).round().astype(int)]
+    good = []
+    for item in some:
+        try:
+            read_image(item.path)
+        except ImageError as error:
+            _log.warning("not timed on: %s", error)
+        else:
+            good.append(item)
+    if not good:
+        raise DataError(f"none of the {len(some)} photos to time on can be read: {some[0].path}")
+    return good
 
 
 def _once(

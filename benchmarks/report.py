@@ -11,8 +11,9 @@ from pathlib import Path
 
 from ..files import atomic_write
 from .charts import MAIN, charts_html, main_figure, save_pareto
-from .results import RESULTS_FILE, Estimate, Results, Row, places, write_results
+from .results import Estimate, Results, Row, places
 
+ENOUGH_FOR_P99 = 100
 NOISY = 0.1
 """Spread of the probe, as a share of its median, from which on the report says so."""
 
@@ -20,6 +21,7 @@ _PERCENT = {
     "wider_easy": "easy",
     "wider_medium": "medium",
     "wider_hard": "hard",
+    "ap": "AP",
     "ap50": "AP50",
     "ap_small": "AP small",
     "ap_medium": "AP medium",
@@ -49,7 +51,7 @@ class Table:
 
 
 def write_report(results: Results, output: Path) -> list[Path]:
-    """Write results.json, report.md, report.html, and a plot for each task that was judged.
+    """Write report.md, report.html, and a plot for each task that was judged.
 
     Args:
         results: What.
@@ -58,17 +60,16 @@ def write_report(results: Results, output: Path) -> list[Path]:
     Returns:
         The files.
     """
-    files = [output / RESULTS_FILE, output / "report.md", output / "report.html"]
-    write_results(results, files[0])
+    files = [output / "report.md", output / "report.html"]
     parts = tables(results)
     texts = (_markdown(results, parts), _html(results, parts))
-    for path, text in zip(files[1:], texts, strict=True):
+    for path, text in zip(files, texts, strict=True):
         with atomic_write(path, "w") as handle:
             handle.write(text)
     for task in MAIN:
-        if main_figure(results.rows, task) is not None:
-            files.append(output / f"{task}.png")
-            save_pareto(results.rows, task, files[-1])
+        picture = output / f"{task}.png"
+        if save_pareto(results.rows, task, picture):
+            files.append(picture)
     return files
 
 
@@ -79,8 +80,8 @@ def tables(results: Results) -> list[Table]:
     if int8:
         columns = ("int8 file", "runtime", "float file", "times as fast", "points lost", "size")
         about = (
-            "Medians of the ratios of rounds; points of the task's first figure; size as a share "
-            "of the float file's."
+            "Medians of the ratios of rounds; points of the figure that the plot shows; size as a "
+            "share of the float file's."
         )
         found.append(Table("int8 against float", about, columns, int8, frozenset({0, 1, 2})))
     if results.absent:
@@ -101,7 +102,7 @@ def overview(results: Results) -> Table:
     rows = _sorted(results)
     keys = [key for key in _PERCENT if any(row.figures.get(key) is not None for row in rows)]
     # Batches and tasks do not compete.
-    place: dict[tuple[str, ...], str] = {}
+    place: dict[tuple[str, ...], str] = {}  # keys are unique: targets have names of their own
     for group in {(row.task, row.batch) for row in rows}:
         some = [row for row in rows if (row.task, row.batch) == group]
         for row, (first, last) in zip(some, places([row.ms for row in some]), strict=True):
@@ -185,7 +186,8 @@ def _time(results: Results) -> Table:
                 ),
                 *([_resident(row)] if on_device else []),
                 f"{100 * own:.0f} %",
-                *(_ms(one) for one in (predict.p90, predict.p99)),
+                _ms(predict.p90),
+                _ms(predict.p99) if row.runs >= ENOUGH_FOR_P99 else "",
             )
         )
     columns = (
@@ -196,7 +198,8 @@ def _time(results: Results) -> Table:
     )
     about = (
         "Medians in ms of a batch. `prepare` brings pixels to the network's input, `finish` its "
-        "outputs to answers (threshold, NMS); their share, p90 and p99 are of both and the network."
+        "outputs to answers (threshold, NMS); their share, p90 and p99 (from 100 runs on) are of "
+        "both and the network."
     )
     return Table("Where the time goes", about, columns, cells, frozenset({0, 1, 2}))
 
@@ -222,9 +225,9 @@ def _cost(results: Results) -> Table:
         *("load, ms", "first answer, ms", "CPU ms/photo", "memory, MiB", "of peak"),
     )
     about = (
-        "`load`: opening the file, its runtime imported. `memory`: the most that the process had, "
-        "Python and packages included. `of peak`: operations of the network against those of a "
-        "large matrix product on this machine in the same precision."
+        "`load`: opening the file, not for the first time. `memory`: the most that the process "
+        "had, Python and packages included, in the CPU's memory. `of peak`: operations of the "
+        "network against those of a large matrix product on this CPU in the same precision."
     )
     return Table("What it costs", about, columns, cells, frozenset({0, 1, 2}))
 
@@ -240,21 +243,26 @@ def _int8(rows: Sequence[Row]) -> list[tuple[str, ...]]:
             for other in rows
             if other.precision in ("fp32", "fp16")
             and _family(other) == _family(row)
+            and other.input == row.input
             and (other.runtime, other.device, other.threads, other.batch)
             == (row.runtime, row.device, row.threads, row.batch)
         ]
-        kin.sort(key=lambda other: other.precision != "fp32")
+        kin.sort(key=lambda other: (other.precision != "fp32", other.model != row.model))
         for other in kin[:1]:
-            ratios = [a / b for a, b in zip(other.rounds, row.rounds, strict=False)]
-            key = next(iter(row.figures), None)
-            before, after = (one.figures.get(key) if key else None for one in (other, row))
+            times = other.ms.value / row.ms.value
+            if other.group == row.group:  # they took turns
+                times = statistics.median(
+                    a / b for a, b in zip(other.rounds, row.rounds, strict=False)
+                )
+            main = main_figure([row], row.task)
+            before, after = (one.figures.get(main[0]) if main else None for one in (other, row))
             lost = "" if before is None or after is None else f"{100 * (before - after):.2f}"
             found.append(
                 (
                     row.name,
                     row.runtime,
                     other.name,
-                    f"{statistics.median(ratios):.2f}",
+                    f"{times:.2f}",
                     lost,
                     f"{row.bytes / other.bytes:.2f}",
                 )

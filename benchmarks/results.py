@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ class Row(_Frozen):
         input: Of the network.
         bytes: On disk, all parts.
         sha256: Of all parts, in turn.
-        load_ms: Opening it, the runtime imported.
+        load_ms: Opening it, not for the first time.
         first_ms: The network's first answer; a compiler's work is in it.
         steps: Of a batch: "decode", "prepare", "network", "finish"; "predict" is the last three
             together, "end_to_end" all four. Without "decode" and "end_to_end" where several
@@ -68,6 +69,8 @@ class Row(_Frozen):
             the network runs; 0 to 1.
         figures: Accuracy; shares of 1.
         rounds: Median milliseconds of "predict" in each round.
+        runs: In all rounds.
+        group: Rows of one group took turns.
     """
 
     name: str
@@ -93,6 +96,8 @@ class Row(_Frozen):
     peak_share: float | None
     figures: dict[str, float | None]
     rounds: tuple[float, ...]
+    runs: int
+    group: int
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -130,6 +135,7 @@ class Results(_Frozen):
     """Of one run.
 
     Attributes:
+        results_version: Of this file's shape.
         finished: Nothing was interrupted.
         command: What the user typed.
         host: See `machine.fingerprint`.
@@ -137,6 +143,7 @@ class Results(_Frozen):
         probes: Operations a second, 2 x MAC in 1e9, by "precision, threads", of each round.
     """
 
+    results_version: Literal[1] = 1
     finished: bool
     command: str
     date: str

@@ -109,6 +109,7 @@ def run(args: argparse.Namespace) -> None:
 def _measure(args: argparse.Namespace) -> None:
     from ..apps.work_dir import weights_for
     from ..benchmarks.cases import cases_of, peers_in, targets_of
+    from ..benchmarks.charts import check_packages
     from ..benchmarks.measure import measure
     from ..benchmarks.plan import plan_for
     from ..benchmarks.results import RESULTS_FILE, read_results
@@ -116,6 +117,7 @@ def _measure(args: argparse.Namespace) -> None:
 
     if (args.data is None) != (args.root is None):
         raise UserError("--data and --root go together")
+    check_packages()
     if args.peers_only and not args.peers:
         raise UserError("--peers-only: expected --peers with it")
     shipped = template_names()
@@ -143,13 +145,13 @@ def _measure(args: argparse.Namespace) -> None:
         command=args.command_line,
     )
     output = args.output or Path("report")
-    try:
-        with progress("rows") as on_progress:
-            results = measure(plan, output=output, on_progress=on_progress)
-    except KeyboardInterrupt:
-        _report(read_results(output / RESULTS_FILE), output)
-        raise
-    _report(results, output)
+    with progress("rows") as on_progress:
+        results = measure(plan, output=output, on_progress=on_progress)
+    if results.rows or results.finished:
+        _report(results, output)
+        print(f"written: {output / RESULTS_FILE}")
+    if not results.finished:
+        raise KeyboardInterrupt
 
 
 def _report(results: object, output: Path) -> None:
@@ -171,7 +173,9 @@ def _report(results: object, output: Path) -> None:
 
 
 def _compare(before: Path, after: Path) -> None:
-    from ..benchmarks.compare import compare, same_machine
+    from ..benchmarks.compare import compare
+    from ..benchmarks.machine import differences
+    from ..benchmarks.report import noise
     from ..benchmarks.results import read_results
 
     first, second = read_results(before), read_results(after)
@@ -205,5 +209,11 @@ def _compare(before: Path, after: Path) -> None:
         ],
         numbers=range(3, 8),
     )
-    for one in same_machine(first, second):
+    for path, results, other in ((before, first, second), (after, second, first)):
+        for key in sorted({row.key for row in results.rows} - {row.key for row in other.rows}):
+            print(f"only in {path}: {', '.join(key)}")
+        warning = noise(results)
+        if warning is not None:
+            print(f"{path}: {warning}")
+    for one in differences(first.host, second.host):
         print(f"another machine: {one}")

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the choice, or why there is none."""
-    from ..benchmarks.machine import differences_here
+    from ..benchmarks.machine import differences, fingerprint
     from ..benchmarks.results import read_results
     from ..benchmarks.select import FIGURES, LIMITS, select
 
@@ -71,8 +71,11 @@ def run(args: argparse.Namespace) -> None:
         threads=args.threads,
         peers=args.peers,
     )
-    for one in differences_here(results.host):
-        print(f"measured on another machine: {one}")
+    if not results.finished:
+        print(f"{args.results}: the benchmark was interrupted: not all files are in it")
+    here = fingerprint(gpu="gpu" in results.host)
+    for one in differences(results.host, here):
+        print(f"measured on another machine: {one} here")
     if choice.nearest is not None:
         row, misses = choice.nearest
         _print("nearest", [row], FIGURES)

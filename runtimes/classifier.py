@@ -75,9 +75,17 @@ class FaceClassifier(Model):
             faces: As `cut_face` cuts them.
             score_threshold: As for `predict`.
             batch_size: As for `predict`.
+
+        Raises:
+            InputError: One is of another type or size.
         """
         threshold = self._fraction("score_threshold", score_threshold)
-        fixed = self.contract.input.batch
+        spec = self.contract.input
+        size = (spec.height, spec.width, 3)
+        for face in faces:
+            if face.shape != size or face.dtype != np.uint8:
+                raise InputError(f"a face is {face.dtype} {face.shape}: expected uint8 {size}")
+        fixed = spec.batch
         step = batch_size if fixed == -1 else fixed
         found: list[Classification] = []
         for start in range(0, len(faces), step):

@@ -54,11 +54,14 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     options.log_severity_level = _SILENT
     if threads is not None:
         options.intra_op_num_threads = threads
+    # Its own threads, which `options` do not reach.
+    own = device == "openvino" and threads is not None
+    settings = {"num_of_threads": str(threads)} if own else {}
     try:
         session = onnxruntime.InferenceSession(
             str(path),
             sess_options=options,
-            providers=[_PROVIDERS[device]],
+            providers=[(_PROVIDERS[device], settings)],
             enable_fallback=0,  # it prints, and hides the reason
         )
         metadata = session.get_modelmeta().custom_metadata_map

@@ -29,8 +29,8 @@ class Session:
             as the graph gives them. Safe to call from several threads. It checks nothing:
             `Model` does.
         at_once: Calls of `run` from as many threads keep the device busy.
-        place: Where arrays are copied to a device: brings one there, and gives what runs the
-            network on it and waits for it to end, its answers left where they are.
+        place: Of PyTorch on another device than the CPU: brings an array there, and gives what
+            runs the network on it and waits for it to end, its answers left where they are.
     """
 
     runtime: str

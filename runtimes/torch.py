@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -101,9 +102,10 @@ def accelerated(network: Network, mode: str, *, size: tuple[int, int], device: A
 
 
 def _graphed(network: Network) -> Callable[[Tensor], tuple[Tensor, ...]]:
-    """One CUDA graph for each batch size; replays are not safe from several threads."""
+    """One CUDA graph for each batch size; one caller at a time, as they share its memory."""
     import torch
 
+    lock = threading.Lock()
     graphs: dict[int, tuple[Any, Tensor, tuple[Tensor, ...]]] = {}
 
     def record(images: Tensor) -> tuple[Any, Tensor, tuple[Tensor, ...]]:
@@ -120,12 +122,13 @@ def _graphed(network: Network) -> Callable[[Tensor], tuple[Tensor, ...]]:
         return graph, held, answers
 
     def replay(images: Tensor) -> tuple[Tensor, ...]:
-        if len(images) not in graphs:
-            graphs[len(images)] = record(images)
-        graph, held, answers = graphs[len(images)]
-        held.copy_(images)
-        graph.replay()
-        return answers
+        with lock:
+            if len(images) not in graphs:
+                graphs[len(images)] = record(images)
+            graph, held, answers = graphs[len(images)]
+            held.copy_(images)
+            graph.replay()
+            return tuple(answer.clone() for answer in answers)
 
     return replay
 
@@ -158,7 +161,7 @@ def session_of(
         def answer() -> None:
             with torch.inference_mode():
                 network(images)
-            torch.accelerator.synchronize()
+            torch.accelerator.synchronize(device)
 
         return answer
 

@@ -52,6 +52,8 @@ def make_row() -> Callable[..., Row]:
             "peak_share": 0.2,
             "figures": {"ap50": 0.5, "wider_medium": 0.8},
             "rounds": (ms,) * 10,
+            "runs": 300,
+            "group": 0,
         }
         return Row(**(content | changes))
 

@@ -23,7 +23,7 @@ from pocketface.benchmarks.plan import plan_for
 from pocketface.benchmarks.results import RESULTS_FILE, read_results
 from pocketface.benchmarks.worker import CaseWorker, Item
 from pocketface.data.images import read_image
-from pocketface.errors import PocketfaceError, UserError
+from pocketface.errors import MissingPackageError, PocketfaceError, UserError
 from pocketface.export.photos import public_domain_photos
 from pocketface.model_templates import read_template, template_path
 from pocketface.models.count import count
@@ -32,6 +32,12 @@ WEIGHTS = template_path("face-detection-n").with_name("weights.safetensors")
 GLASSES = template_path("glasses-n").with_name("weights.safetensors")
 
 PUBLIC = [Item(path, landmarks) for path, landmarks in public_domain_photos()]
+
+
+def _raise_missing() -> None:
+    raise MissingPackageError("nothing", extra="all")
+
+
 ITEMS = {"face-detection": PUBLIC, "glasses-classification": PUBLIC}
 
 
@@ -99,6 +105,15 @@ def test_refuses_what_is_no_model(tmp_path: Path) -> None:
         targets_of([tmp_path / "a.txt"])
     with pytest.raises(UserError, match="no model file in it"):
         targets_of([tmp_path])
+    for folder in ("a/model", "b/model"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "model.onnx").write_text("")
+    found = targets_of([tmp_path / "a/model", tmp_path / "b/model/model.onnx", WEIGHTS])
+    assert [target.name for target in found] == [
+        "a/model/model.onnx",
+        "b/model/model.onnx",
+        "face-detection-n/weights.safetensors",
+    ]
     with pytest.raises(UserError, match="stands there twice"):
         targets_of([WEIGHTS, WEIGHTS])
     with pytest.raises(UserError, match="has none of scrfd"):
@@ -174,7 +189,10 @@ def test_operations_are_those_of_the_network(
     for suffix in suffixes:
         found = gflops_of(exported / f"model{suffix}", height=160, width=160)
         assert found == pytest.approx(wanted, rel=1e-3)
-    assert gflops_of(Path("model.mlmodel"), height=160, width=160) is None
+    damaged = exported / "damaged.xml"
+    damaged.write_text("<net")
+    for other in (Path("model.mlmodel"), damaged):
+        assert gflops_of(other, height=160, width=160) is None
 
 
 def test_measures_what_it_can_and_lists_the_rest(exported: Path, tmp_path: Path) -> None:
@@ -239,25 +257,104 @@ def test_what_was_timed_is_kept_when_it_is_interrupted(exported: Path, tmp_path:
     def interrupt(*_: int) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        measure(plan_for(cases, duration=0.2), output=tmp_path, on_progress=interrupt)
-    kept = read_results(tmp_path / RESULTS_FILE)
-    assert not kept.finished
-    assert [row.name for row in kept.rows] == ["model.onnx"]
+    results = measure(plan_for(cases, duration=0.2), output=tmp_path, on_progress=interrupt)
+    assert not results.finished
+    assert [row.name for row in results.rows] == ["model.onnx"]
+    assert read_results(tmp_path / RESULTS_FILE) == results
 
 
-def test_a_process_that_dies_is_said() -> None:
-    with room._processes() as start:
-        call = start(partial(os._exit, 7))
-        with pytest.raises(PocketfaceError, match="its process ended with 7"):
-            call("open")
+def test_a_run_that_measured_nothing_leaves_an_older_one_alone(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt() -> bool:
+        raise KeyboardInterrupt
+
+    (tmp_path / RESULTS_FILE).write_text("older")
+    cases = [case_of(exported / "model.onnx", "onnxruntime")] * 2
+    monkeypatch.setattr(room, "_memory_is_free", interrupt)
+    assert not measure(plan_for(cases, duration=0.2), output=tmp_path).rows
+    assert (tmp_path / RESULTS_FILE).read_text() == "older"
 
 
-def test_an_error_in_a_process_is_one_line() -> None:
-    with room._processes() as start:
-        call = start(partial(int, "no number"))
-        with pytest.raises(PocketfaceError, match=r"^ValueError: invalid literal"):
-            call("open")
+@pytest.mark.parametrize(
+    ("job", "reason"),
+    [
+        (partial(os._exit, 7), "its process ended with 7"),
+        (partial(int, "no number"), "^ValueError: invalid literal"),
+        (
+            partial(_raise_missing),
+            r"'nothing' is not installed: needs `pip install pocketface\[all",
+        ),
+    ],
+)
+def test_what_goes_wrong_in_a_process_is_one_line(job: Any, reason: str) -> None:
+    with room._Processes() as processes, pytest.raises(PocketfaceError, match=reason):
+        processes.start(job).call("open")
+
+
+def test_cases_take_turns_now_forwards_now_backwards(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    call = room._Process.call
+
+    def noted(self: room._Process, method: str, *arguments: Any) -> Any:
+        answer = call(self, method, *arguments)
+        if method == "open":
+            names[id(self)] = answer.task
+        order.append(f"{method} {sorted(names).index(id(self)) if id(self) in names else ''}")
+        return answer
+
+    names: dict[int, str] = {}
+    monkeypatch.setattr(room._Process, "call", noted)
+    monkeypatch.setattr(room, "_TOGETHER", 2)
+    path = exported / "model.onnx"
+    cases = [
+        case_of(path, "onnxruntime"),
+        case_of(path, "openvino"),
+        case_of(exported / "model.xml", "openvino"),
+    ]
+    results = measure(plan_for(cases, duration=0.1), output=tmp_path)
+    assert [row.group for row in results.rows] == [0, 0, 1]
+    turns = [one for one in order if one.startswith("turn")]
+    one, other = turns[:2]  # the warm-up, in order
+    assert one != other
+    assert turns[2:6] == [other, one, one, other]
+    assert len(turns) == 2 + 2 * 10 + 1 + 10
+
+
+def test_other_peoples_detectors_go_through_the_same(shared: Path, tmp_path: Path) -> None:
+    labels, root = shared / "airport/annotation_faces_train.json", shared / "airport"
+    targets = peers_in(shared / "peers", ["yunet-n", "openvino-face-detection-0200-int8"])
+    cases = cases_of(
+        targets,
+        devices=["cpu"],
+        threads=[1],
+        batches=[1],
+        runtimes=["openvino", "onnxruntime", "opencv"],
+    )
+    plan = plan_for(cases, data=[labels], roots=[root], duration=0.1)
+    results = measure(plan, output=tmp_path)
+    found = {(row.name, row.runtime): row for row in results.rows}
+    assert {key: row.precision for key, row in found.items()} == {
+        ("yunet-n", "opencv"): "fp32",
+        ("yunet-n", "openvino"): "fp32",
+        ("yunet-n", "onnxruntime"): "fp32",
+        ("openvino-face-detection-0200-int8", "openvino"): "int8",
+    }
+    assert all(row.peer for row in results.rows)
+    ap = {key: row.figures["ap50"] or 0.0 for key, row in found.items()}
+    assert ap["yunet-n", "openvino"] == pytest.approx(ap["yunet-n", "onnxruntime"], abs=1e-3)
+    # OpenCV prepares photos in its own way.
+    assert ap["yunet-n", "opencv"] == pytest.approx(ap["yunet-n", "onnxruntime"], abs=0.03)
+    assert min(ap.values()) > 0.3
+
+    again = plan_for(cases, data=[labels], roots=[root], duration=0.1, known=[results])
+    assert again.known == {row.answers: row.figures for row in results.rows}
+    assert "taken from the run of" in again.protocol["accuracy"]
+    elsewhere = results.model_copy(update={"host": results.host | {"cpu": "another"}})
+    assert not plan_for(cases, data=[labels], roots=[root], known=[elsewhere]).known
+    assert not plan_for(cases, wider=shared / "wider_face", known=[results]).known
 
 
 def test_the_probe_multiplies_faster_in_eight_bits() -> None:
@@ -278,23 +375,22 @@ def test_classifiers_need_faces(tmp_path: Path) -> None:
         plan_for([], data=[tmp_path / "labels.txt"], roots=[tmp_path])
 
 
-def test_a_case_that_fails_on_the_way_is_no_reason_to_end(
-    exported: Path, tmp_path: Path, shared: Path
+def test_accuracy_that_fails_is_no_reason_to_end(
+    exported: Path, tmp_path: Path, shared: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     labels, root = shared / "airport/annotation_faces_train.json", shared / "airport"
     small = tmp_path / "small.onnx"
     small.write_bytes((exported / "model.onnx").read_bytes())
     cases = [case_of(small, "onnxruntime"), case_of(exported / "model.xml", "openvino")]
     plan = plan_for(cases, data=[labels], roots=[root], duration=0.1)
-    whole = plan.accuracy["face-detection"]
-    plan.accuracy["face-detection"] = FailsOn("onnxruntime", whole)
+    judge = plan.accuracy["face-detection"]
+    plan.accuracy["face-detection"] = FailsOn("onnxruntime", judge)
     results = measure(plan, output=tmp_path)
     assert results.finished
-    assert [row.runtime for row in results.rows] == ["openvino"]
-    assert results.rows[0].figures["ap50"] is not None
-    assert [(one.name, one.reason) for one in results.absent] == [
-        ("small.onnx", "ValueError: bad luck")
-    ]
+    failed, whole = results.rows
+    assert failed.figures == {}
+    assert whole.figures["ap50"] is not None
+    assert "small.onnx, onnxruntime: ValueError: bad luck" in caplog.text
 
 
 @dataclass(frozen=True)

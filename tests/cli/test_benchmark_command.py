@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pocketface.benchmarks.results import read_results
@@ -61,8 +63,8 @@ def test_writes_a_row_for_each_file_and_way(report: Path) -> None:
 def test_draws_a_report_again_without_measuring(report: Path, run: Run, tmp_path: Path) -> None:
     done = run("benchmark", "--redraw", report / "results.json", "--output", tmp_path)
     assert done.code == 0
-    for name in ("results.json", "report.md"):
-        assert (tmp_path / name).read_text() == (report / name).read_text()
+    assert (tmp_path / "report.md").read_text() == (report / "report.md").read_text()
+    assert not (tmp_path / "results.json").exists()
     assert "4 rows" in done.out
     assert "absent here: 1;" in done.out
 
@@ -116,14 +118,23 @@ def test_says_what_is_wrong(arguments: list[str], reason: str, place: Path, run:
 def test_ctrl_c_leaves_a_report_of_what_was_timed(place: Path) -> None:
     code = "import sys\nfrom pocketface.cli import main\nsys.exit(main())"
     arguments = ["benchmark", "model", "--runtimes", "openvino", "--duration", "20"]
-    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while not (place / "report/results.json").exists() and time.monotonic() < deadline:
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, start_new_session=True
+    )
+    time.sleep(2)
+    while process.poll() is None and len(_children(process.pid)) < 3:  # two files and the probe
         time.sleep(0.1)
-    time.sleep(15)  # both files are opened, and the first rounds run
-    process.send_signal(signal.SIGINT)
+    time.sleep(8)  # some rounds
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert said.decode().splitlines()[-1] == "pocketface: interrupted"
     assert b"Traceback" not in said
-    assert not read_results(place / "report/results.json").finished
+    results = read_results(place / "report/results.json")
+    assert not results.finished
+    assert len(results.rows) == 2
     assert "Interrupted: not all rows are here." in (place / "report/report.md").read_text()
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children()
