@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -287,10 +288,18 @@ def _levels(
             flat = array.reshape(-1, array.shape[-1])
             if len(flat) == rows * columns * per_cell:
                 arrays.setdefault(flat.shape[1], []).append(flat)
-        y, x = np.mgrid[:rows, :columns]
-        corners = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32) * stride
-        levels.append((arrays, np.repeat(corners, per_cell, axis=0), stride))
+        levels.append((arrays, _corners(rows, columns, stride, per_cell), stride))
     return levels
+
+
+@lru_cache(maxsize=16)
+def _corners(rows: int, columns: int, stride: int, per_cell: int) -> Array:
+    """Top left corners of a grid's cells, row by row, each `per_cell` times."""
+    y, x = np.mgrid[:rows, :columns]
+    corners = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32) * stride
+    found: Array = np.repeat(corners, per_cell, axis=0)
+    found.flags.writeable = False
+    return found
 
 
 DECODERS: dict[str, tuple[Callable[[dict[str, Shape]], bool], Decoder]] = {

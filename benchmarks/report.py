@@ -29,6 +29,7 @@ _PERCENT = {
     "balanced_accuracy": "balanced accuracy",
     "f1": "F1",
 }
+_CASE = ("file", "runtime", "device", "threads", "batch")
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1200px; padding: 0 1rem }
 .wide { overflow-x: auto }
@@ -89,7 +90,7 @@ def tables(results: Results) -> list[Table]:
             (one.name, one.runtime, one.device, str(one.threads), str(one.batch), one.reason)
             for one in results.absent
         ]
-        columns = ("file", "runtime", "device", "threads", "batch", "why")
+        columns = (*_CASE, "why")
         about = "What could have been measured elsewhere."
         found.append(Table("Absent here", about, columns, rows, frozenset({0, 1, 2, 5})))
     host = [*results.host.items(), *_probe_rows(results)]
@@ -109,7 +110,9 @@ def overview(results: Results) -> Table:
             place[row.key] = str(first) if first == last else f"{first}-{last}"
     cells = [
         (
-            *_name(row),
+            row.name,
+            row.precision or "",
+            *_case(row)[1:],
             f"{row.mb:.2f}",
             "" if row.gflops is None else f"{row.gflops:.2f}",
             *(_points(row.figures.get(key)) for key in keys),
@@ -120,7 +123,7 @@ def overview(results: Results) -> Table:
         for row in rows
     ]
     columns = (
-        *("file", "precision", "runtime", "device", "threads", "batch", "MB", "GFLOPs"),
+        *("file", "precision", *_CASE[1:], "MB", "GFLOPs"),
         *(_PERCENT[key] for key in keys),
         *("ms", "place", "photos/s"),
     )
@@ -154,15 +157,8 @@ def _resident(row: Row) -> str:
     return "" if row.resident is None else f"{row.resident.p50.value:.2f}"
 
 
-def _name(row: Row) -> tuple[str, ...]:
-    return (
-        row.name,
-        row.precision or "",
-        row.runtime,
-        row.device,
-        str(row.threads),
-        str(row.batch),
-    )
+def _case(row: Row) -> tuple[str, ...]:
+    return (row.name, row.runtime, row.device, str(row.threads), str(row.batch))
 
 
 def _time(results: Results) -> Table:
@@ -175,11 +171,7 @@ def _time(results: Results) -> Table:
         own = (steps["prepare"] + steps["finish"]) / steps["predict"]
         cells.append(
             (
-                row.name,
-                row.runtime,
-                row.device,
-                str(row.threads),
-                str(row.batch),
+                *_case(row),
                 *(
                     f"{steps[name]:.2f}" if name in steps else ""
                     for name in ("decode", "prepare", "network", "finish", "end_to_end")
@@ -191,7 +183,7 @@ def _time(results: Results) -> Table:
             )
         )
     columns = (
-        *("file", "runtime", "device", "threads", "batch"),
+        *_CASE,
         *("decode", "prepare", "network", "finish", "end to end"),
         *(["network, on device"] if on_device else []),
         *("prepare + finish", "p90", "p99"),
@@ -207,11 +199,7 @@ def _time(results: Results) -> Table:
 def _cost(results: Results) -> Table:
     cells = [
         (
-            row.name,
-            row.runtime,
-            row.device,
-            str(row.threads),
-            str(row.batch),
+            *_case(row),
             f"{row.load_ms:.0f}",
             f"{row.first_ms:.0f}",
             f"{row.cpu_ms:.1f}",
@@ -221,7 +209,7 @@ def _cost(results: Results) -> Table:
         for row in _sorted(results)
     ]
     columns = (
-        *("file", "runtime", "device", "threads", "batch"),
+        *_CASE,
         *("load, ms", "first answer, ms", "CPU ms/photo", "memory, MiB", "of peak"),
     )
     about = (
