@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import MissingPackageError, UserError
 from ..model_templates.contract import Contract, InputSpec
+from ..quiet import quiet
 from ..results import Detections
 from ..runtimes import load
 from ..runtimes.align import planes
@@ -155,9 +156,10 @@ def _opencv(case: Case, score_floor: float) -> Pipeline:
         raise MissingPackageError("opencv-python with FaceDetectorYN", extra="all")
     cv2.setNumThreads(case.threads)
     side = 640
-    detector = cv2.FaceDetectorYN.create(
-        str(case.target.path), "", (side, side), _THRESHOLD, _NMS_IOU, _TOP_K
-    )
+    with quiet():  # it remarks on targets that nobody chose
+        detector = cv2.FaceDetectorYN.create(
+            str(case.target.path), "", (side, side), _THRESHOLD, _NMS_IOU, _TOP_K
+        )
     spec = InputSpec(shape=(1, 3, side, side), resize="letterbox")
 
     def before(images: Sequence[Pixels], _: Any = None) -> tuple[Pixels, Any]:
