@@ -103,7 +103,11 @@ def pareto(rows: Sequence[Row], task: str) -> Any:
         {"ms": row.ms.value, "figure": 100 * (row.figures[key] or 0.0)}
         for row in frontier(some, key)
     ]
-    x = alt.X("ms:Q", scale=alt.Scale(type="log"), title="ms from pixels to answers, median (log)")
+    x = alt.X(
+        "ms:Q",
+        scale=alt.Scale(type="log", nice=False, padding=20),
+        title="ms from pixels to answers, median (log)",
+    )
     y = alt.Y("figure:Q", scale=alt.Scale(zero=False), title=name)
     shown = ["file", "model", "runtime", "precision", "device", "threads", "ms", "figure", "MB"]
     line = (
@@ -118,7 +122,7 @@ def pareto(rows: Sequence[Row], task: str) -> Any:
     )
     points = (
         alt.Chart(alt.Data(values=marks))
-        .mark_point(filled=True, size=90)
+        .mark_point(filled=True, size=90, opacity=0.9)
         .encode(
             x=x,
             y=y,
