@@ -17,7 +17,7 @@ MAIN = {
 }
 """The figure that a task is judged by: the first of these that was measured."""
 
-_WIDTH = 760
+_WIDTH = 640
 
 
 def charts_html(rows: Sequence[Row]) -> str:
@@ -157,7 +157,7 @@ def _steps(rows: Sequence[Row]) -> Any:
         .mark_bar()
         .encode(
             x=alt.X("ms:Q", title="ms of one photo, medians"),
-            y=alt.Y("row:N", title=None, sort="x", axis=alt.Axis(labelLimit=420)),
+            y=alt.Y("row:N", title=None, sort="x", axis=alt.Axis(labelLimit=330)),
             color=alt.Color("step:N", sort=list(STEPS)),
             order="order:Q",
             tooltip=["row:N", "step:N", alt.Tooltip("ms:Q", format=".2f")],

@@ -31,7 +31,7 @@ _PERCENT = {
 }
 _CASE = ("file", "runtime", "device", "threads", "batch")
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1200px; padding: 0 1rem }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1250px; padding: 0 1rem }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: 13px; white-space: nowrap }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: right }
@@ -235,7 +235,13 @@ def _int8(rows: Sequence[Row]) -> list[tuple[str, ...]]:
             and (other.runtime, other.device, other.threads, other.batch)
             == (row.runtime, row.device, row.threads, row.batch)
         ]
-        kin.sort(key=lambda other: (other.precision != "fp32", other.model != row.model))
+        kin.sort(
+            key=lambda other: (
+                other.precision != "fp32",
+                Path(other.name).suffix != Path(row.name).suffix,
+                other.model != row.model,
+            )
+        )
         for other in kin[:1]:
             times = other.ms.value / row.ms.value
             if other.group == row.group:  # they took turns

@@ -43,9 +43,10 @@ def test_other_batches_and_tasks_do_not_compete(
 def test_int8_stands_beside_the_float_file_of_its_network(
     make_row: MakeRow, make_results: MakeResults
 ) -> None:
-    float_row = make_row("net", model="net", ms=10.0, figures={"ap50": 0.5})
+    float_row = make_row("net.xml", model="net", ms=10.0, figures={"ap50": 0.5})
+    same_network = make_row("net.onnx", model="net", ms=20.0)
     small = make_row(
-        "net-int8",
+        "net-int8.xml",
         model="net-int8",
         precision="int8",
         ms=4.0,
@@ -55,10 +56,10 @@ def test_int8_stands_beside_the_float_file_of_its_network(
     elsewhere = make_row("net", model="net", runtime="torch", ms=1.0)
     (table,) = [
         table
-        for table in tables(make_results(float_row, small, elsewhere))
+        for table in tables(make_results(same_network, float_row, small, elsewhere))
         if table.title.startswith("int8")
     ]
-    assert table.rows == [("net-int8", "openvino", "net", "2.50", "0.40", "0.25")]
+    assert table.rows == [("net-int8.xml", "openvino", "net.xml", "2.50", "0.40", "0.25")]
 
 
 def test_says_when_the_machine_was_busy(make_row: MakeRow, make_results: MakeResults) -> None:
