@@ -6,11 +6,14 @@ import math
 from pathlib import Path
 from typing import Any
 
+from ..interrupts import signal_stack_kept
+
 _WEIGHTS = (".safetensors", ".pth")
 _GRAPHS = (".xml", ".onnx", ".tflite")
 """That OpenVINO reads."""
 
 
+@signal_stack_kept()
 def gflops_of(path: Path, *, height: int, width: int) -> float | None:
     """2 x MAC of the convolutions for one photo, in 1e9; None where the file cannot be counted.
 

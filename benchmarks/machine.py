@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..errors import MissingPackageError
+from ..interrupts import signal_stack_kept
 
 PACKAGES = (
     "numpy",
@@ -96,6 +97,7 @@ class Probe:
         self.threads = threads
         self._runs: dict[str, Callable[[], Any]] | None = None
 
+    @signal_stack_kept()
     def measure(self) -> dict[str, float]:
         """Operations a second, 2 x MAC in 1e9, by precision; the best of a few runs."""
         if self._runs is None:

@@ -116,7 +116,11 @@ def test_says_what_is_wrong(arguments: list[str], reason: str, place: Path, run:
 
 
 def test_ctrl_c_leaves_a_report_of_what_was_timed(place: Path) -> None:
-    code = "import sys\nfrom pocketface.cli import main\nsys.exit(main())"
+    # Where the tests run in a shell's background, Ctrl-C is ignored unless asked for.
+    code = (
+        "import signal, sys\nfrom pocketface.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\nsys.exit(main())"
+    )
     arguments = ["benchmark", "model", "--runtimes", "openvino", "--duration", "20"]
     process = subprocess.Popen(
         [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, start_new_session=True
