@@ -37,5 +37,27 @@ for index in (1, 0):
 def test_a_signal_after_openvino_is_handled(exported: Path, forget: str) -> None:
     script = _SCRIPT.format(forget=forget)
     command = [sys.executable, "-c", script, *[str(exported / "model.xml")] * 2]
+    _handled(command)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="OpenVINO sets a signal stack on Linux only")
+def test_a_signal_after_the_benchmarks_probe_is_handled() -> None:
+    pytest.importorskip("openvino")
+    script = """
+import gc, signal
+from pocketface.benchmarks.machine import Probe
+
+signal.signal(signal.SIGTERM, lambda *_: print("handled", flush=True))
+probes = [Probe(1), Probe(1)]
+for probe in probes:
+    probe.measure()
+del probe, probes
+gc.collect()
+signal.raise_signal(signal.SIGTERM)
+"""
+    _handled([sys.executable, "-c", script])
+
+
+def _handled(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.strip()) == (0, "handled"), done.stderr
