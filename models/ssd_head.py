@@ -93,10 +93,7 @@ def level_anchors(
     level: AnchorLevelSpec, height: int, width: int, *, device: torch.device
 ) -> Tensor:
     """Anchors centred on the cells, cell by cell: float32 (height * width * A, 4), cx cy w h."""
-    # Number by number: a list would be copied to the device, which no CUDA graph can record.
-    sides = [*level.widths, *level.heights]
-    sizes = torch.stack([torch.full((), float(side), device=device) for side in sides])
-    sizes = sizes.reshape(2, -1).T
+    sizes = torch.tensor([level.widths, level.heights], device=device).T
     centres = grid_points(height, width, level.stride, device=device)
     return torch.cat(
         (
