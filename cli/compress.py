@@ -57,7 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="drop whole channels and fine-tune, before all of the above",
     )
     parser.add_argument(
-        "--formats", type=names, metavar="NAMES", help="openvino,onnx,coreml,litert"
+        "--formats",
+        type=names,
+        metavar="NAMES",
+        help="openvino,onnx,coreml,litert (default: those whose packages are installed)",
     )
     parser.add_argument(
         "--precision",

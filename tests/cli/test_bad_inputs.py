@@ -239,6 +239,26 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
         "fraction: 1",
     ),
     ("a split of a text", "data split text.json --output out", 2, "text.json:1:1: not JSON"),
+    # Benchmarks
+    ("nothing to measure", "benchmark", 2, "expected model files or --peers, or --redraw"),
+    ("two things at once", "benchmark tiny.pth --redraw a.json", 2, "one of them"),
+    ("a file that is not there", "benchmark nothing.onnx", 2, "nothing.onnx: expected a model"),
+    ("an empty folder to measure", "benchmark empty", 2, "empty: no model file in it"),
+    ("labels without photos", "benchmark tiny.pth --data a.json", 2, "--root go together"),
+    ("some of no peers", "benchmark tiny.pth --peers-only yunet-n", 2, "expected --peers with it"),
+    ("no threads", "benchmark tiny.pth --threads 0", 2, "--threads: expected a whole number, 1 or"),
+    ("an unknown runtime", "benchmark tiny.pth --runtimes tvm", 2, "--runtimes tvm: expected some"),
+    (
+        "a device of nobody",
+        "benchmark tiny.pth --devices tpu",
+        2,
+        "--devices tpu: expected some",
+    ),
+    ("peers that are not there", "benchmark --peers empty", 2, "--peers empty: has none of scrfd"),
+    ("a text for results", "benchmark --redraw text.json", 2, "text.json: no results of"),
+    ("a choice without results", "select --task face-detection", 2, "results.json: cannot be read"),
+    ("a budget in words", "select --task face-detection --max-ms fast", 2, "expected a number"),
+    ("a task that there is not", "select --task blinking", 2, "invalid choice: 'blinking'"),
 ]
 
 

@@ -88,33 +88,6 @@ def test_selects_from_what_was_measured(report: Path, run: Run) -> None:
     assert " ms, not 0.0001 ms" in done.err
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (["benchmark"], "expected model files or --peers, or --redraw, or --compare"),
-        (["benchmark", "tiny.pth", "--redraw", "a.json"], "one of them"),
-        (["benchmark", "nothing.onnx"], r"nothing.onnx: expected a model file"),
-        (["benchmark", "empty"], "empty: no model file in it"),
-        (["benchmark", "tiny.pth", "--data", "a.json"], "--data and --root go together"),
-        (["benchmark", "tiny.pth", "--peers-only", "yunet-n"], "expected --peers with it"),
-        (["benchmark", "tiny.pth", "--threads", "0"], "--threads: expected a whole number, 1 or"),
-        (["benchmark", "tiny.pth", "--runtimes", "tvm"], "--runtimes tvm: expected some of"),
-        (["benchmark", "tiny.pth", "--devices", "tpu"], "--devices tpu: expected some of"),
-        (["benchmark", "--peers", "empty"], "--peers empty: has none of scrfd"),
-        (["benchmark", "--redraw", "text.json"], "text.json: no results of"),
-        (["select", "--task", "face-detection"], "report/results.json: cannot be read"),
-        (["select", "--task", "face-detection", "--max-ms", "fast"], "expected a number"),
-        (["select", "--task", "blinking"], "invalid choice: 'blinking'"),
-    ],
-)
-def test_says_what_is_wrong(arguments: list[str], reason: str, place: Path, run: Run) -> None:
-    done = run(*arguments)
-    assert done.code == 2
-    assert reason in done.err
-    assert len(done.err.splitlines()) <= 2
-    assert not (place / "report").exists()
-
-
 def test_ctrl_c_leaves_a_report_of_what_was_timed(place: Path) -> None:
     # Where the tests run in a shell's background, Ctrl-C is ignored unless asked for.
     code = (
