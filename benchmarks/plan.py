@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..data.coco import read_coco
 from ..data.images import read_image
 from ..data.labelled_faces import read_labelled_faces
+from ..data.pairs import paired
 from ..errors import DataError, ImageError, UserError
 from ..evaluation.classifier import evaluate_classifier
 from ..evaluation.detector import evaluate_detector, evaluate_wider
@@ -129,8 +130,7 @@ def plan_for(
         UserError: Labels of an unknown kind, or no photo at all.
         DataError: The labels cannot be read.
     """
-    if len(roots) not in (1, len(data)) and data:
-        raise UserError(f"{len(data)} files after --data but {len(roots)} folders after --root")
+    given = paired(data, roots, flags=("--data", "--root")) if data else []
     for file in data:
         if file.suffix not in (".json", ".csv"):
             raise UserError(f"--data {file}: expected COCO .json for detectors, or .csv for faces")
@@ -141,7 +141,6 @@ def plan_for(
         "timing": f"{duration:g} s for each row in {ROUNDS} rounds, rows in turn; medians; "
         "intervals of 95 % by drawing rounds with replacement",
     }
-    given = [(file, roots[index if len(roots) > 1 else 0]) for index, file in enumerate(data)]
     files = [pair for pair in given if pair[0].suffix == ".json"]
     if files or wider is not None:
         judge = DetectorAccuracy([file for file, _ in files], [root for _, root in files], wider)

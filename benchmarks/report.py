@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..files import atomic_write
 from .charts import MAIN, charts_html, main_figure, save_pareto
-from .results import Estimate, Results, Row, places
+from .results import Absent, Estimate, Results, Row, places
 
 ENOUGH_FOR_P99 = 100
 NOISY = 0.1
@@ -86,10 +86,7 @@ def tables(results: Results) -> list[Table]:
         )
         found.append(Table("int8 against float", about, columns, int8, frozenset({0, 1, 2})))
     if results.absent:
-        rows = [
-            (one.name, one.runtime, one.device, str(one.threads), str(one.batch), one.reason)
-            for one in results.absent
-        ]
+        rows = [(*_case(one), one.reason) for one in results.absent]
         columns = (*_CASE, "why")
         about = "What could have been measured elsewhere."
         found.append(Table("Absent here", about, columns, rows, frozenset({0, 1, 2, 5})))
@@ -157,7 +154,7 @@ def _resident(row: Row) -> str:
     return "" if row.resident is None else f"{row.resident.p50.value:.2f}"
 
 
-def _case(row: Row) -> tuple[str, ...]:
+def _case(row: Row | Absent) -> tuple[str, ...]:
     return (row.name, row.runtime, row.device, str(row.threads), str(row.batch))
 
 

@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -188,7 +189,7 @@ class CaseWorker:
         return measure(self.pipeline)
 
     def _run_at_once(self, seconds: float) -> tuple[list[tuple[float, ...]], float]:
-        photos = [self._batch() for _ in range(min(len(self.items), 8))]
+        photos = [self._batch() for _ in self.items]
 
         def one(_: int) -> tuple[list[tuple[float, ...]], float]:
             ready = ((float("nan"), *batch) for batch in itertools.cycle(photos))
@@ -260,5 +261,4 @@ def _told(error: Exception) -> PocketfaceError:
     """An error that can be sent: others may need arguments to be made again."""
     if isinstance(error, PocketfaceError):
         return PocketfaceError(str(error))
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return PocketfaceError(text if len(text) <= 300 else text[:297] + "...")
+    return PocketfaceError(textwrap.shorten(f"{type(error).__name__}: {error}", 300))

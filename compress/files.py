@@ -19,11 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.coco import Photo
-from ..data.labelled_faces import LabelledFace
-from ..errors import PocketfaceError, UserError
-from ..evaluation.classifier import evaluate_classifier
-from ..evaluation.detector import evaluate_detector
+from ..errors import DataError, PocketfaceError, UserError
 from ..evaluation.latency import interleaved, speedup
 from ..evaluation.report import metrics_of
 from ..export import ExportPrecision, ExportReport, export_model
@@ -33,29 +29,19 @@ from ..files import sha256_file
 from ..model_templates.contract import Compression, Contract, Precision
 from ..models.nncf_hooks import without_hooks
 from ..models.weights import read_weights, rewritten
-from ..runtimes import load
-from ..runtimes.classifier import FaceClassifier
-from ..runtimes.detector import FaceDetector
+from ..runtimes import load, model_of
 from ..runtimes.seal import model_files
+from ..runtimes.session import Session
 from .calibration import Calibration, Sample
-from .quantizers import Quantizer, Tuned, method_of, quantizer_for
+from .promise import Figures, Loss, Promise
+from .quantizers import Quantizer, Restoring, Tuned, method_of, quantizer_for
 from .report import FASTER, SMALLER, CompressionReport, Goal, Measured, Row
 from .sensitivity import most_guilty_first
 
 _log = logging.getLogger(__name__)
 
-METRICS = {"face-detection": "ap50", "glasses-classification": "balanced_accuracy"}
-"""What the promise is about, by task."""
-
-_FIGURES = {
-    "face-detection": ("ap50", "ap_small", "ap_medium", "ap_large"),
-    "glasses-classification": ("balanced_accuracy", "f1"),
-}
-_SCORE_FLOOR = 0.02
 _TUNED, _SMALL = "tuned", "small"
 _SENSITIVITY_PHOTOS = 16
-
-Figures = dict[str, float | None]
 
 
 def compress_files(
@@ -82,7 +68,7 @@ def compress_files(
         folder: Where to; made if missing.
         formats: Of `QUANTIZERS`.
         precisions: See `check_precisions`; and "fp32", to leave the tuned weights as they are.
-        max_drop: Points of the metric, 0 to 100.
+        max_drop: See `Promise`.
         goal: What compressed files must be better at.
 
     Raises:
@@ -105,11 +91,9 @@ def compress_files(
             if half:
                 _exported(weights, template, place, half, "fp16")
             job = _Job(
-                contract=load(exported.files[0]).contract,
+                promise=Promise(load(exported.files[0]).contract, validation, max_drop),
                 tuned=tuned,
                 calibration=calibration,
-                validation=validation,
-                max_drop=max_drop,
                 goal=goal,
             )
             rows = [
@@ -151,49 +135,24 @@ def _exported(
 class _Job:
     """What all formats of one network share."""
 
-    contract: Contract
+    promise: Promise
     tuned: Tuned | None
     calibration: Calibration
-    validation: Sequence[Sample]
-    max_drop: float
     goal: Goal
 
-    @property
-    def metric(self) -> str:
-        return METRICS[self.contract.task]
-
-    def figures(self, path: Path) -> tuple[Figures, NDArray[np.bool_] | None]:
-        """Of a file on the validation photos; and what a classifier says of each."""
-        model = load(path)
-        labels = None
-        if isinstance(model, FaceDetector):
-            photos = [one for one in self.validation if isinstance(one, Photo)]
-            # With NMS inside, a file knows no faces below its own threshold.
-            floor = None if model.contract.nms == "graph" else _SCORE_FLOOR
-            predict = partial(model.predict, score_threshold=floor)
-            _, figures = evaluate_detector(predict, photos)
-        else:
-            assert isinstance(model, FaceClassifier)
-            faces = [one for one in self.validation if isinstance(one, LabelledFace)]
-            threshold = self.contract.score_threshold
-            scores, figures = evaluate_classifier(model.predict, faces, threshold=threshold)
-            labels = scores >= threshold
-        return {key: figures[key] for key in _FIGURES[self.contract.task]}, labels
-
     def report(self, rows: Sequence[Row]) -> CompressionReport:
-        spec = self.contract.input
+        contract = self.promise.contract
         return CompressionReport(
-            name=self.contract.name,
+            name=contract.name,
             method=self.tuned.method if self.tuned else None,
             sparsity=self.tuned.sparsity if self.tuned else None,
-            input_size=(spec.height, spec.width),
-            metric=self.metric,
-            max_drop=self.max_drop,
+            input_size=(contract.input.height, contract.input.width),
+            limits=self.promise.limits,
             goal=self.goal,
             calibration=len(self.calibration.batches),
             asked=self.calibration.asked,
             unreadable=self.calibration.unreadable,
-            validation=len(self.validation),
+            validation=len(self.promise.validation),
             rows=tuple(rows),
             host=this_host(),
             date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -204,7 +163,7 @@ def _compressed(
     job: _Job, name: str, path: Path, precisions: Sequence[str], folder: Path
 ) -> list[Row]:
     """A float file made small, measured and judged; what is worth it is moved to its place."""
-    figures, labels = job.figures(path)
+    figures, labels = job.promise.figures(load(path))
     rows = []
     for precision in precisions:
         quantizer = quantizer_for(name, precision, job.tuned)
@@ -268,14 +227,14 @@ class _Candidate:
         self.target.parent.mkdir(exist_ok=True)
         self.layers = quantizer.layers(self.source)
         self._writer = importlib.import_module(f"..export.{name}", __package__)
-        self._figure = figures[job.metric] or 0.0
+        self._before = figures
         self._labels = labels
         by = method_of(quantizer, precision)
         self.compression = Compression(
             method=f"{tuned.method}; {by}" if tuned else by,
             photos=job.calibration.photos,
             seed=job.calibration.seed,
-            metric=job.metric,
+            metric=job.promise.metric,
         )
         # Of the file that the user has, not of a plain copy.
         self._sha256 = sha256_file(tuned.weights) if tuned else None
@@ -296,13 +255,22 @@ class _Candidate:
             Those that stay float, and the figures of the file.
         """
         found = self._try([])
-        if self._drop(found) <= self.job.max_drop or not self.layers:
+        lost = self._loss(found)
+        if lost.share <= 1 or not self.layers:
             return [], found
+        at_first = 0.0
         if self.job.tuned is not None:
-            as_float, _ = self.job.figures(self.source)
-            if self._drop(as_float) > self.job.max_drop:
+            as_float, _ = self.job.promise.figures(load(self.source))
+            at_first = self._loss(as_float).share
+            if at_first > 1:
                 return [], found  # it was not the rounding
-        _log.info("%.2f points lost: looking for the layers that cost most", self._drop(found))
+        _log.info(
+            "%.2f points of %s lost: looking for the layers that cost most",
+            lost.points,
+            lost.figure,
+        )
+        if isinstance(self.quantizer, Restoring):
+            return self._restored(self.quantizer, 1 - at_first)
         batches = self.job.calibration.batches[:_SENSITIVITY_PHOTOS]
         # The layers of a file with NMS inside are those of the one without.
         plain = self.source.with_stem(self.source.stem.replace("_nms", ""))
@@ -312,10 +280,34 @@ class _Candidate:
         while True:
             kept_float = guilty[:count]
             found = self._try(kept_float)
-            _log.info("%d of %d float: %.2f points lost", count, len(guilty), self._drop(found))
-            if self._drop(found) <= self.job.max_drop or count >= len(guilty):
+            lost = self._loss(found)
+            _log.info("%d of %d float: %.2f points lost", count, len(guilty), lost.points)
+            if lost.share <= 1 or count >= len(guilty):
                 return kept_float, found
             count = min(2 * count, len(guilty))
+
+    def _restored(self, quantizer: Restoring, max_loss: float) -> tuple[list[str], Figures]:
+        """Likewise, by the library's own search."""
+        promise = self.job.promise
+
+        def loss(session: Session, indices: Sequence[int]) -> float:
+            model = model_of(session, self.contract, path=self.target)
+            try:
+                found, _ = promise.figures(model, [promise.validation[one] for one in indices])
+            except DataError:
+                return 0.0  # a single photo that cannot be read
+            return self._loss(found).share
+
+        kept_float = quantizer.restore(
+            self.source,
+            self.target,
+            self.contract,
+            self.job.calibration.batches,
+            loss=loss,
+            count=len(promise.validation),
+            max_loss=max_loss,
+        )
+        return kept_float, self._figures()
 
     def judge(self, row: Row, kept_float: Sequence[str], found: Figures) -> Row:
         """Is the compressed file worth it? Its row says so."""
@@ -336,8 +328,12 @@ class _Candidate:
         sparse = self.job.tuned is not None and self.job.tuned.sparsity is not None
         share = after.zipped / before.zipped if sparse else after.bytes / before.bytes
         reason = None
-        if self._drop(found) > self.job.max_drop:
-            reason = f"{self.job.metric} drops by {self._drop(found):.2f} points at best"
+        lost = self._loss(found)
+        if lost.share > 1:
+            reason = (
+                f"{lost.figure} drops by {lost.points:.2f} points at best; expected no more than "
+                f"{lost.allowed:g}"
+            )
         elif goal == "speed" and surely is not None and surely <= FASTER:
             reason = (
                 f"{faster:.2f} times as fast, at least {surely:.2f}; expected more than {FASTER:g}"
@@ -358,11 +354,13 @@ class _Candidate:
 
     def embed(self, kept_float: Sequence[str], found: Figures) -> None:
         """Write into the file what it is worth."""
+        metric = self.job.promise.metric
+        drop = 100 * ((self._before[metric] or 0.0) - (found[metric] or 0.0))
         compression = self.compression.model_copy(
-            update={"kept_float": tuple(kept_float), "drop": round(self._drop(found), 4)}
+            update={"kept_float": tuple(kept_float), "drop": round(drop, 4)}
         )
-        figures = {key: found[key] for key in _FIGURES[self.contract.task]}
-        protocol = f"{len(self.job.validation)} validation photos of `compress`"
+        figures = {key: found[key] for key in self._before}
+        protocol = f"{len(self.job.promise.validation)} validation photos of `compress`"
         metrics = tuple(metrics_of(figures, protocol=protocol))
         contract = self.contract.model_copy(update={"compression": compression, "metrics": metrics})
         self._writer.embed(self.target, contract)
@@ -370,14 +368,16 @@ class _Candidate:
     def _try(self, kept_float: Sequence[str]) -> Figures:
         batches = self.job.calibration.batches
         self.quantizer.quantize(self.source, self.target, self.contract, batches, kept_float)
-        figures, labels = self.job.figures(self.target)
+        return self._figures()
+
+    def _figures(self) -> Figures:
+        figures, labels = self.job.promise.figures(load(self.target))
         if labels is not None and self._labels is not None:
             figures["same_label"] = float((labels == self._labels).mean())
         return figures
 
-    def _drop(self, found: Figures) -> float:
-        """Points lost."""
-        return 100 * (self._figure - (found[self.job.metric] or 0.0))
+    def _loss(self, found: Figures) -> Loss:
+        return self.job.promise.loss(self._before, found)
 
 
 def _named(path: Path, precision: str) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,17 @@ from ..interrupts import signal_stack_kept
 from ..model_templates.contract import Contract
 from ..models.nncf_hooks import import_nncf
 from ..quiet import quiet
+from ..runtimes.openvino import session_of
+from ..runtimes.session import Session
 from .graph import behind
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
+_RANKED_ON = 100
+"""Photos, those that lose most, to find out what a group of operations costs."""
+
+_NOTHING_LOST = 100.0
+"""NNCF divides by the float model's score, even where it is asked for the difference."""
+
 _CONSTANTS = ("Constant", "Parameter", "Result")
 
 PACKAGE = "nncf"
@@ -58,17 +66,82 @@ def quantize(
     with quiet():  # NNCF tells of every step
         nncf = import_nncf()
         model = _read(path)
-        quantized = nncf.quantize(
-            model,
-            nncf.Dataset(list(batches)),
-            subset_size=len(batches),
-            # Activations that have both signs get a zero point.
-            preset=nncf.QuantizationPreset.MIXED,
-            # The fast one moves biases too far: of glasses-n, answers by 0.019 instead of 0.002.
-            fast_bias_correction=False,
-            ignored_scope=nncf.IgnoredScope(names=[*_decode(model), *keep_float]),
-        )
+        quantized = nncf.quantize(model, **_settings(nncf, model, batches, keep_float))
     write_openvino(quantized, contract, target, precision="int8")
+
+
+@signal_stack_kept()
+def restore(
+    path: Path,
+    target: Path,
+    contract: Contract,
+    batches: Sequence[NDArray[np.float32]],
+    *,
+    loss: Callable[[Session, Sequence[int]], float],
+    count: int,
+    max_loss: float,
+) -> list[str]:
+    """Write an int8 file with some layers float, found by NNCF's accuracy control.
+
+    It ranks groups of operations by what giving one back alone saves, then gives one after the
+    other back (NNCF,
+    `quantize_with_accuracy_control`).
+
+    Args, Returns, Raises:
+        See `Restoring` and `quantize`.
+    """
+    with quiet():
+        nncf = import_nncf()
+        model = _read(path)
+
+        def score(compiled: Any, indices: Iterable[int]) -> tuple[float, None]:
+            lost = loss(session_of(compiled, model, device="CPU"), list(indices))
+            return _NOTHING_LOST - lost, None
+
+        quantized = nncf.quantize_with_accuracy_control(
+            model,
+            validation_dataset=nncf.Dataset(range(count)),
+            validation_fn=score,
+            max_drop=max_loss,
+            drop_type=nncf.DropType.ABSOLUTE,
+            advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
+                ranking_subset_size=_RANKED_ON
+            ),
+            **_settings(nncf, model, batches, ()),
+        )
+        kept = [
+            op.get_friendly_name()
+            for op in quantized.get_ordered_ops()
+            if op.get_type_name() in _CONVOLUTIONS and not _has_int8_weights(op)
+        ]
+    write_openvino(quantized, contract, target, precision="int8")
+    return kept
+
+
+def _settings(
+    nncf: Any,
+    model: Any,
+    batches: Sequence[NDArray[np.float32]],
+    keep_float: Collection[str],
+) -> dict[str, Any]:
+    return {
+        "calibration_dataset": nncf.Dataset(list(batches)),
+        "subset_size": len(batches),
+        # Activations that have both signs get a zero point.
+        "preset": nncf.QuantizationPreset.MIXED,
+        # The fast one moves biases too far: of glasses-n, answers by 0.019 instead of 0.002.
+        "fast_bias_correction": False,
+        "ignored_scope": nncf.IgnoredScope(names=[*_decode(model), *keep_float]),
+    }
+
+
+def _has_int8_weights(convolution: Any) -> bool:
+    """Through what rounds, scales and shapes them; a float layer's may be FP16."""
+    node = convolution.input_value(1).get_node()
+    while node.get_type_name() not in ("Constant", "FakeQuantize"):
+        node = node.input_value(0).get_node()
+    bits: int = node.get_element_type().bitwidth
+    return node.get_type_name() == "FakeQuantize" or bits == 8
 
 
 def _read(path: Path) -> Any:

@@ -6,11 +6,11 @@ import importlib
 import importlib.metadata
 import shutil
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from ..export.openvino import embed
 from ..export.place import move_model
 from ..model_templates.contract import Contract
 from ..runtimes.seal import model_files
+from ..runtimes.session import Session
 
 QUANTIZERS = ("openvino", "onnx", "coreml", "litert")
 """Formats that have a quantizer of their own, each in a module of its name here."""
@@ -57,6 +58,37 @@ class Quantizer(Protocol):
         keep_float: Collection[str] = (),
     ) -> None:
         """Write `target` of the float file at `path`."""
+
+
+@runtime_checkable
+class Restoring(Quantizer, Protocol):
+    """One that finds itself which layers must stay float."""
+
+    def restore(
+        self,
+        path: Path,
+        target: Path,
+        contract: Contract,
+        batches: Sequence[NDArray[np.float32]],
+        *,
+        loss: Callable[[Session, Sequence[int]], float],
+        count: int,
+        max_loss: float,
+    ) -> list[str]:
+        """Write `target` of the float file at `path`, with some of `layers` float.
+
+        Args:
+            path: As for `quantize`.
+            target: As for `quantize`.
+            contract: As for `quantize`.
+            batches: As for `quantize`.
+            loss: Of a graph, on the validation samples with these indices.
+            count: Of validation samples.
+            max_loss: More than the float file's that may be lost on all of them.
+
+        Returns:
+            Those that are float.
+        """
 
 
 @dataclass(frozen=True, eq=False)

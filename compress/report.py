@@ -90,8 +90,7 @@ class CompressionReport(_Frozen):
     Attributes:
         method: What was done to the weights, in words; None where nothing was.
         sparsity: Share of zeros among the weights of its layers that was reached.
-        metric: Key of the figure that the promise is about.
-        max_drop: Points of it that may be lost.
+        limits: Points that may be lost, by figure; the first is the metric.
         goal: What compressed files must be better at.
         calibration: Photos that were used.
         unreadable: Photos that could not be.
@@ -102,8 +101,7 @@ class CompressionReport(_Frozen):
     method: str | None = None
     sparsity: float | None = None
     input_size: tuple[int, int]
-    metric: str
-    max_drop: float
+    limits: dict[str, float]
     goal: Goal
     calibration: int
     asked: int
@@ -153,13 +151,14 @@ class CompressionReport(_Frozen):
         """The table, and what is behind it."""
         height, width = self.input_size
         head, cells = self.table()
+        limits = [f"{key} by no more than {points:g}" for key, points in self.limits.items()]
         lines = [f"# {self.name}, compressed", ""]
         if self.method is not None:
             lines += [f"The weights: {self.method}.", ""]
         lines += [
             f"Input {width}x{height}. Ranges from {self.calibration} photos ({self.asked} asked "
             f"for, {self.unreadable} unreadable), figures from {self.validation}. A compressed "
-            f"file is written where {self.metric} drops by no more than {self.max_drop:g} points "
+            f"file is written where {' and '.join(limits)} points are lost, "
             f"and {_GOALS[self.goal]}. Milliseconds are medians of interleaved runs on one core.",
             "",
             *(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *cells)),

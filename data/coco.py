@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from .coco_json import load_coco_json
 from .coco_records import Key, category_ids, faces_by_image, image_records
+from .pairs import paired
 
 _log = logging.getLogger(__name__)
 
@@ -100,18 +101,11 @@ def read_coco(
         DataError: Counts of files and roots do not match; a file is missing, is not JSON or not
             COCO, or lacks a class; a root is no folder; none of a file's images is there.
     """
-    if not annotation_files or len(roots) not in (1, len(annotation_files)):
-        raise DataError(
-            f"--*-ann-files names {len(annotation_files)} file(s) and --*-data-roots "
-            f"{len(roots)} folder(s): expected one folder for each file, or one for all"
-        )
-    if len(roots) == 1:
-        roots = list(roots) * len(annotation_files)
     photos: list[Photo] = []
     missing: list[str] = []
     skipped: Counter[str] = Counter()
     ids = _Ids()
-    for file, root in zip(annotation_files, roots, strict=True):
+    for file, root in paired(annotation_files, roots):
         _read_one(file, root, classes, photos, missing, skipped, ids)
     if skipped:
         _log.warning("skipped %d bad records: %s", skipped.total(), _list_reasons(skipped))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..files import atomic_write
 from ..results import LANDMARK_NAMES
+from .pairs import paired
 
 _log = logging.getLogger(__name__)
 
@@ -61,11 +62,8 @@ def read_labelled_faces(
         DataError: A file or root cannot be read, a column is missing, a row does not fit, a photo
             is not there, or nothing is left.
     """
-    if len(roots) not in (1, len(files)):
-        raise DataError(f"{len(files)} annotation files but {len(roots)} folders of photos")
     faces: list[LabelledFace] = []
-    for index, file in enumerate(files):
-        root = roots[index if len(roots) > 1 else 0]
+    for file, root in paired(files, roots):
         if not root.is_dir():
             raise DataError(f"{root}: no such folder of photos")
         before = len(faces)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import ModelFileError, UserError
 
 if TYPE_CHECKING:
+    from ..model_templates.contract import Contract
     from .detector import FaceDetector
     from .model import Model
     from .session import Session
@@ -91,14 +92,26 @@ def load(
         UserError: There is no such runtime or device, or `threads` is less than 1.
     """
     from ..model_templates.contract import Contract
-    from .classifier import FaceClassifier
-    from .detector import FaceDetector
     from .fit import check_fit
 
     path = _named(path)
     session = open_session(path, runtime=runtime, device=device, threads=threads)
     contract = Contract.from_json(session.contract_json, source=str(path))
     check_fit(contract, session, source=str(path))
+    return model_of(session, contract, path=path)
+
+
+def model_of(session: Session, contract: Contract, *, path: Path) -> Model:
+    """An opened file as what its contract says that it is.
+
+    Args:
+        session: The runtime's side of it.
+        contract: Which fits it.
+        path: The file.
+    """
+    from .classifier import FaceClassifier
+    from .detector import FaceDetector
+
     kind = FaceDetector if contract.task == "face-detection" else FaceClassifier
     return kind(contract=contract, session=session, path=path)
 
@@ -206,6 +219,7 @@ __all__ = [
     "Runtime",
     "load",
     "load_detector",
+    "model_of",
     "open_session",
     "ways_to_open",
 ]

@@ -62,12 +62,28 @@ def open_session(path: Path, *, threads: int | None, device: str, mode: str = ""
             config |= {"INFERENCE_NUM_THREADS": threads * streams, "NUM_STREAMS": streams}
     try:
         model = core.read_model(path)
-        contract = _contract(model)
         compiled = core.compile_model(model, target, config)
     except (RuntimeError, UnicodeDecodeError) as error:
         raise ModelFileError(
             f"{path}: OpenVINO cannot load it, is it whole? {_reason(error)}"
         ) from error
+    return session_of(
+        compiled,
+        model,
+        device=target,
+        at_once=compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") if mode else 1,
+    )
+
+
+def session_of(compiled: Any, model: Any, *, device: str, at_once: int = 1) -> Session:
+    """A compiled model as what all runtimes open.
+
+    Args:
+        compiled: `openvino.CompiledModel`.
+        model: `openvino.Model`, which it was compiled of, or one with the same inputs and outputs.
+        device: As OpenVINO names it.
+        at_once: See `Session`.
+    """
     # By position: a compiled graph adds names of its own to these.
     names = list(_shapes(model.outputs))
     local = threading.local()
@@ -81,12 +97,12 @@ def open_session(path: Path, *, threads: int | None, device: str, mode: str = ""
 
     return Session(
         runtime="openvino",
-        device=target,
-        contract_json=contract,
+        device=device,
+        contract_json=_contract(model),
         input_shapes=_shapes(model.inputs),
         output_shapes=_shapes(model.outputs),
         run=run,
-        at_once=compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") if mode else 1,
+        at_once=at_once,
     )
 
 

@@ -70,7 +70,7 @@ def test_files_that_are_none(photos: Path) -> None:
         read_labelled_faces([photos / "a.png"], [photos], classes=CLASSES)
     with pytest.raises(DataError, match="nowhere: no such folder of photos"):
         read_labelled_faces([photos / "none.csv"], [Path("nowhere")], classes=CLASSES)
-    with pytest.raises(DataError, match="1 annotation files but 2 folders"):
+    with pytest.raises(DataError, match=r"1 file\(s\) and --\*-data-roots 2 folder\(s\)"):
         read_labelled_faces([photos / "none.csv"], [photos, photos], classes=CLASSES)
 
 

@@ -1,0 +1,147 @@
+"""What each part of a detector's recipe gives, and what more photos give: one table.
+
+    python docs/ablations.py --template face-detection-n --epochs 15 --save-to DIR \
+        --train-ann-files A … --train-data-roots DIR … --wider-dir ../shared/data/wider_face
+
+trains the template from scratch once for each change, with the same number of steps, measures each
+on WIDER's photos, and prints Markdown. Started again, it goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pocketface.data.split import split_coco
+from pocketface.model_templates import template_path
+
+FIGURES = ("wider_easy", "wider_medium", "wider_hard")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row.
+
+    Attributes:
+        edits: Dotted key of the template to its new value.
+        seed: Of the training.
+        share: Of the photos; one over a whole number, so that as many passes make as many steps.
+    """
+
+    edits: Mapping[str, Any]
+    seed: int = 1
+    share: float = 1.0
+
+
+AUGMENTATION = "hyper_parameters.augmentation"
+HEAD = "architecture.head"
+CHANGES = {
+    "the recipe": Change({}),
+    "another seed": Change({}, seed=2),
+    "a quarter of the photos": Change({"hyper_parameters.repeats": 4}, share=0.25),
+    "half of the photos": Change({"hyper_parameters.repeats": 2}, share=0.5),
+    "no crops beyond the photo (scales to 0.9)": Change(
+        {f"{AUGMENTATION}.scales": [0.3, 0.4, 0.5, 0.6, 0.75, 0.9]}
+    ),
+    "SCRFD's scales": Change(
+        {f"{AUGMENTATION}.scales": [0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0]}
+    ),
+    "no photometric augmentation": Change({f"{AUGMENTATION}.photometric": False}),
+    "faces down to 3 px": Change({f"{AUGMENTATION}.min_face": 3.0}),
+    "no averaged weights": Change({"hyper_parameters.ema_decay": None}),
+    "SGD, rate 0.01": Change(
+        {
+            "hyper_parameters.optimizer": {"type": "sgd", "gradient_clip": 10.0},
+            "hyper_parameters.basic.base_learning_rate": 0.01,
+        }
+    ),
+    "GroupNorm in the head": Change({f"{HEAD}.norm": "group"}),
+    "one head for all strides, GroupNorm": Change(
+        {f"{HEAD}.norm": "group", f"{HEAD}.shared": True}
+    ),
+    "centre sampling": Change({f"{HEAD}.loss.assigner": "center_sampling"}),
+    "focal loss": Change({f"{HEAD}.loss.classification": "focal"}),
+    "GIoU": Change({f"{HEAD}.loss.box": "giou"}),
+    "no landmarks": Change({f"{HEAD}.landmarks": False}),
+    "crops of 256 px": Change({f"{AUGMENTATION}.size": 256}),
+    "crops of 448 px": Change({f"{AUGMENTATION}.size": 448}),
+}
+
+
+def main() -> None:
+    """Train and measure what is not measured yet, and print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--template", required=True)
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--save-to", type=Path, required=True)
+    parser.add_argument("--train-ann-files", nargs="+", type=Path, required=True)
+    parser.add_argument("--train-data-roots", nargs="+", required=True)
+    parser.add_argument("--wider-dir", required=True)
+    parser.add_argument("--precision", default="bf16-mixed")
+    asked = parser.parse_args()
+    print(f"| what is other than in {asked.template} | easy / medium / hard | difference |")
+    print("|---|---|---|")
+    first: list[float] = []
+    for name, change in CHANGES.items():
+        figures = list(measured(name, change, asked))
+        first = first or figures
+        apart = [f"{one - other:+.1f}" for one, other in zip(figures, first, strict=True)]
+        cells = [name, " / ".join(f"{value:.1f}" for value in figures), " / ".join(apart)]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def measured(name: str, change: Change, asked: argparse.Namespace) -> Iterator[float]:
+    """Percent for each of `FIGURES`, of a network trained with this change."""
+    folder = asked.save_to / "".join(sign if sign.isalnum() else "_" for sign in name)
+    metrics = folder / "metrics.yaml"
+    if not metrics.exists():
+        checkpoint = folder / "latest.pth"
+        resume = ["--resume-from", checkpoint] if checkpoint.exists() else []
+        lists = asked.train_ann_files
+        if change.share < 1:
+            split = [
+                split_coco(file, train_fraction=change.share, seed=1, output=folder / str(place))
+                for place, file in enumerate(lists)
+            ]
+            lists = [chosen for chosen, _ in split]
+        run("train", "--template", edited(asked.template, change, folder), *resume,
+            "--train-ann-files", *lists, "--train-data-roots", *asked.train_data_roots,
+            "--epochs", asked.epochs, "--seed", change.seed, "--precision", asked.precision,
+            "--save-checkpoints-to", folder)  # fmt: skip
+        run("eval", "--load-weights", checkpoint, "--wider-dir", asked.wider_dir,
+            "--save-metrics-to", metrics)  # fmt: skip
+    found = {one["key"]: one["value"] for one in yaml.safe_load(metrics.read_text())["metrics"]}
+    return (found[key] for key in FIGURES)
+
+
+def edited(template: str, change: Change, folder: Path) -> Path:
+    """The template with this change, in a file of `folder`."""
+    content = yaml.safe_load(template_path(template).read_text())
+    content["initial_weights"] = None
+    for key, value in change.edits.items():
+        *parents, last = key.split(".")
+        place = content
+        for parent in parents:
+            place = place[parent]
+        place[last] = value
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "template.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def run(*arguments: object) -> None:
+    """A command of pocketface in a process of its own."""
+    command = [sys.executable, "-m", "pocketface", *map(str, arguments)]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
