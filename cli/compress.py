@@ -134,8 +134,8 @@ def run(args: argparse.Namespace) -> None:
     if not args.filter_pruning and args.pruning_ratio is not None:
         raise UserError("--pruning-ratio: expected --filter-pruning with it")
     weights = weights_for(args.template, args.load_weights)
-    from ..compress.fine_tuning import Training
     from ..compress.run import compress, pruning_for, sparsity_for
+    from ..compress.stage import Training
 
     pruning = None
     if args.filter_pruning:

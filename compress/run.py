@@ -18,9 +18,11 @@ from ..model_templates.schema import PruningSpec, SparsitySpec, load_template
 from ..models.weights import Weights, contract_for, read_weights, read_weights_for
 from .calibration import COUNT, Calibration, Sample, calibrate
 from .files import compress_files
-from .fine_tuning import Training, narrow, quantization_aware, share_of_zeros, sparse
+from .fine_tuning import narrow, quantization_aware, sparse
 from .quantizers import QUANTIZERS, Tuned, check_precisions, missing_for
 from .report import CompressionReport, Goal
+from .sparsity import share_of_zeros
+from .stage import Training
 
 # Where the template has no recipe.
 _SPARSITY = SparsitySpec(epochs=4, base_learning_rate=5e-4, ratio=0.5)

@@ -93,7 +93,7 @@ def level_anchors(
     level: AnchorLevelSpec, height: int, width: int, *, device: torch.device
 ) -> Tensor:
     """Anchors centred on the cells, cell by cell: float32 (height * width * A, 4), cx cy w h."""
-    sizes = torch.tensor([level.widths, level.heights], device=device).T
+    sizes = torch.tensor([*zip(level.widths, level.heights, strict=True)], device=device)
     centres = grid_points(height, width, level.stride, device=device)
     return torch.cat(
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ import torch
 import pocketface
 from pocketface.compress import channels
 from pocketface.compress.channels import pruned
-from pocketface.compress.fine_tuning import Training, share_of_zeros
+from pocketface.compress.fine_tuning import rounding
 from pocketface.compress.run import compress, pruning_for, sparsity_for
+from pocketface.compress.sparsity import share_of_zeros
+from pocketface.compress.stage import Training
 from pocketface.errors import ModelFileError, UserError
 from pocketface.export import export_model
-from pocketface.model_templates import template_path
+from pocketface.model_templates import read_template, template_path
 from pocketface.models.network import make_network
-from pocketface.models.nncf_hooks import HOOKS
+from pocketface.models.nncf_hooks import HOOKS, hooks_of, is_quantized
 from pocketface.models.weights import (
     Weights,
     build_network,
@@ -103,6 +106,43 @@ def test_a_quantized_checkpoint_answers_in_steps(quantized: Path) -> None:
             with_rounding, without = (one(torch.from_numpy(faces()))[0] for one in (network, plain))
         assert 1e-4 < (with_rounding - without).abs().max() < 0.1
         np.testing.assert_allclose(answers(path), with_rounding.numpy(), atol=1e-5)
+
+
+@needs_nncf
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        *((f"face-detection-{name}", 64) for name in ("0200", "0205", "0206", "0207", "m")),
+        ("glasses-cnn", 82),
+    ],
+)
+def test_every_network_can_be_quantized(name: str, size: int) -> None:
+    """The rounding moves its answers, a little; before boxes are decoded, not after."""
+    torch.manual_seed(0)
+    network = make_network(read_template(name).architecture).eval()
+    batches = [
+        np.random.default_rng(seed).uniform(0, 255, (1, 3, size, size)).astype(np.float32)
+        for seed in range(4)  # too few to adapt batch normalisation
+    ]
+    example = torch.from_numpy(batches[0])
+    with torch.no_grad():
+        before = flat(network(example, raw=True))
+        hooked = rounding(copy.deepcopy(network), batches)
+        after = flat(hooked(example, raw=True))
+        decoded = flat(hooked(example))
+    assert is_quantized(hooks_of(hooked))
+    change = (after - before).abs().mean() / before.abs().mean()
+    assert 0 < change < 0.5
+    assert decoded.isfinite().all()
+
+
+def flat(answer: Any) -> torch.Tensor:
+    """All numbers of an answer."""
+    if isinstance(answer, torch.Tensor):
+        return answer.flatten()
+    if not isinstance(answer, tuple):
+        answer = [one for one in vars(answer).values() if isinstance(one, torch.Tensor)]
+    return torch.cat([one.flatten() for one in answer if one is not None])
 
 
 @needs_nncf

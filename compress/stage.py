@@ -1,0 +1,161 @@
+"""A fine-tuning in a folder of its own, that can be gone on with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from ..errors import UserError
+from ..files import atomic_write
+from ..model_templates.schema import PruningSpec, QuantizationSpec, SparsitySpec
+from ..models.network import Network
+from ..models.weights import Weights, read_weights
+from ..training.fit import Precision, fit
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train on.
+
+    Attributes:
+        annotations: Training annotations, and the folders of their photos.
+        folder: Each training has a folder in it, with latest.pth, curves.png, receipt.yaml, logs/.
+        resume: Go on where one was interrupted; one that has ended is taken as it is.
+        epochs: By default the template's.
+        base_learning_rate: Likewise.
+        batch_size: Likewise, that of the training from scratch.
+        gpu_num: 0 for the CPU; by default 1 if there is one.
+        seed: Of order and augmentation.
+        workers: Processes that cut samples.
+        arithmetic: While training.
+        command: For the receipt: what the user typed.
+    """
+
+    annotations: tuple[Sequence[Path], Sequence[Path]]
+    folder: Path
+    resume: bool = False
+    epochs: int | None = None
+    base_learning_rate: float | None = None
+    batch_size: int | None = None
+    gpu_num: int | None = None
+    seed: int | None = None
+    workers: int = 1
+    arithmetic: Precision = "32-true"
+    command: str | None = None
+
+
+Recipe = QuantizationSpec | SparsitySpec | PruningSpec
+
+
+class Stage:
+    """One training in a folder of its own, which remembers what it was begun with.
+
+    Args:
+        training: How, and where.
+        name: Of its folder.
+        weights: Where it begins.
+        recipe: What is done, and defaults.
+
+    Raises:
+        UserError: There is such a training already, and nobody said `resume`, or it was begun
+            with something else; or the folder cannot be written.
+    """
+
+    def __init__(self, training: Training, name: str, weights: Weights, recipe: Recipe) -> None:
+        self.training = training
+        self.recipe = recipe
+        self.epochs = training.epochs or recipe.epochs
+        self.folder = training.folder / name
+        self.latest = self.folder / "latest.pth"
+        # How long and how fast may change; what, may not.
+        what = recipe.model_dump(mode="json", exclude={"epochs", "base_learning_rate"})
+        begun = {"weights": weights.sha256, **what}
+        note = self.folder / "begun.json"
+        if self.latest.exists():
+            if not training.resume:
+                raise UserError(
+                    f"{self.latest}: is there already, of another training",
+                    hint="go on with it by --resume, or name another folder",
+                )
+            found = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
+            for key, value in begun.items():
+                if found.get(key) != value:
+                    raise UserError(
+                        f"{note}: that training was begun with {key} {found.get(key)}; "
+                        f"found {value}",
+                        hint="give what was given then, or name another folder",
+                    )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with atomic_write(note, "w") as handle:
+                handle.write(json.dumps(begun))
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written: {error.strerror}") from error
+
+    def train(
+        self,
+        weights: Weights,
+        prepare: Callable[[Network], Network] | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> Weights:
+        """Fine-tune by the weights' own template; what has ended is taken as it is.
+
+        Args:
+            weights: To start from.
+            prepare: See `fit`.
+            callbacks: See `fit`.
+        """
+        goes_on = self.latest.exists()
+        if goes_on:
+            found = read_weights(self.latest)
+            if found.epochs >= self.epochs:
+                return found
+        # That of the weights, which may be nobody's file any more.
+        template = self.folder / "template.yaml"
+        template.write_text(weights.template_text, encoding="utf-8")
+        training = self.training
+        rate = training.base_learning_rate
+        _fit(
+            template=template,
+            train_annotations=training.annotations[0],
+            train_roots=training.annotations[1],
+            output=self.folder,
+            load_weights=None if goes_on else weights.path,
+            resume_from=self.latest if goes_on else None,
+            epochs=self.epochs,
+            batch_size=training.batch_size,
+            base_learning_rate=self.recipe.base_learning_rate if rate is None else rate,
+            gpu_num=_gpus() if training.gpu_num is None else training.gpu_num,
+            seed=training.seed,
+            workers=training.workers,
+            precision=training.arithmetic,
+            command=training.command,
+            prepare=prepare,
+            callbacks=callbacks,
+        )
+        return read_weights(self.latest)
+
+
+def _gpus() -> int:
+    """Not more than one: what follows the training is the work of one process."""
+    return min(1, torch.cuda.device_count())
+
+
+def _fit(**arguments: Any) -> None:
+    try:
+        fit(**arguments)
+    except KeyboardInterrupt as left:
+        raise KeyboardInterrupt("go on with the same command and --resume") from left
+    except Exception as error:
+        if type(error).__name__ != "InstallationError":  # NNCF's
+            raise
+        raise UserError(
+            "NNCF cannot compile its extension for this GPU: " + " ".join(str(error).split())[:200],
+            hint="install CUDA's compiler nvcc, or train on the CPU: --gpu-num 0",
+        ) from error
