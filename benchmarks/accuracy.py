@@ -17,7 +17,7 @@ from ..errors import UserError
 from ..evaluation.classifier import evaluate_classifier
 from ..evaluation.contact_sheet import contact_sheet
 from ..evaluation.detector import evaluate_detector, evaluate_wider
-from ..evaluation.operating_point import best_f1
+from ..evaluation.operating_point import at_threshold, best_f1
 from ..evaluation.report import metrics_of, write_metrics
 from ..evaluation.wider import LIST_FILE, SETTINGS
 from ..files import atomic_write
@@ -91,6 +91,7 @@ def measure_accuracy(
         "input": f"{size.resize} to {size.width}x{size.height}",
         "score_floor": score_floor,
         "nms_iou": model.contract.nms_iou if nms_iou is None else nms_iou,
+        "threshold": model.contract.score_threshold,
         "runtime": model.session.runtime,
         "precision": model.contract.precision,
         "device": model.session.device,
@@ -102,7 +103,8 @@ def measure_accuracy(
 
         photos = read_coco(annotations, roots, classes=model.contract.labels).photos
         found, figures = evaluate_detector(predict, photos, on_progress=on_progress)
-        metrics += metrics_of(figures | best_f1(photos, found))
+        shown = at_threshold(photos, found, model.contract.score_threshold)
+        metrics += metrics_of(figures | best_f1(photos, found) | shown)
         files |= _numbered(annotations)
     if wider is not None:
         _, figures = evaluate_wider(predict, wider, on_progress=on_progress)

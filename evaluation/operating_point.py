@@ -1,4 +1,4 @@
-"""From which score on a detector's boxes should count."""
+"""What a detector's user sees: faces found and false ones, from one score on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data.coco import Photo
 from ..results import Detections
@@ -28,7 +29,9 @@ def best_f1(photos: Sequence[Photo], detections: Sequence[Detections]) -> dict[s
     Returns:
         `best_f1`, 0 to 1, and `best_f1_threshold`; None both where no face counts.
     """
-    counted = [replace(photo, ignore=photo.ignore | _small(photo)) for photo in photos]
+    counted = [
+        replace(photo, ignore=photo.ignore | _of_size(photo, 0, SMALLEST)) for photo in photos
+    ]
     matches = match_faces(counted, detections)
     faces = int(matches.faces.sum())
     if not faces or not len(matches.hits):
@@ -39,6 +42,38 @@ def best_f1(photos: Sequence[Photo], detections: Sequence[Detections]) -> dict[s
     return {"best_f1": float(f1[best]), "best_f1_threshold": float(matches.scores[best])}
 
 
-def _small(photo: Photo) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+SIZES = {"recall_10": (1 / 64, 1 / 32), "recall_20": (1 / 32, 1 / 16), "recall_40": (1 / 16, 2.0)}
+"""Longer side of a face as a share of its photo's, from and below: 10, 20 and 40 of 640 pixels."""
+
+
+def at_threshold(
+    photos: Sequence[Photo], detections: Sequence[Detections], threshold: float
+) -> dict[str, float | None]:
+    """Faces found at IoU 0.5, by their size, and false ones.
+
+    Args:
+        photos: To judge on.
+        detections: Of each photo, best first.
+        threshold: Least score of a box that is shown.
+
+    Returns:
+        Each of `SIZES`, 0 to 1, None where no face has that size; and `false_alarms`, boxes for
+        each photo that are no face of any size.
+    """
+    shown = [found.above(threshold) for found in detections]
+    figures: dict[str, float | None] = {}
+    for key, sizes in SIZES.items():
+        others = [
+            replace(photo, ignore=photo.ignore | ~_of_size(photo, *sizes)) for photo in photos
+        ]
+        matches = match_faces(others, shown)
+        faces = int(matches.faces.sum())
+        figures[key] = float(matches.hits.sum() / faces) if faces else None
+    hits = match_faces(photos, shown).hits
+    return figures | {"false_alarms": float((~hits).sum() / len(photos))}
+
+
+def _of_size(photo: Photo, least: float, below: float) -> NDArray[np.bool_]:
     sides = (photo.boxes[:, 2:] - photo.boxes[:, :2]).max(1, initial=0)
-    return np.asarray(sides < SMALLEST * max(photo.width, photo.height))
+    shares = sides / max(photo.width, photo.height)
+    return np.asarray((shares >= least) & (shares < below))

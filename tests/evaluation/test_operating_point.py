@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pocketface.data.coco import Photo
-from pocketface.evaluation.operating_point import best_f1
+from pocketface.evaluation.operating_point import at_threshold, best_f1
 from pocketface.results import Detections
 
 FACES = np.array([[10, 10, 60, 60], [100, 10, 150, 60], [200, 10, 250, 60]], np.float32)
@@ -55,3 +55,24 @@ def test_none_where_there_is_nothing_to_find_or_nothing_found() -> None:
     none = {"best_f1": None, "best_f1_threshold": None}
     assert best_f1([photo(nothing)], [detections(FACES, [0.9, 0.8, 0.7])]) == none
     assert best_f1([photo(FACES)], [detections(nothing, [])]) == none
+
+
+def test_what_is_shown_by_size() -> None:
+    """Of 640 pixels: two faces of 15, one found; one of 30, found below the threshold; one of 9."""
+    faces = np.array(
+        [[0, 0, 15, 15], [50, 0, 65, 15], [100, 0, 130, 30], [200, 0, 209, 9]], np.float32
+    )
+    nowhere = np.array([[300, 300, 315, 315], [400, 300, 500, 400]], np.float32)
+    boxes = np.concatenate([faces[:1], nowhere, faces[3:], faces[2:3]])
+    found = detections(boxes, [0.9, 0.8, 0.7, 0.6, 0.3])
+    empty = photo(np.zeros((0, 4)))
+    figures = at_threshold([photo(faces), empty], [found, detections(boxes[:0], [])], 0.5)
+    assert figures == {
+        "recall_10": 0.5,
+        "recall_20": 0.0,
+        "recall_40": None,  # there is none
+        "false_alarms": 1.0,
+    }
+    shown = at_threshold([photo(faces), empty], [found, detections(nowhere, [0.5, 0.4])], 0.3)
+    assert shown["recall_20"] == 1.0
+    assert shown["false_alarms"] == 2.0
