@@ -16,6 +16,7 @@ from ..files import atomic_write
 from ..models.nncf_hooks import hooks_of
 from ..models.weights import CHECKPOINT_KEY, checkpoint_section
 from .module import TemplateModule
+from .pace import PHOTOS_PER_SECOND, WAITING
 
 _log = logging.getLogger(__name__)
 
@@ -157,7 +158,13 @@ class Snapshots(Checkpoint):
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         loss = figures.get("train/loss_epoch", float("nan"))
         found = "" if value is None else f", {self.metric_name} {100 * float(value):.2f}"
-        _log.info("epoch %d of %d: loss %.4f%s", self._epochs, pl_module.epochs, loss, found)
+        pace = ""
+        if PHOTOS_PER_SECOND in figures:
+            pace = f", {figures[PHOTOS_PER_SECOND]:.0f} photos/s"
+            pace += f" ({100 * figures[WAITING]:.0f} % of the time waiting for them)"
+        _log.info(
+            "epoch %d of %d: loss %.4f%s%s", self._epochs, pl_module.epochs, loss, found, pace
+        )
 
     @property
     def epochs(self) -> int:

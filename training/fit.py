@@ -28,6 +28,7 @@ from .callbacks import AtomicCheckpointIO, Snapshots, weight_averaging
 from .datamodule import FaceData
 from .interrupt import StopBetweenBatches
 from .machine import Machine, choose_machine
+from .pace import Pace
 from .receipt import Receipt, draw_curves
 from .start import check_folder, find_start, template_rate
 from .tasks import TASKS
@@ -318,7 +319,7 @@ def _without_lightnings_news() -> Iterator[None]:
 def _callbacks(
     snapshots: Snapshots, template: Template, machine: Machine, *, progress: bool
 ) -> list[Callback]:
-    callbacks: list[Callback] = [snapshots]
+    callbacks: list[Callback] = [Pace(), snapshots]
     decay = template.hyper_parameters.ema_decay
     if decay is not None:
         # "cuda": the GPU that Lightning gives to this process.
