@@ -15,16 +15,27 @@ def behind(convolutions: Mapping[str, bool], readers: Mapping[str, Sequence[str]
         convolutions: Whether each node is one.
         readers: Of each node, those that read what it gives.
     """
-    order = list(convolutions)
+    before = _before(convolutions, readers)
+    return [name for name, one in convolutions.items() if name not in before and not one]
+
+
+def last(convolutions: Mapping[str, bool], readers: Mapping[str, Sequence[str]]) -> list[str]:
+    """The convolutions that no other follows; see `behind`."""
+    before = _before(convolutions, readers)
+    return [name for name, one in convolutions.items() if name not in before and one]
+
+
+def _before(convolutions: Mapping[str, bool], readers: Mapping[str, Sequence[str]]) -> set[str]:
+    """The nodes that a convolution follows."""
     before: set[str] = set()
     # Graphs come sorted, but do not promise it.
     changed = True
     while changed:
         changed = False
-        for name in reversed(order):
+        for name in reversed(list(convolutions)):
             if name not in before and any(
                 convolutions[reader] or reader in before for reader in readers[name]
             ):
                 before.add(name)
                 changed = True
-    return [name for name in order if name not in before and not convolutions[name]]
+    return before
