@@ -151,15 +151,15 @@ class CompressionReport(_Frozen):
         """The table, and what is behind it."""
         height, width = self.input_size
         head, cells = self.table()
-        limits = [f"{key} by no more than {points:g}" for key, points in self.limits.items()]
+        limits = [f"{points:g} points of {key}" for key, points in self.limits.items()]
         lines = [f"# {self.name}, compressed", ""]
         if self.method is not None:
             lines += [f"The weights: {self.method}.", ""]
         lines += [
             f"Input {width}x{height}. Ranges from {self.calibration} photos ({self.asked} asked "
             f"for, {self.unreadable} unreadable), figures from {self.validation}. A compressed "
-            f"file is written where {' and '.join(limits)} points are lost, "
-            f"and {_GOALS[self.goal]}. Milliseconds are medians of interleaved runs on one core.",
+            f"file is written where no more than {' and '.join(limits)} are lost, and "
+            f"{_GOALS[self.goal]}. Milliseconds are medians of interleaved runs on one core.",
             "",
             *(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *cells)),
             "",

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import pocketface
-from pocketface.compress import files
+from pocketface.compress import candidate
 from pocketface.compress.graph import behind, last
 from pocketface.compress.promise import Promise
 from pocketface.compress.quantizers import QUANTIZERS
@@ -177,7 +177,7 @@ class _Promise:
         monkeypatch.setattr(quantizer, "quantize", quantize)
         monkeypatch.setattr(Promise, "figures", figures)
         monkeypatch.setattr(
-            files, "most_guilty_first", lambda module, path, *_: module.layers(path)[::-1]
+            candidate, "most_guilty_first", lambda module, path, *_: module.layers(path)[::-1]
         )
 
 
@@ -185,7 +185,7 @@ def test_layers_are_given_back_until_the_promise_holds(
     lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promise = _Promise(monkeypatch, enough=3)
-    monkeypatch.setattr(files, "FASTER", 0)
+    monkeypatch.setattr(candidate, "FASTER", 0)
     (row,) = run(lists, tmp_path, goal="speed").rows
     assert [len(kept) for kept in promise.kept] == [0, 1, 2, 4]
     layers = importlib.import_module("pocketface.compress.onnx").layers
@@ -298,7 +298,7 @@ def test_a_file_that_is_no_better_is_not_written(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(files, limit, {"FASTER": 1e6, "SMALLER": 1e-6}[limit])
+    monkeypatch.setattr(candidate, limit, {"FASTER": 1e6, "SMALLER": 1e-6}[limit])
     (tmp_path / "model.onnx").write_text("an older one")
     found = run(lists, tmp_path, goal=goal)
     assert len(found.failed) == 1

@@ -1,0 +1,252 @@
+"""One float file made small: quantized, given layers back, measured and judged."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import statistics
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from ..evaluation.latency import interleaved, speedup
+from ..evaluation.report import metrics_of
+from ..files import sha256_file
+from ..model_templates.contract import Compression, Contract, Precision
+from ..runtimes import load, model_of
+from ..runtimes.seal import model_files
+from ..runtimes.session import Session
+from .calibration import Calibration
+from .promise import Figures, Loss, Promise
+from .quantizers import Quantizer, Restoring, Tuned, method_of
+from .report import FASTER, SMALLER, Goal, Measured, Row
+from .sensitivity import most_guilty_first
+
+_log = logging.getLogger(__name__)
+
+TUNED = "tuned"
+"""Folder, beside the float files, of those of the tuned weights."""
+
+_SMALL = "small"
+_SENSITIVITY_PHOTOS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What all files of one network share.
+
+    Attributes:
+        promise: What must be kept.
+        tuned: See `compress_files`.
+        calibration: Likewise.
+        goal: Likewise.
+    """
+
+    promise: Promise
+    tuned: Tuned | None
+    calibration: Calibration
+    goal: Goal
+
+
+class Candidate:
+    """The compressed files that are tried for one float file; the last one is at `target`."""
+
+    def __init__(
+        self,
+        job: Job,
+        name: str,
+        path: Path,
+        quantizer: Quantizer,
+        precision: str,
+        figures: Figures,
+        labels: NDArray[np.bool_] | None,
+    ) -> None:
+        self.job = job
+        self.path = path
+        self.quantizer = quantizer
+        tuned = job.tuned
+        made_of = path if tuned is None else path.parent / TUNED / path.name
+        # The arithmetic of an ML Program is typed: a small one starts from FP16.
+        small = precision == "fp16" or (path.suffix == ".mlpackage" and precision != "fp32")
+        self.source = _named(made_of, "fp16") if small else made_of
+        suffix = tuned.name if tuned is not None and precision == "fp32" else precision
+        # In a folder of its own: the exporter's FP16 files have such names too.
+        self.target = _named(path.parent / _SMALL / path.name, suffix)
+        self.target.parent.mkdir(exist_ok=True)
+        self.layers = quantizer.layers(self.source)
+        self._writer = importlib.import_module(f"..export.{name}", __package__)
+        self._before = figures
+        self._labels = labels
+        by = method_of(quantizer, precision)
+        self.compression = Compression(
+            method=f"{tuned.method}; {by}" if tuned else by,
+            photos=job.calibration.photos,
+            seed=job.calibration.seed,
+            metric=job.promise.metric,
+        )
+        # Of the file that the user has, not of a plain copy.
+        self._sha256 = sha256_file(tuned.weights) if tuned else None
+        self.contract = self._contract_of(self.source, precision)
+
+    def _contract_of(self, path: Path, precision: str) -> Contract:
+        changes: dict[str, Any] = {"precision": precision, "parity": None, "metrics": ()}
+        contract = load(path).contract
+        if self._sha256 is not None:
+            provenance = contract.provenance.model_copy(update={"checkpoint_sha256": self._sha256})
+            changes["provenance"] = provenance
+        return contract.model_copy(update={**changes, "compression": self.compression})
+
+    def within_promise(self) -> tuple[list[str], Figures]:
+        """Quantize, and give layers back until the drop is within the promise, or all are float.
+
+        Returns:
+            Those that stay float, and the figures of the file.
+        """
+        found = self._try([])
+        lost = self._loss(found)
+        if lost.share <= 1 or not self.layers:
+            return [], found
+        at_first = 0.0
+        if self.job.tuned is not None:
+            as_float, _ = self.job.promise.figures(load(self.source))
+            at_first = self._loss(as_float).share
+            if at_first > 1:
+                return [], found  # it was not the rounding
+        _log.info(
+            "%.2f points of %s lost: looking for the layers that cost most",
+            lost.points,
+            lost.figure,
+        )
+        if isinstance(self.quantizer, Restoring):
+            return self._restored(self.quantizer, 1 - at_first)
+        batches = self.job.calibration.batches[:_SENSITIVITY_PHOTOS]
+        # The layers of a file with NMS inside are those of the one without.
+        plain = self.source.with_stem(self.source.stem.replace("_nms", ""))
+        contract = self._contract_of(plain, self.contract.precision)
+        guilty = most_guilty_first(self.quantizer, plain, contract, batches)
+        count = 1
+        while True:
+            kept_float = guilty[:count]
+            found = self._try(kept_float)
+            lost = self._loss(found)
+            _log.info("%d of %d float: %.2f points lost", count, len(guilty), lost.points)
+            if lost.share <= 1 or count >= len(guilty):
+                return kept_float, found
+            count = min(2 * count, len(guilty))
+
+    def _restored(self, quantizer: Restoring, max_loss: float) -> tuple[list[str], Figures]:
+        """Likewise, by the library's own search."""
+        promise = self.job.promise
+
+        def loss(session: Session, indices: Sequence[int]) -> float:
+            model = model_of(session, self.contract, path=self.target)
+            try:
+                found, _ = promise.figures(model, [promise.validation[one] for one in indices])
+            except DataError:
+                return 0.0  # a single photo that cannot be read
+            return self._loss(found).share
+
+        kept_float = quantizer.restore(
+            self.source,
+            self.target,
+            self.contract,
+            self.job.calibration.batches,
+            loss=loss,
+            count=len(promise.validation),
+            max_loss=max_loss,
+        )
+        return kept_float, self._figures()
+
+    def judge(self, row: Row, kept_float: Sequence[str], found: Figures) -> Row:
+        """Is the compressed file worth it? Its row says so."""
+        batch = self.job.calibration.batches[0]
+        models = [load(one, threads=1) for one in (self.path, self.target)]
+        before, after = row.before, measured(self.target, row.precision, found)
+        faster = surely = None
+        goal: Goal = "size"
+        # The reference interpreter says nothing of an Apple device's speed.
+        if models[0].session.runtime != "coreml-reference":
+            goal = self.job.goal
+            seconds = interleaved([partial(model.raw, batch) for model in models])
+            before_ms, after_ms = (statistics.median(one) * 1e3 for one in seconds)
+            before = before.model_copy(update={"ms": before_ms})
+            after = after.model_copy(update={"ms": after_ms})
+            faster, surely = speedup(*seconds)
+        # Zeros are stored like other numbers: what they save shows when files are packed.
+        sparse = self.job.tuned is not None and self.job.tuned.sparsity is not None
+        share = after.zipped / before.zipped if sparse else after.bytes / before.bytes
+        reason = None
+        lost = self._loss(found)
+        if lost.share > 1:
+            reason = (
+                f"{lost.figure} drops by {lost.points:.2f} points at best; expected no more than "
+                f"{lost.allowed:g}"
+            )
+        elif goal == "speed" and surely is not None and surely <= FASTER:
+            reason = (
+                f"{faster:.2f} times as fast, at least {surely:.2f}; expected more than {FASTER:g}"
+            )
+        elif goal == "size" and share >= SMALLER:
+            reason = f"{share:.2f} of the size; expected less than {SMALLER:g}"
+        return row.model_copy(
+            update={
+                "status": "float" if reason else "compressed",
+                "reason": reason,
+                "goal": goal,
+                "kept_float": tuple(kept_float),
+                "before": before,
+                "after": after,
+                "faster": faster,
+            }
+        )
+
+    def embed(self, kept_float: Sequence[str], found: Figures) -> None:
+        """Write into the file what it is worth."""
+        metric = self.job.promise.metric
+        drop = 100 * ((self._before[metric] or 0.0) - (found[metric] or 0.0))
+        compression = self.compression.model_copy(
+            update={"kept_float": tuple(kept_float), "drop": round(drop, 4)}
+        )
+        figures = {key: found[key] for key in self._before}
+        protocol = f"{len(self.job.promise.validation)} validation photos of `compress`"
+        metrics = tuple(metrics_of(figures, protocol=protocol))
+        contract = self.contract.model_copy(update={"compression": compression, "metrics": metrics})
+        self._writer.embed(self.target, contract)
+
+    def _try(self, kept_float: Sequence[str]) -> Figures:
+        batches = self.job.calibration.batches
+        self.quantizer.quantize(self.source, self.target, self.contract, batches, kept_float)
+        return self._figures()
+
+    def _figures(self) -> Figures:
+        figures, labels = self.job.promise.figures(load(self.target))
+        if labels is not None and self._labels is not None:
+            figures["same_label"] = float((labels == self._labels).mean())
+        return figures
+
+    def _loss(self, found: Figures) -> Loss:
+        return self.job.promise.loss(self._before, found)
+
+
+def _named(path: Path, precision: str) -> Path:
+    """As the exporters name it: `model_nms` is `model_int8_nms`."""
+    return path.with_stem(path.stem.replace("model", f"model_{precision}", 1))
+
+
+def measured(path: Path, precision: Precision, figures: Figures) -> Measured:
+    """What is known of a file that was not timed yet."""
+    parts = [part.read_bytes() for part in model_files(path)]
+    return Measured(
+        file=path.name,
+        precision=precision,
+        bytes=sum(map(len, parts)),
+        zipped=sum(len(zlib.compress(part)) for part in parts),
+        figures=figures,
+    )
