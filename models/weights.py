@@ -93,7 +93,8 @@ def read_weights(path: Path) -> Weights:
         sha256 = sha256_file(path)
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from error
-    section, state_dict = READERS[path.suffix](path)
+    section, found = READERS[path.suffix](path)
+    state_dict = {name: _whole(tensor) for name, tensor in found.items()}
     try:
         template = parse_template(section.template, source=f"{path}: template")
     except TemplateError as error:
@@ -140,6 +141,7 @@ def write_weights(
     seed: int | None = None,
     metrics: Sequence[Metric] = (),
     hooks: dict[str, Any] | None = None,
+    half: bool = False,
 ) -> None:
     """Write a weights file, whole or not at all.
 
@@ -152,6 +154,7 @@ def write_weights(
         seed: Of the training run.
         metrics: Figures measured on these weights.
         hooks: Of `hooks_of`.
+        half: Kernels and matrices in 16 bits, which takes half the room; read, they are FP32 again.
 
     Raises:
         ModelFileError: The suffix is another, or the tensors do not fit the template.
@@ -162,6 +165,11 @@ def write_weights(
     template = parse_template(template_text, source=f"{path}: template")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     _check_fit(tensors, template=template, path=path, hooked=hooks is not None)
+    if half:  # not variances: they may be beyond its range
+        tensors = {
+            name: tensor.half() if tensor.ndim > 1 and tensor.is_floating_point() else tensor
+            for name, tensor in tensors.items()
+        }
     section = Section(
         template=template_text,
         epochs=epochs,
@@ -184,6 +192,7 @@ def rewritten(
     *,
     hooks: dict[str, Any] | None = None,
     template_text: str | None = None,
+    half: bool = False,
 ) -> Weights:
     """Write changed weights to a file of their own, without the figures of the old ones.
 
@@ -193,6 +202,7 @@ def rewritten(
         state: The new tensors.
         hooks: Of `hooks_of`.
         template_text: Where the architecture changed.
+        half: See `write_weights`.
 
     Raises:
         ModelFileError: See `write_weights`.
@@ -205,6 +215,7 @@ def rewritten(
         data=weights.data,
         seed=weights.seed,
         hooks=hooks,
+        half=half,
     )
     return read_weights(path)
 
@@ -252,6 +263,10 @@ def build_network(weights: Weights) -> Network:
         reason = " ".join(str(error).split())
         raise ModelFileError(f"{weights.path}: {reason[:300]}") from error
     return network.eval()
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 
 def _check_suffix(path: Path) -> None:

@@ -59,6 +59,22 @@ def test_what_is_written_is_read(file: Path, network: Detector) -> None:
             assert torch.equal(a, b)
 
 
+def test_half_the_size(network: Detector, tmp_path: Path) -> None:
+    """Kernels are rounded to 16 bits, and nothing else; they are FP32 to whoever reads them."""
+    state = network.state_dict()
+    norm = next(name for name in state if name.endswith("running_var"))
+    state[norm] += 1e6  # beyond FP16
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    write_weights(whole, template_text=TEMPLATE, state_dict=state, epochs=1)
+    write_weights(half, template_text=TEMPLATE, state_dict=state, epochs=1, half=True)
+    kernels = [value for value in state.values() if value.ndim > 1]
+    saved = whole.stat().st_size - half.stat().st_size
+    assert saved == pytest.approx(2 * sum(value.numel() for value in kernels), abs=2000)
+    for name, value in read_weights(half).state_dict.items():
+        expected = state[name].half().float() if value.ndim > 1 else state[name]
+        assert torch.equal(value, expected)
+
+
 def test_a_lightning_checkpoint_is_read(network: Detector, tmp_path: Path) -> None:
     path = tmp_path / "epoch.pth"
     states = {f"network.{k}": v for k, v in network.state_dict().items()}
