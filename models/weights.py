@@ -266,7 +266,8 @@ def build_network(weights: Weights) -> Network:
 
 
 def _whole(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype == torch.float16 else tensor
+    """Kernels that were written as halves."""
+    return tensor.float() if tensor.dtype == torch.float16 and tensor.ndim > 1 else tensor
 
 
 def _check_suffix(path: Path) -> None:
