@@ -13,7 +13,7 @@ GLASSES=(--train-ann-files "$LISTS/mtfl/train.csv" --train-data-roots "$DATA/mtf
     --val-ann-files "$LISTS/mtfl/test.csv" --val-data-roots "$DATA/mtfl/images")
 
 artefacts=()
-for template in face-detection-n face-detection-s face-detection-n-int8 glasses-n; do
+for template in face-detection-n face-detection-s face-detection-m face-detection-n-int8 glasses-n; do
     place=$FOLDER/$template
     labels=("${FACES[@]}") formats=onnx,openvino,coreml,litert,tensorflow precisions=fp32,fp16
     case $template in
@@ -29,7 +29,7 @@ for template in face-detection-n face-detection-s face-detection-n-int8 glasses-
     if [ "$formats" != openvino ]; then
         if [ ! -e "$place-ptq" ]; then
             # 1: of some files the float one is kept; the report has what is there.
-            pocketface compress --template "$template" --post-training --max-drop 1 \
+            pocketface compress --template "$template" --post-training \
                 --save-checkpoints-to "$place-ptq.new" --formats openvino,onnx,litert "${labels[@]}" || test $? = 1
             mv "$place-ptq.new" "$place-ptq"
         fi
