@@ -108,14 +108,16 @@ class Promise:
             threshold = self.contract.score_threshold
             scores, figures = evaluate_classifier(model.predict, faces, threshold=threshold)
             labels = scores >= threshold
+            if figures["balanced_accuracy"] is None:  # one label alone: its recall
+                figures["balanced_accuracy"] = figures["accuracy"]
         return {key: figures[key] for key in _FIGURES[self.contract.task]}, labels
 
     def loss(self, before: Figures, after: Figures) -> Loss:
-        """What a file lost. A figure that nothing can be said of before is not lost."""
+        """What a file lost, of the figures of which something can be said."""
         losses = [
-            Loss(key, 100 * (value - (after[key] or 0.0)), allowed)
+            Loss(key, 100 * (value - left), allowed)
             for key, allowed in self.limits.items()
-            if (value := before[key]) is not None
+            if (value := before[key]) is not None and (left := after[key]) is not None
         ]
         none = Loss(self.metric, 0.0, self.max_drop)
         return max(losses, key=lambda one: one.share, default=none)
