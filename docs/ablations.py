@@ -50,6 +50,7 @@ CHANGES = {
     "no crops beyond the photo (scales to 0.9)": Change(
         {f"{AUGMENTATION}.scales": [0.3, 0.4, 0.5, 0.6, 0.75, 0.9]}
     ),
+    "a quarter of the crops anywhere": Change({f"{AUGMENTATION}.anywhere": 0.25}),
     "SCRFD's scales": Change(
         {f"{AUGMENTATION}.scales": [0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0]}
     ),

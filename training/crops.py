@@ -68,11 +68,14 @@ def flip(sample: Sample) -> Sample:
 def _zoom_window(
     sample: Sample, spec: AugmentationSpec, rng: np.random.Generator
 ) -> tuple[float, float, float, float]:
-    """A square that holds the centre of one face, chosen at random, and all of it if it fits."""
+    """A square that holds the centre of one face, chosen at random, and all of it if it fits.
+
+    Or one anywhere, which most often shows what is beside faces.
+    """
     height, width = sample.image.shape[:2]
     side = float(rng.choice(spec.scales)) * min(height, width)
     faces = sample.boxes[~sample.ignore]
-    if len(faces) == 0:
+    if len(faces) == 0 or (spec.anywhere and rng.random() < spec.anywhere):
         return (*_anywhere(height, width, side, rng), side, side)
     x1, y1, x2, y2 = faces[rng.integers(len(faces))]
     side = max(side, 1.05 * float(max(x2 - x1, y2 - y1)))

@@ -66,6 +66,20 @@ def test_zoom_reaches_in_and_out_and_keeps_a_face() -> None:
     assert min(sides) == pytest.approx(6.4, abs=1.5)
 
 
+def test_some_crops_hold_no_face() -> None:
+    """A face of 50 x 60 in 400 x 300, squares of 90: anywhere, most miss it."""
+    found = {}
+    for share in (0.0, 0.5):
+        spec = AugmentationSpec(crop="zoom", scales=[0.3], size=64, min_face=0.0, anywhere=share)
+        crops = [
+            augment(_sample(), spec=spec, height=64, width=64, rng=np.random.default_rng(seed))
+            for seed in range(60)
+        ]
+        found[share] = sum(bool(len(crop.boxes)) for crop in crops)
+    assert found[0.0] == 60
+    assert 25 < found[0.5] < 50
+
+
 def test_a_face_cut_at_its_centre_or_too_small_is_ignored() -> None:
     small = AugmentationSpec(crop="zoom", scales=[2.0], size=64, min_face=20.0)
     result = augment(_sample(), spec=small, height=64, width=64, rng=np.random.default_rng(0))
