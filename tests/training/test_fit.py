@@ -198,7 +198,7 @@ def test_the_receipt_tells_every_start(settings: dict[str, Any]) -> None:
     assert receipt["hours"] == pytest.approx(first["hours"] + second["hours"])
     assert first["command"] == "pocketface train --epochs 1"
     assert (first["epochs"], second["epochs"]) == (1, 2)
-    assert second["files"]["resume_from"] == [{"file": str(latest), "sha256": digest}]
+    assert second["files"]["resume_from"] == [{"file": "latest.pth", "sha256": digest}]
     (annotations,) = settings["train_annotations"]
     for start in (first, second):
         assert start["template"]["sha256"] == sha256_file(settings["template"])
