@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..data.coco import Photo
 from ..results import Detections
@@ -29,10 +28,7 @@ def best_f1(photos: Sequence[Photo], detections: Sequence[Detections]) -> dict[s
     Returns:
         `best_f1`, 0 to 1, and `best_f1_threshold`; None both where no face counts.
     """
-    counted = [
-        replace(photo, ignore=photo.ignore | _of_size(photo, 0, SMALLEST)) for photo in photos
-    ]
-    matches = match_faces(counted, detections)
+    matches = match_faces(_of_size(photos, SMALLEST), detections)
     faces = int(matches.faces.sum())
     if not faces or not len(matches.hits):
         return {"best_f1": None, "best_f1_threshold": None}
@@ -42,7 +38,11 @@ def best_f1(photos: Sequence[Photo], detections: Sequence[Detections]) -> dict[s
     return {"best_f1": float(f1[best]), "best_f1_threshold": float(matches.scores[best])}
 
 
-SIZES = {"recall_10": (1 / 64, 1 / 32), "recall_20": (1 / 32, 1 / 16), "recall_40": (1 / 16, 2.0)}
+SIZES = {
+    "recall_10": (1 / 64, 1 / 32),
+    "recall_20": (1 / 32, 1 / 16),
+    "recall_40": (1 / 16, np.inf),
+}
 """Longer side of a face as a share of its photo's, from and below: 10, 20 and 40 of 640 pixels."""
 
 
@@ -63,17 +63,19 @@ def at_threshold(
     shown = [found.above(threshold) for found in detections]
     figures: dict[str, float | None] = {}
     for key, sizes in SIZES.items():
-        others = [
-            replace(photo, ignore=photo.ignore | ~_of_size(photo, *sizes)) for photo in photos
-        ]
-        matches = match_faces(others, shown)
+        matches = match_faces(_of_size(photos, *sizes), shown)
         faces = int(matches.faces.sum())
         figures[key] = float(matches.hits.sum() / faces) if faces else None
     hits = match_faces(photos, shown).hits
     return figures | {"false_alarms": float((~hits).sum() / len(photos))}
 
 
-def _of_size(photo: Photo, least: float, below: float) -> NDArray[np.bool_]:
-    sides = (photo.boxes[:, 2:] - photo.boxes[:, :2]).max(1, initial=0)
-    shares = sides / max(photo.width, photo.height)
-    return np.asarray((shares >= least) & (shares < below))
+def _of_size(photos: Sequence[Photo], least: float, below: float = np.inf) -> list[Photo]:
+    """The photos with all other faces ignored; sizes as in `SIZES`."""
+    found = []
+    for photo in photos:
+        sides = (photo.boxes[:, 2:] - photo.boxes[:, :2]).max(1, initial=0)
+        shares = sides / max(photo.width, photo.height)
+        others = (shares < least) | (shares >= below)
+        found.append(replace(photo, ignore=photo.ignore | others))
+    return found
