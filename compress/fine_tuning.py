@@ -110,8 +110,8 @@ def narrow(weights: Weights, spec: PruningSpec, training: Training) -> tuple[Wei
         UserError: See `pruned` and `fit`.
     """
     stage = Stage(training, "pruning", weights, spec)
-    fewer = pruned(weights, spec.ratio, stage.folder / "start.safetensors")
-    found = stage.train(fewer)
+    start = stage.folder / "start.safetensors"
+    found = stage.ended() or stage.train(pruned(weights, spec.ratio, start))
     path = training.folder / "pruned.safetensors"
     before, after = (count_parameters(one) for one in (weights.state_dict, found.state_dict))
     return (

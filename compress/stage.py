@@ -98,6 +98,13 @@ class Stage:
         except OSError as error:
             raise UserError(f"{self.folder}: cannot be written: {error.strerror}") from error
 
+    def ended(self) -> Weights | None:
+        """What the training ended with, or None if it has not."""
+        if not self.latest.exists():
+            return None
+        found = read_weights(self.latest)
+        return found if found.epochs >= self.epochs else None
+
     def train(
         self,
         weights: Weights,
@@ -111,11 +118,9 @@ class Stage:
             prepare: See `fit`.
             callbacks: See `fit`.
         """
+        if ended := self.ended():
+            return ended
         goes_on = self.latest.exists()
-        if goes_on:
-            found = read_weights(self.latest)
-            if found.epochs >= self.epochs:
-                return found
         # That of the weights, which may be nobody's file any more.
         template = self.folder / "template.yaml"
         template.write_text(weights.template_text, encoding="utf-8")

@@ -2,11 +2,12 @@
 
     python docs/strength.py FILE… --peers ../shared/data/peers \
         --labels wider_val.json --root ../shared/data/wider_face/WIDER_val/images \
-        --threshold-labels other.json --threshold-root DIR [--pictures DIR]
+        --threshold-labels other.json --threshold-root DIR [--pictures DIR NAME NAME]
 
 Each detector has the threshold that gives it the best F1 on the photos of `--threshold-labels`.
 False ones are counted on those of `--labels`, and where there is no face at all: the largest
-rectangles without a labelled face of a hundred of them. Prints Markdown.
+rectangles without a labelled face of a hundred of them. Prints Markdown, and draws those
+rectangles and what two detectors of the table find on the photos with most small faces.
 """
 
 from __future__ import annotations
@@ -38,8 +39,7 @@ MARGIN = 0.5
 """Of a face's side, kept free around it."""
 
 HARD = 6
-BESIDE = ("face-detection-m/model.xml", "yunet-n")
-"""Whose faces are drawn side by side, on the photos with most faces of 8 to 32 of 640 pixels."""
+"""Photos on which two detectors are drawn: those with most faces of 8 to 32 of 640 pixels."""
 
 
 def main() -> None:
@@ -47,26 +47,30 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--peers", type=Path, required=True)
-    parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--pictures", nargs=3, default=(None,), metavar=("DIR", "NAME", "NAME"))
     for name in ("", "threshold-"):
         parser.add_argument(f"--{name}labels", type=Path, required=True)
         parser.add_argument(f"--{name}root", type=Path, required=True)
     asked = parser.parse_args()
+    folder, *beside = asked.pictures
+    targets = [*targets_of(asked.files), *peers_in(asked.peers)]
+    if unknown := set(beside) - {target.name for target in targets}:
+        parser.error(f"--pictures: none of {', '.join(one.name for one in targets)}: {unknown}")
     photos = read_coco([asked.labels], [asked.root]).photos
     others = read_coco([asked.threshold_labels], [asked.threshold_root]).photos
     faceless = without_faces(photos)
     hard = sorted(photos, key=small_faces)[-HARD:]
     drawn: dict[str, list[NDArray[np.uint8]]] = {}
-    if asked.pictures:
-        asked.pictures.mkdir(parents=True, exist_ok=True)
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
         sheet = contact_sheet(faceless, [f"{crop.shape[1]}x{crop.shape[0]}" for crop in faceless])
-        cv2.imwrite(str(asked.pictures / "without-faces.png"), sheet)
+        cv2.imwrite(f"{folder}/without-faces.png", sheet)
     print(
         "| file | threshold | faces of 10-20 px | 20-40 px | from 40 px | false: per photo |",
         end="",
     )
     print(f" in {len(faceless)} pictures without a face |\n|{'---|' * 7}")
-    for target in [*targets_of(asked.files), *peers_in(asked.peers)]:
+    for target in targets:
         pipeline = opened(target)
         threshold = best_f1(others, evaluate_detector(pipeline.predict, others)[0])
         score = threshold["best_f1_threshold"]
@@ -78,14 +82,13 @@ def main() -> None:
         cells = [target.name, f"{score:.2f}", *(f"{100 * (one or 0):.1f} %" for one in shares)]
         cells += [f"{figures['false_alarms']:.2f}", str(alarms)]
         print(f"| {' | '.join(cells)} |", flush=True)
-        if target.name in BESIDE:
+        if target.name in beside:
             drawn[target.name] = [
                 draw_detections(image, pipeline.predict(image).above(score))
                 for image in (read_image(photo.path) for photo in hard)
             ]
-    if asked.pictures and len(drawn) == len(BESIDE):
-        for index, pair in enumerate(zip(*(drawn[name] for name in BESIDE), strict=True)):
-            cv2.imwrite(str(asked.pictures / f"hard-{index + 1}.png"), np.vstack(pair))
+    for index, pair in enumerate(zip(*(drawn[name] for name in beside), strict=True)):
+        cv2.imwrite(f"{folder}/hard-{index + 1}.png", np.vstack(pair))
 
 
 def opened(target: Target) -> Pipeline:

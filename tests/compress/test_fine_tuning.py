@@ -397,6 +397,9 @@ def test_nothing_is_overwritten(lists: Lists, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="would be overwritten"):
         run(lists, tmp_path, weights=path, pruning=spec)
     assert path.read_bytes() == content
+    (tmp_path / "pruning" / "start.safetensors").unlink()
+    run(lists, tmp_path, pruning=spec, resume=True)  # it has ended: no channels are chosen again
+    assert not (tmp_path / "pruning" / "start.safetensors").exists()
 
 
 @pytest.mark.parametrize(
