@@ -54,6 +54,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     glasses.set_defaults(action=_glasses)
 
+    label = verbs.add_parser(
+        "label", help="your photos to COCO JSON, with the faces that a detector finds"
+    )
+    label.add_argument("folder", type=a_path, metavar="DIR", help="of photos")
+    label.add_argument("--output", type=a_path, required=True, metavar="FILE", help="a new one")
+    label.add_argument(
+        "--template",
+        default="face-detection-m",
+        metavar="NAME|FILE",
+        help="whose weights are the default (face-detection-m)",
+    )
+    label.add_argument(
+        "--load-weights", type=a_path, metavar="FILE", help="a detector: weights or any model file"
+    )
+    label.add_argument(
+        "--score",
+        type=fraction,
+        metavar="0..1",
+        help="from which on it is a face (default: the detector's threshold)",
+    )
+    label.add_argument(
+        "--unsure",
+        type=fraction,
+        default=0.2,
+        metavar="0..1",
+        help="from which on it may be one: training ignores what is there (default 0.2)",
+    )
+    label.set_defaults(action=_label)
+
 
 def run(args: argparse.Namespace) -> None:
     """Run the verb below `data`."""
@@ -93,3 +122,26 @@ def _glasses(args: argparse.Namespace) -> None:
     for one in lists:
         left_out = f", {one.unreadable} left out as unreadable" if one.unreadable else ""
         print(f"written: {one.path} ({one.photos} photos, {one.no_face} without a face{left_out})")
+
+
+def _label(args: argparse.Namespace) -> None:
+    from ..apps.label_photos import label_photos
+    from ..apps.work_dir import weights_for
+    from ..runtimes import load_detector
+    from .console import progress
+
+    detector = load_detector(weights_for(args.template, args.load_weights))
+    with progress("photos") as on_progress:
+        made = label_photos(
+            args.folder,
+            args.output,
+            detector=detector,
+            score=args.score,
+            unsure=args.unsure,
+            on_progress=on_progress,
+        )
+    left_out = f"; {made.unreadable} left out as unreadable" if made.unreadable else ""
+    print(
+        f"written: {args.output} ({made.photos} photos, {made.faces} faces, {made.unsure} perhaps "
+        f"faces{left_out})"
+    )

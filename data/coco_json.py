@@ -7,9 +7,12 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ..errors import DataError
+
+FACE_CATEGORY: Final = {"id": 1, "name": "face"}
+"""The one category of the files that we make."""
 
 
 def load_coco_json(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from .coco_json import save_coco_json
+from .coco_json import FACE_CATEGORY, save_coco_json
 from .images import image_size
 
 _log = logging.getLogger(__name__)
@@ -17,8 +17,6 @@ _log = logging.getLogger(__name__)
 _SPLITS = ("train", "val")
 _FLAGS = ("blur", "expression", "illumination", "invalid", "occlusion", "pose")
 """What follows x, y, w, h on a line of the list, in its order (wider_face_split/readme.txt)."""
-
-_CATEGORY = {"id": 1, "name": "face"}
 
 
 @dataclass
@@ -155,7 +153,7 @@ def _to_coco(entries: list[_Entry], root: Path, file: Path) -> dict[str, Any]:
             annotation: dict[str, Any] = {
                 "id": len(annotations) + 1,
                 "image_id": image_id,
-                "category_id": 1,
+                "category_id": FACE_CATEGORY["id"],
             }
             annotation |= {"bbox": [x, y, w, h], "area": w * h, "iscrowd": 0}
             annotation |= dict(zip(_FLAGS, flags, strict=True))
@@ -176,5 +174,5 @@ def _to_coco(entries: list[_Entry], root: Path, file: Path) -> dict[str, Any]:
     if empty:
         _log.warning("%s: left out %d boxes without area", file, empty)
     info = {"description": f"WIDER FACE, from {file.name}", "boxes_without_area": empty}
-    content = {"info": info, "categories": [_CATEGORY]}
+    content = {"info": info, "categories": [FACE_CATEGORY]}
     return content | {"images": images, "annotations": annotations}

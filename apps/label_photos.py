@@ -1,0 +1,116 @@
+"""Photos to COCO JSON, with the faces that a detector finds: labels to correct, or to train on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data.coco_json import FACE_CATEGORY, save_coco_json
+from ..data.images import list_images
+from ..errors import DataError, ImageError, UserError
+from ..evaluation.detector import decoded
+from ..results import Detections
+from ..runtimes.detector import FaceDetector
+from ..runtimes.framed import find_framed
+
+_log = logging.getLogger(__name__)
+
+UNSURE = 0.2
+"""From which on what may be a face is not to be learned as background."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What was written: photos, faces, perhaps-faces; and the photos that could not be read."""
+
+    photos: int
+    faces: int
+    unsure: int
+    unreadable: int
+
+
+def label_photos(
+    folder: Path,
+    output: Path,
+    *,
+    detector: FaceDetector,
+    score: float | None = None,
+    unsure: float = UNSURE,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Labels:
+    """Write the faces of all photos in a folder, as training reads them (pseudo-labels, Lee 2013).
+
+    Each annotation has its `score`, and landmarks, if the detector has any, as
+    `landmarks_pseudo`; those with less than `score` have `iscrowd` 1: to be ignored.
+
+    Args:
+        folder: Of photos, and folders of them; `file_name` is relative to it.
+        output: COCO JSON; must not be there, as it may have been corrected by hand.
+        detector: The teacher.
+        score: From which on it is a face; the detector's own threshold if None.
+        unsure: From which on it may be one.
+        on_progress: Called with the number of photos done and of all.
+
+    Raises:
+        UserError: `unsure` is above `score`, or the output is there.
+        DataError: There is no such folder, or no photo in it that can be read; the output cannot
+            be written.
+    """
+    score = detector.contract.score_threshold if score is None else score
+    if unsure > score:
+        raise UserError(f"unsure from {unsure:g}: expected no more than the score {score:g}")
+    if output.exists():
+        raise UserError(f"{output}: is there already; expected the name of a new file")
+    paths = list_images(folder)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for done, (path, reading) in enumerate(zip(paths, decoded(paths), strict=True), start=1):
+        try:
+            image = reading.result()
+        except ImageError as error:
+            _log.warning("left out: %s", error)
+        else:
+            height, width = image.shape[:2]
+            name = path.relative_to(folder).as_posix()
+            record = {"id": len(images) + 1, "file_name": name, "width": width, "height": height}
+            images.append(record)
+            (found,) = find_framed(detector, [image], score_threshold=unsure)
+            for face in _records(found, width, height, score):
+                known = {"id": len(annotations) + 1, "image_id": record["id"]}
+                annotations.append(known | face)
+        if on_progress is not None:
+            on_progress(done, len(paths))
+    if not images:
+        raise DataError(f"{folder}: no photo in it that can be read")
+    info = {"description": f"faces found by {detector.path.name}", "score": score, "unsure": unsure}
+    content = {"info": info, "categories": [FACE_CATEGORY], "images": images}
+    save_coco_json(content | {"annotations": annotations}, output)
+    unsures = sum(record["iscrowd"] for record in annotations)
+    return Labels(len(images), len(annotations) - unsures, unsures, len(paths) - len(images))
+
+
+def _records(found: Detections, width: int, height: int, score: float) -> list[dict[str, Any]]:
+    """Annotations, without ids, of the boxes that are in the photo."""
+    records = []
+    corners = found.boxes.reshape(-1, 2, 2).clip(0, (width, height)).reshape(-1, 4)
+    for index, (x1, y1, x2, y2) in enumerate(np.round(corners.astype(float), 2).tolist()):
+        if x2 <= x1 or y2 <= y1:
+            continue
+        sides = round(x2 - x1, 2), round(y2 - y1, 2)
+        record: dict[str, Any] = {
+            "category_id": FACE_CATEGORY["id"],
+            "bbox": [x1, y1, *sides],
+            "area": round(sides[0] * sides[1], 2),
+            "iscrowd": int(found.scores[index] < score),
+            "score": round(float(found.scores[index]), 4),
+        }
+        if found.landmarks is not None:
+            points = found.landmarks[index].astype(float).ravel()
+            record["landmarks_pseudo"] = np.round(points, 2).tolist()
+        records.append(record)
+    return records

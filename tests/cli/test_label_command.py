@@ -1,0 +1,86 @@
+"""First labels for one's own photos, by a detector."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import matplotlib
+import numpy as np
+import pytest
+import skimage
+
+from pocketface.data.coco import read_coco
+
+Run = Callable[..., Any]
+ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"
+HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    shutil.copy(ASTRONAUT, folder)
+    shutil.copy(HOPPER, folder / "more")
+    cv2.imwrite(str(folder / "empty.png"), np.full((90, 120, 3), 128, np.uint8))
+    return folder
+
+
+def test_photos_become_what_training_reads(run: Run, photos: Path) -> None:
+    (photos / "broken.jpg").write_text("text")
+    made = run("data", "label", photos, "--output", "new/faces.json", "--score", "0.6")
+    assert made.code == 0
+    assert made.out.startswith("written: new/faces.json (3 photos, 2 faces, ")
+    assert made.out.endswith(" perhaps faces; 1 left out as unreadable)\n")
+    assert "left out: " in made.err
+    read = read_coco([Path("new/faces.json")], [photos])
+    assert not read.skipped
+    by_name = {photo.path.name: photo for photo in read.photos}
+    assert list(by_name) == ["astronaut.png", "empty.png", "grace_hopper.jpg"]
+    assert len(by_name["empty.png"].boxes) == 0
+    astronaut = by_name["astronaut.png"]
+    box = astronaut.boxes[~astronaut.ignore][0]
+    np.testing.assert_allclose(box, [178, 60, 273, 178], atol=15)
+    nose = astronaut.landmarks[~astronaut.ignore][0, 2]
+    assert (box[:2] < nose).all()
+    assert (nose < box[2:]).all()
+
+
+def test_fainter_ones_are_to_be_ignored(run: Run, photos: Path) -> None:
+    assert run("data", "label", photos, "--output", "faces.json", "--score", "0.99").code == 0
+    content = json.loads(Path("faces.json").read_text())
+    assert content["annotations"]
+    assert all(one["iscrowd"] and one["score"] < 0.99 for one in content["annotations"])
+    (photo,) = (
+        one for one in read_coco([Path("faces.json")], [photos]).photos if "astro" in one.path.name
+    )
+    assert photo.ignore.all()
+
+
+@pytest.mark.usefixtures("photos")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("photos", "--output", "old.json"), "old.json: is there already; expected"),
+        (
+            ("photos", "--output", "new.json", "--score", "0.1"),
+            "unsure from 0.2: expected no more than the score 0.1",
+        ),
+        (("nothing", "--output", "new.json"), "nothing: no such folder"),
+        (("blank", "--output", "new.json"), "blank: no photo in it that can be read"),
+    ],
+)
+def test_what_cannot_be_labelled(arguments: tuple[str, ...], message: str, run: Run) -> None:
+    Path("old.json").write_text("corrected")
+    Path("blank").mkdir()
+    made = run("data", "label", *arguments)
+    assert made.code == 2
+    assert message in made.err
+    assert Path("old.json").read_text() == "corrected"
+    assert not Path("new.json").exists()
