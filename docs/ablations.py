@@ -1,7 +1,8 @@
 """What each part of a detector's recipe gives, and what more photos give: one table.
 
     python docs/ablations.py --template face-detection-n --epochs 15 --save-to DIR \
-        --train-ann-files A … --train-data-roots DIR … --wider-dir ../shared/data/wider_face
+        --train-ann-files A … --train-data-roots DIR … --wider-dir ../shared/data/wider_face \
+        [--more-ann-files B … --more-data-roots DIR …]
 
 trains the template from scratch once for each change, with the same number of steps, measures each
 on WIDER's photos, and prints Markdown. Started again, it goes on where it was interrupted.
@@ -12,13 +13,14 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from pocketface.data.coco_json import load_coco_json
 from pocketface.data.split import split_coco
 from pocketface.model_templates import template_path
 
@@ -33,20 +35,24 @@ class Change:
         edits: Dotted key of the template to its new value.
         seed: Of the training.
         share: Of the photos; one over a whole number, so that as many passes make as many steps.
+        more: With the photos of `--more-…` too, in fewer epochs.
     """
 
     edits: Mapping[str, Any]
     seed: int = 1
     share: float = 1.0
+    more: bool = False
 
 
+BASE = {"initial_weights": None, "hyper_parameters.augmentation.anywhere": 0.0}
 AUGMENTATION = "hyper_parameters.augmentation"
 HEAD = "architecture.head"
 CHANGES = {
-    "the recipe": Change({}),
+    "the recipe, but each crop with a face": Change({}),
     "another seed": Change({}, seed=2),
     "a quarter of the photos": Change({"hyper_parameters.repeats": 4}, share=0.25),
     "half of the photos": Change({"hyper_parameters.repeats": 2}, share=0.5),
+    "collages of portraits, labelled by -m": Change({}, more=True),
     "no crops beyond the photo (scales to 0.9)": Change(
         {f"{AUGMENTATION}.scales": [0.3, 0.4, 0.5, 0.6, 0.75, 0.9]}
     ),
@@ -84,6 +90,8 @@ def main() -> None:
     parser.add_argument("--save-to", type=Path, required=True)
     parser.add_argument("--train-ann-files", nargs="+", type=Path, required=True)
     parser.add_argument("--train-data-roots", nargs="+", required=True)
+    parser.add_argument("--more-ann-files", nargs="*", default=[], type=Path)
+    parser.add_argument("--more-data-roots", nargs="*", default=[])
     parser.add_argument("--wider-dir", required=True)
     parser.add_argument("--precision", default="bf16-mixed")
     asked = parser.parse_args()
@@ -91,6 +99,8 @@ def main() -> None:
     print("|---|---|---|")
     first: list[float] = []
     for name, change in CHANGES.items():
+        if change.more and not asked.more_ann_files:
+            continue
         figures = list(measured(name, change, asked))
         first = first or figures
         apart = [f"{one - other:+.1f}" for one, other in zip(figures, first, strict=True)]
@@ -105,7 +115,11 @@ def measured(name: str, change: Change, asked: argparse.Namespace) -> Iterator[f
     if not metrics.exists():
         checkpoint = folder / "latest.pth"
         resume = ["--resume-from", checkpoint] if checkpoint.exists() else []
-        lists = asked.train_ann_files
+        lists, roots, epochs = asked.train_ann_files, asked.train_data_roots, asked.epochs
+        if change.more:
+            usual = photos_in(lists)
+            lists, roots = lists + asked.more_ann_files, roots + asked.more_data_roots
+            epochs = round(epochs * usual / photos_in(lists))
         if change.share < 1:
             split = [
                 split_coco(file, train_fraction=change.share, seed=1, output=folder / str(place))
@@ -113,8 +127,8 @@ def measured(name: str, change: Change, asked: argparse.Namespace) -> Iterator[f
             ]
             lists = [chosen for chosen, _ in split]
         run("train", "--template", edited(asked.template, change, folder), *resume,
-            "--train-ann-files", *lists, "--train-data-roots", *asked.train_data_roots,
-            "--epochs", asked.epochs, "--seed", change.seed, "--precision", asked.precision,
+            "--train-ann-files", *lists, "--train-data-roots", *roots,
+            "--epochs", epochs, "--seed", change.seed, "--precision", asked.precision,
             "--save-checkpoints-to", folder)  # fmt: skip
         run("eval", "--load-weights", checkpoint, "--wider-dir", asked.wider_dir,
             "--save-metrics-to", metrics)  # fmt: skip
@@ -122,11 +136,15 @@ def measured(name: str, change: Change, asked: argparse.Namespace) -> Iterator[f
     return (found[key] for key in FIGURES)
 
 
+def photos_in(annotations: Sequence[Path]) -> int:
+    """How many are listed."""
+    return sum(len(load_coco_json(path)["images"]) for path in annotations)
+
+
 def edited(template: str, change: Change, folder: Path) -> Path:
     """The template with this change, in a file of `folder`."""
     content = yaml.safe_load(template_path(template).read_text())
-    content["initial_weights"] = None
-    for key, value in change.edits.items():
+    for key, value in {**BASE, **change.edits}.items():
         *parents, last = key.split(".")
         place = content
         for parent in parents:
