@@ -48,6 +48,8 @@ class AugmentationSpec(Spec):
             goes on.
         scales: For `zoom`.
         anywhere: For `zoom`, share of the squares that need hold no face: 0, each holds one.
+        rotate: For `zoom`, share of the squares that are turned, by up to `max_angle`.
+        max_angle: Degrees, either way.
         size: Side of the sample, a square, in pixels; by default it is as the network's input.
         flip: Probability of a horizontal flip.
         photometric: Random brightness, contrast, saturation, hue and grey.
@@ -57,6 +59,8 @@ class AugmentationSpec(Spec):
     crop: Literal["zoom", "iou", "face"]
     scales: list[PositiveFloat] = Field(default=[0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0])
     anywhere: Fraction = 0.0
+    rotate: Fraction = 0.0
+    max_angle: Annotated[float, Field(gt=0, le=180)] = 75.0
     size: PositiveInt | None = None
     flip: Fraction = 0.5
     photometric: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -46,7 +47,12 @@ def augment(
         rng: All chance comes from here, so that a sample can be made again.
     """
     window = _zoom_window(sample, spec, rng) if spec.crop == "zoom" else _iou_window(sample, rng)
-    sample = _cut(sample, window, height=height, width=width, rng=rng)
+    if spec.rotate and rng.random() < spec.rotate:
+        angle = float(rng.uniform(-spec.max_angle, spec.max_angle))
+        sample = _cut_turned(sample, window, angle, height=height, width=width, rng=rng)
+    else:
+        sample = _cut(sample, window, height=height, width=width, rng=rng)
+    sample = _clipped(sample)
     if rng.random() < spec.flip:
         sample = flip(sample)
     sides = (sample.boxes[:, 2:] - sample.boxes[:, :2]).max(1, initial=0)
@@ -147,7 +153,10 @@ def _cut(
     width: int,
     rng: np.random.Generator,
 ) -> Sample:
-    """Cut a window (left, top, width, height) and scale it; what lies outside is black."""
+    """Cut a window (left, top, width, height) and scale it; what lies outside is black.
+
+    Boxes may reach beyond it.
+    """
     left, top, w, h = window
     x0, y0 = round(left), round(top)
     x1, y1 = max(x0 + 1, round(left + w)), max(y0 + 1, round(top + h))
@@ -169,6 +178,45 @@ def _cut(
     place = np.array([px, py], dtype=np.float32)
     boxes = ((sample.boxes.reshape(-1, 2, 2) - origin) * scale + place).reshape(-1, 4)
     landmarks = (sample.landmarks - origin) * scale + place
+    return Sample(image, boxes, landmarks.astype(np.float32), sample.ignore)
+
+
+def _cut_turned(
+    sample: Sample,
+    window: tuple[float, float, float, float],
+    angle: float,
+    *,
+    height: int,
+    width: int,
+    rng: np.random.Generator,
+) -> Sample:
+    """Cut a window that is turned about its middle, counter-clockwise by degrees.
+
+    A face's box becomes that of the turned ellipse in it, which is nearer to a head than that of
+    the turned box.
+    """
+    left, top, w, h = window
+    diagonal = math.ceil(math.hypot(width, height))  # enough for any angle
+    outer_w, outer_h = w * diagonal / width, h * diagonal / height
+    around = left - (outer_w - w) / 2, top - (outer_h - h) / 2, outer_w, outer_h
+    sample = _cut(sample, around, height=diagonal, width=diagonal, rng=rng)
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    turn = np.array([[cos, sin], [-sin, cos]])  # y points down
+    shift = np.array([width, height]) / 2 - turn @ np.full(2, diagonal / 2)
+    # cv2 counts from the middle of the first pixel, boxes from its corner.
+    matrix = np.column_stack((turn, shift + turn @ (0.5, 0.5) - 0.5))
+    image = cv2.warpAffine(sample.image, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    centres = (sample.boxes[:, :2] + sample.boxes[:, 2:]) / 2 @ turn.T + shift
+    halves = np.sqrt(((sample.boxes[:, 2:] - sample.boxes[:, :2]) / 2) ** 2 @ turn.T**2)
+    boxes = np.concatenate((centres - halves, centres + halves), axis=1, dtype=np.float32)
+    landmarks = (sample.landmarks @ turn.T + shift).astype(np.float32)
+    return Sample(image.astype(np.uint8, copy=False), boxes, landmarks, sample.ignore)
+
+
+def _clipped(sample: Sample) -> Sample:
+    """Boxes cut to the image, without those outside; faces whose centre is cut off are ignored."""
+    height, width = sample.image.shape[:2]
+    boxes = sample.boxes
     limit = np.array([width, height], dtype=np.float32)
     clipped = np.concatenate(
         (boxes[:, :2].clip(0, limit), boxes[:, 2:].clip(0, limit)), axis=1, dtype=np.float32
@@ -179,4 +227,4 @@ def _cut(
     keep = visible > 0
     # A face whose centre is cut off is still partly there: it must not be learned as background.
     ignore = sample.ignore | ~centred
-    return Sample(image, clipped[keep], landmarks[keep].astype(np.float32), ignore[keep])
+    return Sample(sample.image, clipped[keep], sample.landmarks[keep], ignore[keep])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -78,6 +79,41 @@ def test_some_crops_hold_no_face() -> None:
         found[share] = sum(bool(len(crop.boxes)) for crop in crops)
     assert found[0.0] == 60
     assert 25 < found[0.5] < 50
+
+
+def test_turned_crops_turn_boxes_and_landmarks() -> None:
+    """The face is an ellipse in red, with a point in green where the nose is."""
+    image = np.zeros((300, 400, 3), np.uint8)
+    cv2.ellipse(image, (225, 130), (25, 45), 0, 0, 360, (255, 0, 0), -1)
+    cv2.circle(image, (225, 105), 4, (255, 255, 0), -1)
+    points = [[205.5, 130.5], [245.5, 130.5], [225.5, 105.5], [np.nan] * 2, [np.nan] * 2]
+    sample = Sample(
+        image,
+        np.array([[200, 85, 251, 176]], np.float32),
+        np.array([points], np.float32),
+        np.array([False]),
+    )
+    spec = AugmentationSpec(
+        crop="zoom", scales=[0.8, 1.2], rotate=1.0, max_angle=90.0, flip=0.0, min_face=0.0
+    )
+    angles = []
+    for seed in range(40):
+        made = augment(sample, spec=spec, height=240, width=240, rng=np.random.default_rng(seed))
+        if len(made.boxes) == 0 or made.boxes.min() < 1 or made.boxes.max() > 239:
+            continue
+        seen = np.argwhere(made.image[..., 0] > 127)[:, ::-1]
+        box = np.concatenate((seen.min(0), seen.max(0) + 1))
+        np.testing.assert_allclose(made.boxes[0], box, atol=2)
+        weights = made.image[..., 1].astype(float)
+        nose = (np.argwhere(weights) + 0.5)[:, ::-1]
+        nose = np.average(nose, axis=0, weights=weights[weights > 0])
+        np.testing.assert_allclose(made.landmarks[0, 2], nose, atol=0.7)
+        eyes = made.landmarks[0, 1] - made.landmarks[0, 0]
+        angles.append(np.degrees(np.arctan2(-eyes[1], eyes[0])))
+        assert np.isnan(made.landmarks[0, 3:]).all()
+    assert len(angles) > 20
+    assert np.percentile(angles, 10) < -45
+    assert np.percentile(angles, 90) > 45
 
 
 def test_a_face_cut_at_its_centre_or_too_small_is_ignored() -> None:
