@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..data.images import list_images
 from ..errors import ImageError, ModelFileError, UserError
 from ..evaluation.detector import decoded
-from ..files import atomic_write
+from ..files import atomic_write, check_place
 from ..results import Classification, Detections
 from ..runtimes import load, load_detector
 from ..runtimes.classifier import FaceClassifier
@@ -265,17 +265,11 @@ def check_csv(path: Path, photos: Collection[Path]) -> None:
     """Refuse a place that cannot become a file, before the work that it is to hold.
 
     Raises:
-        UserError: A folder, a device or one of the photos is there, a file is where its folder
-            would be, or the folder cannot be written.
+        UserError: One of the photos is there; see `check_place`.
     """
     if path.resolve() in {photo.resolve() for photo in photos}:
         raise UserError(f"--csv {path}: is one of the photos to be read")
-    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    in_the_way = not path.is_file() if there == path else not there.is_dir()
-    if in_the_way:
-        raise UserError(f"--csv {path}: cannot be written: {there} is in the way")
-    if not os.access(there, os.W_OK):
-        raise UserError(f"--csv {path}: cannot be written: {there} is not writable")
+    check_place(path, "--csv")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,9 @@ from ..data.coco_json import FACE_CATEGORY, save_coco_json
 from ..data.images import list_images
 from ..errors import DataError, ImageError, UserError
 from ..evaluation.detector import decoded
+from ..files import check_place
 from ..results import Detections
 from ..runtimes.detector import FaceDetector
-from ..runtimes.framed import find_framed
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ def label_photos(
     *,
     detector: FaceDetector,
     score: float | None = None,
-    unsure: float = UNSURE,
+    unsure: float | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Labels:
     """Write the faces of all photos in a folder, as training reads them (pseudo-labels, Lee 2013).
@@ -53,19 +54,29 @@ def label_photos(
         output: COCO JSON; must not be there, as it may have been corrected by hand.
         detector: The teacher.
         score: From which on it is a face; the detector's own threshold if None.
-        unsure: From which on it may be one.
+        unsure: From which on it may be one; if None `UNSURE`, or the score where that is less, or
+            the detector's threshold where it gives nothing below.
         on_progress: Called with the number of photos done and of all.
 
     Raises:
-        UserError: `unsure` is above `score`, or the output is there.
+        UserError: `unsure` is above `score`, or below what the detector gives; the output is
+            there, is no `.json`, or is where no file can be.
         DataError: There is no such folder, or no photo in it that can be read; the output cannot
             be written.
     """
-    score = detector.contract.score_threshold if score is None else score
-    if unsure > score:
-        raise UserError(f"unsure from {unsure:g}: expected no more than the score {score:g}")
-    if output.exists():
-        raise UserError(f"{output}: is there already; expected the name of a new file")
+    contract = detector.contract
+    least = contract.score_threshold if contract.nms == "graph" else 0.0
+    score = contract.score_threshold if score is None else score
+    unsure = max(least, min(UNSURE, score)) if unsure is None else unsure
+    if not least <= unsure <= score:
+        raise UserError(
+            f"--unsure {unsure:g}: expected {least:g} or more, and no more than --score {score:g}"
+        )
+    if output.suffix.lower() != ".json":
+        raise UserError(f"--output {output}: expected a name that ends in .json")
+    if os.path.lexists(output):
+        raise UserError(f"--output {output}: is there already; expected the name of a new file")
+    check_place(output, "--output")
     paths = list_images(folder)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -79,7 +90,7 @@ def label_photos(
             name = path.relative_to(folder).as_posix()
             record = {"id": len(images) + 1, "file_name": name, "width": width, "height": height}
             images.append(record)
-            (found,) = find_framed(detector, [image], score_threshold=unsure)
+            found = detector.predict(image, score_threshold=unsure)
             for face in _records(found, width, height, score):
                 known = {"id": len(annotations) + 1, "image_id": record["id"]}
                 annotations.append(known | face)

@@ -34,7 +34,7 @@ COMMANDS = {
     "visualize": (".visualize", "find faces in a camera, video, photo, folder or stream"),
     "classify": (".classify", "find the photos in which somebody wears glasses"),
     "serve": (".serve", "answer over HTTP whether somebody in a photo wears glasses"),
-    "data": (".data", "convert and split annotations"),
+    "data": (".data", "make, convert and split annotations"),
 }
 """Verb -> (module of this package, one line of help)."""
 

@@ -60,13 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     label.add_argument("folder", type=a_path, metavar="DIR", help="of photos")
     label.add_argument("--output", type=a_path, required=True, metavar="FILE", help="a new one")
     label.add_argument(
-        "--template",
-        default="face-detection-m",
-        metavar="NAME|FILE",
-        help="whose weights are the default (face-detection-m)",
-    )
-    label.add_argument(
-        "--load-weights", type=a_path, metavar="FILE", help="a detector: weights or any model file"
+        "--detector",
+        type=a_path,
+        metavar="FILE",
+        help="weights or any model file (default: the weights of face-detection-m)",
     )
     label.add_argument(
         "--score",
@@ -77,9 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     label.add_argument(
         "--unsure",
         type=fraction,
-        default=0.2,
         metavar="0..1",
-        help="from which on it may be one: training ignores what is there (default 0.2)",
+        help="from which on it may be one: training ignores what is there (default 0.2, or what "
+        "the detector gives)",
     )
     label.set_defaults(action=_label)
 
@@ -130,7 +127,7 @@ def _label(args: argparse.Namespace) -> None:
     from ..runtimes import load_detector
     from .console import progress
 
-    detector = load_detector(weights_for(args.template, args.load_weights))
+    detector = load_detector(args.detector or weights_for("face-detection-m", None))
     with progress("photos") as on_progress:
         made = label_photos(
             args.folder,

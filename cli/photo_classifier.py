@@ -14,9 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which files do it, on what."""
     parser.add_argument(
         "--template",
-        default="glasses-n",
         metavar="NAME|FILE",
-        help="whose weights are the default (glasses-n)",
+        help="whose weights it is, or whose are the default (glasses-n)",
     )
     parser.add_argument(
         "--load-weights",
@@ -42,5 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def files_of(args: argparse.Namespace) -> tuple[Path, Path]:
     """The classifier's and the detector's."""
-    classifier = weights_for(args.template, args.load_weights)
+    template = args.template or (None if args.load_weights else "glasses-n")
+    classifier = weights_for(template, args.load_weights)
     return classifier, args.detector or weights_for("face-detection-n", None)

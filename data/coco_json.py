@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from ..errors import DataError
+from ..files import atomic_write
 
 FACE_CATEGORY: Final = {"id": 1, "name": "face"}
 """The one category of the files that we make."""
@@ -49,18 +48,10 @@ def save_coco_json(content: Mapping[str, Any], path: Path) -> None:
     Raises:
         DataError: The folder cannot be written, or a number is not finite.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as stream:
-            json.dump(content, stream, allow_nan=False)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        with atomic_write(path, "w") as handle:
+            json.dump(content, handle, allow_nan=False)
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from error
     except ValueError as error:
         raise DataError(f"{path}: cannot be written: {error}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()

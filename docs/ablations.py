@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from pocketface.data.coco_json import load_coco_json
+from pocketface.data.pairs import paired
 from pocketface.data.split import split_coco
 from pocketface.model_templates import template_path
 
@@ -98,7 +99,9 @@ def main() -> None:
     parser.add_argument("--wider-dir", required=True)
     parser.add_argument("--precision", default="bf16-mixed")
     asked = parser.parse_args()
-    print(f"| what is other than in {asked.template} | easy / medium / hard | difference |")
+    if asked.more_ann_files:
+        paired(asked.more_ann_files, asked.more_data_roots)  # or an error, before the first row
+    print(f"| {asked.template} | easy / medium / hard | difference |")
     print("|---|---|---|")
     first: list[float] = []
     for name, change in CHANGES.items():
@@ -121,8 +124,11 @@ def measured(name: str, change: Change, asked: argparse.Namespace) -> Iterator[f
         lists, roots, epochs = asked.train_ann_files, asked.train_data_roots, asked.epochs
         if change.more:
             usual = photos_in(lists)
-            lists, roots = lists + asked.more_ann_files, roots + asked.more_data_roots
-            epochs = round(epochs * usual / photos_in(lists))
+            pairs = [
+                *paired(lists, roots), *paired(asked.more_ann_files, asked.more_data_roots)
+            ]  # fmt: skip
+            lists, roots = ([pair[index] for pair in pairs] for index in range(2))
+            epochs = max(1, round(epochs * usual / photos_in(lists)))
         if change.share < 1:
             split = [
                 split_coco(file, train_fraction=change.share, seed=1, output=folder / str(place))

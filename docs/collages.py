@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pocketface.data.glasses import read_glasses
 from pocketface.data.images import list_images, read_image
+from pocketface.errors import ImageError
 
 COLUMNS, ROWS, SIDE = 4, 3, 200
 QUALITY = 90
@@ -33,17 +36,32 @@ def main() -> None:
     asked = parser.parse_args()
     crops = [crop for source in asked.sources for crop in crops_of(source)]
     random.Random(asked.seed).shuffle(crops)
-    asked.output.mkdir(parents=True)
-    count = len(crops) // (COLUMNS * ROWS)
-    for index in range(count):
-        cells = [
-            cv2.resize(read_image(path), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-            for path in crops[index * COLUMNS * ROWS : (index + 1) * COLUMNS * ROWS]
-        ]
-        rows = [np.hstack(cells[row * COLUMNS : (row + 1) * COLUMNS]) for row in range(ROWS)]
-        path = asked.output / f"{index:04d}.webp"
-        cv2.imwrite(str(path), np.vstack(rows), [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
+    asked.output.mkdir(parents=True, exist_ok=True)
+    count = 0
+    cells: list[NDArray[np.uint8]] = []
+    for path in crops:
+        try:
+            cells.append(squared(read_image(path)))
+        except ImageError as error:
+            print(f"left out: {error}", file=sys.stderr)
+        if len(cells) == COLUMNS * ROWS:
+            rows = [np.hstack(cells[row * COLUMNS : (row + 1) * COLUMNS]) for row in range(ROWS)]
+            good, content = cv2.imencode(
+                ".webp", np.vstack(rows), [cv2.IMWRITE_WEBP_QUALITY, QUALITY]
+            )
+            assert good
+            (asked.output / f"{count:04d}.webp").write_bytes(content.tobytes())
+            count += 1
+            cells.clear()
     print(f"written: {count} photos of {len(crops)} crops in {asked.output}")
+
+
+def squared(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The square in its middle, in the size of a cell."""
+    side = min(image.shape[:2])
+    top, left = ((extent - side) // 2 for extent in image.shape[:2])
+    square = image[top : top + side, left : left + side]
+    return cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
 
 
 def crops_of(source: Path) -> list[Path]:

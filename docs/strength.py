@@ -85,7 +85,8 @@ def main() -> None:
         alarms = sum(len(pipeline.predict(crop).above(score)) for crop in faceless)
         shares = [figures[key] for key in SIZES]
         shares += [at_threshold(some, found, score)["recall_40"] for some in flagged]
-        cells = [target.name, f"{score:.2f}", *(f"{100 * (one or 0):.1f} %" for one in shares)]
+        cells = [target.name, f"{score:.2f}"]
+        cells += ["" if one is None else f"{100 * one:.1f} %" for one in shares]
         cells += [f"{figures['false_alarms']:.2f}", str(alarms)]
         print(f"| {' | '.join(cells)} |", flush=True)
         if target.name in beside:

@@ -47,8 +47,9 @@ class AugmentationSpec(Spec):
             rotation, zoom, shift, and its picture made worse in many ways, harder as the training
             goes on.
         scales: For `zoom`.
-        anywhere: For `zoom`, share of the squares that need hold no face: 0, each holds one.
-        rotate: For `zoom`, share of the squares that are turned, by up to `max_angle`.
+        anywhere: For `zoom`, share of the squares that need hold no face.
+        rotate: For `zoom`, share of the squares that are turned, by up to `max_angle`; one in some
+            hundred loses its face by that.
         max_angle: Degrees, either way.
         size: Side of the sample, a square, in pixels; by default it is as the network's input.
         flip: Probability of a horizontal flip.

@@ -47,7 +47,7 @@ def augment(
         rng: All chance comes from here, so that a sample can be made again.
     """
     window = _zoom_window(sample, spec, rng) if spec.crop == "zoom" else _iou_window(sample, rng)
-    if spec.rotate and rng.random() < spec.rotate:
+    if spec.crop == "zoom" and spec.rotate and rng.random() < spec.rotate:
         angle = float(rng.uniform(-spec.max_angle, spec.max_angle))
         sample = _cut_turned(sample, window, angle, height=height, width=width, rng=rng)
     else:
@@ -193,7 +193,7 @@ def _cut_turned(
     """Cut a window that is turned about its middle, counter-clockwise by degrees.
 
     A face's box becomes that of the turned ellipse in it, which is nearer to a head than that of
-    the turned box.
+    the turned box; where faces are ignored, all of the turned box is.
     """
     left, top, w, h = window
     diagonal = math.ceil(math.hypot(width, height))  # enough for any angle
@@ -207,7 +207,9 @@ def _cut_turned(
     matrix = np.column_stack((turn, shift + turn @ (0.5, 0.5) - 0.5))
     image = cv2.warpAffine(sample.image, matrix, (width, height), flags=cv2.INTER_LINEAR)
     centres = (sample.boxes[:, :2] + sample.boxes[:, 2:]) / 2 @ turn.T + shift
-    halves = np.sqrt(((sample.boxes[:, 2:] - sample.boxes[:, :2]) / 2) ** 2 @ turn.T**2)
+    upright = (sample.boxes[:, 2:] - sample.boxes[:, :2]) / 2
+    ellipses = np.sqrt(upright**2 @ turn.T**2)
+    halves = np.where(sample.ignore[:, None], upright @ np.abs(turn.T), ellipses)
     boxes = np.concatenate((centres - halves, centres + halves), axis=1, dtype=np.float32)
     landmarks = (sample.landmarks @ turn.T + shift).astype(np.float32)
     return Sample(image.astype(np.uint8, copy=False), boxes, landmarks, sample.ignore)

@@ -239,6 +239,7 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
         "fraction: 1",
     ),
     ("a split of a text", "data split text.json --output out", 2, "text.json:1:1: not JSON"),
+    ("labels over others", "data label photos --output faces.json", 2, "faces.json: is there"),
     # Benchmarks
     ("nothing to measure", "benchmark", 2, "expected model files or --peers, or --redraw"),
     ("two things at once", "benchmark tiny.pth --redraw a.json", 2, "one of them"),

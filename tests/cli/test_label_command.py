@@ -15,9 +15,13 @@ import pytest
 import skimage
 
 from pocketface.data.coco import read_coco
+from pocketface.export import export_model
+from pocketface.model_templates import template_path
+from pocketface.model_templates.schema import load_template
 
 Run = Callable[..., Any]
 ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"
+CLASSIFIER = template_path("glasses-n").with_name("weights.safetensors")
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 
 
@@ -63,14 +67,40 @@ def test_fainter_ones_are_to_be_ignored(run: Run, photos: Path) -> None:
     assert photo.ignore.all()
 
 
+def test_a_file_with_its_own_threshold(run: Run, photos: Path) -> None:
+    """With NMS inside, it gives nothing below the threshold: nothing is unsure by default."""
+    template = template_path("face-detection-n")
+    export_model(
+        weights=template.with_name("weights.safetensors"), template=None, folder=Path("export"),
+        formats=["onnx"], with_nms=True, verify=False,
+    )  # fmt: skip
+    flags = ("--detector", "export/model_nms.onnx", "--output", "faces.json")
+    made = run("data", "label", photos, *flags)
+    assert (made.code, made.err) == (0, "")
+    assert made.out == "written: faces.json (3 photos, 2 faces, 0 perhaps faces)\n"
+    Path("faces.json").unlink()
+    threshold = load_template(template).inference.score_threshold
+    assert run("data", "label", photos, *flags, "--unsure", "0.1").err.strip() == (
+        f"pocketface: error: --unsure 0.1: expected {threshold:g} or more, and no more than "
+        f"--score {threshold:g}"
+    )
+
+
 @pytest.mark.usefixtures("photos")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("photos", "--output", "old.json"), "old.json: is there already; expected"),
+        (("photos", "--output", "link.json"), "link.json: is there already; expected"),
+        (("photos", "--output", "old.json/new.json"), "old.json is in the way"),
+        (("photos", "--output", "new"), "--output new: expected a name that ends in .json"),
         (
-            ("photos", "--output", "new.json", "--score", "0.1"),
-            "unsure from 0.2: expected no more than the score 0.1",
+            ("photos", "--output", "new.json", "--unsure", "0.5", "--score", "0.1"),
+            "--unsure 0.5: expected 0 or more, and no more than --score 0.1",
+        ),
+        (
+            ("photos", "--output", "new.json", "--detector", CLASSIFIER),
+            "is for glasses-classification; expected a face detector",
         ),
         (("nothing", "--output", "new.json"), "nothing: no such folder"),
         (("blank", "--output", "new.json"), "blank: no photo in it that can be read"),
@@ -78,6 +108,7 @@ def test_fainter_ones_are_to_be_ignored(run: Run, photos: Path) -> None:
 )
 def test_what_cannot_be_labelled(arguments: tuple[str, ...], message: str, run: Run) -> None:
     Path("old.json").write_text("corrected")
+    Path("link.json").symlink_to("nowhere.json")
     Path("blank").mkdir()
     made = run("data", "label", *arguments)
     assert made.code == 2

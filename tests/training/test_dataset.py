@@ -89,9 +89,9 @@ def test_turned_crops_turn_boxes_and_landmarks() -> None:
     points = [[205.5, 130.5], [245.5, 130.5], [225.5, 105.5], [np.nan] * 2, [np.nan] * 2]
     sample = Sample(
         image,
-        np.array([[200, 85, 251, 176]], np.float32),
-        np.array([points], np.float32),
-        np.array([False]),
+        np.array([[200, 85, 251, 176]] * 2, np.float32),
+        np.array([points] * 2, np.float32),
+        np.array([False, True]),
     )
     spec = AugmentationSpec(
         crop="zoom", scales=[0.8, 1.2], rotate=1.0, max_angle=90.0, flip=0.0, min_face=0.0
@@ -110,6 +110,11 @@ def test_turned_crops_turn_boxes_and_landmarks() -> None:
         np.testing.assert_allclose(made.landmarks[0, 2], nose, atol=0.7)
         eyes = made.landmarks[0, 1] - made.landmarks[0, 0]
         angles.append(np.degrees(np.arctan2(-eyes[1], eyes[0])))
+        # Of what is to be ignored, the corners too.
+        turn = np.abs([[eyes[0], eyes[1]], [eyes[1], eyes[0]]]) / np.hypot(*eyes)
+        size = turn @ (51, 91) * np.hypot(*eyes) / 40
+        np.testing.assert_allclose(made.boxes[1, 2:] - made.boxes[1, :2], size, rtol=0.02)
+        assert made.ignore.tolist() == [False, True]
         assert np.isnan(made.landmarks[0, 3:]).all()
     assert len(angles) > 20
     assert np.percentile(angles, 10) < -45
