@@ -33,6 +33,8 @@ from ..runtimes.seal import model_files
 from .cases import Case
 from .pipelines import Pipeline, open_pipeline
 
+_HERE = Path(__file__).resolve().parents[1]
+
 STEPS = ("decode", "prepare", "network", "finish")
 """Of the way from a file to an answer, in their order."""
 
@@ -261,4 +263,6 @@ def _told(error: Exception) -> PocketfaceError:
     """An error that can be sent: others may need arguments to be made again."""
     if isinstance(error, PocketfaceError):
         return PocketfaceError(str(error))
-    return PocketfaceError(textwrap.shorten(f"{type(error).__name__}: {error}", 300))
+    # Where this is installed is nobody's business who reads the report.
+    said = str(error).replace(f"{_HERE}{os.sep}", "")
+    return PocketfaceError(textwrap.shorten(f"{type(error).__name__}: {said}", 300))

@@ -13,6 +13,7 @@ import pytest
 
 import pocketface
 from pocketface.benchmarks import measure as room
+from pocketface.benchmarks import worker
 from pocketface.benchmarks.accuracy import measure_accuracy
 from pocketface.benchmarks.cases import Case, Target, cases_of, peers_in, targets_of
 from pocketface.benchmarks.flops import gflops_of
@@ -405,3 +406,11 @@ class FailsOn:
         if pipeline.session.runtime == self.runtime:
             raise ValueError("bad luck")
         return self.whole(pipeline)
+
+
+def test_errors_do_not_tell_where_this_is_installed() -> None:
+    place = Path(worker.__file__).resolve().parents[1] / "models" / "layers.py"
+    assert (
+        str(worker._told(RuntimeError(f"in {place}, 79")))
+        == "RuntimeError: in models/layers.py, 79"
+    )
