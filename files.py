@@ -10,8 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from .errors import UserError
-
 
 @contextmanager
 def atomic_write(path: Path, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any]]:
@@ -48,25 +46,6 @@ def atomic_write(path: Path, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any
         with suppress(FileNotFoundError):
             temporary.unlink()
     _sync_folder(path.parent)
-
-
-def check_place(path: Path, flag: str) -> None:
-    """Refuse a place that cannot become a file, before the work that it is to hold.
-
-    Args:
-        path: Where the file is to be; a file that is there can be replaced.
-        flag: That named it.
-
-    Raises:
-        UserError: A folder or a device is there, a file is where its folder would be, or the
-            folder cannot be written.
-    """
-    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    in_the_way = not path.is_file() if there == path else not there.is_dir()
-    if in_the_way:
-        raise UserError(f"{flag} {path}: cannot be written: {there} is in the way")
-    if not os.access(there, os.W_OK):
-        raise UserError(f"{flag} {path}: cannot be written: {there} is not writable")
 
 
 def sha256_file(path: Path) -> str:

@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from ..data.images import list_images
 from ..errors import ImageError, ModelFileError, UserError
 from ..evaluation.detector import decoded
-from ..files import atomic_write, check_place
+from ..files import atomic_write
 from ..results import Classification, Detections
 from ..runtimes import load, load_detector
 from ..runtimes.classifier import FaceClassifier
 from ..runtimes.detector import FaceDetector
 from ..runtimes.framed import find_framed
+from .outputs import check_place
 
 _log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from ..data.coco_json import FACE_CATEGORY, save_coco_json
 from ..data.images import list_images
 from ..errors import DataError, ImageError, UserError
 from ..evaluation.detector import decoded
-from ..files import check_place
 from ..results import Detections
 from ..runtimes.detector import FaceDetector
+from .outputs import check_place
 
 _log = logging.getLogger(__name__)
 

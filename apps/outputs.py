@@ -1,7 +1,8 @@
-"""Where drawn pictures go, checked before the work begins."""
+"""Where results go, checked before the work begins."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,25 @@ from numpy.typing import NDArray
 from ..errors import PocketfaceError, UserError
 from ..files import atomic_write
 from .sources import Source
+
+
+def check_place(path: Path, flag: str) -> None:
+    """Refuse a place that cannot become a file, before the work that it is to hold.
+
+    Args:
+        path: Where the file is to be; a file that is there can be replaced.
+        flag: That named it.
+
+    Raises:
+        UserError: A folder or a device is there, a file is where its folder would be, or the
+            folder cannot be written.
+    """
+    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    in_the_way = not path.is_file() if there == path else not there.is_dir()
+    if in_the_way:
+        raise UserError(f"{flag} {path}: cannot be written: {there} is in the way")
+    if not os.access(there, os.W_OK):
+        raise UserError(f"{flag} {path}: cannot be written: {there} is not writable")
 
 
 def output_path(source: Source, output: Path) -> Path:
