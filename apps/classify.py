@@ -176,6 +176,7 @@ def classify_photos(
         done += len(some)
         if on_progress is not None:
             on_progress(done, len(photos))
+        del some, readable, answers, image  # not held while the next are read
 
 
 def find_photos(sources: Sequence[Path]) -> list[tuple[Path, Path]]:

@@ -281,3 +281,11 @@ print(peak() - before)
     # One such photo decoded is 18 MB; sixty would be 1,000,000 kB.
     assert int(done.stdout) < 150_000
     assert len(Path("all.csv").read_text().splitlines()) == 61
+
+
+@pytest.mark.usefixtures("photos")
+def test_weights_of_another_classifier_need_no_template(run: Run) -> None:
+    weights = template_path("glasses-cnn").with_name("weights.safetensors")
+    result = run("classify", "photos", "--load-weights", weights)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines() == ["photos/glass/grace_hopper.jpg"]
