@@ -1,24 +1,29 @@
 """The weights of OpenVINO's own face-detection-0200, in our network of the same architecture.
 
-    python -m pocketface.benchmarks.published face-detection-0200.xml OUT.safetensors
+    python -m pocketface.benchmarks.published face-detection-0200.xml OUT.safetensors [PHOTOS]
 
 Read from the file of Open Model Zoo, for comparisons only. They show that the whole reading is
 right at once (blocks, anchors, decoding, colour order, range), and what compression does to a
-network that others trained.
+network that others trained. To be trained on, they need a folder of photos: see `unfold_norms`.
 """
 
 from __future__ import annotations
 
+import random
 import sys
+from operator import add
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.images import list_images, read_image
 from ..model_templates import read_template, template_path
+from ..runtimes.preprocess import prepare_batch
 
 TEMPLATE = "face-detection-0200"
+PHOTOS, BATCH = 256, 32
 
 Convolution = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Weight and bias."""
@@ -40,14 +45,56 @@ def published_network(source: Path) -> Any:
     return network
 
 
-def main(source: str, target: str) -> None:
-    """Write the weights to a file of ours."""
-    from ..models.weights import write_weights
+def unfold_norms(network: Any, images: NDArray[np.float32]) -> None:
+    """Give batch normalisation the statistics of these images, and leave what it computes as it is.
 
+    The file has it folded into the convolutions. Filled in as the identity, it would normalise
+    otherwise as soon as it is trained: by the statistics of a batch.
+
+    Args:
+        network: Of `published_network`.
+        images: float32 (B, 3, H, W), 0-255, BGR.
+    """
+    import torch
+
+    sums: dict[Any, Any] = {}
+
+    def count(norm: Any, inputs: Any) -> None:
+        (x,) = inputs
+        x = x.double().transpose(0, 1).flatten(1)
+        here = x.sum(1), x.square().sum(1), x.shape[1]
+        sums[norm] = tuple(map(add, here, sums.get(norm, (0, 0, 0))))
+
+    norms = [one for one in network.modules() if isinstance(one, torch.nn.BatchNorm2d)]
+    hooks = [norm.register_forward_pre_hook(count) for norm in norms]
+    with torch.no_grad():
+        for start in range(0, len(images), BATCH):
+            network(torch.from_numpy(images[start : start + BATCH]))
+    for hook in hooks:
+        hook.remove()
+    for norm in norms:
+        total, squares, number = sums[norm]
+        mean = total / number
+        variance = (squares / number - mean.square()).clamp(min=0)
+        norm.running_mean, norm.running_var = mean.float(), variance.float()
+        norm.weight.data = (norm.running_var + norm.eps).sqrt()
+        norm.bias.data = norm.bias.data + norm.running_mean
+
+
+def main(source: str, target: str, photos: str | None = None) -> None:
+    """Write the weights to a file of ours."""
+    from ..models.weights import contract_for, write_weights
+
+    network = published_network(Path(source))
+    if photos is not None:
+        paths = list_images(Path(photos))
+        chosen = random.Random(0).sample(paths, min(PHOTOS, len(paths)))
+        images = [read_image(path) for path in chosen]
+        unfold_norms(network, prepare_batch(images, contract_for(read_template(TEMPLATE)).input)[0])
     write_weights(
         Path(target),
         template_text=template_path(TEMPLATE).read_text(encoding="utf-8"),
-        state_dict=published_network(Path(source)).state_dict(),
+        state_dict=network.state_dict(),
         epochs=0,
         data="as published by Open Model Zoo",
     )
