@@ -111,6 +111,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", type=count, default=1, metavar="N", help="processes that cut samples"
     )
     training.add_argument(
+        "--train-precision",
+        choices=("32-true", "bf16-mixed", "16-mixed"),
+        default="32-true",
+        help="as train's --precision (default: 32-true)",
+    )
+    training.add_argument(
         "--sparsity-ratio", type=fraction, metavar="0..1", help="of zeros; default: the template's"
     )
     training.add_argument(
@@ -166,6 +172,7 @@ def run(args: argparse.Namespace) -> None:
             gpu_num=args.gpu_num,
             seed=args.seed,
             workers=args.workers,
+            precision=args.train_precision,
             command=args.command_line,
         ),
         formats=args.formats,

@@ -33,7 +33,7 @@ class Training:
         gpu_num: 0 for the CPU; by default 1 if there is one.
         seed: Of order and augmentation.
         workers: Processes that cut samples.
-        arithmetic: While training.
+        precision: Of the arithmetic.
         command: For the receipt: what the user typed.
     """
 
@@ -46,7 +46,7 @@ class Training:
     gpu_num: int | None = None
     seed: int | None = None
     workers: int = 1
-    arithmetic: Precision = "32-true"
+    precision: Precision = "32-true"
     command: str | None = None
 
 
@@ -139,7 +139,7 @@ class Stage:
             gpu_num=_gpus() if training.gpu_num is None else training.gpu_num,
             seed=training.seed,
             workers=training.workers,
-            precision=training.arithmetic,
+            precision=training.precision,
             command=training.command,
             prepare=prepare,
             callbacks=callbacks,

@@ -10,8 +10,10 @@ from typing import Any
 
 import cv2
 import pytest
+import yaml
 
 import pocketface
+from pocketface.models.weights import read_weights
 
 Run = Callable[..., Any]
 
@@ -83,3 +85,19 @@ def test_int8_during_training(run: Run) -> None:
     resumed = run(*command, "--resume")
     assert resumed.code in (0, 1), resumed.err
     assert "epoch" not in resumed.err  # it has ended
+
+
+@pytest.mark.skipif(find_spec("nncf") is None, reason="needs nncf")
+def test_training_in_bf16(run: Run) -> None:
+    done = run(
+        *("compress", "--load-weights", "tiny.pth", "--epochs", "2", "--batch-size", "2"),
+        *("--filter-pruning", "--nncf-sparsity", "--nncf-quantization"),
+        *("--train-precision", "bf16-mixed", "--gpu-num", "0", "--workers", "0"),
+        *("--formats", "openvino", "--max-drop", "100", "--photos", "2"),
+        *("--save-checkpoints-to", "out", *DATA),
+    )
+    assert done.code in (0, 1), done.err
+    for stage in ("pruning", "sparsity", "quantization"):
+        receipt = yaml.safe_load(Path("out", stage, "receipt.yaml").read_text())
+        assert receipt["starts"][0]["settings"]["precision"] == "bf16-mixed"
+    assert read_weights(Path("out/quantized.safetensors")).hooks is not None
