@@ -23,6 +23,10 @@ _log = logging.getLogger(__name__)
 
 _MAX_NAMED = 3
 
+FACE_SCORE = 0.4
+"""From which on a face counts, though the detector's own threshold may be higher: a labelled photo
+shows one."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -67,6 +71,9 @@ def prepare_faces(
         if _list_of(output, part).resolve() == source.resolve():
             raise UserError(f"--output {output}: {part}.csv would take the place of {source}")
     model = load_detector(detector)
+    score = min(model.contract.score_threshold, FACE_SCORE)
+    if model.contract.nms == "graph":  # it gives no fainter ones
+        score = model.contract.score_threshold
     lists: dict[str, list[tuple[str, str, NDArray[np.float32] | None]]] = {}
     unreadable: Counter[str] = Counter()
     for count, row in enumerate(rows, start=1):
@@ -76,7 +83,7 @@ def prepare_faces(
             _log.warning("left out: %s", error)
             unreadable[row.part] += 1
         else:
-            (found,) = find_framed(model, [image])
+            (found,) = find_framed(model, [image], score_threshold=score)
             landmarks = main_face(found, image.shape)
             lists.setdefault(row.part, []).append((row.image, row.label, landmarks))
         if on_progress is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,10 +19,12 @@ import pytest
 import skimage
 
 from pocketface.model_templates import template_path
+from pocketface.models.weights import read_weights, write_weights
 
 Run = Callable[..., Any]
 ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+DETECTOR = template_path("face-detection-n").with_name("weights.safetensors")
 GLASSES = template_path("glasses-n").with_name("weights.safetensors")
 
 
@@ -55,6 +58,19 @@ def test_from_photos_to_figures(run: Run, photos: Path) -> None:
     assert "Balanced accuracy" in measured.out
     assert "100.00" in measured.out
     assert "balanced_accuracy" in Path("metrics.yaml").read_text()
+
+
+@pytest.mark.usefixtures("photos")
+def test_a_labelled_photo_shows_a_face(run: Run) -> None:
+    """Be it fainter than the detector's own threshold asks for."""
+    weights = read_weights(DETECTOR)
+    strict, count = re.subn("score_threshold: .*", "score_threshold: 0.99", weights.template_text)
+    assert count == 1
+    state = weights.state_dict
+    write_weights(Path("strict.safetensors"), template_text=strict, state_dict=state, epochs=0)
+    for detector in ("strict.safetensors", str(DETECTOR)):
+        command = ("data", "glasses", "photos", "--detector", detector, "--output", "lists")
+        assert run(*command).out == "written: lists/all.csv (2 photos, 0 without a face)\n"
 
 
 @pytest.mark.usefixtures("photos")
