@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 _MAX_NAMED = 3
 
-FACE_SCORE = 0.4
+LABELLED_FACE_SCORE = 0.4
 """From which on a face counts, though the detector's own threshold may be higher: a labelled photo
 shows one."""
 
@@ -71,9 +71,9 @@ def prepare_faces(
         if _list_of(output, part).resolve() == source.resolve():
             raise UserError(f"--output {output}: {part}.csv would take the place of {source}")
     model = load_detector(detector)
-    score = min(model.contract.score_threshold, FACE_SCORE)
-    if model.contract.nms == "graph":  # it gives no fainter ones
-        score = model.contract.score_threshold
+    score = model.contract.score_threshold
+    if model.contract.nms != "graph":  # which gives no fainter ones
+        score = min(score, LABELLED_FACE_SCORE)
     lists: dict[str, list[tuple[str, str, NDArray[np.float32] | None]]] = {}
     unreadable: Counter[str] = Counter()
     for count, row in enumerate(rows, start=1):

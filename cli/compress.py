@@ -7,7 +7,7 @@ import argparse
 from ..apps.work_dir import weights_for
 from ..errors import PocketfaceError, UserError
 from .console import print_table
-from .parser import a_path, count, fraction, names, paths, positive, positive_count
+from .parser import PRECISIONS, a_path, count, fraction, names, paths, positive, positive_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,8 +112,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     training.add_argument(
         "--train-precision",
-        choices=("32-true", "bf16-mixed", "16-mixed"),
-        default="32-true",
+        choices=PRECISIONS,
+        default=PRECISIONS[0],
         help="as train's --precision (default: 32-true)",
     )
     training.add_argument(

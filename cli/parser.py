@@ -10,6 +10,9 @@ from typing import Any, NoReturn
 
 from ..errors import UserError
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+"""Of the arithmetic of a training; the first is the default."""
+
 
 class Parser(argparse.ArgumentParser):
     """Raises `UserError` where argparse would print its usage and exit; takes no abbreviations."""

@@ -6,7 +6,7 @@ import argparse
 
 from ..errors import UserError
 from ..model_templates.catalogue import find_template
-from .parser import a_path, count, paths, positive, positive_count
+from .parser import PRECISIONS, a_path, count, paths, positive, positive_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,9 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="epochs between validations",
     )
-    parser.add_argument(
-        "--precision", choices=("32-true", "bf16-mixed", "16-mixed"), default="32-true"
-    )
+    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
 
 
 def run(args: argparse.Namespace) -> None:

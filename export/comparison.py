@@ -274,9 +274,7 @@ def _compare_tensors(worst: _Worst, one: Outputs, other: Outputs, limits: Limits
         for name, array in one.items()
         if name != "scores"
     ]
-    boxes = one["boxes"][0][best].astype(np.float64)
-    sides = (boxes[:, 2:] - boxes[:, :2]).max(1)
-    allowed = np.maximum(limits.pixels, limits.of_side * sides)
+    allowed = _allowed(one["boxes"][0][best], limits.pixels, limits.of_side)
     return worst.with_scores(apart).with_boxes(np.concatenate(rows, 1).max(1), allowed)
 
 
@@ -294,11 +292,15 @@ def _compare_faces(
     if wanted.landmarks is not None and seen.landmarks is not None:
         points = np.abs(wanted.landmarks[first].astype(np.float64) - seen.landmarks[second])
         apart = np.maximum(apart, points.max((1, 2)))
-    boxes = wanted.boxes[first].astype(np.float64)
-    sides = (boxes[:, 2:] - boxes[:, :2]).max(1)
     scores = np.abs(wanted.scores[first].astype(np.float64) - seen.scores[second])
-    allowed = np.maximum(limits.pixels, limits.of_face * sides)
+    allowed = _allowed(wanted.boxes[first], limits.pixels, limits.of_face)
     return worst.with_scores(scores).with_boxes(apart, allowed)
+
+
+def _allowed(boxes: NDArray[np.float32], pixels: float, share: float) -> NDArray[np.float64]:
+    """How far the corners of each box may be off: pixels, or a share of its longer side."""
+    sides: NDArray[np.float64] = (boxes[:, 2:].astype(np.float64) - boxes[:, :2]).max(1)
+    return np.maximum(pixels, share * sides)
 
 
 def _pairs(iou: NDArray[np.float64]) -> list[tuple[int, int]]:
