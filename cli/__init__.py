@@ -56,6 +56,7 @@ _EXTRAS = {
     "openvino": "openvino",
     "psutil": "benchmark",
     "python_multipart": "serve",
+    "pytorch_optimizer": "train",
     "safetensors": "train",
     "scipy": "eval",
     "tensorboard": "train",

@@ -154,10 +154,10 @@ def sparse(
         return hooked.train()
 
     optimizer = weights.template.hyper_parameters.optimizer.type
-    if not by_size and optimizer != "adamw":
+    if not by_size and optimizer == "sgd":
         raise UserError(
             f"sparsity by regularization: {weights.template.name} is trained by {optimizer}, which "
-            "does not move masks; expected adamw, or the mode magnitude"
+            "does not move masks; expected adamw or muon, or the mode magnitude"
         )
     stage = Stage(training, "sparsity", weights, spec)
     if stage.epochs < 2:

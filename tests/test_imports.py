@@ -50,6 +50,7 @@ HEAVY = {
     "onnx",
     "onnxruntime",
     "openvino",
+    "pytorch_optimizer",
     "rich",
     "safetensors",
     "scipy",

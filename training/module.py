@@ -21,12 +21,12 @@ from ..evaluation.detector import evaluate_detector
 from ..model_templates.contract import Contract
 from ..model_templates.schema import Template
 from ..models.network import Classifier, Detector, Network
-from ..models.nncf_hooks import is_mask
 from ..runtimes.classifier import FaceClassifier
 from ..runtimes.detector import FaceDetector
 from ..runtimes.torch import session_of
 from .dense_loss import dense_loss
 from .face_crops import Labels
+from .optimizers import make_optimizer
 from .photometric import Photometric
 from .schedule import learning_rate_factor
 from .ssd_loss import ssd_loss
@@ -160,39 +160,15 @@ class TemplateModule(lightning.LightningModule):
         )
 
     def configure_optimizers(self) -> Any:
-        """The template's optimizer; no weight decay on biases and normalisation."""
+        """The template's optimizer and schedule."""
         recipe = self.template.hyper_parameters
-        settings = recipe.optimizer
-        masks = [p for name, p in self.network.named_parameters() if is_mask(name)]
-        others = [p for name, p in self.network.named_parameters() if not is_mask(name)]
-        groups = [
-            {
-                "params": [p for p in others if p.ndim > 1],
-                "weight_decay": settings.weight_decay,
-                "masks": False,
-            },
-            {
-                "params": [p for p in others if p.ndim <= 1],
-                "weight_decay": 0.0,
-                "masks": False,
-            },
-        ]
-        if masks:
+        optimizer = make_optimizer(
+            self.network,
+            recipe.optimizer,
+            rate=self.base_learning_rate,
             # Logits, which must be able to change their sign however short the training is.
-            rate = MASK_DISTANCE / (self.steps_per_epoch * self.epochs)
-            groups.append({"params": masks, "weight_decay": 0.0, "masks": True, "lr": rate})
-        optimizer: torch.optim.Optimizer
-        if settings.type == "adamw":
-            optimizer = torch.optim.AdamW(
-                groups, lr=self.base_learning_rate, betas=(settings.momentum, 0.999)
-            )
-        else:
-            optimizer = torch.optim.SGD(
-                groups,
-                lr=self.base_learning_rate,
-                momentum=settings.momentum,
-                nesterov=settings.momentum > 0,
-            )
+            mask_rate=MASK_DISTANCE / (self.steps_per_epoch * self.epochs),
+        )
         factor = learning_rate_factor(
             recipe.schedule,
             steps_per_epoch=self.steps_per_epoch,

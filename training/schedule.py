@@ -50,7 +50,8 @@ def scaled_rate(
 ) -> float:
     """The rate for another batch size than the one that a template's rate is meant for.
 
-    SGD's goes with the batch size (Goyal et al. 2017), Adam's with its root (Malladi et al. 2022).
+    SGD's goes with the batch size (Goyal et al. 2017), Adam's with its root (Malladi et al. 2022),
+    and Muon's, which is as large.
 
     Args:
         rate: The template's.
@@ -59,4 +60,4 @@ def scaled_rate(
         meant_batch_size: The same by the template.
     """
     ratio = batch_size / meant_batch_size
-    return rate * (math.sqrt(ratio) if optimizer.type == "adamw" else ratio)
+    return rate * (ratio if optimizer.type == "sgd" else math.sqrt(ratio))

@@ -1,8 +1,9 @@
-"""What ships does what it is for: the exported files find the faces of two known photos."""
+"""What ships does what it is for: every file of it passes, and finds the faces of known photos."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, get_args
 
 import matplotlib
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 import skimage
 
 import pocketface
-from pocketface.export import export_model
+from pocketface.export import ExportPrecision, ExportReport, export_model
+from pocketface.model_templates import template_names, template_path
+from pocketface.models.weights import shipped_weights
 from pocketface.results import LANDMARK_NAMES
 
 # By eye: x1, y1, x2, y2 of the face, and x, y of the five landmarks.
@@ -26,20 +29,43 @@ PHOTOS = {
 }
 
 
+SHIPPED = [name for name in template_names() if shipped_weights(template_path(name)) is not None]
+DETECTORS = [name for name in SHIPPED if name.startswith("face-detection")]
+
+
+def each(names: list[str]) -> list[Any]:
+    """A process of its own for each template, as far as there are cores."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(f"shipped {name}")) for name in names]
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shipped")
-    formats = ["openvino", "onnx"]
-    export_model(weights=None, template="face-detection-n", folder=folder, formats=formats)
-    return folder
+def exported(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> ExportReport:
+    """All that `export` makes of what ships with a template."""
+    return export_model(
+        weights=None,
+        template=request.param,
+        folder=tmp_path_factory.mktemp("shipped"),
+        precisions=get_args(ExportPrecision),
+        with_nms=request.param in DETECTORS,
+    )
 
 
-@pytest.mark.parametrize("name", ["model.xml", "model.onnx"])
+@pytest.mark.parametrize("exported", each(SHIPPED), indirect=True)
+def test_every_file_of_it_passes(exported: ExportReport) -> None:
+    made = [row for row in exported.rows if row.status != "skipped"]
+    assert {row.format for row in made} >= {"openvino"}
+    assert [(row.format, row.precision, row.reason) for row in made if row.status != "passed"] == []
+
+
+@pytest.mark.parametrize("exported", each(DETECTORS), indirect=True)
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda path: path.stem)
-def test_the_one_face_is_found(folder: Path, name: str, photo: Path) -> None:
+def test_the_one_face_is_found(exported: ExportReport, photo: Path) -> None:
     box, points = (np.array(values, np.float32) for values in PHOTOS[photo])
-    faces = pocketface.load(folder / name).predict(photo)
-    assert len(faces) == 1
+    files = {file.name: file for file in exported.files}
+    faces = pocketface.load(files.get("model.xml") or files["model_int8.xml"]).predict(photo)
+    assert len(faces) == 1, faces.scores
     found = faces.boxes[0]
     inner = (np.minimum(found[2:], box[2:]) - np.maximum(found[:2], box[:2])).clip(0).prod()
     union = (found[2:] - found[:2]).prod() + (box[2:] - box[:2]).prod() - inner

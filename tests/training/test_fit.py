@@ -58,9 +58,13 @@ def _same(first: Any, second: Any) -> bool:
     return bool(first == second)
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_an_interrupted_training_resumes_to_the_very_same_end(
-    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
 ) -> None:
+    content = yaml.safe_load(settings["template"].read_text(encoding="utf-8"))
+    content["hyper_parameters"]["optimizer"]["type"] = optimizer
+    settings["template"].write_text(yaml.safe_dump(content), encoding="utf-8")
     whole = fit(**settings | {"output": tmp_path / "whole"}, epochs=3)
 
     step = module_file.DetectionModule.training_step

@@ -40,8 +40,8 @@ def test_taking_up_at_an_epoch_goes_on_with_its_rate() -> None:
 
 def test_rates_for_other_batch_sizes() -> None:
     sgd = OptimizerSpec(type="sgd", momentum=0.9, weight_decay=0.0)
-    adamw = sgd.model_copy(update={"type": "adamw"})
-    for optimizer, rate in ((sgd, 0.0125), (adamw, 0.025)):
+    adamw, muon = (sgd.model_copy(update={"type": name}) for name in ("adamw", "muon"))
+    for optimizer, rate in ((sgd, 0.0125), (adamw, 0.025), (muon, 0.025)):
         found = scaled_rate(0.05, optimizer, batch_size=16, meant_batch_size=64)
         assert found == pytest.approx(rate)
         assert scaled_rate(0.05, optimizer, batch_size=64, meant_batch_size=64) == 0.05

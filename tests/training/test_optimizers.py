@@ -1,0 +1,75 @@
+"""What each optimizer does to which parameters."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pocketface.model_templates import read_template
+from pocketface.model_templates.recipe import OptimizerSpec
+from pocketface.models.network import Network, make_network
+from pocketface.training.optimizers import hidden_kernels, make_optimizer
+
+
+def network_of(name: str) -> Network:
+    torch.manual_seed(0)
+    return make_network(read_template(name).architecture)
+
+
+def names_of(network: Network, chosen: list[torch.Tensor]) -> set[str]:
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    return {names[id(parameter)] for parameter in chosen}
+
+
+def test_hidden_kernels_of_our_own_line() -> None:
+    network = network_of("face-detection-n")
+    hidden = names_of(network, hidden_kernels(network))
+    kernels = {name for name, p in network.named_parameters() if p.ndim == 4}
+    apart = {"backbone.stem.0.weight"} | {
+        f"head.levels.{level}.{part}.weight"
+        for level in range(3)
+        for part in ("classes", "boxes", "landmarks")
+    }
+    assert apart < kernels
+    assert hidden == kernels - apart
+
+
+def test_depthwise_kernels_are_none() -> None:
+    network = network_of("face-detection-0200")
+    assert len(hidden_kernels(network)) > 30
+    assert all(kernel.shape[1] > 3 for kernel in hidden_kernels(network))
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw", "muon"])
+def test_every_parameter_is_in_one_group(kind: str) -> None:
+    network = network_of("face-detection-0200")
+    settings = OptimizerSpec(type=kind, weight_decay=0.1)  # type: ignore[arg-type]
+    groups = make_optimizer(network, settings, rate=0.01, mask_rate=1.0).param_groups
+    found = [id(p) for group in groups for p in group["params"]]
+    assert sorted(found) == sorted(map(id, network.parameters()))
+    for group in groups:
+        assert group["lr"] == 0.01
+        assert group["momentum" if kind == "sgd" or group.get("use_muon") else "betas"] is not None
+        for parameter in group["params"]:
+            assert group["weight_decay"] == (0.1 if parameter.ndim > 1 else 0.0)
+
+
+def test_a_step_of_muon_is_orthogonal_and_as_large_as_adamws() -> None:
+    network = network_of("face-detection-n")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    settings = OptimizerSpec(type="muon", weight_decay=0.0)
+    optimizer = make_optimizer(network, settings, rate=0.01, mask_rate=1.0)
+    for parameter in network.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    optimizer.step()
+    hidden = names_of(network, hidden_kernels(network))
+    for name, parameter in network.named_parameters():
+        step = (parameter.detach() - before[name]) / 0.01
+        if name in hidden:
+            matrix = step.flatten(1)
+            values = torch.linalg.svdvals(matrix) / (0.2 * max(matrix.shape) ** 0.5)
+            assert values.min() > 0.5, name
+            assert values.max() < 1.5, name
+        else:
+            # Adam's first step is the rate, whatever the gradient's size.
+            torch.testing.assert_close(step.abs(), torch.ones_like(step), atol=2e-2, rtol=0)
