@@ -21,7 +21,8 @@ class OptimizerSpec(Spec):
     """SGD with Nesterov momentum, or AdamW (Loshchilov & Hutter 2019) with `momentum` as beta 1.
 
     `muon` (Jordan et al. 2024; steps scaled as by Liu et al. 2025) makes the steps of convolutions
-    inside the network orthogonal, AdamW those of all else.
+    inside the network orthogonal, at the base rate times `muon_factor`; AdamW takes those of all
+    else.
     `gradient_clip`: largest norm of all gradients together; none by default.
     """
 
@@ -29,6 +30,7 @@ class OptimizerSpec(Spec):
     momentum: Fraction = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     gradient_clip: PositiveFloat | None = None
+    muon_factor: PositiveFloat = 3.0
 
 
 class ScheduleSpec(Spec):

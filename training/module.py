@@ -26,7 +26,7 @@ from ..runtimes.detector import FaceDetector
 from ..runtimes.torch import session_of
 from .dense_loss import dense_loss
 from .face_crops import Labels
-from .optimizers import make_optimizer
+from .optimizers import FACTOR, make_optimizer
 from .photometric import Photometric
 from .schedule import learning_rate_factor
 from .ssd_loss import ssd_loss
@@ -111,8 +111,9 @@ class TemplateModule(lightning.LightningModule):
             groups = scheduler.optimizer.param_groups
             for index, (group, factor) in enumerate(zip(groups, scheduler.lr_lambdas, strict=True)):
                 if not group.get("masks", False):  # checkpoints may be older
-                    scheduler.base_lrs[index] = self.base_learning_rate
-                    group["lr"] = self.base_learning_rate * factor(scheduler.last_epoch)
+                    rate = self.base_learning_rate * group.get(FACTOR, 1.0)
+                    scheduler.base_lrs[index] = rate
+                    group["lr"] = rate * factor(scheduler.last_epoch)
 
     def training_step(self, batch: tuple[Tensor, Any]) -> Tensor:
         """Sum the losses of one batch."""

@@ -12,6 +12,8 @@ from ..models.network import Network
 from ..models.nncf_hooks import is_mask
 
 BETA2 = 0.999
+FACTOR = "rate_factor"
+"""Key of a group whose rate is the base rate times this."""
 
 
 def make_optimizer(
@@ -22,7 +24,7 @@ def make_optimizer(
     Args:
         network: Its parameters, those of NNCF's masks included.
         settings: The template's.
-        rate: Learning rate of all but masks.
+        rate: Base learning rate.
         mask_rate: Of masks, which are logits; their group has `masks` true.
     """
     masks = [p for name, p in network.named_parameters() if is_mask(name)]
@@ -53,10 +55,10 @@ def make_optimizer(
             "weight_decay": decay,
             "masks": False,
             "use_muon": True,
-            # As large a step as AdamW's (Liu et al. 2025), so that one rate serves both.
-            "use_adjusted_lr": True,
+            "use_adjusted_lr": True,  # steps as large as AdamW's (Liu et al. 2025)
             "momentum": settings.momentum,
-            "lr": rate,
+            "lr": settings.muon_factor * rate,
+            FACTOR: settings.muon_factor,
         }
     )
     optimizer: torch.optim.Optimizer = Muon(groups)

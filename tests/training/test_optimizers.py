@@ -48,16 +48,16 @@ def test_every_parameter_is_in_one_group(kind: str) -> None:
     found = [id(p) for group in groups for p in group["params"]]
     assert sorted(found) == sorted(map(id, network.parameters()))
     for group in groups:
-        assert group["lr"] == 0.01
+        assert group["lr"] == (pytest.approx(0.03) if group.get("use_muon") else 0.01)
         assert group["momentum" if kind == "sgd" or group.get("use_muon") else "betas"] is not None
         for parameter in group["params"]:
             assert group["weight_decay"] == (0.1 if parameter.ndim > 1 else 0.0)
 
 
-def test_a_step_of_muon_is_orthogonal_and_as_large_as_adamws() -> None:
+def test_a_step_of_muon_is_orthogonal() -> None:
     network = network_of("face-detection-n")
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    settings = OptimizerSpec(type="muon", weight_decay=0.0)
+    settings = OptimizerSpec(type="muon", weight_decay=0.0, muon_factor=2.0)
     optimizer = make_optimizer(network, settings, rate=0.01, mask_rate=1.0)
     for parameter in network.parameters():
         parameter.grad = torch.randn_like(parameter)
@@ -67,7 +67,7 @@ def test_a_step_of_muon_is_orthogonal_and_as_large_as_adamws() -> None:
         step = (parameter.detach() - before[name]) / 0.01
         if name in hidden:
             matrix = step.flatten(1)
-            values = torch.linalg.svdvals(matrix) / (0.2 * max(matrix.shape) ** 0.5)
+            values = torch.linalg.svdvals(matrix) / (2 * 0.2 * max(matrix.shape) ** 0.5)
             assert values.min() > 0.5, name
             assert values.max() < 1.5, name
         else:
