@@ -49,6 +49,7 @@ AUGMENTATION = "hyper_parameters.augmentation"
 BASE = {"initial_weights": None, f"{AUGMENTATION}.anywhere": 0.0, f"{AUGMENTATION}.rotate": 0.0}
 """Of all rows: what the templates were trained with at last came after the first rows."""
 
+OPTIMIZER = "hyper_parameters.optimizer"
 HEAD = "architecture.head"
 CHANGES = {
     "the recipe, but each crop upright with a face": Change({}),
@@ -71,6 +72,19 @@ CHANGES = {
         {
             "hyper_parameters.optimizer": {"type": "sgd", "gradient_clip": 10.0},
             "hyper_parameters.basic.base_learning_rate": 0.01,
+        }
+    ),
+    "Muon, as large steps as AdamW's": Change(
+        {f"{OPTIMIZER}.type": "muon", f"{OPTIMIZER}.momentum": 0.95, f"{OPTIMIZER}.muon_factor": 1}
+    ),
+    "Muon, steps three times as large": Change(
+        {f"{OPTIMIZER}.type": "muon", f"{OPTIMIZER}.momentum": 0.95}
+    ),
+    "a block of stride 8 at stride 4 instead": Change(
+        {
+            "architecture.backbone.stages": [
+                {"channels": channels, "blocks": 1} for channels in (16, 32, 64, 64)
+            ]
         }
     ),
     "GroupNorm in the head": Change({f"{HEAD}.norm": "group"}),

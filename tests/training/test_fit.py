@@ -58,13 +58,17 @@ def _same(first: Any, second: Any) -> bool:
     return bool(first == second)
 
 
+def _train_by(optimizer: str, template: Path) -> None:
+    content = yaml.safe_load(template.read_text(encoding="utf-8"))
+    content["hyper_parameters"]["optimizer"]["type"] = optimizer
+    template.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_an_interrupted_training_resumes_to_the_very_same_end(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
 ) -> None:
-    content = yaml.safe_load(settings["template"].read_text(encoding="utf-8"))
-    content["hyper_parameters"]["optimizer"]["type"] = optimizer
-    settings["template"].write_text(yaml.safe_dump(content), encoding="utf-8")
+    _train_by(optimizer, settings["template"])
     whole = fit(**settings | {"output": tmp_path / "whole"}, epochs=3)
 
     step = module_file.DetectionModule.training_step
@@ -235,6 +239,18 @@ def test_a_resumed_training_keeps_rate_and_seed_unless_told(settings: dict[str, 
     starts = [start["settings"] for start in receipt["starts"]]
     assert [start["base_learning_rate"] for start in starts] == [1e-4, 3e-5, 3e-5, 3e-5]
     assert [start["seed"] for start in starts] == [7, 7, 7, 8]
+
+
+def test_a_rate_asked_for_reaches_each_part_of_muon(settings: dict[str, Any]) -> None:
+    _train_by("muon", settings["template"])
+    latest = fit(**settings, epochs=1, base_learning_rate=1e-4).latest
+
+    def rates() -> list[float]:
+        return torch.load(latest, weights_only=True)["lr_schedulers"][0]["base_lrs"]
+
+    assert rates() == pytest.approx([1e-4, 1e-4, 3e-4])
+    fit(**settings, resume_from=latest, epochs=2, base_learning_rate=2e-5)
+    assert rates() == pytest.approx([2e-5, 2e-5, 6e-5])
 
 
 def test_a_folder_of_another_training_is_left_alone(settings: dict[str, Any]) -> None:
