@@ -1,10 +1,10 @@
-"""What each part of a detector's recipe gives, and what more photos give: one table.
+"""What each part of face-detection-n's recipe gives, and what more photos give: one table.
 
-    python docs/ablations.py --template face-detection-n --epochs 15 --save-to DIR \
+    python docs/ablations.py --epochs 15 --save-to DIR \
         --train-ann-files A … --train-data-roots DIR … --wider-dir ../shared/data/wider_face \
         [--more-ann-files B … --more-data-roots DIR …]
 
-trains the template from scratch once for each change, with the same number of steps, measures each
+trains it from scratch once for each change, with the same number of steps, measures each
 on WIDER's photos, and prints Markdown. Started again, it goes on where it was interrupted.
 """
 
@@ -25,6 +25,7 @@ from pocketface.data.pairs import paired
 from pocketface.data.split import split_coco
 from pocketface.model_templates import template_path
 
+TEMPLATE = "face-detection-n"
 FIGURES = ("wider_easy", "wider_medium", "wider_hard")
 
 
@@ -46,11 +47,28 @@ class Change:
 
 
 AUGMENTATION = "hyper_parameters.augmentation"
-BASE = {"initial_weights": None, f"{AUGMENTATION}.anywhere": 0.0, f"{AUGMENTATION}.rotate": 0.0}
-"""Of all rows: what the templates were trained with at last came after the first rows."""
-
 OPTIMIZER = "hyper_parameters.optimizer"
+BASE = {
+    "initial_weights": None,
+    f"{AUGMENTATION}.anywhere": 0.0,
+    f"{AUGMENTATION}.rotate": 0.0,
+    f"{OPTIMIZER}.type": "adamw",
+    f"{OPTIMIZER}.momentum": 0.9,
+    "architecture.backbone.stages": [
+        {"channels": channels, "blocks": blocks}
+        for channels, blocks in ((16, 0), (32, 2), (64, 1), (64, 1))
+    ],
+}
+"""Of all rows: face-detection-n as it was when the first of them was trained."""
+
 HEAD = "architecture.head"
+MUON = {f"{OPTIMIZER}.type": "muon", f"{OPTIMIZER}.momentum": 0.95}
+AT_STRIDE_4 = {
+    "architecture.backbone.stages": [
+        {"channels": channels, "blocks": 1} for channels in (16, 32, 64, 64)
+    ]
+}
+BEST = MUON | AT_STRIDE_4 | {f"{OPTIMIZER}.muon_factor": 6.0}
 CHANGES = {
     "the recipe, but each crop upright with a face": Change({}),
     "another seed": Change({}, seed=2),
@@ -74,19 +92,13 @@ CHANGES = {
             "hyper_parameters.basic.base_learning_rate": 0.01,
         }
     ),
-    "Muon, as large steps as AdamW's": Change(
-        {f"{OPTIMIZER}.type": "muon", f"{OPTIMIZER}.momentum": 0.95, f"{OPTIMIZER}.muon_factor": 1}
-    ),
-    "Muon, steps three times as large": Change(
-        {f"{OPTIMIZER}.type": "muon", f"{OPTIMIZER}.momentum": 0.95}
-    ),
-    "a block of stride 8 at stride 4 instead": Change(
-        {
-            "architecture.backbone.stages": [
-                {"channels": channels, "blocks": 1} for channels in (16, 32, 64, 64)
-            ]
-        }
-    ),
+    "AdamW, rate 0.004": Change({"hyper_parameters.basic.base_learning_rate": 4e-3}),
+    "Muon, as large steps as AdamW's": Change(MUON | {f"{OPTIMIZER}.muon_factor": 1.0}),
+    "Muon, three times as large": Change(MUON | {f"{OPTIMIZER}.muon_factor": 3.0}),
+    "one block of stride 8 at stride 4 instead": Change(AT_STRIDE_4),
+    "that, and Muon, six times as large": Change(BEST),
+    "and four cells for a small face": Change(BEST | {f"{HEAD}.loss.min_cells": 4}),
+    "and batches of 8": Change(BEST | {"hyper_parameters.basic.batch_size": 8}),
     "GroupNorm in the head": Change({f"{HEAD}.norm": "group"}),
     "one head for all strides, GroupNorm": Change(
         {f"{HEAD}.norm": "group", f"{HEAD}.shared": True}
@@ -103,7 +115,6 @@ CHANGES = {
 def main() -> None:
     """Train and measure what is not measured yet, and print the table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--template", required=True)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--save-to", type=Path, required=True)
     parser.add_argument("--train-ann-files", nargs="+", type=Path, required=True)
@@ -115,7 +126,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.more_ann_files:
         paired(asked.more_ann_files, asked.more_data_roots)  # or an error, before the first row
-    print(f"| {asked.template} | easy / medium / hard | difference |")
+    print(f"| {TEMPLATE} | easy / medium / hard | difference |")
     print("|---|---|---|")
     first: list[float] = []
     for name, change in CHANGES.items():
@@ -149,7 +160,7 @@ def measured(name: str, change: Change, asked: argparse.Namespace) -> Iterator[f
                 for place, file in enumerate(lists)
             ]
             lists = [chosen for chosen, _ in split]
-        run("train", "--template", edited(asked.template, change, folder), *resume,
+        run("train", "--template", edited(change, folder), *resume,
             "--train-ann-files", *lists, "--train-data-roots", *roots,
             "--epochs", epochs, "--seed", change.seed, "--precision", asked.precision,
             "--save-checkpoints-to", folder)  # fmt: skip
@@ -164,9 +175,9 @@ def photos_in(annotations: Sequence[Path]) -> int:
     return sum(len(load_coco_json(path)["images"]) for path in annotations)
 
 
-def edited(template: str, change: Change, folder: Path) -> Path:
+def edited(change: Change, folder: Path) -> Path:
     """The template with this change, in a file of `folder`."""
-    content = yaml.safe_load(template_path(template).read_text())
+    content = yaml.safe_load(template_path(TEMPLATE).read_text())
     for key, value in {**BASE, **change.edits}.items():
         *parents, last = key.split(".")
         place = content
