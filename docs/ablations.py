@@ -97,8 +97,10 @@ CHANGES = {
     "Muon, three times as large": Change(MUON | {f"{OPTIMIZER}.muon_factor": 3.0}),
     "one block of stride 8 at stride 4 instead": Change(AT_STRIDE_4),
     "that, and Muon, six times as large": Change(BEST),
-    "and four cells for a small face": Change(BEST | {f"{HEAD}.loss.min_cells": 4}),
-    "and batches of 8": Change(BEST | {"hyper_parameters.basic.batch_size": 8}),
+    "that, and four cells for a small face": Change(BEST | {f"{HEAD}.loss.min_cells": 4}),
+    "Muon six times, stride 4, and batches of 8": Change(
+        BEST | {"hyper_parameters.basic.batch_size": 8}
+    ),
     "GroupNorm in the head": Change({f"{HEAD}.norm": "group"}),
     "one head for all strides, GroupNorm": Change(
         {f"{HEAD}.norm": "group", f"{HEAD}.shared": True}
