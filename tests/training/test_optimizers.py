@@ -49,7 +49,8 @@ def test_every_parameter_is_in_one_group(kind: str) -> None:
     assert sorted(found) == sorted(map(id, network.parameters()))
     for group in groups:
         assert group["lr"] == (pytest.approx(0.03) if group.get("use_muon") else 0.01)
-        assert group["momentum" if kind == "sgd" or group.get("use_muon") else "betas"] is not None
+        plain = kind == "sgd" or group.get("use_muon")
+        assert (group["momentum"] if plain else group["betas"][0]) == settings.momentum
         for parameter in group["params"]:
             assert group["weight_decay"] == (0.1 if parameter.ndim > 1 else 0.0)
 
