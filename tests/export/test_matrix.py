@@ -83,6 +83,11 @@ def write_calibrated(text: str, folder: Path) -> Path:
     return path
 
 
+_HALF = (320, 320)
+_LARGE = ("face-detection-s", "face-detection-m")
+"""Verified with inputs of this size: Core ML's interpreter takes minutes for whole ones."""
+
+
 @dataclass(frozen=True)
 class Case:
     """One export; `trained`: of the weights that ship with the template."""
@@ -133,6 +138,7 @@ def case(
         formats=[to],
         precisions=_precisions(to),
         with_nms=read_weights(weights).template.architecture.head.type != "classes",
+        input_size=_HALF if name in _LARGE else None,
         photos=photos if shipped is None else None,
     )
     return Case(weights, shipped is not None, report)
