@@ -33,8 +33,8 @@ def make_optimizer(
     rest = [p for p in network.parameters() if id(p) not in apart]
     decay = settings.weight_decay
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in rest if p.ndim > 1], "weight_decay": decay, "masks": False},
-        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0, "masks": False},
+        {"params": [p for p in rest if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
     ]
     if masks:
         groups.append({"params": masks, "weight_decay": 0.0, "masks": True, "lr": mask_rate})
@@ -53,7 +53,6 @@ def make_optimizer(
         {
             "params": hidden,
             "weight_decay": decay,
-            "masks": False,
             "use_muon": True,
             "use_adjusted_lr": True,  # steps as large as AdamW's (Liu et al. 2025)
             "momentum": settings.momentum,

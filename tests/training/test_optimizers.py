@@ -43,7 +43,7 @@ def test_depthwise_kernels_are_none() -> None:
 @pytest.mark.parametrize("kind", ["sgd", "adamw", "muon"])
 def test_every_parameter_is_in_one_group(kind: str) -> None:
     network = network_of("face-detection-0200")
-    settings = OptimizerSpec(type=kind, weight_decay=0.1)  # type: ignore[arg-type]
+    settings = OptimizerSpec.model_validate({"type": kind, "weight_decay": 0.1})
     groups = make_optimizer(network, settings, rate=0.01, mask_rate=1.0).param_groups
     found = [id(p) for group in groups for p in group["params"]]
     assert sorted(found) == sorted(map(id, network.parameters()))
