@@ -260,9 +260,13 @@ def test_sparsity_by_magnitude_survives_quantization(lists: Lists, tmp_path: Pat
 
 
 @needs_nncf
-def test_sparsity_by_trained_masks(lists: Lists, tmp_path: Path) -> None:
-    spec = sparsity_for(shipped("glasses-n"), None, ratio=0.5, mode="regularization")
-    report = run(lists, tmp_path, sparsity=spec, epochs=6)
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_sparsity_by_trained_masks(lists: Lists, tmp_path: Path, optimizer: str) -> None:
+    text = template_path("glasses-n").read_text()
+    template = tmp_path / "template.yaml"
+    template.write_text(text.replace("type: adamw", f"type: {optimizer}"))
+    spec = sparsity_for(shipped("glasses-n"), template, ratio=0.5, mode="regularization")
+    report = run(lists, tmp_path, template=template, sparsity=spec, epochs=6)
     assert report.sparsity == pytest.approx(0.5, abs=0.3)
     (row,) = report.rows
     assert row.after is not None
