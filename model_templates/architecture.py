@@ -240,6 +240,10 @@ class ClassesHeadSpec(Spec):
 Head = Annotated[SSDHeadSpec | DenseHeadSpec | ClassesHeadSpec, Field(discriminator="type")]
 
 
+_OF_LOSSES = {"loss", "anchor_scale", "positive_iou", "negative_ratio"}
+"""Keys of heads that no network is made by."""
+
+
 class ArchitectureSpec(Spec):
     """A network: normalisation of raw 0-255 BGR, backbone, neck, head."""
 
@@ -249,6 +253,11 @@ class ArchitectureSpec(Spec):
     backbone: Backbone
     neck: FPNSpec | None = None
     head: Head
+
+    def makes_same_network(self, other: ArchitectureSpec) -> bool:
+        """Whether weights of one fit the other: they may learn, or have learnt, by other losses."""
+        losses = {"head": _OF_LOSSES}
+        return self.model_dump(exclude=losses) == other.model_dump(exclude=losses)
 
     @model_validator(mode="after")
     def _strides_meet(self) -> ArchitectureSpec:

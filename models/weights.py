@@ -122,7 +122,8 @@ def read_weights_for(path: Path, template_path: Path) -> Weights:
         TemplateError: See `load_template`.
     """
     weights = read_weights(path)
-    if weights.template.architecture != load_template(template_path).architecture:
+    wanted = load_template(template_path).architecture
+    if not wanted.makes_same_network(weights.template.architecture):
         raise ModelFileError(
             f"{path}: made for the architecture of {weights.template.name}, which differs from "
             f"that in {template_path}",

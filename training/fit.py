@@ -27,7 +27,7 @@ from ..models.weights import build_network, contract_for
 from .callbacks import AtomicCheckpointIO, Snapshots, weight_averaging
 from .datamodule import FaceData
 from .interrupt import StopBetweenBatches
-from .machine import Machine, choose_machine
+from .machine import Machine, choose_machine, keep_freed_memory
 from .pace import Pace
 from .receipt import Receipt, draw_curves
 from .start import check_folder, find_start, template_rate
@@ -129,6 +129,7 @@ def fit(
     if val_annotations:
         val_photos = task.read(val_annotations, val_roots, classes)
     machine = choose_machine(gpu_num, template_gpus=recipe_file.gpu_num)
+    keep_freed_memory()
     rate = base_learning_rate
     if rate is None:
         rate = template_rate(recipe_file, batch_size=per_gpu * machine.processes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ import torch
 from ..errors import UserError
 
 _log = logging.getLogger(__name__)
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_INT_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -54,3 +58,19 @@ def choose_machine(gpu_num: int | None, *, template_gpus: int) -> Machine:
     if gpu_num and processes != gpu_num:
         raise UserError(f"--gpu-num {gpu_num}: torchrun started {processes} processes a node")
     return Machine(nodes=nodes, devices=processes, accelerator="gpu" if gpu_num else "cpu")
+
+
+def keep_freed_memory() -> bool:
+    """Let glibc keep what a batch frees for the next one, as PyTorch does on a GPU.
+
+    By default it gives maps of some megabytes back to the kernel, which then clears every page
+    of the next batch anew (mallopt(3)).
+
+    Returns:
+        Whether the C library can: glibc alone.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # musl, macOS; Windows
+        return False
+    return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, _INT_MAX))

@@ -354,6 +354,50 @@ def test_weights_of_another_architecture_are_refused(settings: dict[str, Any]) -
         fit(**settings | {"template": other}, epochs=2, load_weights=report.latest)
 
 
+def test_weights_learn_on_by_another_loss(settings: dict[str, Any], tmp_path: Path) -> None:
+    quality = fit(**settings, epochs=1)
+    text = settings["template"].read_text(encoding="utf-8")
+    other = tmp_path / "focal.yaml"
+    other.write_text(text.replace("quality_focal", "focal"), encoding="utf-8")
+    reports = [
+        fit(
+            **settings | {"template": template, "output": tmp_path / template.stem},
+            epochs=1,
+            load_weights=quality.latest,
+        )
+        for template in (other, settings["template"])
+    ]
+    ours, theirs = (read_weights(report.latest) for report in reports)
+    assert ours.template.architecture.head.loss.classification == "focal"
+    name = "backbone.stem.0.weight"
+    assert not torch.equal(ours.state_dict[name], theirs.state_dict[name])
+
+
+def test_freed_memory_is_kept() -> None:
+    code = """
+import ctypes, sys, torch
+from pocketface.training.machine import keep_freed_memory
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd".split()]
+    _fields_ += [(f"rest{i}", ctypes.c_size_t) for i in range(5)]
+libc = ctypes.CDLL(None)
+if not hasattr(libc, "mallinfo2"):
+    sys.exit(77)
+libc.mallinfo2.restype = Info
+def mapped():
+    before = libc.mallinfo2().hblks
+    kept = torch.empty(2**24)
+    return libc.mallinfo2().hblks - before
+assert mapped() == 1
+assert keep_freed_memory()
+assert mapped() == 0
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    if done.returncode == 77:
+        pytest.skip("the C library has no mallinfo2")
+    assert done.returncode == 0, done.stderr
+
+
 def test_more_gpus_than_there_are(settings: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=r"--gpu-num 99: this machine has \d+ CUDA GPUs"):
         fit(**settings | {"gpu_num": 99}, epochs=1)
