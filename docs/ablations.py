@@ -98,6 +98,13 @@ CHANGES = {
     "one block of stride 8 at stride 4 instead": Change(AT_STRIDE_4),
     "that, and Muon, six times as large": Change(BEST),
     "that, and four cells for a small face": Change(BEST | {f"{HEAD}.loss.min_cells": 4}),
+    "Muon six times, stride 4, boxes weighted by centre-ness": Change(
+        BEST | {f"{HEAD}.loss.box_weighting": "centerness"}
+    ),
+    "Muon six times, stride 4, focal loss": Change(BEST | {f"{HEAD}.loss.classification": "focal"}),
+    "Muon six times, stride 4, anchors of five strides": Change(
+        BEST | {f"{HEAD}.anchor_scale": 5.0}
+    ),
     "Muon six times, stride 4, and batches of 8": Change(
         BEST | {"hyper_parameters.basic.batch_size": 8}
     ),

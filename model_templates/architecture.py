@@ -164,6 +164,9 @@ class DenseLossSpec(Spec):
         assigner: `center_sampling` (FCOS, Tian et al. 2019) or `atss` (Zhang et al. 2020).
         classification: `focal` (gamma 2, alpha .25) or `quality_focal` (Li et al. 2020, beta 2).
         box: `iou`, `giou` or `diou`.
+        box_weighting: What weighs the box and landmark losses of a cell: its own `confidence`, as
+            GFL does (Li et al. 2020), or its `centerness` in its face, as FCOS does; by default
+            the former with quality focal loss, the latter with focal loss.
         top_k: ATSS candidates per level.
         min_cells: Of ATSS. A face that the paper's rule gives fewer cells takes as many of the
             nearest; 1 keeps to the paper, but for faces that it gives none. (4 gained nothing in
@@ -178,6 +181,7 @@ class DenseLossSpec(Spec):
     classification: Literal["focal", "quality_focal"]
     box: Literal["iou", "giou", "diou"]
     box_weight: PositiveFloat = 1.0
+    box_weighting: Literal["confidence", "centerness"] | None = None
     landmark_weight: Annotated[float, Field(ge=0)] = 0.0
     top_k: PositiveInt = 9
     min_cells: PositiveInt = 1

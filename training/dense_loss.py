@@ -12,6 +12,9 @@ from .assign import REACH, Assignment, atss, center_sampling
 from .boxes import paired_similarity
 from .targets import Targets
 
+_WEIGHTING = {"quality_focal": "confidence", "focal": "centerness"}
+"""Of box losses, as the papers have it."""
+
 
 def dense_loss(
     predictions: DensePredictions, targets: Targets, *, spec: DenseHeadSpec
@@ -19,8 +22,8 @@ def dense_loss(
     """Losses of a batch: `class`, `box`, and where the head has them `centerness`, `landmark`.
 
     Classification is divided by the number of positive cells; box and landmark losses are
-    weighted by each cell's own confidence (quality focal) or centre-ness (focal) and divided by
-    the sum of these weights (Li et al. 2020; Tian et al. 2019).
+    weighted by each cell's confidence or centre-ness and divided by the sum of these weights
+    (Li et al. 2020; Tian et al. 2019).
     """
     settings = spec.loss
     assignment = assign(predictions, targets, spec=spec)
@@ -36,15 +39,15 @@ def dense_loss(
 
     if settings.classification == "quality_focal":
         quality = paired_similarity(boxes.detach(), truth)
-        weight = logits[positive].detach().sigmoid()
         soft = torch.zeros_like(logits).index_put((positive,), quality)
         classification = quality_focal(logits, soft)
     else:
-        weight = centred
         hard = torch.zeros_like(logits).index_fill(0, positive, 1.0)
         classification = focal(logits, hard)
     losses = {"class": (classification * assignment.weight.flatten()).sum() / count}
 
+    weighting = settings.box_weighting or _WEIGHTING[settings.classification]
+    weight = logits[positive].detach().sigmoid() if weighting == "confidence" else centred
     total = weight.sum().clamp(min=1.0)
     overlap = paired_similarity(boxes, truth, kind=settings.box)
     losses["box"] = settings.box_weight * ((1 - overlap) * weight).sum() / total

@@ -173,6 +173,24 @@ def test_worse_predictions_cost_more(classification: Literal["focal", "quality_f
         assert worse[key] > best[key] + 0.1
 
 
+@pytest.mark.parametrize("classification", ["focal", "quality_focal"])
+def test_what_weighs_the_box_loss(classification: Literal["focal", "quality_focal"]) -> None:
+    # The only positive cell is at the centre of its face (centre-ness 1) and half sure of it.
+    unsure = perfect(logit=0.0)
+    wide = replace(unsure, distances=unsure.distances * 2)
+    spec = head(classification)
+    truth = targets([FACE])
+    found = {}
+    for weighting in (None, "confidence", "centerness"):
+        loss = spec.loss.model_copy(update={"box_weighting": weighting})
+        found[weighting] = dense_loss(wide, truth, spec=spec.model_copy(update={"loss": loss}))
+    boxes = {weighting: losses["box"].item() for weighting, losses in found.items()}
+    assert boxes["centerness"] == pytest.approx(0.75)  # IoU 1 / 4, and the same centre
+    assert boxes["confidence"] == pytest.approx(0.75 / 2)
+    assert boxes[None] == boxes["centerness" if classification == "focal" else "confidence"]
+    assert len({losses["class"].item() for losses in found.values()}) == 1
+
+
 def test_an_ignored_region_carries_no_loss_and_no_gradient() -> None:
     # A sure false alarm in the top left corner.
     predictions = perfect()
