@@ -67,6 +67,19 @@ _EXTRAS = {
 }
 """Optional package -> the extra that brings it."""
 
+_WRONG_PATH = {
+    errno.ENOENT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+}
+"""A path that the user gave is at fault, not the disk or the machine."""
+
 _INTERRUPTED = 128 + signal.SIGINT
 _BROKEN_PIPE = 128 + 13  # as the shell reports SIGPIPE, which Windows does not have
 
@@ -146,7 +159,7 @@ def _report(error: Exception) -> int:
         return error.exit_code
     if isinstance(error, OSError) and error.strerror:
         _say(f"error: {error.filename or 'system'}: {error.strerror}")
-        return UserError.exit_code if error.errno == errno.ENAMETOOLONG else 1
+        return UserError.exit_code if error.errno in _WRONG_PATH else 1
     # Other packages' messages may hold whole arrays.
     text = textwrap.shorten(f"error: {type(error).__name__}: {error}", 300, placeholder=" ...")
     _say(text, hint="run again with --debug for the traceback")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +72,12 @@ def check_folder(output: Path, resume_from: Path | None) -> bool:
     """Whether the training of this folder is the one that goes on.
 
     Raises:
-        UserError: It holds another one.
+        UserError: It holds another one, or cannot be made or written.
     """
+    nearest = next(folder for folder in (output, *output.parents) if folder.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        why = "may not be written" if nearest.is_dir() else "is no folder"
+        raise UserError(f"--save-checkpoints-to {output}: {nearest} {why}")
     latest = output / "latest.pth"
     if not latest.exists():
         return False

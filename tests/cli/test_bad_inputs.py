@@ -206,6 +206,12 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
         2,
         "not allowed with argument --load-weights",
     ),
+    (
+        "checkpoints below a file",
+        f"{TRAIN} --save-checkpoints-to notes.txt/run",
+        2,
+        "--save-checkpoints-to notes.txt/run: notes.txt is no folder",
+    ),
     ("no epochs", f"{TRAIN} --epochs 0", 2, "a whole number, 1 or more"),
     ("a rate below 0", f"{TRAIN} --base-learning-rate -1", 2, "a number above 0"),
     ("half a batch", f"{TRAIN} --batch-size 1.5", 2, "a whole number, 1 or more"),

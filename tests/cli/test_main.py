@@ -93,7 +93,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             1,
             ["error: ValueError: odd", "hint: run again with --debug for the traceback"],
         ),
-        (PermissionError(13, "Denied", "/x"), 1, ["error: /x: Denied"]),
+        (PermissionError(13, "Denied", "/x"), 2, ["error: /x: Denied"]),
+        (OSError(28, "No space left on device", "/x"), 1, ["error: /x: No space left on device"]),
         (
             ModuleNotFoundError("No module named 'torch'", name="torch"),
             2,
