@@ -120,10 +120,14 @@ def _groups(spec: ArchitectureSpec, *, name: str) -> Groups:
     return groups
 
 
-def _convolution(groups: Groups, prefix: str, gives: str | None, takes: str | None) -> None:
+def _convolution(
+    groups: Groups, prefix: str, gives: str | None, takes: str | None, *, separable: bool = False
+) -> None:
     """Of `conv_norm_act`."""
     groups[f"{prefix}.0"] = (gives, takes)
     groups[f"{prefix}.1"] = (gives, None)
+    if separable:
+        groups[f"{prefix}.2"] = (gives, None)
 
 
 def _plain(spec: PlainSpec, groups: Groups) -> list[str]:
@@ -135,8 +139,9 @@ def _plain(spec: PlainSpec, groups: Groups) -> list[str]:
         _convolution(groups, f"{prefix}.0", name, before)
         for block in range(1, stage.blocks + 1):
             inner = f"{name}.{block}"
-            _convolution(groups, f"{prefix}.{block}.conv1", inner, name)
-            _convolution(groups, f"{prefix}.{block}.conv2", name, inner)
+            for conv, gives, takes in (("conv1", inner, name), ("conv2", name, inner)):
+                place = f"{prefix}.{block}.{conv}"
+                _convolution(groups, place, gives, takes, separable=spec.separable)
         before = name
         maps.append(name)
     return maps[1:]
@@ -155,7 +160,8 @@ def _valid(spec: ValidSpec, groups: Groups) -> list[str]:
 def _fpn(spec: FPNSpec, maps: list[str], groups: Groups) -> list[str]:
     for index, source in enumerate(maps):
         _convolution(groups, f"neck.laterals.{index}", "neck", source)  # they are added up
-        _convolution(groups, f"neck.smooth.{index}", f"level{index}", "neck")
+        smooth = f"neck.smooth.{index}"
+        _convolution(groups, smooth, f"level{index}", "neck", separable=spec.separable)
     for index in range(len(maps), spec.levels):
         place = index - len(maps)
         _convolution(groups, f"neck.extra.{place}", f"level{index}", f"level{index - 1}")
@@ -168,7 +174,8 @@ def _dense(spec: DenseHeadSpec, maps: list[str], groups: Groups) -> None:
         before = source
         for step in range(spec.tower):
             name = f"tower{index}.{step}"
-            _convolution(groups, f"{prefix}.class_tower.{step}", name, before)
+            place = f"{prefix}.class_tower.{step}"
+            _convolution(groups, place, name, before, separable=spec.separable)
             before = name
         for answer in ("classes", "boxes", "centerness", "landmarks"):
             groups[f"{prefix}.{answer}"] = (None, before)

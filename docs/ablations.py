@@ -68,7 +68,19 @@ AT_STRIDE_4 = {
         {"channels": channels, "blocks": 1} for channels in (16, 32, 64, 64)
     ]
 }
+SEPARABLE = {
+    "architecture.backbone.stages": [
+        {"channels": channels, "blocks": blocks}
+        for channels, blocks in ((32, 1), (64, 2), (64, 2), (64, 2))
+    ],
+    "architecture.neck.channels": 64,
+    f"{HEAD}.channels": 64,
+    **{f"architecture.{part}.separable": True for part in ("backbone", "neck", "head")},
+}
+"""As many operations as the template's, in more and wider layers."""
+
 BEST = MUON | AT_STRIDE_4 | {f"{OPTIMIZER}.muon_factor": 6.0}
+CENTERED = {f"{HEAD}.loss.box_weighting": "centerness"}
 CHANGES = {
     "the recipe, but each crop upright with a face": Change({}),
     "another seed": Change({}, seed=2),
@@ -98,9 +110,8 @@ CHANGES = {
     "one block of stride 8 at stride 4 instead": Change(AT_STRIDE_4),
     "that, and Muon, six times as large": Change(BEST),
     "that, and four cells for a small face": Change(BEST | {f"{HEAD}.loss.min_cells": 4}),
-    "Muon six times, stride 4, boxes weighted by centre-ness": Change(
-        BEST | {f"{HEAD}.loss.box_weighting": "centerness"}
-    ),
+    "Muon six times, stride 4, boxes weighted by centre-ness": Change(BEST | CENTERED),
+    "that, and separable convolutions, wider": Change(BEST | CENTERED | SEPARABLE),
     "Muon six times, stride 4, focal loss": Change(BEST | {f"{HEAD}.loss.classification": "focal"}),
     "Muon six times, stride 4, anchors of five strides": Change(
         BEST | {f"{HEAD}.anchor_scale": 5.0}

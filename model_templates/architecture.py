@@ -70,11 +70,14 @@ class PlainSpec(Spec):
     """Dense narrow convolutions made for int8. Stage i has stride 2 ** (i + 2).
 
     The feature maps of all stages but the first (strides 8, 16, …) are the outputs.
+    `separable`: each 3x3 of the residual blocks as a 1x1 and a depthwise 3x3 one, which for the
+    same operations can be far wider, and which int8 makes less faster.
     """
 
     type: Literal["plain"]
     stem_channels: PositiveInt
     stages: Annotated[list[StageSpec], Field(min_length=2, max_length=4)]
+    separable: bool = False
 
     @property
     def strides(self) -> list[int]:
@@ -110,6 +113,7 @@ class FPNSpec(Spec):
         levels: Number of output maps; beyond the backbone's they come by strided convolutions.
         context: Adds a context module (after SSH, Najibi et al. 2017) behind every level.
         batch_norm: Normalise (and activate) after each convolution.
+        separable: The 3x3 convolutions behind the sums as 1x1 and depthwise ones.
     """
 
     type: Literal["fpn"]
@@ -117,6 +121,7 @@ class FPNSpec(Spec):
     levels: PositiveInt
     context: bool = False
     batch_norm: bool = False
+    separable: bool = False
 
     @model_validator(mode="after")
     def _divisible(self) -> FPNSpec:
@@ -198,6 +203,7 @@ class DenseHeadSpec(Spec):
         shared: One set of weights for all levels, and separate towers for class and box (FCOS);
             else each level has one tower of its own for both.
         norm: Normalisation in the tower.
+        separable: The tower's 3x3 convolutions as 1x1 and depthwise ones, and predictions by 1x1.
         centerness: Adds the centre-ness branch; score = sqrt(class x centre-ness).
         landmarks: Adds five points.
         anchor_scale: Side of the square anchor of ATSS, in strides.
@@ -209,6 +215,7 @@ class DenseHeadSpec(Spec):
     tower: PositiveInt
     shared: bool
     norm: Literal["none", "batch", "group"]
+    separable: bool = False
     centerness: bool = False
     landmarks: bool = False
     anchor_scale: PositiveFloat = 8.0

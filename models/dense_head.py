@@ -67,18 +67,23 @@ class _LevelHead(nn.Module):
         def tower() -> nn.Sequential:
             widths = [in_channels] + [spec.channels] * spec.tower
             return nn.Sequential(
-                *(conv_norm_act(a, b, norm=spec.norm) for a, b in pairwise(widths))
+                *(
+                    conv_norm_act(a, b, separable=spec.separable, norm=spec.norm)
+                    for a, b in pairwise(widths)
+                )
             )
+
+        def prediction(size: int) -> nn.Conv2d:
+            kernel = 1 if spec.separable else 3
+            return nn.Conv2d(spec.channels, size, kernel, padding=kernel // 2)
 
         self.class_tower = tower()
         # Two towers pay where one set of weights serves all levels; else one is cheaper.
         self.box_tower = tower() if spec.shared else None
-        self.classes = nn.Conv2d(spec.channels, 1, 3, padding=1)
-        self.boxes = nn.Conv2d(spec.channels, 4, 3, padding=1)
-        self.centerness = nn.Conv2d(spec.channels, 1, 3, padding=1) if spec.centerness else None
-        self.landmarks = (
-            nn.Conv2d(spec.channels, 2 * NUM_LANDMARKS, 3, padding=1) if spec.landmarks else None
-        )
+        self.classes = prediction(1)
+        self.boxes = prediction(4)
+        self.centerness = prediction(1) if spec.centerness else None
+        self.landmarks = prediction(2 * NUM_LANDMARKS) if spec.landmarks else None
         for conv in (self.classes, self.boxes, self.centerness, self.landmarks):
             if conv is not None:
                 nn.init.normal_(conv.weight, std=0.01)

@@ -23,7 +23,10 @@ class FPN(nn.Module):
             for c in in_channels
         )
         self.smooth = nn.ModuleList(
-            conv_norm_act(channels, channels, norm=norm, activation=activation) for _ in in_channels
+            conv_norm_act(
+                channels, channels, separable=spec.separable, norm=norm, activation=activation
+            )
+            for _ in in_channels
         )
         self.extra = nn.ModuleList(
             conv_norm_act(channels, channels, stride=2, norm=norm, activation=activation)

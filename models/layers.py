@@ -19,11 +19,19 @@ def conv_norm_act(
     kernel: int = 3,
     stride: int = 1,
     groups: int = 1,
+    separable: bool = False,
     norm: Norm = "batch",
     activation: type[nn.Module] | None = nn.ReLU,
 ) -> nn.Sequential:
-    """A same-padded convolution, its normalisation and its activation."""
-    layers: list[nn.Module] = [
+    """A same-padded convolution, its normalisation and its activation.
+
+    A `separable` one is a 1x1 and then a depthwise one: YuNet's order (Wu et al. 2023).
+    """
+    layers: list[nn.Module] = []
+    if separable:
+        layers.append(nn.Conv2d(in_channels, out_channels, 1, bias=False))
+        in_channels = groups = out_channels
+    layers.append(
         nn.Conv2d(
             in_channels,
             out_channels,
@@ -33,7 +41,7 @@ def conv_norm_act(
             groups=groups,
             bias=norm == "none",
         )
-    ]
+    )
     if norm == "batch":
         layers.append(nn.BatchNorm2d(out_channels))
     elif norm == "group":
@@ -82,10 +90,10 @@ class Normalize(nn.Module):
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut (He et al. 2015); channels and size stay."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, separable: bool = False) -> None:
         super().__init__()
-        self.conv1 = conv_norm_act(channels, channels)
-        self.conv2 = conv_norm_act(channels, channels, activation=None)
+        self.conv1 = conv_norm_act(channels, channels, separable=separable)
+        self.conv2 = conv_norm_act(channels, channels, separable=separable, activation=None)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import pocketface
 from pocketface.compress import channels
@@ -21,6 +22,7 @@ from pocketface.compress.stage import Training
 from pocketface.errors import ModelFileError, UserError
 from pocketface.export import export_model
 from pocketface.model_templates import read_template, template_path
+from pocketface.model_templates.schema import parse_template
 from pocketface.models.network import make_network
 from pocketface.models.nncf_hooks import HOOKS, hooks_of, is_quantized
 from pocketface.models.weights import (
@@ -297,11 +299,27 @@ def _with_idle_channels(weights: Weights, path: Path) -> Weights:
     return rewritten(path, weights, state)
 
 
+def _separable(folder: Path) -> Path:
+    """Random weights of face-detection-n with separable convolutions."""
+    content = yaml.safe_load(template_path("face-detection-n").read_text(encoding="utf-8"))
+    content["initial_weights"] = None
+    for part in ("backbone", "neck", "head"):
+        content["architecture"][part]["separable"] = True
+    text = yaml.safe_dump(content)
+    torch.manual_seed(0)
+    network = make_network(parse_template(text, source="test").architecture)
+    file = folder / "separable.safetensors"
+    write_weights(file, template_text=text, state_dict=network.state_dict(), epochs=0)
+    return file
+
+
 @pytest.mark.parametrize(
-    ("name", "size"), [("glasses-n", 80), ("glasses-cnn", 82), ("face-detection-n", 128)]
+    ("name", "size"),
+    [("glasses-n", 80), ("glasses-cnn", 82), ("face-detection-n", 128), ("separable", 128)],
 )
 def test_channels_that_do_nothing_go_first(name: str, size: int, tmp_path: Path) -> None:
-    wide = _with_idle_channels(read_weights(shipped(name)), tmp_path / "wide.safetensors")
+    file = _separable(tmp_path) if name == "separable" else shipped(name)
+    wide = _with_idle_channels(read_weights(file), tmp_path / "wide.safetensors")
     narrow = pruned(wide, 0.25, tmp_path / "narrow.safetensors")
     counts = [sum(one.numel() for one in w.state_dict.values()) for w in (wide, narrow)]
     assert counts[1] < 0.65 * counts[0]
@@ -316,8 +334,6 @@ def test_channels_that_do_nothing_go_first(name: str, size: int, tmp_path: Path)
 def test_what_cannot_be_narrowed(tmp_path: Path) -> None:
     path = template_path("face-detection-0200")
     text = path.read_text()
-    from pocketface.model_templates.schema import parse_template
-
     network = make_network(parse_template(text, source="test").architecture)
     file = tmp_path / "weights.safetensors"
     write_weights(file, template_text=text, state_dict=network.state_dict(), epochs=0)

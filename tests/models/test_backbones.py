@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+import yaml
 from torch import nn
+from torch.nn import functional
 
+from pocketface.model_templates import template_path
 from pocketface.model_templates.architecture import (
     AnchorLevelSpec,
     FPNSpec,
@@ -14,8 +17,11 @@ from pocketface.model_templates.architecture import (
     ShuffleNetV2Spec,
     SSDHeadSpec,
 )
+from pocketface.model_templates.schema import parse_template
 from pocketface.models.fpn import FPN
+from pocketface.models.layers import conv_norm_act
 from pocketface.models.mobilenet_v2 import InvertedResidual, MobileNetV2, scaled_channels
+from pocketface.models.network import make_network
 from pocketface.models.resnet import ResNet
 from pocketface.models.shufflenet_v2 import ShuffleNetV2, shuffle
 from pocketface.models.ssd_head import SSDHead, level_anchors
@@ -87,6 +93,35 @@ def test_a_fresh_resnet_keeps_the_size_of_the_signal() -> None:
     with torch.no_grad():
         maps = network(torch.randn(1, 3, 64, 64))
     assert all(0.05 < m.std() < 20 for m in maps)
+
+
+def test_a_separable_network_has_dense_3x3_convolutions_where_it_strides_alone() -> None:
+    text = template_path("face-detection-n").read_text(encoding="utf-8")
+    content = yaml.safe_load(text)
+    counts = {}
+    for separable in (False, True):
+        for part in ("backbone", "neck", "head"):
+            content["architecture"][part]["separable"] = separable
+        template = parse_template(yaml.safe_dump(content), source="test")
+        network = make_network(template.architecture)
+        convs = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+        wide = [conv for conv in convs if conv.kernel_size == (3, 3)]
+        counts[separable] = (
+            len([conv for conv in wide if conv.groups == 1 and conv.stride == (1, 1)]),
+            len([conv for conv in wide if conv.groups == conv.in_channels == conv.out_channels]),
+        )
+    # Two in each of four blocks, one in each of three smoothings and towers, nine predictions.
+    assert counts == {False: (8 + 3 + 3 + 9, 0), True: (0, 8 + 3 + 3)}
+
+
+def test_a_separable_convolution_mixes_channels_first() -> None:
+    layer = conv_norm_act(3, 8, stride=2, separable=True, norm="none", activation=None)
+    x = torch.rand(1, 3, 8, 8)
+    mixed = functional.conv2d(x, layer[0].weight)
+    expected = functional.conv2d(
+        mixed, layer[1].weight, layer[1].bias, stride=2, padding=1, groups=8
+    )
+    torch.testing.assert_close(layer(x), expected)
 
 
 def test_fpn_meets_odd_maps_and_adds_levels() -> None:
