@@ -56,27 +56,6 @@ class Weights:
     hooks: dict[str, Any] | None = None
 
 
-def checkpoint_section(
-    *,
-    template_text: str,
-    epochs: int,
-    data: str | None = None,
-    seed: int | None = None,
-    metrics: Sequence[Metric] = (),
-    hooks: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """What a `.pth` checkpoint holds under `CHECKPOINT_KEY`: plain types only."""
-    section = Section(
-        template=template_text,
-        epochs=epochs,
-        data=data,
-        seed=seed,
-        metrics=tuple(metrics),
-        hooks=hooks,
-    )
-    return section.model_dump(mode="json")
-
-
 def read_weights(path: Path) -> Weights:
     """Read a weights file and check that its tensors fit its template.
 
@@ -308,7 +287,6 @@ __all__ = [
     "NETWORK_PREFIX",
     "Weights",
     "build_network",
-    "checkpoint_section",
     "contract_for",
     "read_weights",
     "read_weights_for",

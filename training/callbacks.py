@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ..files import atomic_write
 from ..models.nncf_hooks import hooks_of
-from ..models.weights import CHECKPOINT_KEY, checkpoint_section
+from ..models.weights import CHECKPOINT_KEY
+from ..models.weights_formats import Section
 from .module import TemplateModule
 from .pace import PHOTOS_PER_SECOND, WAITING
 
@@ -70,7 +71,7 @@ class Snapshots(Checkpoint):
 
     Args:
         folder: For both files.
-        about: Arguments of `checkpoint_section` but for `epochs` and `hooks`.
+        about: Arguments of `Section` but for `epochs` and `hooks`.
         measured_on: What tells the validation photos from others: a best figure on others is
             none.
         metric: See `TemplateModule`.
@@ -112,9 +113,8 @@ class Snapshots(Checkpoint):
     ) -> None:
         """Add what makes a checkpoint a model: template, epochs, data, seed."""
         assert isinstance(pl_module, TemplateModule)
-        checkpoint[CHECKPOINT_KEY] = checkpoint_section(
-            **self.about, epochs=self._epochs, hooks=hooks_of(pl_module.network)
-        )
+        section = Section(**self.about, epochs=self._epochs, hooks=hooks_of(pl_module.network))
+        checkpoint[CHECKPOINT_KEY] = section.model_dump(mode="json")
         checkpoint[RUN_KEY] = {
             "first_epoch": pl_module.first_epoch,
             "steps_per_epoch": pl_module.steps_per_epoch,

@@ -176,7 +176,7 @@ def fit(
     snapshots = Snapshots(
         output,
         about={
-            "template_text": template.read_text(encoding="utf-8"),
+            "template": template.read_text(encoding="utf-8"),
             "data": ", ".join(path.name for path in train_annotations),
             "seed": seed,
         },

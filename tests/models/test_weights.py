@@ -13,7 +13,6 @@ from pocketface.models.describe import contract_for
 from pocketface.models.network import Detector
 from pocketface.models.weights import (
     build_network,
-    checkpoint_section,
     read_weights,
     shipped_weights,
     write_weights,
@@ -82,7 +81,7 @@ def test_a_lightning_checkpoint_is_read(network: Detector, tmp_path: Path) -> No
         "epoch": 4,
         "optimizer_states": [{"lr": 0.1}],
         "state_dict": states | {"loss.weight": torch.ones(1)},
-        "pocketface": checkpoint_section(template_text=TEMPLATE, epochs=4),
+        "pocketface": {"template": TEMPLATE, "epochs": 4},
     }
     torch.save(content, path)
     weights = read_weights(path)
@@ -199,7 +198,7 @@ def test_tensors_that_do_not_fit(network: Detector, tmp_path: Path, change, mess
     torch.save(
         {
             "state_dict": {f"network.{k}": v for k, v in states.items()},
-            "pocketface": checkpoint_section(template_text=TEMPLATE, epochs=1),
+            "pocketface": {"template": TEMPLATE, "epochs": 1},
         },
         path,
     )
