@@ -192,6 +192,8 @@ def _logging_to_stderr(*, verbose: bool) -> Iterator[None]:
 class _LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
+        if record.exc_info is None:
+            text = text.replace("\n", " ")  # file names may hold some
         level = record.levelname.lower()
         return text if level == "info" else f"pocketface: {level}: {text}"
 

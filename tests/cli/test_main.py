@@ -66,7 +66,7 @@ class _Command:
     def run(self, args: Any) -> None:
         logging.getLogger("pocketface.somewhere").debug("a detail")
         logging.getLogger("pocketface.somewhere").info("a remark")
-        logging.getLogger("pocketface.somewhere").warning("a warning")
+        logging.getLogger("pocketface.somewhere").warning("a\nwarning")
         print(args.word)
         if self._error is not None:
             raise self._error
