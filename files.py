@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and their SHA-256."""
+"""Files written whole or not at all, where that can be, and their SHA-256."""
 
 from __future__ import annotations
 
@@ -46,6 +46,21 @@ def atomic_write(path: Path, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any
         with suppress(FileNotFoundError):
             temporary.unlink()
     _sync_folder(path.parent)
+
+
+def why_not_writable(path: Path, *, folder: bool = False) -> str | None:
+    """Why `path` cannot become a file, or a folder with files, in words; None where it can.
+
+    A file that is there can be replaced.
+    """
+    there = next((one for one in (path, *path.parents) if os.path.lexists(one)), None)
+    if there is None:
+        return f"there is no {path.anchor}"
+    fits = there.is_file() if there == path and not folder else there.is_dir()
+    if not fits:
+        return f"{there} is in the way"
+    rights = os.W_OK | os.X_OK if there.is_dir() else os.W_OK
+    return None if os.access(there, rights) else f"{there} is not writable"
 
 
 def sha256_file(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PocketfaceError, UserError
-from ..files import atomic_write
+from ..files import atomic_write, why_not_writable
 from .sources import Source
 
 
@@ -25,12 +24,9 @@ def check_place(path: Path, flag: str) -> None:
         UserError: A folder or a device is there, a file is where its folder would be, or the
             folder cannot be written.
     """
-    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    in_the_way = not path.is_file() if there == path else not there.is_dir()
-    if in_the_way:
-        raise UserError(f"{flag} {path}: cannot be written: {there} is in the way")
-    if not os.access(there, os.W_OK):
-        raise UserError(f"{flag} {path}: cannot be written: {there} is not writable")
+    why = why_not_writable(path)
+    if why is not None:
+        raise UserError(f"{flag} {path}: cannot be written: {why}")
 
 
 def output_path(source: Source, output: Path) -> Path:

@@ -78,7 +78,7 @@ _WRONG_PATH = {
     errno.ELOOP,
     errno.ENAMETOOLONG,
 }
-"""A path that the user gave is at fault, not the disk or the machine."""
+"""With the name of a file: most likely one that the user gave, not the disk or the machine."""
 
 _INTERRUPTED = 128 + signal.SIGINT
 _BROKEN_PIPE = 128 + 13  # as the shell reports SIGPIPE, which Windows does not have
@@ -159,7 +159,7 @@ def _report(error: Exception) -> int:
         return error.exit_code
     if isinstance(error, OSError) and error.strerror:
         _say(f"error: {error.filename or 'system'}: {error.strerror}")
-        return UserError.exit_code if error.errno in _WRONG_PATH else 1
+        return UserError.exit_code if error.filename and error.errno in _WRONG_PATH else 1
     # Other packages' messages may hold whole arrays.
     text = textwrap.shorten(f"error: {type(error).__name__}: {error}", 300, placeholder=" ...")
     _say(text, hint="run again with --debug for the traceback")
@@ -193,7 +193,7 @@ class _LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         if record.exc_info is None:
-            text = text.replace("\n", " ")  # file names may hold some
+            text = " ".join(text.splitlines())  # file names may hold several
         level = record.levelname.lower()
         return text if level == "info" else f"pocketface: {level}: {text}"
 

@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     asked = parser.parse_args()
     before, after = read_weights(asked.before), read_weights(asked.after)
-    if before.template.architecture != after.template.architecture:
+    if not before.template.architecture.makes_same_network(after.template.architecture):
         parser.error(f"{asked.before} and {asked.after} are of different networks")
     write_weights(
         asked.output,

@@ -129,7 +129,8 @@ def fit(
     if val_annotations:
         val_photos = task.read(val_annotations, val_roots, classes)
     machine = choose_machine(gpu_num, template_gpus=recipe_file.gpu_num)
-    keep_freed_memory()
+    if machine.accelerator == "cpu":
+        keep_freed_memory()
     rate = base_learning_rate
     if rate is None:
         rate = template_rate(recipe_file, batch_size=per_gpu * machine.processes)

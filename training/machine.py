@@ -14,7 +14,8 @@ from ..errors import UserError
 
 _log = logging.getLogger(__name__)
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGEST_MMAP_THRESHOLD = 32 * 2**20
 _INT_MAX = 2**31 - 1
 
 
@@ -60,17 +61,16 @@ def choose_machine(gpu_num: int | None, *, template_gpus: int) -> Machine:
     return Machine(nodes=nodes, devices=processes, accelerator="gpu" if gpu_num else "cpu")
 
 
-def keep_freed_memory() -> bool:
+def keep_freed_memory() -> None:
     """Let glibc keep what a batch frees for the next one, as PyTorch does on a GPU.
 
-    By default it gives maps of some megabytes back to the kernel, which then clears every page
-    of the next batch anew (mallopt(3)).
-
-    Returns:
-        Whether the C library can: glibc alone.
+    By default it gives feature maps back to the kernel, which then clears every page of the next
+    batch's anew (mallopt(3)). Those of up to 32 MiB stay with the process now, until it ends. Other
+    C libraries are left as they are.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # musl, macOS; Windows
-        return False
-    return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, _INT_MAX))
+        return
+    mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+    mallopt(_M_TRIM_THRESHOLD, _INT_MAX)

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from ..errors import UserError
-from ..model_templates.schema import Template
+from ..files import why_not_writable
+from ..model_templates.schema import Template, load_template
 from ..models.weights import Weights, read_weights_for
 from .callbacks import RUN_KEY
 from .schedule import scaled_rate
@@ -47,7 +48,8 @@ def find_start(
         epochs: Asked for in all.
 
     Raises:
-        UserError: The file does not fit, or has as many epochs behind it already.
+        UserError: The file does not fit, was trained by other losses and is to go on where it
+            was, or has as many epochs behind it already.
     """
     if resume_from is None:
         return Start(None if load_weights is None else read_weights_for(load_weights, template))
@@ -65,6 +67,11 @@ def find_start(
     if run is None:
         _log.warning("%s holds no optimizer state: the optimizer starts anew", resume_from)
         return Start(weights, weights.epochs)
+    if weights.template.architecture != load_template(template).architecture:
+        raise UserError(
+            f"--resume-from {resume_from}: it was trained by other losses than {template} has",
+            hint="undo the change, or start anew by --load-weights",
+        )
     return Start(weights, run["first_epoch"], weights.seed or 0, run["steps_per_epoch"])
 
 
@@ -74,10 +81,11 @@ def check_folder(output: Path, resume_from: Path | None) -> bool:
     Raises:
         UserError: It holds another one, or cannot be made or written.
     """
-    nearest = next(folder for folder in (output, *output.parents) if folder.exists())
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
-        why = "may not be written" if nearest.is_dir() else "is no folder"
-        raise UserError(f"--save-checkpoints-to {output}: {nearest} {why}")
+    # Of torchrun's processes the first writes; another node may have no such folder.
+    if os.environ.get("RANK", "0") == "0":
+        why = why_not_writable(output, folder=True)
+        if why is not None:
+            raise UserError(f"--save-checkpoints-to {output}: cannot be written: {why}")
     latest = output / "latest.pth"
     if not latest.exists():
         return False

@@ -208,9 +208,9 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
     ),
     (
         "checkpoints below a file",
-        f"{TRAIN} --save-checkpoints-to notes.txt/run",
+        f"{TRAIN_ON} --train-ann-files none.json --save-checkpoints-to notes.txt/run",
         2,
-        "--save-checkpoints-to notes.txt/run: notes.txt is no folder",
+        "--save-checkpoints-to notes.txt/run: cannot be written: notes.txt is in the way",
     ),
     ("no epochs", f"{TRAIN} --epochs 0", 2, "a whole number, 1 or more"),
     ("a rate below 0", f"{TRAIN} --base-learning-rate -1", 2, "a number above 0"),
@@ -317,6 +317,13 @@ def test_bad_input(
     assert "Traceback" not in result.err
     assert "secret" not in result.err
     assert _state(place) == before, "something was written"
+
+
+def test_all_are_written_down() -> None:
+    text = (Path(__file__).parents[2] / "docs/bad-inputs.md").read_text(encoding="utf-8")
+    for title, command, code, _ in BAD_INPUTS:
+        typed = f"$ pocketface {command}".rstrip()
+        assert f"**{title}** (exit code {code})\n\n```\n{typed}\n" in text
 
 
 def _write_down() -> None:

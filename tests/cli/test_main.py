@@ -66,7 +66,7 @@ class _Command:
     def run(self, args: Any) -> None:
         logging.getLogger("pocketface.somewhere").debug("a detail")
         logging.getLogger("pocketface.somewhere").info("a remark")
-        logging.getLogger("pocketface.somewhere").warning("a\nwarning")
+        logging.getLogger("pocketface.somewhere").warning("a\r\nwarning")
         print(args.word)
         if self._error is not None:
             raise self._error
@@ -94,6 +94,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             ["error: ValueError: odd", "hint: run again with --debug for the traceback"],
         ),
         (PermissionError(13, "Denied", "/x"), 2, ["error: /x: Denied"]),
+        (PermissionError(13, "Denied"), 1, ["error: system: Denied"]),
         (OSError(28, "No space left on device", "/x"), 1, ["error: /x: No space left on device"]),
         (
             ModuleNotFoundError("No module named 'torch'", name="torch"),
