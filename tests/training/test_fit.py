@@ -63,7 +63,7 @@ def _same(first: Any, second: Any) -> bool:
 
 def _train_by(optimizer: str, template: Path) -> None:
     content = yaml.safe_load(template.read_text(encoding="utf-8"))
-    content["hyper_parameters"]["optimizer"]["type"] = optimizer
+    content["hyper_parameters"]["optimizer"] |= {"type": optimizer, "muon_factor": 3.0}
     template.write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
