@@ -46,6 +46,12 @@ class Change:
     more: bool = False
 
 
+def stages(*pairs: tuple[int, int]) -> dict[str, Any]:
+    """The edit that gives the backbone stages of these channels and blocks."""
+    content = [{"channels": channels, "blocks": blocks} for channels, blocks in pairs]
+    return {"architecture.backbone.stages": content}
+
+
 AUGMENTATION = "hyper_parameters.augmentation"
 OPTIMIZER = "hyper_parameters.optimizer"
 BASE = {
@@ -54,25 +60,15 @@ BASE = {
     f"{AUGMENTATION}.rotate": 0.0,
     f"{OPTIMIZER}.type": "adamw",
     f"{OPTIMIZER}.momentum": 0.9,
-    "architecture.backbone.stages": [
-        {"channels": channels, "blocks": blocks}
-        for channels, blocks in ((16, 0), (32, 2), (64, 1), (64, 1))
-    ],
+    **stages((16, 0), (32, 2), (64, 1), (64, 1)),
 }
 """Of all rows: face-detection-n as it was when the first of them was trained."""
 
 HEAD = "architecture.head"
 MUON = {f"{OPTIMIZER}.type": "muon", f"{OPTIMIZER}.momentum": 0.95}
-AT_STRIDE_4 = {
-    "architecture.backbone.stages": [
-        {"channels": channels, "blocks": 1} for channels in (16, 32, 64, 64)
-    ]
-}
+AT_STRIDE_4 = stages((16, 1), (32, 1), (64, 1), (64, 1))
 SEPARABLE = {
-    "architecture.backbone.stages": [
-        {"channels": channels, "blocks": blocks}
-        for channels, blocks in ((32, 1), (64, 2), (64, 2), (64, 2))
-    ],
+    **stages((32, 1), (64, 2), (64, 2), (64, 2)),
     "architecture.neck.channels": 64,
     f"{HEAD}.channels": 64,
     **{f"architecture.{part}.separable": True for part in ("backbone", "neck", "head")},

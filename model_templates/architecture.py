@@ -67,7 +67,7 @@ class StageSpec(Spec):
 
 
 class PlainSpec(Spec):
-    """Dense narrow convolutions made for int8. Stage i has stride 2 ** (i + 2).
+    """Narrow convolutions, the dense ones made for int8. Stage i has stride 2 ** (i + 2).
 
     The feature maps of all stages but the first (strides 8, 16, …) are the outputs.
     `separable`: each 3x3 of the residual blocks as a 1x1 and a depthwise 3x3 one, which for the

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import platform
 import random
 import re
 import shutil
@@ -35,7 +34,6 @@ from pocketface.training import fit as fit_file
 from pocketface.training import module as module_file
 from pocketface.training.fit import fit
 from pocketface.training.receipt import draw_curves
-from pocketface.training.start import check_folder
 
 
 @pytest.fixture
@@ -376,27 +374,6 @@ def test_weights_learn_on_by_another_loss(settings: dict[str, Any], tmp_path: Pa
     assert not torch.equal(ours.state_dict[name], theirs.state_dict[name])
 
 
-def test_freed_memory_is_kept() -> None:
-    code = """
-import resource, sys, torch
-from pocketface.training.machine import keep_freed_memory
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    kept = [torch.ones(size * 2**18) for size in (24, 8, 24, 4, 24, 8)]
-    del kept
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-usual = [faults() for _ in range(10)][-1]
-keep_freed_memory()
-print(usual, [faults() for _ in range(10)][-1])
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    usual, kept = map(int, done.stdout.split())
-    if platform.libc_ver()[0] != "glibc":
-        pytest.skip("the C library is not glibc")
-    assert usual > 1000  # or there was nothing to keep
-    assert kept < 100
-
-
 def test_a_cpu_training_keeps_freed_memory(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -419,21 +396,6 @@ def test_a_training_does_not_go_on_by_another_loss(settings: dict[str, Any]) -> 
         settings["template"].write_text(text.replace(*change), encoding="utf-8")
         with pytest.raises(UserError, match=r"latest\.pth: it was trained by other losses"):
             fit(**settings, epochs=2, resume_from=report.latest)
-
-
-def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "lost").symlink_to(tmp_path / "nowhere")
-    (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    for place in ("lost", "lost/run", "loop", "loop/run"):
-        with pytest.raises(UserError, match=rf"{place}: cannot be written: .*/l\w+ is in the way"):
-            check_folder(tmp_path / place, None)
-    (tmp_path / "here").symlink_to(tmp_path)
-    assert not check_folder(tmp_path / "here/run", None)
-    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
-    with pytest.raises(UserError, match=r"run: cannot be written: .* is not writable"):
-        check_folder(tmp_path / "run", None)
-    monkeypatch.setenv("RANK", "1")  # of torchrun: the first process writes
-    assert not check_folder(tmp_path / "run", None)
 
 
 def test_more_gpus_than_there_are(settings: dict[str, Any]) -> None:
