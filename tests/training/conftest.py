@@ -30,3 +30,17 @@ def tiny_template(tmp_path: Path) -> Path:
     quantization["base_learning_rate"] = float(quantization["base_learning_rate"])
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def settings(shared: Path, tiny_template: Path, tmp_path: Path) -> dict[str, Any]:
+    """What `fit` is called with: the ten airport photos, without a GPU or processes of its own."""
+    return {
+        "template": tiny_template,
+        "train_annotations": [shared / "airport" / "annotation_faces_train.json"],
+        "train_roots": [shared / "airport"],
+        "output": tmp_path / "out",
+        "workers": 0,
+        "gpu_num": 0,
+        "progress": False,
+    }

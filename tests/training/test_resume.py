@@ -1,0 +1,198 @@
+"""Trainings that go on: to the same end, with the same settings, and when they may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from matplotlib.axes import Axes
+from torch import Tensor
+
+import pocketface
+from pocketface.errors import UserError
+from pocketface.files import sha256_file
+from pocketface.models.weights import read_weights, write_weights
+from pocketface.training import module as module_file
+from pocketface.training.fit import fit
+from pocketface.training.receipt import draw_curves
+
+
+def _same(first: Any, second: Any) -> bool:
+    if isinstance(first, Tensor):
+        return bool(torch.equal(first, second))
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(_same(first[k], second[k]) for k in first)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(_same, first, second))
+    return bool(first == second)
+
+
+def _train_by(optimizer: str, template: Path) -> None:
+    content = yaml.safe_load(template.read_text(encoding="utf-8"))
+    content["hyper_parameters"]["optimizer"] |= {"type": optimizer, "muon_factor": 3.0}
+    template.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_an_interrupted_training_resumes_to_the_very_same_end(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    _train_by(optimizer, settings["template"])
+    whole = fit(**settings | {"output": tmp_path / "whole"}, epochs=3)
+
+    step = module_file.DetectionModule.training_step
+
+    def interrupted(self: Any, batch: Any) -> Tensor:
+        if self.global_step == 3:  # the second of the second epoch's two
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module_file.DetectionModule, "training_step", interrupted)
+        with pytest.raises(KeyboardInterrupt, match=r"latest\.pth"):
+            fit(**settings, epochs=3)
+    latest = settings["output"] / "latest.pth"
+    assert read_weights(latest).epochs == 1
+
+    resumed = fit(**settings, epochs=3, resume_from=latest)
+
+    first = torch.load(whole.latest, weights_only=True)
+    second = torch.load(resumed.latest, weights_only=True)
+    for key in ("state_dict", "current_model_state", "averaging_state", "optimizer_states"):
+        assert _same(first[key], second[key]), key
+    assert first["global_step"] == second["global_step"] > 0
+    assert read_weights(resumed.latest).epochs == 3
+
+
+def test_a_best_of_other_photos_is_none(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = iter([0.9, 0.1, 0.2, 0.3])
+    monkeypatch.setattr(
+        module_file, "evaluate_detector", lambda *_: ([], {"ap": 0.1, "ap50": next(figures)})
+    )
+    (annotations,), (root,) = settings["train_annotations"], settings["train_roots"]
+    other = tmp_path / "other.json"
+    other.write_text(annotations.read_text() + "\n")
+    validation = {"val_annotations": [annotations], "val_roots": [root]}
+    latest = fit(**settings, **validation, epochs=1).latest
+    report = fit(**settings, **validation, epochs=2, resume_from=latest)
+    assert report.best_value == pytest.approx(0.9)
+    report = fit(**settings, **validation | {"val_annotations": [other]}, epochs=3,
+                 resume_from=latest)  # fmt: skip
+    assert report.best_value == pytest.approx(0.2)
+    output = tmp_path / "elsewhere"
+    report = fit(**settings | {"output": output}, **validation, epochs=4, resume_from=latest)
+    assert report.best_value == pytest.approx(0.3)
+    assert read_weights(output / "best.pth").epochs == 4
+
+
+def test_a_resumed_training_must_have_the_same_steps(settings: dict[str, Any]) -> None:
+    latest = fit(**settings, epochs=1).latest
+    with pytest.raises(
+        UserError, match=r"latest\.pth: its epochs have 2 steps, these would have 5"
+    ):
+        fit(**settings, epochs=2, batch_size=2, resume_from=latest)
+
+
+def test_the_receipt_tells_every_start(settings: dict[str, Any]) -> None:
+    latest = fit(**settings, epochs=1, command="pocketface train --epochs 1").latest
+    digest = sha256_file(latest)
+    fit(**settings, epochs=2, resume_from=latest)
+    receipt = yaml.safe_load((settings["output"] / "receipt.yaml").read_text())
+    assert (receipt["epochs"], receipt["finished"], receipt["best_ap50"]) == (2, True, None)
+    first, second = receipt["starts"]
+    assert receipt["hours"] == pytest.approx(first["hours"] + second["hours"])
+    assert first["command"] == "pocketface train --epochs 1"
+    assert (first["epochs"], second["epochs"]) == (1, 2)
+    assert second["files"]["resume_from"] == [{"file": "latest.pth", "sha256": digest}]
+    (annotations,) = settings["train_annotations"]
+    for start in (first, second):
+        assert start["template"]["sha256"] == sha256_file(settings["template"])
+        assert start["files"]["train_annotations"][0]["sha256"] == sha256_file(annotations)
+        assert start["host"]["pocketface"] == pocketface.__version__
+
+
+def test_a_resumed_training_keeps_rate_and_seed_unless_told(settings: dict[str, Any]) -> None:
+    latest = fit(**settings, epochs=1, seed=7, base_learning_rate=1e-4).latest
+
+    def run(**more: Any) -> tuple[Any, ...]:
+        fit(**settings, resume_from=latest, **more)
+        group = torch.load(latest, weights_only=True)["lr_schedulers"][0]
+        return group["base_lrs"][0], read_weights(latest).seed
+
+    assert run(epochs=2, base_learning_rate=3e-5) == (3e-5, 7)
+    assert run(epochs=3) == (3e-5, 7)
+    assert run(epochs=4, seed=8)[1] == 8
+    receipt = yaml.safe_load((settings["output"] / "receipt.yaml").read_text())
+    starts = [start["settings"] for start in receipt["starts"]]
+    assert [start["base_learning_rate"] for start in starts] == [1e-4, 3e-5, 3e-5, 3e-5]
+    assert [start["seed"] for start in starts] == [7, 7, 7, 8]
+
+
+def test_a_rate_asked_for_reaches_each_part_of_muon(settings: dict[str, Any]) -> None:
+    _train_by("muon", settings["template"])
+    latest = fit(**settings, epochs=1, base_learning_rate=1e-4).latest
+
+    def rates() -> list[float]:
+        return torch.load(latest, weights_only=True)["lr_schedulers"][0]["base_lrs"]
+
+    assert rates() == pytest.approx([1e-4, 1e-4, 3e-4])
+    fit(**settings, resume_from=latest, epochs=2, base_learning_rate=2e-5)
+    assert rates() == pytest.approx([2e-5, 2e-5, 6e-5])
+
+
+def test_epochs_must_exceed_those_of_the_snapshot(settings: dict[str, Any]) -> None:
+    report = fit(**settings, epochs=1)
+    with pytest.raises(UserError, match=r"--epochs 1: .*latest.pth has 1 epochs behind it"):
+        fit(**settings, epochs=1, resume_from=report.latest)
+
+
+def test_a_snapshot_without_optimizer_state_goes_on_at_its_epoch(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+    step = module_file.DetectionModule.training_step
+
+    def remember(self: Any, batch: Any) -> Tensor:
+        seen.extend(image.numpy().tobytes() for image in batch[0])
+        return step(self, batch)
+
+    monkeypatch.setattr(module_file.DetectionModule, "training_step", remember)
+    weights = read_weights(fit(**settings, epochs=1).latest)
+    snapshot = tmp_path / "snapshot.safetensors"
+    write_weights(
+        snapshot,
+        template_text=weights.template_text,
+        state_dict=weights.state_dict,
+        epochs=weights.epochs,
+    )
+    output = tmp_path / "more"
+    report = fit(**settings | {"output": output}, epochs=2, resume_from=snapshot)
+    assert read_weights(report.latest).epochs == 2
+    # Not those of the first epoch again.
+    assert seen[-8:] != seen[:8]
+    # And that run's own checkpoint is resumed in turn.
+    again = fit(**settings | {"output": output}, epochs=3, resume_from=report.latest)
+    assert read_weights(again.latest).epochs == 3
+    drawn: dict[str, list[float]] = {}
+    monkeypatch.setattr(
+        Axes,
+        "plot",
+        lambda self, x, y, **k: drawn.setdefault(k["label"], list(x)),  # noqa: ARG005
+    )
+    draw_curves(output)
+    assert drawn["train/loss_epoch"] == [2, 3]
+
+
+def test_a_training_does_not_go_on_by_another_loss(settings: dict[str, Any]) -> None:
+    report = fit(**settings, epochs=1)
+    text = settings["template"].read_text(encoding="utf-8")
+    for change in (("quality_focal", "focal"), ("anchor_scale: 3.0", "anchor_scale: 2.0")):
+        assert change[0] in text
+        settings["template"].write_text(text.replace(*change), encoding="utf-8")
+        with pytest.raises(UserError, match=r"latest\.pth: it was trained by other losses"):
+            fit(**settings, epochs=2, resume_from=report.latest)
