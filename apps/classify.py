@@ -213,7 +213,7 @@ class Copies:
         sources: What the photos are read from.
 
     Raises:
-        UserError: The folder lies in a source, or is a file.
+        UserError: The folder lies in a source, or cannot be written; see `check_place`.
     """
 
     def __init__(self, folder: Path, sources: Sequence[Path]) -> None:
@@ -223,8 +223,7 @@ class Copies:
                 raise UserError(
                     f"--copy-to {folder}: lies in {source}, among the photos to be read"
                 )
-        if folder.exists() and not folder.is_dir():
-            raise UserError(f"--copy-to {folder}: is a file; expected a folder, new or old")
+        check_place(folder, "--copy-to", folder=True)
         self.folder = folder
 
     def add(self, photo: Path, name: Path) -> Path:

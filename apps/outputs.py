@@ -13,18 +13,19 @@ from ..files import atomic_write, why_not_writable
 from .sources import Source
 
 
-def check_place(path: Path, flag: str) -> None:
+def check_place(path: Path, flag: str, *, folder: bool = False) -> None:
     """Refuse a place that cannot become a file, before the work that it is to hold.
 
     Args:
         path: Where the file is to be; a file that is there can be replaced.
         flag: That named it.
+        folder: It is to be a folder, new or old, with files in it.
 
     Raises:
-        UserError: A folder or a device is there, a file is where its folder would be, or the
-            folder cannot be written.
+        UserError: Something else is there, a file is where its folder would be, or the folder
+            cannot be written.
     """
-    why = why_not_writable(path)
+    why = why_not_writable(path, folder=folder)
     if why is not None:
         raise UserError(f"{flag} {path}: cannot be written: {why}")
 
@@ -36,13 +37,20 @@ def output_path(source: Source, output: Path) -> Path:
         UserError: `output` does not go with this source, or would overwrite it.
     """
     if source.kind == "folder":
-        if output.exists() and not output.is_dir():
+        if output.is_file():
             raise UserError(f"--output {output}: is a file; the output of a folder is a folder")
+        check_place(output, "--output", folder=True)
         inside = output.resolve()
         if source.path is not None and source.path.resolve() in (inside, *inside.parents):
             raise UserError(
                 f"--output {output}: lies in {source.path}, among the photos to be read"
             )
+        # Photos may be links, and the output may hold what they point to.
+        originals = {photo.resolve() for photo in source.photos}
+        for photo in source.photos:
+            place = mirrored(photo, source, output)
+            if place.resolve() in originals:
+                raise UserError(f"--output {output}: {place} is one of the photos to be read")
         return output
     if output.is_dir():
         if source.path is None:
@@ -55,6 +63,7 @@ def output_path(source: Source, output: Path) -> Path:
         raise UserError(f"--output {output}: expected a name that ends in .mp4")
     if source.path is not None and output.resolve() == source.path.resolve():
         raise UserError(f"--output {output}: is the source itself")
+    check_place(output, "--output")
     return output
 
 

@@ -18,6 +18,7 @@ from ..errors import DataError, ImageError, UserError
 from ..results import Detections
 from ..runtimes import load_detector
 from ..runtimes.framed import find_framed
+from .outputs import check_place
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ def prepare_faces(
         ModelFileError: The detector cannot be used.
         UserError: The output cannot be written.
     """
+    check_place(output, "--output", folder=True)
     root, rows = read_glasses(source)
     if test_fraction is not None:
         rows = split_people(rows, test_fraction=test_fraction)

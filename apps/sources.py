@@ -157,10 +157,21 @@ def _cannot_open(source: Source) -> PocketfaceError:
 
 def _stream(text: str) -> Source:
     scheme = text.partition("://")[0].lower()
-    name = re.sub(r"(://[^/@]*:)[^/@]*@", r"\1***@", text)
+    name = _without_secrets(text)
     if scheme not in _SCHEMES:
         raise DataError(f"{name}: unknown kind of address; known are {', '.join(_SCHEMES)}")
     return Source("stream", name, address=text)
+
+
+def _without_secrets(address: str) -> str:
+    """The address for people: no password, and no query, where cameras have theirs too."""
+    scheme, _, rest = address.partition("://")
+    before, asked, query = rest.partition("?")
+    if "@" in query:  # of a password with a "?" in it, or of the query
+        return f"{scheme}://…"
+    user, at, place = before.rpartition("@")
+    name, colon, _ = user.partition(":")
+    return f"{scheme}://{name}{':***' if colon else ''}{at}{place}{'?…' if asked else ''}"
 
 
 def _known(suffixes: frozenset[str]) -> str:

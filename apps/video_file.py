@@ -33,7 +33,13 @@ class VideoFile:
         if self._writer is None:
             code = cv2.VideoWriter.fourcc(*"mp4v")
             self._size = (width, height)
-            self._writer = cv2.VideoWriter(self._name, cv2.CAP_FFMPEG, code, self._fps, self._size)
+            # MPEG-4 counts a second in at most 65,535 parts; OpenCV takes one for each decimal.
+            fps = round(self._fps, 3 if self._fps < 65 else 2)
+            self._writer = cv2.VideoWriter(self._name, cv2.CAP_FFMPEG, code, fps, self._size)
+            if not self._writer.isOpened():
+                raise PocketfaceError(
+                    f"OpenCV cannot begin an MPEG-4 video of {width}x{height} at {fps:g} frames/s"
+                )
             self._started = time.monotonic()
         if (width, height) != self._size:
             frame = np.asarray(cv2.resize(frame, self._size), dtype=np.uint8)

@@ -44,7 +44,7 @@ def measure_accuracy(
     metrics_file: Path | None = None,
     mistakes_file: Path | None = None,
     input_size: tuple[int, int] | None = None,
-    score_floor: float = SCORE_FLOOR,
+    score_threshold: float | None = None,
     nms_iou: float | None = None,
     runtime: str | None = None,
     device: str = "cpu",
@@ -62,8 +62,9 @@ def measure_accuracy(
         metrics_file: Where to write the metrics with protocol and SHA-256s.
         mistakes_file: Of a classifier: where to write the faces with wrong labels, as a PNG.
         input_size: Height and width instead of the file's, for weights only.
-        score_floor: Lowest score that counts.
-        nms_iou: Instead of the file's own.
+        score_threshold: Lowest score of a face that counts, `SCORE_FLOOR` if None. Of a
+            classifier: lowest score of the second label, the file's own if None.
+        nms_iou: Of a detector: instead of the file's own.
         runtime: As `runtimes.load` takes it.
         device: Likewise.
         threads: Likewise.
@@ -80,16 +81,21 @@ def measure_accuracy(
     if isinstance(model, FaceClassifier):
         if wider is not None:
             raise UserError(f"--wider-dir: {weights} is for {model.contract.task}, not a detector")
+        if nms_iou is not None:
+            raise UserError(f"--nms-iou: {weights} is for {model.contract.task}, not a detector")
+        own = model.contract.score_threshold
+        threshold = own if score_threshold is None else score_threshold
         return _measure_classifier(
-            model, annotations, roots, metrics_file, mistakes_file, on_progress
+            model, annotations, roots, threshold, metrics_file, mistakes_file, on_progress
         )
     if mistakes_file is not None:
         raise UserError(f"--mistakes-to {mistakes_file}: {weights} is no classifier")
-    predict = partial(model.predict, score_threshold=score_floor, nms_iou=nms_iou)
+    floor = SCORE_FLOOR if score_threshold is None else score_threshold
+    predict = partial(model.predict, score_threshold=floor, nms_iou=nms_iou)
     size = model.contract.input
     protocol: dict[str, Any] = {
         "input": f"{size.resize} to {size.width}x{size.height}",
-        "score_floor": score_floor,
+        "score_floor": floor,
         "nms_iou": model.contract.nms_iou if nms_iou is None else nms_iou,
         "threshold": model.contract.score_threshold,
         "runtime": model.session.runtime,
@@ -102,9 +108,9 @@ def measure_accuracy(
         from ..data.coco import read_coco
 
         photos = read_coco(annotations, roots, classes=model.contract.labels).photos
-        found, figures = evaluate_detector(predict, photos, on_progress=on_progress)
-        shown = at_threshold(photos, found, model.contract.score_threshold)
-        metrics += metrics_of(figures | best_f1(photos, found) | shown)
+        measured, found, figures = evaluate_detector(predict, photos, on_progress=on_progress)
+        shown = at_threshold(measured, found, model.contract.score_threshold)
+        metrics += metrics_of(figures | best_f1(measured, found) | shown)
         files |= _numbered(annotations)
     if wider is not None:
         _, figures = evaluate_wider(predict, wider, on_progress=on_progress)
@@ -122,6 +128,7 @@ def _measure_classifier(
     model: FaceClassifier,
     annotations: Sequence[Path],
     roots: Sequence[Path],
+    threshold: float,
     metrics_file: Path | None,
     mistakes_file: Path | None,
     on_progress: Callable[[int, int], None] | None,
@@ -131,15 +138,15 @@ def _measure_classifier(
     contract = model.contract
     faces = read_labelled_faces(annotations, roots, classes=contract.labels)
     scores, figures = evaluate_classifier(
-        model.predict, faces, threshold=contract.score_threshold, on_progress=on_progress
+        model.predict, faces, threshold=threshold, on_progress=on_progress
     )
     metrics = metrics_of(figures)
     if mistakes_file is not None:
-        _draw_mistakes(model, faces, scores, mistakes_file)
+        _draw_mistakes(model, faces, scores, threshold, mistakes_file)
     if metrics_file is not None:
         protocol: dict[str, Any] = {
             "input": f"faces aligned to {contract.input.width}x{contract.input.height}",
-            "score_threshold": contract.score_threshold,
+            "score_threshold": threshold,
             "runtime": model.session.runtime,
             "precision": contract.precision,
             "device": model.session.device,
@@ -153,6 +160,7 @@ def _draw_mistakes(
     model: FaceClassifier,
     faces: Sequence[LabelledFace],
     scores: NDArray[np.float64],
+    threshold: float,
     path: Path,
 ) -> None:
     """The faces with wrong labels as the network saw them, the surest mistake first."""
@@ -160,7 +168,7 @@ def _draw_mistakes(
     assert spec.points is not None
     pictures, captions = [], []
     truth = np.array([face.label for face in faces])
-    wrong = np.flatnonzero((scores >= model.contract.score_threshold) != (truth == 1))
+    wrong = np.flatnonzero((scores >= threshold) != (truth == 1))
     for index in wrong[np.argsort(-np.abs(scores[wrong] - truth[wrong]), kind="stable")]:
         face = faces[index]
         if np.isfinite(scores[index]):

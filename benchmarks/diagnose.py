@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ..data.coco import Photo, read_coco
-from ..errors import DataError, ImageError
+from ..errors import DataError
 from ..evaluation.bootstrap import average_precision_of, match_faces, resampled
-from ..evaluation.detector import decoded, to_annotation
+from ..evaluation.detector import readable, to_annotation
 from ..results import Detections
 from .accuracy import SCORE_FLOOR
 from .detectors import Detector, open_detector
@@ -159,13 +159,7 @@ def _find(
     """The photos that can be read; and, of every pre-processing, the faces found in each."""
     seen: list[Photo] = []
     found: list[list[Detections]] = [[] for _ in ALL_PREPROCESSINGS]
-    images = decoded([photo.path for photo in photos])
-    for count, (photo, image) in enumerate(zip(photos, images, strict=True), start=1):
-        try:
-            pixels = image.result()
-        except ImageError as error:
-            _log.warning("left out: %s", error)
-            continue
+    for photo, pixels, scale in readable(photos, on_progress=on_progress):
         seen.append(photo)
         for one, faces in zip(ALL_PREPROCESSINGS, found, strict=True):
             answer = detector.find(
@@ -175,7 +169,5 @@ def _find(
                 nms_iou=NMS_IOU,
                 max_detections=_MAX_DETECTIONS,
             )
-            faces.append(to_annotation(answer, pixels.shape, photo))
-        if on_progress is not None:
-            on_progress(count, len(photos))
+            faces.append(to_annotation(answer, scale))
     return seen, found

@@ -72,7 +72,7 @@ class DetectorAccuracy:
         figures: dict[str, float | None] = {}
         if self.annotations:
             photos = read_coco(self.annotations, self.roots, classes=["face"]).photos
-            found = evaluate_detector(predict, photos)[1]
+            _, _, found = evaluate_detector(predict, photos)
             figures |= {key: found[key] for key in _FIGURES}
         if self.wider is not None:
             found = evaluate_wider(predict, self.wider)[1]

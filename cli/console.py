@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -43,12 +44,21 @@ def print_table(
 
 @contextmanager
 def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, where that is a terminal; moved by calling it with done and total."""
+    """A bar on stderr, where that is a terminal; moved by calling it with done and total.
+
+    What is printed meanwhile goes to standard output as it is: above the bar where both are the
+    same terminal, and never into the bar's stream where only that is one.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True)
     columns = (BarColumn(), MofNCompleteColumn(), unit, TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as shown:
+    with Progress(
+        *columns,
+        console=console,
+        disable=not console.is_terminal,
+        redirect_stdout=sys.stdout.isatty(),
+    ) as shown:
         task = shown.add_task(unit)
         yield lambda done, total: shown.update(task, completed=done, total=total)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from ..apps.outputs import check_place
 from ..apps.work_dir import weights_for
 from ..benchmarks.accuracy import SCORE_FLOOR, measure_accuracy
 from ..errors import UserError
@@ -51,9 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--score-threshold",
         type=fraction,
-        default=SCORE_FLOOR,
         metavar="0..1",
-        help=f"lowest score that counts (default {SCORE_FLOOR})",
+        help=f"lowest score of a face that counts (default {SCORE_FLOOR}); of a classifier: "
+        "lowest score of its second label (default: its own)",
     )
     parser.add_argument("--nms-iou", type=fraction, metavar="0..1", help="instead of the file's")
     parser.add_argument("--runtime", help="for .onnx: onnxruntime (default) or openvino")
@@ -65,6 +66,11 @@ def run(args: argparse.Namespace) -> None:
     """Measure, and print the figures."""
     if (args.test_ann_files is None) != (args.test_data_roots is None):
         raise UserError("--test-ann-files and --test-data-roots go together")
+    for path, flag in (
+        (args.save_metrics_to, "--save-metrics-to"), (args.mistakes_to, "--mistakes-to")
+    ):  # fmt: skip
+        if path is not None:
+            check_place(path, flag)
     weights = weights_for(args.template, args.load_weights)
     with progress("photos") as on_progress:
         metrics = measure_accuracy(
@@ -75,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
             metrics_file=args.save_metrics_to,
             mistakes_file=args.mistakes_to,
             input_size=args.input_size,
-            score_floor=args.score_threshold,
+            score_threshold=args.score_threshold,
             nms_iou=args.nms_iou,
             runtime=args.runtime,
             device=args.device,

@@ -90,7 +90,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _print(title: str, rows: list[Row], figures: dict[str, str]) -> None:
-    known = [key for key in figures.values() if any(row.figures.get(key) for row in rows)]
+    known = [
+        key for key in figures.values() if any(row.figures.get(key) is not None for row in rows)
+    ]
     print_table(
         title,
         ("file", "precision", "runtime", "device", "threads", "MB", "ms", "MiB", *known),
@@ -104,7 +106,10 @@ def _print(title: str, rows: list[Row], figures: dict[str, str]) -> None:
                 f"{row.mb:.2f}",
                 f"{row.ms.value:.2f}",
                 f"{row.memory / 2**20:.0f}",
-                *(f"{row.figures[key] or 0:.4f}" for key in known),
+                *(
+                    "" if (value := row.figures.get(key)) is None else f"{value:.4f}"
+                    for key in known
+                ),
             )
             for row in rows
         ],

@@ -101,7 +101,7 @@ class Promise:
             # With NMS inside, a file knows no faces below its own threshold.
             floor = None if model.contract.nms == "graph" else _SCORE_FLOOR
             predict = partial(model.predict, score_threshold=floor)
-            _, figures = evaluate_detector(predict, photos)
+            _, _, figures = evaluate_detector(predict, photos)
         else:
             assert isinstance(model, FaceClassifier)
             faces = [one for one in samples if isinstance(one, LabelledFace)]

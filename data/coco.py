@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, ImageError
 from .coco_json import load_coco_json
 from .coco_records import Key, category_ids, faces_by_image, image_records
 from .pairs import paired
@@ -30,8 +31,8 @@ class Photo:
     """One photo and its faces, as the annotation file has them.
 
     Nothing is decoded to make one, so `width` and `height` (and the boxes with them) are only the
-    file's word: whoever decodes the photo and finds another size scales boxes and landmarks by
-    the ratio, per axis.
+    file's word: whoever decodes the photo and finds another size scales boxes and landmarks
+    (`scale_to`).
 
     Attributes:
         path: The image file; it was there when the dataset was read.
@@ -52,6 +53,27 @@ class Photo:
     boxes: NDArray[np.float32]
     ignore: NDArray[np.bool_]
     landmarks: NDArray[np.float32]
+
+    def scale_to(self, height: int, width: int) -> NDArray[np.float32]:
+        """What x and y of the annotation are multiplied by in the decoded photo, float32 (2,).
+
+        Args:
+            height: Of the decoded photo, in pixels.
+            width: Likewise.
+
+        Raises:
+            ImageError: The photo has another shape, so that no scale brings the labels to their
+                faces: it was labelled before it was turned (EXIF) or cropped.
+        """
+        # A pixel of rounding on the shorter side, and what makes no difference to a box.
+        tolerance = 0.02 + 1 / min(self.width, self.height, width, height)
+        if abs(math.log(width / self.width * self.height / height)) > tolerance:
+            turned = abs(math.log(width / self.height * self.width / height)) <= tolerance
+            raise ImageError(
+                f"{self.path}: is {width}x{height}, and was labelled as {self.width}x{self.height}"
+                + (": before its EXIF orientation turned it?" if turned else "")
+            )
+        return np.array([width / self.width, height / self.height], np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
 from .images import list_images
+from .table import read_table, read_text
 
 LABELS = ("no_glass", "glass")
 _META = "meta.txt"
@@ -61,7 +60,7 @@ def read_glasses(source: Path) -> tuple[Path, list[LabelledPhoto]]:
 
 def _meglass(meta: Path) -> list[LabelledPhoto]:
     rows = []
-    for number, line in enumerate(_text(meta).splitlines(), start=1):
+    for number, line in enumerate(read_text(meta).splitlines(), start=1):
         if not line.strip():
             continue
         parts = line.split()
@@ -87,8 +86,7 @@ def _folders(folder: Path) -> list[LabelledPhoto]:
 
 
 def _table(file: Path) -> list[LabelledPhoto]:
-    reader = csv.DictReader(io.StringIO(_text(file)), restval="")
-    names = reader.fieldnames or ()
+    names, lines = read_table(file)
     image = next((name for name in _IMAGE_COLUMNS if name in names), None)
     label = next((name for name in _LABEL_COLUMNS if name in names), None)
     if image is None or label is None:
@@ -98,28 +96,18 @@ def _table(file: Path) -> list[LabelledPhoto]:
         )
     meaning = {**dict(zip("01", LABELS, strict=True)), **{one: one for one in LABELS}}
     rows = []
-    for row in _rows(reader, file):
+    for number, row in lines:
         if row[label] not in meaning:
             raise DataError(
-                f"{file}:{reader.line_num}: {label} {row[label]!r}: expected one of "
-                f"{', '.join(meaning)}"
+                f"{file}:{number}: {label} {row[label]!r}: expected one of {', '.join(meaning)}"
             )
         part = row.get("split") or "all"
         if not _PART.fullmatch(part):  # it becomes the name of a file
-            raise DataError(
-                f"{file}:{reader.line_num}: split {part!r}: expected letters, digits, _ and -"
-            )
+            raise DataError(f"{file}:{number}: split {part!r}: expected letters, digits, _ and -")
         rows.append(LabelledPhoto(row[image], meaning[row[label]], part))
     if not rows:
         raise DataError(f"{file}: no rows; expected one for each photo")
     return rows
-
-
-def _rows(reader: csv.DictReader[str], file: Path) -> Iterator[dict[str, str]]:
-    try:
-        yield from reader
-    except csv.Error as error:
-        raise DataError(f"{file}:{reader.line_num}: no CSV: {error}") from error
 
 
 def split_people(rows: Sequence[LabelledPhoto], *, test_fraction: float) -> list[LabelledPhoto]:
@@ -141,12 +129,3 @@ def split_people(rows: Sequence[LabelledPhoto], *, test_fraction: float) -> list
         return int.from_bytes(digest[:8], "big") < test_fraction * 2**64
 
     return [replace(row, part="test" if is_test(row.person or "") else "train") for row in rows]
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")  # as spreadsheets write it
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not UTF-8 text") from error

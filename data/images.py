@@ -34,6 +34,10 @@ _log = logging.getLogger(__name__)
 MAX_PIXELS = 64_000_000
 """Larger photos are refused before anything is allocated (64 Mpx are 192 MB of BGR)."""
 
+MAX_SCANS = 100
+"""Of a JPEG. Ordinary ones have about ten at most, but a hundred bytes can order another pass over
+all pixels: a small file could keep a core busy for hours. libtiff has the same limit."""
+
 _IMAGE_SUFFIXES = (
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .tif .tiff .bmp .gif .ppm .pgm .pbm .pnm .avif"
 )
@@ -68,7 +72,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
     Raises:
         ImageTooLargeError: More than `MAX_PIXELS`.
-        ImageError: No such file; not an image; damaged or cut off; float or 32-bit integer pixels.
+        ImageError: No such file; not an image; damaged or cut off; float or 32-bit integer pixels;
+            a JPEG of more than `MAX_SCANS`.
     """
     with _open_file(path) as stream:
         return _decode(stream, str(path))
@@ -143,6 +148,8 @@ def _decode(stream: IO[bytes], source: str) -> NDArray[np.uint8]:
         image, orientation = _open_image(stream, source)
         if image.format == "TIFF":  # the one that may warn while it decodes
             _load(image, source)
+    if image.format in ("JPEG", "MPO"):
+        _check_scans(stream, source)
     _load(image, source)
     return _to_bgr(image, orientation, source)
 
@@ -230,6 +237,16 @@ def _png_exif(stream: IO[bytes]) -> bytes | None:
         return None
     finally:
         stream.seek(start)
+
+
+def _check_scans(stream: IO[bytes], source: str) -> None:
+    start = stream.tell()
+    stream.seek(0)
+    # Start of scan (ITU-T T.81, B.1.1.3). Compressed data never holds these two bytes.
+    scans = stream.read().count(b"\xff\xda")
+    stream.seek(start)
+    if scans > MAX_SCANS:
+        raise ImageError(f"{source}: a JPEG of {scans:,} scans: above the limit of {MAX_SCANS}")
 
 
 def _load(image: PILImage, source: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from ..errors import DataError
 from ..files import atomic_write
 from ..results import LANDMARK_NAMES
 from .pairs import paired
+from .table import read_table
 
 _log = logging.getLogger(__name__)
 
@@ -108,21 +109,15 @@ def write_labelled_faces(
         handle.write(text.getvalue())
 
 
-def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not UTF-8 text; expected a CSV of labelled faces") from error
-    reader = csv.DictReader(io.StringIO(text), restval="")
-    absent = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    names, rows = read_table(file)
+    absent = [name for name in COLUMNS if name not in names]
     if absent:
         raise DataError(
             f"{file}: column {absent[0]!r} is missing; expected {', '.join(COLUMNS)}",
             hint="`pocketface data glasses` makes such a list of labelled photos",
         )
-    return [(reader.line_num, row) for row in reader]
+    return rows
 
 
 def _label(text: str, classes: Sequence[str], *, where: str) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import DataError
 from .coco_json import FACE_CATEGORY, save_coco_json
 from .images import image_size
+from .table import read_text
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +21,14 @@ _FLAGS = ("blur", "expression", "illumination", "invalid", "occlusion", "pose")
 
 
 @dataclass
-class _Entry:
+class ListedPhoto:
+    """A photo of WIDER's list.
+
+    Attributes:
+        name: `<event>/<file name>`.
+        faces: x, y, w, h in pixels, and six flags, each.
+    """
+
     name: str
     faces: list[list[int]] = field(default_factory=list)
 
@@ -59,7 +67,7 @@ def convert_wider(folder: Path, *, output: Path | None = None) -> list[Path]:
             absent = root if file.is_file() else file
             _log.warning("split %r left out: %s is not there", split, absent)
             continue
-        content = _to_coco(list(_read_list(file)), root, file)
+        content = _to_coco(list(read_list(file)), root, file)
         path = (output or folder) / f"wider_{split}.json"
         save_coco_json(content, path)
         _log.info(
@@ -76,17 +84,15 @@ def _list_file(folder: Path, split: str) -> Path:
     return folder / "wider_face_split" / f"wider_face_{split}_bbx_gt.txt"
 
 
-def _read_list(file: Path) -> Iterator[_Entry]:
-    """Entries of a list: a name, a count, and that many lines of ten integers.
+def read_list(file: Path) -> Iterator[ListedPhoto]:
+    """Read an official list: a name, a count, and that many lines of ten integers, and so on.
 
     The official lists put one line of zeros behind a count of 0.
+
+    Raises:
+        DataError: It cannot be read or is damaged; the message has the line.
     """
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not UTF-8 text (byte {error.start})") from error
+    lines = read_text(file).splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
     at = 0
@@ -102,7 +108,7 @@ def _read_list(file: Path) -> Iterator[_Entry]:
             found = _short(lines[at + 1])
             raise DataError(f"{file}:{at + 2}: {found}: expected the number of faces in {name}")
         first = at + 2
-        entry = _Entry(name)
+        entry = ListedPhoto(name)
         for number in range(first, first + count[0]):
             if number == len(lines):
                 missing = first + count[0] - number
@@ -133,7 +139,7 @@ def _short(line: str) -> str:
     return repr(line if len(line) <= 60 else line[:57] + "...")
 
 
-def _to_coco(entries: list[_Entry], root: Path, file: Path) -> dict[str, Any]:
+def _to_coco(entries: list[ListedPhoto], root: Path, file: Path) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     missing: list[str] = []

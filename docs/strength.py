@@ -77,10 +77,10 @@ def main() -> None:
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for target in targets:
         pipeline = opened(target)
-        threshold = best_f1(others, evaluate_detector(pipeline.predict, others)[0])
+        threshold = best_f1(*evaluate_detector(pipeline.predict, others)[:2])
         score = threshold["best_f1_threshold"]
         assert score is not None
-        found, _ = evaluate_detector(pipeline.predict, photos)
+        _, found, _ = evaluate_detector(pipeline.predict, photos)
         figures = at_threshold(photos, found, score)
         alarms = sum(len(pipeline.predict(crop).above(score)) for crop in faceless)
         shares = [figures[key] for key in SIZES]

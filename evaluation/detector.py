@@ -32,10 +32,11 @@ def evaluate_detector(
     photos: Sequence[Photo],
     *,
     on_progress: Progress | None = None,
-) -> tuple[list[Detections], dict[str, float | None]]:
+) -> tuple[list[Photo], list[Detections], dict[str, float | None]]:
     """Measure a detector by COCO's figures.
 
-    A photo that cannot be read is left out of every figure, with a warning that names it.
+    A photo that cannot be read, or has another shape than its labels say, is left out of every
+    figure, with a warning that names it.
 
     Args:
         predict: The detector, at a low score floor: the figures need the whole curve.
@@ -43,32 +44,24 @@ def evaluate_detector(
         on_progress: Told after each photo.
 
     Returns:
-        The faces found in each photo, in the pixels of its annotation (none for a photo left
-        out), and the figures: those of `average_precision`, `images` (photos measured) and
-        `images_skipped` (photos left out).
+        The photos measured; the faces found in each, in the pixels of its annotation; and the
+        figures: those of `average_precision`, `images` (photos measured) and `images_skipped`
+        (photos left out).
 
     Raises:
         DataError: There are no photos, or none of them can be read.
         MissingPackageError: faster-coco-eval is not installed.
     """
+    measured: list[Photo] = []
     detections: list[Detections] = []
-    readable: list[int] = []
-    for i, image in enumerate(decoded([photo.path for photo in photos])):
-        try:
-            pixels = image.result()
-        except ImageError as error:
-            _log.warning("left out: %s", error)
-            detections.append(Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32)))
-        else:
-            readable.append(i)
-            detections.append(to_annotation(predict(pixels), pixels.shape, photos[i]))
-        if on_progress is not None:
-            on_progress(i + 1, len(photos))
-    if photos and not readable:
+    for photo, pixels, scale in readable(photos, on_progress=on_progress):
+        measured.append(photo)
+        detections.append(to_annotation(predict(pixels), scale))
+    if photos and not measured:
         raise DataError(f"none of the {len(photos)} photos can be read, {photos[0].path} first")
-    figures = average_precision([photos[i] for i in readable], [detections[i] for i in readable])
-    skipped = len(photos) - len(readable)
-    return detections, figures | {"images": len(readable), "images_skipped": skipped}
+    figures = average_precision(measured, detections)
+    figures |= {"images": len(measured), "images_skipped": len(photos) - len(measured)}
+    return measured, detections, figures
 
 
 def evaluate_wider(
@@ -116,11 +109,28 @@ def decoded(paths: Sequence[Path]) -> Iterator[Future[NDArray[np.uint8]]]:
         yield ahead
 
 
-def to_annotation(found: Detections, shape: tuple[int, ...], photo: Photo) -> Detections:
-    """Faces in a file of this shape, in the annotation's pixels: the two may differ (`Photo`)."""
-    height, width = shape[:2]
-    if (width, height) == (photo.width, photo.height):
-        return found
-    ratio = np.array([photo.width / width, photo.height / height], np.float32)
+def readable(
+    photos: Sequence[Photo], *, on_progress: Progress | None = None
+) -> Iterator[tuple[Photo, NDArray[np.uint8], NDArray[np.float32]]]:
+    """Photos, their pixels and the scale of their labels (`Photo.scale_to`).
+
+    One that cannot be used is named in a warning, and left out.
+    """
+    images = decoded([photo.path for photo in photos])
+    for done, (photo, image) in enumerate(zip(photos, images, strict=True), start=1):
+        try:
+            pixels = image.result()
+            scale = photo.scale_to(*pixels.shape[:2])
+        except ImageError as error:
+            _log.warning("left out: %s", error)
+        else:
+            yield photo, pixels, scale
+        if on_progress is not None:
+            on_progress(done, len(photos))
+
+
+def to_annotation(found: Detections, scale: NDArray[np.float32]) -> Detections:
+    """Faces of a decoded photo in the pixels of its annotation; see `Photo.scale_to`."""
+    ratio = np.reciprocal(scale)
     landmarks = None if found.landmarks is None else found.landmarks * ratio
     return replace(found, boxes=found.boxes * np.tile(ratio, 2), landmarks=landmarks)

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.wider import read_list
 from ..errors import DataError, MissingPackageError
 from ..results import Detections
 from .coco import check_finite
@@ -181,25 +182,12 @@ def _key(name: str) -> str:
 
 
 def _read_list(path: Path) -> dict[str, str]:
-    # Records of: event/name.suffix, the number of faces, one line for each face. Behind a number
-    # of 0 the official lists have one line of zeros.
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: the list of WIDER photos cannot be read: {error}") from error
     names: dict[str, str] = {}
-    at = 0
-    while at < len(lines) and lines[at].strip():
-        name, count = lines[at].strip(), "".join(lines[at + 1 : at + 2]).strip()
-        if "/" not in name or not count.isdecimal():
-            raise DataError(f"{path}:{at + 1}: expected event/name and then a number of faces")
-        if names.setdefault(_key(name), name) is not name:
-            raise DataError(f"{path}:{at + 1}: {name!r} is listed twice")
-        at += 2 + int(count)
-        if at > len(lines):
-            raise DataError(f"{path}: ends before the {count} faces of {name!r}")
-        if not int(count) and at < len(lines) and "/" not in lines[at]:
-            at += 1
+    for photo in read_list(path):
+        key = _key(photo.name)
+        if key in names:
+            raise DataError(f"{path}: {photo.name!r} is listed twice")
+        names[key] = photo.name
     if not names:
         raise DataError(f"{path}: lists no photo")
     return names

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -70,7 +69,8 @@ class PhotoCrops(Dataset[list["Item"]]):
     def preload(self, *, budget: float = math.inf) -> tuple[int, int]:
         """Decode photos into memory before workers fork, so that they share it.
 
-        Photos that cannot be decoded are left out, with a warning that counts and names them.
+        Photos that cannot be used (see `Photo.scale_to`) are left out, with a warning that counts
+        and names them.
 
         Args:
             budget: Bytes that may be held; further photos are decoded each time they are wanted.
@@ -79,7 +79,7 @@ class PhotoCrops(Dataset[list["Item"]]):
             Photos and bytes held.
 
         Raises:
-            DataError: None can be decoded.
+            DataError: None can be used.
         """
         kept: list[tuple[Photo, Sample | None]] = []
         damaged: list[str] = []
@@ -96,10 +96,10 @@ class PhotoCrops(Dataset[list["Item"]]):
                     else:
                         kept.append((photo, None))
         if not kept:
-            raise DataError(f"none of the {len(damaged)} photos can be decoded: {damaged[0]}")
+            raise DataError(f"none of the {len(damaged)} photos can be used: {damaged[0]}")
         if damaged:
             named = "; ".join(damaged[:5])
-            _log.warning("left out %d photos that cannot be decoded: %s", len(damaged), named)
+            _log.warning("left out %d photos that cannot be used: %s", len(damaged), named)
         self.photos = [photo for photo, _ in kept]
         self._samples = [sample for _, sample in kept]
         return held, size
@@ -210,10 +210,7 @@ def _read_sample(photo: Photo) -> Sample:
 
     image = read_image(photo.path)
     height, width = image.shape[:2]
-    # The annotation file's size may differ from the file's: labels are in the former.
-    scale: NDArray[np.float32] = np.array(
-        [width / photo.width, height / photo.height], dtype=np.float32
-    )
+    scale = photo.scale_to(height, width)
     if max(height, width) > CACHE_LONG_SIDE:
         shrink = CACHE_LONG_SIDE / max(height, width)
         size = (round(width * shrink), round(height * shrink))

@@ -207,7 +207,7 @@ class DetectionModule(TemplateModule):
         session = session_of(self.network, self.contract, device=str(self.device))
         model = FaceDetector(contract=self.contract, session=session, path=Path(self.template.name))
         predict = partial(model.predict, score_threshold=VALIDATION_SCORE)
-        _, figures = evaluate_detector(predict, photos)
+        _, _, figures = evaluate_detector(predict, photos)
         for key in ("ap", "ap50"):
             value = figures[key] or 0.0
             self.log(f"val/{key}", value, prog_bar=key == "ap50", batch_size=1, sync_dist=True)

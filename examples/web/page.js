@@ -15,7 +15,7 @@ const source = document.createElement("canvas").getContext("2d", { willReadFrequ
 
 let detector = null;
 let image = null; // ImageData of what is shown
-let stream = null; // of the camera, while it runs
+let turn = null; // of the camera, from the click that starts it to the one that stops it
 let busy = Promise.resolve(); // one inference at a time
 
 async function open(bytes) {
@@ -119,29 +119,44 @@ function draw(faces) {
   }
 }
 
-async function startCamera() {
-  if (!navigator.mediaDevices) throw new ModelError("The camera needs https or localhost.");
-  stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
-  const video = $("video");
-  video.srcObject = stream;
-  await video.play();
-  $("camera").setAttribute("aria-pressed", "true");
-  $("camera").textContent = "Stop the camera";
-  const shown = stream;
-  while (stream === shown) {
-    if (video.videoWidth > 0) {
-      image = read(video, video.videoWidth, video.videoHeight);
-      await find();
+function startCamera() {
+  const mine = {};
+  turn = mine;
+  showCamera();
+  queue(() => runCamera(mine));
+}
+
+async function runCamera(mine) {
+  let stream = null;
+  try {
+    if (turn !== mine) return; // stopped before it began
+    if (!detector) throw new ModelError("No model is open.");
+    if (!navigator.mediaDevices) throw new ModelError("The camera needs https or localhost.");
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
+    const video = $("video");
+    video.srcObject = stream;
+    await video.play();
+    while (turn === mine) {
+      if (video.videoWidth > 0) {
+        image = read(video, video.videoWidth, video.videoHeight);
+        await find();
+      }
+      await new Promise(requestAnimationFrame);
     }
-    await new Promise(requestAnimationFrame);
+  } finally {
+    for (const track of stream?.getTracks() ?? []) track.stop();
+    if (turn === mine) stopCamera(); // it failed
   }
 }
 
 function stopCamera() {
-  for (const track of stream?.getTracks() ?? []) track.stop();
-  stream = null;
-  $("camera").setAttribute("aria-pressed", "false");
-  $("camera").textContent = "Use the camera";
+  turn = null;
+  showCamera();
+}
+
+function showCamera() {
+  $("camera").setAttribute("aria-pressed", String(turn !== null));
+  $("camera").textContent = turn ? "Stop the camera" : "Use the camera";
 }
 
 function showThreshold() {
@@ -175,10 +190,10 @@ whenChosen($("other"), async (file) => {
   await open(new Uint8Array(await file.arrayBuffer()));
   if (image) await find();
 });
-$("camera").addEventListener("click", () => (stream ? stopCamera() : queue(startCamera)));
+$("camera").addEventListener("click", () => (turn ? stopCamera() : startCamera()));
 $("threshold").addEventListener("input", () => {
   showThreshold();
-  if (!stream && image) queue(find);
+  if (!turn && image) queue(find);
 });
 queue(async () => {
   const answer = await fetch(MODEL);

@@ -139,6 +139,16 @@ def _large() -> Iterator[Case]:
     lie = struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 2, 0, 0, 0)
     header = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", lie) + _chunk(b"IEND", b"")
     yield "a header that claims 2^62 pixels", "photo.png", header, 413, "above the limit"
+    once = encode(hopper(), "jpeg", progressive=True)
+    last = once[once.rindex(b"\xff\xda") : -2]
+    often = once[:-2] + 200 * last + once[-2:]
+    yield (
+        "a progressive JPEG that repeats a scan 200 times",
+        "photo.jpg",
+        often,
+        415,
+        "scans: above",
+    )
     yield "11 MB", "photo.jpg", HOPPER.read_bytes() + bytes(11_000_000), 413, "larger than 10 MB"
 
 

@@ -46,10 +46,21 @@ def test_an_address_is_a_stream(text: str) -> None:
     assert (source.kind, source.address, source.name) == ("stream", text, text)
 
 
-def test_the_password_of_a_stream_is_not_shown() -> None:
-    source = find_source("rtsp://user:secret@cam:554/live")
-    assert source.name == "rtsp://user:***@cam:554/live"
-    assert source.address == "rtsp://user:secret@cam:554/live"
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("rtsp://user:secret@cam:554/live", "rtsp://user:***@cam:554/live"),
+        ("rtsp://user:sec@ret@cam/live", "rtsp://user:***@cam/live"),
+        ("rtsp://user:sec/ret@cam/live", "rtsp://user:***@cam/live"),
+        ("rtsp://user:sec?ret@cam/live", "rtsp://…"),
+        ("rtsp://user@cam/live", "rtsp://user@cam/live"),
+        ("rtsp://cam/live?user=a&password=secret", "rtsp://cam/live?…"),
+        ("rtsp://cam/live?password=sec@ret", "rtsp://…"),
+    ],
+)
+def test_the_password_of_a_stream_is_not_shown(address: str, name: str) -> None:
+    source = find_source(address)
+    assert (source.name, source.address) == (name, address)
 
 
 def test_a_folder_is_its_photos(folder: Path) -> None:

@@ -76,12 +76,19 @@ def test_compares_two_runs(report: Path, run: Run) -> None:
     assert done.out.count("not told apart") == 4
 
 
-def test_selects_from_what_was_measured(report: Path, run: Run) -> None:
+def test_selects_from_what_was_measured(report: Path, run: Run, tmp_path: Path) -> None:
     select = ("select", "--task", "face-detection", "--results", report / "results.json")
     done = run(*select, "--max-ms", "10000")
     assert done.code == 0
     assert done.out.startswith("chosen")
     assert "next" in done.out
+    # Stopped before the accuracy of one was measured.
+    content = json.loads((report / "results.json").read_text())
+    content["rows"][0]["figures"] = {}
+    part = tmp_path / "part.json"
+    part.write_text(json.dumps(content))
+    done = run("select", "--task", "face-detection", "--results", part, "--max-ms", "10000")
+    assert (done.code, done.err) == (0, "")
     done = run(*select, "--max-ms", "0.0001", "--runtime", "openvino")
     assert done.code == 3
     assert "none of the files measured meets this; nearest is " in done.err

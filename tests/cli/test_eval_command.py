@@ -81,6 +81,30 @@ def test_thresholds_and_sizes_change_the_figures(run: Run) -> None:
     assert "letterbox to 64x64" in Path("m.yaml").read_text()
 
 
+def test_a_photo_left_out_counts_in_no_figure(run: Run) -> None:
+    def figures() -> dict[str, float]:
+        command = ("eval", "--load-weights", "tiny.pth", *FLAGS, "--save-metrics-to", "m.yaml")
+        assert run(*command).code == 0
+        metrics = yaml.safe_load(Path("m.yaml").read_text())["metrics"]
+        return {entry["key"]: entry["value"] for entry in metrics}
+
+    both = figures()
+    content = Path("photos/a.jpg").read_bytes()
+    Path("photos/a.jpg").write_bytes(content[: len(content) // 2])
+    one = figures()
+    assert (both["images_skipped"], one["images_skipped"]) == (0, 1)
+    # Both photos are the same picture, so that either alone has the figures of both.
+    for key in ("ap", "best_f1", "recall_10", "recall_20", "recall_40", "false_alarms"):
+        assert one[key] == both[key], key
+
+
+@pytest.mark.parametrize("flag", ["--save-metrics-to", "--mistakes-to"])
+def test_a_place_that_cannot_be_written_is_known_before(run: Run, flag: str) -> None:
+    result = run("eval", "--load-weights", "no such weights", *FLAGS, flag, "notes.txt/m")
+    assert result.code == 2
+    assert f"{flag} notes.txt/m: cannot be written: notes.txt is in the way" in result.err
+
+
 def test_an_exported_file_keeps_its_input_size(run: Run) -> None:
     command = ("eval", "--load-weights", "model/model.onnx", *FLAGS)
     assert run(*command, "--input-size", "64x96").code == 0

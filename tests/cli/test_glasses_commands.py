@@ -17,6 +17,7 @@ import matplotlib
 import numpy as np
 import pytest
 import skimage
+import yaml
 
 from pocketface.model_templates import template_path
 from pocketface.models.weights import read_weights, write_weights
@@ -92,6 +93,21 @@ def test_mistakes_are_shown(run: Run) -> None:
     assert sheet[:, 140:].max() == 0  # the other is right
 
 
+@pytest.mark.usefixtures("photos")
+def test_from_which_score_on_they_are_glasses(run: Run) -> None:
+    assert run("data", "glasses", "photos", "--output", "lists").code == 0
+    lists = ("--test-ann-files", "lists/all.csv", "--test-data-roots", "photos")
+    command = ("eval", "--template", "glasses-n", *lists, "--save-metrics-to", "m.yaml")
+    assert run(*command, "--score-threshold", "1").code == 0
+    content = yaml.safe_load(Path("m.yaml").read_text())
+    figures = {entry["key"]: entry["value"] for entry in content["metrics"]}
+    assert (figures["balanced_accuracy"], figures["f1"]) == (50, 0)  # nobody wears them
+    assert content["protocol"]["score_threshold"] == 1
+    refused = run(*command, "--nms-iou", "0.1")
+    assert refused.code == 2
+    assert "--nms-iou: " in refused.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -101,6 +117,10 @@ def test_mistakes_are_shown(run: Run) -> None:
         ),
         (("data", "glasses", "photos/glass", "--output", "o"), "expected folders no_glass and gl"),
         (("data", "glasses", "none.csv", "--output", "o"), "none.csv: cannot be read"),
+        (
+            ("data", "glasses", "photos", "--output", "photos/glass/grace_hopper.jpg/o"),
+            "--output photos/glass/grace_hopper.jpg/o: cannot be written",
+        ),
         (
             ("data", "glasses", "photos", "--output", "o", "--test-fraction", "0.2"),
             "do not say who is in them",
@@ -240,7 +260,7 @@ def test_copies_overwrite_nothing(run: Run, photos: Path) -> None:
         (("none.jpg",), "none.jpg: no such file or folder"),
         (("empty",), "empty: no photo in there"),
         (("photos", "--copy-to", "photos/worn"), "--copy-to photos/worn: lies in photos, among"),
-        (("photos", "--copy-to", "file"), "--copy-to file: is a file; expected a folder"),
+        (("photos", "--copy-to", "file"), "--copy-to file: cannot be written: file is in the way"),
         (("photos", "--csv", "file/out.csv"), "--csv file/out.csv: cannot be written"),
         (("photos", "--csv", "empty"), "--csv empty: cannot be written"),
         (("photos", "--csv", "/dev/null"), "--csv /dev/null: cannot be written: /dev/null is in"),

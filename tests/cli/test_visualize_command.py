@@ -88,6 +88,19 @@ def test_a_folder_is_mirrored_and_a_broken_photo_is_passed_over(run: Run) -> Non
     assert written == ["out/a.jpg", "out/more/b.png"]
 
 
+def test_a_link_does_not_lead_over_the_photo_itself(run: Run) -> None:
+    Path("chosen").mkdir()
+    Path("chosen/a.jpg").symlink_to(Path("photos/a.jpg").resolve())
+    before = Path("photos/a.jpg").read_bytes()
+    result = run(
+        "visualize", "--load-weights", "model/model.onnx", "--video", "chosen", "--no-show",
+        "--output", "photos",
+    )  # fmt: skip
+    assert result.code == 2
+    assert "--output photos: photos/a.jpg is one of the photos to be read" in result.err
+    assert Path("photos/a.jpg").read_bytes() == before
+
+
 def test_a_folder_without_one_readable_photo_is_an_error(run: Run) -> None:
     result = run(
         "visualize", "--load-weights", "model/model.onnx", "--video", "broken", "--no-show"
@@ -122,6 +135,34 @@ def test_a_video_to_a_video(run: Run) -> None:
         changed += np.abs(frame.astype(int) - original.astype(int)).max() > 100
     assert changed == 12
     assert not drawn.read()[0]
+
+
+@pytest.mark.parametrize("fps", [23.976, 65.001, 119.963])
+def test_a_video_of_any_pace(run: Run, fps: float) -> None:
+    # MPEG-4 counts no finer than in 65,535ths of a second; Motion JPEG does.
+    made = cv2.VideoWriter("odd.avi", cv2.VideoWriter.fourcc(*"MJPG"), fps, (64, 48))
+    made.write(np.zeros((48, 64, 3), np.uint8))
+    made.release()
+    result = run(
+        "visualize", "--load-weights", "model/model.xml", "--video", "odd.avi", "--no-show",
+        "--output", "drawn.mp4",
+    )  # fmt: skip
+    assert (result.code, result.err) == (0, "")
+    assert cv2.VideoCapture("drawn.mp4").get(cv2.CAP_PROP_FPS) == pytest.approx(fps, abs=0.01)
+
+
+def test_a_size_that_the_encoder_refuses(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr(cv2.VideoWriter, "isOpened", lambda _: looked.append(1))
+    result = run(
+        "visualize", "--load-weights", "model/model.xml", "--video", "video.mp4", "--no-show",
+        "--output", "drawn.mp4",
+    )  # fmt: skip
+    assert (result.code, len(looked)) == (1, 1)  # at the first frame
+    assert "OpenCV cannot begin an MPEG-4 video of 160x120 at 10 frames/s" in result.err
+    assert not (place / "drawn.mp4").exists()
 
 
 def test_ctrl_c_leaves_a_video_that_plays(

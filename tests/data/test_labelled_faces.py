@@ -55,12 +55,21 @@ HEAD = ",".join(COLUMNS)
         (f"{HEAD}\na.png,glass,1,2,3,4,5,6,7,8,9,x\n", "landmarks: expected ten numbers or none"),
         (f"{HEAD}\na.png,glass,1,2,3,4,5,6,7,8,9,nan\n", "landmarks: expected ten numbers"),
         (f"{HEAD}\n", "no labelled face"),
+        (f'{HEAD}\na.png,"glass{"," * 140_000}', r"list\.csv:2: no CSV: field larger than"),
+        (f'image,"label{"," * 140_000}', r"list\.csv:1: no CSV: field larger than"),
     ],
 )
 def test_lists_that_do_not_fit(photos: Path, text: str, message: str) -> None:
     (photos / "list.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         read_labelled_faces([photos / "list.csv"], [photos], classes=CLASSES)
+
+
+def test_a_list_that_a_spreadsheet_saved(photos: Path) -> None:
+    rows = f"{HEAD}\na.png,glass,1,2,3,4,5,6,7,8,9,10\n".replace("\n", "\r\n")
+    (photos / "list.csv").write_text(rows, encoding="utf-8-sig")
+    (face,) = read_labelled_faces([photos / "list.csv"], [photos], classes=CLASSES)
+    assert (face.label, face.landmarks.sum()) == (1, 55)
 
 
 def test_files_that_are_none(photos: Path) -> None:

@@ -60,7 +60,7 @@ def photos(tmp_path: Path) -> list[Photo]:
 
 def test_measures_each_photo_in_order(photos: list[Photo]) -> None:
     calls: list[tuple[int, int]] = []
-    detections, figures = evaluate_detector(
+    _, detections, figures = evaluate_detector(
         _bright_square, photos, on_progress=lambda done, total: calls.append((done, total))
     )
     assert [tuple(found.boxes[0]) for found in detections] == BOXES
@@ -71,7 +71,7 @@ def test_measures_each_photo_in_order(photos: list[Photo]) -> None:
 
 def test_a_wrong_detector_scores_less(photos: list[Photo]) -> None:
     shifted = [_photo(p.path, BOXES[(i + 1) % 3]) for i, p in enumerate(photos)]
-    assert evaluate_detector(_bright_square, shifted)[1]["ap50"] == 0.0
+    assert evaluate_detector(_bright_square, shifted)[2]["ap50"] == 0.0
 
 
 def test_an_unreadable_photo_is_left_out_named_and_counted(
@@ -79,8 +79,9 @@ def test_an_unreadable_photo_is_left_out_named_and_counted(
 ) -> None:
     photos[1].path.write_text("no photo")
     with caplog.at_level(logging.WARNING):
-        detections, figures = evaluate_detector(_bright_square, photos)
-    assert [len(found) for found in detections] == [1, 0, 1]
+        measured, detections, figures = evaluate_detector(_bright_square, photos)
+    assert measured == [photos[0], photos[2]]
+    assert [tuple(found.boxes[0]) for found in detections] == [BOXES[0], BOXES[2]]
     assert figures["ap"] == pytest.approx(1)  # its face does not count as missed
     assert (figures["images"], figures["images_skipped"]) == (2, 1)
     assert str(photos[1].path) in caplog.text
@@ -90,11 +91,23 @@ def test_detections_are_in_the_pixels_of_the_annotation(tmp_path: Path) -> None:
     # The annotation is of a photo three times the file's size.
     _write(tmp_path / "small.png", BOXES[0])
     large = _photo(tmp_path / "small.png", tuple(3 * v for v in BOXES[0]), scale=3)  # type: ignore[arg-type]
-    detections, figures = evaluate_detector(_bright_square, [large])
+    _, detections, figures = evaluate_detector(_bright_square, [large])
     assert figures["ap"] == pytest.approx(1)
     assert detections[0].boxes.tolist() == [[30, 60, 180, 210]]
     assert detections[0].landmarks is not None
     assert detections[0].landmarks[0, 0].tolist() == [30, 60]
+
+
+def test_a_photo_that_was_turned_after_it_was_labelled_is_left_out(
+    photos: list[Photo], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _write(tmp_path / "turned.png", (10, 20, 60, 70), size=(100, 200))
+    turned = _photo(tmp_path / "turned.png", BOXES[0])
+    with caplog.at_level(logging.WARNING):
+        measured, _, figures = evaluate_detector(_bright_square, [photos[0], turned])
+    assert measured == [photos[0]]
+    assert figures["images_skipped"] == 1
+    assert "turned.png: is 100x200, and was labelled as 200x100: before its EXIF" in caplog.text
 
 
 def test_refuses_to_measure_nothing(photos: list[Photo]) -> None:

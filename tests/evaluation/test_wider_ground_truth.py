@@ -77,11 +77,8 @@ def test_refuses_a_count_of_a_face_that_is_not_there(make_wider: MakeWider) -> N
     ("text", "message"),
     [
         ("", "lists no photo"),
-        ("e/p.webp\nmany\n", ":1: expected event/name and then a number of faces"),
-        ("e/p.webp\n1\n1 2 3 4\n5 6 7 8\n", ":4: expected event/name"),
-        ("e/p.webp\n3\n1 2 3 4\n", "ends before the 3 faces of 'e/p.webp'"),
-        ("e/p.webp\n0\ne/q.webp\n0\n0 0 0 0\ne/p.webp\n0\n", ":6: 'e/p.webp' is listed twice"),
-        ("e/p.webp\n", ":1: expected event/name and then a number of faces"),
+        ("e/p.webp\n0\ne/q.webp\n0\n0 0 0 0\ne/p.webp\n0\n", "'e/p.webp' is listed twice"),
+        ("e/p.webp\n0\n\ne/q.webp\n0\n", ":3: '': expected <event>/<file name>"),
     ],
 )
 def test_refuses_a_damaged_list(make_wider: MakeWider, text: str, message: str) -> None:

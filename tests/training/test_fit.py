@@ -92,7 +92,7 @@ def test_best_is_the_average_that_was_measured(settings: dict[str, Any]) -> None
     assert report.best_value == max(float(row["val/ap50"]) for row in rows) > 0.1
     model = pocketface.load(report.best)
     photos = read_coco([annotations], [root], classes=("face",)).photos
-    _, figures = evaluate_detector(partial(model.predict, score_threshold=0.02), photos)
+    _, _, figures = evaluate_detector(partial(model.predict, score_threshold=0.02), photos)
     assert figures["ap50"] == pytest.approx(report.best_value, abs=1e-6)
 
 
@@ -121,7 +121,7 @@ def test_a_damaged_photo_is_left_out_and_named(
     shutil.copytree(shared / "airport", root)
     (root / "train" / "image_000003.jpg").write_bytes(b"not a photo")
     report = fit(**settings | {"train_roots": [root]}, epochs=1)
-    assert "left out 1 photos that cannot be decoded" in caplog.text
+    assert "left out 1 photos that cannot be used" in caplog.text
     assert "image_000003.jpg" in caplog.text
     assert read_weights(report.latest).epochs == 1
 

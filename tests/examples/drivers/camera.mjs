@@ -1,0 +1,53 @@
+// Clicks the camera's button of examples/web/page.js, on a page of stubs:
+//   node camera.mjs PAGE.js CLICKS [no-model]
+// CLICKS: c for a click, . for 30 ms. Prints cameras opened and stopped, what the button and the
+// status line say.
+import { readFileSync } from "node:fs";
+
+const [, , file, clicks, noModel] = process.argv;
+const code = readFileSync(file, "utf8")
+  .replace(/^import .*$/gm, "")
+  .replace(/^ort\..*$/gm, "");
+const elements = {};
+const pixels = { width: 4, height: 4 };
+const brush = { canvas: {}, fillRect() {}, drawImage() {}, putImageData() {}, getImageData: () => pixels };
+const element = (id) =>
+  (elements[id] ??= {
+    addEventListener(kind, action) { this[kind] = action; },
+    setAttribute() {},
+    classList: { toggle() {} },
+    replaceChildren() {},
+    getContext: () => brush,
+    play: async () => {},
+    videoWidth: 4,
+    value: "0.5",
+  });
+const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+let opened = 0;
+let stopped = 0;
+const contract = { input: { shape: [1, 3, 4, 4] }, provenance: {}, score_threshold: 0.5 };
+const detect = async () => ({ faces: [], milliseconds: { prepare: 0, network: 0, decode: 0 } });
+const page = {
+  ort: {},
+  document: { getElementById: element, createElement: () => element("made") },
+  navigator: {
+    mediaDevices: {
+      async getUserMedia() {
+        opened += 1;
+        await wait(50); // people take longer to say yes
+        return { getTracks: () => [{ stop: () => (stopped += 1) }] };
+      },
+    },
+  },
+  requestAnimationFrame: (action) => setTimeout(action, 5),
+  fetch: async () => ({ ok: !noModel, arrayBuffer: async () => new ArrayBuffer(4) }),
+  loadDetector: async () => ({ contract, sealed: true, detect }),
+  ModelError: class extends Error {},
+};
+new Function(...Object.keys(page), code)(...Object.values(page));
+await wait(30); // the model is open
+for (const one of clicks) await (one === "c" ? elements.camera.click() : wait(30));
+await wait(100);
+const { camera, status } = elements;
+console.log(JSON.stringify({ opened, stopped, button: camera.textContent, says: status.textContent }));
+process.exit();
