@@ -63,6 +63,11 @@ def why_not_writable(path: Path, *, folder: bool = False) -> str | None:
     return None if os.access(there, rights) else f"{there} is not writable"
 
 
+def name_in_utf8(name: str) -> str:
+    """The name of a file, to be written: "?" stands for bytes that are no UTF-8."""
+    return name.encode("utf-8", "replace").decode("utf-8")
+
+
 def sha256_file(path: Path) -> str:
     """The SHA-256 of a file's content, 64 lower-case hex digits.
 

@@ -86,7 +86,7 @@ def measure_accuracy(
         own = model.contract.score_threshold
         threshold = own if score_threshold is None else score_threshold
         return _measure_classifier(
-            model, annotations, roots, threshold, metrics_file, mistakes_file, on_progress
+            model, annotations, roots, threshold, runtime, metrics_file, mistakes_file, on_progress
         )
     if mistakes_file is not None:
         raise UserError(f"--mistakes-to {mistakes_file}: {weights} is no classifier")
@@ -98,7 +98,7 @@ def measure_accuracy(
         "score_floor": floor,
         "nms_iou": model.contract.nms_iou if nms_iou is None else nms_iou,
         "threshold": model.contract.score_threshold,
-        "runtime": model.session.runtime,
+        "runtime": runtime or model.session.runtime,
         "precision": model.contract.precision,
         "device": model.session.device,
     }
@@ -129,6 +129,7 @@ def _measure_classifier(
     annotations: Sequence[Path],
     roots: Sequence[Path],
     threshold: float,
+    runtime: str | None,
     metrics_file: Path | None,
     mistakes_file: Path | None,
     on_progress: Callable[[int, int], None] | None,
@@ -147,7 +148,7 @@ def _measure_classifier(
         protocol: dict[str, Any] = {
             "input": f"faces aligned to {contract.input.width}x{contract.input.height}",
             "score_threshold": threshold,
-            "runtime": model.session.runtime,
+            "runtime": runtime or model.session.runtime,
             "precision": contract.precision,
             "device": model.session.device,
         }
@@ -217,11 +218,13 @@ def _load(
             f"--input-size: the input of {weights} is {spec.height}x{spec.width} for good",
             hint="export it anew by `pocketface export --input-size`, or measure its checkpoint",
         )
-    from ..models.weights import build_network, contract_for, read_weights
-    from ..runtimes.torch import session_of
+    from ..model_templates.contract import Contract
+    from ..runtimes.torch import open_session
 
-    read = read_weights(model.path)
-    contract = contract_for(read.template, weights=read, height=input_size[0], width=input_size[1])
-    network = build_network(read).to(model.session.device)
-    session = session_of(network, contract, device=model.session.device)
+    mode = (runtime or "").partition(":")[2]
+    session = open_session(
+        model.path, threads=threads, device=device, mode=mode, input_size=input_size
+    )
+    assert session.contract_json is not None
+    contract = Contract.from_json(session.contract_json, source=str(weights))
     return type(model)(contract=contract, session=session, path=model.path)

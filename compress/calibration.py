@@ -15,6 +15,7 @@ from ..data.coco import Photo
 from ..data.images import read_image
 from ..data.labelled_faces import LabelledFace
 from ..errors import DataError, ImageError
+from ..files import name_in_utf8
 from ..model_templates.contract import Contract
 from ..runtimes.align import cut_face, planes, similarity
 from ..runtimes.preprocess import prepare
@@ -77,7 +78,7 @@ def calibrate(
     if len(batches) < count:
         _log.warning("calibration: %d photos instead of %d: there are no more", len(batches), count)
     common = os.path.commonpath([path.parent for path in used])
-    names = tuple(path.relative_to(common).as_posix() for path in used)
+    names = tuple(name_in_utf8(path.relative_to(common).as_posix()) for path in used)
     return Calibration(batches, names, count, unreadable, seed)
 
 

@@ -210,7 +210,10 @@ class Candidate:
     def embed(self, kept_float: Sequence[str], found: Figures) -> None:
         """Write into the file what it is worth."""
         metric = self.job.promise.metric
-        drop = 100 * ((self._before[metric] or 0.0) - (found[metric] or 0.0))
+        before, after = self._before[metric], found[metric]
+        assert before is not None
+        assert after is not None
+        drop = 100 * (before - after)
         compression = self.compression.model_copy(
             update={"kept_float": tuple(kept_float), "drop": round(drop, 4)}
         )

@@ -10,10 +10,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import PocketfaceError, UserError
+from ..errors import DataError, PocketfaceError, UserError
 from ..export import ExportPrecision, ExportReport, export_model
 from ..export.certificate import this_host
-from ..export.place import move_model
+from ..export.place import move_model, remove_model
 from ..models.nncf_hooks import without_hooks
 from ..models.weights import read_weights, rewritten
 from ..runtimes import load
@@ -118,6 +118,11 @@ def _compressed(
 ) -> list[Row]:
     """A float file made small, measured and judged; what is worth it is moved to its place."""
     figures, labels = job.promise.figures(load(path))
+    metric = job.promise.metric
+    if figures[metric] is None:
+        raise DataError("the validation photos that can be read have no labelled face")
+    if not figures[metric]:
+        _log.warning("%s of %s is 0: there is nothing to lose", metric, path.name)
     rows = []
     for precision in precisions:
         quantizer = quantizer_for(name, precision, job.tuned)
@@ -146,6 +151,8 @@ def _compressed(
             if row.status == "compressed":
                 work.embed(kept_float, found)
                 move_model(work.target, folder)
+        if row.status != "compressed":
+            remove_model(folder / work.target.name)  # an earlier run's would pass for this one's
         _log.info("%s: %s%s", work.target.name, row.status, f": {row.reason}" if row.reason else "")
         minutes = (time.monotonic() - begun) / 60
         rows.append(row.model_copy(update={"minutes": minutes}))

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..export.onnx import example_for
 from ..model_templates.contract import Contract
-from ..model_templates.schema import PruningSpec, QuantizationSpec, SparsitySpec
+from ..model_templates.schema import PruningSpec, QuantizationSpec, SparsitySpec, Template
 from ..models.network import Network
 from ..models.nncf_hooks import import_nncf, masked
 from ..models.weights import Weights, build_network, rewritten
@@ -136,7 +136,7 @@ def sparse(
         Weights with zeros, in sparse.safetensors; and what was done, in words.
 
     Raises:
-        UserError: See `fit`.
+        UserError: See `fit`; ask `check_sparsity` before.
         MissingPackageError: NNCF is not installed.
     """
     nncf = import_nncf()
@@ -153,15 +153,7 @@ def sparse(
             hooked: Network = nncf.prune(network, mode, ratio=ratio, examples_inputs=example)
         return hooked.train()
 
-    optimizer = weights.template.hyper_parameters.optimizer.type
-    if not by_size and optimizer == "sgd":
-        raise UserError(
-            f"sparsity by regularization: {weights.template.name} is trained by {optimizer}, which "
-            "does not move masks; expected adamw or muon, or the mode magnitude"
-        )
     stage = Stage(training, "sparsity", weights, spec)
-    if stage.epochs < 2:
-        raise UserError("sparsity rises from epoch to epoch: expected 2 epochs or more, found 1")
     schedule = SparsitySchedule(spec, mode if by_size else None)
     found = stage.train(weights, prepare, [schedule])
     plain = masked(build_network(found), example).state_dict()
@@ -171,6 +163,22 @@ def sparse(
         f"trained {found.epochs} epochs while {100 * share_of_zeros(plain):.1f} % of those of "
         f"layers were made zero, by {spec.mode}, by nncf {nncf.__version__}",
     )
+
+
+def check_sparsity(template: Template, spec: SparsitySpec, training: Training) -> None:
+    """Refuse what `sparse` cannot do, before other trainings have begun.
+
+    Raises:
+        UserError: The template's optimizer would not move masks, or there is a single epoch.
+    """
+    optimizer = template.hyper_parameters.optimizer.type
+    if spec.mode == "regularization" and optimizer == "sgd":
+        raise UserError(
+            f"sparsity by regularization: {template.name} is trained by {optimizer}, which "
+            "does not move masks; expected adamw or muon, or the mode magnitude"
+        )
+    if (training.epochs or spec.epochs) < 2:
+        raise UserError("sparsity rises from epoch to epoch: expected 2 epochs or more, found 1")
 
 
 def count_parameters(state: Mapping[str, Tensor]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 
 def behind(convolutions: Mapping[str, bool], readers: Mapping[str, Sequence[str]]) -> list[str]:
@@ -23,6 +23,51 @@ def last(convolutions: Mapping[str, bool], readers: Mapping[str, Sequence[str]])
     """The convolutions that no other follows; see `behind`."""
     before = _before(convolutions, readers)
     return [name for name, one in convolutions.items() if name not in before and one]
+
+
+def beside(
+    convolutions: Mapping[str, bool],
+    readers: Mapping[str, Sequence[str]],
+    kept_float: Collection[str],
+) -> list[str]:
+    """The nodes that have no quantized convolution next to them on one side or on both.
+
+    Sums, resizing and the like before convolutions that are all float, or behind such: their
+    rounding would only cost. With all convolutions float they are all.
+
+    Args:
+        convolutions: Whether each node is one.
+        readers: Of each node, those that read what it gives.
+        kept_float: Convolutions that are not quantized.
+    """
+    makers: dict[str, list[str]] = {name: [] for name in convolutions}
+    for name, those in readers.items():
+        for reader in those:
+            makers[reader].append(name)
+    found = []
+    for name, is_convolution in convolutions.items():
+        if not is_convolution:
+            sides = (_next(name, edges, convolutions) for edges in (readers, makers))
+            if any(side and side <= set(kept_float) for side in sides):
+                found.append(name)
+    return found
+
+
+def _next(
+    name: str, edges: Mapping[str, Sequence[str]], convolutions: Mapping[str, bool]
+) -> set[str]:
+    """The first convolutions on each way from a node."""
+    found: set[str] = set()
+    seen: set[str] = set()
+    ahead = [*edges[name]]
+    while ahead:
+        one = ahead.pop()
+        if convolutions[one]:
+            found.add(one)
+        elif one not in seen:
+            seen.add(one)
+            ahead += edges[one]
+    return found
 
 
 def _before(convolutions: Mapping[str, bool], readers: Mapping[str, Sequence[str]]) -> set[str]:

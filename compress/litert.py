@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ..model_templates.contract import Contract
 from ..quiet import quiet
 from ..runtimes import load
 from ..runtimes.litert import SIGNATURE, import_schema
-from .graph import behind, last
+from .graph import behind, beside, last
 
 _FLOAT = "no_quantize"
 
@@ -57,16 +58,31 @@ def quantize(
     Raises:
         MissingPackageError: ai-edge-quantizer is not installed.
     """
+    convolutions, readers = _graph(path)
+    named = _named(convolutions)
+    stays = [*_float(convolutions, readers, contract), *(named[name] for name in keep_float)]
+    stays += beside(convolutions, readers, stays)
+    if convolutions.keys() <= set(stays):
+        shutil.copyfile(path, target)  # the quantizer refuses to have nothing to do
+    else:
+        _quantize(path, target, contract, batches, stays)
+    embed(target, contract)
+
+
+def _quantize(
+    path: Path,
+    target: Path,
+    contract: Contract,
+    batches: Sequence[NDArray[np.float32]],
+    stays: Collection[str],
+) -> None:
     with quiet():
         try:
             from ai_edge_quantizer import qtyping, quantizer, recipe  # type: ignore[import-untyped]
         except ImportError as error:
             raise MissingPackageError("ai-edge-quantizer", extra="litert") from error
         work = quantizer.Quantizer(str(path), recipe.static_wi8_ai8())
-        convolutions, readers = _graph(path)
-        named = _named(convolutions)
-        stays = _float(convolutions, readers, contract)
-        for scope in [*stays, *(named[name] for name in keep_float)]:
+        for scope in stays:
             # A later rule wins.
             work.update_quantization_recipe(f"^{re.escape(scope)}$", "*", algorithm_key=_FLOAT)
         # The file is used as the float one is.
@@ -78,7 +94,6 @@ def quantize(
         ]
         result = work.quantize(work.calibrate({SIGNATURE: inputs}))
         result.export_model(str(target), overwrite=True)
-    embed(target, contract)
 
 
 def _float(

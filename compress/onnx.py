@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..export.onnx import embed
 from ..model_templates.contract import Contract
 from ..quiet import quiet
-from .graph import behind
+from .graph import behind, beside
 
 _CONVOLUTION = "Conv"
 # What ONNX Runtime has int8 kernels for, or passes int8 through.
@@ -83,21 +83,21 @@ def quantize(
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=list(_QUANTIZED),
-            nodes_to_exclude=[*keep_float, *_decode(graph)],
+            nodes_to_exclude=_float(graph, keep_float),
         )
     embed(target, contract)
 
 
-def _decode(graph: Any) -> list[str]:
-    """What follows the last convolutions: boxes and scores must not share a range with anything."""
-    readers: dict[str, list[Any]] = {}
+def _float(graph: Any, keep_float: Collection[str]) -> list[str]:
+    """What is not quantized: boxes and scores, too, must not share a range with anything."""
+    reading: dict[str, list[str]] = {}
     for node in graph.node:
         for name in node.input:
-            readers.setdefault(name, []).append(node)
-    return behind(
-        {node.name: node.op_type == _CONVOLUTION for node in graph.node},
-        {
-            node.name: [reader.name for name in node.output for reader in readers.get(name, [])]
-            for node in graph.node
-        },
-    )
+            reading.setdefault(name, []).append(node.name)
+    convolutions = {node.name: node.op_type == _CONVOLUTION for node in graph.node}
+    readers = {
+        node.name: [reader for name in node.output for reader in reading.get(name, [])]
+        for node in graph.node
+    }
+    decode = behind(convolutions, readers)
+    return [*keep_float, *decode, *beside(convolutions, readers, keep_float)]

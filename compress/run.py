@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ..data.coco import read_coco
+from ..data.coco import Photo, read_coco
 from ..data.labelled_faces import read_labelled_faces
 from ..errors import UserError
 from ..model_templates import find_template
@@ -18,7 +18,7 @@ from ..model_templates.schema import PruningSpec, SparsitySpec, load_template
 from ..models.weights import Weights, contract_for, read_weights, read_weights_for
 from .calibration import COUNT, Calibration, Sample, calibrate
 from .files import compress_files
-from .fine_tuning import narrow, quantization_aware, sparse
+from .fine_tuning import check_sparsity, narrow, quantization_aware, sparse
 from .quantizers import QUANTIZERS, Tuned, check_precisions, missing_for
 from .report import CompressionReport, Goal
 from .sparsity import share_of_zeros
@@ -110,7 +110,12 @@ def compress(
     contract = contract_for(read.template, weights=read)
     calibration = calibrate(contract, _samples(contract, train), count=photos, seed=seed)
     measured_on = _samples(contract, validation)
+    if not any(_can_be_lost(sample) for sample in measured_on):
+        named = ", ".join(map(str, validation[0]))
+        raise UserError(f"--val-ann-files {named}: no labelled face: nothing to measure")
     training = training or Training(annotations=train, folder=folder)
+    if sparsity is not None:
+        check_sparsity(read.template, sparsity, training)
     tuned = _tuned(
         read, contract, calibration, training, pruning, sparsity, quantization=quantization
     )
@@ -197,6 +202,10 @@ def _tuned(
         method="; ".join(methods),
         sparsity=None if sparsity is None else share_of_zeros(weights.state_dict),
     )
+
+
+def _can_be_lost(sample: Sample) -> bool:
+    return not isinstance(sample, Photo) or bool((~sample.ignore).any())
 
 
 def _samples(contract: Contract, annotated: Annotated) -> Sequence[Sample]:

@@ -24,6 +24,7 @@ from pocketface.data.coco_json import load_coco_json
 from pocketface.data.pairs import paired
 from pocketface.data.split import split_coco
 from pocketface.model_templates import template_path
+from pocketface.models.weights import read_weights
 
 TEMPLATE = "face-detection-n"
 FIGURES = ("wider_easy", "wider_medium", "wider_hard")
@@ -175,7 +176,8 @@ def measured(name: str, change: Change, asked: argparse.Namespace) -> Iterator[f
     metrics = folder / "metrics.yaml"
     if not metrics.exists():
         checkpoint = folder / "latest.pth"
-        resume = ["--resume-from", checkpoint] if checkpoint.exists() else []
+        behind = read_weights(checkpoint).epochs if checkpoint.exists() else None
+        resume = [] if behind is None else ["--resume-from", checkpoint]
         lists, roots, epochs = asked.train_ann_files, asked.train_data_roots, asked.epochs
         if change.more:
             usual = photos_in(lists)
@@ -190,10 +192,11 @@ def measured(name: str, change: Change, asked: argparse.Namespace) -> Iterator[f
                 for place, file in enumerate(lists)
             ]
             lists = [chosen for chosen, _ in split]
-        run("train", "--template", edited(change, folder), *resume,
-            "--train-ann-files", *lists, "--train-data-roots", *roots,
-            "--epochs", epochs, "--seed", change.seed, "--precision", asked.precision,
-            "--save-checkpoints-to", folder)  # fmt: skip
+        if behind != epochs:
+            run("train", "--template", edited(change, folder), *resume,
+                "--train-ann-files", *lists, "--train-data-roots", *roots,
+                "--epochs", epochs, "--seed", change.seed, "--precision", asked.precision,
+                "--save-checkpoints-to", folder)  # fmt: skip
         run("eval", "--load-weights", checkpoint, "--wider-dir", asked.wider_dir,
             "--save-metrics-to", metrics)  # fmt: skip
     found = {one["key"]: one["value"] for one in yaml.safe_load(metrics.read_text())["metrics"]}

@@ -195,6 +195,7 @@ def _export(
     # Inside the folder: the same file system, so that the last step is only a change of names.
     with tempfile.TemporaryDirectory(dir=job.folder, prefix=".export-") as scratch:
         module = importlib.import_module(f".{exporter.module}", __name__)
+        paths: list[Path] | None = None
         try:
             paths = module.convert(
                 job.network,
@@ -209,10 +210,11 @@ def _export(
                 rows.append(_finish(job, name, precision, module, path))
             check_signals()
         except UserError as error:
-            # This network cannot be had in this format, or something is in the way. What was
-            # asked for by name is missed; what was not is only told of.
-            status: Literal["failed", "skipped"] = "failed" if job.by_name else "skipped"
-            rows.append(Row(name, precision, status, reason=str(error)))
+            # A network that cannot be had in this format is missed where it was asked for by
+            # name, and else only told of. A file that was made is missed in any case.
+            missed = job.by_name or paths is not None
+            reason = str(error).replace(scratch, str(job.folder))
+            rows.append(Row(name, precision, "failed" if missed else "skipped", reason=reason))
         except OSError:
             raise
         except Exception as error:  # converters raise whatever they like
@@ -292,9 +294,11 @@ def _missing(exporter: Exporter) -> MissingPackageError | None:
 
 
 def _mark_failed(path: Path) -> Path:
+    from .place import failed
+
     for part in [path] if path.is_dir() else model_files(path):
-        part.rename(part.with_stem(f"{part.stem}-failed"))
-    return path.with_stem(f"{path.stem}-failed")
+        part.rename(failed(part))
+    return failed(path)
 
 
 __all__ = ["EXPORTERS", "ExportReport", "Exporter", "Row", "export_model"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -31,8 +32,9 @@ def move_model(path: Path, folder: Path) -> Path:
     certificate = certificate_path(path)
     for part in (*parts, certificate):
         _check_place(folder / part.name, part)
-    # One of an older file must not stand beside this one.
+    # One of an older file must not stand beside this one, nor an older file that failed.
     (folder / certificate.name).unlink(missing_ok=True)
+    remove_model(folder / failed(path).name)
     for part in parts:
         target = folder / part.name
         if target.is_dir() and not target.is_symlink():
@@ -43,6 +45,23 @@ def move_model(path: Path, folder: Path) -> Path:
     if certificate.exists():
         os.replace(certificate, folder / certificate.name)
     return folder / path.name
+
+
+def remove_model(path: Path) -> None:
+    """Remove a model's files and its certificate; what is no model stays."""
+    if path.is_dir() and not path.is_symlink():
+        if not model_files(path)[0].exists():
+            return
+        shutil.rmtree(path)
+    else:
+        for part in (path, *model_files(path)[1:]):
+            part.unlink(missing_ok=True)
+    certificate_path(path).unlink(missing_ok=True)
+
+
+def failed(path: Path) -> Path:
+    """What a file that does not pass verification is named."""
+    return path.with_stem(f"{path.stem}-failed")
 
 
 def _check_place(target: Path, part: Path) -> None:

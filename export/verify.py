@@ -175,6 +175,8 @@ def _reference_from_weights(
 ) -> Reference | None:
     """The network that a file was made from; None where it, or PyTorch, is not at hand."""
     if find_spec("torch") is None:
+        if weights is not None:
+            raise MissingPackageError("torch", extra="train")
         return None
     from ..models.weights import build_network, contract_for, read_weights, shipped_weights
 
@@ -191,9 +193,10 @@ def _reference_from_weights(
             f"--load-weights {weights}: has SHA-256 {read.sha256}, but {path} was made from "
             f"{checkpoint}"
         )
-    spec = contract.input
-    described = contract_for(read.template, weights=read, height=spec.height, width=spec.width)
-    # These may come from another template than that inside the weights.
+    # Size, look and thresholds may come from another template than that inside the weights.
+    spec, template = contract.input, read.template
+    size = template.input.model_copy(update={"height": spec.height, "width": spec.width})
+    described = contract_for(template.model_copy(update={"input": size}), weights=read)
     look = described.input.model_copy(update={"resize": spec.resize, "pad_value": spec.pad_value})
     described = described.model_copy(
         update={

@@ -27,7 +27,7 @@ class OptimizerSpec(Spec):
     """
 
     type: Literal["sgd", "adamw", "muon"] = "sgd"
-    momentum: Fraction = 0.9
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     gradient_clip: PositiveFloat | None = None
     muon_factor: PositiveFloat = 3.0
@@ -62,7 +62,9 @@ class AugmentationSpec(Spec):
     """
 
     crop: Literal["zoom", "iou", "face"]
-    scales: list[PositiveFloat] = Field(default=[0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0])
+    scales: list[PositiveFloat] = Field(
+        default=[0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0], min_length=1
+    )
     anywhere: Fraction = 0.0
     rotate: Fraction = 0.0
     max_angle: Annotated[float, Field(gt=0, le=180)] = 75.0

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from ..models.network import Network
 
 
-def open_session(path: Path, *, threads: int | None, device: str, mode: str = "") -> Session:
+def open_session(
+    path: Path,
+    *,
+    threads: int | None,
+    device: str,
+    mode: str = "",
+    input_size: tuple[int, int] | None = None,
+) -> Session:
     """Open a weights file.
 
     Args:
@@ -29,11 +36,12 @@ def open_session(path: Path, *, threads: int | None, device: str, mode: str = ""
         threads: PyTorch keeps one setting for the whole process: this changes it.
         device: As `torch.device` names it: "cpu", "cuda", "cuda:1", "mps".
         mode: See `accelerated`.
+        input_size: Height and width instead of the template's.
 
     Raises:
         MissingPackageError: PyTorch is not installed.
         ModelFileError: See `read_weights`.
-        UserError: There is no such device.
+        UserError: There is no such device, or the template does not allow the size.
     """
     try:
         import torch
@@ -42,7 +50,8 @@ def open_session(path: Path, *, threads: int | None, device: str, mode: str = ""
     from ..models.weights import build_network, contract_for, read_weights
 
     weights = read_weights(path)
-    contract = contract_for(weights.template, weights=weights)
+    height, width = input_size or (None, None)
+    contract = contract_for(weights.template, weights=weights, height=height, width=width)
     try:
         target = torch.device(device)
         network = build_network(weights).to(target)

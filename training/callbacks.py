@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from .pace import PHOTOS_PER_SECOND, WAITING
 _log = logging.getLogger(__name__)
 
 RUN_KEY = "pocketface_run"
-"""Key of a checkpoint that can be resumed: `first_epoch` and `steps_per_epoch` of its
-`TemplateModule`."""
+"""Key of a checkpoint that can be resumed: `first_epoch` of its `TemplateModule`, and what its
+epochs are made of."""
 
 
 def weight_averaging(decay: float, *, device: str | None = None) -> WeightAveraging:
@@ -72,6 +73,7 @@ class Snapshots(Checkpoint):
     Args:
         folder: For both files.
         about: Arguments of `Section` but for `epochs` and `hooks`.
+        made_of: What must be the same for the training to go on.
         measured_on: What tells the validation photos from others: a best figure on others is
             none.
         metric: See `TemplateModule`.
@@ -83,6 +85,7 @@ class Snapshots(Checkpoint):
         folder: Path,
         *,
         about: dict[str, Any],
+        made_of: Mapping[str, int | str],
         measured_on: str,
         metric: str,
         metric_name: str,
@@ -90,6 +93,7 @@ class Snapshots(Checkpoint):
         self.latest = folder / "latest.pth"
         self.best = folder / "best.pth"
         self.about = about
+        self.made_of = made_of
         self.measured_on = measured_on
         self.metric = metric
         self.metric_name = metric_name
@@ -115,10 +119,7 @@ class Snapshots(Checkpoint):
         assert isinstance(pl_module, TemplateModule)
         section = Section(**self.about, epochs=self._epochs, hooks=hooks_of(pl_module.network))
         checkpoint[CHECKPOINT_KEY] = section.model_dump(mode="json")
-        checkpoint[RUN_KEY] = {
-            "first_epoch": pl_module.first_epoch,
-            "steps_per_epoch": pl_module.steps_per_epoch,
-        }
+        checkpoint[RUN_KEY] = {"first_epoch": pl_module.first_epoch, **self.made_of}
 
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch.utils.data import DataLoader
 from .dataset import EpochSampler, PhotoCrops
 from .face_crops import FaceCrops
 from .interrupt import ignore_ctrl_c
+from .machine import available_memory
 
 _log = logging.getLogger(__name__)
 
@@ -59,8 +59,8 @@ class FaceData(lightning.LightningDataModule):
 
     def preload(self, *, processes_here: int) -> None:
         """Decode photos into memory, at most a half of what is free, shared by the processes."""
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        held, size = self.crops.preload(budget=free * MEMORY_SHARE / processes_here)
+        budget = available_memory() * MEMORY_SHARE / processes_here
+        held, size = self.crops.preload(budget=budget)
         _log.info("%d of %d photos in memory, %.2f GiB", held, len(self.crops), size / 2**30)
 
     def steps_per_epoch(self, *, processes: int) -> int:

@@ -19,8 +19,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.optim.lr_scheduler import LambdaLR
 
-from ..errors import UserError
-from ..files import sha256_file
+from ..files import name_in_utf8, sha256_file
 from ..model_templates.schema import Template, load_template
 from ..models.network import Network, make_network
 from ..models.weights import build_network, contract_for
@@ -30,7 +29,7 @@ from .interrupt import StopBetweenBatches
 from .machine import Machine, choose_machine, keep_freed_memory
 from .pace import Pace
 from .receipt import Receipt, draw_curves
-from .start import check_folder, find_start, template_rate
+from .start import check_folder, check_same, find_start, made_of, template_rate
 from .tasks import TASKS
 
 _log = logging.getLogger(__name__)
@@ -133,7 +132,9 @@ def fit(
         keep_freed_memory()
     rate = base_learning_rate
     if rate is None:
-        rate = template_rate(recipe_file, batch_size=per_gpu * machine.processes)
+        # A checkpoint that goes on has its own.
+        begins = start.made_of is None
+        rate = template_rate(recipe_file, batch_size=per_gpu * machine.processes, said=begins)
 
     lightning.seed_everything(seed, verbose=False)
     if start.weights is None:
@@ -155,13 +156,12 @@ def fit(
     )
     data.preload(processes_here=machine.devices)
     steps = data.steps_per_epoch(processes=machine.processes)
-    if start.steps_per_epoch not in (None, steps):
-        raise UserError(
-            f"--resume-from {resume_from}: its epochs have {start.steps_per_epoch} steps, these "
-            f"would have {steps}",
-            hint="give the same photos, --batch-size and number of GPUs; or start anew by "
-            "--load-weights",
-        )
+    epochs_made_of = made_of(
+        steps=steps,
+        batch_size=per_gpu * machine.processes,
+        photos=[photo.path for photo in train_photos],
+    )
+    check_same(start, epochs_made_of, resume_from)
     module = task.module(
         network,
         template=recipe_file,
@@ -178,9 +178,10 @@ def fit(
         output,
         about={
             "template": template.read_text(encoding="utf-8"),
-            "data": ", ".join(path.name for path in train_annotations),
+            "data": name_in_utf8(", ".join(path.name for path in train_annotations)),
             "seed": seed,
         },
+        made_of=epochs_made_of,
         measured_on=" ".join(sha256_file(path) for path in val_annotations),
         metric=module.metric,
         metric_name=module.metric_name,
@@ -239,7 +240,7 @@ def fit(
                 trainer.fit(
                     module,
                     datamodule=data,
-                    ckpt_path=resume_from if start.steps_per_epoch is not None else None,
+                    ckpt_path=None if start.made_of is None else resume_from,
                     weights_only=True,
                 )
             except SystemExit as left:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -17,6 +19,9 @@ _log = logging.getLogger(__name__)
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_MMAP_THRESHOLD = 32 * 2**20
 _INT_MAX = 2**31 - 1
+
+_GROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUP = Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,33 @@ def choose_machine(gpu_num: int | None, *, template_gpus: int) -> Machine:
     if gpu_num and processes != gpu_num:
         raise UserError(f"--gpu-num {gpu_num}: torchrun started {processes} processes a node")
     return Machine(nodes=nodes, devices=processes, accelerator="gpu" if gpu_num else "cpu")
+
+
+def available_memory() -> int:
+    """Bytes that this process can still have: the machine's, and what its containers allow.
+
+    What the kernel keeps of files and gives back when asked counts as free. Of containers, the
+    limits of control groups count (cgroups v2, "Memory" in the kernel's documentation).
+    """
+    import psutil
+
+    return min([psutil.virtual_memory().available, *_left_in_groups()])
+
+
+def _left_in_groups() -> Iterator[int]:
+    try:
+        lines = _OWN_GROUP.read_text().splitlines()
+    except OSError:  # another system
+        return
+    for own in (line.removeprefix("0::/") for line in lines if line.startswith("0::/")):
+        for group in (_GROUPS / own, *(_GROUPS / own).parents):
+            try:
+                limit = int((group / "memory.max").read_text())
+                used = int((group / "memory.current").read_text())
+                parts = dict(map(str.split, (group / "memory.stat").read_text().splitlines()))
+            except (OSError, ValueError):  # no limit is the word "max"
+                continue
+            yield max(0, limit - used + int(parts["inactive_file"]))
 
 
 def keep_freed_memory() -> None:

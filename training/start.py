@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,13 +30,14 @@ class Start:
         weights: None for random ones.
         epoch: Epochs behind it when Lightning began to count.
         seed: Of the training that goes on, else 0.
-        steps_per_epoch: Of a checkpoint that Lightning can resume; None of all else.
+        made_of: What the epochs of a checkpoint that Lightning can resume were made of; None of
+            all else.
     """
 
     weights: Weights | None
     epoch: int = 0
     seed: int = 0
-    steps_per_epoch: int | None = None
+    made_of: Mapping[str, Any] | None = None
 
 
 def find_start(
@@ -48,8 +52,8 @@ def find_start(
         epochs: Asked for in all.
 
     Raises:
-        UserError: The file does not fit, was trained by other losses and is to go on where it
-            was, or has as many epochs behind it already.
+        UserError: The file does not fit, was trained by other losses or another optimizer and is
+            to go on where it was, or has as many epochs behind it already.
     """
     if resume_from is None:
         return Start(None if load_weights is None else read_weights_for(load_weights, template))
@@ -60,19 +64,58 @@ def find_start(
             hint=f"ask for more in all, as --epochs {weights.epochs + 1}, or start anew by "
             "--load-weights",
         )
-    run: dict[str, int] | None = None
+    run: dict[str, Any] | None = None
     if resume_from.suffix == ".pth":
         checkpoint = torch.load(resume_from, map_location="cpu", weights_only=True, mmap=True)
         run = checkpoint.get(RUN_KEY)
     if run is None:
         _log.warning("%s holds no optimizer state: the optimizer starts anew", resume_from)
         return Start(weights, weights.epochs)
-    if weights.template.architecture != load_template(template).architecture:
+    then, now = weights.template, load_template(template)
+    if then.architecture != now.architecture:
         raise UserError(
             f"--resume-from {resume_from}: it was trained by other losses than {template} has",
             hint="undo the change, or start anew by --load-weights",
         )
-    return Start(weights, run["first_epoch"], weights.seed or 0, run["steps_per_epoch"])
+    # All else of it is part of the optimizer's state.
+    optimizers = [one.hyper_parameters.optimizer.model_dump(exclude={"gradient_clip"})
+                  for one in (then, now)]  # fmt: skip
+    for key, value in optimizers[0].items():
+        if optimizers[1][key] != value:
+            raise UserError(
+                f"--resume-from {resume_from}: it was trained with optimizer {key} {value}, "
+                f"{template} has {optimizers[1][key]}",
+                hint="undo the change, or start anew by --load-weights",
+            )
+    return Start(weights, run["first_epoch"], weights.seed or 0, run)
+
+
+def made_of(*, steps: int, batch_size: int, photos: Sequence[Path]) -> dict[str, int | str]:
+    """What the epochs of a training are made of, for checkpoints and `check_same`."""
+    names = hashlib.sha256("\0".join(path.name for path in photos).encode("utf-8", "replace"))
+    return {"steps_per_epoch": steps, "batch_size": batch_size, "photos": names.hexdigest()}
+
+
+def check_same(start: Start, here: Mapping[str, int | str], resume_from: Path | None) -> None:
+    """Refuse to go on with other epochs.
+
+    Raises:
+        UserError: They have other steps, or other photos.
+    """
+    if start.made_of is None:
+        return
+    then = {**here, **start.made_of}  # older checkpoints say less
+    hint = "give the same photos, --batch-size and number of GPUs; or start anew by --load-weights"
+    has, would_have = (
+        f"{one['steps_per_epoch']} steps of {one['batch_size']} photos" for one in (then, here)
+    )
+    if has != would_have:
+        raise UserError(
+            f"--resume-from {resume_from}: its epochs have {has}, these would have {would_have}",
+            hint=hint,
+        )
+    if then["photos"] != here["photos"]:
+        raise UserError(f"--resume-from {resume_from}: it was trained on other photos", hint=hint)
 
 
 def check_folder(output: Path, resume_from: Path | None) -> bool:
@@ -97,8 +140,8 @@ def check_folder(output: Path, resume_from: Path | None) -> bool:
     )
 
 
-def template_rate(template: Template, *, batch_size: int) -> float:
-    """The template's learning rate, for steps of `batch_size` photos; said where it is scaled."""
+def template_rate(template: Template, *, batch_size: int, said: bool) -> float:
+    """The template's learning rate, for steps of `batch_size` photos; `said` where it is scaled."""
     basic = template.hyper_parameters.basic
     meant = basic.batch_size * template.gpu_num
     rate = scaled_rate(
@@ -107,7 +150,7 @@ def template_rate(template: Template, *, batch_size: int) -> float:
         batch_size=batch_size,
         meant_batch_size=meant,
     )
-    if batch_size != meant:
+    if said and batch_size != meant:
         _log.info(
             "learning rate %g instead of %g: a step takes %d photos, the template means %d",
             rate,

@@ -137,7 +137,10 @@ def noise(count: int) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("suffix", [".xml", ".onnx", ".tflite"])
 def test_layers_given_back_are_float(suffix: str, tmp_path: Path) -> None:
-    """With all of them the answers are nearer to the float file's than with none."""
+    """With half of them the answers are nearer to the float file's than with none.
+
+    And with all of them they are the same: nothing else is rounded either.
+    """
     path = exported_at_128(tmp_path, SUFFIXES[suffix])
     target = tmp_path / f"int8{suffix}"
     quantizer = importlib.import_module(f"pocketface.compress.{SUFFIXES[suffix]}")
@@ -148,15 +151,16 @@ def test_layers_given_back_are_float(suffix: str, tmp_path: Path) -> None:
     expected = model.raw(batches[0])
     contract = model.contract.model_copy(update={"precision": "int8"})
     differences = {}
-    for kept in (layers, []):
+    for kept in (layers, layers[: len(layers) // 2], []):
         quantizer.quantize(path, target, contract, batches, kept)
         answer = pocketface.load(target).raw(batches[0])
         assert {key: value.shape for key, value in answer.items()} == {
             key: value.shape for key, value in expected.items()
         }
         differences[len(kept)] = float(np.abs(answer["boxes"] - expected["boxes"]).mean())
-    # Sums and the like stay int8.
-    assert differences[len(layers)] < 0.75 * differences[0] < 5
+    of_all, of_half, of_none = differences.values()
+    assert of_all < (0.1 if suffix == ".xml" else 1e-3)  # the former's weights are FP16
+    assert of_all < of_half < of_none < 5
 
 
 class _Promise:

@@ -60,7 +60,7 @@ def test_best_is_kept_by_the_validation_photos(
 ) -> None:
     figures = iter([0.2, 0.6, 0.4])
     monkeypatch.setattr(
-        module_file, "evaluate_detector", lambda *_: ([], {"ap": 0.1, "ap50": next(figures)})
+        module_file, "evaluate_detector", lambda *_: ([], [], {"ap": 0.1, "ap50": next(figures)})
     )
     photos = {
         "val_annotations": settings["train_annotations"],

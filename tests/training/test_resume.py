@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +74,7 @@ def test_a_best_of_other_photos_is_none(
 ) -> None:
     figures = iter([0.9, 0.1, 0.2, 0.3])
     monkeypatch.setattr(
-        module_file, "evaluate_detector", lambda *_: ([], {"ap": 0.1, "ap50": next(figures)})
+        module_file, "evaluate_detector", lambda *_: ([], [], {"ap": 0.1, "ap50": next(figures)})
     )
     (annotations,), (root,) = settings["train_annotations"], settings["train_roots"]
     other = tmp_path / "other.json"
@@ -92,10 +94,52 @@ def test_a_best_of_other_photos_is_none(
 
 def test_a_resumed_training_must_have_the_same_steps(settings: dict[str, Any]) -> None:
     latest = fit(**settings, epochs=1).latest
-    with pytest.raises(
-        UserError, match=r"latest\.pth: its epochs have 2 steps, these would have 5"
-    ):
-        fit(**settings, epochs=2, batch_size=2, resume_from=latest)
+    for batch_size, steps in ((2, 5), (5, 2)):
+        message = rf"latest\.pth: .* 2 steps of 4 photos, .* {steps} steps of {batch_size} photos"
+        with pytest.raises(UserError, match=message):
+            fit(**settings, epochs=2, batch_size=batch_size, resume_from=latest)
+
+
+def test_a_resumed_training_must_have_the_same_photos(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    latest = fit(**settings, epochs=1).latest
+    (annotations,), (root,) = settings["train_annotations"], settings["train_roots"]
+    shutil.copytree(root, tmp_path / "photos")
+    content = json.loads(annotations.read_text())
+    name = Path(content["images"][0]["file_name"])
+    content["images"][0]["file_name"] = str(name.with_stem("other"))
+    (tmp_path / "photos" / name).rename((tmp_path / "photos" / name).with_stem("other"))
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(content))
+    photos = {"train_annotations": [other], "train_roots": [tmp_path / "photos"]}
+    with pytest.raises(UserError, match=r"latest\.pth: it was trained on other photos"):
+        fit(**settings | photos, epochs=2, resume_from=latest)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("type", "adamw", "optimizer type muon, .*template.yaml has adamw"),
+        ("weight_decay", 5.0, "optimizer weight_decay 0.01, .*template.yaml has 5.0"),
+    ],
+)
+def test_a_training_does_not_go_on_by_another_optimizer(
+    settings: dict[str, Any], key: str, value: Any, message: str
+) -> None:
+    _train_by("muon", settings["template"])
+    latest = fit(**settings, epochs=1).latest
+    template = settings["template"]
+    content = yaml.safe_load(template.read_text())
+    optimizer = content["hyper_parameters"]["optimizer"]
+    before = optimizer[key]
+    optimizer[key] = value
+    template.write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match=rf"--resume-from .*latest\.pth: .*{message}"):
+        fit(**settings, epochs=2, resume_from=latest)
+    optimizer |= {key: before, "gradient_clip": 5.0}  # which is no part of its state
+    template.write_text(yaml.safe_dump(content))
+    assert read_weights(fit(**settings, epochs=2, resume_from=latest).latest).epochs == 2
 
 
 def test_the_receipt_tells_every_start(settings: dict[str, Any]) -> None:
