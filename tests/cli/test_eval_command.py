@@ -81,6 +81,19 @@ def test_thresholds_and_sizes_change_the_figures(run: Run) -> None:
     assert "letterbox to 64x64" in Path("m.yaml").read_text()
 
 
+def test_a_mode_of_pytorch_is_kept_at_another_size_and_said(run: Run) -> None:
+    def found(*flags: str) -> tuple[float, str]:
+        command = ("eval", "--load-weights", "tiny.pth", *FLAGS, "--save-metrics-to", "m.yaml")
+        assert run(*command, "--input-size", "64x64", *flags).code == 0
+        content = yaml.safe_load(Path("m.yaml").read_text())
+        figures = {entry["key"]: entry["value"] for entry in content["metrics"]}
+        return figures["ap"], content["protocol"]["runtime"]
+
+    (plain, name), (rounded, other) = found(), found("--runtime", "torch:bf16")
+    assert (name, other) == ("torch", "torch:bf16")
+    assert plain != rounded
+
+
 def test_a_photo_left_out_counts_in_no_figure(run: Run) -> None:
     def figures() -> dict[str, float]:
         command = ("eval", "--load-weights", "tiny.pth", *FLAGS, "--save-metrics-to", "m.yaml")

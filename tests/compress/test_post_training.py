@@ -17,7 +17,7 @@ import pytest
 
 import pocketface
 from pocketface.compress import candidate
-from pocketface.compress.graph import behind, last
+from pocketface.compress.graph import behind, beside, last
 from pocketface.compress.promise import Promise
 from pocketface.compress.quantizers import QUANTIZERS
 from pocketface.compress.report import CompressionReport
@@ -293,6 +293,12 @@ def test_a_promise_that_cannot_be_kept(
     lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _Promise(monkeypatch, enough=99)
+    # An earlier run's would stand beside a report that speaks of another.
+    export_model(
+        weights=shipped("glasses-n"), template=None, folder=tmp_path, formats=["onnx"], verify=False
+    )
+    (tmp_path / "model.onnx").rename(tmp_path / "model_int8.onnx")
+    (tmp_path / "model_int8.onnx.parity.json").write_text("{}")
     found = run(lists, tmp_path)
     assert found.failed == [
         "model_int8.onnx: balanced_accuracy drops by 2.00 points at best; expected no more than 0.5"
@@ -391,6 +397,23 @@ def test_what_follows_the_last_convolutions() -> None:
     assert last(convolutions, readers) == ["two", "three"]
 
 
+def test_what_has_only_float_convolutions_on_a_side_is_float() -> None:
+    readers = {
+        "sub": ["one"], "one": ["relu"], "relu": ["two", "add"], "two": ["add"], "add": ["resize"],
+        "resize": ["three"], "three": ["boxes"], "boxes": [],
+    }  # fmt: skip
+    convolutions = {name: name in ("one", "two", "three") for name in readers}
+    beside_of = {
+        (): set(),
+        ("one",): {"sub", "relu"},
+        ("two",): set(),
+        ("three",): {"add", "resize", "boxes"},
+        ("one", "two", "three"): {"sub", "relu", "add", "resize", "boxes"},
+    }
+    for kept, expected in beside_of.items():
+        assert set(beside(convolutions, readers, kept)) == expected, kept
+
+
 def test_nncf_reports_to_nobody() -> None:
     code = (
         "from pocketface.models.nncf_hooks import import_nncf; import_nncf()\n"
@@ -413,3 +436,16 @@ def test_arguments(options: dict[str, Any], message: str, lists: Lists, tmp_path
     with pytest.raises(UserError, match=message):
         run(lists, tmp_path / "out", **options)
     assert not list((tmp_path / "out").glob("*"))
+
+
+def test_photos_without_a_face_keep_no_promise(shared: Path, tmp_path: Path) -> None:
+    annotations = shared / "airport" / "annotation_faces_train.json"
+    content = json.loads(annotations.read_text())
+    content["annotations"] = []
+    empty = tmp_path / "empty.json"
+    empty.write_text(json.dumps(content))
+    lists = [annotations], [shared / "airport"]
+    weights = shipped("face-detection-n")
+    with pytest.raises(UserError, match=r"--val-ann-files .*empty\.json: no labelled face"):
+        run(lists, tmp_path / "out", weights=weights, validation=([empty], lists[1]))
+    assert not (tmp_path / "out").exists()

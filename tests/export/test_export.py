@@ -15,11 +15,11 @@ import pytest
 
 import pocketface
 from pocketface import export
-from pocketface.errors import MissingPackageError, UserError
+from pocketface.errors import ContractError, MissingPackageError, UserError
 from pocketface.export import ExportReport, export_model
 from pocketface.export import onnx as onnx_format
 from pocketface.export.verify import verify_files
-from pocketface.models.weights import build_network, read_weights
+from pocketface.models.weights import build_network, read_weights, write_weights
 from pocketface.runtimes.seal import check_seal
 
 MakeWeights = Callable[..., Path]
@@ -252,8 +252,26 @@ def test_a_file_that_differs_is_marked_failed(
         assert (written_before / f"{row.file.name}.parity.json").is_file()
 
 
-def test_a_new_file_does_not_stand_beside_an_old_certificate(weights: Path, tmp_path: Path) -> None:
+def test_a_file_that_our_own_loader_refuses_has_failed(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where no format was asked for by name."""
+
+    def refuse(path: Path, _: object) -> None:
+        raise ContractError(f"{path}: contract does not fit")
+
+    monkeypatch.setattr("pocketface.export.verify.check", refuse)
+    report = run(weights, tmp_path, formats=None)
+    (row,) = [row for row in report.rows if row.format == "onnx"]
+    assert row.status == "failed"
+    assert row.reason == f"{tmp_path}/model.onnx: contract does not fit"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_new_file_does_not_stand_beside_old_ones(weights: Path, tmp_path: Path) -> None:
     (tmp_path / "model.onnx.parity.json").write_text("old")
+    for name in ("model-failed.onnx", "model-failed.onnx.parity.json"):
+        (tmp_path / name).write_text("old")
     run(weights, tmp_path, formats=["onnx"], verify=False)
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
@@ -300,6 +318,34 @@ def test_files_of_different_templates_are_verified_together(
         assert [(one.file.name, one.status, one.reason) for one in found] == [
             (file.name, "passed", None) for file in order
         ]
+
+
+def test_a_file_of_an_edited_template_is_verified_by_its_checkpoint(
+    make_weights: MakeWeights, texts: dict[str, str], tmp_path: Path
+) -> None:
+    """Inside the weights is a template of one fixed size."""
+    template = tmp_path / "free.yaml"
+    template.write_text(texts["dense"])
+    fixed = tmp_path / "fixed.pth"
+    read = read_weights(make_weights(tmp_path))
+    text = texts["dense"].replace(", multiple_of: 32", "")
+    assert text != texts["dense"]
+    write_weights(fixed, template_text=text, state_dict=read.state_dict, epochs=1)
+    options: dict[str, Any] = {"template": template, "input_size": (96, 32), "formats": ["onnx"]}
+    report = run(fixed, tmp_path / "out", **options)
+    (found,) = verify_files(report.files, weights=fixed)
+    assert (found.status, found.reason) == ("passed", None)
+
+
+def test_a_checkpoint_is_not_passed_over_without_pytorch(
+    weights: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pocketface.export.verify.find_spec", lambda _: None)
+    (found,) = verify_files([folder / "model.onnx"], weights=weights)
+    assert found.status == "not verified"
+    assert "torch" in str(found.reason)
+    (found,) = verify_files([folder / "model.onnx"])
+    assert (found.status, found.reason) == ("passed", None)
 
 
 def test_what_is_in_the_way_stays(weights: Path, tmp_path: Path) -> None:

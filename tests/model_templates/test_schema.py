@@ -49,6 +49,16 @@ def complaint(text: str) -> TemplateError:
             "t.yaml: architecture.backbone.widht: unknown key (found 1.0); expected one of "
             "expand_first, outputs, type, width",
         ),
+        (
+            "    momentum: 0.9",
+            "    momentum: 1.0",
+            "t.yaml: hyper_parameters.optimizer.momentum: expected",
+        ),
+        (
+            "    crop: iou",
+            "    crop: iou\n    scales: []",
+            "t.yaml: hyper_parameters.augmentation.scales: expected",
+        ),
         ("gpu_num: 2\n", "", "t.yaml: gpu_num: missing key; expected an integer"),
         ("gpu_num: 2\n", "gpu_num: 2\n<<: {a: 1}\n", 't.yaml: <<: unknown key (found {"a": 1})'),
         (INPUT, "", "t.yaml: input: missing key; expected a mapping of keys"),

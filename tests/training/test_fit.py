@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import shutil
 from functools import partial
@@ -200,3 +201,11 @@ def test_a_cpu_training_keeps_freed_memory(
 def test_more_gpus_than_there_are(settings: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=r"--gpu-num 99: this machine has \d+ CUDA GPUs"):
         fit(**settings | {"gpu_num": 99}, epochs=1)
+
+
+def test_a_name_that_is_no_utf_8(settings: dict[str, Any], tmp_path: Path) -> None:
+    (annotations,) = settings["train_annotations"]
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/faces\xff.json"))
+    shutil.copy(annotations, odd)
+    report = fit(**settings | {"train_annotations": [odd]}, epochs=1)
+    assert pocketface.load(report.latest).contract.provenance.data == "faces?.json"
