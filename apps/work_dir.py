@@ -39,7 +39,7 @@ def create_work_dir(template: str, folder: Path, *, force: bool = False) -> list
     Args:
         template: Name in the catalogue, or path of a template.yaml.
         folder: Made if it is not there.
-        force: Overwrite files of these names.
+        force: Overwrite files of these names, and remove a snapshot of another template.
 
     Returns:
         The files written.
@@ -69,6 +69,8 @@ def create_work_dir(template: str, folder: Path, *, force: bool = False) -> list
             _fill(Path(aside), source, weights)
             for name in names:
                 os.replace(Path(aside, name), folder / name)
+            if weights is None:  # those of another template, which would be the default here
+                (folder / SNAPSHOT).unlink(missing_ok=True)
     except BaseException:
         if made:
             with suppress(OSError):

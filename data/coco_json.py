@@ -48,10 +48,20 @@ def save_coco_json(content: Mapping[str, Any], path: Path) -> None:
     Raises:
         DataError: The folder cannot be written, or a number is not finite.
     """
-    try:
-        with atomic_write(path, "w") as handle:
-            json.dump(content, handle, allow_nan=False)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: cannot be written: {error}") from error
+    save_coco_jsons({path: content})
+
+
+def save_coco_jsons(contents: Mapping[Path, Mapping[str, Any]]) -> None:
+    """Likewise several, none of them where a number is not finite."""
+    texts = {}
+    for path, content in contents.items():
+        try:
+            texts[path] = json.dumps(content, allow_nan=False)
+        except ValueError as error:
+            raise DataError(f"{path}: cannot be written: {error}") from error
+    for path, text in texts.items():
+        try:
+            with atomic_write(path, "w") as handle:
+                handle.write(text)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be written: {error.strerror}") from error

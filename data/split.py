@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 from ..errors import DataError, UserError
-from .coco_json import load_coco_json, save_coco_json
+from .coco_json import load_coco_json, save_coco_jsons
 from .coco_records import Key, parse_id
 
 _log = logging.getLogger(__name__)
@@ -49,17 +49,20 @@ def split_coco(
     count = min(max(round(len(ids) * train_fraction), 1), len(ids) - 1)
     chosen = set(random.Random(seed).sample(ids, count))
     listed = set(ids)
-    paths = []
+    contents = {}
     for part, wanted in (("train", chosen), ("val", listed - chosen)):
         images = [record for record in content["images"] if _id(record, "id") in wanted]
         annotations = [
             record for record in content["annotations"] if _id(record, "image_id") in wanted
         ]
         path = output / f"{annotation_file.stem}.{part}.json"
-        save_coco_json(content | {"images": images, "annotations": annotations}, path)
+        contents[path] = content | {"images": images, "annotations": annotations}
+    save_coco_jsons(contents)
+    for path, part_of in contents.items():
+        images, annotations = part_of["images"], part_of["annotations"]
         _log.info("%s: %d images, %d annotations", path, len(images), len(annotations))
-        paths.append(path)
-    return paths[0], paths[1]
+    train, val = contents
+    return train, val
 
 
 def _id(record: object, key: str) -> Key | None:

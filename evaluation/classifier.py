@@ -102,27 +102,6 @@ def classification_figures(
     }
 
 
-def best_threshold(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-    """Where balanced accuracy is best: the middle of the widest such stretch of scores.
-
-    Args:
-        scores: (N,), 0 to 1; NaN is left out. Not those that the threshold is to be judged on.
-        labels: (N,): 0 or 1, both there.
-    """
-    said = np.isfinite(scores)
-    order = np.argsort(scores[said])
-    sorted_scores = np.asarray(scores, np.float64)[said][order]
-    truth = (np.asarray(labels) == 1)[said][order]
-    # The threshold after i of the sorted scores: i below it.
-    recall_of_second = 1 - np.concatenate([[0], np.cumsum(truth)]) / max(1, truth.sum())
-    recall_of_first = np.concatenate([[0], np.cumsum(~truth)]) / max(1, (~truth).sum())
-    balanced = recall_of_first + recall_of_second
-    edges = np.concatenate([[0.0], sorted_scores, [1.0]])
-    widths = np.where(balanced >= balanced.max() - 1e-12, np.diff(edges), -1.0)
-    best = int(widths.argmax())
-    return float((edges[best] + edges[best + 1]) / 2)
-
-
 def _roc_auc(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float | None:
     if truth.all() or not truth.any():
         return None

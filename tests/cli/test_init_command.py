@@ -129,7 +129,9 @@ def test_a_snapshot_that_is_there_stays_too(run: Run) -> None:
 def test_force_overwrites_and_leaves_the_rest(run: Run) -> None:
     run("init", "face-detection-0200", "work")
     Path("work/notes.txt").write_text("mine")
+    Path("work/snapshot.pth").write_bytes(b"of another template")
     assert run("init", "face-detection-0202", "work", "--force").code == 0
+    assert not Path("work/snapshot.pth").exists()
     assert load_template(Path("work/template.yaml")).name == "face-detection-0202"
     assert Path("work/notes.txt").read_text() == "mine"
 

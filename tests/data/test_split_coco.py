@@ -75,7 +75,7 @@ def test_nothing_half_written(tmp_path: Path) -> None:
     file = write(tmp_path / "x.json", [{"id": 1, "score": float("nan")}, {"id": 2}])
     with pytest.raises(DataError, match="cannot be written"):
         split_coco(file, train_fraction=0.5, seed=0, output=tmp_path / "out")
-    assert all(load(path)["images"] == [{"id": 2}] for path in (tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
     with pytest.raises(DataError, match="cannot be written"):
         split_coco(
             write(tmp_path / "y.json", [{"id": 1}, {"id": 2}]),

@@ -11,7 +11,6 @@ import pytest
 from pocketface.data.labelled_faces import LabelledFace
 from pocketface.errors import DataError
 from pocketface.evaluation.classifier import (
-    best_threshold,
     classification_figures,
     evaluate_classifier,
 )
@@ -64,21 +63,6 @@ def test_a_photo_without_a_face_is_wrong_whatever_its_label() -> None:
     assert (figures["no_face"], figures["roc_auc"]) == (2, 1.0)
     with pytest.raises(DataError, match="no labelled face"):
         classification_figures(np.zeros(0), np.zeros(0, int), threshold=0.5)
-
-
-def test_the_best_threshold() -> None:
-    scores, labels = sample(1)
-    best = best_threshold(scores, labels)
-
-    def balanced(threshold: float) -> float:
-        value = classification_figures(scores, labels, threshold=threshold)["balanced_accuracy"]
-        assert value is not None
-        return value
-
-    assert balanced(best) == max(balanced(one) for one in np.linspace(0, 1, 401))
-    # Where many are as good, the middle of the widest gap.
-    apart = best_threshold(np.array([0.1, 0.2, 0.8, np.nan]), np.array([0, 0, 1, 1]))
-    assert apart == pytest.approx(0.5)
 
 
 def test_evaluation(tmp_path: Path) -> None:
