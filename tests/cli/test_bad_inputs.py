@@ -153,7 +153,7 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
         "metrics that cannot be written",
         f"{EVAL} faces.json --save-metrics-to notes.txt/m.yaml",
         2,
-        "metrics cannot be written",
+        "--save-metrics-to notes.txt/m.yaml: cannot be written",
     ),
     # Compression
     ("no way to compress", COMPRESS, 2, "expected some of --post-training, --nncf-quant"),
