@@ -34,11 +34,17 @@ class OptimizerSpec(Spec):
 
 
 class ScheduleSpec(Spec):
-    """Learning rate over epochs: `step` divides by ten at each milestone; `cosine` falls to 1 %."""
+    """Learning rate over epochs.
 
-    type: Literal["step", "cosine"]
+    `step` divides by ten at each milestone; `cosine` falls to 1 %; `wsd` (warm-up, stable, decay:
+    Hu et al. 2024) stays as it is and falls linearly to 1 % in the share `decay` of all steps, at
+    the end: until then the number of epochs may be changed without loss.
+    """
+
+    type: Literal["step", "cosine", "wsd"]
     milestones: list[PositiveInt] = Field(default=[])
     warmup_iterations: Annotated[int, Field(ge=0)] = 0
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.2
 
 
 class AugmentationSpec(Spec):

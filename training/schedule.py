@@ -35,12 +35,15 @@ def learning_rate_factor(
         if step < warmup:
             warm = WARMUP_START + (1 - WARMUP_START) * step / warmup
         position = step + offset
+        if spec.type == "step":
+            epoch = position // steps_per_epoch
+            return float(warm * 0.1 ** sum(epoch >= milestone for milestone in spec.milestones))
+        share = min(1.0, position / total)
         if spec.type == "cosine":
-            share = min(1.0, position / total)
-            cosine = (1 + math.cos(math.pi * share)) / 2
-            return warm * (FINAL_FRACTION + (1 - FINAL_FRACTION) * cosine)
-        epoch = position // steps_per_epoch
-        return float(warm * 0.1 ** sum(epoch >= milestone for milestone in spec.milestones))
+            height = (1 + math.cos(math.pi * share)) / 2
+        else:
+            height = min(1.0, (1 - share) / spec.decay)
+        return warm * (FINAL_FRACTION + (1 - FINAL_FRACTION) * height)
 
     return factor
 

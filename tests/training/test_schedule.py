@@ -25,6 +25,14 @@ def test_cosine_falls_from_one_to_one_percent() -> None:
     assert values == sorted(values, reverse=True)
 
 
+def test_wsd_stays_and_falls_at_the_end() -> None:
+    spec = ScheduleSpec(type="wsd", decay=0.2)
+    factor = learning_rate_factor(spec, steps_per_epoch=10, epochs=10)
+    assert [factor(s) for s in (0, 40, 80, 90, 100)] == pytest.approx([1, 1, 1, 0.505, 0.01])
+    longer = learning_rate_factor(spec, steps_per_epoch=10, epochs=20)
+    assert {longer(s) for s in range(80)} == {factor(s) for s in range(80)}
+
+
 def test_warmup_takes_at_most_a_tenth_of_the_steps() -> None:
     spec = ScheduleSpec(type="step", warmup_iterations=1200)
     factor = learning_rate_factor(spec, steps_per_epoch=10, epochs=10)
