@@ -38,6 +38,16 @@ MAX_SCANS = 100
 """Of a JPEG. Ordinary ones have about ten at most, but a hundred bytes can order another pass over
 all pixels: a small file could keep a core busy for hours. libtiff has the same limit."""
 
+_MAX_JPEG = 256_000_000
+_MAX_SEGMENTS = 10_000
+"""Bytes and parts of a JPEG; what surpasses either is damaged or made to harm."""
+
+_SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+"""Of a JPEG (ITU-T T.81, B.1.1.3): a marker that has a length, or ends the picture. Compressed data
+holds none."""
+
+_START_OF_SCAN, _END_OF_PICTURE = 0xDA, 0xD9
+
 _IMAGE_SUFFIXES = (
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .tif .tiff .bmp .gif .ppm .pgm .pbm .pnm .avif"
 )
@@ -73,7 +83,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         ImageTooLargeError: More than `MAX_PIXELS`.
         ImageError: No such file; not an image; damaged or cut off; float or 32-bit integer pixels;
-            a JPEG of more than `MAX_SCANS`.
+            a JPEG of more than `MAX_SCANS`, or of absurd size.
     """
     with _open_file(path) as stream:
         return _decode(stream, str(path))
@@ -167,7 +177,10 @@ def _open_image(stream: IO[bytes], source: str) -> tuple[PILImage, int]:
             raise ImageError(f"{source}: not an image: its size is {width} x {height}")
         tags = getattr(image, "tag_v2", {})
         # A TIFF is decoded by whole tiles, whose size has nothing to do with the picture's.
-        for wide, high in ((width, height), (tags.get(_TILE_WIDTH, 1), tags.get(_TILE_LENGTH, 1))):
+        tile = [tags.get(tag, 1) for tag in (_TILE_WIDTH, _TILE_LENGTH)]
+        if not all(isinstance(side, int) for side in tile):
+            raise ImageError(f"{source}: damaged or cut-off image: its tiles have no size")
+        for wide, high in ((width, height), tile):
             if wide * high > MAX_PIXELS:
                 raise _too_large(source, f"{wide} x {high}")
         return image, _orientation(image, stream)
@@ -240,13 +253,27 @@ def _png_exif(stream: IO[bytes]) -> bytes | None:
 
 
 def _check_scans(stream: IO[bytes], source: str) -> None:
+    """Refuse a JPEG of too many scans; what follows its end, as a phone's video, is no part of it.
+
+    A thumbnail in its EXIF is not counted either.
+    """
     start = stream.tell()
     stream.seek(0)
-    # Start of scan (ITU-T T.81, B.1.1.3). Compressed data never holds these two bytes.
-    scans = stream.read().count(b"\xff\xda")
+    data = stream.read(_MAX_JPEG)
     stream.seek(start)
-    if scans > MAX_SCANS:
-        raise ImageError(f"{source}: a JPEG of {scans:,} scans: above the limit of {MAX_SCANS}")
+    segments = scans = position = 0
+    while found := _SEGMENT.search(data, position):
+        if found[0][1] == _END_OF_PICTURE:
+            return
+        segments += 1
+        scans += found[0][1] == _START_OF_SCAN
+        if scans > MAX_SCANS:
+            raise ImageError(f"{source}: a JPEG of more scans than the limit of {MAX_SCANS}")
+        if segments > _MAX_SEGMENTS:
+            raise ImageError(f"{source}: a JPEG of more than {_MAX_SEGMENTS:,} segments")
+        position = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    if len(data) == _MAX_JPEG:
+        raise ImageError(f"{source}: a JPEG without an end in its first {_MAX_JPEG:,} bytes")
 
 
 def _load(image: PILImage, source: str) -> None:
@@ -268,6 +295,8 @@ def _to_bgr(image: PILImage, orientation: int, source: str) -> NDArray[np.uint8]
     elif image.mode in ("I", "F"):
         raise ImageError(f"{source}: has 32-bit pixels: expected 8 or 16 bits for each channel")
     elif image.has_transparency_data:
+        if image.mode == "La":  # grey, multiplied by its transparency
+            image = image.convert("LA")
         layer = image.convert("RGBA")
         image = Image.new("RGB", layer.size, "white")
         image.paste(layer, mask=layer.getchannel("A"))

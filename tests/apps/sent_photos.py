@@ -110,7 +110,8 @@ def _names(jpeg: bytes) -> Iterator[Case]:
 
 
 def _odd_contents(face: Image.Image, jpeg: bytes) -> Iterator[Case]:
-    yield "a JPEG and a megabyte behind it", "photo.jpg", jpeg + bytes(1_000_000), 200, "glass"
+    film = np.random.default_rng(0).bytes(9_000_000)  # a phone's motion photo
+    yield "a JPEG and nine megabytes behind it", "photo.jpg", jpeg + film, 200, "glass"
     small = face.resize((51, 60))
     yield "51 x 60 pixels", "photo.png", encode(small, "png"), 200, "glass"
     wide = Image.new("RGB", (4000, 600))
@@ -147,7 +148,7 @@ def _large() -> Iterator[Case]:
         "photo.jpg",
         often,
         415,
-        "scans: above",
+        "more scans than the limit",
     )
     yield "11 MB", "photo.jpg", HOPPER.read_bytes() + bytes(11_000_000), 413, "larger than 10 MB"
 

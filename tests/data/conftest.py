@@ -1,4 +1,4 @@
-"""A small COCO set for the tests of the readers."""
+"""A small COCO set and a picture for the tests of the readers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 _GOOD: dict[str, Any] = {
     "images": [
@@ -50,3 +52,14 @@ def write(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
 def good() -> dict[str, Any]:
     """Two photos; the first has two faces (one a crowd, partly outside) and a car."""
     return copy.deepcopy(_GOOD)
+
+
+@pytest.fixture
+def picture() -> Image.Image:
+    """30 x 20, every quadrant another colour."""
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    pixels[:10, :15] = (250, 0, 0)
+    pixels[:10, 15:] = (0, 250, 0)
+    pixels[10:, :15] = (0, 0, 250)
+    pixels[10:, 15:] = (200, 200, 50)
+    return Image.fromarray(pixels)

@@ -31,17 +31,6 @@ LOSSLESS = {"png": {}, "webp": {"lossless": True}, "tiff": {"compression": "tiff
 EXIF_FORMATS = {**LOSSLESS, "jpeg": {"quality": 95}, "avif": {"quality": 95}}
 
 
-@pytest.fixture
-def picture() -> Image.Image:
-    """30 x 20, every quadrant another colour."""
-    pixels = np.zeros((20, 30, 3), np.uint8)
-    pixels[:10, :15] = (250, 0, 0)
-    pixels[:10, 15:] = (0, 250, 0)
-    pixels[10:, :15] = (0, 0, 250)
-    pixels[10:, 15:] = (200, 200, 50)
-    return Image.fromarray(pixels)
-
-
 def encode(image: Image.Image, kind: str, **options: object) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, **options)
@@ -179,6 +168,19 @@ def test_alpha_is_put_on_white(picture: Image.Image, mode: str, kind: str) -> No
     decoded = decode_image(encode(layer, kind, **LOSSLESS[kind]), source="x")
     assert np.abs(decoded - expected).max() <= 1
     assert (decoded[:, :5] == 255).all()
+
+
+def test_grey_multiplied_by_its_alpha_is_put_on_white() -> None:
+    """A TIFF of associated alpha (TIFF 6.0, section 18), which Pillow reads but does not write."""
+    fields = {256: 1, 257: 1, 258: 8 | 8 << 16, 259: 1, 262: 1, 273: 8, 277: 2, 278: 1, 279: 2}
+    kinds = {258: (3, 2), 338: (3, 1)}
+    entries = b"".join(
+        struct.pack("<HHII", tag, *kinds.get(tag, (4, 1)), value)
+        for tag, value in sorted((fields | {338: 1}).items())
+    )
+    tiff = b"II*\0" + struct.pack("<I", 10) + bytes([50, 128]) + struct.pack("<H", 10) + entries
+    decoded = decode_image(tiff + bytes(4), source="x.tiff")
+    assert abs(int(decoded[0, 0, 0]) - (50 + 127)) <= 1
 
 
 def test_transparent_palette_entry_is_white(picture: Image.Image) -> None:

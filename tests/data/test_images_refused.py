@@ -10,6 +10,7 @@ import sys
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -140,13 +141,52 @@ def test_the_limit_itself_is_read() -> None:
     assert decode_image(png_of_zeros(16000, 4000), source="x").shape == (4000, 16000, 3)
 
 
+LONG, ASCII = 4, 2
+
+
+def long_field(tag: int, value: int) -> bytes:
+    return struct.pack("<HHII", tag, LONG, 1, value)
+
+
+def tiff_of_tiles(sizes: dict[int, bytes]) -> bytes:
+    """10 x 10 pixels, with these fields of the tiles' size."""
+    plain = {256: 10, 257: 10, 258: 8, 259: 8, 262: 1, 277: 1, 324: 8, 325: 100}
+    fields = {tag: long_field(tag, value) for tag, value in plain.items()} | sizes
+    directory = struct.pack("<H", len(fields)) + b"".join(fields[tag] for tag in sorted(fields))
+    return b"II*\0" + struct.pack("<I", 108) + bytes(100) + directory + bytes(4)
+
+
 def test_tiff_of_one_huge_tile() -> None:
-    """A 10 x 10 picture whose only tile unpacks to 1 GB."""
-    fields = {256: 10, 257: 10, 258: 8, 259: 8, 262: 1, 277: 1, 322: 32000, 323: 32000}
-    fields |= {324: 8, 325: 100}
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, v) for tag, v in sorted(fields.items()))
-    directory = struct.pack("<H", len(fields)) + entries + bytes(4)
-    tiff = b"II*\0" + struct.pack("<I", 108) + bytes(100) + directory
+    """A picture whose only tile unpacks to 1 GB."""
+    fields = {tag: long_field(tag, 32000) for tag in (322, 323)}
     with pytest.raises(ImageError) as error:
-        decode_image(tiff, source="tile.tiff")
+        decode_image(tiff_of_tiles(fields), source="tile.tiff")
     assert_error(error, "tile.tiff", "32000 x 32000", "limit")
+
+
+def test_tiff_whose_tiles_are_no_numbers() -> None:
+    """A text times a number would be a long text."""
+    fields = {322: struct.pack("<HHI4s", 322, ASCII, 2, b"A"), 323: long_field(323, 500_000_000)}
+    with pytest.raises(ImageError) as error:
+        decode_image(tiff_of_tiles(fields), source="tile.tiff")
+    assert_error(error, "tile.tiff", "tiles have no size")
+
+
+def test_jpeg_of_endless_segments(picture: Image.Image) -> None:
+    whole = encode(picture, "jpeg")
+    comments = 20_000 * b"\xff\xfe\x00\x02"
+    with pytest.raises(ImageError) as error:
+        decode_image(whole[:2] + comments + whole[2:], source="x.jpg")
+    assert_error(error, "x.jpg", "more than 10,000 segments")
+
+
+@pytest.mark.parametrize("where", ["thumbnail", "video"])
+def test_scans_are_those_of_the_picture(picture: Image.Image, where: str) -> None:
+    """Neither those of a thumbnail nor what looks like some behind the end."""
+    whole = encode(picture, "jpeg")
+    looks = 150 * b"\xff\xda\x00"
+    inside = b"\xff\xe5" + struct.pack(">H", 2 + len(looks)) + looks
+    odd = whole + looks if where == "video" else whole[:2] + inside + whole[2:]
+    np.testing.assert_array_equal(
+        decode_image(odd, source="odd.jpg"), decode_image(whole, source="whole.jpg")
+    )
