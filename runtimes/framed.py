@@ -41,21 +41,43 @@ def find_framed(
     """
     find = partial(detector.predict_batch, score_threshold=score_threshold, nms_iou=nms_iou)
     found = find(images)
-    large = [
-        index
-        for index, (image, faces) in enumerate(zip(images, found, strict=True))
-        if len(faces)
-        and (faces.boxes[:, 2:] - faces.boxes[:, :2]).max() >= LARGE * max(image.shape[:2])
-    ]
-    frames = [round(FRAME * max(images[index].shape[:2])) for index in large]
-    framed = [_framed(images[index], frame) for index, frame in zip(large, frames, strict=True)]
-    for index, frame, faces in zip(large, frames, find(framed), strict=True):
-        if len(faces):
-            shift = np.float32(frame)
-            landmarks = None if faces.landmarks is None else faces.landmarks - shift
-            found[index] = Detections(faces.boxes - shift, faces.scores, landmarks)
+    for index, image in enumerate(images):
+        longer = max(image.shape[:2])
+        large = _sides(found[index].boxes) >= LARGE * longer
+        if large.any():
+            frame = round(FRAME * longer)
+            (again,) = find([_framed(image, frame)])  # one at a time: the copy is large
+            if len(again):
+                found[index] = _joined(_moved(again, -frame), found[index], ~large)
     return found
+
+
+def _sides(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (boxes[:, 2:] - boxes[:, :2]).max(1)
 
 
 def _framed(image: NDArray[np.uint8], frame: int) -> NDArray[np.uint8]:
     return np.pad(image, ((frame, frame), (frame, frame), (0, 0)))
+
+
+def _moved(faces: Detections, by: float) -> Detections:
+    shift = np.float32(by)
+    landmarks = None if faces.landmarks is None else faces.landmarks + shift
+    return Detections(faces.boxes + shift, faces.scores, landmarks)
+
+
+def _joined(again: Detections, plain: Detections, small: NDArray[np.bool_]) -> Detections:
+    """The faces of the second look, and of the first one those that the frame made too small.
+
+    A small face within one of the second look's is no other face, but a part of it.
+    """
+    centres = (plain.boxes[:, None, :2] + plain.boxes[:, None, 2:]) / 2
+    within = (centres >= again.boxes[None, :, :2]) & (centres <= again.boxes[None, :, 2:])
+    others = small & ~within.all(2).any(1)
+    scores = np.concatenate((again.scores, plain.scores[others]))
+    order = np.argsort(-scores, kind="stable")
+    landmarks = None
+    if again.landmarks is not None and plain.landmarks is not None:
+        landmarks = np.concatenate((again.landmarks, plain.landmarks[others]))[order]
+    boxes = np.concatenate((again.boxes, plain.boxes[others]))[order]
+    return Detections(boxes, scores[order], landmarks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import matplotlib
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from pocketface.model_templates import template_path
 from pocketface.models.weights import shipped_weights
 from pocketface.runtimes import load_detector
 from pocketface.runtimes.fit import check_fit
-from pocketface.runtimes.framed import find_framed
+from pocketface.runtimes.framed import LARGE, find_framed
 
 ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
@@ -127,6 +128,25 @@ def test_contracts_that_do_not_fit(
         contract = contract.model_copy(update={"input": spec})
     with pytest.raises(ContractError, match=message):
         check_fit(contract, classifier.session, source="file")
+
+
+def test_a_small_face_beside_a_large_one_is_kept(detector: FaceDetector) -> None:
+    from pocketface.data.images import read_image
+
+    hopper = read_image(HOPPER)[80:380, 150:380]
+    corner = cv2.resize(hopper, (46, 60), interpolation=cv2.INTER_AREA)
+    photo = cv2.resize(read_image(ASTRONAUT)[50:230, 130:320], None, fx=6, fy=6)
+    photo[-60:, :46] = corner
+    plain, (found,) = detector.predict(photo), find_framed(detector, [photo])
+    sides = (found.boxes[:, 2:] - found.boxes[:, :2]).max(1)
+    assert len(plain) == len(found) == 2
+    assert min(sides) < 100 < LARGE * max(photo.shape) < max(sides)
+    small = int(sides.argmin())
+    np.testing.assert_array_equal(found.boxes[small], plain.boxes[small])
+    assert found.landmarks is not None
+    assert plain.landmarks is not None
+    np.testing.assert_array_equal(found.landmarks[small], plain.landmarks[small])
+    assert (np.diff(found.scores) <= 0).all()
 
 
 def test_a_face_that_fills_the_photo_is_found_with_its_landmarks(detector: FaceDetector) -> None:

@@ -88,8 +88,21 @@ func cutFace(
 /// with room around it.
 func frameWidth(of faces: [Face], photoWidth: Int, photoHeight: Int) -> Int? {
     let longer = Float(max(photoWidth, photoHeight))
-    let large = faces.contains { max($0.x2 - $0.x1, $0.y2 - $0.y1) >= 0.5 * longer }
+    let large = faces.contains { $0.isLarge(longer: longer) }
     return large ? Int((0.25 * longer).rounded(.toNearestOrEven)) : nil
+}
+
+/// The faces of the second look, and of the first one those that the frame made too small.
+///
+/// A small face within one of the second look's is no other face, but a part of it.
+func joined(_ again: [Face], plain: [Face], photoWidth: Int, photoHeight: Int) -> [Face] {
+    let longer = Float(max(photoWidth, photoHeight))
+    let others = plain.filter { face in
+        let (x, y) = ((face.x1 + face.x2) / 2, (face.y1 + face.y2) / 2)
+        let within = again.contains { $0.x1 <= x && x <= $0.x2 && $0.y1 <= y && y <= $0.y2 }
+        return !face.isLarge(longer: longer) && !within
+    }
+    return again + others
 }
 
 /// A photo with black around it. Both BGRA; `framed` is larger by `frame` on each side.
@@ -107,6 +120,9 @@ func addFrame(
 }
 
 extension Face {
+    /// From half of the photo's longer side on.
+    fileprivate func isLarge(longer: Float) -> Bool { max(x2 - x1, y2 - y1) >= 0.5 * longer }
+
     /// Found in a photo with a frame around it; so it lies without.
     func without(frame: Int) -> Face {
         let shift = Float(frame)

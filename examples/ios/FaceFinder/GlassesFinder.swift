@@ -37,7 +37,11 @@ final class GlassesFinder: FaceDetector {
         let (width, height) = (CVPixelBufferGetWidth(frame), CVPixelBufferGetHeight(frame))
         if let around = frameWidth(of: faces, photoWidth: width, photoHeight: height) {
             let again = try sureFaces(in: framed(frame, by: around))
-            if !again.isEmpty { faces = again.map { $0.without(frame: around) } }
+            if !again.isEmpty {
+                faces = joined(
+                    again.map { $0.without(frame: around) }, plain: faces, photoWidth: width,
+                    photoHeight: height)
+            }
         }
         for index in faces.indices where !faces[index].landmarks.isEmpty {
             (faces[index].label, faces[index].labelScore) = try label(of: faces[index], in: frame)
