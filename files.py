@@ -31,7 +31,8 @@ def atomic_write(path: Path, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem[:100]}.{secrets.token_hex(6)}{path.suffix}")
+    # Cut: a letter may be four of the 255 bytes that a name can have.
+    temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(6)}{path.suffix}")
     # File names may hold bytes that are no UTF-8; they come out as they were.
     utf8 = {"encoding": "utf-8", "newline": "\n", "errors": "surrogateescape"}
     text = {} if mode == "wb" else utf8

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.images import list_images
-from ..errors import ImageError, ModelFileError, UserError
+from ..errors import DataError, ImageError, ModelFileError, UserError
 from ..evaluation.detector import decoded
 from ..files import atomic_write
 from ..results import Classification, Detections
@@ -160,9 +160,12 @@ def classify_photos(
         classifier: For all.
         photos: Files.
         on_progress: Called with the number of photos done and of all.
+
+    Raises:
+        DataError: None of them can be read.
     """
     images = zip(photos, decoded(photos), strict=True)
-    done = 0
+    done = answered = 0
     while some := list(islice(images, _AT_ONCE)):
         readable: list[tuple[Path, NDArray[np.uint8]]] = []
         for path, image in some:
@@ -174,9 +177,12 @@ def classify_photos(
         for (path, _), answer in zip(readable, answers, strict=True):
             yield PhotoAnswer(path, *answer)
         done += len(some)
+        answered += len(readable)
         if on_progress is not None:
             on_progress(done, len(photos))
         del some, readable, answers, image  # not held while the next are read
+    if photos and not answered:
+        raise DataError(f"none of the {len(photos)} photos could be read")
 
 
 def find_photos(sources: Sequence[Path]) -> list[tuple[Path, Path]]:

@@ -12,6 +12,8 @@ from ..errors import PocketfaceError, UserError
 from ..files import atomic_write, why_not_writable
 from .sources import Source
 
+_WITHOUT_COLOUR = (".pgm", ".pbm")
+
 
 def check_place(path: Path, flag: str, *, folder: bool = False) -> None:
     """Refuse a place that cannot become a file, before the work that it is to hold.
@@ -47,8 +49,12 @@ def output_path(source: Source, output: Path) -> Path:
             )
         # Photos may be links, and the output may hold what they point to.
         originals = {photo.resolve() for photo in source.photos}
+        taken: dict[Path, Path] = {}
         for photo in source.photos:
             place = mirrored(photo, source, output)
+            other = taken.setdefault(place, photo)
+            if other != photo:
+                raise UserError(f"--output {output}: {other} and {photo} would both be {place}")
             if place.resolve() in originals:
                 raise UserError(f"--output {output}: {place} is one of the photos to be read")
         return output
@@ -90,5 +96,6 @@ def write_photo(path: Path, image: NDArray[np.uint8]) -> None:
 
 
 def _writable(path: Path) -> bool:
+    suffix = path.suffix.lower()
     # By suffix only, hence never a file's own name: OpenCV might look into it.
-    return bool(path.suffix) and cv2.haveImageWriter(f"x{path.suffix.lower()}")
+    return bool(suffix) and suffix not in _WITHOUT_COLOUR and cv2.haveImageWriter(f"x{suffix}")

@@ -31,7 +31,7 @@ class Source:
 
     Attributes:
         kind: `photo` and `folder` have photos; the others frames.
-        name: For messages; the password in a stream's address is left out.
+        name: For messages; of a stream's address what may be secret is left out.
         photos: Files to go through, of `photo` and `folder`.
         path: The photo, the folder or the video; None of a camera or stream.
         address: What OpenCV opens: camera number, path or URL.
@@ -77,7 +77,8 @@ def find_source(text: str) -> Source:
         return Source("photo", text, photos=(path,), path=path)
     # By suffix: FFmpeg would play even a text file, as a terminal recording.
     if suffix in VIDEO_SUFFIXES:
-        return Source("video", text, path=path, address=str(path))
+        # Absolute: FFmpeg takes what stands before a colon for a protocol.
+        return Source("video", text, path=path, address=os.path.abspath(path))
     raise DataError(
         f"{text}: neither a photo ({_known(IMAGE_SUFFIXES)}) nor a video ({_known(VIDEO_SUFFIXES)})"
     )
@@ -114,10 +115,11 @@ def open_frames(source: Source) -> Iterator[Frames]:
             if first is None:
                 raise _cannot_open(source)
             fps = capture.get(cv2.CAP_PROP_FPS)
+            # Cameras report 0, and damaged headers thousands; a time lapse is slow in truth.
+            least, most = (0.1, 1000) if source.kind == "video" else (1, 240)
             yield Frames(
                 images=itertools.chain([first], images),
-                # Cameras report 0, and damaged headers thousands.
-                fps=fps if 1 <= fps <= 240 else 25.0,
+                fps=fps if least <= fps <= most else 25.0,
                 # A video behind an address has an end; a stream has none.
                 live=source.kind != "video" and capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0,
             )
@@ -164,14 +166,15 @@ def _stream(text: str) -> Source:
 
 
 def _without_secrets(address: str) -> str:
-    """The address for people: no password, and no query, where cameras have theirs too."""
+    """The address for people: user and host alone; cameras have passwords in path and query too."""
     scheme, _, rest = address.partition("://")
-    before, asked, query = rest.partition("?")
-    if "@" in query:  # of a password with a "?" in it, or of the query
+    user, at, place = rest.rpartition("@")
+    if "/" in user or "?" in user:  # of a password, or the "@" is not what ends the user
         return f"{scheme}://…"
-    user, at, place = before.rpartition("@")
     name, colon, _ = user.partition(":")
-    return f"{scheme}://{name}{':***' if colon else ''}{at}{place}{'?…' if asked else ''}"
+    host, *more = re.split("[/?]", place, maxsplit=1)
+    secret, left_out = ":***" if colon else "", "/…" if any(more) else ""
+    return f"{scheme}://{name}{secret}{at}{host}{left_out}"
 
 
 def _known(suffixes: frozenset[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,7 +75,8 @@ def video_file(path: Path, *, fps: float, live: bool) -> Iterator[VideoFile]:
     """
     interrupt: KeyboardInterrupt | None = None
     with atomic_write(path) as handle:
-        video = VideoFile(handle.name, fps=fps, live=live)
+        name = os.path.abspath(handle.name)  # FFmpeg takes what is before a colon for a protocol
+        video = VideoFile(name, fps=fps, live=live)
         try:
             yield video
         except KeyboardInterrupt as error:
@@ -83,7 +85,7 @@ def video_file(path: Path, *, fps: float, live: bool) -> Iterator[VideoFile]:
             interrupt = error
         finally:
             video.close()
-        if not cv2.VideoCapture(handle.name, cv2.CAP_FFMPEG).isOpened():
+        if not cv2.VideoCapture(name, cv2.CAP_FFMPEG).isOpened():
             raise PocketfaceError(f"{path}: the video could not be written; is the disk full?")
     if interrupt is not None:
         raise KeyboardInterrupt(f"{path} holds the {video.frames} frames until then") from interrupt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import errno
 import importlib
@@ -95,8 +96,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        # File names may hold bytes that are no text; they come out as they were.
-        sys.stdout.reconfigure(errors="surrogateescape")
+        # File names may hold bytes that are no text, which come out as they were, and letters that
+        # Windows' code pages do not have.
+        is_utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+        sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
     try:
         try:
             _run(arguments)

@@ -58,7 +58,7 @@ def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
         *columns,
         console=console,
         disable=not console.is_terminal,
-        redirect_stdout=sys.stdout.isatty(),
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
     ) as shown:
         task = shown.add_task(unit)
         yield lambda done, total: shown.update(task, completed=done, total=total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from ..apps.work_dir import SNAPSHOT, create_work_dir
 from .parser import a_path
@@ -20,7 +21,7 @@ def run(args: argparse.Namespace) -> None:
     written = create_work_dir(args.template, args.work_dir, force=args.force)
     print(f"{args.work_dir}: {', '.join(path.name for path in written)}")
     print("next:")
-    print(f"  cd {args.work_dir}")
+    print(f"  cd {shlex.quote(str(args.work_dir))}")
     if any(path.name == SNAPSHOT for path in written):
         print("  python export.py --save-model-to export")
         print("  python visualize.py --load-weights export/model.bin --video 0")

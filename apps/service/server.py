@@ -88,7 +88,7 @@ def _most_connections() -> int:
 
 
 def make_config(settings: Settings, *, workers: int = 1) -> Config:
-    """Uvicorn's settings, after both model files were opened here.
+    """Uvicorn's settings, after both model files were opened and tried here.
 
     Args:
         settings: For each process.
@@ -97,10 +97,8 @@ def make_config(settings: Settings, *, workers: int = 1) -> Config:
     Raises:
         UserError: A model file cannot be opened; see `runtimes.load`.
     """
-    if workers == 1:
-        app: Any = make_app(settings)
-    else:
-        settings.open()  # what is wrong would be so in each worker, over and over
+    app: Any = make_app(settings)
+    if workers > 1:  # what is wrong would have been so in each of them, over and over
         app = partial(_make_workers_app, settings)
     return Config(
         app,

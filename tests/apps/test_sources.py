@@ -40,7 +40,7 @@ def test_a_number_is_a_camera(text: str, number: int) -> None:
     assert (source.kind, source.address, source.photos) == ("camera", number, ())
 
 
-@pytest.mark.parametrize("text", ["rtsp://cam/1", "http://host/a.mp4", "HTTPS://host/x"])
+@pytest.mark.parametrize("text", ["rtsp://cam", "http://host:8080", "HTTPS://host"])
 def test_an_address_is_a_stream(text: str) -> None:
     source = find_source(text)
     assert (source.kind, source.address, source.name) == ("stream", text, text)
@@ -49,12 +49,15 @@ def test_an_address_is_a_stream(text: str) -> None:
 @pytest.mark.parametrize(
     ("address", "name"),
     [
-        ("rtsp://user:secret@cam:554/live", "rtsp://user:***@cam:554/live"),
-        ("rtsp://user:sec@ret@cam/live", "rtsp://user:***@cam/live"),
-        ("rtsp://user:sec/ret@cam/live", "rtsp://user:***@cam/live"),
+        ("rtsp://user:secret@cam:554/live", "rtsp://user:***@cam:554/…"),
+        ("rtsp://user:sec@ret@cam/live", "rtsp://user:***@cam/…"),
+        ("rtsp://user:sec/ret@cam/live", "rtsp://…"),
         ("rtsp://user:sec?ret@cam/live", "rtsp://…"),
-        ("rtsp://user@cam/live", "rtsp://user@cam/live"),
-        ("rtsp://cam/live?user=a&password=secret", "rtsp://cam/live?…"),
+        ("rtsp://user@cam/live", "rtsp://user@cam/…"),
+        ("rtsp://cam:554/user=a&password=sec:r@et/x", "rtsp://…"),
+        ("rtsp://cam:554/user=a&password=secret&stream=0.sdp", "rtsp://cam:554/…"),
+        ("rtsp://cam?password=secret", "rtsp://cam/…"),
+        ("rtsp://cam/live?user=a&password=secret", "rtsp://cam/…"),
         ("rtsp://cam/live?password=sec@ret", "rtsp://…"),
     ],
 )

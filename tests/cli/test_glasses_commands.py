@@ -264,6 +264,7 @@ def test_copies_overwrite_nothing(run: Run, photos: Path) -> None:
         (("photos", "--csv", "file/out.csv"), "--csv file/out.csv: cannot be written"),
         (("photos", "--csv", "empty"), "--csv empty: cannot be written"),
         (("photos", "--csv", "/dev/null"), "--csv /dev/null: cannot be written: /dev/null is in"),
+        (("file", "--csv", "out.csv"), "none of the 1 photos could be read"),
         (("file", "--csv", "empty/../file"), "--csv empty/../file: is one of the photos"),
         (("",), "expected a path, found ''"),
         (("p" * 300,), "File name too long"),
@@ -279,6 +280,7 @@ def test_what_classify_refuses(run: Run, arguments: tuple[str, ...], message: st
     result = run("classify", *arguments)
     assert (result.code, result.out) == (2, "")
     assert message in result.err
+    assert not Path("out.csv").exists()
 
 
 def test_memory_stays_flat(photos: Path) -> None:

@@ -36,6 +36,10 @@ def test_a_work_directory_without_weights(run: Run) -> None:
     assert "export.py --save-model-to" not in result.out
 
 
+def test_what_comes_next_can_be_pasted(run: Run) -> None:
+    assert "  cd 'my work'\n" in run("init", "face-detection-0200", "my work").out
+
+
 def test_the_scripts_are_ten_lines_and_bring_their_template(run: Run) -> None:
     run("init", "face-detection-0200", "work")
     for script in Path("work").glob("*.py"):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pytest
 
 import pocketface
@@ -17,6 +18,7 @@ from pocketface import cli
 from pocketface.errors import PocketfaceError, UserError
 
 Run = Callable[..., Any]
+HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 
 
 def test_help_lists_every_command_with_its_summary(run: Run) -> None:
@@ -169,6 +171,18 @@ def test_a_closed_pipe_is_no_error() -> None:
 
 
 def test_a_closed_stdout_is_no_error() -> None:
-    command = f"{sys.executable} -m pocketface templates >&-"
-    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE)
+    for command in ("templates", f"classify {HOPPER}"):
+        line = f"{sys.executable} -m pocketface {command} >&-"
+        done = subprocess.run(["sh", "-c", line], stderr=subprocess.PIPE)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_letters_that_a_code_page_lacks(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pocketface", "init", "face-detection-0200", "фото"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        cwd=tmp_path,
+    )
     assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\\u0444" in done.stdout

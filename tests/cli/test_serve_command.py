@@ -114,6 +114,18 @@ def test_bad_input(run: Run, arguments: tuple[str, ...], message: str) -> None:
     assert result.err.count("\n") <= 2
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_only_an_answer_shows(run: Run, workers: str, tmp_path: Path) -> None:
+    """A detector with NMS inside cannot find fainter faces; in a worker it would be too late."""
+    run("export", "--template", "face-detection-n", "--formats", "onnx", "--with-nms",
+        "--no-verify", "--save-model-to", tmp_path)  # fmt: skip
+    detector = tmp_path / "model_nms.onnx"
+    arguments = ("--detector", detector, "--face-score", "0.3", "--workers", workers)
+    result = run("serve", "--port", "0", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert "has its NMS inside" in result.err
+
+
 def test_a_port_that_is_taken(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

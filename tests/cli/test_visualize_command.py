@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,13 +110,38 @@ def test_a_folder_without_one_readable_photo_is_an_error(run: Run) -> None:
     assert "none of the 1 photos could be read" in result.err
 
 
-def test_suffixes_that_cannot_be_written_get_png_behind_them(run: Run) -> None:
-    Path("photos/a.jpg").rename("photos/c.jfif")
-    run(
+@pytest.mark.parametrize("suffix", ["jfif", "pgm"])
+def test_suffixes_that_cannot_be_written_get_png_behind_them(run: Run, suffix: str) -> None:
+    photo = Path("photos", f"c.{suffix}")
+    Path("photos/a.jpg").rename(photo)
+    into = ("visualize", "--load-weights", "model/model.onnx", "--no-show", "--output")
+    assert run(*into, "out", "--video", "photos").code == 0
+    assert cv2.imread(f"out/c.{suffix}.png") is not None
+    refused = run(*into, f"out/c.{suffix}", "--video", photo)
+    assert (refused.code, refused.out) == (2, "")
+    assert "expected a photo's name, as c.jpg" in refused.err
+
+
+def test_two_photos_do_not_become_one(run: Run) -> None:
+    shutil.copy("photos/a.jpg", "photos/c.jfif")
+    shutil.copy("photos/a.jpg", "photos/c.jfif.png")
+    result = run(
         "visualize", "--load-weights", "model/model.onnx", "--video", "photos", "--no-show",
         "--output", "out",
     )  # fmt: skip
-    assert cv2.imread("out/c.jfif.png") is not None
+    assert (result.code, result.out) == (2, "")
+    assert "photos/c.jfif and photos/c.jfif.png would both be out/c.jfif.png" in result.err
+    assert not Path("out").exists()
+
+
+def test_a_colon_in_a_videos_name_is_no_protocol(run: Run) -> None:
+    Path("video.mp4").rename("10:30.mp4")
+    result = run(
+        "visualize", "--load-weights", "model/model.xml", "--video", "10:30.mp4", "--no-show",
+        "--output", "file:drawn.mp4",
+    )  # fmt: skip
+    assert (result.code, result.err) == (0, "")
+    assert cv2.VideoCapture(str(Path("file:drawn.mp4").resolve())).read()[0]
 
 
 def test_a_video_to_a_video(run: Run) -> None:
@@ -137,7 +163,7 @@ def test_a_video_to_a_video(run: Run) -> None:
     assert not drawn.read()[0]
 
 
-@pytest.mark.parametrize("fps", [23.976, 65.001, 119.963])
+@pytest.mark.parametrize("fps", [0.5, 23.976, 65.001, 119.963, 480.0])
 def test_a_video_of_any_pace(run: Run, fps: float) -> None:
     # MPEG-4 counts no finer than in 65,535ths of a second; Motion JPEG does.
     made = cv2.VideoWriter("odd.avi", cv2.VideoWriter.fourcc(*"MJPG"), fps, (64, 48))

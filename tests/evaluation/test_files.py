@@ -27,6 +27,13 @@ def test_writes_bytes_and_text(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == ["model.onnx"]
 
 
+def test_a_name_as_long_as_file_systems_take(tmp_path: Path) -> None:
+    path = tmp_path / ("写" * 83 + ".jpg")
+    with atomic_write(path) as handle:
+        handle.write(b"x")
+    assert os.listdir(tmp_path) == [path.name]
+
+
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "f.txt"
     path.write_text("old")
