@@ -53,11 +53,18 @@ class Classification:
     scores: NDArray[np.float32]
 
 
-def pairwise_iou(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Intersection over union of boxes (N, 4) and (M, 4), x1 y1 x2 y2: float64 (N, M)."""
+def pairwise_intersection(
+    one: NDArray[np.float32], other: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Common area of boxes (N, 4) and (M, 4), x1 y1 x2 y2: float64 (N, M)."""
     low = np.maximum(one[:, None, :2], other[None, :, :2]).astype(np.float64)
     high = np.minimum(one[:, None, 2:], other[None, :, 2:])
-    common = (high - low).clip(min=0).prod(2)
+    return np.asarray((high - low).clip(min=0).prod(2))
+
+
+def pairwise_iou(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Intersection over union of boxes (N, 4) and (M, 4), x1 y1 x2 y2: float64 (N, M)."""
+    common = pairwise_intersection(one, other)
     areas = [(boxes[:, 2:] - boxes[:, :2]).astype(np.float64).prod(1) for boxes in (one, other)]
     # Boxes without area overlap nothing.
     union = np.maximum(areas[0][:, None] + areas[1][None] - common, np.finfo(np.float64).tiny)

@@ -64,6 +64,16 @@ class PhotoAnswer:
     labels: tuple[Classification, ...]
 
 
+def check_landmarks(detector: FaceDetector) -> None:
+    """Refuse a detector that classifiers cannot be used with.
+
+    Raises:
+        ModelFileError: It finds no landmarks.
+    """
+    if all(output.name != "landmarks" for output in detector.contract.outputs):
+        raise ModelFileError(f"{detector.path}: finds no landmarks, which classifiers need")
+
+
 class PhotoClassifier:
     """Finds the faces of photos and labels them.
 
@@ -82,8 +92,7 @@ class PhotoClassifier:
         self.classifier = classifier
         self.detector = detector
         self.face_score = face_score
-        if all(output.name != "landmarks" for output in detector.contract.outputs):
-            raise ModelFileError(f"{detector.path}: finds no landmarks, which the classifier needs")
+        check_landmarks(detector)
 
     @classmethod
     def open(

@@ -15,9 +15,11 @@ from ..data.glasses import read_glasses, split_people
 from ..data.images import read_image
 from ..data.labelled_faces import write_labelled_faces
 from ..errors import DataError, ImageError, UserError
+from ..files import name_in_utf8
 from ..results import Detections
 from ..runtimes import load_detector
 from ..runtimes.framed import find_framed
+from .classify import check_landmarks
 from .outputs import check_place
 
 _log = logging.getLogger(__name__)
@@ -73,6 +75,7 @@ def prepare_faces(
         if _list_of(output, part).resolve() == source.resolve():
             raise UserError(f"--output {output}: {part}.csv would take the place of {source}")
     model = load_detector(detector)
+    check_landmarks(model)
     score = model.contract.score_threshold
     if model.contract.nms != "graph":  # which gives no fainter ones
         score = min(score, LABELLED_FACE_SCORE)
@@ -80,6 +83,8 @@ def prepare_faces(
     unreadable: Counter[str] = Counter()
     for count, row in enumerate(rows, start=1):
         try:
+            if name_in_utf8(row.image) != row.image:
+                raise ImageError(f"{root / row.image}: its name is no UTF-8, which lists are")
             image = read_image(root / row.image)
         except ImageError as error:
             _log.warning("left out: %s", error)
@@ -102,8 +107,9 @@ def main_face(found: Detections, shape: Sequence[int]) -> NDArray[np.float32] | 
         found: Faces with landmarks.
         shape: Of the photo: height and width first.
     """
-    if not len(found) or found.landmarks is None:
+    if not len(found):
         return None
+    assert found.landmarks is not None
     height, width = shape[:2]
     centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
     off = np.linalg.norm(centres / (width, height) - 0.5, axis=1)

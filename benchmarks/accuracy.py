@@ -93,11 +93,12 @@ def measure_accuracy(
     floor = SCORE_FLOOR if score_threshold is None else score_threshold
     predict = partial(model.predict, score_threshold=floor, nms_iou=nms_iou)
     size = model.contract.input
+    threshold = max(floor, model.contract.score_threshold)
     protocol: dict[str, Any] = {
         "input": f"{size.resize} to {size.width}x{size.height}",
         "score_floor": floor,
         "nms_iou": model.contract.nms_iou if nms_iou is None else nms_iou,
-        "threshold": model.contract.score_threshold,
+        "threshold": threshold,
         "runtime": runtime or model.session.runtime,
         "precision": model.contract.precision,
         "device": model.session.device,
@@ -109,7 +110,7 @@ def measure_accuracy(
 
         photos = read_coco(annotations, roots, classes=model.contract.labels).photos
         measured, found, figures = evaluate_detector(predict, photos, on_progress=on_progress)
-        shown = at_threshold(measured, found, model.contract.score_threshold)
+        shown = at_threshold(measured, found, threshold)
         metrics += metrics_of(figures | best_f1(measured, found) | shown)
         files |= _numbered(annotations)
     if wider is not None:

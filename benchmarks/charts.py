@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import MissingPackageError
 from ..files import atomic_write
-from .results import Row
-from .worker import STEPS
+from .results import STEPS, Row
 
 MAIN = {
     "face-detection": (("wider_medium", "WIDER medium AP, %"), ("ap50", "AP50, %")),
@@ -27,8 +27,18 @@ def charts_html(rows: Sequence[Row]) -> str:
     if not charts:
         return ""
     whole = _altair().vconcat(*charts).resolve_scale(color="independent", shape="independent")
-    text: str = whole.to_html(inline=True, fullhtml=False, output_div="charts")
+    text: str = whole.to_html(
+        inline=True, fullhtml=False, output_div="charts", json_kwds={"cls": _InScript}
+    )
     return f'<div class="wide">{text}</div>'
+
+
+class _InScript(json.JSONEncoder):
+    """Names come from model files: none ends the script that they stand in."""
+
+    def encode(self, o: Any) -> str:
+        """As ever, but for "<", which is only in texts."""
+        return super().encode(o).replace("<", "\\u003c")
 
 
 def save_pareto(rows: Sequence[Row], task: str, path: Path) -> bool:

@@ -35,6 +35,9 @@ PACKAGES = (
 _FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimddp")
 """That decide which kernels runtimes choose."""
 
+OF_POCKETFACE = ("pocketface", "git revision")
+"""Names of the fingerprint by which our own code is the same."""
+
 DECISIVE = ("cpu", "cores", "flags", "gpu")
 """Names of the fingerprint by which machines are the same."""
 

@@ -23,8 +23,8 @@ from .cases import Case
 from .flops import gflops_of
 from .machine import Probe, fingerprint
 from .pipelines import Pipeline
-from .results import RESULTS_FILE, Absent, Results, Row, latency_of, write_results
-from .worker import STEPS, CaseWorker, Item, Opened, Turn, serve
+from .results import RESULTS_FILE, STEPS, Absent, Results, Row, latency_of, write_results
+from .worker import CaseWorker, Item, Opened, Turn, serve
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def measure(
         on_progress: Called with the number of cases done and of all.
 
     Returns:
-        What results.json holds. Interrupted by Ctrl-C, it is not finished; where nothing had been
+        What results.json holds. Interrupted by Ctrl-C, it is not finished; where nothing was
         timed, an older results.json stays as it is.
     """
     run = _Run(plan, output, on_progress)
@@ -146,7 +146,7 @@ class _Run:
             rows=tuple(self.rows),
             absent=tuple(self.absent),
         )
-        if self.rows or finished:
+        if self.rows:
             write_results(results, self.file)
         return results
 
@@ -356,4 +356,5 @@ def _row(job: _Job, probes: dict[str, list[float]], *, group: int) -> Row:
         rounds=tuple(float(1e3 * np.median(some)) for some in wanted["predict"]),
         runs=sum(len(one) for one in rounds),
         group=group,
+        nms=opened.nms,
     )

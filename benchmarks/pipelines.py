@@ -18,7 +18,7 @@ from ..runtimes import load
 from ..runtimes.align import planes
 from ..runtimes.classifier import FaceClassifier
 from ..runtimes.detector import FaceDetector
-from ..runtimes.preprocess import prepare
+from ..runtimes.preprocess import resized
 from ..runtimes.session import Session
 from .cases import OPENCV, Case
 from .detectors import Detector, open_detector
@@ -62,6 +62,11 @@ class Pipeline:
     infer: Callable[[Any], Any]
     finish: Callable[[Any, Any], Any]
     predict: Callable[..., Any]
+
+    @property
+    def nms(self) -> bool:
+        """It is inside the file."""
+        return self.contract is not None and self.contract.nms == "graph"
 
 
 def open_pipeline(case: Case, *, score_floor: float) -> Pipeline:
@@ -108,7 +113,6 @@ def open_pipeline(case: Case, *, score_floor: float) -> Pipeline:
             predict=model.predict,
         )
     assert isinstance(model, FaceDetector)
-    inside = model.contract.nms == "graph"
     return made(
         prepare=lambda images, _: model.prepare(images),
         infer=model.infer,
@@ -117,7 +121,7 @@ def open_pipeline(case: Case, *, score_floor: float) -> Pipeline:
             score_threshold=model.contract.score_threshold,
             nms_iou=model.contract.nms_iou,
         ),
-        predict=model.predict if inside else partial(model.predict, score_threshold=score_floor),
+        predict=partial(model.predict, score_threshold=score_floor),
     )
 
 
@@ -154,7 +158,6 @@ def _opencv(case: Case, score_floor: float) -> Pipeline:
         raise UserError("OpenCV's face detector takes one photo at once")
     if not hasattr(cv2, "FaceDetectorYN"):
         raise MissingPackageError("opencv-python with FaceDetectorYN", extra="all")
-    cv2.setNumThreads(case.threads)
     side = 640
     with quiet():  # it remarks on targets that nobody chose
         detector = cv2.FaceDetectorYN.create(
@@ -163,8 +166,10 @@ def _opencv(case: Case, score_floor: float) -> Pipeline:
     spec = InputSpec(shape=(1, 3, side, side), resize="letterbox")
 
     def before(images: Sequence[Pixels], _: Any = None) -> tuple[Pixels, Any]:
-        batch, placement = prepare(images[0], spec)
-        return np.ascontiguousarray(batch[0].transpose(1, 2, 0), np.uint8), placement
+        small, placement = resized(images[0], spec)
+        input_ = np.zeros((side, side, 3), np.uint8)
+        input_[: small.shape[0], : small.shape[1]] = small
+        return input_, placement
 
     def faces(rows: Any, placement: Any) -> Detections:
         rows = np.zeros((0, 15), np.float32) if rows is None else rows

@@ -24,10 +24,10 @@ from ..files import sha256_file
 from ..results import Detections
 from .accuracy import SCORE_FLOOR
 from .cases import Case
-from .machine import DECISIVE, PACKAGES, fingerprint
+from .machine import DECISIVE, OF_POCKETFACE, PACKAGES, fingerprint
 from .measure import ROUNDS, Measure, Plan
 from .pipelines import Pipeline
-from .results import Results
+from .results import LABELS_OF, Results
 from .worker import Item
 
 _TIMED_PHOTOS = 8
@@ -36,9 +36,6 @@ _TIMED_PHOTOS = 8
 _log = logging.getLogger(__name__)
 
 _FIGURES = ("ap", "ap50", "ap_small", "ap_medium", "ap_large")
-_LABELS_OF = {"face-detection": "detectors", "glasses-classification": "classifiers"}
-"""Keys of the protocol by task."""
-
 _LABELS = ("no_glass", "glass")
 
 
@@ -67,7 +64,12 @@ class DetectorAccuracy:
         ]
 
     def __call__(self, pipeline: Pipeline) -> dict[str, float | None]:
-        """COCO's figures and WIDER's, as far as there are labels for them."""
+        """COCO's figures and WIDER's, as far as there are labels for them.
+
+        None of a file with NMS inside, which shows no face below its own threshold: they need all.
+        """
+        if pipeline.nms:
+            return {}
         predict = _once(pipeline.predict)
         figures: dict[str, float | None] = {}
         if self.annotations:
@@ -135,7 +137,7 @@ def plan_for(
         if file.suffix not in (".json", ".csv"):
             raise UserError(f"--data {file}: expected COCO .json for detectors, or .csv for faces")
     public = [Item(path, landmarks) for path, landmarks in public_domain_photos()]
-    items: dict[str, Sequence[Item]] = dict.fromkeys(_LABELS_OF, public)
+    items: dict[str, Sequence[Item]] = dict.fromkeys(LABELS_OF, public)
     accuracy: dict[str, Measure] = {}
     protocol = {
         "timing": f"{duration:g} s for each row in {ROUNDS} rounds, rows in turn; medians; "
@@ -156,7 +158,11 @@ def plan_for(
     if lists:
         files_of_faces, folders = [file for file, _ in lists], [root for _, root in lists]
         faces = read_labelled_faces(files_of_faces, folders, classes=_LABELS)
-        some = _some([Item(one.path, one.landmarks) for one in faces if one.found])
+        with_face = [Item(one.path, one.landmarks) for one in faces if one.found]
+        if not with_face:
+            named = ", ".join(map(str, files_of_faces))
+            raise DataError(f"{named}: no photo with a face that was found")
+        some = _some(with_face)
         items["glasses-classification"] = some
         accuracy["glasses-classification"] = ClassifierAccuracy(files_of_faces, folders)
         protocol["classifiers"] = (
@@ -195,16 +201,20 @@ def _named(files: Sequence[Path]) -> str:
 def _known(
     runs: Sequence[Results], protocol: Mapping[str, str]
 ) -> dict[tuple[str, ...], dict[str, float | None]]:
-    """What earlier runs on such a machine, with the same packages, say of the same photos."""
+    """What earlier runs on such a machine, with the same code, say of the same photos."""
     here = fingerprint()
     found = {}
     for run in runs:
-        decisive = (*DECISIVE, *PACKAGES)
-        if any(run.host.get(key) != here.get(key) for key in decisive):
-            _log.warning("accuracy of %s is not used: it is of another machine", run.date)
+        decisive = (*DECISIVE, *PACKAGES, *OF_POCKETFACE)
+        other = [key for key in decisive if run.host.get(key) != here.get(key)]
+        if other:
+            _log.warning(
+                "accuracy of %s is not used: there, %s is %s, here %s",
+                run.date, other[0], run.host.get(other[0]), here.get(other[0]),
+            )  # fmt: skip
             continue
         for row in run.rows:
-            asked = _LABELS_OF.get(row.task, row.task)
+            asked = LABELS_OF.get(row.task, row.task)
             if row.figures and run.protocol.get(asked) == protocol.get(asked):
                 found[row.answers] = row.figures
     return found

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ..files import atomic_write
 from .charts import MAIN, charts_html, main_figure, save_pareto
 from .results import Absent, Estimate, Results, Row, places
@@ -81,8 +83,9 @@ def tables(results: Results) -> list[Table]:
     if int8:
         columns = ("int8 file", "runtime", "float file", "times as fast", "points lost", "size")
         about = (
-            "Medians of the ratios of rounds; points of the figure that the plot shows; size as a "
-            "share of the float file's."
+            "Medians of the ratios of rounds, or of the files' (~) where they did not take turns; "
+            "points of the figure that the plot shows, none where the float file may be of another "
+            "training; size as a share of the float file's."
         )
         found.append(Table("int8 against float", about, columns, int8, frozenset({0, 1, 2})))
     if results.absent:
@@ -100,10 +103,12 @@ def overview(results: Results) -> Table:
     rows = _sorted(results)
     keys = [key for key in _PERCENT if any(row.figures.get(key) is not None for row in rows)]
     # Batches and tasks do not compete.
+    drift = _drift(results)
     place: dict[tuple[str, ...], str] = {}  # keys are unique: targets have names of their own
     for group in {(row.task, row.batch) for row in rows}:
         some = [row for row in rows if (row.task, row.batch) == group]
-        for row, (first, last) in zip(some, places([row.ms for row in some]), strict=True):
+        times = [_widened(row.ms, drift) for row in some]
+        for row, (first, last) in zip(some, places(times), strict=True):
             place[row.key] = str(first) if first == last else f"{first}-{last}"
     cells = [
         (
@@ -127,9 +132,32 @@ def overview(results: Results) -> Table:
     about = (
         "`ms`: from pixels to answers, median of a batch with its 95 % interval. `place`: by that, "
         "among rows of the same task and batch; 2-4 where intervals overlap, so that this machine "
-        "cannot tell. Figures of accuracy are those of the file, run so."
+        "cannot tell. Figures of accuracy are those of the file, run so; of files with NMS inside, "
+        "which show no face below their own threshold, there are none."
     )
+    if drift:
+        about += (
+            f" Not all rows took turns: for places, intervals are wider by {100 * drift:.0f} %, as "
+            "far as the machine's speed moved meanwhile."
+        )
     return Table("Files", about, columns, cells, frozenset({0, 1, 2, 3}))
+
+
+def _drift(results: Results) -> float:
+    """How far the machine's speed moved between groups of rows, as a share; by the probes."""
+    groups = len({row.group for row in results.rows})
+    if groups < 2:
+        return 0.0
+    found = [0.0]
+    for values in results.probes.values():
+        means = [statistics.median(part) for part in np.array_split(values, groups) if len(part)]
+        found.append((max(means) - min(means)) / statistics.median(means))
+    return max(found)
+
+
+def _widened(one: Estimate, share: float) -> Estimate:
+    low, high = one.low * (1 - share / 2), one.high * (1 + share / 2)
+    return Estimate(value=one.value, low=low, high=high)
 
 
 def noise(results: Results) -> str | None:
@@ -228,7 +256,7 @@ def _int8(rows: Sequence[Row]) -> list[tuple[str, ...]]:
             for other in rows
             if other.precision in ("fp32", "fp16")
             and _family(other) == _family(row)
-            and other.input == row.input
+            and (other.input, other.nms) == (row.input, row.nms)
             and (other.runtime, other.device, other.threads, other.batch)
             == (row.runtime, row.device, row.threads, row.batch)
         ]
@@ -240,20 +268,21 @@ def _int8(rows: Sequence[Row]) -> list[tuple[str, ...]]:
             )
         )
         for other in kin[:1]:
-            times = other.ms.value / row.ms.value
+            times = f"~{other.ms.value / row.ms.value:.2f}"
             if other.group == row.group:  # they took turns
-                times = statistics.median(
-                    a / b for a, b in zip(other.rounds, row.rounds, strict=False)
-                )
+                rounds = zip(other.rounds, row.rounds, strict=False)
+                times = f"{statistics.median(a / b for a, b in rounds):.2f}"
             main = main_figure([row], row.task)
             before, after = (one.figures.get(main[0]) if main else None for one in (other, row))
-            lost = "" if before is None or after is None else f"{100 * (before - after):.2f}"
+            lost = ""
+            if before is not None and after is not None and other.model == row.model:
+                lost = f"{100 * (before - after):.2f}"
             found.append(
                 (
                     row.name,
                     row.runtime,
                     other.name,
-                    f"{times:.2f}",
+                    times,
                     lost,
                     f"{row.bytes / other.bytes:.2f}",
                 )

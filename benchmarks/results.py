@@ -15,6 +15,12 @@ from ..files import atomic_write
 
 RESULTS_FILE = "results.json"
 
+STEPS = ("decode", "prepare", "network", "finish")
+"""Of the way from a file to an answer, in their order."""
+
+LABELS_OF = {"face-detection": "detectors", "glasses-classification": "classifiers"}
+"""By task: where the protocol says what its accuracy was measured on."""
+
 _DRAWS = 1000
 _CONFIDENCE = (2.5, 97.5)
 _QUANTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0}
@@ -71,6 +77,8 @@ class Row(_Frozen):
         rounds: Median milliseconds of "predict" in each round.
         runs: In all rounds.
         group: Rows of one group took turns.
+        nms: It is inside the file, which shows no faces below its own threshold: its accuracy
+            cannot be compared, and is not measured.
     """
 
     name: str
@@ -98,6 +106,7 @@ class Row(_Frozen):
     rounds: tuple[float, ...]
     runs: int
     group: int
+    nms: bool = False
 
     @property
     def key(self) -> tuple[str, ...]:

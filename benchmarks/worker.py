@@ -7,7 +7,6 @@ import hashlib
 import importlib
 import itertools
 import os
-import resource
 import shutil
 import signal
 import sys
@@ -22,6 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,9 +34,6 @@ from .cases import Case
 from .pipelines import Pipeline, open_pipeline
 
 _HERE = Path(__file__).resolve().parents[1]
-
-STEPS = ("decode", "prepare", "network", "finish")
-"""Of the way from a file to an answer, in their order."""
 
 _PACKAGES = {
     "torch": "torch",
@@ -71,6 +68,7 @@ class Opened:
         load_ms: Opening the file, not for the first time.
         first_ms: The first answer of the network.
         callers: That ask at once when it is timed.
+        nms: It is inside the file.
     """
 
     task: str
@@ -83,6 +81,7 @@ class Opened:
     load_ms: float
     first_ms: float
     callers: int
+    nms: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +138,7 @@ class CaseWorker:
 
     def open(self) -> Opened:
         """Load the file, and get a first answer."""
+        cv2.setNumThreads(self.case.threads)  # of resizing, beside the runtime's
         name = self.case.runtime.partition(":")[0]
         if name in _PACKAGES:
             with suppress(ImportError), quiet():  # the runtime says it better
@@ -175,6 +175,7 @@ class CaseWorker:
             load_ms=1e3 * (loaded - begun),
             first_ms=1e3 * (answered - ready),
             callers=self.callers,
+            nms=pipeline.nms,
         )
 
     def turn(self, seconds: float) -> Turn:
@@ -255,6 +256,12 @@ def _peak_memory() -> int:
         for line in status:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)  # type: ignore[attr-defined]
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
 

@@ -107,6 +107,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _measure(args: argparse.Namespace) -> None:
+    from ..apps.outputs import check_place
     from ..apps.work_dir import weights_for
     from ..benchmarks.cases import cases_of, peers_in, targets_of
     from ..benchmarks.charts import check_packages
@@ -145,13 +146,17 @@ def _measure(args: argparse.Namespace) -> None:
         command=args.command_line,
     )
     output = args.output or Path("report")
+    check_place(output, "--output", folder=True)
     with progress("rows") as on_progress:
         results = measure(plan, output=output, on_progress=on_progress)
-    if results.rows or results.finished:
+    if results.rows:
         _report(results, output)
         print(f"written: {output / RESULTS_FILE}")
     if not results.finished:
         raise KeyboardInterrupt
+    if not results.rows:
+        first = results.absent[0]
+        raise UserError(f"nothing could be measured: {first.name}, {first.runtime}: {first.reason}")
 
 
 def _report(results: object, output: Path) -> None:
@@ -173,7 +178,7 @@ def _report(results: object, output: Path) -> None:
 
 
 def _compare(before: Path, after: Path) -> None:
-    from ..benchmarks.compare import compare
+    from ..benchmarks.compare import compare, probe_ratios
     from ..benchmarks.machine import differences
     from ..benchmarks.report import noise
     from ..benchmarks.results import read_results
@@ -217,3 +222,10 @@ def _compare(before: Path, after: Path) -> None:
             print(f"{path}: {warning}")
     for one in differences(first.host, second.host):
         print(f"another machine: {one}")
+    for probe, ratio in probe_ratios(first, second).items():
+        precision, threads = probe.split(", ")
+        print(f"{precision} product, {threads} threads: {ratio:.2f} times as fast in {after}")
+    for name in sorted({*first.protocol, *second.protocol}):
+        was, is_ = (one.protocol.get(name, "none") for one in (first, second))
+        if was != is_:
+            print(f"another protocol: {name}: {was}; and {is_}")

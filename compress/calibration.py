@@ -77,9 +77,17 @@ def calibrate(
         raise DataError(f"none of the {len(samples)} photos can be used for calibration")
     if len(batches) < count:
         _log.warning("calibration: %d photos instead of %d: there are no more", len(batches), count)
-    common = os.path.commonpath([path.parent for path in used])
-    names = tuple(name_in_utf8(path.relative_to(common).as_posix()) for path in used)
-    return Calibration(batches, names, count, unreadable, seed)
+    return Calibration(batches, _names(used), count, unreadable, seed)
+
+
+def _names(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Below the folder that all are in, where there is one."""
+    whole = [Path(os.path.abspath(path)) for path in paths]
+    try:
+        common = os.path.commonpath([path.parent for path in whole])
+    except ValueError:  # of two drives
+        return tuple(name_in_utf8(path.name) for path in whole)
+    return tuple(name_in_utf8(path.relative_to(common).as_posix()) for path in whole)
 
 
 def _strata(contract: Contract, samples: Sequence[Sample]) -> list[list[Sample]]:

@@ -66,7 +66,7 @@ class Candidate:
         quantizer: Quantizer,
         precision: str,
         figures: Figures,
-        labels: NDArray[np.bool_] | None,
+        labels: NDArray[np.float64] | None,
     ) -> None:
         self.job = job
         self.path = path
@@ -231,7 +231,8 @@ class Candidate:
     def _figures(self) -> Figures:
         figures, labels = self.job.promise.figures(load(self.target))
         if labels is not None and self._labels is not None:
-            figures["same_label"] = float((labels == self._labels).mean())
+            said = np.isfinite(labels)  # of the others neither file says anything
+            figures["same_label"] = float((labels == self._labels)[said].mean())
         return figures
 
     def _loss(self, found: Figures) -> Loss:

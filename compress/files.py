@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import DataError, PocketfaceError, UserError
+from ..errors import MissingPackageError, PocketfaceError, UserError
 from ..export import ExportPrecision, ExportReport, export_model
 from ..export.certificate import this_host
 from ..export.place import move_model, remove_model
@@ -61,33 +61,34 @@ def compress_files(
     half = list(formats) if "fp16" in precisions else [one for one in formats if one == "coreml"]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".compress-") as scratch:
-            place = Path(scratch)
-            exported = _exported(weights, template, place, formats, "fp32", verify=True)
-            if tuned is not None:
-                found = read_weights(tuned.weights)
-                weights, template = place / "plain.safetensors", None
-                rewritten(weights, found, without_hooks(found.state_dict))
-                place = place / TUNED
-                _exported(weights, template, place, formats, "fp32")
-            if half:
-                _exported(weights, template, place, half, "fp16")
-            job = Job(
-                promise=Promise(load(exported.files[0]).contract, validation, max_drop),
-                tuned=tuned,
-                calibration=calibration,
-                goal=goal,
-            )
-            rows = [
-                row
-                for one in exported.rows
-                if one.file is not None
-                for row in _compressed(job, one.format, one.file, precisions, folder)
-            ]
-        report = _report(job, rows)
-        report.write(folder)
+        place_of_work = tempfile.TemporaryDirectory(dir=folder, prefix=".compress-")
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    with place_of_work as scratch:
+        place = Path(scratch)
+        exported = _exported(weights, template, place, formats, "fp32", verify=True)
+        if tuned is not None:
+            found = read_weights(tuned.weights)
+            weights, template = place / "plain.safetensors", None
+            rewritten(weights, found, without_hooks(found.state_dict))
+            place = place / TUNED
+            _exported(weights, template, place, formats, "fp32")
+        if half:
+            _exported(weights, template, place, half, "fp16")
+        job = Job(
+            promise=Promise(load(exported.files[0]).contract, validation, max_drop),
+            tuned=tuned,
+            calibration=calibration,
+            goal=goal,
+        )
+        rows = [
+            row
+            for one in exported.rows
+            if one.file is not None
+            for row in _compressed(job, one.format, one.file, precisions, folder)
+        ]
+    report = _report(job, rows)
+    report.write(folder)
     return report
 
 
@@ -119,8 +120,6 @@ def _compressed(
     """A float file made small, measured and judged; what is worth it is moved to its place."""
     figures, labels = job.promise.figures(load(path))
     metric = job.promise.metric
-    if figures[metric] is None:
-        raise DataError("the validation photos that can be read have no labelled face")
     if not figures[metric]:
         _log.warning("%s of %s is 0: there is nothing to lose", metric, path.name)
     rows = []
@@ -140,17 +139,19 @@ def _compressed(
         )
         try:
             kept_float, found = work.within_promise()
-        except UserError:
+            judged = work.judge(row, kept_float, found)
+            if judged.status == "compressed":
+                work.embed(kept_float, found)
+        except MissingPackageError:
             raise
-        except Exception as error:  # quantizers raise whatever they like
+        except Exception as error:  # quantizers, and runtimes of what they made, raise anything
             _log.debug("%s", name, exc_info=True)
             reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
             row = row.model_copy(update={"status": "failed", "reason": reason})
         else:
-            row = work.judge(row, kept_float, found)
-            if row.status == "compressed":
-                work.embed(kept_float, found)
-                move_model(work.target, folder)
+            row = judged
+        if row.status == "compressed":
+            move_model(work.target, folder)
         if row.status != "compressed":
             remove_model(folder / work.target.name)  # an earlier run's would pass for this one's
         _log.info("%s: %s%s", work.target.name, row.status, f": {row.reason}" if row.reason else "")

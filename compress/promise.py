@@ -85,11 +85,12 @@ class Promise:
 
     def figures(
         self, model: Model, samples: Sequence[Sample] | None = None
-    ) -> tuple[Figures, NDArray[np.bool_] | None]:
+    ) -> tuple[Figures, NDArray[np.float64] | None]:
         """Measure a file, on all samples or on some.
 
         Returns:
-            The figures; and of a classifier, whether it says the second label of each.
+            The figures; and of a classifier, whether it says the second label of each: 0, 1, or NaN
+            where nothing can be said.
 
         Raises:
             DataError: None of the samples can be read.
@@ -107,7 +108,7 @@ class Promise:
             faces = [one for one in samples if isinstance(one, LabelledFace)]
             threshold = self.contract.score_threshold
             scores, figures = evaluate_classifier(model.predict, faces, threshold=threshold)
-            labels = scores >= threshold
+            labels = np.where(np.isfinite(scores), scores >= threshold, np.nan)
             if figures["balanced_accuracy"] is None:  # one label alone: its recall
                 figures["balanced_accuracy"] = figures["accuracy"]
         return {key: figures[key] for key in _FIGURES[self.contract.task]}, labels

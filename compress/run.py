@@ -6,12 +6,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from pydantic import ValidationError
 
 from ..data.coco import Photo, read_coco
 from ..data.labelled_faces import read_labelled_faces
 from ..errors import UserError
+from ..evaluation.detector import readable
 from ..model_templates import find_template
 from ..model_templates.contract import Contract
 from ..model_templates.schema import PruningSpec, SparsitySpec, load_template
@@ -110,9 +112,13 @@ def compress(
     contract = contract_for(read.template, weights=read)
     calibration = calibrate(contract, _samples(contract, train), count=photos, seed=seed)
     measured_on = _samples(contract, validation)
+    if contract.task == "face-detection":  # whose figures leave out what cannot be read
+        measured_on = [photo for photo, _, _ in readable(cast("Sequence[Photo]", measured_on))]
     if not any(_can_be_lost(sample) for sample in measured_on):
         named = ", ".join(map(str, validation[0]))
-        raise UserError(f"--val-ann-files {named}: no labelled face: nothing to measure")
+        raise UserError(
+            f"--val-ann-files {named}: no labelled face that can be read: nothing to measure"
+        )
     training = training or Training(annotations=train, folder=folder)
     if sparsity is not None:
         check_sparsity(read.template, sparsity, training)

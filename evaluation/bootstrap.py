@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.coco import Photo
-from ..results import Detections, pairwise_iou
+from ..results import Detections, pairwise_intersection, pairwise_iou
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,36 +30,47 @@ class Matches:
 
 
 def match_faces(
-    photos: Sequence[Photo], detections: Sequence[Detections], *, iou: float = 0.5
+    photos: Sequence[Photo],
+    detections: Sequence[Detections],
+    *,
+    iou: float = 0.5,
+    uncounted: Sequence[NDArray[np.bool_]] | None = None,
 ) -> Matches:
     """Match boxes to faces, greedily and best score first, as COCO does.
 
     Args:
         photos: With the faces.
         detections: Of each photo, in the annotation's pixels, best first.
-        iou: Least overlap of a hit. Boxes that only match an ignored face count for nothing.
+        iou: Least overlap of a hit. Boxes that only match a face that does not count, or lie by
+            that share in an ignored region, count for nothing.
+        uncounted: bool (faces,) of each photo: its faces that do not count this time.
     """
-    hits, index, scores = [], [], []
+    hits, index, scores, faces = [], [], [], []
     for place, (photo, found) in enumerate(zip(photos, detections, strict=True)):
         overlaps = pairwise_iou(found.boxes, photo.boxes)
-        free = ~photo.ignore
-        for row, score in zip(overlaps, found.scores, strict=True):
+        skipped = np.zeros_like(photo.ignore) if uncounted is None else uncounted[place]
+        free = ~photo.ignore & ~skipped
+        # COCO: of crowds it counts how much of the box they hold.
+        whole = np.maximum((found.boxes[:, 2:] - found.boxes[:, :2]).prod(1), 1e-9)
+        inside = pairwise_intersection(found.boxes, photo.boxes[photo.ignore]) / whole[:, None]
+        passed = (inside >= iou).any(1) | (overlaps[:, skipped & ~photo.ignore] >= iou).any(1)
+        faces.append(int(free.sum()))
+        for row, score, neither in zip(overlaps, found.scores, passed, strict=True):
             open_ones = np.where(free, row, 0.0)
             hit = bool(open_ones.size) and open_ones.max() >= iou
             if hit:
                 free[open_ones.argmax()] = False
-            elif (row[photo.ignore] >= iou).any():
+            elif neither:
                 continue
             hits.append(hit)
             index.append(place)
             scores.append(score)
     order = np.argsort(-np.array(scores), kind="stable")
-    faces = np.array([int((~photo.ignore).sum()) for photo in photos], np.intp)
     return Matches(
         hits=np.array(hits, bool)[order],
         scores=np.array(scores, np.float64)[order],
         photo=np.array(index, np.intp)[order],
-        faces=faces,
+        faces=np.array(faces, np.intp),
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data.coco import Photo
 from ..results import Detections
@@ -22,20 +22,23 @@ def best_f1(photos: Sequence[Photo], detections: Sequence[Detections]) -> dict[s
     the others, and a threshold made for them would show false faces everywhere.
 
     Args:
-        photos: Not those that the detector is to be judged on.
+        photos: Both figures are fitted to these: what a detector is worth at that threshold, others
+            must say.
         detections: Of each photo, at a low score floor.
 
     Returns:
         `best_f1`, 0 to 1, and `best_f1_threshold`; None both where no face counts.
     """
-    matches = match_faces(_of_size(photos, SMALLEST), detections)
+    matches = match_faces(photos, detections, uncounted=_not_of_size(photos, SMALLEST))
     faces = int(matches.faces.sum())
     if not faces or not len(matches.hits):
         return {"best_f1": None, "best_f1_threshold": None}
     found, made = np.cumsum(matches.hits), np.arange(1, len(matches.hits) + 1)
-    f1 = 2 * found / (made + faces)
-    best = int(f1.argmax())
-    return {"best_f1": float(f1[best]), "best_f1_threshold": float(matches.scores[best])}
+    # Boxes of one score are shown together or not at all.
+    whole = np.append(np.diff(matches.scores) != 0, True)
+    best = int((whole * 2 * found / (made + faces)).argmax())
+    f1 = 2 * found[best] / (made[best] + faces)
+    return {"best_f1": float(f1), "best_f1_threshold": float(matches.scores[best])}
 
 
 SIZES = {
@@ -63,19 +66,20 @@ def at_threshold(
     shown = [found.above(threshold) for found in detections]
     figures: dict[str, float | None] = {}
     for key, sizes in SIZES.items():
-        matches = match_faces(_of_size(photos, *sizes), shown)
+        matches = match_faces(photos, shown, uncounted=_not_of_size(photos, *sizes))
         faces = int(matches.faces.sum())
         figures[key] = float(matches.hits.sum() / faces) if faces else None
     hits = match_faces(photos, shown).hits
     return figures | {"false_alarms": float((~hits).sum() / len(photos))}
 
 
-def _of_size(photos: Sequence[Photo], least: float, below: float = np.inf) -> list[Photo]:
-    """The photos with all other faces ignored; sizes as in `SIZES`."""
+def _not_of_size(
+    photos: Sequence[Photo], least: float, below: float = np.inf
+) -> list[NDArray[np.bool_]]:
+    """Which faces of each photo have another size; sizes as in `SIZES`."""
     found = []
     for photo in photos:
         sides = (photo.boxes[:, 2:] - photo.boxes[:, :2]).max(1, initial=0)
         shares = sides / max(photo.width, photo.height)
-        others = (shares < least) | (shares >= below)
-        found.append(replace(photo, ignore=photo.ignore | others))
+        found.append((shares < least) | (shares >= below))
     return found

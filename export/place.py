@@ -26,7 +26,7 @@ def move_model(path: Path, folder: Path) -> Path:
         UserError: Something that is no model is in its place.
     """
     for file in model_files(path):
-        with open(file, "rb") as handle:
+        with open(file, "rb+") as handle:  # Windows syncs no file that cannot be written
             os.fsync(handle.fileno())
     parts = [path] if path.is_dir() else [*model_files(path)[1:], path]
     certificate = certificate_path(path)

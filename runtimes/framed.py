@@ -53,7 +53,7 @@ def find_framed(
 
 
 def _sides(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (boxes[:, 2:] - boxes[:, :2]).max(1)
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).max(1))
 
 
 def _framed(image: NDArray[np.uint8], frame: int) -> NDArray[np.uint8]:
@@ -73,7 +73,7 @@ def _joined(again: Detections, plain: Detections, small: NDArray[np.bool_]) -> D
     """
     centres = (plain.boxes[:, None, :2] + plain.boxes[:, None, 2:]) / 2
     within = (centres >= again.boxes[None, :, :2]) & (centres <= again.boxes[None, :, 2:])
-    others = small & ~within.all(2).any(1)
+    others = small & ~np.any(np.all(within, axis=2), axis=1)
     scores = np.concatenate((again.scores, plain.scores[others]))
     order = np.argsort(-scores, kind="stable")
     landmarks = None

@@ -65,20 +65,27 @@ def prepare_batch(
     ]
 
 
-def _place(image: NDArray[np.uint8], spec: InputSpec, planes: NDArray[np.float32]) -> Placement:
-    """Fill (3, height, width) with a photo."""
+def resized(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.uint8], Placement]:
+    """The photo in the size that it has in the input: uint8 (H, W, 3); and where it lies there."""
     height, width = image.shape[:2]
     new_width, new_height = spec.width, spec.height
     if spec.resize == "letterbox":
         scale = min(spec.width / width, spec.height / height)
         new_width = min(spec.width, max(1, round(width * scale)))
         new_height = min(spec.height, max(1, round(height * scale)))
-    if (new_width, new_height) != (width, height):
-        resized = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
-    else:
-        resized = image
+    placement = Placement(width, height, new_width / width, new_height / height)
+    if (new_width, new_height) == (width, height):
+        return image, placement
+    small = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(small, np.uint8), placement
+
+
+def _place(image: NDArray[np.uint8], spec: InputSpec, planes: NDArray[np.float32]) -> Placement:
+    """Fill (3, height, width) with a photo."""
+    small, placement = resized(image, spec)
+    height, width = small.shape[:2]
     for channel, plane in enumerate(planes):
-        plane[:new_height, :new_width] = cv2.extractChannel(resized, channel)
-        plane[new_height:] = spec.pad_value
-        plane[:new_height, new_width:] = spec.pad_value
-    return Placement(width, height, new_width / width, new_height / height)
+        plane[:height, :width] = cv2.extractChannel(small, channel)
+        plane[height:] = spec.pad_value
+        plane[:height, width:] = spec.pad_value
+    return placement

@@ -24,7 +24,9 @@ from pocketface.benchmarks.plan import plan_for
 from pocketface.benchmarks.results import RESULTS_FILE, read_results
 from pocketface.benchmarks.worker import CaseWorker, Item
 from pocketface.data.images import read_image
-from pocketface.errors import MissingPackageError, PocketfaceError, UserError
+from pocketface.data.labelled_faces import write_labelled_faces
+from pocketface.errors import DataError, MissingPackageError, PocketfaceError, UserError
+from pocketface.export import export_model
 from pocketface.export.photos import public_domain_photos
 from pocketface.model_templates import read_template, template_path
 from pocketface.models.count import count
@@ -45,8 +47,6 @@ ITEMS = {"face-detection": PUBLIC, "glasses-classification": PUBLIC}
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """face-detection-n as model.onnx and model.xml, of a small input."""
-    from pocketface.export import export_model
-
     folder = tmp_path_factory.mktemp("exported")
     export_model(
         weights=WEIGHTS,
@@ -374,6 +374,28 @@ def test_classifiers_need_faces(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("")
     with pytest.raises(UserError, match=r"labels\.txt: expected COCO \.json .* or \.csv"):
         plan_for([], data=[tmp_path / "labels.txt"], roots=[tmp_path])
+
+
+def test_a_list_without_a_found_face(tmp_path: Path) -> None:
+    write_labelled_faces(tmp_path / "l.csv", [("a.jpg", "glass", None)])
+    (tmp_path / "a.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match=r"l\.csv: no photo with a face"):
+        plan_for([], data=[tmp_path / "l.csv"], roots=[tmp_path])
+
+
+def test_a_file_with_its_nms_inside_is_not_judged(shared: Path, tmp_path: Path) -> None:
+    """It shows no face below its own threshold: its AP is no AP."""
+    export_model(
+        weights=WEIGHTS, template=None, folder=tmp_path, formats=["onnx"], with_nms=True,
+        input_size=(160, 160), verify=False,
+    )  # fmt: skip
+    labels, root = shared / "airport/annotation_faces_train.json", shared / "airport"
+    cases = [case_of(tmp_path / name, "onnxruntime") for name in ("model.onnx", "model_nms.onnx")]
+    plan = plan_for(cases, data=[labels], roots=[root], duration=0.2)
+    plain, inside = measure(plan, output=tmp_path).rows
+    assert (plain.nms, inside.nms) == (False, True)
+    assert plain.figures["ap50"] is not None
+    assert inside.figures == {}
 
 
 def test_accuracy_that_fails_is_no_reason_to_end(

@@ -27,6 +27,17 @@ def test_rows_that_cannot_be_told_apart_share_places(
     assert [(row[0], row[place]) for row in table.rows] == [("a", "1-2"), ("b", "1-2"), ("c", "3")]
 
 
+def test_rows_that_did_not_take_turns_are_less_certain(
+    make_row: MakeRow, make_results: MakeResults
+) -> None:
+    """By as much as the probe says that the machine was another one meanwhile."""
+    rows = [make_row("a", ms=10.0), make_row("b", ms=12.0, group=1)]
+    for probe, places in ((105.0, ["1", "2"]), (130.0, ["1-2", "1-2"])):
+        table = overview(make_results(*rows, probes={"fp32, 1": (100.0,) * 10 + (probe,) * 10}))
+        assert [row[table.columns.index("place")] for row in table.rows] == places
+        assert "Not all rows took turns" in table.about
+
+
 def test_other_batches_and_tasks_do_not_compete(
     make_row: MakeRow, make_results: MakeResults
 ) -> None:
@@ -44,22 +55,30 @@ def test_int8_stands_beside_the_float_file_of_its_network(
     make_row: MakeRow, make_results: MakeResults
 ) -> None:
     float_row = make_row("net.xml", model="net", ms=10.0, figures={"ap50": 0.5})
+    with_nms = make_row("net_nms.xml", model="net", ms=10.0, figures={}, nms=True)
     same_network = make_row("net.onnx", model="net", ms=20.0)
     small = make_row(
         "net-int8.xml",
-        model="net-int8",
+        model="net",
         precision="int8",
         ms=4.0,
         bytes=250_000,
         figures={"ap50": 0.496},
     )
+    trained = small.model_copy(update={"name": "other.xml", "model": "net-int8", "group": 1})
     elsewhere = make_row("net", model="net", runtime="torch", ms=1.0)
     (table,) = [
         table
-        for table in tables(make_results(same_network, float_row, small, elsewhere))
+        for table in tables(
+            make_results(with_nms, same_network, float_row, small, trained, elsewhere)
+        )
         if table.title.startswith("int8")
     ]
-    assert table.rows == [("net-int8.xml", "openvino", "net.xml", "2.50", "0.40", "0.25")]
+    assert table.rows == [
+        ("net-int8.xml", "openvino", "net.xml", "2.50", "0.40", "0.25"),
+        # Perhaps not of the same weights; and they did not take turns.
+        ("other.xml", "openvino", "net.xml", "~2.50", "", "0.25"),
+    ]
 
 
 def test_says_when_the_machine_was_busy(make_row: MakeRow, make_results: MakeResults) -> None:
@@ -90,6 +109,17 @@ def test_the_report_is_whole_and_needs_no_network(
     assert not [tag for tag in scripts if "src=" in tag]
     outside = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert not re.search(r"(src|href)=|@import|url\(", outside)
+
+
+def test_names_do_not_become_scripts(
+    tmp_path: Path, make_row: MakeRow, make_results: MakeResults
+) -> None:
+    bad = "</script><script>alert(1)</script>"
+    _, page, _ = write_report(make_results(make_row(bad, model=bad)), tmp_path)
+    text = page.read_text()
+    assert bad not in text
+    assert len(re.findall(r"<script[^>]*>", text)) == 2
+    assert "\\u003c/script>" in text
 
 
 def test_a_report_without_anything_to_plot(
@@ -137,6 +167,12 @@ def test_compare_tells_only_what_is_beyond_noise(
     assert verdicts == [("a", "faster", 2.0), ("b", "not told apart", 0.96), ("c", "slower", 0.5)]
     assert {key: round(value, 6) for key, value in found[0].moved.items()} == {"ap50": -1.0}
     assert not found[1].moved
+    slow = {"fp32, 1": (50.0,) * 10}  # the machine is half as fast
+    found = compare(before, make_results(*after.rows, probes=slow))
+    assert [change.verdict for change in found] == ["faster", "faster", "not told apart"]
+    elsewhere = {"detectors": "20 photos of mine"}
+    found = compare(before, make_results(*after.rows, protocol=elsewhere))
+    assert not any(change.moved for change in found)
     other = {"cpu": "another", "cores": "2, 2 threads", "load": "9"}
     assert differences(before.host, other) == ["cpu: a CPU and another"]
     assert differences(before.host, before.host | {"gpu": "one"}) == ["gpu: none and one"]

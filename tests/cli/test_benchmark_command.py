@@ -76,6 +76,23 @@ def test_compares_two_runs(report: Path, run: Run) -> None:
     assert done.out.count("not told apart") == 4
 
 
+@pytest.mark.usefixtures("place")
+def test_what_measures_nothing_leaves_an_older_report(report: Path, run: Run) -> None:
+    before = {path.name: path.read_bytes() for path in report.iterdir()}
+    Path("damaged.onnx").write_bytes(b"no model")
+    done = run("benchmark", "damaged.onnx", "--runtimes", "onnxruntime", "--output", report)
+    assert (done.code, done.out) == (2, "")
+    assert "nothing could be measured: place/damaged.onnx, onnxruntime: " in done.err
+    assert {path.name: path.read_bytes() for path in report.iterdir()} == before
+
+
+@pytest.mark.usefixtures("place")
+def test_a_place_that_is_taken_is_seen_before_the_work(run: Run) -> None:
+    done = run("benchmark", "model/model.xml", "--output", "photo.jpg")
+    assert (done.code, done.out) == (2, "")
+    assert "--output photo.jpg: cannot be written: photo.jpg is in the way" in done.err
+
+
 def test_selects_from_what_was_measured(report: Path, run: Run, tmp_path: Path) -> None:
     select = ("select", "--task", "face-detection", "--results", report / "results.json")
     done = run(*select, "--max-ms", "10000")

@@ -76,6 +76,7 @@ def test_thresholds_and_sizes_change_the_figures(run: Run) -> None:
 
     assert ap() == 100
     assert ap("--score-threshold", "0.9") < 100
+    assert yaml.safe_load(Path("m.yaml").read_text())["protocol"]["threshold"] == 0.9
     assert ap("--nms-iou", "0.05") < 100
     assert ap("--input-size", "64x64") < 100
     assert "letterbox to 64x64" in Path("m.yaml").read_text()

@@ -20,6 +20,8 @@ import skimage
 import yaml
 
 from pocketface.model_templates import template_path
+from pocketface.model_templates.schema import load_template
+from pocketface.models.network import make_network
 from pocketface.models.weights import read_weights, write_weights
 
 Run = Callable[..., Any]
@@ -72,6 +74,28 @@ def test_a_labelled_photo_shows_a_face(run: Run) -> None:
     for detector in ("strict.safetensors", str(DETECTOR)):
         command = ("data", "glasses", "photos", "--detector", detector, "--output", "lists")
         assert run(*command).out == "written: lists/all.csv (2 photos, 0 without a face)\n"
+
+
+@pytest.mark.usefixtures("photos")
+def test_a_detector_without_landmarks_makes_no_lists(run: Run) -> None:
+    template = template_path("face-detection-0200")
+    network = make_network(load_template(template).architecture)
+    text = template.read_text()
+    write_weights(Path("ssd.pth"), template_text=text, state_dict=network.state_dict(), epochs=0)
+    refused = run("data", "glasses", "photos", "--output", "lists", "--detector", "ssd.pth")
+    assert (refused.code, refused.out) == (2, "")
+    assert "ssd.pth: finds no landmarks, which classifiers need" in refused.err
+    assert not Path("lists").exists()
+
+
+def test_names_that_lists_cannot_hold(run: Run, photos: Path) -> None:
+    shutil.copy(HOPPER, photos / "glass" / os.fsdecode(b"h\xff.jpg"))
+    done = run("data", "glasses", "photos", "--output", "lists")
+    assert done.out.startswith("written: lists/all.csv (2 photos, 0 without a face")
+    assert "its name is no UTF-8" in done.err
+    measured = run("eval", "--template", "glasses-n", "--test-ann-files", "lists/all.csv",
+                   "--test-data-roots", "photos")  # fmt: skip
+    assert measured.code == 0
 
 
 @pytest.mark.usefixtures("photos")

@@ -70,6 +70,15 @@ def test_damaged_photos_are_replaced_and_too_few_are_told_of(
         calibrate(contract("face-detection-n"), photos[:2])
 
 
+def test_roots_of_either_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+    photos = [photo(tmp_path / "a", 1, face=40), photo(Path("b"), 2, face=40)]
+    found = calibrate(contract("face-detection-n"), photos, count=2)
+    assert sorted(found.photos) == ["a/1.png", "b/2.png"]
+
+
 def test_faces_of_all_labels(lists: tuple[list[Path], list[Path]]) -> None:
     target = contract("glasses-n")
     faces = read_labelled_faces(*lists, classes=target.labels)

@@ -24,7 +24,7 @@ from pocketface.compress.report import CompressionReport
 from pocketface.compress.run import compress
 from pocketface.compress.sensitivity import error, most_guilty_first
 from pocketface.data.labelled_faces import read_labelled_faces
-from pocketface.errors import UserError
+from pocketface.errors import ModelFileError, UserError
 from pocketface.export import export_model
 from pocketface.export.certificate import certificate_path
 from pocketface.model_templates import template_path
@@ -279,6 +279,15 @@ def test_large_faces_have_a_promise_of_their_own(
     assert no_large_faces.figure == "ap50"
 
 
+def test_photos_without_a_face_agree_in_nothing(lists: Lists) -> None:
+    faces = read_labelled_faces(*lists, classes=["no_glass", "glass"])
+    lost = [replace(face, landmarks=np.full((5, 2), np.nan, np.float32)) for face in faces[:2]]
+    model = pocketface.load(shipped("glasses-n"))
+    _, labels = Promise(model.contract, [*lost, *faces[2:4]], 0.5).figures(model)
+    assert labels is not None
+    assert np.isnan(labels).tolist() == [True, True, False, False]
+
+
 def test_a_single_face_is_right_or_wrong(lists: Lists) -> None:
     """NNCF asks for the loss of each."""
     model = pocketface.load(shipped("glasses-n"))
@@ -330,16 +339,19 @@ def test_a_file_that_is_no_better_is_not_written(
     assert not (tmp_path / "model_int8.onnx").exists()
 
 
+@pytest.mark.parametrize("error", [RuntimeError("no kernel"), ModelFileError("no kernel")])
 def test_a_quantizer_that_fails_costs_only_its_own_format(
-    lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Or a runtime that refuses what it made."""
+
     def fail(*_: object) -> None:
-        raise RuntimeError("no kernel")
+        raise error
 
     monkeypatch.setattr(importlib.import_module("pocketface.compress.onnx"), "quantize", fail)
     found = run(lists, tmp_path, formats=["onnx", "litert"])
     assert [row.status for row in found.rows] == ["failed", "compressed"]
-    assert found.failed == ["model.onnx: RuntimeError: no kernel"]
+    assert found.failed == [f"model.onnx: {type(error).__name__}: no kernel"]
     assert (tmp_path / "model.onnx").is_file()
     assert (tmp_path / "model_int8.tflite").is_file()
 
@@ -436,6 +448,28 @@ def test_arguments(options: dict[str, Any], message: str, lists: Lists, tmp_path
     with pytest.raises(UserError, match=message):
         run(lists, tmp_path / "out", **options)
     assert not list((tmp_path / "out").glob("*"))
+
+
+def test_what_cannot_be_read_is_not_counted(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    annotations = shared / "airport" / "annotation_faces_train.json"
+    names = [image["file_name"] for image in json.loads(annotations.read_text())["images"]]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((shared / "airport" / name).read_bytes())
+    (tmp_path / names[0]).write_bytes(b"damaged")
+    seen: list[int] = []
+    whole = importlib.import_module("pocketface.compress.run")
+    monkeypatch.setattr(
+        whole, "compress_files", lambda **asked: seen.append(len(asked["validation"]))
+    )
+    lists = [annotations], [shared / "airport"]
+    run(
+        lists, tmp_path / "out", weights=shipped("face-detection-n"),
+        validation=([annotations], [tmp_path]),
+    )  # fmt: skip
+    assert seen == [len(names) - 1]
 
 
 def test_photos_without_a_face_keep_no_promise(shared: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,22 @@ def test_stops_where_more_boxes_are_false_than_right() -> None:
     found = best_f1([photo(FACES)], [detections(boxes, [0.9, 0.8, 0.7, 0.6, 0.5])])
     assert found["best_f1"] == pytest.approx(6 / 7)
     assert found["best_f1_threshold"] == pytest.approx(0.6)
+
+
+def test_boxes_of_one_score_are_shown_together() -> None:
+    """As int8 files give them: no threshold parts the right one from the false one."""
+    boxes = np.concatenate([FACES[:1], [[400, 300, 450, 350]]])
+    found = best_f1([photo(FACES[:1])], [detections(boxes, [0.5, 0.5])])
+    assert found["best_f1"] == pytest.approx(2 / 3)
+    assert found["best_f1_threshold"] == 0.5
+
+
+def test_boxes_in_a_crowd_are_no_false_faces() -> None:
+    crowd = np.array([[300, 300, 400, 400]], np.float32)
+    here = replace(photo(np.concatenate([FACES, crowd])), ignore=np.array([False] * 3 + [True]))
+    inside, beside = np.array([[310, 310, 330, 330]]), np.array([[395, 310, 415, 330]])
+    for box, false in ((inside, 0.0), (beside, 1.0)):
+        assert at_threshold([here], [detections(box, [0.9])], 0.5)["false_alarms"] == false
 
 
 def test_tiny_faces_count_neither_way() -> None:
