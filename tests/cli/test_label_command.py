@@ -38,7 +38,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_photos_become_what_training_reads(run: Run, photos: Path) -> None:
     (photos / "broken.jpg").write_text("text")
-    made = run("data", "label", photos, "--output", "new/faces.json", "--score", "0.6")
+    made = run("data", "label", photos, "--output", "new/faces.json", "--score", "0.8")
     assert made.code == 0
     assert made.out.startswith("written: new/faces.json (3 photos, 2 faces, ")
     assert made.out.endswith(" perhaps faces; 1 left out as unreadable)\n")
