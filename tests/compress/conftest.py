@@ -1,4 +1,4 @@
-"""Labelled faces to calibrate and measure on."""
+"""Labelled faces to calibrate and measure on, and what there is to be compressed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import matplotlib
 import numpy as np
 import pytest
 import skimage
+from torch import nn
 
 from pocketface.data.labelled_faces import write_labelled_faces
+from pocketface.model_templates import template_path
+from pocketface.model_templates.schema import load_template
+from pocketface.models.network import make_network
 
 # Where face-detection-n finds the landmarks.
 FACES = {
@@ -23,6 +27,13 @@ FACES = {
         [[204.5, 102.0], [247.7, 102.4], [226.1, 127.5], [208.5, 143.4], [242.6, 143.6]],
     ),
 }
+
+
+@pytest.fixture(scope="session")
+def convolutions() -> int:
+    """Of face-detection-n."""
+    network = make_network(load_template(template_path("face-detection-n")).architecture)
+    return sum(isinstance(layer, nn.Conv2d) for layer in network.modules())
 
 
 @pytest.fixture(scope="session")

@@ -136,7 +136,7 @@ def noise(count: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("suffix", [".xml", ".onnx", ".tflite"])
-def test_layers_given_back_are_float(suffix: str, tmp_path: Path) -> None:
+def test_layers_given_back_are_float(suffix: str, convolutions: int, tmp_path: Path) -> None:
     """With half of them the answers are nearer to the float file's than with none.
 
     And with all of them they are the same: nothing else is rounded either.
@@ -145,7 +145,8 @@ def test_layers_given_back_are_float(suffix: str, tmp_path: Path) -> None:
     target = tmp_path / f"int8{suffix}"
     quantizer = importlib.import_module(f"pocketface.compress.{SUFFIXES[suffix]}")
     layers = quantizer.layers(path)
-    assert len(layers) == (22 if suffix == ".tflite" else 31)  # there, the last nine stay float
+    # In LiteRT's the last nine stay float.
+    assert len(layers) == convolutions - (9 if suffix == ".tflite" else 0)
     model = pocketface.load(path)
     batches = noise(4)
     expected = model.raw(batches[0])
@@ -224,7 +225,7 @@ def test_nncf_gives_back_what_costs_most(tmp_path: Path) -> None:
         path, target, contract, batches, loss=moved, count=4, max_loss=with_all / 2
     )
     assert 0 < moved(pocketface.load(target).session, range(4)) <= with_all / 2
-    assert 0 < len(kept) < 31
+    assert kept
     assert set(kept) < set(quantizer.layers(path))
     quantizer.quantize(path, target, contract, batches, kept)
     assert moved(pocketface.load(target).session, range(4)) < with_all
