@@ -13,6 +13,7 @@ from ..files import atomic_write, why_not_writable
 from .sources import Source
 
 _WITHOUT_COLOUR = (".pgm", ".pbm")
+"""Suffixes that OpenCV claims to write, but not with the colours of a drawing."""
 
 
 def check_place(path: Path, flag: str, *, folder: bool = False) -> None:

@@ -102,8 +102,8 @@ def overview(results: Results) -> Table:
     """One row for each case: accuracy, size, speed."""
     rows = _sorted(results)
     keys = [key for key in _PERCENT if any(row.figures.get(key) is not None for row in rows)]
-    # Batches and tasks do not compete.
     drift = _drift(results)
+    # Batches and tasks do not compete.
     place: dict[tuple[str, ...], str] = {}  # keys are unique: targets have names of their own
     for group in {(row.task, row.batch) for row in rows}:
         some = [row for row in rows if (row.task, row.batch) == group]
@@ -295,16 +295,19 @@ def _family(row: Row) -> str:
 
 
 def _probe_rows(results: Results) -> list[tuple[str, str]]:
-    found = []
-    for key, values in results.probes.items():
-        precision, threads = key.split(", ")
-        found.append(
-            (
-                f"{precision} product, {threads} threads",
-                f"{max(values):.0f} GFLOPs/s at most, {statistics.median(values):.0f} median",
-            )
+    return [
+        (
+            probe_name(key),
+            f"{max(values):.0f} GFLOPs/s at most, {statistics.median(values):.0f} median",
         )
-    return found
+        for key, values in results.probes.items()
+    ]
+
+
+def probe_name(key: str) -> str:
+    """What a key of `Results.probes` is, for people."""
+    precision, threads = key.split(", ")
+    return f"{precision} product, {threads} threads"
 
 
 def _ms(one: Estimate) -> str:

@@ -256,12 +256,12 @@ def _peak_memory() -> int:
         for line in status:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:  # Windows
+    if sys.platform == "win32":
         import psutil
 
-        return int(psutil.Process().memory_info().peak_wset)  # type: ignore[attr-defined]
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
 

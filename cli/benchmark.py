@@ -119,6 +119,8 @@ def _measure(args: argparse.Namespace) -> None:
     if (args.data is None) != (args.root is None):
         raise UserError("--data and --root go together")
     check_packages()
+    output = args.output or Path("report")
+    check_place(output, "--output", folder=True)
     if args.peers_only and not args.peers:
         raise UserError("--peers-only: expected --peers with it")
     shipped = template_names()
@@ -145,8 +147,6 @@ def _measure(args: argparse.Namespace) -> None:
         duration=args.duration,
         command=args.command_line,
     )
-    output = args.output or Path("report")
-    check_place(output, "--output", folder=True)
     with progress("rows") as on_progress:
         results = measure(plan, output=output, on_progress=on_progress)
     if results.rows:
@@ -180,7 +180,7 @@ def _report(results: object, output: Path) -> None:
 def _compare(before: Path, after: Path) -> None:
     from ..benchmarks.compare import compare, probe_ratios
     from ..benchmarks.machine import differences
-    from ..benchmarks.report import noise
+    from ..benchmarks.report import noise, probe_name
     from ..benchmarks.results import read_results
 
     first, second = read_results(before), read_results(after)
@@ -223,8 +223,7 @@ def _compare(before: Path, after: Path) -> None:
     for one in differences(first.host, second.host):
         print(f"another machine: {one}")
     for probe, ratio in probe_ratios(first, second).items():
-        precision, threads = probe.split(", ")
-        print(f"{precision} product, {threads} threads: {ratio:.2f} times as fast in {after}")
+        print(f"{probe_name(probe)}: {ratio:.2f} times as fast in {after}")
     for name in sorted({*first.protocol, *second.protocol}):
         was, is_ = (one.protocol.get(name, "none") for one in (first, second))
         if was != is_:

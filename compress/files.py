@@ -152,7 +152,7 @@ def _compressed(
             row = judged
         if row.status == "compressed":
             move_model(work.target, folder)
-        if row.status != "compressed":
+        else:
             remove_model(folder / work.target.name)  # an earlier run's would pass for this one's
         _log.info("%s: %s%s", work.target.name, row.status, f": {row.reason}" if row.reason else "")
         minutes = (time.monotonic() - begun) / 60
