@@ -118,6 +118,12 @@ CHANGES = {
     "that, and four cells for a small face": Change(BEST | {f"{HEAD}.loss.min_cells": 4}),
     "Muon six times, stride 4, boxes weighted by centre-ness": Change(BEST | CENTERED),
     "that, and separable convolutions, wider": Change(BEST | CENTERED | SEPARABLE),
+    "that, and face-detection-m as teacher": Change(
+        BEST
+        | CENTERED
+        | SEPARABLE
+        | {"hyper_parameters.distillation": {"teacher": "face-detection-m"}}
+    ),
     "Muon six times, stride 4, focal loss": Change(BEST | {f"{HEAD}.loss.classification": "focal"}),
     "Muon six times, stride 4, anchors of five strides": Change(
         BEST | {f"{HEAD}.anchor_scale": 5.0}

@@ -80,6 +80,18 @@ class AugmentationSpec(Spec):
     min_face: Annotated[float, Field(ge=0)] = 4.0
 
 
+class DistillationSpec(Spec):
+    """Learning from a larger detector beside the labels (Hinton et al. 2015).
+
+    Args:
+        teacher: A template whose weights ship, or the path of a weights file.
+        weight: Of what it says; of what the labels say it is 1.
+    """
+
+    teacher: Annotated[str, Field(min_length=1)]
+    weight: PositiveFloat = 1.0
+
+
 class HyperParametersSpec(Spec):
     """The training recipe. `repeats`: how often an epoch goes over the photos."""
 
@@ -89,3 +101,4 @@ class HyperParametersSpec(Spec):
     schedule: ScheduleSpec
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     augmentation: AugmentationSpec
+    distillation: DistillationSpec | None = None

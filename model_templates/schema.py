@@ -166,6 +166,11 @@ class Template(Spec):
         for key, fits in wanted.items():
             if not fits:
                 raise ValueError(f"{key} does not fit problem {self.problem!r}")
+        if self.hyper_parameters.distillation is not None and head.type != "dense":
+            raise ValueError(
+                f"hyper_parameters.distillation wants architecture.head.type 'dense' "
+                f"(found {head.type!r})"
+            )
         if head.type == "classes" and head.classes != len(classes):
             raise ValueError(
                 f"architecture.head.classes is {head.classes}, but dataset.classes has "

@@ -25,6 +25,7 @@ from ..models.network import Network, make_network
 from ..models.weights import build_network, contract_for
 from .callbacks import AtomicCheckpointIO, Snapshots, weight_averaging
 from .datamodule import FaceData
+from .distillation import find_teacher
 from .interrupt import StopBetweenBatches
 from .machine import Machine, choose_machine, keep_freed_memory
 from .pace import Pace
@@ -121,6 +122,7 @@ def fit(
     goes_on = check_folder(output, resume_from)
     if seed is None:
         seed = start.seed
+    teacher = find_teacher(recipe_file)
     task = TASKS[recipe_file.problem]
     classes = recipe_file.dataset.classes
     train_photos = task.read(train_annotations, train_roots, classes)
@@ -173,6 +175,7 @@ def fit(
         first_epoch=start.epoch,
         seed=seed,
         files={photo.image_id: photo.path for photo in train_photos},
+        teacher=teacher,
     )
     snapshots = Snapshots(
         output,
@@ -196,7 +199,11 @@ def fit(
         "val_every": val_every,
         "devices": f"{machine.nodes} x {machine.devices} x {machine.accelerator}",
     }
-    given = {"load_weights": load_weights, "resume_from": resume_from}
+    given = {
+        "load_weights": load_weights,
+        "resume_from": resume_from,
+        "teacher": None if teacher is None else teacher.path,
+    }
     receipt = Receipt(
         output,
         command=command,

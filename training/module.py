@@ -20,11 +20,13 @@ from ..evaluation.classifier import evaluate_classifier
 from ..evaluation.detector import evaluate_detector
 from ..model_templates.contract import Contract
 from ..model_templates.schema import Template
+from ..models.dense_head import DensePredictions
 from ..models.network import Classifier, Detector, Network
 from ..runtimes.classifier import FaceClassifier
 from ..runtimes.detector import FaceDetector
 from ..runtimes.torch import session_of
 from .dense_loss import dense_loss
+from .distillation import Teacher
 from .face_crops import Labels
 from .optimizers import FACTOR, make_optimizer
 from .photometric import Photometric
@@ -59,6 +61,7 @@ class TemplateModule(lightning.LightningModule):
             is not at hand.
         seed: Of the photometric distortion.
         files: The photo of each image id, for error messages.
+        teacher: Of the recipe's distillation.
     """
 
     metric: str
@@ -77,6 +80,7 @@ class TemplateModule(lightning.LightningModule):
         first_epoch: int,
         seed: int,
         files: Mapping[int, Path],
+        teacher: Teacher | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -89,6 +93,7 @@ class TemplateModule(lightning.LightningModule):
         self.first_epoch = first_epoch
         self.seed = seed
         self.files = files
+        self.teacher = teacher
         self.penalty: Callable[[], Tensor] | None = None
         self._batch_ids: list[int] = []
 
@@ -200,7 +205,11 @@ class DetectionModule(TemplateModule):
         assert isinstance(self.network, Detector)
         predictions = self.network.predictions(images)
         head = self.template.architecture.head
-        return LOSSES[head.type](predictions, targets, spec=head)
+        losses = LOSSES[head.type](predictions, targets, spec=head)
+        if self.teacher is not None:
+            assert isinstance(predictions, DensePredictions)  # the schema sees to it
+            losses |= self.teacher.losses(images, predictions)
+        return losses
 
     def validation_step(self, photos: Sequence[Photo]) -> None:
         """AP over all validation photos, by the code that users predict with."""
