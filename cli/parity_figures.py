@@ -13,14 +13,14 @@ FIGURES = ("runtime", "corners, px", "scores", "faces agreed")
 
 def figures(certificate: Certificate | None) -> tuple[str, ...]:
     """Cells of `FIGURES`."""
-    if certificate is None or certificate.runtime is None:
+    if certificate is None:
         return ("",) * len(FIGURES)
     faces = certificate.faces
     return (
         certificate.runtime,
         "" if certificate.tolerance.corners_px is None else _number(certificate.corners_px),
         _number(certificate.score),
-        f"{faces.matched} of {faces.faces}" if faces else "",
+        f"{faces.matched} of {faces.faces}",
     )
 
 

@@ -35,7 +35,9 @@ ExportPrecision = Literal["fp32", "fp16"]
 
 @dataclass(frozen=True)
 class Exporter:
-    """A module of this room; the packages that it needs, each with its extra; its precisions.
+    """A module of this room; its precisions; and packages, each with its extra.
+
+    Those are needed to write its files, and to run them.
 
     The module has two functions. `convert(network, contract, *, folder, stem, precision,
     with_nms)` writes model files, each with its contract inside, and returns what `load` opens.
@@ -53,7 +55,7 @@ EXPORTERS: dict[str, Exporter] = {
         {"openvino": "openvino", "onnx": "onnx", "onnxscript": "onnx"},
         ("fp32", "fp16", "int8"),
     ),
-    "onnx": Exporter("onnx", {"onnx": "onnx", "onnxscript": "onnx"}),
+    "onnx": Exporter("onnx", {"onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx"}),
     "coreml": Exporter("coreml", {"coremltools": "coreml"}),
     "litert": Exporter("litert", {"litert_torch": "litert", "ai_edge_litert": "litert"}),
     "tensorflow": Exporter("tensorflow", {"tensorflow": "tensorflow"}, ("fp32",)),

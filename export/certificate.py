@@ -20,7 +20,7 @@ from ..files import atomic_write, sha256_file
 from ..model_templates.contract import Contract, ParitySummary
 from ..runtimes.seal import model_files
 from ..runtimes.session import Outputs
-from .comparison import BEST_BOXES, MATCH_IOU, Comparison, limits_of
+from .comparison import BEST_BOXES, MATCH_IOU, RIVALS, Comparison, limits_of
 from .photos import Photo
 
 CERTIFICATE_VERSION: Final = 1
@@ -95,7 +95,7 @@ class Tolerance(_Frozen):
 class PhotoAnswer(_Frozen):
     """A photo, and what the trained network says of it: faces in network-input pixels, or labels.
 
-    `landmarks` are ten numbers a face.
+    `landmarks` are ten numbers a face; `rivals` are boxes that NMS dropped for faces hardly better.
     """
 
     name: str
@@ -103,6 +103,7 @@ class PhotoAnswer(_Frozen):
     boxes: tuple[tuple[float, ...], ...] | None = None
     scores: tuple[float, ...] | None = None
     landmarks: tuple[tuple[float, ...], ...] | None = None
+    rivals: tuple[tuple[float, ...], ...] | None = None
     probabilities: tuple[float, ...] | None = None
 
 
@@ -112,7 +113,7 @@ class Certificate(_Frozen):
     Attributes:
         files: SHA-256 of the file and of its other parts, by name.
         checkpoint_sha256: Of the weights that it was made from.
-        status: "not verified" where nothing here can run it, or nothing could be compared.
+        status: "not verified" where nothing could be compared.
         reason: Why it is not "passed".
         against: What it was compared with: the trained network itself, or what an earlier
             certificate says that it answered.
@@ -129,11 +130,11 @@ class Certificate(_Frozen):
     status: Literal["passed", "failed", "not verified"]
     reason: str | None = None
     against: Literal["checkpoint", "certificate"] = "checkpoint"
-    runtime: str | None = None
-    corners_px: _Number = None
-    score: _Number = None
-    tensors: dict[str, TensorParity] = {}
-    faces: FaceParity | None = None
+    runtime: str
+    corners_px: _Number
+    score: _Number
+    tensors: dict[str, TensorParity]
+    faces: FaceParity
     tolerance: Tolerance
     photos: tuple[PhotoAnswer, ...] = ()
     versions: dict[str, str] = {}
@@ -149,7 +150,7 @@ class Certificate(_Frozen):
             images=len(self.photos),
             corners_px=self.corners_px,
             score=self.score,
-            agreement=faces.matched / faces.faces if faces and faces.faces else None,
+            agreement=faces.matched / faces.faces if faces.faces else None,
         )
 
 
@@ -157,9 +158,8 @@ def certify(
     path: Path,
     contract: Contract,
     *,
-    runtime: str | None,
-    found: Comparison | None,
-    reason: str | None = None,
+    runtime: str,
+    found: Comparison,
     against: Literal["checkpoint", "certificate"] = "checkpoint",
     photos: Sequence[Photo] = (),
     answers: Sequence[Outputs] = (),
@@ -169,22 +169,18 @@ def certify(
     Args:
         path: The file.
         contract: The file's.
-        runtime: What ran it; None where nothing could.
-        found: What was found; None where it was not run.
-        reason: Why not.
+        runtime: What ran it.
+        found: What was found.
         against: See `Certificate`.
         photos: What it was run on.
         answers: What the trained network says of each; see `answers_of`.
     """
     limits = limits_of(contract)
     detects = contract.task == "face-detection"
-    tensors = found.tensors if found else {}
-    status: Literal["passed", "failed", "not verified"] = "not verified"
-    if found is not None:
-        reason = found.problem
-        status = "failed" if reason else "passed"
-        if not reason and not tensors and not found.faces:
-            status, reason = "not verified", "the trained network finds no face in these photos"
+    reason = found.problem
+    status: Literal["passed", "failed", "not verified"] = "failed" if reason else "passed"
+    if not reason and not found.tensors and not found.faces:
+        status, reason = "not verified", "the trained network finds no face in these photos"
     return Certificate(
         file=path.name,
         files={},
@@ -195,17 +191,15 @@ def certify(
         reason=reason,
         against=against,
         runtime=runtime,
-        corners_px=found.corners_px if found else None,
-        score=found.score if found else None,
-        tensors={name: TensorParity(**one._asdict()) for name, one in tensors.items()},
+        corners_px=found.corners_px,
+        score=found.score,
+        tensors={name: TensorParity(**one._asdict()) for name, one in found.tensors.items()},
         faces=FaceParity(
             match_iou=MATCH_IOU if detects else None,
             faces=found.faces,
             matched=found.matched,
             extra=found.extra,
-        )
-        if found
-        else None,
+        ),
         tolerance=Tolerance(
             corners_px=limits.pixels if detects else None,
             corners_of_side=limits.of_side,
@@ -279,6 +273,7 @@ def answers_in(certificate: Certificate) -> dict[str, Outputs]:
                 ("boxes", photo.boxes, (-1, 4)),
                 ("scores", photo.scores, (-1,)),
                 ("landmarks", photo.landmarks, (-1, 5, 2)),
+                (RIVALS, photo.rivals, (-1, 4)),
                 ("probabilities", photo.probabilities, (-1,)),
             )
             if values is not None
@@ -289,7 +284,7 @@ def answers_in(certificate: Certificate) -> dict[str, Outputs]:
 def _photo(photo: Photo, answer: Outputs) -> PhotoAnswer:
     fields: dict[str, object] = {"name": photo.name, "sha256": photo.sha256}
     for name, values in answer.items():
-        if name in ("boxes", "landmarks"):
+        if name in ("boxes", "landmarks", RIVALS):
             fields[name] = _rounded(_rows(values[0]), 3)
         else:
             fields[name] = tuple(round(float(value), 6) for value in values[0])
@@ -305,9 +300,9 @@ def _rounded(rows: np.ndarray, digits: int) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(round(float(value), digits) for value in row) for row in rows)
 
 
-def _versions(runtime: str | None) -> dict[str, str]:
+def _versions(runtime: str) -> dict[str, str]:
     versions = {"pocketface": __version__, "python": platform.python_version()}
-    for package in dict.fromkeys((*_PACKAGES.get(runtime or "", ()), "torch", "numpy")):
+    for package in dict.fromkeys((*_PACKAGES.get(runtime, ()), "torch", "numpy")):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

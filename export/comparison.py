@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..model_templates.contract import Contract
 from ..results import Detections, pairwise_iou
 from ..runtimes.model import Model
-from ..runtimes.postprocess import as_boxes, find_faces
+from ..runtimes.postprocess import MAX_DETECTIONS, as_boxes, find_faces
 from ..runtimes.preprocess import Placement, prepare
 from ..runtimes.session import Outputs
 
@@ -24,6 +24,8 @@ BEST_BOXES = 100
 whatever the score is: a box that nobody will ever see may be far off, and some network without
 training finds no face at all."""
 
+
+RIVALS = "rivals"
 
 _NMS_SLACK = 0.02
 """IoU by which two boxes may seem to overlap more or less than NMS allows."""
@@ -153,7 +155,7 @@ def compare(
         expected: Its `reference_outputs`.
         model: The file; its contract says the precision, and so the `LIMITS`.
         images: uint8 (H, W, 3), BGR.
-        faces_only: `expected` holds no more than the faces.
+        faces_only: `expected` holds no more than `answers_of` gives.
     """
     if contract.task != "face-detection":
         return _compare_labels(contract, expected, model, images)
@@ -172,19 +174,26 @@ def compare(
             for one, other in zip(expected, answers, strict=False):
                 worst = _compare_tensors(worst, one, other, limits)
     faces, matched, extra = 0, 0, 0
+    inside: str | None = None
     for one, other in zip(expected, found, strict=True):
-        wanted, seen = faces_of(contract, one), faces_of(model.contract, other)
+        wanted = _faces_in(one) if faces_only else faces_of(contract, one)
+        seen = faces_of(model.contract, other)
         iou = pairwise_iou(wanted.boxes, seen.boxes)
         pairs = _pairs(iou)
-        lost = _unmatched(wanted, seen, iou, {a for a, _ in pairs}, contract, limits)
-        faces += len(pairs) + lost
+        lost, added = np.ones(len(wanted), bool), np.ones(len(seen), bool)
+        lost[pairs[:, 0]], added[pairs[:, 1]] = False, False
+        # A box that the network does not even take into consideration excuses nothing.
+        rivals = one[RIVALS][0] if faces_only else _rivals(contract, one, limits.score)
+        known = ~added | _among(seen.boxes, rivals, limits)
+        instead = _instead(wanted, seen, iou, contract, limits)
+        lost &= ~(_cut_off(wanted, seen, contract, limits) | (instead & known).any(1))
+        instead = _instead(seen, wanted, iou.T, contract, limits)
+        added &= ~(_cut_off(seen, wanted, contract, limits) | (known & instead.any(1)))
+        faces += len(pairs) + int(lost.sum())
         matched += len(pairs)
-        extra += _unmatched(seen, wanted, iou.T, {b for _, b in pairs}, contract, limits)
+        extra += int(added.sum())
         if model.contract.nms == "graph":
-            # `faces_of` has just done it again, and would hide that the graph did not.
-            boxes = as_boxes(other, contract.input)["boxes"][0]
-            covered = np.triu(pairwise_iou(boxes, boxes), 1) > contract.nms_iou + _NMS_SLACK
-            extra += int(covered.any(0).sum())
+            inside = inside or _nms_problem(model.contract, other, limits)
         worst = _compare_faces(worst, wanted, seen, pairs, limits)
     return Comparison(
         tensors=tensors,
@@ -193,16 +202,24 @@ def compare(
         faces=faces,
         matched=matched,
         extra=extra,
-        problem=_problem(worst, limits, faces=faces, matched=matched, extra=extra),
+        problem=_problem(worst, limits, faces=faces, matched=matched, extra=extra) or inside,
     )
 
 
 def answers_of(contract: Contract, outputs: Outputs) -> Outputs:
-    """What a user would see of one image's raw outputs, in their form: a detector's faces only."""
+    """What a user would see of one image's raw outputs, in their form: a detector's faces only.
+
+    With them `RIVALS` (1, K, 4), boxes that a network of rounded numbers might find in their stead.
+    """
     if contract.task != "face-detection":
         return outputs
     found = faces_of(contract, outputs)
-    answers = {"boxes": found.boxes[None], "scores": found.scores[None]}
+    slack = LIMITS["fp16"].score  # files of that precision may be compared with them, too
+    answers = {
+        "boxes": found.boxes[None],
+        "scores": found.scores[None],
+        RIVALS: _rivals(contract, outputs, slack)[None],
+    }
     if found.landmarks is not None:
         answers["landmarks"] = found.landmarks[None]
     return answers
@@ -282,12 +299,12 @@ def _compare_faces(
     worst: _Worst,
     wanted: Detections,
     seen: Detections,
-    pairs: Sequence[tuple[int, int]],
+    pairs: NDArray[np.intp],
     limits: Limits,
 ) -> _Worst:
-    if not pairs:
+    if not len(pairs):
         return worst
-    first, second = (np.array(side) for side in zip(*pairs, strict=True))
+    first, second = pairs.T
     apart = np.abs(wanted.boxes[first].astype(np.float64) - seen.boxes[second]).max(1)
     if wanted.landmarks is not None and seen.landmarks is not None:
         points = np.abs(wanted.landmarks[first].astype(np.float64) - seen.landmarks[second])
@@ -303,8 +320,8 @@ def _allowed(boxes: NDArray[np.float32], pixels: float, share: float) -> NDArray
     return np.maximum(pixels, share * sides)
 
 
-def _pairs(iou: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """Faces of both sides, each in one pair at most, those that overlap most first."""
+def _pairs(iou: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Faces of both sides (P, 2), each in one pair at most, those that overlap most first."""
     pairs: list[tuple[int, int]] = []
     taken: tuple[set[int], set[int]] = (set(), set())
     for place in np.argsort(-iou, axis=None, kind="stable"):
@@ -315,31 +332,91 @@ def _pairs(iou: NDArray[np.float64]) -> list[tuple[int, int]]:
             pairs.append((first, second))
             taken[0].add(first)
             taken[1].add(second)
-    return pairs
+    return np.array(pairs, np.intp).reshape(-1, 2)
 
 
-def _unmatched(
+def _faces_in(answers: Outputs) -> Detections:
+    """The faces of `answers_of`. Clipped to the input, they overlap more than NMS saw."""
+    landmarks = answers.get("landmarks")
+    return Detections(
+        boxes=answers["boxes"][0],
+        scores=answers["scores"][0],
+        landmarks=None if landmarks is None else landmarks[0],
+    )
+
+
+def _instead(
     faces: Detections,
     others: Detections,
     iou: NDArray[np.float64],
-    matched: set[int],
     contract: Contract,
     limits: Limits,
-) -> int:
-    """Faces without a partner that an allowed difference does not explain.
+) -> NDArray[np.bool_]:
+    """Which of G others NMS might keep instead of each of F faces: (F, G).
 
-    It does where the score is at the threshold, and where NMS chose another box of the same face
-    on the other side: one that is as good, or that overlaps this one as much as NMS allows.
+    One that is as good, but for an allowed difference, and overlaps it as much as NMS allows.
     """
-    count = 0
-    for index in set(range(len(faces))) - matched:
-        score = faces.scores[index]
-        rival = (iou[index] > contract.nms_iou - _NMS_SLACK) & (
-            others.scores > score - 2 * limits.score
+    overlaps = iou > contract.nms_iou - _NMS_SLACK
+    as_good = others.scores > faces.scores[:, None] - 2 * limits.score
+    instead: NDArray[np.bool_] = overlaps & as_good
+    return instead
+
+
+def _cut_off(
+    faces: Detections, others: Detections, contract: Contract, limits: Limits
+) -> NDArray[np.bool_]:
+    """Which faces are at the threshold, or at the end of as many as there may be."""
+    least = contract.score_threshold
+    if len(others) >= MAX_DETECTIONS:
+        least = max(least, float(others.scores.min()))
+    cut: NDArray[np.bool_] = faces.scores <= least + limits.score
+    return cut
+
+
+def _rivals(contract: Contract, outputs: Outputs, slack: float) -> NDArray[np.float32]:
+    """Boxes that NMS dropped for a face whose score is higher by twice `slack` at most.
+
+    Returns:
+        (K, 4): clipped to the input, as faces are.
+    """
+    found, faces = as_boxes(outputs, contract.input), faces_of(contract, outputs)
+    scores = found["scores"][0]
+    near = scores >= contract.score_threshold - slack
+    boxes, scores = found["boxes"][0][near], scores[near]
+    width, height = contract.input.width, contract.input.height
+    boxes = boxes.reshape(-1, 2, 2).clip(0, np.array([width, height], np.float32)).reshape(-1, 4)
+    overlaps = pairwise_iou(boxes, faces.boxes) > contract.nms_iou - _NMS_SLACK
+    dropped = overlaps & (scores[:, None] > faces.scores - 2 * slack)
+    rivals: NDArray[np.float32] = boxes[dropped.any(1)]
+    return rivals
+
+
+def _among(
+    boxes: NDArray[np.float32], rivals: NDArray[np.float32], limits: Limits
+) -> NDArray[np.bool_]:
+    """Which boxes are one of the rivals."""
+    apart = np.abs(boxes[:, None].astype(np.float64) - rivals).max(-1)  # (B, K)
+    same: NDArray[np.bool_] = (apart <= _allowed(rivals, limits.pixels, limits.of_face)).any(1)
+    return same
+
+
+def _nms_problem(contract: Contract, outputs: Outputs, limits: Limits) -> str | None:
+    """What the NMS inside a graph left undone: `faces_of` does it again, and would hide that."""
+    found = as_boxes(outputs, contract.input)
+    boxes, scores = found["boxes"][0], found["scores"][0]
+    covered = np.triu(pairwise_iou(boxes, boxes), 1) > contract.nms_iou + _NMS_SLACK
+    if covered.any():
+        return f"{covered.any(0).sum()} boxes are left that overlap a better one"
+    if (scores < contract.score_threshold - limits.score).any():
+        return (
+            f"a box of score {scores.min():.3g} is left, below the threshold of "
+            f"{contract.score_threshold:g}"
         )
-        if score > contract.score_threshold + limits.score and not rival.any():
-            count += 1
-    return count
+    if (np.diff(scores) > limits.score).any():
+        return "the boxes are not in the order of their scores"
+    if len(scores) > MAX_DETECTIONS:
+        return f"{len(scores)} boxes are left; expected at most {MAX_DETECTIONS}"
+    return None
 
 
 def _problem(worst: _Worst, limits: Limits, *, faces: int, matched: int, extra: int) -> str | None:

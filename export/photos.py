@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,12 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.images import read_image
+from ..data.images import IMAGE_SUFFIXES, list_images, read_image
 from ..errors import DataError, ImageError, UserError
 from ..model_templates.contract import Contract, InputSpec
 from ..runtimes.align import cut_face, similarity
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+_log = logging.getLogger(__name__)
 
 _PUBLIC_DOMAIN = {
     ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"): (
@@ -29,6 +30,9 @@ _PUBLIC_DOMAIN = {
 }
 """Photos in the public domain, in packages that training needs or the demo brings; and by eye the
 landmarks of the face in each."""
+
+MOST_PHOTOS = 50
+"""Of a folder: they are all in memory at once."""
 
 VIEWS = 20
 """Of the photos at hand, together, where the user names none."""
@@ -42,11 +46,13 @@ class Photo:
         name: The file's, or that of a view of one.
         sha256: Of the pixels, with their shape.
         pixels: uint8 (H, W, 3), BGR.
+        is_noise: Of `noise_photos`.
     """
 
     name: str
     sha256: str
     pixels: NDArray[np.uint8]
+    is_noise: bool = False
 
 
 def photos_for(contract: Contract, folder: Path | None = None) -> list[Photo]:
@@ -64,35 +70,40 @@ def photos_for(contract: Contract, folder: Path | None = None) -> list[Photo]:
     return photos + noise_photos(spec.height, spec.width)
 
 
-def check_photos(folder: Path | None = None, *, limit: int | None = None) -> list[Photo]:
+def check_photos(folder: Path | None = None) -> list[Photo]:
     """Photos of a folder, or else `VIEWS` views of photos in the public domain.
 
     The views are cuts, mirrored, darker and brighter ones of scikit-image's astronaut and
     matplotlib's Grace Hopper, as far as those packages are installed; always the same ones.
 
     Args:
-        folder: With photos, in any depth; files that are no photos are left out.
-        limit: At most so many of the folder, evenly picked.
+        folder: With photos, in any depth: at most `MOST_PHOTOS`, evenly picked, are taken. One
+            that cannot be read is named in a warning, and left out.
 
     Raises:
         UserError: There is no such folder.
-        DataError: It holds no photo.
+        DataError: It holds no photo, or none that can be read.
     """
     if folder is None:
         return list(_views())
     if not folder.is_dir():
         raise UserError(f"--photos {folder}: no such folder")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if limit is not None and len(files) > limit:
-        files = [files[i] for i in np.linspace(0, len(files) - 1, limit).round().astype(int)]
+    files = list_images(folder)
+    if not files:
+        raise DataError(f"--photos {folder}: holds no photo ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    if len(files) > MOST_PHOTOS:
+        _log.info(
+            "--photos %s: %d of its %d photos, evenly picked", folder, MOST_PHOTOS, len(files)
+        )
+        files = [files[i] for i in np.linspace(0, len(files) - 1, MOST_PHOTOS).round().astype(int)]
     photos = []
     for file in files:
         try:
             photos.append(_photo(file.relative_to(folder).as_posix(), read_image(file)))
-        except ImageError:
-            continue
+        except ImageError as error:
+            _log.warning("left out: %s", error)
     if not photos:
-        raise DataError(f"--photos {folder}: holds no photo ({', '.join(SUFFIXES)})")
+        raise DataError(f"--photos {folder}: none of its {len(files)} photos can be read")
     return photos
 
 
@@ -102,7 +113,10 @@ def noise_photos(height: int, width: int) -> list[Photo]:
     noise = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
     soft = generator.integers(0, 256, (7, 7, 3), dtype=np.uint8)
     soft = cv2.resize(soft, (width, height), interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]
-    return [_photo("noise", noise), _photo("soft shapes", soft)]
+    return [
+        replace(_photo("noise", noise), is_noise=True),
+        replace(_photo("soft shapes", soft), is_noise=True),
+    ]
 
 
 def public_domain_photos() -> list[tuple[Path, NDArray[np.float32]]]:

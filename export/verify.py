@@ -74,14 +74,10 @@ def check(path: Path, reference: Reference) -> tuple[Contract, Certificate]:
 
     Raises:
         ContractError, ModelFileError: `load` refuses the file.
+        MissingPackageError: Its runtime is not installed.
     """
     images = [photo.pixels for photo in reference.photos]
-    try:
-        model = load(path)
-    except MissingPackageError as error:
-        return reference.contract, certify(
-            path, reference.contract, runtime=None, found=None, reason=str(error)
-        )
+    model = load(path)
     return model.contract, certify(
         path,
         model.contract,
@@ -223,8 +219,11 @@ def _by_certificate(model: Model, photos: Path | None) -> Verified:
         return Verified(path, "not verified", reason=reason)
     answers = answers_in(certificate)
     pictures = [photo for photo in photos_for(model.contract, photos) if photo.sha256 in answers]
-    if not pictures:
-        reason = "its checkpoint is not at hand, nor the photos of the certificate beside it"
+    if all(photo.is_noise for photo in pictures):
+        reason = (
+            "neither its checkpoint nor the photos of the certificate beside it are at hand (those "
+            "of an export without --photos are in the packages matplotlib and scikit-image)"
+        )
         return Verified(path, "not verified", reason=reason)
     known = [answers[photo.sha256] for photo in pictures]
     images = [photo.pixels for photo in pictures]

@@ -13,6 +13,7 @@ import pytest
 from pocketface.export.comparison import answers_of, compare, reference_outputs
 from pocketface.model_templates.contract import Contract, OutputSpec
 from pocketface.runtimes.model import Model
+from pocketface.runtimes.postprocess import MAX_DETECTIONS
 from pocketface.runtimes.session import Outputs, Session
 
 BOXES = np.array([[10, 10, 50, 60], [12, 11, 51, 61], [100, 20, 130, 60], [0, 0, 8, 8]], np.float32)
@@ -215,25 +216,91 @@ def test_nms_may_choose_the_other_of_two_as_good(expected: list[Outputs]) -> Non
     assert (found.problem, found.faces, found.matched, found.extra) == (None, 2, 2, 0)
 
 
-def test_a_graph_that_left_overlapping_boxes_is_found_out(expected: list[Outputs]) -> None:
+def with_nms() -> Contract:
     outputs = tuple(
         {**o.model_dump(), "shape": (1, -1, *o.shape[2:])} for o in contract_of().outputs
     )
-    inside = contract_of(nms="graph", outputs=outputs)
+    return contract_of(nms="graph", outputs=outputs)
 
-    def keep(which: list[int]) -> Callable[[Outputs], None]:
-        def change(outputs: Outputs) -> None:
-            for name in outputs:
-                outputs[name] = outputs[name][:, which]
 
-        return change
+def keep(which: list[int]) -> Callable[[Outputs], None]:
+    def change(outputs: Outputs) -> None:
+        for name in outputs:
+            outputs[name] = outputs[name][:, which]
 
-    right = model_of(inside, keep([0, 2]))
-    found = compare(contract_of(), expected[1:], right, IMAGES[1:])
-    assert (found.problem, found.matched) == (None, 2)
-    wrong = model_of(inside, keep([0, 1, 2]))
-    found = compare(contract_of(), expected[1:], wrong, IMAGES[1:])
-    assert found.problem == "0 of 2 faces are not found, 1 are found in addition"
+    return change
+
+
+@pytest.mark.parametrize(
+    ("which", "problem"),
+    [
+        ([0, 2], None),
+        ([0, 1, 2], "1 boxes are left that overlap a better one"),
+        ([0, 2, 3], "a box of score 0.1 is left, below the threshold of 0.5"),
+        ([2, 0], "the boxes are not in the order of their scores"),
+        ([0], "1 of 2 faces are not found, 0 are found in addition"),
+    ],
+)
+def test_what_nms_inside_a_graph_left_undone_is_found_out(
+    expected: list[Outputs], which: list[int], problem: str | None
+) -> None:
+    model = model_of(with_nms(), keep(which))
+    found = compare(contract_of(), expected[1:], model, IMAGES[1:])
+    assert found.problem == problem
+
+
+def shift(outputs: Outputs) -> None:
+    outputs["boxes"] = outputs["boxes"] + 8
+
+
+def lengthen(outputs: Outputs) -> None:
+    sides = outputs["boxes"][..., 2:] - outputs["boxes"][..., :2]
+    outputs["boxes"] = outputs["boxes"] + np.concatenate((0 * sides, 0.25 * sides), -1)
+
+
+@pytest.mark.parametrize("change", [shift, lengthen])
+def test_boxes_that_the_network_never_had_in_mind_are_no_excuse(
+    expected: list[Outputs], change: Callable[[Outputs], None]
+) -> None:
+    """They overlap the faces as much as a box that NMS keeps instead would."""
+
+    def misplaced(outputs: Outputs) -> None:
+        keep([0, 2])(outputs)
+        change(outputs)
+
+    answers = [answers_of(contract_of(), one) for one in expected[1:]]
+    by_certificate = compare(
+        contract_of(), answers, model_of(contract_of(), change), IMAGES[1:], faces_only=True
+    )
+    inside = compare(contract_of(), expected[1:], model_of(with_nms(), misplaced), IMAGES[1:])
+    for found in (by_certificate, inside):
+        assert found.problem == "2 of 2 faces are not found, 2 are found in addition"
+
+
+def test_the_last_of_as_many_faces_as_there_may_be_may_be_another() -> None:
+    """Above 750 of next to equal scores, which of them are the best is a matter of rounding."""
+    count = MAX_DETECTIONS + 2
+    corners = np.stack([np.arange(count) % 40, np.arange(count) // 40], 1) * 4.0
+    boxes = np.concatenate((corners, corners + 3), 1)[None].astype(np.float32)
+    scores = np.linspace(0.9, 0.9 - 1e-6 * count, count)[None].astype(np.float32)
+    outputs = tuple(
+        {"name": name, "shape": (1, count, *rest), "meaning": "", "unit": ""}
+        for name, rest in (("boxes", (4,)), ("scores", ()))
+    )
+    contract = contract_of(outputs=outputs)
+
+    def model(scores: np.ndarray) -> Model:
+        session = Session("", "cpu", None, {}, {}, lambda _: {"boxes": boxes, "scores": scores})
+        return Model(contract=contract, session=session, path=Path("fake.onnx"))
+
+    expected = [answers_of(contract, one) for one in reference_outputs(model(scores), IMAGES[:1])]
+    other = scores.copy()
+    other[0, -1] = scores[0, MAX_DETECTIONS - 1] + 5e-5
+    found = compare(contract, expected, model(other), IMAGES[:1], faces_only=True)
+    assert (found.problem, found.matched) == (None, MAX_DETECTIONS - 1)
+    other[0, 10] = 0.1
+    found = compare(contract, expected, model(other), IMAGES[:1], faces_only=True)
+    assert (found.faces - found.matched, found.problem is None) == (1, False)
 
 
 def classifier_contract(precision: str = "fp32") -> Contract:

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 import pocketface
 from pocketface import export
-from pocketface.errors import ContractError, MissingPackageError, UserError
+from pocketface.errors import ContractError, DataError, MissingPackageError, UserError
 from pocketface.export import ExportReport, export_model
 from pocketface.export import onnx as onnx_format
+from pocketface.export.photos import check_photos
 from pocketface.export.verify import verify_files
 from pocketface.models.weights import build_network, read_weights, write_weights
 from pocketface.runtimes.seal import check_seal
@@ -346,6 +348,37 @@ def test_a_checkpoint_is_not_passed_over_without_pytorch(
     assert "torch" in str(found.reason)
     (found,) = verify_files([folder / "model.onnx"])
     assert (found.status, found.reason) == ("passed", None)
+    # Noise alone, which is all that is left without these packages, is not enough.
+    monkeypatch.setattr("pocketface.export.photos.find_spec", lambda _: None)
+    (found,) = verify_files([folder / "model.onnx"])
+    assert found.status == "not verified"
+    assert "packages matplotlib and scikit-image" in str(found.reason)
+
+
+def test_photos_of_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.png", "deep/b.ppm", "c.gif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (9, 7), "red").save(tmp_path / name)
+    (tmp_path / "broken.jpg").write_text("no photo")
+    assert [photo.name for photo in check_photos(tmp_path)] == ["a.png", "c.gif", "deep/b.ppm"]
+    assert "left out: " in caplog.text
+    assert "broken.jpg" in caplog.text
+    for name in ("a.png", "deep/b.ppm", "c.gif"):
+        (tmp_path / name).unlink()
+    with pytest.raises(DataError, match=r"--photos .*: none of its 1 photos can be read"):
+        check_photos(tmp_path)
+    (tmp_path / "broken.jpg").unlink()
+    with pytest.raises(DataError, match=r"--photos .*: holds no photo \(\.apng, \.avif"):
+        check_photos(tmp_path)
+
+
+def test_of_many_photos_some_are_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for index in range(99):
+        Image.new("RGB", (4, 4)).save(tmp_path / f"{index:02}.png")
+    names = [photo.name for photo in check_photos(tmp_path)]
+    assert (names[0], names[1], names[-1], len(names)) == ("00.png", "02.png", "98.png", 50)
+    assert "50 of its 99 photos" in caplog.text
 
 
 def test_what_is_in_the_way_stays(weights: Path, tmp_path: Path) -> None:

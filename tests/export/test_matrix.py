@@ -294,7 +294,7 @@ def _cells(row: Row) -> str:
         "" if row.seconds is None else f"{row.seconds:.1f}",
         "" if found.corners_px is None else f"{found.corners_px:.1e}",
         "" if found.score is None else f"{found.score:.1e}",
-        "" if faces is None else f"{faces.matched} of {faces.faces}",
+        f"{faces.matched} of {faces.faces}",
         row.status,
     ]
     return " | ".join(cells)
