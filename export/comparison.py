@@ -120,9 +120,9 @@ class _Worst(NamedTuple):
         return self._replace(score=float(np.max([self.score, apart.max(initial=0)])))
 
 
-def reference_outputs(reference: Model, images: Sequence[NDArray[np.uint8]]) -> list[Outputs]:
-    """Raw outputs of the trained network for each image, batch 1."""
-    return [reference.raw(prepare(image, reference.contract.input)[0]) for image in images]
+def raw_outputs(model: Model, images: Sequence[NDArray[np.uint8]]) -> list[Outputs]:
+    """For each image, batch 1; one input at a time, as they may be large."""
+    return [model.raw(prepare(image, model.contract.input)[0]) for image in images]
 
 
 def faces_of(contract: Contract, outputs: Outputs) -> Detections:
@@ -152,7 +152,7 @@ def compare(
 
     Args:
         contract: Of the trained network.
-        expected: Its `reference_outputs`.
+        expected: Its `raw_outputs`.
         model: The file; its contract says the precision, and so the `LIMITS`.
         images: uint8 (H, W, 3), BGR.
         faces_only: `expected` holds no more than `answers_of` gives.
@@ -160,8 +160,7 @@ def compare(
     if contract.task != "face-detection":
         return _compare_labels(contract, expected, model, images)
     limits = limits_of(model.contract)
-    inputs = [prepare(image, model.contract.input)[0] for image in images]
-    found = [model.raw(batch) for batch in inputs]
+    found = raw_outputs(model, images)
     worst = _Worst(0.0, 0.0, -np.inf)
     tensors: dict[str, TensorDifference] = {}
     if model.contract.nms == "runtime" and not faces_only:
@@ -169,7 +168,7 @@ def compare(
             name: _difference([one[name] for one in expected], [one[name] for one in found])
             for name in expected[0]
         }
-        again = [_as_batch(model, inputs)] if model.contract.input.batch == -1 else []
+        again = [_as_batch(model, images)] if model.contract.input.batch == -1 else []
         for answers in (found, *again):
             for one, other in zip(expected, answers, strict=False):
                 worst = _compare_tensors(worst, one, other, limits)
@@ -232,9 +231,8 @@ def _compare_labels(
     images: Sequence[NDArray[np.uint8]],
 ) -> Comparison:
     limits = limits_of(model.contract)
-    inputs = [prepare(image, model.contract.input)[0] for image in images]
-    found = [model.raw(batch) for batch in inputs]
-    again = _as_batch(model, inputs) if model.contract.input.batch == -1 else []
+    found = raw_outputs(model, images)
+    again = _as_batch(model, images) if model.contract.input.batch == -1 else []
     name = "probabilities"
     score, same = 0.0, 0
     for answers in (found, again):
@@ -261,12 +259,13 @@ def _compare_labels(
     )
 
 
-def _as_batch(model: Model, inputs: Sequence[NDArray[np.float32]]) -> list[Outputs]:
+def _as_batch(model: Model, images: Sequence[NDArray[np.uint8]]) -> list[Outputs]:
     """The first two as one batch, taken apart again."""
-    together = model.raw(np.concatenate(inputs[:2]))
+    batch = np.concatenate([prepare(image, model.contract.input)[0] for image in images[:2]])
+    together = model.raw(batch)
     return [
         {name: array[index : index + 1] for name, array in together.items()}
-        for index in range(len(inputs[:2]))
+        for index in range(len(batch))
     ]
 
 

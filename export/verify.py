@@ -17,7 +17,7 @@ from ..runtimes import DEFAULT_RUNTIMES, load
 from ..runtimes.model import Model
 from ..runtimes.session import Outputs
 from .certificate import Certificate, answers_in, certify, read_certificate
-from .comparison import answers_of, compare, reference_outputs
+from .comparison import answers_of, compare, raw_outputs
 from .photos import Photo, photos_for
 from .report import Verified
 
@@ -61,7 +61,7 @@ def reference_for(network: Network, contract: Contract, *, photos: Path | None =
     pictures = photos_for(contract, photos)
     session = session_of(network, contract)
     model = Model(contract=contract, session=session, path=Path(contract.name))
-    outputs = reference_outputs(model, [photo.pixels for photo in pictures])
+    outputs = raw_outputs(model, [photo.pixels for photo in pictures])
     answers = [answers_of(contract, one) for one in outputs]
     return Reference(contract, pictures, outputs, answers)
 

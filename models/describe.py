@@ -23,6 +23,9 @@ from .network import make_network
 if TYPE_CHECKING:
     from .weights import Weights
 
+MAX_PIXELS = 64_000_000
+"""Of an input: no photo that is read is larger."""
+
 OUTPUTS: dict[Task, dict[str, tuple[str, str]]] = {
     "face-detection": {
         "boxes": ("x1, y1, x2, y2 of a face", "network-input pixels"),
@@ -71,7 +74,7 @@ def contract_for(
         metrics: Measured figures; taken from `weights` where given.
 
     Raises:
-        UserError: The template does not allow this input size.
+        UserError: See `input_size`.
     """
     height, width = input_size(template, height=height, width=width)
     checkpoint = None
@@ -115,7 +118,7 @@ def input_size(
     """Height and width of the network input, the template's unless overridden.
 
     Raises:
-        UserError: The template does not allow this size.
+        UserError: The template does not allow this size, or it has more than `MAX_PIXELS`.
     """
     default = template.input
     size = (default.height if height is None else height, default.width if width is None else width)
@@ -130,6 +133,8 @@ def input_size(
         )
     if any(side < step or side % step for side in size):
         raise UserError(f"{asked}: template {template.name} takes positive multiples of {step}")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise UserError(f"{asked}: above the limit of {MAX_PIXELS:,} pixels")
     return size
 
 

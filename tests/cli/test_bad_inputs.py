@@ -97,6 +97,12 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
     ("a size the network cannot take", f"{EXPORT_TINY} --input-size 100x100", 2, "multiples of 32"),
     ("a size of nothing", f"{EXPORT_TINY} --input-size 0x0", 2, "multiples of 32"),
     (
+        "a size that fits in no memory",
+        f"{EXPORT_TINY} --input-size 99968x99968",
+        2,
+        "above the limit of 64,000,000 pixels",
+    ),
+    (
         "a file for the output folder",
         "export --load-weights tiny.pth --save-model-to notes.txt",
         2,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pocketface.export.comparison import answers_of, compare, reference_outputs
+from pocketface.export.comparison import answers_of, compare, raw_outputs
 from pocketface.model_templates.contract import Contract, OutputSpec
 from pocketface.runtimes.model import Model
 from pocketface.runtimes.postprocess import MAX_DETECTIONS
@@ -64,7 +64,7 @@ def model_of(contract: Contract, change: Callable[[Outputs], object] = unchanged
 
 @pytest.fixture(scope="module")
 def expected() -> list[Outputs]:
-    return reference_outputs(model_of(contract_of()), IMAGES)
+    return raw_outputs(model_of(contract_of()), IMAGES)
 
 
 def test_the_same_is_the_same(expected: list[Outputs]) -> None:
@@ -293,7 +293,7 @@ def test_the_last_of_as_many_faces_as_there_may_be_may_be_another() -> None:
         session = Session("", "cpu", None, {}, {}, lambda _: {"boxes": boxes, "scores": scores})
         return Model(contract=contract, session=session, path=Path("fake.onnx"))
 
-    expected = [answers_of(contract, one) for one in reference_outputs(model(scores), IMAGES[:1])]
+    expected = [answers_of(contract, one) for one in raw_outputs(model(scores), IMAGES[:1])]
     other = scores.copy()
     other[0, -1] = scores[0, MAX_DETECTIONS - 1] + 5e-5
     found = compare(contract, expected, model(other), IMAGES[:1], faces_only=True)
@@ -336,7 +336,7 @@ def test_labels(precision: str, share: float, problem: str | None) -> None:
             contract=contract, session=Session("fake", "cpu", None, {}, {}, run), path=Path("fake")
         )
 
-    expected = reference_outputs(model(0.7), IMAGES)
+    expected = raw_outputs(model(0.7), IMAGES)
     found = compare(contract, expected, model(share), IMAGES)
     assert (found.problem or "").startswith(problem or "")
     assert (found.problem is None) == (problem is None)
