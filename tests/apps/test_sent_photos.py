@@ -80,12 +80,24 @@ def test_classify(index: int, told: list[str]) -> None:
         assert says in told[index]
 
 
+def test_an_unreadable_file_alone_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pocketface.cli import main
+
+    path = tmp_path / "photo.jpeg"
+    path.write_bytes(next(case[2] for case in CASES if case[0] == "half a JPEG"))
+    assert main(["classify", str(path)]) == 2
+    assert "none of the 1 photos could be read" in capsys.readouterr().err
+
+
 def _write_down() -> None:
     print(
         "# Photos of all kinds, and what became of them\n\n"
         "Written by `python tests/apps/test_sent_photos.py`; the tests run every case. Each is\n"
-        "sent to `pocketface serve` as a form's file of that name, and given to `pocketface\n"
-        "classify` as a file, which prints a warning where it answers nothing, and ends with 0.\n"
+        "sent to `pocketface serve` as a form's file of that name; all are given to one run of\n"
+        "`pocketface classify` as files, which prints a warning for each that it cannot read, and\n"
+        "ends with 0. Where it can read none it ends with 2.\n"
     )
     print("| | what | name | bytes | HTTP status | answer | `classify` |")
     print("|---|---|---|---|---|---|---|")
