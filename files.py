@@ -60,8 +60,9 @@ def why_not_writable(path: Path, *, folder: bool = False) -> str | None:
     fits = there.is_file() if there == path and not folder else there.is_dir()
     if not fits:
         return f"{there} is in the way"
-    rights = os.W_OK | os.X_OK if there.is_dir() else os.W_OK
-    return None if os.access(there, rights) else f"{there} is not writable"
+    # A file is replaced by one beside it: its own rights say nothing.
+    place = there if there.is_dir() else there.parent
+    return None if os.access(place, os.W_OK | os.X_OK) else f"{place} is not writable"
 
 
 def name_in_utf8(name: str) -> str:

@@ -53,7 +53,9 @@ def pruned(weights: Weights, ratio: float, path: Path) -> Weights:
     template = weights.template
     groups = _groups(template.architecture, name=template.name)
     content = yaml.safe_load(weights.template_text)
-    content["architecture"] = _narrowed(template.architecture, ratio).model_dump(mode="json")
+    content["architecture"] = _narrowed(template.architecture, ratio).model_dump(
+        mode="json", exclude_unset=True
+    )
     content |= {"initial_weights": None, "metrics": [], "published": None}
     text = yaml.safe_dump(content, sort_keys=False)
     new = parse_template(text, source=f"{path}: template").architecture

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from lightning.pytorch.callbacks import Callback
 
 from ..errors import UserError
@@ -123,7 +124,7 @@ class Stage:
         goes_on = self.latest.exists()
         # That of the weights, which may be nobody's file any more.
         template = self.folder / "template.yaml"
-        template.write_text(weights.template_text, encoding="utf-8")
+        template.write_text(_without_teacher(weights), encoding="utf-8")
         training = self.training
         rate = training.base_learning_rate
         _fit(
@@ -145,6 +146,15 @@ class Stage:
             callbacks=callbacks,
         )
         return read_weights(self.latest)
+
+
+def _without_teacher(weights: Weights) -> str:
+    """Their template. A teacher that is a file may be nobody's any more."""
+    if weights.template.hyper_parameters.distillation is None:
+        return weights.template_text
+    content = yaml.safe_load(weights.template_text)
+    content["hyper_parameters"]["distillation"] = None
+    return yaml.safe_dump(content, sort_keys=False)
 
 
 def _gpus() -> int:

@@ -192,6 +192,15 @@ class DenseLossSpec(Spec):
     min_cells: PositiveInt = 1
     first_range: PositiveFloat = 64.0
 
+    @model_validator(mode="after")
+    def _of_the_assigner(self) -> DenseLossSpec:
+        others = {"atss": {"first_range"}, "center_sampling": {"top_k", "min_cells"}}
+        for key in sorted(others[self.assigner] & self.model_fields_set):
+            raise ValueError(f"{key} is not of assigner {self.assigner!r}")
+        if self.min_cells > self.top_k:
+            raise ValueError(f"min_cells is {self.min_cells}: expected at most top_k, {self.top_k}")
+        return self
+
 
 class DenseHeadSpec(Spec):
     """One prediction per grid cell: class, box distances, optional centre-ness and landmarks.
@@ -227,6 +236,15 @@ class DenseHeadSpec(Spec):
             raise ValueError(f"norm 'group' wants channels in {GROUPS}s (found {self.channels})")
         return self
 
+    @model_validator(mode="after")
+    def _landmarks_are_learnt(self) -> DenseHeadSpec:
+        if self.landmarks != (self.loss.landmark_weight > 0):
+            raise ValueError(
+                f"landmarks {str(self.landmarks).lower()} and loss.landmark_weight "
+                f"{self.loss.landmark_weight:g} do not go together: one of the two is in vain"
+            )
+        return self
+
     @property
     def level_strides(self) -> list[int]:
         """One per level."""
@@ -251,8 +269,8 @@ class ClassesHeadSpec(Spec):
 Head = Annotated[SSDHeadSpec | DenseHeadSpec | ClassesHeadSpec, Field(discriminator="type")]
 
 
-_OF_LOSSES = {"loss", "anchor_scale", "positive_iou", "negative_ratio"}
-"""Keys of heads that no network is made by."""
+_OF_LOSSES = {"loss", "anchor_scale", "positive_iou", "negative_ratio", "dropout"}
+"""Keys of heads that change no weight's shape or meaning."""
 
 
 class ArchitectureSpec(Spec):
@@ -279,6 +297,10 @@ class ArchitectureSpec(Spec):
             if self.neck is not None:
                 raise ValueError("a head of type 'classes' takes no neck")
             return self
+        if isinstance(self.backbone, ValidSpec):
+            raise ValueError(
+                "backbone 'valid' is for a head of type 'classes': its map has no cells"
+            )
         if self.neck is not None:
             if self.neck.levels < len(given):
                 raise ValueError(

@@ -60,7 +60,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, str | 
         text = _expectation(first) + found
     more = len(problems) - 1
     rest = f"; and {more} more problem{'s' if more > 1 else ''}" if more else ""
-    return f"{'.'.join(path) or 'the whole'}: {text}{rest}", hint
+    where = f"{'.'.join(path)}: " if path else ""  # what does not fit together names its keys
+    return f"{where}{text}{rest}", hint
 
 
 def _expectation(problem: ErrorDetails) -> str:

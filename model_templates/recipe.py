@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .spec import Fraction, PositiveFloat, PositiveInt, Spec
 
@@ -46,6 +46,22 @@ class ScheduleSpec(Spec):
     warmup_iterations: Annotated[int, Field(ge=0)] = 0
     decay: Annotated[float, Field(gt=0, le=1)] = 0.2
 
+    @model_validator(mode="after")
+    def _of_the_type(self) -> ScheduleSpec:
+        if (self.type == "step") != bool(self.milestones):
+            raise ValueError(
+                f"schedule {self.type!r} with milestones {self.milestones}: 'step' has some, and "
+                "no other"
+            )
+        return self
+
+
+_KEYS_OF_CROP: dict[str, set[str]] = {
+    "zoom": {"scales", "anywhere", "rotate", "max_angle", "size", "min_face"},
+    "iou": {"size", "min_face"},
+    "face": set(),
+}
+
 
 class AugmentationSpec(Spec):
     """How a training sample is cut from a photo.
@@ -79,12 +95,20 @@ class AugmentationSpec(Spec):
     photometric: bool = True
     min_face: Annotated[float, Field(ge=0)] = 4.0
 
+    @model_validator(mode="after")
+    def _of_the_crop(self) -> AugmentationSpec:
+        allowed = {"crop", "flip", "photometric", *_KEYS_OF_CROP[self.crop]}
+        for key in sorted(self.model_fields_set - allowed):
+            raise ValueError(f"{key} is not of crop {self.crop!r}")
+        return self
+
 
 class DistillationSpec(Spec):
     """Learning from a larger detector beside the labels (Hinton et al. 2015).
 
     Args:
-        teacher: A template whose weights ship, or the path of a weights file.
+        teacher: A template whose weights ship, or the path of a weights file, from the folder of
+            the template that names it.
         weight: Of what it says; of what the labels say it is 1.
     """
 

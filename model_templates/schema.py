@@ -25,10 +25,14 @@ class WeightsSpec(Spec):
     size: PositiveInt
 
 
-class DatasetSpec(Spec):
-    """What the network tells apart."""
+CLASSES: dict[Task, int] = {"face-detection": 1, "glasses-classification": 2}
+"""How many each task tells apart: faces from all else, or no from yes."""
 
-    classes: Annotated[list[str], Field(min_length=1)]
+
+class DatasetSpec(Spec):
+    """What the network tells apart; of a classifier, what it is sure of comes last."""
+
+    classes: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 
 
 class NetworkInputSpec(Spec):
@@ -166,10 +170,29 @@ class Template(Spec):
         for key, fits in wanted.items():
             if not fits:
                 raise ValueError(f"{key} does not fit problem {self.problem!r}")
-        if self.hyper_parameters.distillation is not None and head.type != "dense":
+        if self.hyper_parameters.distillation is not None:
+            if head.type != "dense":
+                raise ValueError(
+                    f"hyper_parameters.distillation wants architecture.head.type 'dense' "
+                    f"(found {head.type!r})"
+                )
+            if head.centerness:
+                raise ValueError(
+                    "hyper_parameters.distillation wants architecture.head.centerness false: "
+                    "a score of its own is what is learnt"
+                )
+        backbone = self.architecture.backbone
+        if backbone.type == "valid":
+            deepest = (min(self.input.height, self.input.width) - 1) // 2
+            if len(backbone.channels) > deepest:
+                raise ValueError(
+                    f"architecture.backbone.channels: {len(backbone.channels)} layers, each of "
+                    f"which takes two pixels away; the input has room for {deepest}"
+                )
+        if len(set(classes)) != CLASSES[self.problem] or len(classes) != len(set(classes)):
             raise ValueError(
-                f"hyper_parameters.distillation wants architecture.head.type 'dense' "
-                f"(found {head.type!r})"
+                f"dataset.classes is {classes}: expected {CLASSES[self.problem]} for problem "
+                f"{self.problem!r}, each once"
             )
         if head.type == "classes" and head.classes != len(classes):
             raise ValueError(

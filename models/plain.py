@@ -9,9 +9,9 @@ from .layers import ResidualBlock, conv_norm_act
 
 
 class Plain(nn.Module):
-    """Stem of stride 2, then four stages of a strided convolution and residual blocks.
+    """Stem of stride 2, then stages of a strided convolution and residual blocks.
 
-    `forward` gives the maps of strides 8, 16 and 32.
+    `forward` gives the maps of all stages but the first: strides 8, 16, …
     """
 
     def __init__(self, spec: PlainSpec) -> None:
@@ -29,7 +29,7 @@ class Plain(nn.Module):
         self.out_channels = [stage.channels for stage in spec.stages[1:]]
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W), H and W multiples of 32, to three maps, finest first."""
+        """(B, 3, H, W), H and W multiples of the coarsest stride, to the maps, finest first."""
         x = self.stages[0](self.stem(x))
         maps = []
         for stage in self.stages[1:]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,16 @@ def weight_averaging(decay: float, *, device: str | None = None) -> WeightAverag
             would keep it on the CPU.
     """
 
-    def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        if not averaged.is_floating_point():
-            return current
+    def average(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+        if not averaged[0].is_floating_point():  # all are of one type
+            torch._foreach_copy_(averaged, current)
+            return
         steps = float(count)
-        return averaged.lerp(current, 1 - min(decay, (1 + steps) / (10 + steps)))
+        weight = 1 - min(decay, (1 + steps) / (10 + steps))
+        torch._foreach_lerp_(averaged, current, weight)
 
-    return WeightAveraging(device=device, avg_fn=average)
+    # All at once: a GPU is waited for at each `float`.
+    return WeightAveraging(device=device, multi_avg_fn=average)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -78,6 +81,9 @@ class Snapshots(Checkpoint):
             none.
         metric: See `TemplateModule`.
         metric_name: See `TemplateModule`.
+
+    Attributes:
+        after_saving: Called when `latest.pth` is new.
     """
 
     def __init__(
@@ -98,6 +104,7 @@ class Snapshots(Checkpoint):
         self.metric = metric
         self.metric_name = metric_name
         self.best_value: float | None = None
+        self.after_saving: Callable[[], object] = lambda: None
         self._epochs = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -127,8 +134,11 @@ class Snapshots(Checkpoint):
         """So that a run killed in its first epoch leaves a loadable file too."""
         assert isinstance(pl_module, TemplateModule)
         self._epochs = pl_module.first_epoch + trainer.current_epoch
-        # Every process, whatever its disk holds: saving ends in a barrier.
+        # What is the best decides who saves, and saving ends in a barrier: all go by the first
+        # process, whatever their own disk holds.
+        self.best_value = trainer.strategy.broadcast(self.best_value)
         trainer.save_checkpoint(self.latest)
+        self.after_saving()
 
     def on_train_epoch_start(
         self,
@@ -154,6 +164,7 @@ class Snapshots(Checkpoint):
             # Before latest.pth, which remembers that it was: no kill between the two loses it.
             trainer.save_checkpoint(self.best)
         trainer.save_checkpoint(self.latest)
+        self.after_saving()
         if not trainer.is_global_zero:
             return
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}

@@ -158,8 +158,10 @@ def _cut(
     Boxes may reach beyond it.
     """
     left, top, w, h = window
-    x0, y0 = round(left), round(top)
-    x1, y1 = max(x0 + 1, round(left + w)), max(y0 + 1, round(top + h))
+    # At least one pixel of the photo, however small it is.
+    x0 = min(round(left), sample.image.shape[1] - 1)
+    y0 = min(round(top), sample.image.shape[0] - 1)
+    x1, y1 = max(x0 + 1, 1, round(left + w)), max(y0 + 1, 1, round(top + h))
     inside = sample.image[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
     scale_x, scale_y = width / (x1 - x0), height / (y1 - y0)
     target_w = min(width, max(1, round(inside.shape[1] * scale_x)))

@@ -29,6 +29,9 @@ CACHE_LONG_SIDE = 1280
 Key = tuple[int, int]
 """Pass over the photos, and index of the photo."""
 
+EXTRA = 1_000_003
+"""Added to the pass of a sample that fills up a batch."""
+
 Item = tuple[Tensor, Sample, int]
 """The uint8 (3, H, W) BGR image of a sample, the sample, and the photo's COCO id."""
 
@@ -66,6 +69,11 @@ class PhotoCrops(Dataset[list["Item"]]):
     def __len__(self) -> int:
         return len(self.photos)
 
+    @property
+    def used(self) -> int:
+        """How many photos are learnt from."""
+        return len(self.photos)
+
     def preload(self, *, budget: float = math.inf) -> tuple[int, int]:
         """Decode photos into memory before workers fork, so that they share it.
 
@@ -95,14 +103,20 @@ class PhotoCrops(Dataset[list["Item"]]):
                         held, size = held + 1, size + sample.image.nbytes
                     else:
                         kept.append((photo, None))
-        if not kept:
-            raise DataError(f"none of the {len(damaged)} photos can be used: {damaged[0]}")
-        if damaged:
-            named = "; ".join(damaged[:5])
-            _log.warning("left out %d photos that cannot be used: %s", len(damaged), named)
+        left_out(damaged, kept=len(kept))
         self.photos = [photo for photo, _ in kept]
         self._samples = [sample for _, sample in kept]
         return held, size
+
+    def _whole(self, index: int) -> tuple[Photo, Sample]:
+        """A photo; where it has been lost since `preload`, the next one that is there."""
+        for place in (*range(index, len(self.photos)), *range(index)):
+            photo = self.photos[place]
+            try:
+                return photo, self._samples[place] or _read_sample(photo)
+            except ImageError as error:
+                _log.warning("left out: %s", error)
+        raise DataError(f"none of the {len(self.photos)} photos is left")
 
     def __getitem__(self, keys: Sequence[Key]) -> list[Item]:
         """The samples of one batch."""
@@ -111,8 +125,7 @@ class PhotoCrops(Dataset[list["Item"]]):
     def sample(self, key: Key) -> Item:
         """One sample."""
         run, index = key
-        photo = self.photos[index]
-        whole = self._samples[index] or _read_sample(photo)
+        photo, whole = self._whole(index)
         rng = np.random.default_rng((self.seed, run, index))
         sample = augment(whole, spec=self.spec, height=self.height, width=self.width, rng=rng)
         return torch.from_numpy(sample.image).permute(2, 0, 1), sample, photo.image_id
@@ -170,10 +183,8 @@ class EpochSampler(Sampler[list[Key]]):
         ]
         wanted = self.batch_size * self.world_size
         # Fewer photos than one batch: a batch takes some of them again, cut differently.
-        for extra in range(1, 1 + -(-wanted // len(keys))):
-            if len(keys) >= wanted:
-                break
-            keys += [(run + extra * 1_000_003, index) for run, index in keys[: self.count]]
+        for extra in range(1, 1 + -(-(wanted - len(keys)) // self.count)):
+            keys += [(run + extra * EXTRA, index) for run, index in keys[: self.count]]
         for batch in range(len(self)):
             mine = batch * wanted + self.rank * self.batch_size
             yield keys[mine : mine + self.batch_size]
@@ -196,6 +207,19 @@ def collate(items: Sequence[Item]) -> tuple[Tensor, Targets]:
         ignore_index=index[ignore],
         image_ids=torch.tensor([image_id for _, _, image_id in items]),
     )
+
+
+def left_out(damaged: Sequence[str], *, kept: int) -> None:
+    """Tell of photos that cannot be used.
+
+    Raises:
+        DataError: None was kept.
+    """
+    if not kept:
+        raise DataError(f"none of the {len(damaged)} photos can be used: {damaged[0]}")
+    if damaged:
+        named = "; ".join(damaged[:5])
+        _log.warning("left out %d photos that cannot be used: %s", len(damaged), named)
 
 
 def _sample_or_error(photo: Photo) -> Sample | ImageError:

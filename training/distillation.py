@@ -39,6 +39,9 @@ class Teacher:
         self._weight = weight
         self._spec = spec
 
+    def __deepcopy__(self, _: object) -> Teacher:
+        return self  # of averaged weights: it never changes
+
     def losses(self, images: Tensor, predictions: DensePredictions) -> dict[str, Tensor]:
         """By name, of a batch: float32 (B, 3, H, W) images, 0-255 BGR, and what the pupil says."""
         with torch.no_grad():
@@ -47,8 +50,12 @@ class Teacher:
         return {name: self._weight * loss for name, loss in losses.items()}
 
 
-def find_teacher(student: Template) -> Teacher | None:
+def find_teacher(student: Template, folder: Path) -> Teacher | None:
     """The teacher that a template's recipe names, or None where it names none.
+
+    Args:
+        student: The template.
+        folder: Where the template is: a teacher's path begins there.
 
     Raises:
         UserError: There is no such template or file, it ships no weights, or its cells are others
@@ -58,7 +65,7 @@ def find_teacher(student: Template) -> Teacher | None:
     if spec is None:
         return None
     key = f"hyper_parameters.distillation.teacher: {spec.teacher}"
-    file = Path(spec.teacher)
+    file = folder / spec.teacher
     path = file if file.suffix in READERS else shipped_weights(find_template(spec.teacher))
     if path is None:
         raise UserError(f"{key}: ships no weights", hint="name another one, or a checkpoint of it")

@@ -20,7 +20,7 @@ from ..errors import DataError, ImageError
 from ..model_templates.contract import InputSpec
 from ..model_templates.recipe import AugmentationSpec
 from ..runtimes.align import cut_face, similarity
-from .dataset import DECODE_THREADS, Key
+from .dataset import DECODE_THREADS, EXTRA, Key, left_out
 
 Pixels = NDArray[np.uint8]
 
@@ -80,11 +80,18 @@ class FaceCrops(Dataset[list[tuple[Tensor, int, int]]]):
     def __len__(self) -> int:
         return len(self._order)
 
+    @property
+    def used(self) -> int:
+        """How many photos are learnt from."""
+        return len(self.faces)
+
     def preload(self, *, budget: float) -> tuple[int, int]:
         """Cut the faces out of their photos, with a margin: they are small.
 
+        Photos that cannot be decoded are left out, with a warning that counts and names them.
+
         Raises:
-            DataError: One cannot be decoded, or they do not fit into `budget` bytes.
+            DataError: None can be decoded, or they do not fit into `budget` bytes.
         """
         side = _wide(self.target)
         needed = len(self.faces) * side.height * side.width * 3
@@ -94,14 +101,21 @@ class FaceCrops(Dataset[list[tuple[Tensor, int, int]]]):
                 f"{budget / 2**30:.1f} GiB are free for them"
             )
         with ThreadPoolExecutor(DECODE_THREADS) as pool:
-            self._pixels = list(pool.map(self._cut, self.faces))
-        return len(self.faces), needed
+            cut = list(zip(self.faces, pool.map(self._cut_or_error, self.faces), strict=True))
+        kept = [(face, pixels) for face, pixels in cut if not isinstance(pixels, ImageError)]
+        left_out(
+            [str(pixels) for _, pixels in cut if isinstance(pixels, ImageError)], kept=len(kept)
+        )
+        self.faces = [face for face, _ in kept]
+        self._pixels = [pixels for _, pixels in kept]
+        self._order = _balanced([face.label for face in self.faces])
+        return len(kept), needed
 
-    def _cut(self, face: LabelledFace) -> Pixels:
+    def _cut_or_error(self, face: LabelledFace) -> Pixels | ImageError:
         try:
             image = read_image(face.path)
         except ImageError as error:
-            raise DataError(str(error)) from error
+            return error
         wide = _wide(self.target)
         assert wide.points is not None
         return cut_face(image, similarity(face.landmarks, wide.points), wide)
@@ -116,8 +130,7 @@ class FaceCrops(Dataset[list[tuple[Tensor, int, int]]]):
         rng = np.random.default_rng((self.seed, run, place))
         index = self._order[place]
         face = self.faces[index]
-        # Passes of extra samples have large numbers.
-        progress = min(1.0, run / max(1, self.passes * _FULL_HARDNESS))
+        progress = min(1.0, run % EXTRA / max(1, self.passes * _FULL_HARDNESS))
         hardness = 0.3 + 0.7 * progress
         picture = _jittered(self._pixels[index], self.target, rng, hardness)
         if rng.random() < self.spec.flip:

@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.optim.lr_scheduler import LambdaLR
 
+from ..errors import UserError
 from ..files import name_in_utf8, sha256_file
 from ..model_templates.schema import Template, load_template
 from ..models.network import Network, make_network
@@ -119,18 +120,25 @@ def fit(
     wanted = recipe.basic.epochs if epochs is None else epochs
     per_gpu = recipe.basic.batch_size if batch_size is None else batch_size
     start = find_start(template, load_weights, resume_from, epochs=wanted)
-    goes_on = check_folder(output, resume_from)
+    goes_on = check_folder(
+        output, resume_from, epochs=0 if start.weights is None else start.weights.epochs
+    )
     if seed is None:
         seed = start.seed
-    teacher = find_teacher(recipe_file)
+    teacher = find_teacher(recipe_file, template.parent)
     task = TASKS[recipe_file.problem]
     classes = recipe_file.dataset.classes
     train_photos = task.read(train_annotations, train_roots, classes)
     val_photos: Sequence[Any] = ()
     if val_annotations:
         val_photos = task.read(val_annotations, val_roots, classes)
+        task.check_measurable(val_photos)
     machine = choose_machine(gpu_num, template_gpus=recipe_file.gpu_num)
     if machine.accelerator == "cpu":
+        if precision == "16-mixed":
+            raise UserError(
+                "--precision 16-mixed: for GPUs alone; expected bf16-mixed or 32-true on a CPU"
+            )
         keep_freed_memory()
     rate = base_learning_rate
     if rate is None:
@@ -162,6 +170,7 @@ def fit(
         steps=steps,
         batch_size=per_gpu * machine.processes,
         photos=[photo.path for photo in train_photos],
+        teacher=None if teacher is None else teacher.path,
     )
     check_same(start, epochs_made_of, resume_from)
     module = task.module(
@@ -214,7 +223,7 @@ def fit(
             "val_annotations": val_annotations,
             **{role: [path] for role, path in given.items() if path is not None},
         },
-        photos=len(train_photos),
+        photos=data.crops.used,
         goes_on=goes_on,
     )
     stop = StopBetweenBatches()
@@ -292,13 +301,10 @@ def _loggers(output: Path, settings: Mapping[str, Any]) -> list[Logger]:
 def _receipt_kept(
     trainer: lightning.Trainer, receipt: Receipt, snapshots: Snapshots
 ) -> Iterator[None]:
-    """A receipt that is true however the training ends."""
+    """A receipt that is true however the training ends: one for each `latest.pth`."""
     started = time.monotonic()
-    finished = False
-    try:
-        yield
-        finished = True
-    finally:
+
+    def write(*, finished: bool = False) -> None:
         if trainer.is_global_zero and snapshots.latest.exists():
             receipt.write(
                 hours=(time.monotonic() - started) / 3600,
@@ -307,6 +313,14 @@ def _receipt_kept(
                 base_learning_rate=_rate(trainer),
                 best={f"best_{snapshots.metric}": snapshots.best_value},
             )
+
+    snapshots.after_saving = write
+    finished = False
+    try:
+        yield
+        finished = True
+    finally:
+        write(finished=finished)
 
 
 @contextmanager

@@ -218,8 +218,9 @@ class DetectionModule(TemplateModule):
         predict = partial(model.predict, score_threshold=VALIDATION_SCORE)
         _, _, figures = evaluate_detector(predict, photos)
         for key in ("ap", "ap50"):
-            value = figures[key] or 0.0
-            self.log(f"val/{key}", value, prog_bar=key == "ap50", batch_size=1, sync_dist=True)
+            value = figures[key]
+            if value is not None:
+                self.log(f"val/{key}", value, prog_bar=key == "ap50", batch_size=1, sync_dist=True)
 
 
 class ClassificationModule(TemplateModule):
@@ -248,5 +249,7 @@ class ClassificationModule(TemplateModule):
         threshold = self.contract.score_threshold
         _, figures = evaluate_classifier(model.predict, faces, threshold=threshold)
         for key in ("balanced_accuracy", "roc_auc"):
-            value = figures[key] or 0.0
-            self.log(f"val/{key}", value, prog_bar=key == self.metric, batch_size=1, sync_dist=True)
+            value = figures[key]
+            if value is not None:
+                shown = key == self.metric
+                self.log(f"val/{key}", value, prog_bar=shown, batch_size=1, sync_dist=True)

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from ..errors import UserError
-from ..files import why_not_writable
+from ..files import sha256_file, why_not_writable
 from ..model_templates.schema import Template, load_template
-from ..models.weights import Weights, read_weights_for
+from ..models.weights import Weights, read_weights, read_weights_for
 from .callbacks import RUN_KEY
 from .schedule import scaled_rate
 
@@ -70,9 +70,10 @@ def find_start(
         run = checkpoint.get(RUN_KEY)
     if run is None:
         _log.warning("%s holds no optimizer state: the optimizer starts anew", resume_from)
-        return Start(weights, weights.epochs)
+        return Start(weights, weights.epochs, weights.seed or 0)
     then, now = weights.template, load_template(template)
-    if then.architecture != now.architecture:
+    losses = [(one.architecture, one.hyper_parameters.distillation) for one in (then, now)]
+    if losses[0] != losses[1]:
         raise UserError(
             f"--resume-from {resume_from}: it was trained by other losses than {template} has",
             hint="undo the change, or start anew by --load-weights",
@@ -90,10 +91,17 @@ def find_start(
     return Start(weights, run["first_epoch"], weights.seed or 0, run)
 
 
-def made_of(*, steps: int, batch_size: int, photos: Sequence[Path]) -> dict[str, int | str]:
+def made_of(
+    *, steps: int, batch_size: int, photos: Sequence[Path], teacher: Path | None
+) -> dict[str, int | str]:
     """What the epochs of a training are made of, for checkpoints and `check_same`."""
     names = hashlib.sha256("\0".join(path.name for path in photos).encode("utf-8", "replace"))
-    return {"steps_per_epoch": steps, "batch_size": batch_size, "photos": names.hexdigest()}
+    return {
+        "steps_per_epoch": steps,
+        "batch_size": batch_size,
+        "photos": names.hexdigest(),
+        "teacher": "" if teacher is None else sha256_file(teacher),
+    }
 
 
 def check_same(start: Start, here: Mapping[str, int | str], resume_from: Path | None) -> None:
@@ -116,13 +124,24 @@ def check_same(start: Start, here: Mapping[str, int | str], resume_from: Path | 
         )
     if then["photos"] != here["photos"]:
         raise UserError(f"--resume-from {resume_from}: it was trained on other photos", hint=hint)
+    if then["teacher"] != here["teacher"]:
+        raise UserError(
+            f"--resume-from {resume_from}: it had another teacher, whose file has changed since",
+            hint="put the teacher's weights back, or start anew by --load-weights",
+        )
 
 
-def check_folder(output: Path, resume_from: Path | None) -> bool:
+def check_folder(output: Path, resume_from: Path | None, *, epochs: int) -> bool:
     """Whether the training of this folder is the one that goes on.
 
+    Args:
+        output: The folder.
+        resume_from: What is gone on with.
+        epochs: Behind that.
+
     Raises:
-        UserError: It holds another one, or cannot be made or written.
+        UserError: It holds another one, or a later state of this one, or cannot be made or written.
+        ModelFileError: It holds a damaged one.
     """
     # Of torchrun's processes the first writes; another node may have no such folder.
     if os.environ.get("RANK", "0") == "0":
@@ -133,7 +152,14 @@ def check_folder(output: Path, resume_from: Path | None) -> bool:
     if not latest.exists():
         return False
     if resume_from is not None and resume_from.resolve().parent == output.resolve():
-        return True
+        later = epochs if resume_from.samefile(latest) else read_weights(latest).epochs
+        if later <= epochs:
+            return True
+        raise UserError(
+            f"--save-checkpoints-to {output}: its {latest.name} has {later} epochs behind it, "
+            f"{resume_from} has {epochs}, and would replace it",
+            hint=f"name another folder, or go on with {latest}",
+        )
     raise UserError(
         f"--save-checkpoints-to {output}: holds a {latest.name} of another training",
         hint=f"go on with it by --resume-from {latest}, or name another folder",

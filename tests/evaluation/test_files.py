@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pocketface.files import atomic_write, sha256_file
+from pocketface.files import atomic_write, sha256_file, why_not_writable
 
 
 def test_writes_bytes_and_text(tmp_path: Path) -> None:
@@ -32,6 +32,18 @@ def test_a_name_as_long_as_file_systems_take(tmp_path: Path) -> None:
     with atomic_write(path) as handle:
         handle.write(b"x")
     assert os.listdir(tmp_path) == [path.name]
+
+
+def test_whether_a_file_can_be_replaced_is_up_to_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "f.txt"
+    path.write_text("old")
+    monkeypatch.setattr(os, "access", lambda asked, _: asked != path)
+    assert why_not_writable(path) is None
+    monkeypatch.setattr(os, "access", lambda asked, _: asked != tmp_path)
+    assert why_not_writable(path) == f"{tmp_path} is not writable"
+    assert why_not_writable(tmp_path / "new.txt") == f"{tmp_path} is not writable"
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

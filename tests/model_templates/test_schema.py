@@ -11,6 +11,7 @@ from pocketface.model_templates import template_path
 from pocketface.model_templates.schema import load_template, parse_template
 
 SSD = template_path("face-detection-0200").read_text()
+VALID = template_path("glasses-cnn").read_text()
 FPN = template_path("face-detection-0205").read_text()
 INPUT = "input:\n  height: 256\n  width: 256\n  resize: stretch\n"
 
@@ -35,7 +36,7 @@ def complaint(text: str) -> TemplateError:
             "  repeats: 2",
             "  repeat: 2",
             "t.yaml: hyper_parameters.repeat: unknown key (found 2); expected one of "
-            "augmentation, basic, ema_decay, optimizer, repeats, schedule",
+            "augmentation, basic, distillation, ema_decay, optimizer, repeats, schedule",
         ),
         (
             "    epochs: 70",
@@ -191,6 +192,26 @@ def complaint(text: str) -> TemplateError:
             "widths: [8.02, 21.42]",
             "t.yaml: architecture.head.anchors.0: 2 widths but 4 heights",
         ),
+        (
+            "classes: [face]",
+            "classes: [face, car]",
+            "t.yaml: dataset.classes is ['face', 'car']: expected 1 for problem 'face-detection'",
+        ),
+        (
+            "    type: step",
+            "    type: cosine",
+            "t.yaml: hyper_parameters.schedule: schedule 'cosine' with milestones [40, 55, 65]",
+        ),
+        (
+            "    milestones: [40, 55, 65]\n",
+            "",
+            "t.yaml: hyper_parameters.schedule: schedule 'step' with milestones []",
+        ),
+        (
+            "    crop: iou",
+            "    crop: iou\n    rotate: 0.2",
+            "t.yaml: hyper_parameters.augmentation: rotate is not of crop 'iou'",
+        ),
     ],
 )
 def test_refusals_name_file_key_value_and_expectation(old: str, new: str, message: str) -> None:
@@ -221,10 +242,46 @@ def test_refusals_name_file_key_value_and_expectation(old: str, new: str, messag
             "      box: ciou",
             "t.yaml: architecture.head.loss.box: expected 'iou', 'giou' or 'diou' (found \"ciou\")",
         ),
+        (
+            "      box: iou",
+            "      box: iou\n      landmark_weight: 0.1",
+            "t.yaml: architecture.head: landmarks false and loss.landmark_weight 0.1 do not go ",
+        ),
+        (
+            "      box: iou",
+            "      box: iou\n      top_k: 5",
+            "t.yaml: architecture.head.loss: top_k is not of assigner 'center_sampling'",
+        ),
+        (
+            "  repeats: 2\n",
+            "  repeats: 2\n  distillation: {teacher: face-detection-m}\n",
+            "t.yaml: hyper_parameters.distillation wants architecture.head.centerness false",
+        ),
     ],
 )
 def test_refusals_of_a_pyramid_and_a_dense_head(old: str, new: str, message: str) -> None:
     assert str(complaint(changed(old, new, template=FPN))).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "classes: [no_glass, glass]",
+            "classes: [glass, glass]",
+            "t.yaml: dataset.classes is ['glass', 'glass']: expected 2 for problem "
+            "'glasses-classification', each once",
+        ),
+        (
+            "  height: 82\n  width: 82\n",
+            "  height: 82\n  width: 14\n",
+            "t.yaml: architecture.backbone.channels: 7 layers, each of which takes two pixels "
+            "away; the input has room for 6",
+        ),
+    ],
+)
+def test_refusals_of_a_classifier(old: str, new: str, message: str) -> None:
+    assert str(complaint(changed(old, new, template=VALID))).startswith(message)
 
 
 def test_a_misspelt_key_gets_a_hint() -> None:
@@ -245,3 +302,13 @@ def test_a_file_is_named_by_its_path(tmp_path: Path) -> None:
     path.write_text(changed("    epochs: 70", "    epochs: 0"))
     with pytest.raises(TemplateError, match=f"^{path}: hyper_parameters.basic.epochs: "):
         load_template(path)
+
+
+def test_weights_fit_whatever_the_dropout() -> None:
+    one, other = (
+        parse_template(text, source="t.yaml").architecture
+        for text in (VALID, changed("dropout: 0.5", "dropout: 0.1", template=VALID))
+    )
+    assert one.makes_same_network(other)
+    narrower = changed("hidden: 32", "hidden: 16", template=VALID)
+    assert not one.makes_same_network(parse_template(narrower, source="t.yaml").architecture)

@@ -45,13 +45,14 @@ def test_ctrl_c_while_saving_stays_a_ctrl_c_and_keeps_the_old_file(
 
 
 def test_averaging_remembers_longer_the_longer_it_runs() -> None:
-    average = weight_averaging(0.5)._kwargs["avg_fn"]
-    old, new = torch.zeros(1), torch.ones(1)
-    assert average(old, new, 0).item() == pytest.approx(0.9)
-    assert average(old, new, 2).item() == pytest.approx(0.75)
-    assert average(old, new, 1000).item() == pytest.approx(0.5)
-    counter = torch.tensor(7)
-    assert average(torch.tensor(3), counter, 5) is counter
+    average = weight_averaging(0.5)._kwargs["multi_avg_fn"]
+    for count, expected in ((0, 0.9), (2, 0.75), (1000, 0.5)):
+        old = [torch.zeros(1), torch.zeros(2)]
+        average(old, [torch.ones(1), torch.ones(2)], torch.tensor(count))
+        assert torch.cat(old).tolist() == pytest.approx([expected] * 3)
+    counter = [torch.tensor(3)]
+    average(counter, [torch.tensor(7)], 5)
+    assert counter == [torch.tensor(7)]
 
 
 def test_the_average_is_kept_where_the_network_will_be() -> None:

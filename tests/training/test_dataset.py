@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pocketface.data.coco import read_coco
+from pocketface.errors import DataError
 from pocketface.model_templates.recipe import AugmentationSpec
 from pocketface.training import crops as crops_file
 from pocketface.training.crops import Sample, augment, flip
@@ -20,6 +22,7 @@ from pocketface.training.photometric import MAX_HUE, Photometric, rotate_hue
 
 ZOOM = AugmentationSpec(crop="zoom", scales=[0.3, 1.0, 2.0], size=64, min_face=4.0)
 IOU = AugmentationSpec(crop="iou", min_face=4.0)
+TURNED = AugmentationSpec(crop="zoom", rotate=0.5, anywhere=0.5)
 
 
 def _sample(height: int = 300, width: int = 400) -> Sample:
@@ -249,10 +252,48 @@ def test_an_epoch_visits_every_photo_as_often_as_asked_in_shares() -> None:
     assert whole != sorted(whole)
 
 
-def test_fewer_photos_than_a_batch_still_make_one() -> None:
-    (batch,) = EpochSampler(3, batch_size=8, repeats=1, seed=0)
-    assert len(set(batch)) == 8
-    assert {index for _, index in batch} == {0, 1, 2}
+@pytest.mark.parametrize("repeats", [1, 2])
+@pytest.mark.parametrize("processes", [1, 4])
+def test_fewer_photos_than_a_batch_still_make_one(repeats: int, processes: int) -> None:
+    batches = [
+        batch
+        for rank in range(processes)
+        for batch in EpochSampler(
+            3, batch_size=8, repeats=repeats, seed=0, rank=rank, world_size=processes
+        )
+    ]
+    assert [len(batch) for batch in batches] == [8] * processes
+    keys = [key for batch in batches for key in batch]
+    assert len(set(keys)) == 8 * processes
+    assert {index for _, index in keys} == {0, 1, 2}
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 50), (50, 1)])
+@pytest.mark.parametrize("spec", [TURNED, IOU], ids=["zoom", "iou"])
+def test_the_smallest_photos(spec: AugmentationSpec, height: int, width: int) -> None:
+    box = np.array([[0, 0, width, height]], np.float32)
+    image = np.full((height, width, 3), 200, np.uint8)
+    sample = Sample(image, box, np.zeros((1, 5, 2), np.float32), np.array([False]))
+    for seed in range(100):
+        cut = augment(sample, spec=spec, height=64, width=64, rng=np.random.default_rng(seed))
+        assert cut.image.shape == (64, 64, 3)
+
+
+def test_a_photo_lost_during_the_training(
+    shared: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(shared / "airport" / "train", tmp_path / "train")
+    labels = shared / "airport" / "annotation_faces_train.json"
+    photos = read_coco([labels], [tmp_path], classes=("face",)).photos
+    crops = PhotoCrops(photos, spec=ZOOM, height=64, width=64, seed=0)
+    crops.preload(budget=0)
+    photos[-1].path.unlink()
+    assert crops.sample((0, len(photos) - 1))[2] == photos[0].image_id
+    assert f"left out: {photos[-1].path}" in caplog.text
+    for photo in photos[:-1]:
+        photo.path.unlink()
+    with pytest.raises(DataError, match=rf"none of the {len(photos)} photos is left"):
+        crops.sample((0, 0))
 
 
 def test_collate_separates_ignored_boxes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ from torch import Tensor
 
 import pocketface
 from pocketface.data.coco import read_coco
-from pocketface.errors import TrainingError, UserError
+from pocketface.errors import DataError, TrainingError, UserError
 from pocketface.evaluation.detector import evaluate_detector
 from pocketface.model_templates.catalogue import template_path
 from pocketface.models.weights import read_weights, shipped_weights
@@ -125,6 +126,71 @@ def test_a_damaged_photo_is_left_out_and_named(
     assert "left out 1 photos that cannot be used" in caplog.text
     assert "image_000003.jpg" in caplog.text
     assert read_weights(report.latest).epochs == 1
+
+
+def test_a_receipt_is_there_before_the_training_ends(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill that no program can catch leaves it."""
+    seen = []
+    step = module_file.DetectionModule.training_step
+
+    def look(self: Any, batch: Any) -> Tensor:
+        receipt = yaml.safe_load((settings["output"] / "receipt.yaml").read_text())
+        seen.append((receipt["epochs"], receipt["finished"]))
+        return step(self, batch)
+
+    monkeypatch.setattr(module_file.DetectionModule, "training_step", look)
+    fit(**settings, epochs=2)
+    assert seen == [(0, False), (0, False), (1, False), (1, False)]
+
+
+def test_half_precision_is_for_gpus(settings: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="--precision 16-mixed: for GPUs alone"):
+        fit(**settings, epochs=1, precision="16-mixed")
+    assert not settings["output"].exists()
+
+
+def changed(labels: Path, target: Path, **fields: Any) -> Path:
+    """The labels with these fields in each annotation, and with these in each image."""
+    content = json.loads(labels.read_text(encoding="utf-8"))
+    for part in ("annotations", "images"):
+        content[part] = [one | fields.get(part, {}) for one in content[part]]
+    target.write_text(json.dumps(content), encoding="utf-8")
+    return target
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"annotations": {"iscrowd": 1}}, "none of the 10 photos has a face to be found"),
+        (
+            {"images": {"height": 1999}},
+            "none of the 10 photos can be used: .*labelled as 1920x1999",
+        ),
+    ],
+)
+def test_validation_photos_that_measure_nothing(
+    settings: dict[str, Any], tmp_path: Path, fields: dict[str, Any], message: str
+) -> None:
+    (labels,), roots = settings["train_annotations"], settings["train_roots"]
+    useless = changed(labels, tmp_path / "useless.json", **fields)
+    with pytest.raises(DataError, match=f"--val-ann-files: {message}"):
+        fit(**settings, val_annotations=[useless], val_roots=roots, epochs=1)
+    assert not settings["output"].exists()
+
+
+def test_landmarks_that_nothing_is_known_of(
+    settings: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fit(**settings, epochs=1)
+    assert "no training face has landmarks" in caplog.text
+    caplog.clear()
+    (labels,) = settings["train_annotations"]
+    points = {"annotations": {"landmarks_pseudo": [10, 10, 20, 10, 15, 15, 10, 20, 20, 20]}}
+    known = changed(labels, tmp_path / "known.json", **points)
+    fit(**settings | {"train_annotations": [known], "output": tmp_path / "known"}, epochs=1)
+    assert "landmarks" not in caplog.text
 
 
 def test_a_loss_that_is_not_finite_names_the_photos(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pocketface.errors import DataError
 from pocketface.model_templates import template_path
 from pocketface.model_templates.contract import InputSpec
 from pocketface.model_templates.recipe import AugmentationSpec
+from pocketface.training.dataset import EpochSampler
 from pocketface.training.face_crops import FaceCrops, collate_faces, spoil
 from pocketface.training.fit import FitReport, fit
 
@@ -197,6 +199,45 @@ def test_faces_that_were_not_found_are_left_out(folder: Path) -> None:
     assert len(crops_of(faces).faces) == 1
     with pytest.raises(DataError, match="none of the 8 photos has a face with landmarks"):
         crops_of(faces[1:])
+
+
+def test_a_damaged_photo_is_left_out_and_named(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    faces = faces_of(folder)
+    broken = tmp_path / "broken.png"
+    broken.write_text("no photo")
+    crops = crops_of([replace(faces[0], path=broken), *faces[1:]])
+    assert (crops.used, {crops.sample((0, index))[2] for index in range(len(crops))}) == (
+        8, set(range(1, 9)),
+    )  # fmt: skip
+    assert "left out 1 photos" in caplog.text
+    assert "broken.png" in caplog.text
+    with pytest.raises(DataError, match="none of the 1 photos can be used"):
+        crops_of([replace(faces[0], path=broken)])
+
+
+def test_samples_that_fill_up_a_batch_are_as_hard_as_the_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(
+        "pocketface.training.face_crops.spoil",
+        lambda picture, _, hardness: seen.append(hardness) or picture,
+    )
+    crops = crops_of(faces_of(folder))
+    (batch,) = EpochSampler(len(crops), batch_size=40, repeats=1, seed=0, first_epoch=3)
+    for key in batch:
+        crops.sample(key)
+    assert len(seen) == 40
+    assert seen == pytest.approx([0.3 + 0.7 * 3 / 6] * 40)
+
+
+def test_validation_faces_of_one_label_measure_nothing(folder: Path, tmp_path: Path) -> None:
+    rows = [("1-1.png", "no_glass", POINTS), ("1-2.png", "no_glass", POINTS)]
+    write_labelled_faces(tmp_path / "one.csv", rows)
+    with pytest.raises(DataError, match="--val-ann-files: its 2 faces all have the same label"):
+        train(folder, tmp_path / "out", val_annotations=[tmp_path / "one.csv"])
 
 
 def test_what_cannot_be_kept_in_memory(folder: Path) -> None:

@@ -117,6 +117,51 @@ def test_a_resumed_training_must_have_the_same_photos(
         fit(**settings | photos, epochs=2, resume_from=latest)
 
 
+def test_an_older_checkpoint_does_not_replace_a_newer_one(settings: dict[str, Any]) -> None:
+    latest = fit(**settings, epochs=1).latest
+    older = latest.with_name("older.pth")
+    shutil.copy(latest, older)
+    assert fit(**settings, epochs=2, resume_from=older).epochs == 2
+    before = latest.read_bytes()
+    with pytest.raises(
+        UserError, match=r"its latest\.pth has 2 epochs behind it, .*older\.pth has 1"
+    ):
+        fit(**settings, epochs=3, resume_from=older)
+    assert latest.read_bytes() == before
+
+
+def test_a_training_goes_on_with_the_same_teacher(settings: dict[str, Any]) -> None:
+    template = settings["template"]
+    content = yaml.safe_load(template.read_text())
+
+    def teach(**distillation: Any) -> None:
+        content["hyper_parameters"]["distillation"] = distillation or None
+        template.write_text(yaml.safe_dump(content))
+
+    teacher = template.with_name("teacher.pth")
+    shutil.copy(fit(**settings | {"output": template.parent / "first"}, epochs=1).latest, teacher)
+    teach(teacher="teacher.pth")
+    latest = fit(**settings, epochs=1).latest
+    teach()
+    with pytest.raises(UserError, match="trained by other losses"):
+        fit(**settings, epochs=2, resume_from=latest)
+    teach(teacher="teacher.pth")
+    shutil.copy(latest, teacher)
+    with pytest.raises(UserError, match="another teacher, whose file has changed"):
+        fit(**settings, epochs=2, resume_from=latest)
+
+
+def test_shipped_weights_bring_their_seed(settings: dict[str, Any], tmp_path: Path) -> None:
+    read = read_weights(fit(**settings, epochs=1, seed=5).latest)
+    shipped = tmp_path / "snapshot.safetensors"
+    write_weights(
+        shipped, template_text=read.template_text, state_dict=read.state_dict, epochs=1, seed=5
+    )
+    output = tmp_path / "on"
+    report = fit(**settings | {"output": output}, epochs=2, resume_from=shipped)
+    assert read_weights(report.latest).seed == 5
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

@@ -71,11 +71,11 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for place in ("lost", "lost/run", "loop", "loop/run"):
         with pytest.raises(UserError, match=rf"{place}: cannot be written: .*/l\w+ is in the way"):
-            check_folder(tmp_path / place, None)
+            check_folder(tmp_path / place, None, epochs=0)
     (tmp_path / "here").symlink_to(tmp_path)
-    assert not check_folder(tmp_path / "here/run", None)
+    assert not check_folder(tmp_path / "here/run", None, epochs=0)
     monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
     with pytest.raises(UserError, match=r"run: cannot be written: .* is not writable"):
-        check_folder(tmp_path / "run", None)
+        check_folder(tmp_path / "run", None, epochs=0)
     monkeypatch.setenv("RANK", "1")  # of torchrun: the first process writes
-    assert not check_folder(tmp_path / "run", None)
+    assert not check_folder(tmp_path / "run", None, epochs=0)
