@@ -18,7 +18,7 @@ from pocketface.compress.channels import pruned
 from pocketface.compress.fine_tuning import rounding
 from pocketface.compress.run import compress, pruning_for, sparsity_for
 from pocketface.compress.sparsity import share_of_zeros
-from pocketface.compress.stage import Training
+from pocketface.compress.stage import Stage, Training
 from pocketface.errors import ModelFileError, UserError
 from pocketface.export import export_model
 from pocketface.model_templates import read_template, template_path
@@ -453,3 +453,31 @@ def test_several_processes(lists: Lists, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match="expected no torchrun"):
         run(lists, tmp_path, post_training=True)
+
+
+def test_a_teacher_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lists: Lists
+) -> None:
+    """It may be a file that is nobody's any more."""
+
+    class SeenError(Exception):
+        pass
+
+    def see(*, template: Path, **_: Any) -> None:
+        raise SeenError(template.read_text(encoding="utf-8"))
+
+    read = read_weights(shipped("face-detection-n"))
+    content = yaml.safe_load(read.template_text)
+    content["hyper_parameters"]["distillation"] = {"teacher": "gone.pth"}
+    weights = rewritten(
+        tmp_path / "taught.pth", read, read.state_dict, template_text=yaml.safe_dump(content)
+    )
+    monkeypatch.setattr("pocketface.compress.stage.fit", see)
+    recipe = weights.template.optimisations.nncf_quantization
+    assert recipe is not None
+    stage = Stage(Training(annotations=lists, folder=tmp_path), "quantization", weights, recipe)
+    with pytest.raises(SeenError) as seen:
+        stage.train(weights)
+    template = parse_template(str(seen.value), source="t.yaml")
+    assert template.hyper_parameters.distillation is None
+    assert template.architecture == weights.template.architecture
