@@ -1,7 +1,6 @@
 # Each target sets up all that it needs in a virtual environment of its own.
 PYTHON ?= python3.11
 BIN := .venv/bin
-READY := .venv/.ready
 
 # Spinning OpenMP threads make torch many times slower on a busy machine.
 export OMP_WAIT_POLICY := PASSIVE
@@ -16,7 +15,7 @@ PHOTOS = $(shell $(BIN)/python -c "import matplotlib, skimage; \
 
 .PHONY: demo web test lint format
 
-demo: $(READY)
+demo: .venv/.ready-demo
 	$(BIN)/pocketface export --template face-detection-n --save-model-to demo \
 		--formats openvino,onnx
 	cp $(PHOTOS) demo/
@@ -26,7 +25,7 @@ demo: $(READY)
 	$(LOOK) demo/model.onnx --video demo/grace_hopper.jpg --output demo/grace_hopper-onnx.png
 
 # A page that finds faces in the browser; needs Node. Then open http://127.0.0.1:8000
-web: $(READY)
+web: .venv/.ready-demo
 	cd examples/web && npm ci
 	$(BIN)/pocketface export --template face-detection-n --formats onnx --save-model-to examples/web
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory examples/web
@@ -36,18 +35,20 @@ test: export OMP_NUM_THREADS := 1
 test: lint
 	$(BIN)/python -m pytest -n auto --dist loadgroup --max-worker-restart 0
 
-lint: $(READY)
+lint: .venv/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p pocketface
+	$(BIN)/mypy docs
 
-format: $(READY)
+format: .venv/.ready-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-$(READY): setup.cfg pyproject.toml
+# One environment, with the extra of that name: `dev` has all of `demo`.
+.venv/.ready-%: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -e '.[dev]'
+	$(BIN)/python -m pip install -e '.[$*]'
 	mkdir -p .venv/src
 	ln -sfn ../.. .venv/src/pocketface
 	touch $@

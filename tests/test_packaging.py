@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import pocketface
 
@@ -92,3 +93,27 @@ def test_core_needs_no_heavy_package(wheel: zipfile.ZipFile) -> None:
     needs = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:")]
     core = {line.split()[1].split(">")[0].split("<")[0] for line in needs if "extra ==" not in line}
     assert core == {"numpy", "opencv-python", "pillow", "pydantic", "PyYAML", "rich"}
+
+
+@pytest.mark.parametrize(
+    ("machine", "package"),
+    [
+        ("x86_64", "tensorflow-cpu"),
+        ("AMD64", "tensorflow-cpu"),
+        ("arm64", "tensorflow"),
+        ("aarch64", "tensorflow"),
+    ],
+)
+def test_one_tensorflow_for_each_processor(
+    wheel: zipfile.ZipFile, machine: str, package: str
+) -> None:
+    metadata = wheel.read(f"pocketface-{pocketface.__version__}.dist-info/METADATA").decode()
+    needs = [
+        Requirement(line.partition(":")[2])
+        for line in metadata.splitlines()
+        if line.startswith("Requires-Dist:")
+    ]
+    here = {"platform_machine": machine, "extra": "tensorflow"}
+    taken = [need for need in needs if need.marker is None or need.marker.evaluate(here)]
+    names = [need.name for need in taken if need.name.startswith("tensorflow")]
+    assert names == [package]
