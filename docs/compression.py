@@ -9,12 +9,13 @@ in DIR, and prints Markdown. Started again, it goes on where it was interrupted.
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from pocketface.cli import main
+import pocketface.cli
 from pocketface.compress.report import CompressionReport, Measured
 
 WAYS = {
@@ -34,22 +35,28 @@ TRAINED = {
 REPORT = "compression.json"
 
 
-def run(arguments: list[str]) -> None:
+def main() -> None:
     """Compress in every way, and print the table."""
-    place = arguments.index("--save-checkpoints-to") + 1
-    folder = Path(arguments[place])
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--save-checkpoints-to", type=Path, required=True, metavar="DIR")
+    asked, others = parser.parse_known_args()
+    folder = asked.save_checkpoints_to
     reports = {}
     for way, flags in WAYS.items():
         place_of_way = _folder(folder, way)
-        arguments[place] = str(place_of_way)
         written = place_of_way / REPORT
         if way in TRAINED and not written.exists():
             other, training = TRAINED[way]
             trained = _folder(folder, other) / training
             shutil.copytree(trained, place_of_way / training, dirs_exist_ok=True)
         if not written.exists():
+            command = ["compress", *others, "--save-checkpoints-to", str(place_of_way), *flags]
             with redirect_stdout(sys.stderr):
-                main(["compress", *arguments, *flags, "--resume"])  # 1: some were not worth it
+                pocketface.cli.main([*command, "--resume"])  # 1: some were not worth it
         if not written.exists():
             raise SystemExit(f"{way}: no {written}")
         reports[way] = CompressionReport.model_validate_json(written.read_text())
@@ -101,4 +108,4 @@ def _cells(file: str, way: str, one: Measured, keys: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    run(sys.argv[1:])
+    main()

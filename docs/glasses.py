@@ -1,11 +1,13 @@
 """Do exported files give the labels of the trained network? Prints a table.
 
-docs/glasses.py glasses-n LIST.csv PHOTOS      # a list that `pocketface data glasses` wrote
+    python docs/glasses.py glasses-n LIST.csv PHOTOS
+
+takes a list that `pocketface data glasses` wrote, and the folder of its photos.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -25,17 +27,25 @@ def load(path: Path) -> pocketface.FaceClassifier:
     return model
 
 
-def main(template: str, faces_list: str, photos: str) -> None:
+def main() -> None:
     """Export in all formats and precisions, label all faces with each file, and compare."""
-    weights = shipped_weights(template_path(template))
-    assert weights is not None
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("template")
+    parser.add_argument("list", type=Path)
+    parser.add_argument("photos", type=Path)
+    asked = parser.parse_args()
+    weights = shipped_weights(template_path(asked.template))
+    if weights is None:
+        parser.error(f"{asked.template} ships no weights")
     trained = load(weights)
     spec = trained.contract.input
     assert spec.points is not None
     faces = [
         cut_face(read_image(face.path), similarity(face.landmarks, spec.points), spec)
         for face in read_labelled_faces(
-            [Path(faces_list)], [Path(photos)], classes=trained.contract.labels
+            [asked.list], [asked.photos], classes=trained.contract.labels
         )
         if face.found
     ]
@@ -56,4 +66,4 @@ def main(template: str, faces_list: str, photos: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
