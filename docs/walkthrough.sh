@@ -52,9 +52,9 @@ train() {
 }
 train --resume-from "$WORK_DIR/snapshot.pth" --save-checkpoints-to "$WORK_DIR/resumed" \
     --epochs "$done_epochs"
-say 'The schedule of the snapshot has ended: its rate is 1 % of the base rate, here 3e-4.'
+say 'Of the schedule over all these epochs only the end is left, where the rate falls to 1 % of the base rate.'
 train --resume-from "$WORK_DIR/snapshot.pth" --save-checkpoints-to "$WORK_DIR/resumed" \
-    --epochs $((done_epochs + 2)) --base-learning-rate 3e-2
+    --epochs $((done_epochs + 2)) --base-learning-rate 3e-3
 run python eval.py --load-weights "$WORK_DIR/resumed/latest.pth" --test-ann-files "$ANN" \
     --test-data-roots "$AIRPORT" --save-metrics-to "$WORK_DIR/metrics-resumed.yaml"
 
