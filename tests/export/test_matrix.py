@@ -261,9 +261,9 @@ def _write_down() -> None:
         "# Every template in every format\n\n"
         "Written by `python tests/export/test_matrix.py`, on two cores. `seconds` are those of\n"
         "a format's conversion and verification. Weights are trained where a template ships some;\n"
-        "the others are random behind calibrated batch norms, and exaggerate what FP16 rounds:\n"
-        "their FP16 files may miss limits that are meant for trained networks, and are then named\n"
-        "so. face-detection-0206 is measured at 128x128.\n"
+        "the others are random behind calibrated batch norms, and exaggerate what is rounded:\n"
+        "their files, FP16 above all, may miss limits that are meant for trained networks, and are\n"
+        "then named so. face-detection-0206 is measured at 128x128.\n"
     )
     print("| template | file | precision | MB | seconds | corners, px | scores | faces | parity |")
     print("|---|---|---|---|---|---|---|---|---|")
