@@ -262,8 +262,8 @@ def _write_down() -> None:
         "Written by `python tests/export/test_matrix.py`, on two cores. `seconds` are those of\n"
         "a format's conversion and verification. Weights are trained where a template ships some;\n"
         "the others are random behind calibrated batch norms, and exaggerate what is rounded:\n"
-        "their files, FP16 above all, may miss limits that are meant for trained networks, and are\n"
-        "then named so. face-detection-0206 is measured at 128x128.\n"
+        "their files, FP16 above all, may miss limits that are meant for trained networks, and\n"
+        "are then named so. face-detection-0206 is measured at 128x128.\n"
     )
     print("| template | file | precision | MB | seconds | corners, px | scores | faces | parity |")
     print("|---|---|---|---|---|---|---|---|---|")
