@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import PocketfaceError, UserError
+from ..errors import UserError
 from ..files import atomic_write, why_not_writable
 from .sources import Source
+
+_log = logging.getLogger(__name__)
 
 _WITHOUT_COLOUR = (".pgm", ".pbm")
 """Suffixes that OpenCV claims to write, but not with the colours of a drawing."""
@@ -86,12 +89,14 @@ def mirrored(photo: Path, source: Source, target: Path) -> Path:
 def write_photo(path: Path, image: NDArray[np.uint8]) -> None:
     """Write a uint8 (H, W, 3) BGR picture in the format of its suffix.
 
-    Raises:
-        PocketfaceError: The format does not take it.
+    One that is too long for that (WebP ends at 16,383 pixels, JPEG at 65,500) becomes a PNG file
+    beside it, with a warning.
     """
     good, buffer = cv2.imencode(path.suffix.lower(), image)
     if not good:
-        raise PocketfaceError(f"{path}: cannot be written as {path.suffix}")
+        longer = path.with_name(f"{path.name}.png")
+        _log.warning("%s: too large for %s, written as %s", path, path.suffix, longer.name)
+        path, (_, buffer) = longer, cv2.imencode(".png", image)
     with atomic_write(path) as handle:
         handle.write(buffer.tobytes())
 

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 import pocketface
 from pocketface.data.images import read_image
@@ -120,6 +121,19 @@ def test_suffixes_that_cannot_be_written_get_png_behind_them(run: Run, suffix: s
     refused = run(*into, f"out/c.{suffix}", "--video", photo)
     assert (refused.code, refused.out) == (2, "")
     assert "expected a photo's name, as c.jpg" in refused.err
+
+
+def test_a_photo_too_long_for_its_format_becomes_png(run: Run) -> None:
+    Path("in").mkdir()
+    photo = Image.new("RGB", (16_400, 4))
+    photo.save("in/long.webp.gif")  # Pillow writes no such WebP either
+    Path("in/long.webp.gif").rename("in/long.webp")
+    result = run(
+        "visualize", "--load-weights", "tiny.pth", "--video", "in", "--output", "out", "--no-show"
+    )
+    assert result.code == 0
+    assert "too large for .webp, written as long.webp.png" in result.err
+    assert cv2.imread("out/long.webp.png").shape == (4, 16_400, 3)
 
 
 def test_two_photos_do_not_become_one(run: Run) -> None:
