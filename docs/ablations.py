@@ -148,7 +148,7 @@ CHANGES = {
     "centre sampling": Change({f"{HEAD}.loss.assigner": "center_sampling"}),
     "focal loss": Change({f"{HEAD}.loss.classification": "focal"}),
     "GIoU": Change({f"{HEAD}.loss.box": "giou"}),
-    "no landmarks": Change({f"{HEAD}.landmarks": False}),
+    "no landmarks": Change({f"{HEAD}.landmarks": False, f"{HEAD}.loss.landmark_weight": 0.0}),
     "crops of 256 px": Change({f"{AUGMENTATION}.size": 256}),
     "crops of 448 px": Change({f"{AUGMENTATION}.size": 448}),
 }

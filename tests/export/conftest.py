@@ -27,6 +27,7 @@ FCOS = (
     TEMPLATE.replace("norm: batch", "norm: group")
     .replace("shared: false", "shared: true\n    centerness: true")
     .replace("    landmarks: true\n", "")
+    .replace(", landmark_weight: 0.1", "")
     .replace("resize: letterbox, multiple_of: 32", "resize: stretch")
 )
 

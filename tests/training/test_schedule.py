@@ -34,7 +34,7 @@ def test_wsd_stays_and_falls_at_the_end() -> None:
 
 
 def test_warmup_takes_at_most_a_tenth_of_the_steps() -> None:
-    spec = ScheduleSpec(type="step", warmup_iterations=1200)
+    spec = ScheduleSpec(type="step", milestones=[9], warmup_iterations=1200)
     factor = learning_rate_factor(spec, steps_per_epoch=10, epochs=10)
     assert [factor(s) for s in (0, 5, 10, 50)] == pytest.approx([0.1, 0.55, 1, 1])
 
