@@ -20,7 +20,8 @@ from ..files import atomic_write, sha256_file
 from ..model_templates.contract import Contract, ParitySummary
 from ..runtimes.seal import model_files
 from ..runtimes.session import Outputs
-from .comparison import BEST_BOXES, MATCH_IOU, RIVALS, Comparison, limits_of
+from .comparison import BEST_BOXES, Comparison, limits_of
+from .matching import MATCH_IOU, RIVALS
 from .photos import Photo
 
 CERTIFICATE_VERSION: Final = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -113,10 +113,7 @@ def noise_photos(height: int, width: int) -> list[Photo]:
     noise = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
     soft = generator.integers(0, 256, (7, 7, 3), dtype=np.uint8)
     soft = cv2.resize(soft, (width, height), interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]
-    return [
-        replace(_photo("noise", noise), is_noise=True),
-        replace(_photo("soft shapes", soft), is_noise=True),
-    ]
+    return [_photo("noise", noise, is_noise=True), _photo("soft shapes", soft, is_noise=True)]
 
 
 def public_domain_photos() -> list[tuple[Path, NDArray[np.float32]]]:
@@ -171,7 +168,7 @@ def _view(image: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[n
     return (resized * gain + shift).round().clip(0, 255).astype(np.uint8)
 
 
-def _photo(name: str, pixels: NDArray[np.uint8]) -> Photo:
+def _photo(name: str, pixels: NDArray[np.uint8], *, is_noise: bool = False) -> Photo:
     digest = hashlib.sha256(str(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels).tobytes())
-    return Photo(name, digest.hexdigest(), pixels)
+    return Photo(name, digest.hexdigest(), pixels, is_noise)

@@ -29,12 +29,16 @@ class Teacher:
     Args:
         network: In eval mode.
         path: Where its weights are from.
+        sha256: Of that file.
         weight: Of its losses.
         spec: Of the pupil's head.
     """
 
-    def __init__(self, network: Network, path: Path, *, weight: float, spec: DenseHeadSpec) -> None:
+    def __init__(
+        self, network: Network, path: Path, *, sha256: str, weight: float, spec: DenseHeadSpec
+    ) -> None:
         self.path = path
+        self.sha256 = sha256
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._weight = weight
         self._spec = spec
@@ -77,7 +81,8 @@ def find_teacher(student: Template, folder: Path) -> Teacher | None:
             f"{key}: its cells are others; expected a detector with a dense head of strides "
             f"{own.strides}"
         )
-    return Teacher(build_network(weights), path, weight=spec.weight, spec=own)
+    network = build_network(weights)
+    return Teacher(network, path, sha256=weights.sha256, weight=spec.weight, spec=own)
 
 
 def distillation_loss(

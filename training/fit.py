@@ -170,7 +170,7 @@ def fit(
         steps=steps,
         batch_size=per_gpu * machine.processes,
         photos=[photo.path for photo in train_photos],
-        teacher=None if teacher is None else teacher.path,
+        teacher="" if teacher is None else teacher.sha256,
     )
     check_same(start, epochs_made_of, resume_from)
     module = task.module(

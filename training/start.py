@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..errors import UserError
-from ..files import sha256_file, why_not_writable
+from ..files import why_not_writable
 from ..model_templates.schema import Template, load_template
 from ..models.weights import Weights, read_weights, read_weights_for
 from .callbacks import RUN_KEY
@@ -92,15 +92,18 @@ def find_start(
 
 
 def made_of(
-    *, steps: int, batch_size: int, photos: Sequence[Path], teacher: Path | None
+    *, steps: int, batch_size: int, photos: Sequence[Path], teacher: str
 ) -> dict[str, int | str]:
-    """What the epochs of a training are made of, for checkpoints and `check_same`."""
+    """What the epochs of a training are made of, for checkpoints and `check_same`.
+
+    `teacher` is the SHA-256 of its weights, "" where there is none.
+    """
     names = hashlib.sha256("\0".join(path.name for path in photos).encode("utf-8", "replace"))
     return {
         "steps_per_epoch": steps,
         "batch_size": batch_size,
         "photos": names.hexdigest(),
-        "teacher": "" if teacher is None else sha256_file(teacher),
+        "teacher": teacher,
     }
 
 
