@@ -87,29 +87,14 @@ SEPARABLE = {
 
 BEST = MUON | AT_STRIDE_4 | {f"{OPTIMIZER}.muon_factor": 6.0}
 CENTERED = {f"{HEAD}.loss.box_weighting": "centerness"}
+LATEST = BEST | CENTERED | SEPARABLE
+"""What ships, but for collages, crops anywhere and turned ones: of the rows "separable, …"."""
+
 CHANGES = {
     "the recipe, but each crop upright with a face": Change({}),
     "another seed": Change({}, seed=2),
     "a quarter of the photos": Change({"hyper_parameters.repeats": 4}, share=0.25),
     "half of the photos": Change({"hyper_parameters.repeats": 2}, share=0.5),
-    "collages of portraits, labelled by -m": Change({}, more=True),
-    "no crops beyond the photo (scales to 0.9)": Change(
-        {f"{AUGMENTATION}.scales": [0.3, 0.4, 0.5, 0.6, 0.75, 0.9]}
-    ),
-    "a quarter of the crops anywhere": Change({f"{AUGMENTATION}.anywhere": 0.25}),
-    "three in ten crops turned": Change({f"{AUGMENTATION}.rotate": 0.3}),
-    "SCRFD's scales": Change(
-        {f"{AUGMENTATION}.scales": [0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0]}
-    ),
-    "no photometric augmentation": Change({f"{AUGMENTATION}.photometric": False}),
-    "faces down to 3 px": Change({f"{AUGMENTATION}.min_face": 3.0}),
-    "no averaged weights": Change({"hyper_parameters.ema_decay": None}),
-    "SGD, rate 0.01": Change(
-        {
-            "hyper_parameters.optimizer": {"type": "sgd", "gradient_clip": 10.0},
-            "hyper_parameters.basic.base_learning_rate": 0.01,
-        }
-    ),
     "AdamW, rate 0.004": Change({"hyper_parameters.basic.base_learning_rate": 4e-3}),
     "Muon, as large steps as AdamW's": Change(MUON | {f"{OPTIMIZER}.muon_factor": 1.0}),
     "Muon, three times as large": Change(MUON | {f"{OPTIMIZER}.muon_factor": 3.0}),
@@ -117,12 +102,9 @@ CHANGES = {
     "that, and Muon, six times as large": Change(BEST),
     "that, and four cells for a small face": Change(BEST | {f"{HEAD}.loss.min_cells": 4}),
     "Muon six times, stride 4, boxes weighted by centre-ness": Change(BEST | CENTERED),
-    "that, and separable convolutions, wider": Change(BEST | CENTERED | SEPARABLE),
+    "that, and separable convolutions, wider": Change(LATEST),
     "that, and face-detection-m as teacher": Change(
-        BEST
-        | CENTERED
-        | SEPARABLE
-        | {"hyper_parameters.distillation": {"teacher": "face-detection-m"}}
+        LATEST | {"hyper_parameters.distillation": {"teacher": "face-detection-m"}}
     ),
     "Muon six times, stride 4, focal loss": Change(BEST | {f"{HEAD}.loss.classification": "focal"}),
     "Muon six times, stride 4, anchors of five strides": Change(
@@ -131,9 +113,39 @@ CHANGES = {
     "Muon six times, stride 4, and batches of 8": Change(
         BEST | {"hyper_parameters.basic.batch_size": 8}
     ),
-    "Muon six times, stride 4, centre-ness, 15 % of crops anywhere, 20 % turned": Change(
-        BEST | CENTERED | {f"{AUGMENTATION}.anywhere": 0.15, f"{AUGMENTATION}.rotate": 0.2}
+    "separable, another seed": Change(LATEST, seed=2),
+    "separable, 15 % of crops anywhere, 20 % turned": Change(
+        LATEST | {f"{AUGMENTATION}.anywhere": 0.15, f"{AUGMENTATION}.rotate": 0.2}
     ),
+    "separable, collages of portraits, labelled by -m": Change(LATEST, more=True),
+    "separable, GroupNorm in the head": Change(LATEST | {f"{HEAD}.norm": "group"}),
+    "separable, one head for all strides, GroupNorm": Change(
+        LATEST | {f"{HEAD}.norm": "group", f"{HEAD}.shared": True}
+    ),
+    "separable, faces down to 3 px": Change(LATEST | {f"{AUGMENTATION}.min_face": 3.0}),
+    "separable, scales to 1.1": Change(
+        LATEST | {f"{AUGMENTATION}.scales": [0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.1]}
+    ),
+    "separable, SCRFD's scales": Change(
+        LATEST | {f"{AUGMENTATION}.scales": [0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0]}
+    ),
+    "separable, crops of 256 px": Change(LATEST | {f"{AUGMENTATION}.size": 256}),
+    "separable, crops of 448 px": Change(LATEST | {f"{AUGMENTATION}.size": 448}),
+    "separable, no photometric augmentation": Change(
+        LATEST | {f"{AUGMENTATION}.photometric": False}
+    ),
+    "separable, no averaged weights": Change(LATEST | {"hyper_parameters.ema_decay": None}),
+    "separable, no landmarks": Change(
+        LATEST | {f"{HEAD}.landmarks": False, f"{HEAD}.loss.landmark_weight": 0.0}
+    ),
+    "separable, GIoU": Change(LATEST | {f"{HEAD}.loss.box": "giou"}),
+    "separable, focal loss": Change(LATEST | {f"{HEAD}.loss.classification": "focal"}),
+    "separable, EIoU": Change(LATEST | {f"{HEAD}.loss.box": "eiou"}),
+    "separable, centre sampling": Change(LATEST | {f"{HEAD}.loss.assigner": "center_sampling"}),
+    "separable, SimOTA": Change(LATEST | {f"{HEAD}.loss.assigner": "simota"}),
+    "separable, 24x1 64x3 64x3 64x2": Change(LATEST | stages((24, 1), (64, 3), (64, 3), (64, 2))),
+    "separable, 16x1 72x3 72x3 72x2": Change(LATEST | stages((16, 1), (72, 3), (72, 3), (72, 2))),
+    "separable, 16x1 64x3 96x2 96x2": Change(LATEST | stages((16, 1), (64, 3), (96, 2), (96, 2))),
     "as it ships": Change({}, as_it_ships=True),
     "as it ships, a quarter of the photos": Change(
         {"hyper_parameters.repeats": 4}, share=0.25, as_it_ships=True
@@ -141,16 +153,6 @@ CHANGES = {
     "as it ships, half of the photos": Change(
         {"hyper_parameters.repeats": 2}, share=0.5, as_it_ships=True
     ),
-    "GroupNorm in the head": Change({f"{HEAD}.norm": "group"}),
-    "one head for all strides, GroupNorm": Change(
-        {f"{HEAD}.norm": "group", f"{HEAD}.shared": True}
-    ),
-    "centre sampling": Change({f"{HEAD}.loss.assigner": "center_sampling"}),
-    "focal loss": Change({f"{HEAD}.loss.classification": "focal"}),
-    "GIoU": Change({f"{HEAD}.loss.box": "giou"}),
-    "no landmarks": Change({f"{HEAD}.landmarks": False, f"{HEAD}.loss.landmark_weight": 0.0}),
-    "crops of 256 px": Change({f"{AUGMENTATION}.size": 256}),
-    "crops of 448 px": Change({f"{AUGMENTATION}.size": 448}),
 }
 
 

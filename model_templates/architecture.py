@@ -166,9 +166,10 @@ class DenseLossSpec(Spec):
     """Assignment and losses of a dense (anchor-point) head.
 
     Args:
-        assigner: `center_sampling` (FCOS, Tian et al. 2019) or `atss` (Zhang et al. 2020).
+        assigner: `center_sampling` (FCOS, Tian et al. 2019), `atss` (Zhang et al. 2020) or
+            `simota` (YOLOX, Ge et al. 2021), which goes by what the network predicts so far.
         classification: `focal` (gamma 2, alpha .25) or `quality_focal` (Li et al. 2020, beta 2).
-        box: `iou`, `giou` or `diou`.
+        box: `iou`, `giou`, `diou` or `eiou`.
         box_weighting: What weighs the box and landmark losses of a cell: its own `confidence`, as
             GFL does (Li et al. 2020), or its `centerness` in its face, as FCOS does; by default
             the former with quality focal loss, the latter with focal loss.
@@ -182,9 +183,9 @@ class DenseLossSpec(Spec):
             inputs want it smaller in proportion.
     """
 
-    assigner: Literal["center_sampling", "atss"]
+    assigner: Literal["center_sampling", "atss", "simota"]
     classification: Literal["focal", "quality_focal"]
-    box: Literal["iou", "giou", "diou"]
+    box: Literal["iou", "giou", "diou", "eiou"]
     box_weight: PositiveFloat = 1.0
     box_weighting: Literal["confidence", "centerness"] | None = None
     landmark_weight: Annotated[float, Field(ge=0)] = 0.0
@@ -194,8 +195,9 @@ class DenseLossSpec(Spec):
 
     @model_validator(mode="after")
     def _of_the_assigner(self) -> DenseLossSpec:
-        others = {"atss": {"first_range"}, "center_sampling": {"top_k", "min_cells"}}
-        for key in sorted(others[self.assigner] & self.model_fields_set):
+        own = {"atss": {"top_k", "min_cells"}, "center_sampling": {"first_range"}, "simota": set()}
+        others = set().union(*own.values()) - own[self.assigner]
+        for key in sorted(others & self.model_fields_set):
             raise ValueError(f"{key} is not of assigner {self.assigner!r}")
         if self.min_cells > self.top_k:
             raise ValueError(f"min_cells is {self.min_cells}: expected at most top_k, {self.top_k}")

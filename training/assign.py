@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from ..models.dense_head import DensePredictions
 from .boxes import paired_similarity
 from .targets import Targets
 
@@ -157,6 +159,54 @@ def center_sampling(
         priority=-sizes.prod(-1)[:, None].expand(-1, len(points)),
     )
     return resolve(targets, claims, points=points, batch_size=batch_size, strides=strides)
+
+
+def simota(
+    targets: Targets, predictions: DensePredictions, *, radius: float = REACH, top_k: int = 10
+) -> Assignment:
+    """YOLOX's simplified optimal transport (Ge et al. 2021): cells that find a face cheapest.
+
+    A cell may learn a face whose box it lies in, or whose centre is within `radius` strides; what
+    it costs is its class loss plus 3 times -log(IoU) of the box that it predicts, and cells that
+    are not both come last. A face takes as many cells as the IoUs of its `top_k` best boxes sum up
+    to, rounded down, and one at least. Of several faces that with which a cell costs least has it.
+
+    Args:
+        targets: Faces of the batch.
+        predictions: Of the network as it is.
+        radius: In strides; the paper's is 2.5, where a tiny face's centre-ness would be 0.
+        top_k: Most cells of a face.
+    """
+    boxes = torch.cat((targets.boxes, targets.ignore_boxes))[:, None]
+    index = torch.cat((targets.image_index, targets.ignore_index))
+    points, strides = predictions.points, predictions.strides
+    with torch.no_grad():
+        iou = paired_similarity(predictions.boxes().float()[index], boxes)  # (M, N)
+        cost = functional.softplus(-predictions.class_logits.float())[index]
+        cost = cost - 3 * iou.clamp(min=1e-8).log()
+    inside = _inside(points, boxes)
+    centres = (boxes[..., :2] + boxes[..., 2:]) / 2
+    near = (points - centres).abs().amax(-1) < radius * strides
+    cost = cost + 1e5 * ~(inside & near)
+    preference = (-cost).masked_fill(~(inside | near), -torch.inf)
+    overlaps = iou.masked_fill(~(inside | near), 0.0).topk(min(top_k, len(points)), dim=1).values
+    wanted = overlaps.sum(1, keepdim=True).int().clamp(min=1)
+    # More than it may take: in a crowd others have the best ones.
+    best = preference.topk(min(8 * top_k, len(points)), dim=1)
+    rank = torch.arange(best.indices.shape[1], device=points.device)
+    claims = Claims(
+        cells=best.indices,
+        chosen=(rank < wanted) & best.values.isfinite(),
+        preference=best.values,
+        priority=best.values,
+    )
+    return resolve(
+        targets,
+        claims,
+        points=points,
+        batch_size=len(predictions.class_logits),
+        strides=strides,
+    )
 
 
 def resolve(

@@ -7,16 +7,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-BoxSimilarity = Literal["iou", "giou", "diou"]
+BoxSimilarity = Literal["iou", "giou", "diou", "eiou"]
 
 
 def paired_similarity(first: Tensor, second: Tensor, *, kind: BoxSimilarity = "iou") -> Tensor:
-    """IoU, generalized IoU (Rezatofighi 2019) or distance IoU (Zheng 2019) of each pair.
+    """IoU, generalized (Rezatofighi 2019), distance (Zheng 2019) or efficient IoU of each pair.
 
     Args:
         first: (..., 4).
         second: (..., 4), broadcastable to it.
-        kind: `iou` is 0 to 1; `giou` and `diou` are -1 to 1.
+        kind: `iou` is 0 to 1; `giou` and `diou` are -1 to 1; `eiou` (Zhang 2021), which also
+            compares widths and heights, is -3 to 1.
 
     Returns:
         (...): differentiable; a box without area has IoU 0.
@@ -39,4 +40,8 @@ def paired_similarity(first: Tensor, second: Tensor, *, kind: BoxSimilarity = "i
         hull_area = hull.clamp(min=0).prod(-1).clamp(min=1e-6)
         return iou - (hull_area - union) / hull_area
     centres = (first[..., :2] + first[..., 2:] - second[..., :2] - second[..., 2:]) / 2
-    return iou - centres.square().sum(-1) / hull.square().sum(-1).clamp(min=1e-6)
+    distance = iou - centres.square().sum(-1) / hull.square().sum(-1).clamp(min=1e-6)
+    if kind == "diou":
+        return distance
+    sides = first[..., 2:] - first[..., :2] - second[..., 2:] + second[..., :2]
+    return distance - (sides.square() / hull.square().clamp(min=1e-6)).sum(-1)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from ..model_templates.architecture import DenseHeadSpec
 from ..models.dense_head import NUM_LANDMARKS, DensePredictions
-from .assign import REACH, Assignment, atss, center_sampling
+from .assign import REACH, Assignment, atss, center_sampling, simota
 from .boxes import paired_similarity
 from .targets import Targets
 
@@ -69,6 +69,8 @@ def dense_loss(
 
 def assign(predictions: DensePredictions, targets: Targets, *, spec: DenseHeadSpec) -> Assignment:
     """Positive cells by the assigner that the template names."""
+    if spec.loss.assigner == "simota":
+        return simota(targets, predictions)
     if spec.loss.assigner == "atss":
         return atss(
             targets,

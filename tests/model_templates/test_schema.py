@@ -240,7 +240,8 @@ def test_refusals_name_file_key_value_and_expectation(old: str, new: str, messag
         (
             "      box: iou",
             "      box: ciou",
-            "t.yaml: architecture.head.loss.box: expected 'iou', 'giou' or 'diou' (found \"ciou\")",
+            "t.yaml: architecture.head.loss.box: expected 'iou', 'giou', 'diou' or 'eiou' "
+            '(found "ciou")',
         ),
         (
             "      box: iou",

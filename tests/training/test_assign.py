@@ -6,8 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from pocketface.models.dense_head import grid_points
-from pocketface.training.assign import Assignment, Claims, atss, center_sampling, resolve
+from pocketface.models.dense_head import DensePredictions, grid_points
+from pocketface.training.assign import (
+    Assignment,
+    Claims,
+    atss,
+    center_sampling,
+    resolve,
+    simota,
+)
 from pocketface.training.targets import Targets
 
 CPU = torch.device("cpu")
@@ -208,6 +215,58 @@ def test_center_sampling_gives_a_shared_cell_to_the_smaller_face() -> None:
     assert owner[(60.0, 60.0)] == 1
     assert len(owner) == 9
     assert sum(owner.values()) == 1
+
+
+def run_simota(
+    faces: Targets, predicted: dict[int, list[float]], logits: dict[int, float] | None = None
+) -> Assignment:
+    """On one photo of 64 x 64 with cells of stride 8; a cell not in `predicted` has no box."""
+    points, strides, sizes = grid(64, 8)
+    boxes = points.repeat(1, 2)
+    for cell, box in predicted.items():
+        boxes[cell] = torch.tensor(box)
+    sides = torch.cat((points - boxes[:, :2], boxes[:, 2:] - points), dim=1) / strides[:, None]
+    scores = torch.zeros(1, len(points))
+    for cell, logit in (logits or {}).items():
+        scores[0, cell] = logit
+    return simota(faces, DensePredictions(scores, sides[None], None, None, points, strides, sizes))
+
+
+def test_simota_gives_a_face_as_many_cells_as_find_it() -> None:
+    # A face of 28 px around (32, 32), where cells 27, 28, 35 and 36 meet. The first and the last
+    # find it, 28 three quarters of it: 2.75. Cell 0, far away, finds it too.
+    face = [18.0, 18.0, 46.0, 46.0]
+    part = [18.0, 18.0, 46.0, 39.0]
+    got = run_simota(targets([face]), {27: face, 36: face, 28: part, 0: face})
+    assert got.positive.tolist() == [27, 36]
+    got = run_simota(targets([face]), {27: face, 36: face, 28: part, 35: part}, {35: 1.0})
+    assert got.positive.tolist() == [27, 35, 36]
+
+
+def test_simota_gives_an_unfound_face_the_cell_most_sure_of_a_face() -> None:
+    face = [18.0, 18.0, 46.0, 46.0]
+    got = run_simota(targets([face]), {}, {35: 3.0, 0: 5.0})
+    assert got.positive.tolist() == [35]
+    # Of a tiny face's cells those that are not in it come last.
+    got = run_simota(targets([[26.0, 26.0, 30.0, 30.0]]), {}, {27: -9.0, 28: 9.0})
+    assert got.positive.tolist() == [27]
+
+
+def test_simota_gives_a_cell_to_the_face_that_it_finds() -> None:
+    left, right = [14.0, 18.0, 42.0, 46.0], [22.0, 18.0, 50.0, 46.0]
+    got = run_simota(targets([left, right]), {27: right, 28: left, 35: right, 36: right})
+    owner = dict(zip(got.positive.tolist(), got.target.tolist(), strict=True))
+    assert owner == {27: 1, 28: 0, 35: 1, 36: 1}
+
+
+def test_simota_leaves_out_what_an_ignored_box_would_take() -> None:
+    box = [18.0, 18.0, 46.0, 46.0]
+    got = run_simota(targets([], ignore=[box]), {27: box})
+    weight = got.weight.view(8, 8)
+    assert not got.positive.numel()
+    assert weight[2:6, 2:6].eq(0).all()
+    assert weight.sum() == 64 - 16
+    assert run_simota(targets([]), {}).weight.eq(1).all()
 
 
 def test_resolve_gives_each_its_own_then_goes_by_priority() -> None:

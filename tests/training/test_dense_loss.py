@@ -107,9 +107,9 @@ def test_centerness_by_hand() -> None:
     assert got.tolist() == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("assigner", ["atss", "center_sampling"])
+@pytest.mark.parametrize("assigner", ["atss", "center_sampling", "simota"])
 def test_a_face_smaller_than_a_cell_teaches_class_box_and_centerness(
-    assigner: Literal["atss", "center_sampling"],
+    assigner: Literal["atss", "center_sampling", "simota"],
 ) -> None:
     # 2 px where four cells meet: no centre is in it.
     spec = head("focal", centerness=True)
@@ -132,15 +132,28 @@ def test_a_face_smaller_than_a_cell_teaches_class_box_and_centerness(
     ("kind", "beside", "half"),
     # Two squares of 10: side by side (hull 20 x 10; centres 10 apart, diagonal^2 500); and one
     # shifted by half (intersection 50, union 150, hull 15 x 10; 5 apart, diagonal^2 325).
-    [("iou", 0.0, 1 / 3), ("giou", 0.0, 1 / 3), ("diou", -100 / 500, 1 / 3 - 25 / 325)],
+    [
+        ("iou", 0.0, 1 / 3),
+        ("giou", 0.0, 1 / 3),
+        ("diou", -100 / 500, 1 / 3 - 25 / 325),
+        ("eiou", -100 / 500, 1 / 3 - 25 / 325),
+    ],
 )
 def test_similarities_by_hand(
-    kind: Literal["iou", "giou", "diou"], beside: float, half: float
+    kind: Literal["iou", "giou", "diou", "eiou"], beside: float, half: float
 ) -> None:
     first = torch.tensor([0.0, 0.0, 10.0, 10.0])
     second = torch.tensor([[10.0, 0.0, 20.0, 10.0], [5.0, 0.0, 15.0, 10.0], [0.0, 0.0, 10.0, 10.0]])
     got = paired_similarity(first, second, kind=kind).tolist()
     assert got == pytest.approx([beside, half, 1.0])
+
+
+def test_eiou_compares_widths_and_heights() -> None:
+    # 10 x 10 in the middle of 20 x 40: IoU 1/8; the hull is the larger, 10 of 20 and 30 of 40 off.
+    first, second = torch.tensor([5.0, 15.0, 15.0, 25.0]), torch.tensor([0.0, 0.0, 20.0, 40.0])
+    assert paired_similarity(first, second, kind="diou").item() == pytest.approx(1 / 8)
+    expected = 1 / 8 - (10 / 20) ** 2 - (30 / 40) ** 2
+    assert paired_similarity(first, second, kind="eiou").item() == pytest.approx(expected)
 
 
 def test_giou_of_boxes_far_apart_is_negative() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pocketface.model_templates import read_template
 from pocketface.model_templates.architecture import DenseHeadSpec, SSDHeadSpec
+from pocketface.model_templates.schema import Template
 from pocketface.models.dense_head import DensePredictions, grid_points
 from pocketface.models.ssd_head import level_anchors
 from pocketface.training.assign import Assignment
@@ -33,8 +34,7 @@ def _faces(generator: torch.Generator, *, count: int, side: int) -> Tensor:
     return boxes
 
 
-def _assign(name: str, targets: Targets) -> tuple[Assignment, int]:
-    template = read_template(name)
+def _assign(template: Template, targets: Targets) -> tuple[Assignment, int]:
     height, width = template.input.height, template.input.width
     head = template.architecture.head
     if isinstance(head, SSDHeadSpec):
@@ -63,14 +63,28 @@ def _assign(name: str, targets: Targets) -> tuple[Assignment, int]:
 
 @pytest.mark.parametrize("name", ["0200", "0202", "0204", "0205", "0206", "0207", "n", "s", "m"])
 def test_every_face_has_a_positive(name: str) -> None:
-    name = f"face-detection-{name}"
-    side = read_template(name).input.height
+    check(read_template(f"face-detection-{name}"))
+
+
+def test_every_face_has_a_positive_by_simota() -> None:
+    template = read_template("face-detection-n")
+    head = template.architecture.head
+    assert isinstance(head, DenseHeadSpec)
+    loss = head.loss.model_copy(update={"assigner": "simota"})
+    head = head.model_copy(update={"loss": loss})
+    architecture = template.architecture.model_copy(update={"head": head})
+    check(template.model_copy(update={"architecture": architecture}))
+
+
+def check(template: Template) -> None:
+    """Of faces and crowds drawn at random, each has a cell of its own photo to itself."""
+    side = template.input.height
     generator = torch.Generator().manual_seed(0)
     for count in (8, 20, 40):
         boxes = torch.cat([_faces(generator, count=count, side=side) for _ in range(PHOTOS)])
         image_index = torch.arange(PHOTOS).repeat_interleave(count)
         got, cells = _assign(
-            name,
+            template,
             Targets(
                 boxes=boxes,
                 image_index=image_index,
