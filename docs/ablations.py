@@ -122,6 +122,13 @@ CHANGES = {
     "separable, one head for all strides, GroupNorm": Change(
         LATEST | {f"{HEAD}.norm": "group", f"{HEAD}.shared": True}
     ),
+    "separable, half of the samples mosaics": Change(LATEST | {f"{AUGMENTATION}.mosaic": 0.5}),
+    "separable, faces pasted into half of the samples": Change(
+        LATEST | {f"{AUGMENTATION}.paste": 0.5}
+    ),
+    "separable, half of the samples blurred, noisy, JPEG": Change(
+        LATEST | {f"{AUGMENTATION}.degrade": 0.5}
+    ),
     "separable, faces down to 3 px": Change(LATEST | {f"{AUGMENTATION}.min_face": 3.0}),
     "separable, scales to 1.1": Change(
         LATEST | {f"{AUGMENTATION}.scales": [0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.1]}

@@ -57,7 +57,10 @@ class ScheduleSpec(Spec):
 
 
 _KEYS_OF_CROP: dict[str, set[str]] = {
-    "zoom": {"scales", "anywhere", "rotate", "max_angle", "size", "min_face"},
+    "zoom": {
+        *("scales", "anywhere", "rotate", "max_angle", "size", "min_face"),
+        *("mosaic", "paste", "degrade"),
+    },
     "iou": {"size", "min_face"},
     "face": set(),
 }
@@ -77,6 +80,11 @@ class AugmentationSpec(Spec):
         rotate: For `zoom`, share of the squares that are turned, by up to `max_angle`; one in some
             hundred loses its face by that.
         max_angle: Degrees, either way.
+        mosaic: For `zoom`, share of the samples that are of four photos, a quarter each.
+        paste: For `zoom`, share of the samples in which up to four faces of another photo are
+            pasted.
+        degrade: For `zoom`, share of the samples whose quality suffers: blur, fewer pixels, noise,
+            JPEG, each by chance.
         size: Side of the sample, a square, in pixels; by default it is as the network's input.
         flip: Probability of a horizontal flip.
         photometric: Random brightness, contrast, saturation, hue and grey.
@@ -90,6 +98,9 @@ class AugmentationSpec(Spec):
     anywhere: Fraction = 0.0
     rotate: Fraction = 0.0
     max_angle: Annotated[float, Field(gt=0, le=180)] = 75.0
+    mosaic: Fraction = 0.0
+    paste: Fraction = 0.0
+    degrade: Fraction = 0.0
     size: PositiveInt | None = None
     flip: Fraction = 0.5
     photometric: bool = True

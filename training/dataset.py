@@ -17,6 +17,8 @@ from ..data.images import read_image
 from ..errors import DataError, ImageError
 from ..model_templates.recipe import AugmentationSpec
 from .crops import Sample, augment
+from .mixing import mosaic, paste_faces
+from .spoil import QUALITY, spoil
 from .targets import Targets
 
 _log = logging.getLogger(__name__)
@@ -127,8 +129,35 @@ class PhotoCrops(Dataset[list["Item"]]):
         run, index = key
         photo, whole = self._whole(index)
         rng = np.random.default_rng((self.seed, run, index))
-        sample = augment(whole, spec=self.spec, height=self.height, width=self.width, rng=rng)
-        return torch.from_numpy(sample.image).permute(2, 0, 1), sample, photo.image_id
+        spec = self.spec
+        if spec.mosaic and rng.random() < spec.mosaic:
+            sample = self._mosaic(whole, rng)
+        else:
+            sample = augment(whole, spec=spec, height=self.height, width=self.width, rng=rng)
+        if spec.paste and rng.random() < spec.paste:
+            sample = paste_faces(sample, self._any(rng), smallest=max(spec.min_face, 1.0), rng=rng)
+        image = sample.image
+        if spec.degrade and rng.random() < spec.degrade:
+            image = spoil(image, rng, 1.0, steps=QUALITY)
+        return torch.from_numpy(image).permute(2, 0, 1), sample, photo.image_id
+
+    def _any(self, rng: np.random.Generator) -> Sample:
+        return self._whole(int(rng.integers(len(self.photos))))[1]
+
+    def _mosaic(self, whole: Sample, rng: np.random.Generator) -> Sample:
+        """A sample and three of other photos, whose faces are as large as in whole samples."""
+        scales = [scale / 2 for scale in self.spec.scales]
+        halved = self.spec.model_copy(update={"scales": scales})
+        above, left = self.height // 2, self.width // 2
+        rows, columns = (above, self.height - above), (left, self.width - left)
+        photos = iter((whole, *(self._any(rng) for _ in range(3))))
+        return mosaic(
+            [
+                augment(next(photos), spec=halved, height=row, width=column, rng=rng)
+                for row in rows
+                for column in columns
+            ]
+        )
 
 
 class EpochSampler(Sampler[list[Key]]):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from ..model_templates.contract import InputSpec
 from ..model_templates.recipe import AugmentationSpec
 from ..runtimes.align import cut_face, similarity
 from .dataset import DECODE_THREADS, EXTRA, Key, left_out
+from .spoil import ALL, spoil
 
 Pixels = NDArray[np.uint8]
 
@@ -136,7 +136,7 @@ class FaceCrops(Dataset[list[tuple[Tensor, int, int]]]):
         if rng.random() < self.spec.flip:
             picture = picture[:, ::-1]
         if self.spec.photometric:
-            picture = spoil(picture, rng, hardness)
+            picture = spoil(picture, rng, hardness, steps=ALL)
         tensor = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
         return tensor, face.label, face.image_id
 
@@ -174,98 +174,3 @@ def _jittered(wide: Pixels, target: InputSpec, rng: np.random.Generator, hardnes
     centre = np.array([wide.shape[1], wide.shape[0]]) / 2
     transform = np.hstack([turn, (size / 2 + shift - turn @ centre)[:, None]])
     return cut_face(wide, transform, target)
-
-
-def spoil(picture: Pixels, rng: np.random.Generator, hardness: float) -> Pixels:
-    """Make a picture worse in a random choice of ways: light, colour, blur, noise, JPEG, a patch.
-
-    Args:
-        picture: uint8 (H, W, 3), BGR.
-        rng: All chance of it.
-        hardness: 0 to 1: how often, and how much.
-    """
-    x = picture.astype(np.float32)
-    for chance, step in _STEPS:
-        if rng.random() < chance * hardness:
-            x = step(x, rng, hardness).clip(0, 255)
-    return x.round().astype(np.uint8)
-
-
-Floats = NDArray[np.float32]
-
-
-def _grey(x: Floats, rng: np.random.Generator, hardness: float) -> Floats:  # noqa: ARG001
-    return np.repeat(x @ np.array([0.114, 0.587, 0.299], np.float32)[:, None], 3, axis=2)
-
-
-def _light(x: Floats, rng: np.random.Generator, hardness: float) -> Floats:
-    gain, shift = rng.uniform(-0.4, 0.4) * hardness, rng.uniform(-40, 40) * hardness
-    return x * np.float32(1 + gain) + np.float32(shift)
-
-
-def _contrast(x: Floats, rng: np.random.Generator, hardness: float) -> Floats:
-    mean = x.mean()
-    factor = np.float32(1 + rng.uniform(-0.5, 0.5) * hardness)
-    return np.asarray((x - mean) * factor + mean, np.float32)
-
-
-def _colour(x: Floats, rng: np.random.Generator, hardness: float) -> Floats:
-    return x * (1 + rng.uniform(-0.2, 0.2, 3) * hardness).astype(np.float32)
-
-
-def _gamma(x: Floats, rng: np.random.Generator, hardness: float) -> Floats:
-    exponent = math.exp(rng.uniform(-0.6, 0.6) * hardness)
-    return np.asarray(255 * (x / 255) ** np.float32(exponent), np.float32)
-
-
-def _blur(x: Floats, rng: np.random.Generator, hardness: float) -> Floats:
-    return np.asarray(cv2.GaussianBlur(x, (0, 0), 0.1 + rng.uniform(0.4, 1.6) * hardness))
-
-
-def _small(x: Floats, rng: np.random.Generator, hardness: float) -> Floats:
-    height, width = x.shape[:2]
-    share = 1 - rng.uniform(0.1, 0.6) * hardness
-    size = (max(1, round(width * share)), max(1, round(height * share)))
-    small = cv2.resize(x, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR))
-
-
-def _noise(x: Floats, rng: np.random.Generator, hardness: float) -> Floats:
-    noise = rng.standard_normal(x.shape, np.float32)
-    return x + noise * np.float32(rng.uniform(2, 12) * hardness)
-
-
-def _jpeg(x: Floats, rng: np.random.Generator, hardness: float) -> Floats:
-    quality = round(95 - rng.uniform(5, 65) * hardness)
-    _, buffer = cv2.imencode(
-        ".jpg", x.round().astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality]
-    )
-    decoded = cv2.imdecode(buffer, cv2.IMREAD_COLOR)
-    return np.asarray(decoded, np.float32)
-
-
-def _patch(x: Floats, rng: np.random.Generator, hardness: float) -> Floats:
-    """A hand, hair, or Random Erasing (Zhong et al. 2020): a rectangle of one colour."""
-    height, width = x.shape[:2]
-    tall, broad = rng.uniform(0.1, 0.1 + 0.25 * hardness, 2)
-    top, left = rng.uniform(-0.1, 1, 2)
-    covered = x.copy()
-    rows = slice(max(0, round(top * height)), max(0, round((top + tall) * height)))
-    columns = slice(max(0, round(left * width)), max(0, round((left + broad) * width)))
-    covered[rows, columns] = rng.uniform(0, 255, 3)
-    return covered
-
-
-_STEPS: tuple[tuple[float, Callable[[Floats, np.random.Generator, float], Floats]], ...] = (
-    (0.15, _grey),
-    (0.8, _light),
-    (0.5, _contrast),
-    (0.3, _colour),
-    (0.3, _gamma),
-    (0.2, _blur),
-    (0.2, _small),
-    (0.2, _noise),
-    (0.2, _jpeg),
-    (0.25, _patch),
-)
-"""Chance at full hardness, and what is done."""

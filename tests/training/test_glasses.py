@@ -19,8 +19,9 @@ from pocketface.model_templates import template_path
 from pocketface.model_templates.contract import InputSpec
 from pocketface.model_templates.recipe import AugmentationSpec
 from pocketface.training.dataset import EpochSampler
-from pocketface.training.face_crops import FaceCrops, collate_faces, spoil
+from pocketface.training.face_crops import FaceCrops, collate_faces
 from pocketface.training.fit import FitReport, fit
+from pocketface.training.spoil import ALL, spoil
 
 POINTS = np.array([[22, 30], [42, 30], [32, 40], [24, 50], [40, 50]], np.float32)
 TARGET = InputSpec(
@@ -185,7 +186,7 @@ def test_it_gets_harder(folder: Path) -> None:
 
     def change(hardness: float) -> float:
         generator = np.random.default_rng(0)
-        spoiled = np.stack([spoil(picture, generator, hardness) for _ in range(60)])
+        spoiled = np.stack([spoil(picture, generator, hardness, steps=ALL) for _ in range(60)])
         return float(np.abs(spoiled - picture.astype(float)).mean())
 
     assert change(0.0) == 0
@@ -223,7 +224,7 @@ def test_samples_that_fill_up_a_batch_are_as_hard_as_the_others(
     seen = []
     monkeypatch.setattr(
         "pocketface.training.face_crops.spoil",
-        lambda picture, _, hardness: seen.append(hardness) or picture,
+        lambda picture, _, hardness, **__: seen.append(hardness) or picture,
     )
     crops = crops_of(faces_of(folder))
     (batch,) = EpochSampler(len(crops), batch_size=40, repeats=1, seed=0, first_epoch=3)
