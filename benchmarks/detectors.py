@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.images import MAX_PIXELS
 from ..errors import ModelFileError, UserError
 from ..model_templates.contract import Contract, InputSpec
 from ..results import Detections
@@ -195,6 +196,8 @@ def _sides(sides: tuple[int, ...], asked: tuple[int, int] | None, path: Path) ->
             raise UserError(f"{said}: {path} has a fixed input of {size[0]}x{size[1]}")
         if -1 in sides and any(side < _STEP or side % _STEP for side in asked):
             raise UserError(f"{said}: expected positive multiples of {_STEP}")
+        if size[0] * size[1] > MAX_PIXELS:
+            raise UserError(f"{said}: above the limit of {MAX_PIXELS:,} pixels")
     return size[0], size[1]
 
 

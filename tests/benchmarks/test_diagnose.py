@@ -207,6 +207,11 @@ def test_a_graph_that_takes_other_arrays_is_refused(tmp_path: Path, made_labels:
     [
         (["h", "w"], (100, 101), "--input-size 100x101: expected positive multiples of 32"),
         (["h", "w"], (0, 0), "--input-size 0x0: expected positive multiples of 32"),
+        (
+            ["h", "w"],
+            (99968, 99968),
+            "--input-size 99968x99968: above the limit of 64,000,000 pixels",
+        ),
         ([64, 64], (32, 32), r"--input-size 32x32: .*m\.onnx has a fixed input of 64x64"),
     ],
 )
