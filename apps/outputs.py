@@ -86,11 +86,11 @@ def mirrored(photo: Path, source: Source, target: Path) -> Path:
     return path if _writable(path) else path.with_name(f"{path.name}.png")
 
 
-def write_photo(path: Path, image: NDArray[np.uint8]) -> None:
+def write_photo(path: Path, image: NDArray[np.uint8]) -> Path:
     """Write a uint8 (H, W, 3) BGR picture in the format of its suffix.
 
     One that is too long for that (WebP ends at 16,383 pixels, JPEG at 65,500) becomes a PNG file
-    beside it, with a warning.
+    beside it, with a warning. Returns where it is.
     """
     good, buffer = cv2.imencode(path.suffix.lower(), image)
     if not good:
@@ -99,6 +99,7 @@ def write_photo(path: Path, image: NDArray[np.uint8]) -> None:
         path, (_, buffer) = longer, cv2.imencode(".png", image)
     with atomic_write(path) as handle:
         handle.write(buffer.tobytes())
+    return path
 
 
 def _writable(path: Path) -> bool:

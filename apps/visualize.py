@@ -122,7 +122,7 @@ def visualize(
     unreadable = 0
     try:
         if found.photos:
-            unreadable = _photos(found, target, viewer, on_photo)
+            unreadable, target = _photos(found, target, viewer, on_photo)
         else:
             _frames(found, target, viewer)
     finally:
@@ -199,8 +199,9 @@ def _photos(
     target: Path | None,
     viewer: _Viewer,
     on_photo: Callable[[Path, Detections, Labels], None] | None,
-) -> int:
-    """Go through photos; returns how many could not be read."""
+) -> tuple[int, Path | None]:
+    """Go through photos; returns how many could not be read, and where the drawn ones are."""
+    place = target
     unreadable = 0
     for photo in source.photos:
         try:
@@ -213,14 +214,15 @@ def _photos(
             continue
         found, drawn = viewer.look(image)
         if target is not None:
-            write_photo(mirrored(photo, source, target), drawn)
+            written = write_photo(mirrored(photo, source, target), drawn)
+            place = written if source.kind == "photo" else target
         if on_photo is not None:
             on_photo(photo, *found)
         if not viewer.more:
             break
     if unreadable == len(source.photos):
         raise DataError(f"{source.name}: none of the {unreadable} photos could be read")
-    return unreadable
+    return unreadable, place
 
 
 def _frames(source: Source, target: Path | None, viewer: _Viewer) -> None:

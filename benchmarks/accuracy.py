@@ -16,7 +16,7 @@ from ..data.labelled_faces import LabelledFace
 from ..errors import UserError
 from ..evaluation.classifier import evaluate_classifier
 from ..evaluation.contact_sheet import contact_sheet
-from ..evaluation.detector import evaluate_detector, evaluate_wider
+from ..evaluation.detector import SCORE_FLOOR, evaluate_detector, evaluate_wider
 from ..evaluation.operating_point import at_threshold, best_f1
 from ..evaluation.report import metrics_of, write_metrics
 from ..evaluation.wider import LIST_FILE, SETTINGS
@@ -30,9 +30,6 @@ from ..runtimes.seal import model_files
 
 if TYPE_CHECKING:
     from ..model_templates.contract import Metric
-
-SCORE_FLOOR = 0.02
-"""Of a measurement: average precision needs the whole curve, not what a user would see."""
 
 
 def measure_accuracy(
@@ -108,8 +105,9 @@ def measure_accuracy(
     if annotations:
         from ..data.coco import read_coco
 
-        photos = read_coco(annotations, roots, classes=model.contract.labels).photos
-        measured, found, figures = evaluate_detector(predict, photos, on_progress=on_progress)
+        data = read_coco(annotations, roots, classes=model.contract.labels)
+        measured, found, figures = evaluate_detector(predict, data.photos, on_progress=on_progress)
+        figures["images_skipped"] = (figures["images_skipped"] or 0) + len(data.missing)
         shown = at_threshold(measured, found, threshold)
         metrics += metrics_of(figures | best_f1(measured, found) | shown)
         files |= _numbered(annotations)

@@ -158,7 +158,9 @@ def cases_of(
     """
     known = [OPENCV, *RUNTIMES]
     known += [f"{name}:{mode}" for name, runtime in RUNTIMES.items() for mode in runtime.modes]
-    known += [f"onnxruntime:{one}" for many in _PROVIDERS.values() for one in many]
+    known += [
+        f"onnxruntime:{one}" for name, many in _PROVIDERS.items() for one in many if one != name
+    ]
     for text, given, allowed in (("devices", devices, DEVICES), ("runtimes", runtimes, known)):
         for one in given or ():
             if one not in allowed:

@@ -12,9 +12,8 @@ import numpy as np
 from ..data.coco import Photo, read_coco
 from ..errors import DataError
 from ..evaluation.bootstrap import average_precision_of, match_faces, resampled
-from ..evaluation.detector import readable, to_annotation
+from ..evaluation.detector import SCORE_FLOOR, readable, to_annotation
 from ..results import Detections
-from .accuracy import SCORE_FLOOR
 from .detectors import Detector, open_detector
 from .preprocessing import ALL_PREPROCESSINGS, Preprocessing
 
@@ -107,7 +106,8 @@ def diagnose(
     detector = open_detector(path, input_size=input_size, runtime=runtime, threads=threads)
     if declared is None and detector.contract is not None:
         declared = Preprocessing.of(detector.contract)
-    photos = _some(read_coco(annotations, roots).photos, limit)
+    classes = ["face"] if detector.contract is None else detector.contract.labels
+    photos = _some(read_coco(annotations, roots, classes=classes).photos, limit)
     seen, found = _find(detector, photos, on_progress)
     faces = sum(int((~photo.ignore).sum()) for photo in seen)
     if not faces:

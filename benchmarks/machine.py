@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -151,16 +152,27 @@ def _product(openvino: Any, right: NDArray[np.int8], *, quantized: bool) -> Any:
 
 
 def _revision() -> str:
+    """The commit, and where it is changed a digest of the change."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return "unknown"  # and not that of a repository in which it is installed
     try:
-        answer = subprocess.run(
-            ["git", "-C", str(Path(__file__).parents[1]), "describe", "--always", "--dirty"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
+        commit = _git(root, "describe", "--always", "--dirty")
+        change = _git(root, "diff", "HEAD") if commit.endswith("-dirty") else ""
     except (OSError, subprocess.SubprocessError):
         return "unknown"
+    return f"{commit}-{hashlib.sha256(change.encode()).hexdigest()[:8]}" if change else commit
+
+
+def _git(root: Path, *arguments: str) -> str:
+    answer = subprocess.run(
+        ["git", "-C", str(root), *arguments],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=True,
+        timeout=10,
+    )
     return answer.stdout.strip()
 
 

@@ -17,12 +17,11 @@ from ..data.labelled_faces import read_labelled_faces
 from ..data.pairs import paired
 from ..errors import DataError, ImageError, UserError
 from ..evaluation.classifier import evaluate_classifier
-from ..evaluation.detector import evaluate_detector, evaluate_wider
+from ..evaluation.detector import SCORE_FLOOR, evaluate_detector, evaluate_wider
 from ..evaluation.wider import IMAGE_FOLDER, LIST_FILE, read_ground_truth
 from ..export.photos import public_domain_photos
 from ..files import sha256_file
 from ..results import Detections
-from .accuracy import SCORE_FLOOR
 from .cases import Case
 from .machine import DECISIVE, OF_POCKETFACE, PACKAGES, fingerprint
 from .measure import ROUNDS, Measure, Plan
@@ -56,7 +55,7 @@ class DetectorAccuracy:
     def photos(self) -> list[Path]:
         """Those of the COCO files, or else of WIDER."""
         if self.annotations:
-            read = read_coco(self.annotations, self.roots, classes=["face"])
+            read = read_coco(self.annotations, self.roots, classes=[])
             return [photo.path for photo in read.photos]
         assert self.wider is not None
         return [
@@ -73,7 +72,9 @@ class DetectorAccuracy:
         predict = _once(pipeline.predict)
         figures: dict[str, float | None] = {}
         if self.annotations:
-            photos = read_coco(self.annotations, self.roots, classes=["face"]).photos
+            contract = pipeline.contract
+            classes = ["face"] if contract is None else contract.labels
+            photos = read_coco(self.annotations, self.roots, classes=classes).photos
             _, _, found = evaluate_detector(predict, photos)
             figures |= {key: found[key] for key in _FIGURES}
         if self.wider is not None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from ..apps.outputs import check_place
 from ..apps.work_dir import weights_for
-from ..benchmarks.accuracy import SCORE_FLOOR, measure_accuracy
+from ..benchmarks.accuracy import measure_accuracy
 from ..errors import UserError
+from ..evaluation.detector import SCORE_FLOOR
 from .console import print_table, progress
 from .parser import a_path, fraction, paths, positive_count, size
 

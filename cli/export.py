@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
         photos=args.photos,
     )
     print_table(
-        f"{report.name}, input {report.input_size[1]}x{report.input_size[0]}",
+        f"{report.name}, input {report.input_size[1]}x{report.input_size[0]} (width x height)",
         ("file", "precision", "MB", "seconds", "parity", *FIGURES),
         [
             (

@@ -89,4 +89,6 @@ def run(args: argparse.Namespace) -> None:
     for path in report.written:
         print(f"written: {path}")
     if report.written and report.best_value is not None:
-        print(f"best {report.metric_name} on the validation photos: {report.best_value:.4f}")
+        print(
+            f"best {report.metric_name} on the validation photos: {100 * report.best_value:.2f} %"
+        )

@@ -24,6 +24,7 @@ from ..model_templates.architecture import (
     ValidSpec,
 )
 from ..model_templates.schema import parse_template
+from ..model_templates.strict_yaml import parse_yaml
 from ..models.network import make_network
 from ..models.weights import Weights, rewritten
 
@@ -52,7 +53,7 @@ def pruned(weights: Weights, ratio: float, path: Path) -> Weights:
     """
     template = weights.template
     groups = _groups(template.architecture, name=template.name)
-    content = yaml.safe_load(weights.template_text)
+    content = parse_yaml(weights.template_text, source=str(path))
     content["architecture"] = _narrowed(template.architecture, ratio).model_dump(
         mode="json", exclude_unset=True
     )

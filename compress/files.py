@@ -58,7 +58,9 @@ def compress_files(
         MissingPackageError: A package that a format needs is not installed.
         PocketfaceError: A float file does not answer as the network does.
     """
-    half = list(formats) if "fp16" in precisions else [one for one in formats if one == "coreml"]
+    half = list(formats) if "fp16" in precisions else []
+    if not half and set(precisions) != {"fp32"}:
+        half = [one for one in formats if one == "coreml"]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         place_of_work = tempfile.TemporaryDirectory(dir=folder, prefix=".compress-")
@@ -153,13 +155,20 @@ def _compressed(
         if row.status == "compressed":
             move_model(work.target, folder)
         else:
-            remove_model(folder / work.target.name)  # an earlier run's would pass for this one's
+            _remove_earlier(folder / work.target.name)
         _log.info("%s: %s%s", work.target.name, row.status, f": {row.reason}" if row.reason else "")
         minutes = (time.monotonic() - begun) / 60
         rows.append(row.model_copy(update={"minutes": minutes}))
     if any(row.status != "compressed" for row in rows):
         move_model(path, folder)
     return rows
+
+
+def _remove_earlier(path: Path) -> None:
+    """An earlier run's file would pass for this one's."""
+    if path.exists():
+        remove_model(path)
+        _log.warning("%s of an earlier run is removed", path)
 
 
 def _report(job: Job, rows: Sequence[Row]) -> CompressionReport:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..data.coco import Photo
 from ..data.labelled_faces import LabelledFace
 from ..evaluation.classifier import evaluate_classifier
-from ..evaluation.detector import evaluate_detector
+from ..evaluation.detector import SCORE_FLOOR, evaluate_detector
 from ..model_templates.contract import Contract
 from ..runtimes.classifier import FaceClassifier
 from ..runtimes.detector import FaceDetector
@@ -33,7 +33,6 @@ _FIGURES = {
     "face-detection": ("ap50", "ap_small", "ap_medium", "ap_large", "ap_over_64"),
     "glasses-classification": ("balanced_accuracy", "f1"),
 }
-_SCORE_FLOOR = 0.02
 
 Figures = dict[str, float | None]
 """Shares of 1, by key."""
@@ -100,7 +99,7 @@ class Promise:
         if isinstance(model, FaceDetector):
             photos = [one for one in samples if isinstance(one, Photo)]
             # With NMS inside, a file knows no faces below its own threshold.
-            floor = None if model.contract.nms == "graph" else _SCORE_FLOOR
+            floor = None if model.contract.nms == "graph" else SCORE_FLOOR
             predict = partial(model.predict, score_threshold=floor)
             _, _, figures = evaluate_detector(predict, photos)
         else:

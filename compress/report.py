@@ -156,8 +156,9 @@ class CompressionReport(_Frozen):
         if self.method is not None:
             lines += [f"The weights: {self.method}.", ""]
         lines += [
-            f"Input {width}x{height}. Ranges from {self.calibration} photos ({self.asked} asked "
-            f"for, {self.unreadable} unreadable), figures from {self.validation}. A compressed "
+            f"Input {width}x{height} (width x height). Ranges from {self.calibration} photos "
+            f"({self.asked} asked for, {self.unreadable} unreadable), figures from "
+            f"{self.validation}. A compressed "
             f"file is written where no more than {' and '.join(limits)} are lost, and "
             f"{_GOALS[self.goal]}. Milliseconds are medians of interleaved runs on one core.",
             "",

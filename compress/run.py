@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,6 +26,11 @@ from .quantizers import QUANTIZERS, Tuned, check_precisions, missing_for
 from .report import CompressionReport, Goal
 from .sparsity import share_of_zeros
 from .stage import Training
+
+_log = logging.getLogger(__name__)
+
+FEW = 50
+"""Validation photos below which a figure promises little."""
 
 # Where the template has no recipe.
 _SPARSITY = SparsitySpec(epochs=4, base_learning_rate=5e-4, ratio=0.5)
@@ -118,6 +124,13 @@ def compress(
         named = ", ".join(map(str, validation[0]))
         raise UserError(
             f"--val-ann-files {named}: no labelled face that can be read: nothing to measure"
+        )
+    if len(measured_on) < FEW:
+        _log.warning(
+            "--val-ann-files: only %d photos: what they do not show may be lost all the same; "
+            "expected %d or more",
+            len(measured_on),
+            FEW,
         )
     training = training or Training(annotations=train, folder=folder)
     if sparsity is not None:

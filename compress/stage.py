@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from ..errors import UserError
 from ..files import atomic_write
 from ..model_templates.schema import PruningSpec, QuantizationSpec, SparsitySpec
+from ..model_templates.strict_yaml import parse_yaml
 from ..models.network import Network
 from ..models.weights import Weights, read_weights
 from ..training.fit import Precision, fit
@@ -152,7 +153,7 @@ def _without_teacher(weights: Weights) -> str:
     """Their template. A teacher that is a file may be nobody's any more."""
     if weights.template.hyper_parameters.distillation is None:
         return weights.template_text
-    content = yaml.safe_load(weights.template_text)
+    content = parse_yaml(weights.template_text, source=str(weights.path))
     content["hyper_parameters"]["distillation"] = None
     return yaml.safe_dump(content, sort_keys=False)
 

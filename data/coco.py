@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, ImageError
 from .coco_json import load_coco_json
-from .coco_records import Key, category_ids, faces_by_image, image_records
+from .coco_records import Key, category_names, faces_by_image, image_records
 from .pairs import paired
 
 _log = logging.getLogger(__name__)
@@ -105,7 +106,8 @@ def read_coco(
 
     A bad record is left out and counted by reason; the counts are logged in one warning. Boxes
     partly outside their photo are clipped to it, as a network cannot see the rest; a box wholly
-    outside is a bad record. Annotations of categories other than `classes` are not read.
+    outside is a bad record. Annotations of categories other than `classes` are not read, and a
+    warning counts them.
     Landmarks come from the first of these keys that is there: `landmarks` and `landmarks_pseudo`
     (ten numbers x, y; null or the pair -1, -1 where not known), `keypoints` (fifteen numbers x,
     y, visibility; visibility 0 where not known).
@@ -114,7 +116,8 @@ def read_coco(
         annotation_files: One or more.
         roots: The folder that `file_name` is relative to: one for each annotation file, or one
             for all.
-        classes: Names of the categories that are faces; each file must have all of them.
+        classes: Names of the categories that are faces; each file must have all of them. With
+            none the photos have no boxes.
 
     Returns:
         The photos whose image file is there. Those with no face stay: they are background.
@@ -123,64 +126,71 @@ def read_coco(
         DataError: Counts of files and roots do not match; a file is missing, is not JSON or not
             COCO, or lacks a class; a root is no folder; none of a file's images is there.
     """
-    photos: list[Photo] = []
-    missing: list[str] = []
-    skipped: Counter[str] = Counter()
-    ids = _Ids()
+    read = _Read()
     for file, root in paired(annotation_files, roots):
-        _read_one(file, root, classes, photos, missing, skipped, ids)
-    if skipped:
-        _log.warning("skipped %d bad records: %s", skipped.total(), _list_reasons(skipped))
-    if missing:
-        more = ", ..." if len(missing) > _MAX_NAMED else ""
-        names = ", ".join(missing[:_MAX_NAMED]) + more
-        total = len(missing) + len(photos)
-        _log.warning("%d of %d images are not there: %s", len(missing), total, names)
-    return FaceDataset(tuple(photos), dict(skipped), tuple(missing))
+        _read_one(file, root, classes, read)
+    if read.skipped:
+        _log.warning("skipped %d bad records: %s", read.skipped.total(), _listed(read.skipped))
+    if read.others and classes:
+        _log.warning(
+            "%d annotations are of other categories than %s and not read: %s",
+            read.others.total(),
+            ", ".join(classes),
+            _listed(read.others),
+        )
+    if read.missing:
+        more = ", ..." if len(read.missing) > _MAX_NAMED else ""
+        names = ", ".join(read.missing[:_MAX_NAMED]) + more
+        total = len(read.missing) + len(read.photos)
+        _log.warning("%d of %d images are not there: %s", len(read.missing), total, names)
+    return FaceDataset(tuple(read.photos), dict(read.skipped), tuple(read.missing))
 
 
-def _read_one(
-    file: Path,
-    root: Path,
-    classes: Sequence[str],
-    photos: list[Photo],
-    missing: list[str],
-    skipped: Counter[str],
-    ids: _Ids,
-) -> None:
+def _read_one(file: Path, root: Path, classes: Sequence[str], read: _Read) -> None:
     """Append one annotation file's photos and missing images."""
     content = load_coco_json(file)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder (--*-data-roots, for {file})")
-    wanted = category_ids(file, content["categories"], classes)
+    categories = category_names(file, content["categories"], classes)
     bad: Counter[str] = Counter()
     images = image_records(content["images"], bad)
     if not images:
-        why = _list_reasons(bad) or "images is empty"
+        why = _listed(bad) or "images is empty"
         raise DataError(f"{file}: has no usable image: {why}")
-    faces = faces_by_image(content["annotations"], images, wanted, bad)
-    skipped.update(bad)
+    faces = faces_by_image(content["annotations"], images, categories, classes, bad, read.others)
+    read.skipped.update(bad)
     absent: list[str] = []
     for key, (name, width, height) in images.items():
-        path = os.path.join(root, name)
-        if not os.path.isfile(path):
+        path = _find(root, name)
+        if path is None:
             absent.append(name)
             continue
         found = faces.get(key, [])
         boxes = np.array([box for box, _, _ in found], np.float32).reshape(-1, 4)
         ignore = np.array([flag for _, flag, _ in found], np.bool_)
         landmarks = np.array([points for _, _, points in found], np.float32).reshape(-1, 5, 2)
-        photos.append(Photo(Path(path), ids.take(key), width, height, boxes, ignore, landmarks))
+        image_id = read.ids.take(key)
+        read.photos.append(Photo(path, image_id, width, height, boxes, ignore, landmarks))
     if len(absent) == len(images):
         raise DataError(
             f"{root}: none of the {len(absent)} images of {file} is there (the first: {absent[0]})",
             hint="--*-data-roots names the folder that file_name is relative to",
         )
-    missing.extend(absent)
+    read.missing.extend(absent)
 
 
-def _list_reasons(skipped: Counter[str]) -> str:
-    return "; ".join(f"{count} x {reason}" for reason, count in skipped.most_common())
+def _find(root: Path, name: str) -> Path | None:
+    """A photo, whose name another system may write otherwise: macOS its umlauts, Windows its /."""
+    forward = name.replace("\\", "/")
+    for one in (name, *(unicodedata.normalize(form, forward) for form in ("NFC", "NFD"))):
+        path = os.path.join(root, one)
+        if os.path.isfile(path):
+            return Path(path)
+    return None
+
+
+def _listed(counts: Counter[str]) -> str:
+    return "; ".join(f"{count} x {what}" for what, count in counts.most_common())
 
 
 class _Ids:
@@ -197,3 +207,14 @@ class _Ids:
         self._taken.add(chosen)
         self._next = max(self._next, chosen + 1)
         return chosen
+
+
+@dataclass
+class _Read:
+    """What was read so far."""
+
+    photos: list[Photo] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    others: Counter[str] = field(default_factory=Counter)
+    ids: _Ids = field(default_factory=_Ids)

@@ -26,8 +26,8 @@ Face = tuple[tuple[float, float, float, float], bool, list[float]]
 _UNKNOWN_POINTS = [math.nan] * 10
 
 
-def category_ids(file: Path, categories: list[Any], classes: Sequence[str]) -> dict[Key, bool]:
-    """Category id to whether it is one of `classes`.
+def category_names(file: Path, categories: list[Any], classes: Sequence[str]) -> dict[Key, str]:
+    """Category id to name.
 
     Raises:
         DataError: A category has no id or name, or one of `classes` is not there.
@@ -41,8 +41,11 @@ def category_ids(file: Path, categories: list[Any], classes: Sequence[str]) -> d
     for name in classes:
         if name not in names.values():
             present = ", ".join(sorted(set(names.values()))) or "none"
-            raise DataError(f"{file}: has no category {name!r}; its categories: {present}")
-    return {key: name in classes for key, name in names.items()}
+            raise DataError(
+                f"{file}: has no category {name!r}; its categories: {present}",
+                hint="rename it in the file, or name its own in the template's dataset.classes",
+            )
+    return names
 
 
 def image_records(records: list[Any], skipped: Counter[str]) -> dict[Key, tuple[str, int, int]]:
@@ -75,16 +78,20 @@ def image_records(records: list[Any], skipped: Counter[str]) -> dict[Key, tuple[
 def faces_by_image(
     records: list[Any],
     images: Mapping[Key, tuple[str, int, int]],
-    wanted: Mapping[Key, bool],
+    names: Mapping[Key, str],
+    classes: Sequence[str],
     skipped: Counter[str],
+    others: Counter[str],
 ) -> dict[Key, list[Face]]:
     """The good annotations of the wanted categories, by image id.
 
     Args:
         records: The list `annotations` of the file.
         images: As `image_records` gives them.
-        wanted: As `category_ids` gives them.
+        names: As `category_names` gives them.
+        classes: Those wanted.
         skipped: Counts of bad records by reason, added to.
+        others: Counts of good records of other categories by name, added to.
     """
     faces: dict[Key, list[Face]] = {}
     for record in records:
@@ -93,10 +100,11 @@ def faces_by_image(
         if key is None or key not in images:
             skipped["annotation of an unknown image_id"] += 1
             continue
-        if category is None or category not in wanted:
+        if category is None or category not in names:
             skipped["annotation of an unknown category_id"] += 1
             continue
-        if not wanted[category]:
+        if names[category] not in classes:
+            others[names[category]] += 1
             continue
         box = _numbers(record.get("bbox"), 4)
         if box is None or not all(map(math.isfinite, box)):

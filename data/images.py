@@ -15,6 +15,7 @@ import stat
 import struct
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,12 @@ _IMAGE_SUFFIXES = (
 )
 IMAGE_SUFFIXES = frozenset(_IMAGE_SUFFIXES.split())
 """Lower-case suffixes that `list_images` takes for images; `read_image` does not look at them."""
+
+_OTHER_SUFFIXES = (
+    ".heic .heif .hif .jxl .jp2 .dng .cr2 .cr3 .nef .arw .raf .orf .rw2 .pef .srw .psd"
+)
+_OTHER_PHOTOS = frozenset(_OTHER_SUFFIXES.split())
+"""Of phones, cameras and Photoshop, which nothing here decodes."""
 
 _VIDEO_SUFFIXES = ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .wmv .flv .ts .mts .m2ts .3gp .ogv"
 VIDEO_SUFFIXES = frozenset(_VIDEO_SUFFIXES.split())
@@ -109,21 +116,35 @@ def image_size(path: Path) -> tuple[int, int]:
 def list_images(folder: Path) -> list[Path]:
     """All image files in a folder and the folders in it, by suffix, sorted.
 
-    Names that begin with a dot are skipped; links to folders are not followed.
+    Names that begin with a dot are skipped; links to folders are not followed. Of photos in
+    formats that are not read a warning tells how many there are.
 
     Raises:
         DataError: There is no such folder.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
+        what = "is a file; expected a folder" if folder.exists() else "no such folder"
+        raise DataError(f"{folder}: {what}")
     found: list[Path] = []
+    others: Counter[str] = Counter()
     for parent, folders, names in os.walk(folder, onerror=_warn_unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(parent, name)
-            for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
-        ]
+        for name in names:
+            suffix = Path(name).suffix.lower()
+            if name.startswith("."):
+                continue
+            if suffix in IMAGE_SUFFIXES:
+                found.append(Path(parent, name))
+            elif suffix in _OTHER_PHOTOS:
+                others[suffix] += 1
+    if others:
+        kinds = ", ".join(f"{count} x {suffix}" for suffix, count in others.most_common())
+        _log.warning(
+            "%s: left out %d photos in formats that are not read (%s): convert them to JPEG first",
+            folder,
+            others.total(),
+            kinds,
+        )
     return sorted(path for path in found if path.is_file())
 
 

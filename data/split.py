@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 from pathlib import Path
+from typing import Any
 
 from ..errors import DataError, UserError
 from .coco_json import load_coco_json, save_coco_jsons
@@ -33,12 +35,15 @@ def split_coco(
         `<output>/<stem>.train.json` and `<output>/<stem>.val.json`.
 
     Raises:
-        UserError: `train_fraction` is not between 0 and 1.
+        UserError: `train_fraction` is not between 0 and 1, or one of the files is there and is
+            another: it may have been corrected by hand.
         DataError: The file is not COCO, has fewer than two images, an image without an id or an
             id used twice, or `output` cannot be written.
     """
     if not 0 < train_fraction < 1:
-        raise UserError(f"train_fraction: {train_fraction}: expected a number above 0 and below 1")
+        raise UserError(
+            f"--train-fraction {train_fraction:g}: expected a number above 0 and below 1"
+        )
     content = load_coco_json(annotation_file)
     found = [_id(record, "id") for record in content["images"]]
     ids = [key for key in found if key is not None]
@@ -57,12 +62,25 @@ def split_coco(
         ]
         path = output / f"{annotation_file.stem}.{part}.json"
         contents[path] = content | {"images": images, "annotations": annotations}
+    for path, part_of in contents.items():
+        if os.path.lexists(path) and not _holds(path, part_of):
+            raise UserError(
+                f"--output {output}: its {path.name} is there already, and is another; expected a "
+                "folder without it"
+            )
     save_coco_jsons(contents)
     for path, part_of in contents.items():
         images, annotations = part_of["images"], part_of["annotations"]
         _log.info("%s: %d images, %d annotations", path, len(images), len(annotations))
     train, val = contents
     return train, val
+
+
+def _holds(path: Path, content: dict[str, Any]) -> bool:
+    try:
+        return load_coco_json(path) == content
+    except DataError:
+        return False
 
 
 def _id(record: object, key: str) -> Key | None:

@@ -123,6 +123,10 @@ CHANGES = {
         LATEST | {f"{HEAD}.norm": "group", f"{HEAD}.shared": True}
     ),
     "separable, half of the samples mosaics": Change(LATEST | {f"{AUGMENTATION}.mosaic": 0.5}),
+    "separable, all samples mosaics": Change(LATEST | {f"{AUGMENTATION}.mosaic": 1.0}),
+    "separable, half of the samples mosaics, SimOTA": Change(
+        LATEST | {f"{AUGMENTATION}.mosaic": 0.5, f"{HEAD}.loss.assigner": "simota"}
+    ),
     "separable, faces pasted into half of the samples": Change(
         LATEST | {f"{AUGMENTATION}.paste": 0.5}
     ),

@@ -23,6 +23,9 @@ _log = logging.getLogger(__name__)
 Predictor = Callable[[NDArray[np.uint8]], Detections]
 """From a (H, W, 3) BGR uint8 photo to the faces in its pixels."""
 
+SCORE_FLOOR = 0.02
+"""Figures that need the whole curve are of all faces from this score on, as is usual for WIDER."""
+
 Progress = Callable[[int, int], None]
 """Called after each photo with the number done and the number of all."""
 

@@ -37,7 +37,7 @@ _FIGURES = {
     "false_alarms": ("False faces at the threshold", "per photo"),
     "no_face": ("Photos without a face, counted as wrong", "photos"),
     "images": ("Photos measured", "photos"),
-    "images_skipped": ("Photos left out as unreadable", "photos"),
+    "images_skipped": ("Photos left out, unreadable or not there", "photos"),
 }
 
 

@@ -217,9 +217,9 @@ def _export(
             missed = job.by_name or paths is not None
             reason = str(error).replace(scratch, str(job.folder))
             rows.append(Row(name, precision, "failed" if missed else "skipped", reason=reason))
-        except OSError:
-            raise
         except Exception as error:  # converters raise whatever they like
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # of the system, not of a library that does not load: no room, no right
             check_signals()
             _log.debug("%s", name, exc_info=True)
             reason = f"{type(error).__name__}: {error}"

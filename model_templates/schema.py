@@ -52,6 +52,13 @@ class NetworkInputSpec(Spec):
     eyes: tuple[Fraction, Fraction, Fraction] | None = None
 
     @model_validator(mode="after")
+    def _is_a_multiple(self) -> NetworkInputSpec:
+        for name, side in (("height", self.height), ("width", self.width)):
+            if self.multiple_of is not None and side % self.multiple_of:
+                raise ValueError(f"{name} is {side}: expected a multiple of {self.multiple_of}")
+        return self
+
+    @model_validator(mode="after")
     def _eyes_are_known(self) -> NetworkInputSpec:
         if (self.resize == "align") != (self.eyes is not None):
             raise ValueError("resize 'align' and eyes go together")
@@ -181,6 +188,12 @@ class Template(Spec):
                     "hyper_parameters.distillation wants architecture.head.centerness false: "
                     "a score of its own is what is learnt"
                 )
+        augmentation, side = self.hyper_parameters.augmentation, self.input
+        if augmentation.crop == "zoom" and not augmentation.size and side.height != side.width:
+            raise ValueError(
+                f"hyper_parameters.augmentation.size is missing: crop 'zoom' cuts squares, and the "
+                f"input is {side.height} high and {side.width} wide"
+            )
         backbone = self.architecture.backbone
         if backbone.type == "valid":
             deepest = (min(self.input.height, self.input.width) - 1) // 2

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..results import Detections
+from ..results import Detections, pairwise_iou
 from .detector import FaceDetector
 
 LARGE = 0.5
@@ -16,6 +16,9 @@ LARGE = 0.5
 
 FRAME = 0.25
 """Width of the black frame around the photo, as a share of its longer side."""
+
+_SAME = 0.3
+"""IoU from which on a large face was found again; without a frame its box is rather off."""
 
 
 def find_framed(
@@ -48,7 +51,7 @@ def find_framed(
             frame = round(FRAME * longer)
             (again,) = find([_framed(image, frame)])  # one at a time: the copy is large
             if len(again):
-                found[index] = _joined(_moved(again, -frame), found[index], ~large)
+                found[index] = _joined(_moved(again, -frame), found[index], large)
     return found
 
 
@@ -66,14 +69,16 @@ def _moved(faces: Detections, by: float) -> Detections:
     return Detections(faces.boxes + shift, faces.scores, landmarks)
 
 
-def _joined(again: Detections, plain: Detections, small: NDArray[np.bool_]) -> Detections:
-    """The faces of the second look, and of the first one those that the frame made too small.
+def _joined(again: Detections, plain: Detections, large: NDArray[np.bool_]) -> Detections:
+    """The faces of the second look, and of the first one those that it did not find again.
 
     A small face within one of the second look's is no other face, but a part of it.
     """
+    seen = np.any(pairwise_iou(plain.boxes, again.boxes) >= _SAME, axis=1)
     centres = (plain.boxes[:, None, :2] + plain.boxes[:, None, 2:]) / 2
     within = (centres >= again.boxes[None, :, :2]) & (centres <= again.boxes[None, :, 2:])
-    others = small & ~np.any(np.all(within, axis=2), axis=1)
+    inside = np.any(np.all(within, axis=2), axis=1)
+    others = np.where(large, ~seen, ~inside).astype(bool)
     scores = np.concatenate((again.scores, plain.scores[others]))
     order = np.argsort(-scores, kind="stable")
     landmarks = None

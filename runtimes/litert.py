@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,13 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     """
     if device != "cpu":
         raise UserError(f"device {device!r}: not usable by LiteRT in Python; expected cpu")
+    count = threads or os.cpu_count()  # its own default is one
     interpreter_class = _interpreter_class()
     content = path.read_bytes()
 
     def open_interpreter() -> Any:
         with quiet():  # it tells that it made a delegate
-            interpreter = interpreter_class(model_content=content, num_threads=threads)
+            interpreter = interpreter_class(model_content=content, num_threads=count)
             interpreter.allocate_tensors()
         return interpreter
 

@@ -23,8 +23,8 @@ from .pace import PHOTOS_PER_SECOND, WAITING
 _log = logging.getLogger(__name__)
 
 RUN_KEY = "pocketface_run"
-"""Key of a checkpoint that can be resumed: `first_epoch` of its `TemplateModule`, and what its
-epochs are made of."""
+"""Key of a checkpoint that can be resumed: `first_epoch` and `epochs` of its `TemplateModule`, and
+what its epochs are made of."""
 
 
 def weight_averaging(decay: float, *, device: str | None = None) -> WeightAveraging:
@@ -126,7 +126,11 @@ class Snapshots(Checkpoint):
         assert isinstance(pl_module, TemplateModule)
         section = Section(**self.about, epochs=self._epochs, hooks=hooks_of(pl_module.network))
         checkpoint[CHECKPOINT_KEY] = section.model_dump(mode="json")
-        checkpoint[RUN_KEY] = {"first_epoch": pl_module.first_epoch, **self.made_of}
+        checkpoint[RUN_KEY] = {
+            "first_epoch": pl_module.first_epoch,
+            "epochs": pl_module.epochs,
+            **self.made_of,
+        }
 
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule

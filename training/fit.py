@@ -31,7 +31,14 @@ from .interrupt import StopBetweenBatches
 from .machine import Machine, choose_machine, keep_freed_memory
 from .pace import Pace
 from .receipt import Receipt, draw_curves
-from .start import check_folder, check_same, find_start, made_of, template_rate
+from .start import (
+    batch_size_of,
+    check_folder,
+    check_same,
+    find_start,
+    made_of,
+    template_rate,
+)
 from .tasks import TASKS
 
 _log = logging.getLogger(__name__)
@@ -94,8 +101,9 @@ def fit(
         val_roots: As `train_roots`.
         load_weights: Start from these weights, at epoch 0.
         resume_from: Go on with this training: epoch, optimizer, schedule, averaged weights.
-        epochs: In all, those of `resume_from` included; the template's by default.
-        batch_size: Per GPU; the template's by default.
+        epochs: In all, those of `resume_from` included; by default as many as it was to have, or
+            the template's.
+        batch_size: Per GPU; by default that of `resume_from`, or the template's.
         base_learning_rate: By default the template's, scaled to the run's batch size: see
             `scaled_rate`. One given is taken as it is.
         gpu_num: 0 for the CPU; by default the template's, as far as the machine has them.
@@ -117,9 +125,8 @@ def fit(
         progress = sys.stderr.isatty()
     recipe_file = load_template(template)
     recipe = recipe_file.hyper_parameters
-    wanted = recipe.basic.epochs if epochs is None else epochs
-    per_gpu = recipe.basic.batch_size if batch_size is None else batch_size
-    start = find_start(template, load_weights, resume_from, epochs=wanted)
+    start = find_start(template, load_weights, resume_from, epochs=epochs)
+    wanted = start.epochs
     goes_on = check_folder(
         output, resume_from, epochs=0 if start.weights is None else start.weights.epochs
     )
@@ -129,10 +136,11 @@ def fit(
     task = TASKS[recipe_file.problem]
     classes = recipe_file.dataset.classes
     train_photos = task.read(train_annotations, train_roots, classes)
+    task.check(train_photos, "--train-ann-files")
     val_photos: Sequence[Any] = ()
     if val_annotations:
         val_photos = task.read(val_annotations, val_roots, classes)
-        task.check_measurable(val_photos)
+        task.check(val_photos, "--val-ann-files")
     machine = choose_machine(gpu_num, template_gpus=recipe_file.gpu_num)
     if machine.accelerator == "cpu":
         if precision == "16-mixed":
@@ -140,6 +148,9 @@ def fit(
                 "--precision 16-mixed: for GPUs alone; expected bf16-mixed or 32-true on a CPU"
             )
         keep_freed_memory()
+    per_gpu = batch_size
+    if per_gpu is None:
+        per_gpu = batch_size_of(start, recipe_file, processes=machine.processes)
     rate = base_learning_rate
     if rate is None:
         # A checkpoint that goes on has its own.
@@ -303,9 +314,11 @@ def _receipt_kept(
 ) -> Iterator[None]:
     """A receipt that is true however the training ends: one for each `latest.pth`."""
     started = time.monotonic()
+    saved = False
 
     def write(*, finished: bool = False) -> None:
-        if trainer.is_global_zero and snapshots.latest.exists():
+        # A start that failed before its first checkpoint is none, and the receipt another's.
+        if trainer.is_global_zero and saved:
             receipt.write(
                 hours=(time.monotonic() - started) / 3600,
                 epochs=snapshots.epochs,
@@ -314,7 +327,12 @@ def _receipt_kept(
                 best={f"best_{snapshots.metric}": snapshots.best_value},
             )
 
-    snapshots.after_saving = write
+    def write_saved() -> None:
+        nonlocal saved
+        saved = True
+        write()
+
+    snapshots.after_saving = write_saved
     finished = False
     try:
         yield

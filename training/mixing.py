@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -40,7 +41,8 @@ def paste_faces(
 
     Each is cut out with what is around it, mirrored or not, shrunk to a side drawn evenly on a
     logarithmic scale, and faded in over its margin. Faces are not enlarged, and none covers
-    another or an ignored region.
+    another or an ignored region. Those that have another one beside them are not taken: half of
+    that would be pasted with them, as background.
 
     Args:
         sample: Is left as it is.
@@ -48,16 +50,18 @@ def paste_faces(
         smallest: Side of a pasted face, in pixels of the sample.
         rng: All chance of it.
     """
-    sides = (donor.boxes[:, 2:] - donor.boxes[:, :2]).max(1, initial=0)
-    able = np.flatnonzero(~donor.ignore & (sides > smallest))
+    sizes = donor.boxes[:, 2:] - donor.boxes[:, :2]
+    sides = sizes.max(1, initial=0)
+    fit = ~donor.ignore & (sides > smallest) & (sizes.min(1, initial=np.inf) >= 1)
+    able = [index for index in np.flatnonzero(fit).tolist() if _is_alone(donor, index)]
     height, width = sample.image.shape[:2]
     largest = _SHARE * min(height, width)
-    for index in rng.permutation(able)[: rng.integers(1, _MOST + 1)]:
+    for index in rng.permutation(np.array(able, int))[: rng.integers(1, _MOST + 1)]:
         top = min(largest, float(sides[index]))
         if top <= smallest:
             continue
         side = float(np.exp(rng.uniform(np.log(smallest), np.log(top))))
-        face = _cut_out(donor, int(index), side / float(sides[index]))
+        face = _cut_out(donor, index, side / float(sides[index]))
         if rng.random() < 0.5:
             face = flip(face)
         place = _free_place(sample, face, rng)
@@ -66,13 +70,27 @@ def paste_faces(
     return sample
 
 
-def _cut_out(donor: Sample, index: int, scale: float) -> Sample:
-    """One face with its margin, as far as the photo reaches."""
+def _surroundings(donor: Sample, index: int) -> tuple[int, int, int, int]:
+    """x1, y1, x2, y2 of a face with its margin, as far as the photo reaches, in whole pixels."""
     box = donor.boxes[index]
     margin = _MARGIN * np.tile(box[2:] - box[:2], 2) * [-1, -1, 1, 1]
     limit = np.tile(donor.image.shape[1::-1], 2)
-    x1, y1, x2, y2 = (box + margin).round().clip(0, limit).astype(int).tolist()
-    x2, y2 = max(x2, x1 + 1), max(y2, y1 + 1)
+    low_x, low_y, high_x, high_y = (box + margin).clip(0, limit).tolist()
+    return math.floor(low_x), math.floor(low_y), math.ceil(high_x), math.ceil(high_y)
+
+
+def _is_alone(donor: Sample, index: int) -> bool:
+    """Whether nothing else that is labelled reaches into its margin."""
+    x1, y1, x2, y2 = _surroundings(donor, index)
+    others = np.delete(donor.boxes, index, axis=0)
+    apart = (others[:, :2] >= (x2, y2)) | (others[:, 2:] <= (x1, y1))
+    return bool(apart.any(1).all())
+
+
+def _cut_out(donor: Sample, index: int, scale: float) -> Sample:
+    """One face with its margin."""
+    box = donor.boxes[index]
+    x1, y1, x2, y2 = _surroundings(donor, index)
     size = (max(1, round((x2 - x1) * scale)), max(1, round((y2 - y1) * scale)))
     image = cv2.resize(donor.image[y1:y2, x1:x2], size, interpolation=cv2.INTER_AREA)
     done = np.array(size, np.float32) / np.array([x2 - x1, y2 - y1], np.float32)

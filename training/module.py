@@ -17,7 +17,7 @@ from ..data.coco import Photo
 from ..data.labelled_faces import LabelledFace
 from ..errors import TrainingError
 from ..evaluation.classifier import evaluate_classifier
-from ..evaluation.detector import evaluate_detector
+from ..evaluation.detector import SCORE_FLOOR, evaluate_detector
 from ..model_templates.contract import Contract
 from ..model_templates.schema import Template
 from ..models.dense_head import DensePredictions
@@ -35,7 +35,6 @@ from .ssd_loss import ssd_loss
 from .targets import Targets
 
 LOSSES: dict[str, Callable[..., dict[str, Tensor]]] = {"dense": dense_loss, "ssd": ssd_loss}
-VALIDATION_SCORE = 0.02
 LABEL_SMOOTHING = 0.04
 MASK_DISTANCE = 20.0
 """How far Adam may move the logit of a trained mask in a whole training: it begins at 4.6."""
@@ -215,7 +214,7 @@ class DetectionModule(TemplateModule):
         """AP over all validation photos, by the code that users predict with."""
         session = session_of(self.network, self.contract, device=str(self.device))
         model = FaceDetector(contract=self.contract, session=session, path=Path(self.template.name))
-        predict = partial(model.predict, score_threshold=VALIDATION_SCORE)
+        predict = partial(model.predict, score_threshold=SCORE_FLOOR)
         _, _, figures = evaluate_detector(predict, photos)
         for key in ("ap", "ap50"):
             value = figures[key]

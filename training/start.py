@@ -30,6 +30,8 @@ class Start:
         weights: None for random ones.
         epoch: Epochs behind it when Lightning began to count.
         seed: Of the training that goes on, else 0.
+        epochs: To train in all: those asked for, else those that the training that goes on was
+            to have, else the template's.
         made_of: What the epochs of a checkpoint that Lightning can resume were made of; None of
             all else.
     """
@@ -37,11 +39,12 @@ class Start:
     weights: Weights | None
     epoch: int = 0
     seed: int = 0
+    epochs: int = 0
     made_of: Mapping[str, Any] | None = None
 
 
 def find_start(
-    template: Path, load_weights: Path | None, resume_from: Path | None, *, epochs: int
+    template: Path, load_weights: Path | None, resume_from: Path | None, *, epochs: int | None
 ) -> Start:
     """Read the weights to begin with.
 
@@ -49,29 +52,34 @@ def find_start(
         template: The template.yaml, whose architecture they must fit.
         load_weights: Start from these, at epoch 0.
         resume_from: Or go on with these.
-        epochs: Asked for in all.
+        epochs: Asked for in all; None for as many as were meant.
 
     Raises:
         UserError: The file does not fit, was trained by other losses or another optimizer and is
             to go on where it was, or has as many epochs behind it already.
     """
+    now = load_template(template)
+    wanted = now.hyper_parameters.basic.epochs if epochs is None else epochs
     if resume_from is None:
-        return Start(None if load_weights is None else read_weights_for(load_weights, template))
+        weights = None if load_weights is None else read_weights_for(load_weights, template)
+        return Start(weights, epochs=wanted)
     weights = read_weights_for(resume_from, template)
-    if epochs <= weights.epochs:
-        raise UserError(
-            f"--epochs {epochs}: {resume_from} has {weights.epochs} epochs behind it already",
-            hint=f"ask for more in all, as --epochs {weights.epochs + 1}, or start anew by "
-            "--load-weights",
-        )
     run: dict[str, Any] | None = None
     if resume_from.suffix == ".pth":
         checkpoint = torch.load(resume_from, map_location="cpu", weights_only=True, mmap=True)
         run = checkpoint.get(RUN_KEY)
+    if epochs is None and run is not None:
+        wanted = run.get("epochs", wanted)  # older checkpoints do not say
+    if wanted <= weights.epochs:
+        raise UserError(
+            f"--epochs {wanted}: {resume_from} has {weights.epochs} epochs behind it already",
+            hint=f"ask for more in all, as --epochs {weights.epochs + 1}, or start anew by "
+            "--load-weights",
+        )
     if run is None:
         _log.warning("%s holds no optimizer state: the optimizer starts anew", resume_from)
-        return Start(weights, weights.epochs, weights.seed or 0)
-    then, now = weights.template, load_template(template)
+        return Start(weights, weights.epochs, weights.seed or 0, wanted)
+    then = weights.template
     losses = [(one.architecture, one.hyper_parameters.distillation) for one in (then, now)]
     if losses[0] != losses[1]:
         raise UserError(
@@ -88,7 +96,9 @@ def find_start(
                 f"{template} has {optimizers[1][key]}",
                 hint="undo the change, or start anew by --load-weights",
             )
-    return Start(weights, run["first_epoch"], weights.seed or 0, run)
+    if then.hyper_parameters.augmentation != now.hyper_parameters.augmentation:
+        _log.warning("%s: other augmentation than before; it is the template's now", resume_from)
+    return Start(weights, run["first_epoch"], weights.seed or 0, wanted, run)
 
 
 def made_of(
@@ -105,6 +115,14 @@ def made_of(
         "photos": names.hexdigest(),
         "teacher": teacher,
     }
+
+
+def batch_size_of(start: Start, template: Template, *, processes: int) -> int:
+    """Photos of a step and process: those of the training that goes on, else the template's."""
+    whole = None if start.made_of is None else start.made_of.get("batch_size")
+    if whole is None or whole % processes:
+        return template.hyper_parameters.basic.batch_size
+    return int(whole) // processes
 
 
 def check_same(start: Start, here: Mapping[str, int | str], resume_from: Path | None) -> None:

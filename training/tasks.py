@@ -31,14 +31,15 @@ class TrainingTask:
     Attributes:
         read: Annotation files, folders of their photos, and classes, to what is annotated: each
             with `path` and `image_id`.
-        check_measurable: Refuses validation data that no figure can come of.
+        check: Refuses data that nothing can be learnt from and no figure can come of; with the
+            flag that named them.
         crops: The training samples; `passes` over them in the whole training.
         collate: Makes a batch of them.
         module: What learns.
     """
 
     read: Callable[[Sequence[Path], Sequence[Path], Sequence[str]], Sequence[Any]]
-    check_measurable: Callable[[Sequence[Any]], None]
+    check: Callable[[Sequence[Any], str], None]
     crops: Callable[[Template, Sequence[Any], int, int], PhotoCrops | FaceCrops]
     collate: Callable[[Any], Any]
     module: type[TemplateModule]
@@ -50,7 +51,7 @@ def _read_photos(
     return read_coco(files, roots, classes=classes).photos
 
 
-def _check_faces(photos: Sequence[Photo]) -> None:
+def _check_faces(photos: Sequence[Photo], flag: str) -> None:
     """One face to be found, in a photo that can be used.
 
     Raises:
@@ -66,17 +67,17 @@ def _check_faces(photos: Sequence[Photo]) -> None:
                 problem = f"none of the {len(photos)} photos can be used: {error}"
             else:
                 return
-    raise DataError(f"--val-ann-files: {problem}")
+    raise DataError(f"{flag}: {problem}")
 
 
-def _check_labels(faces: Sequence[LabelledFace]) -> None:
+def _check_labels(faces: Sequence[LabelledFace], flag: str) -> None:
     """Faces of more than one label.
 
     Raises:
         DataError: All have the same one.
     """
     if len({face.label for face in faces}) < 2:
-        raise DataError(f"--val-ann-files: its {len(faces)} faces all have the same label")
+        raise DataError(f"{flag}: its {len(faces)} faces all have the same label")
 
 
 def _photo_crops(

@@ -90,6 +90,7 @@ def test_devices_have_their_own_ways() -> None:
     ("change", "reason"),
     [
         ({"runtimes": ["tensorflow"]}, "none of these runtimes and devices opens any"),
+        ({"runtimes": ["onnxruntime:cpu"]}, "--runtimes onnxruntime:cpu: expected some of"),
         ({"runtimes": ["tensorrt"]}, "--runtimes tensorrt: expected some of opencv, openvino"),
         ({"devices": ["tpu"]}, "--devices tpu: expected some of all, ane, coreml, cpu, cuda"),
     ],

@@ -134,6 +134,11 @@ def test_a_photo_too_long_for_its_format_becomes_png(run: Run) -> None:
     assert result.code == 0
     assert "too large for .webp, written as long.webp.png" in result.err
     assert cv2.imread("out/long.webp.png").shape == (4, 16_400, 3)
+    into = ("visualize", "--load-weights", "tiny.pth", "--no-show", "--output")
+    result = run(*into, "one.webp", "--video", "in/long.webp")
+    assert result.code == 0
+    assert "written: one.webp.png" in result.out
+    assert not Path("one.webp").exists()
 
 
 def test_two_photos_do_not_become_one(run: Run) -> None:

@@ -300,7 +300,10 @@ def test_a_single_face_is_right_or_wrong(lists: Lists) -> None:
 
 
 def test_a_promise_that_cannot_be_kept(
-    lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lists: Lists,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     _Promise(monkeypatch, enough=99)
     # An earlier run's would stand beside a report that speaks of another.
@@ -313,6 +316,7 @@ def test_a_promise_that_cannot_be_kept(
     assert found.failed == [
         "model_int8.onnx: balanced_accuracy drops by 2.00 points at best; expected no more than 0.5"
     ]
+    assert "model_int8.onnx of an earlier run is removed" in caplog.text
     names = {"model.onnx", "model.onnx.parity.json", "compression.md", "compression.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert pocketface.load(tmp_path / "model.onnx").contract.precision == "fp32"

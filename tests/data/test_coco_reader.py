@@ -115,6 +115,32 @@ def test_landmarks(write: Write, good: dict[str, Any]) -> None:
     assert dataset.skipped == {"landmarks that are not five points (the box is kept)": 2}
 
 
+def test_other_categories_are_counted(
+    write: Write, good: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    file, root = write(good)
+    assert len(read_coco([file], [root]).photos[0].boxes) == 2
+    assert "1 annotations are of other categories than face and not read: 1 x car" in caplog.text
+    caplog.clear()
+    assert len(read_coco([file], [root], classes=["face", "car"]).photos[0].boxes) == 3
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("written", "there"),
+    [("sub\\b.jpg", "sub/b.jpg"), ("Ja\u0308ger.jpg", "J\u00e4ger.jpg"),
+     ("J\u00e4ger.jpg", "Ja\u0308ger.jpg")],
+)  # fmt: skip
+def test_names_as_other_systems_write_them(
+    write: Write, good: dict[str, Any], written: str, there: str
+) -> None:
+    good["images"][1]["file_name"] = written
+    file, root = write(good, images=("a.jpg", there))
+    dataset = read_coco([file], [root])
+    assert dataset.missing == ()
+    assert dataset.photos[1].path == root / there
+
+
 def test_missing_images_are_named(
     write: Write, good: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -130,7 +156,7 @@ def test_missing_images_are_named(
     assert dataset.missing == tuple(f"gone{index}.jpg" for index in range(8))
     assert dataset.skipped == {}
     assert len(dataset) == 2
-    [record] = caplog.records
+    record = caplog.records[-1]
     assert record.getMessage() == (
         "8 of 10 images are not there: gone0.jpg, gone1.jpg, gone2.jpg, gone3.jpg, gone4.jpg, ..."
     )

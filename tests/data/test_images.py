@@ -264,6 +264,18 @@ def test_list_images(tmp_path: Path) -> None:
         list_images(tmp_path / "missing")
 
 
+def test_photos_that_are_not_read_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.HEIC", "b.heic", "sub/c.dng", ".d.heic", "e.jpg", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert list_images(tmp_path) == [tmp_path / "e.jpg"]
+    assert "left out 3 photos in formats that are not read (2 x .heic, 1 x .dng)" in caplog.text
+    with pytest.raises(DataError, match=r"e\.jpg: is a file; expected a folder"):
+        list_images(tmp_path / "e.jpg")
+
+
 def test_suffixes() -> None:
     assert {".jpg", ".jpeg", ".png", ".webp", ".tif", ".bmp", ".gif", ".avif"} <= IMAGE_SUFFIXES
     assert {".mp4", ".mov", ".avi", ".mkv", ".webm"} <= VIDEO_SUFFIXES

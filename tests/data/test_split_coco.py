@@ -49,13 +49,14 @@ def test_same_seed_same_split(shared: Path, tmp_path: Path) -> None:
 def test_neither_part_is_empty(shared: Path, tmp_path: Path) -> None:
     source = shared / "airport" / "annotation_faces_train.json"
     for train_fraction, expected in ((0.001, (1, 9)), (0.999, (9, 1))):
-        paths = split_coco(source, train_fraction=train_fraction, seed=0, output=tmp_path)
+        output = tmp_path / str(train_fraction)
+        paths = split_coco(source, train_fraction=train_fraction, seed=0, output=output)
         assert tuple(len(load(path)["images"]) for path in paths) == expected
 
 
 @pytest.mark.parametrize("train_fraction", [0, 1, -0.1, 1.5, float("nan")])
 def test_fraction(train_fraction: float, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"train_fraction: .*: expected a number above 0"):
+    with pytest.raises(UserError, match=r"--train-fraction .*: expected a number above 0"):
         split_coco(tmp_path / "x.json", train_fraction=train_fraction, seed=0, output=tmp_path)
 
 
@@ -97,6 +98,18 @@ def test_a_failed_write_leaves_the_old_file(
 
     monkeypatch.setattr("os.fsync", full_disk)
     with pytest.raises(DataError, match=r"x\.train\.json: cannot be written: No space left"):
-        split_coco(file, train_fraction=0.5, seed=1, output=tmp_path / "out")
+        split_coco(file, train_fraction=0.5, seed=0, output=tmp_path / "out")
     assert train.read_text() == before
     assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_a_corrected_list_is_not_replaced(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.json", [{"id": 1}, {"id": 2}])
+    split = {"train_fraction": 0.5, "seed": 0, "output": tmp_path / "out"}
+    train, val = split_coco(file, **split)
+    assert split_coco(file, **split) == (train, val)  # which changes nothing
+    for corrected in (json.dumps(load(val) | {"info": "mine"}), "not JSON"):
+        val.write_text(corrected)
+        with pytest.raises(UserError, match=r"its x\.val\.json is there already, and is another"):
+            split_coco(file, **split)
+        assert val.read_text() == corrected

@@ -313,3 +313,13 @@ def test_weights_fit_whatever_the_dropout() -> None:
     assert one.makes_same_network(other)
     narrower = changed("hidden: 32", "hidden: 16", template=VALID)
     assert not one.makes_same_network(parse_template(narrower, source="t.yaml").architecture)
+
+
+def test_an_input_is_a_multiple_and_zoom_cuts_squares() -> None:
+    plain = template_path("face-detection-n").read_text(encoding="utf-8")
+    wide = changed("  height: 640\n", "  height: 480\n", template=plain)
+    assert parse_template(wide, source="t.yaml").input.height == 480
+    message = str(complaint(changed("    size: 352\n", "", template=wide)))
+    assert "augmentation.size is missing: crop 'zoom' cuts squares, and the input is 480" in message
+    odd = changed("  height: 640\n", "  height: 500\n", template=plain)
+    assert "input: height is 500: expected a multiple of 32" in str(complaint(odd))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import matplotlib
@@ -147,6 +147,29 @@ def test_a_small_face_beside_a_large_one_is_kept(detector: FaceDetector) -> None
     assert plain.landmarks is not None
     np.testing.assert_array_equal(found.landmarks[small], plain.landmarks[small])
     assert (np.diff(found.scores) <= 0).all()
+
+
+def test_a_large_face_that_the_second_look_loses_is_kept() -> None:
+    large, small = [10.0, 10.0, 90.0, 90.0], [92.0, 92.0, 99.0, 99.0]
+
+    class Fickle:
+        """Loses the large face, or finds it a little elsewhere, where a frame is around it."""
+
+        def __init__(self, again: list[list[float]]) -> None:
+            self.again = again
+
+        def predict_batch(self, images: list[np.ndarray], **_: Any) -> list[pocketface.Detections]:
+            framed = images[0].shape[0] > 100
+            boxes = np.array(self.again, np.float32) + 25 if framed else np.array([large, small])
+            scores = np.linspace(0.9, 0.6, len(boxes), dtype=np.float32)
+            return [pocketface.Detections(boxes.astype(np.float32), scores, None)]
+
+    photo = np.zeros((100, 100, 3), np.uint8)
+    moved = [12.0, 8.0, 88.0, 92.0]
+    for again, expected in (([small], [large, small]), ([moved, small], [moved, small])):
+        (found,) = find_framed(cast("FaceDetector", Fickle(again)), [photo])
+        kept = sorted({tuple(box) for box in found.boxes.tolist()})
+        assert kept == sorted(map(tuple, expected))
 
 
 def test_a_face_that_fills_the_photo_is_found_with_its_landmarks(detector: FaceDetector) -> None:

@@ -105,6 +105,29 @@ def test_pasted_faces_cover_no_box_and_no_ignored_region() -> None:
     assert paste_faces(full, crowd, smallest=8, rng=np.random.default_rng(0)) is full
 
 
+def test_a_face_with_a_neighbour_is_not_pasted() -> None:
+    donor = _photo()
+    for ignore in (False, True):
+        beside = Sample(
+            donor.image,
+            np.array([[200, 100, 250, 160], [255, 100, 290, 160]], np.float32),
+            np.full((2, 5, 2), np.nan, np.float32),
+            np.array([False, ignore]),
+        )
+        into = _empty()
+        assert paste_faces(into, beside, smallest=8, rng=np.random.default_rng(0)) is into
+
+
+@pytest.mark.parametrize("box", [[399.7, 100, 400, 250], [398.6, 0, 400, 299.9], [0, 0, 400, 1.2]])
+def test_slivers_at_the_edge(box: list[float]) -> None:
+    """Which labels and their scaling leave."""
+    donor = _photo()
+    sliver = Sample(donor.image, np.array([box], np.float32), donor.landmarks, donor.ignore)
+    for seed in range(20):
+        made = paste_faces(_empty(), sliver, smallest=4, rng=np.random.default_rng(seed))
+        assert np.isfinite(made.boxes).all()
+
+
 def test_what_is_too_small_or_ignored_is_not_pasted() -> None:
     donor = _photo()
     ignored = Sample(donor.image, donor.boxes, donor.landmarks, np.array([True]))

@@ -18,6 +18,7 @@ from pocketface.errors import UserError
 from pocketface.files import sha256_file
 from pocketface.models.weights import read_weights, write_weights
 from pocketface.training import module as module_file
+from pocketface.training.callbacks import Snapshots
 from pocketface.training.fit import fit
 from pocketface.training.receipt import draw_curves
 
@@ -98,6 +99,42 @@ def test_a_resumed_training_must_have_the_same_steps(settings: dict[str, Any]) -
         message = rf"latest\.pth: .* 2 steps of 4 photos, .* {steps} steps of {batch_size} photos"
         with pytest.raises(UserError, match=message):
             fit(**settings, epochs=2, batch_size=batch_size, resume_from=latest)
+
+
+def test_a_resumed_training_has_the_epochs_and_batches_that_it_was_to_have(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, output = Snapshots.on_train_epoch_end, settings["output"]
+
+    def save_and_stop(*given: Any) -> None:
+        save(*given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Snapshots, "on_train_epoch_end", save_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit(**settings, epochs=3, batch_size=5)
+    monkeypatch.undo()
+    latest = output / "latest.pth"
+    assert read_weights(latest).epochs == 1
+    report = fit(**settings, resume_from=latest)  # the template: 2 epochs of batches of 4
+    assert report.epochs == read_weights(latest).epochs == 3
+    starts = yaml.safe_load((output / "receipt.yaml").read_text())["starts"]
+    assert [start["settings"]["batch_size"] for start in starts] == [5, 5]
+    with pytest.raises(UserError, match=r"--epochs 3: .*latest.pth has 3 epochs behind it"):
+        fit(**settings, resume_from=latest)
+
+
+def test_other_augmentation_is_told_of(
+    settings: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    latest = fit(**settings, epochs=1).latest
+    fit(**settings, epochs=2, resume_from=latest)
+    assert "other augmentation" not in caplog.text
+    content = yaml.safe_load(settings["template"].read_text())
+    content["hyper_parameters"]["augmentation"]["mosaic"] = 0.5
+    settings["template"].write_text(yaml.safe_dump(content))
+    fit(**settings, epochs=3, resume_from=latest)
+    assert "latest.pth: other augmentation than before" in caplog.text
 
 
 def test_a_resumed_training_must_have_the_same_photos(
