@@ -18,7 +18,8 @@ from ..model_templates.schema import PruningSpec, QuantizationSpec, SparsitySpec
 from ..model_templates.strict_yaml import parse_yaml
 from ..models.network import Network
 from ..models.weights import Weights, read_weights
-from ..training.fit import Precision, fit
+from ..training.fit import fit
+from ..training.prepare import Precision
 
 
 @dataclass(frozen=True)

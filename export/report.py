@@ -16,7 +16,7 @@ class Row:
 
     Attributes:
         format: Key of `EXPORTERS`.
-        precision: "fp32" or "fp16".
+        precision: "fp32" or "fp16"; "int8" of weights quantized in training.
         status: Of the file's certificate; "unchecked" where verification was switched off;
             "skipped" and "failed" without a file: it was not asked for by name, or was.
         file: What `load` opens; None where there is none.

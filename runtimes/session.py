@@ -20,7 +20,7 @@ class Session:
     """An opened model file.
 
     Attributes:
-        runtime: Key of `RUNTIMES`.
+        runtime: Key of `RUNTIMES`, or "coreml-reference" where Core ML is not.
         device: As the runtime names it.
         contract_json: The contract embedded in the file, unread; None where there is none.
         input_shapes: Of the graph's inputs, by name; ours have one.

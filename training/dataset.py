@@ -163,6 +163,8 @@ class PhotoCrops(Dataset[list["Item"]]):
 class EpochSampler(Sampler[list[Key]]):
     """Batches of (pass, index): every photo `repeats` times an epoch, in a seeded order.
 
+    Whole batches only: in each epoch some photos, others each time, have one turn less.
+
     It is a `sampler` of whole batches, not a `batch_sampler`: Lightning calls `set_epoch` of the
     former only, and without it every epoch would bring the same samples.
 

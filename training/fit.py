@@ -11,39 +11,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import lightning
-import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.optim.lr_scheduler import LambdaLR
 
-from ..errors import UserError
 from ..files import name_in_utf8, sha256_file
-from ..model_templates.schema import Template, load_template
-from ..models.network import Network, make_network
-from ..models.weights import build_network, contract_for
+from ..model_templates.schema import Template
+from ..models.network import Network
 from .callbacks import AtomicCheckpointIO, Snapshots, weight_averaging
-from .datamodule import FaceData
-from .distillation import find_teacher
 from .interrupt import StopBetweenBatches
-from .machine import Machine, choose_machine, keep_freed_memory
+from .machine import Machine
 from .pace import Pace
+from .prepare import Precision, prepare_training
 from .receipt import Receipt, draw_curves
-from .start import (
-    batch_size_of,
-    check_folder,
-    check_same,
-    find_start,
-    made_of,
-    template_rate,
-)
-from .tasks import TASKS
 
 _log = logging.getLogger(__name__)
-
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 @dataclass(frozen=True)
@@ -123,107 +108,46 @@ def fit(
     """
     if progress is None:
         progress = sys.stderr.isatty()
-    recipe_file = load_template(template)
-    recipe = recipe_file.hyper_parameters
-    start = find_start(template, load_weights, resume_from, epochs=epochs)
-    wanted = start.epochs
-    goes_on = check_folder(
-        output, resume_from, epochs=0 if start.weights is None else start.weights.epochs
-    )
-    if seed is None:
-        seed = start.seed
-    teacher = find_teacher(recipe_file, template.parent)
-    task = TASKS[recipe_file.problem]
-    classes = recipe_file.dataset.classes
-    train_photos = task.read(train_annotations, train_roots, classes)
-    task.check(train_photos, "--train-ann-files")
-    val_photos: Sequence[Any] = ()
-    if val_annotations:
-        val_photos = task.read(val_annotations, val_roots, classes)
-        task.check(val_photos, "--val-ann-files")
-    machine = choose_machine(gpu_num, template_gpus=recipe_file.gpu_num)
-    if machine.accelerator == "cpu":
-        if precision == "16-mixed":
-            raise UserError(
-                "--precision 16-mixed: for GPUs alone; expected bf16-mixed or 32-true on a CPU"
-            )
-        keep_freed_memory()
-    per_gpu = batch_size
-    if per_gpu is None:
-        per_gpu = batch_size_of(start, recipe_file, processes=machine.processes)
-    rate = base_learning_rate
-    if rate is None:
-        # A checkpoint that goes on has its own.
-        begins = start.made_of is None
-        rate = template_rate(recipe_file, batch_size=per_gpu * machine.processes, said=begins)
-
-    lightning.seed_everything(seed, verbose=False)
-    if start.weights is None:
-        network = make_network(recipe_file.architecture)
-    else:
-        network = build_network(start.weights).train()
-        if prepare is not None and start.weights.hooks is None:
-            network = prepare(network)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    data = FaceData(
-        task.crops(recipe_file, train_photos, seed, wanted * recipe.repeats),
-        collate=task.collate,
-        val=val_photos,
-        batch_size=per_gpu,
-        repeats=recipe.repeats,
+    made = prepare_training(
+        template=template,
+        train=(train_annotations, train_roots),
+        val=(val_annotations, val_roots),
+        output=output,
+        load_weights=load_weights,
+        resume_from=resume_from,
+        epochs=epochs,
+        batch_size=batch_size,
+        base_learning_rate=base_learning_rate,
+        gpu_num=gpu_num,
         seed=seed,
-        first_epoch=start.epoch,
         workers=workers,
+        precision=precision,
+        hang_hooks=prepare,
     )
-    data.preload(processes_here=machine.devices)
-    steps = data.steps_per_epoch(processes=machine.processes)
-    epochs_made_of = made_of(
-        steps=steps,
-        batch_size=per_gpu * machine.processes,
-        photos=[photo.path for photo in train_photos],
-        teacher="" if teacher is None else teacher.sha256,
-    )
-    check_same(start, epochs_made_of, resume_from)
-    module = task.module(
-        network,
-        template=recipe_file,
-        contract=contract_for(recipe_file, weights=None),
-        base_learning_rate=rate,
-        rate_is_asked_for=base_learning_rate is not None,
-        epochs=wanted,
-        steps_per_epoch=steps,
-        first_epoch=start.epoch,
-        seed=seed,
-        files={photo.image_id: photo.path for photo in train_photos},
-        teacher=teacher,
-    )
+    start, machine, module = made.start, made.machine, made.module
     snapshots = Snapshots(
         output,
         about={
             "template": template.read_text(encoding="utf-8"),
             "data": name_in_utf8(", ".join(path.name for path in train_annotations)),
-            "seed": seed,
+            "seed": made.seed,
         },
-        made_of=epochs_made_of,
+        made_of=made.made_of,
         measured_on=" ".join(sha256_file(path) for path in val_annotations),
         metric=module.metric,
         metric_name=module.metric_name,
     )
     settings = {
-        "epochs": wanted,
+        "epochs": start.epochs,
         "first_epoch": start.epoch,
-        "batch_size": per_gpu,
-        "seed": seed,
+        "batch_size": made.batch_size,
+        "seed": made.seed,
         "precision": precision,
         "workers": workers,
         "val_every": val_every,
         "devices": f"{machine.nodes} x {machine.devices} x {machine.accelerator}",
     }
-    given = {
-        "load_weights": load_weights,
-        "resume_from": resume_from,
-        "teacher": None if teacher is None else teacher.path,
-    }
+    given = {"load_weights": load_weights, "resume_from": resume_from, "teacher": made.teacher}
     receipt = Receipt(
         output,
         command=command,
@@ -234,8 +158,8 @@ def fit(
             "val_annotations": val_annotations,
             **{role: [path] for role, path in given.items() if path is not None},
         },
-        photos=data.crops.used,
-        goes_on=goes_on,
+        photos=made.data.crops.used,
+        goes_on=made.goes_on,
     )
     stop = StopBetweenBatches()
     with _without_lightnings_news(), stop.listening():
@@ -243,30 +167,30 @@ def fit(
             accelerator=machine.accelerator,
             devices=machine.devices,
             num_nodes=machine.nodes,
-            max_epochs=wanted - start.epoch,
+            max_epochs=start.epochs - start.epoch,
             precision=precision,
             callbacks=[
                 stop,
                 *callbacks,
-                *_callbacks(snapshots, recipe_file, machine, progress=progress),
+                *_callbacks(snapshots, made.template, machine, progress=progress),
             ],
             logger=_loggers(output, settings),
             plugins=[AtomicCheckpointIO()],
-            gradient_clip_val=recipe.optimizer.gradient_clip,
+            gradient_clip_val=made.template.hyper_parameters.optimizer.gradient_clip,
             check_val_every_n_epoch=val_every,
-            limit_val_batches=1.0 if val_photos else 0,
+            limit_val_batches=1.0 if val_annotations else 0,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             enable_progress_bar=progress,
             enable_model_summary=False,
-            log_every_n_steps=min(50, steps),
+            log_every_n_steps=min(50, module.steps_per_epoch),
             default_root_dir=output,
         )
         with _receipt_kept(trainer, receipt, snapshots):
             try:
                 trainer.fit(
                     module,
-                    datamodule=data,
+                    datamodule=made.data,
                     ckpt_path=None if start.made_of is None else resume_from,
                     weights_only=True,
                 )
@@ -275,10 +199,10 @@ def fit(
                 raise KeyboardInterrupt(f"go on with --resume-from {snapshots.latest}") from left
     report = FitReport(
         latest=snapshots.latest,
-        best=snapshots.best if val_photos and snapshots.best.exists() else None,
-        best_value=snapshots.best_value if val_photos else None,
+        best=snapshots.best if val_annotations and snapshots.best.exists() else None,
+        best_value=snapshots.best_value if val_annotations else None,
         metric_name=module.metric_name,
-        epochs=wanted,
+        epochs=start.epochs,
     )
     if not trainer.is_global_zero:
         return report

@@ -18,7 +18,12 @@ from ..files import atomic_write, sha256_file
 _CURVES = (
     (
         "loss",
-        ("train/loss_epoch", "train/class", "train/box", "train/centerness", "train/landmark"),
+        (
+            "train/loss_epoch",
+            *("train/class", "train/box", "train/centerness", "train/landmark"),
+            *("train/taught_class", "train/taught_box", "train/taught_landmark"),
+            "train/penalty",
+        ),
     ),
     ("on the validation photos", ("val/ap50", "val/ap", "val/balanced_accuracy", "val/roc_auc")),
 )

@@ -23,8 +23,8 @@ from pocketface.errors import DataError, TrainingError, UserError
 from pocketface.evaluation.detector import evaluate_detector
 from pocketface.model_templates.catalogue import template_path
 from pocketface.models.weights import read_weights, shipped_weights
-from pocketface.training import fit as fit_file
 from pocketface.training import module as module_file
+from pocketface.training import prepare as prepare_file
 from pocketface.training.fit import fit
 
 
@@ -259,7 +259,7 @@ def test_a_cpu_training_keeps_freed_memory(
     def keep() -> None:
         raise KeptError
 
-    monkeypatch.setattr(fit_file, "keep_freed_memory", keep)
+    monkeypatch.setattr(prepare_file, "keep_freed_memory", keep)
     with pytest.raises(KeptError):
         fit(**settings | {"gpu_num": 0}, epochs=1)
 

@@ -18,7 +18,8 @@ import yaml
 from pocketface import load
 from pocketface.model_templates.catalogue import template_path
 from pocketface.models.weights import read_weights
-from pocketface.training.fit import Precision, fit
+from pocketface.training.fit import fit
+from pocketface.training.prepare import Precision
 
 SIDE = 128
 Recipe = dict[str, Any]
