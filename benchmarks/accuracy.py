@@ -22,7 +22,7 @@ from ..evaluation.report import metrics_of, write_metrics
 from ..evaluation.wider import LIST_FILE, SETTINGS
 from ..files import atomic_write
 from ..runtimes import load
-from ..runtimes.align import cut_face, similarity
+from ..runtimes.align import align_face
 from ..runtimes.classifier import FaceClassifier
 from ..runtimes.detector import FaceDetector
 from ..runtimes.model import Model
@@ -165,7 +165,6 @@ def _draw_mistakes(
 ) -> None:
     """The faces with wrong labels as the network saw them, the surest mistake first."""
     spec, labels = model.contract.input, model.contract.labels
-    assert spec.points is not None
     pictures, captions = [], []
     truth = np.array([face.label for face in faces])
     wrong = np.flatnonzero((scores >= threshold) != (truth == 1))
@@ -173,7 +172,7 @@ def _draw_mistakes(
         face = faces[index]
         if np.isfinite(scores[index]):
             image = read_image(face.path)
-            pictures.append(cut_face(image, similarity(face.landmarks, spec.points), spec))
+            pictures.append(align_face(image, face.landmarks, spec))
             captions.append(f"{labels[face.label]}, said {scores[index]:.2f}")
     _, buffer = cv2.imencode(".png", contact_sheet(pictures, captions))
     try:

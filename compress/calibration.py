@@ -17,7 +17,7 @@ from ..data.labelled_faces import LabelledFace
 from ..errors import DataError, ImageError
 from ..files import name_in_utf8
 from ..model_templates.contract import Contract
-from ..runtimes.align import cut_face, planes, similarity
+from ..runtimes.align import align_face, planes
 from ..runtimes.preprocess import prepare
 
 _log = logging.getLogger(__name__)
@@ -126,6 +126,5 @@ def _input(contract: Contract, sample: Sample) -> NDArray[np.float32]:
     spec = contract.input
     image = read_image(sample.path)
     if isinstance(sample, LabelledFace):
-        assert spec.points is not None
-        return planes([cut_face(image, similarity(sample.landmarks, spec.points), spec)])
+        return planes([align_face(image, sample.landmarks, spec)])
     return prepare(image, spec)[0]

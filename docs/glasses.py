@@ -17,7 +17,7 @@ from pocketface.data.labelled_faces import read_labelled_faces
 from pocketface.export import export_model
 from pocketface.model_templates import template_path
 from pocketface.models.weights import shipped_weights
-from pocketface.runtimes.align import cut_face, similarity
+from pocketface.runtimes.align import align_face
 
 
 def load(path: Path) -> pocketface.FaceClassifier:
@@ -41,9 +41,8 @@ def main() -> None:
         parser.error(f"{asked.template} ships no weights")
     trained = load(weights)
     spec = trained.contract.input
-    assert spec.points is not None
     faces = [
-        cut_face(read_image(face.path), similarity(face.landmarks, spec.points), spec)
+        align_face(read_image(face.path), face.landmarks, spec)
         for face in read_labelled_faces(
             [asked.list], [asked.photos], classes=trained.contract.labels
         )

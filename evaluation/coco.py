@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..data.coco import Photo
+from ..data.coco_json import FACE_CATEGORY
 from ..errors import DataError, MissingPackageError, PocketfaceError
 from ..results import Detections
 
@@ -118,7 +119,7 @@ def _truth(photos: Sequence[Photo]) -> dict[str, Any]:
                 {
                     "id": len(annotations) + 1,
                     "image_id": image_id,
-                    "category_id": 1,
+                    "category_id": FACE_CATEGORY["id"],
                     "bbox": [x1, y1, width, height],
                     "area": width * height,
                     "iscrowd": int(ignore),
@@ -127,7 +128,7 @@ def _truth(photos: Sequence[Photo]) -> dict[str, Any]:
     return {
         "images": images,
         "annotations": annotations,
-        "categories": [{"id": 1, "name": "face"}],
+        "categories": [FACE_CATEGORY],
     }
 
 
@@ -135,7 +136,7 @@ def _results(detections: Sequence[Detections]) -> list[dict[str, Any]]:
     return [
         {
             "image_id": image_id,
-            "category_id": 1,
+            "category_id": FACE_CATEGORY["id"],
             "bbox": [x1, y1, x2 - x1, y2 - y1],
             "score": score,
             "segmentation": [],  # given, so that the reader makes no polygon of each box

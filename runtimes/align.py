@@ -61,6 +61,20 @@ def cut_face(
     return np.asarray(cut, np.uint8)
 
 
+def align_face(
+    image: NDArray[np.uint8], landmarks: NDArray[np.floating], spec: InputSpec
+) -> NDArray[np.uint8]:
+    """A face as a network wants it: uint8 (height, width, 3).
+
+    Args:
+        image: uint8 (H, W, 3), BGR.
+        landmarks: (5, 2): x, y in its pixels.
+        spec: An input of aligned faces.
+    """
+    assert spec.points is not None
+    return cut_face(image, similarity(landmarks, spec.points), spec)
+
+
 def planes(faces: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """Pictures of one size to a network's input: float32 (B, 3, H, W), 0-255, BGR."""
     return np.ascontiguousarray(np.stack(faces).transpose(0, 3, 1, 2), np.float32)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, PocketfaceError
 from ..results import Classification
-from .align import cut_face, planes, similarity
+from .align import align_face, planes
 from .model import Image, Model, read_pixels
 
 
@@ -58,9 +58,7 @@ class FaceClassifier(Model):
             image: uint8 (H, W, 3), BGR.
             landmarks: (N, 5, 2), pixels of the photo.
         """
-        spec = self.contract.input
-        assert spec.points is not None
-        return [cut_face(image, similarity(face, spec.points), spec) for face in landmarks]
+        return [align_face(image, face, self.contract.input) for face in landmarks]
 
     def classify(
         self,
@@ -72,7 +70,7 @@ class FaceClassifier(Model):
         """Label faces that are cut and aligned: uint8 (height, width, 3) BGR of the input's size.
 
         Args:
-            faces: As `cut_face` cuts them.
+            faces: As `cut` cuts them.
             score_threshold: As for `predict`.
             batch_size: As for `predict`.
 

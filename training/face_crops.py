@@ -18,7 +18,7 @@ from ..data.labelled_faces import LabelledFace
 from ..errors import DataError, ImageError
 from ..model_templates.contract import InputSpec
 from ..model_templates.recipe import AugmentationSpec
-from ..runtimes.align import cut_face, similarity
+from ..runtimes.align import align_face, cut_face
 from .dataset import DECODE_THREADS, EXTRA, Key, left_out
 from .spoil import ALL, spoil
 
@@ -116,9 +116,7 @@ class FaceCrops(Dataset[list[tuple[Tensor, int, int]]]):
             image = read_image(face.path)
         except ImageError as error:
             return error
-        wide = _wide(self.target)
-        assert wide.points is not None
-        return cut_face(image, similarity(face.landmarks, wide.points), wide)
+        return align_face(image, face.landmarks, _wide(self.target))
 
     def __getitem__(self, keys: Sequence[Key]) -> list[tuple[Tensor, int, int]]:
         """The samples of one batch: uint8 (3, H, W) BGR, label, image id."""
