@@ -27,7 +27,7 @@ from .start import (
     made_of,
     template_rate,
 )
-from .tasks import TASKS, TrainingTask
+from .tasks import TASKS
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Lists = tuple[Sequence[Path], Sequence[Path]]
@@ -98,8 +98,13 @@ def prepare_training(
         seed = start.seed
     teacher = find_teacher(recipe_file, template.parent)
     task = TASKS[recipe_file.problem]
-    train_photos = _read(task, recipe_file, train, "--train-ann-files")
-    val_photos = _read(task, recipe_file, val, "--val-ann-files") if val[0] else ()
+    train_photos = task.read(*train, recipe_file.dataset.classes)
+    if teacher is None:  # who finds faces without labels
+        task.check(train_photos, "--train-ann-files")
+    val_photos: Sequence[Any] = ()
+    if val[0]:
+        val_photos = task.read(*val, recipe_file.dataset.classes)
+        task.check(val_photos, "--val-ann-files")
     machine = choose_machine(gpu_num, template_gpus=recipe_file.gpu_num)
     if machine.accelerator == "cpu":
         if precision == "16-mixed":
@@ -161,12 +166,6 @@ def prepare_training(
         made_of=epochs_made_of,
         teacher=None if teacher is None else teacher.path,
     )
-
-
-def _read(task: TrainingTask, template: Template, lists: Lists, flag: str) -> Sequence[Any]:
-    photos = task.read(*lists, template.dataset.classes)
-    task.check(photos, flag)
-    return photos
 
 
 def _network(

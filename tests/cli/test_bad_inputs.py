@@ -248,7 +248,7 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
         "a split of everything",
         "data split faces.json --train-fraction 1 --output out",
         2,
-        "fraction: 1",
+        "--train-fraction 1: expected",
     ),
     ("a split of a text", "data split text.json --output out", 2, "text.json:1:1: not JSON"),
     ("labels over others", "data label photos --output faces.json", 2, "faces.json: is there"),

@@ -25,7 +25,7 @@ def test_an_export_of_all_formats_is_a_table_and_nothing_else() -> None:
     done = _pocketface("export", "--load-weights", "tiny.pth", "--save-model-to", "out")
     assert (done.returncode, done.stderr) == (0, "")
     title, _, head, rule, *rows = done.stdout.rstrip().splitlines()
-    assert title == "tiny, input 96x64"
+    assert title == "tiny, input 96x64 (width x height)"
     assert head.split()[:3] == ["file", "precision", "MB"]
     assert set(rule.strip()) == {"─"}
     assert all("passed" in row for row in rows)

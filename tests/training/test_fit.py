@@ -264,6 +264,20 @@ def test_a_cpu_training_keeps_freed_memory(
         fit(**settings | {"gpu_num": 0}, epochs=1)
 
 
+@pytest.mark.parametrize("left", [[], [{"iscrowd": 1}]], ids=["none", "ignored"])
+def test_photos_without_a_face_to_learn_are_refused(
+    settings: dict[str, Any], tmp_path: Path, left: list[dict[str, int]]
+) -> None:
+    (annotations,) = settings["train_annotations"]
+    content = json.loads(annotations.read_text(encoding="utf-8"))
+    content["annotations"] = [one | flag for one in content["annotations"] for flag in left]
+    faceless = tmp_path / "faceless.json"
+    faceless.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(DataError, match="--train-ann-files: none of the 10 photos has a face"):
+        fit(**settings | {"train_annotations": [faceless]}, epochs=1)
+    assert not settings["output"].exists()
+
+
 def test_more_gpus_than_there_are(settings: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=r"--gpu-num 99: this machine has \d+ CUDA GPUs"):
         fit(**settings | {"gpu_num": 99}, epochs=1)
