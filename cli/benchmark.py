@@ -160,8 +160,9 @@ def _measure(args: argparse.Namespace) -> None:
 
 
 def _report(results: object, output: Path) -> None:
-    from ..benchmarks.report import noise, overview, write_report
+    from ..benchmarks.report import write_report
     from ..benchmarks.results import Results
+    from ..benchmarks.tables import noise, overview
 
     assert isinstance(results, Results)
     files = write_report(results, output)
@@ -180,8 +181,8 @@ def _report(results: object, output: Path) -> None:
 def _compare(before: Path, after: Path) -> None:
     from ..benchmarks.compare import compare, probe_ratios
     from ..benchmarks.machine import differences
-    from ..benchmarks.report import noise, probe_name
     from ..benchmarks.results import read_results
+    from ..benchmarks.tables import noise, probe_name
 
     first, second = read_results(before), read_results(after)
     changes = compare(first, second)

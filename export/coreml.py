@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from ..files import atomic_write
-from ..model_templates.contract import CONTRACT_KEY, Contract, OutputSpec
+from ..model_templates.contract import Contract, OutputSpec
 from ..quiet import quiet
 from ..runtimes.coreml import import_coremltools, read_spec
-from ..runtimes.seal import BLANK_SEAL, SEAL_KEY, model_files, seal
+from ..runtimes.seal import model_files, seal
+from .coreml_spec import (
+    RAW,
+    describe,
+    rename_outputs,
+    rename_probabilities,
+    store_as_fp16,
+    vision_pipeline,
+    with_outputs,
+    write_coreml,
+)
 
 if TYPE_CHECKING:
     from ..models.network import Network
@@ -29,9 +36,6 @@ _VISION = (
     OutputSpec(name="confidence", shape=(-1, 1), meaning="how surely it is a face", unit="0 to 1"),
 )
 """What Vision turns into `VNRecognizedObjectObservation`s."""
-
-_RAW = "raw_"
-"""In front of Vision's names, what the network gives to the suppression."""
 
 
 def convert(
@@ -73,18 +77,18 @@ def convert(
                 written.append(write_coreml(spec, plain, path, weights))
                 continue
             names = [output.name for output in plain.outputs]
-            written.append(write_coreml(_part(spec, names), plain, path, weights))
+            written.append(write_coreml(with_outputs(spec, names), plain, path, weights))
             vision = _contract_of(contract, nms=True)
             path = folder / f"{stem}_nms.{kind}"
-            raw = _part(spec, [_RAW + output.name for output in vision.outputs])
-            written.append(write_coreml(_pipeline(raw, vision), vision, path, weights))
+            raw = with_outputs(spec, [RAW + output.name for output in vision.outputs])
+            written.append(write_coreml(vision_pipeline(raw, vision), vision, path, weights))
     return written
 
 
 def embed(path: Path, contract: Contract) -> None:
     """Change the contract of a file that `convert` wrote."""
     spec = read_spec(path)
-    _describe(spec, contract)
+    describe(spec, contract)
     with atomic_write(model_files(path)[0]) as handle:
         handle.write(spec.SerializeToString(deterministic=True))
     seal(path)
@@ -146,7 +150,7 @@ def _converted(
     detects = contract.task == "face-detection"
     if detects:
         count = shapes["scores"][1]
-        shapes |= {f"{_RAW}coordinates": (count, 4), f"{_RAW}confidence": (count, 1)}
+        shapes |= {f"{RAW}coordinates": (count, 4), f"{RAW}confidence": (count, 1)}
     image = coremltools.ImageType(
         name=contract.input.name, shape=(1, 3, *size), color_layout=coremltools.colorlayout.BGR
     )
@@ -170,12 +174,12 @@ def _converted(
         if kind == "mlpackage":
             model.save(str(folder / "model.mlpackage"))
     if not detects:
-        _rename_probabilities(spec)
+        rename_probabilities(spec)
     elif kind == "mlmodel":
         # The converter fails at some networks if it is told the names.
-        _rename_outputs(spec, list(shapes))
+        rename_outputs(spec, list(shapes))
     if kind == "mlmodel" and precision == "fp16":
-        _store_as_fp16(spec)
+        store_as_fp16(spec)
     for output in spec.description.output:
         if output.type.WhichOneof("Type") != "multiArrayType":
             continue
@@ -187,180 +191,3 @@ def _converted(
     if kind == "mlpackage":
         weights = model_files(folder / "model.mlpackage")[0].parent / "weights"
     return spec, weights
-
-
-def _rename_outputs(spec: Any, names: list[str]) -> None:
-    found = [output.name for output in spec.description.output]
-    new = dict(zip(found, names, strict=True))
-    for output in spec.description.output:
-        output.name = new[output.name]
-    for layer in spec.neuralNetwork.layers:
-        for blobs in (layer.input, layer.output):
-            for index, blob in enumerate(blobs):
-                blobs[index] = new.get(blob, blob)
-
-
-def _rename_probabilities(spec: Any) -> None:
-    """Give a classifier's dictionary the contract's name."""
-    old, new = spec.description.predictedProbabilitiesName, "probabilities"
-    spec.description.predictedProbabilitiesName = new
-    for output in spec.description.output:
-        output.name = new if output.name == old else output.name
-    if spec.WhichOneof("Type") == "neuralNetworkClassifier":
-        network = spec.neuralNetworkClassifier
-        network.labelProbabilityLayerName = new
-        for layer in network.layers:
-            layer.output[:] = [new if blob == old else blob for blob in layer.output]
-        return
-    (block,) = spec.mlProgram.functions["main"].block_specializations.values()
-    block.outputs[:] = [new if name == old else name for name in block.outputs]
-    for step in block.operations:
-        for one in step.outputs:
-            one.name = new if one.name == old else one.name
-
-
-def _store_as_fp16(spec: Any) -> None:
-    """Store the kernels of convolutions as FP16; biases and coordinates stay exact."""
-    for layer in getattr(spec, spec.WhichOneof("Type")).layers:
-        if layer.WhichOneof("layer") == "convolution":
-            weights = layer.convolution.weights
-            half = np.array(weights.floatValue, np.float32).astype("<f2")
-            weights.Clear()
-            weights.float16Value = half.tobytes()
-
-
-def _part(spec: Any, names: list[str]) -> Any:
-    """A copy that gives only some outputs, without what only the others needed."""
-    copy = type(spec)()
-    copy.CopyFrom(spec)
-    outputs = {output.name: output for output in spec.description.output}
-    del copy.description.output[:]
-    copy.description.output.extend(outputs[name] for name in names)
-    needed = set(names)
-    if copy.WhichOneof("Type") == "neuralNetwork":
-        steps = copy.neuralNetwork.layers
-        kept = [step for step in reversed(steps) if _is_needed(step.output, step.input, needed)]
-    else:
-        (block,) = copy.mlProgram.functions["main"].block_specializations.values()
-        steps = block.operations
-        del block.outputs[:]
-        block.outputs.extend(names)
-        kept = [
-            step
-            for step in reversed(steps)
-            if _is_needed([one.name for one in step.outputs], _inputs(step), needed)
-        ]
-    kept = [type(step).FromString(step.SerializeToString()) for step in reversed(kept)]
-    del steps[:]
-    steps.extend(kept)
-    return copy
-
-
-def _is_needed(gives: Any, takes: Any, needed: set[str]) -> bool:
-    if not needed & set(gives):
-        return False
-    needed |= set(takes)
-    return True
-
-
-def _inputs(operation: Any) -> list[str]:
-    return [
-        binding.name
-        for argument in operation.inputs.values()
-        for binding in argument.arguments
-        if binding.WhichOneof("binding") == "name"
-    ]
-
-
-def _pipeline(network: Any, contract: Contract) -> Any:
-    """Network and suppression as one model, as Vision wants it."""
-    spec = type(network)()
-    spec.specificationVersion = network.specificationVersion
-    stages = spec.pipeline.models
-    stages.add().CopyFrom(network)
-    names = {output.name: _RAW + output.name for output in contract.outputs}
-    suppression = stages.add()
-    suppression.specificationVersion = network.specificationVersion
-    settings = suppression.nonMaximumSuppression
-    settings.confidenceInputFeatureName = names["confidence"]
-    settings.coordinatesInputFeatureName = names["coordinates"]
-    settings.confidenceOutputFeatureName = "confidence"
-    settings.coordinatesOutputFeatureName = "coordinates"
-    settings.iouThresholdInputFeatureName = "iouThreshold"
-    settings.confidenceThresholdInputFeatureName = "confidenceThreshold"
-    settings.iouThreshold = contract.nms_iou
-    settings.confidenceThreshold = contract.score_threshold
-    settings.pickTop.perClass = False
-    settings.stringClassLabels.vector.extend(contract.labels)
-    spec.pipeline.names.extend(["network", "suppression"])
-
-    suppression.description.input.extend(network.description.output)
-    for model in (suppression, spec):
-        if model is spec:
-            model.description.input.extend(network.description.input)
-        for name in ("iouThreshold", "confidenceThreshold"):
-            threshold = model.description.input.add(name=name)
-            threshold.type.doubleType.SetInParent()
-            threshold.type.isOptional = True
-        for output in sorted(contract.outputs, key=lambda one: one.name):
-            array = model.description.output.add(name=output.name).type.multiArrayType
-            array.dataType = array.FLOAT32
-            array.shapeRange.sizeRanges.add(lowerBound=0, upperBound=-1)
-            array.shapeRange.sizeRanges.add(lowerBound=output.shape[1], upperBound=output.shape[1])
-    return spec
-
-
-def write_coreml(spec: Any, contract: Contract, path: Path, weights: Path | None) -> Path:
-    """Write a `Model` protobuf with its contract and seal.
-
-    Args:
-        spec: The model, with the contract's names.
-        contract: That describes it.
-        path: `.mlmodel` or `.mlpackage`.
-        weights: Folder of the weights of an ML Program.
-
-    Returns:
-        `path`.
-    """
-    _describe(spec, contract)
-    if path.suffix == ".mlmodel":
-        with atomic_write(path) as handle:
-            handle.write(spec.SerializeToString(deterministic=True))
-    else:
-        with quiet():
-            made = import_coremltools().models.MLModel(
-                spec, weights_dir=str(weights), skip_model_load=True
-            )
-            made.save(str(path))
-        target = model_files(path)[0]
-        target.write_bytes(spec.SerializeToString(deterministic=True))
-    seal(path)
-    return path
-
-
-def _describe(spec: Any, contract: Contract) -> None:
-    """What Xcode shows, and what `load` reads."""
-    how = {
-        "stretch": "a photo scaled to it",
-        "letterbox": "a photo scaled to fit, top left",
-        "align": "a face, its landmarks at the contract's points",
-    }
-    texts: Mapping[str, str] = {
-        contract.input.name: f"{contract.input.width} x {contract.input.height} pixels; "
-        + how[contract.input.resize],
-        "label": "the likeliest of " + ", ".join(contract.labels),
-        "iouThreshold": f"of two boxes that overlap more one is dropped ({contract.nms_iou:g})",
-        "confidenceThreshold": f"lowest score of a face ({contract.score_threshold:g})",
-        **{output.name: f"{output.meaning}; {output.unit}" for output in contract.outputs},
-    }
-    for feature in (*spec.description.input, *spec.description.output):
-        feature.shortDescription = texts[feature.name]
-    metadata = spec.description.metadata
-    metadata.author = "pocketface"
-    metadata.license = contract.provenance.licence
-    metadata.shortDescription = f"{contract.name}: {contract.task}, {contract.precision}"
-    metadata.versionString = contract.version
-    # Dates and versions of the converter would make equal exports different files.
-    metadata.userDefined.clear()
-    metadata.userDefined[CONTRACT_KEY] = contract.to_json()
-    metadata.userDefined[SEAL_KEY] = BLANK_SEAL

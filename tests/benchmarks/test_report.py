@@ -11,8 +11,9 @@ import cv2
 from pocketface.benchmarks.charts import frontier, save_pareto
 from pocketface.benchmarks.compare import compare
 from pocketface.benchmarks.machine import differences
-from pocketface.benchmarks.report import noise, overview, tables, write_report
+from pocketface.benchmarks.report import write_report
 from pocketface.benchmarks.results import Absent, Results, Row
+from pocketface.benchmarks.tables import noise, overview, tables
 
 MakeRow = Callable[..., Row]
 MakeResults = Callable[..., Results]
