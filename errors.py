@@ -2,6 +2,38 @@
 
 from __future__ import annotations
 
+EXTRAS = {
+    "ai_edge_litert": "litert",
+    "ai_edge_quantizer": "litert",
+    "altair": "benchmark",
+    "coremltools": "coreml",
+    "cpuinfo": "benchmark",
+    "fastapi": "serve",
+    "fastapi_offline": "serve",
+    "faster_coco_eval": "eval",
+    "kornia": "train",
+    "lightning": "train",
+    "litert_torch": "litert",
+    "matplotlib": "train",
+    "nncf": "compress",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "openvino": "openvino",
+    "psutil": "benchmark",
+    "python_multipart": "serve",
+    "pytorch_optimizer": "train",
+    "safetensors": "train",
+    "scipy": "eval",
+    "sklearn": "compress",
+    "tensorboard": "train",
+    "tensorflow": "tensorflow",
+    "torch": "train",
+    "uvicorn": "serve",
+    "vl_convert": "benchmark",
+}
+"""Optional package, by the name of its import -> the extra that brings it."""
+
 
 class PocketfaceError(Exception):
     """A failure that is not the user's mistake: exit code 1.
@@ -53,9 +85,14 @@ class InputError(UserError):
 
 
 class MissingPackageError(UserError):
-    """An optional package is needed and absent; the message names the extra."""
+    """An optional package is needed and absent; the message names the extra.
 
-    def __init__(self, package: str, *, extra: str) -> None:
+    Args:
+        package: As in `EXTRAS`; of others it is said that `all` brings them.
+    """
+
+    def __init__(self, package: str) -> None:
+        extra = EXTRAS.get(package, "all")
         super().__init__(
             f"the package {package!r} is not installed: needs `pip install pocketface[{extra}]`"
         )

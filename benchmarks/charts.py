@@ -194,5 +194,5 @@ def _altair() -> Any:
         import altair
         import vl_convert  # noqa: F401
     except ImportError as error:
-        raise MissingPackageError(error.name or "altair", extra="benchmark") from error
+        raise MissingPackageError(error.name or "altair") from error
     return altair

@@ -59,7 +59,7 @@ def fingerprint(*, gpu: bool = True) -> dict[str, str]:
         import cpuinfo  # type: ignore[import-untyped]
         import psutil
     except ImportError as error:
-        raise MissingPackageError(error.name or "psutil", extra="benchmark") from error
+        raise MissingPackageError(error.name or "psutil") from error
     cpu = cpuinfo.get_cpu_info()
     flags = [flag for flag in _FLAGS if flag in cpu.get("flags", ())]
     frequency = psutil.cpu_freq()

@@ -157,7 +157,7 @@ def _opencv(case: Case, score_floor: float) -> Pipeline:
     if case.batch != 1:
         raise UserError("OpenCV's face detector takes one photo at once")
     if not hasattr(cv2, "FaceDetectorYN"):
-        raise MissingPackageError("opencv-python with FaceDetectorYN", extra="all")
+        raise MissingPackageError("opencv-python with FaceDetectorYN")
     side = 640
     with quiet():  # it remarks on targets that nobody chose
         detector = cv2.FaceDetectorYN.create(

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from .. import __version__
-from ..errors import MissingPackageError, PocketfaceError, UserError
+from ..errors import EXTRAS, MissingPackageError, PocketfaceError, UserError
 from .parser import Parser
 
 COMMANDS = {
@@ -38,35 +38,6 @@ COMMANDS = {
     "data": (".data", "make, convert and split annotations"),
 }
 """Verb -> (module of this package, one line of help)."""
-
-_EXTRAS = {
-    "altair": "benchmark",
-    "ai_edge_litert": "litert",
-    "coremltools": "coreml",
-    "cpuinfo": "benchmark",
-    "fastapi": "serve",
-    "fastapi_offline": "serve",
-    "faster_coco_eval": "eval",
-    "kornia": "train",
-    "lightning": "train",
-    "litert_torch": "litert",
-    "matplotlib": "train",
-    "onnx": "onnx",
-    "onnxruntime": "onnx",
-    "nncf": "compress",
-    "openvino": "openvino",
-    "psutil": "benchmark",
-    "python_multipart": "serve",
-    "pytorch_optimizer": "train",
-    "safetensors": "train",
-    "scipy": "eval",
-    "tensorboard": "train",
-    "tensorflow": "tensorflow",
-    "torch": "train",
-    "uvicorn": "serve",
-    "vl_convert": "benchmark",
-}
-"""Optional package -> the extra that brings it."""
 
 _WRONG_PATH = {
     errno.ENOENT,
@@ -155,8 +126,8 @@ def _report(error: Exception) -> int:
     """Say it in one line, with a hint where there is one; returns the exit code."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
-        if package in _EXTRAS:
-            error = MissingPackageError(package, extra=_EXTRAS[package])
+        if package in EXTRAS:
+            error = MissingPackageError(package)
     if isinstance(error, PocketfaceError):
         _say(f"error: {error}", hint=error.hint)
         return error.exit_code

@@ -157,5 +157,5 @@ def _import_kmeans() -> Any:
     try:
         from sklearn.cluster import KMeans  # type: ignore[import-untyped]
     except ImportError as error:
-        raise MissingPackageError("scikit-learn", extra="compress") from error
+        raise MissingPackageError("sklearn") from error
     return KMeans

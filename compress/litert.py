@@ -80,7 +80,7 @@ def _quantize(
         try:
             from ai_edge_quantizer import qtyping, quantizer, recipe  # type: ignore[import-untyped]
         except ImportError as error:
-            raise MissingPackageError("ai-edge-quantizer", extra="litert") from error
+            raise MissingPackageError("ai_edge_quantizer") from error
         work = quantizer.Quantizer(str(path), recipe.static_wi8_ai8())
         for scope in stays:
             # A later rule wins.

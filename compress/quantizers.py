@@ -8,7 +8,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingPackageError, PocketfaceError, UserError
-from ..export import EXPORTERS, export_model
+from ..export import EXPORTERS, export_model, missing_of
 from ..export.openvino import embed
 from ..export.place import move_model
 from ..model_templates.contract import Contract
@@ -28,10 +27,10 @@ QUANTIZERS = ("openvino", "onnx", "coreml", "litert")
 
 
 _PACKAGES = {
-    "openvino": {"nncf": "compress"},
-    "onnx": {"onnxruntime": "onnx"},
-    "coreml": {"coremltools": "coreml"},
-    "litert": {"ai_edge_quantizer": "litert"},
+    "openvino": "nncf",
+    "onnx": "onnxruntime",
+    "coreml": "coremltools",
+    "litert": "ai_edge_quantizer",
 }
 
 
@@ -158,15 +157,12 @@ def check_precisions(formats: Sequence[str], precisions: Sequence[str]) -> None:
 
 def missing_for(name: str, precisions: Sequence[str] = ("int8",)) -> MissingPackageError | None:
     """A package that a format, or its quantizer, needs and that is not installed."""
-    needed = dict(EXPORTERS[name].packages)
+    needed = list(EXPORTERS[name].packages)
     if set(precisions) - set(AsItIs.PRECISIONS):
-        needed |= _PACKAGES[name]
+        needed.append(_PACKAGES[name])
     if any(precision.startswith("palette") for precision in precisions):
-        needed["sklearn"] = "compress"
-    for package, extra in needed.items():
-        if find_spec(package) is None:
-            return MissingPackageError(package, extra=extra)
-    return None
+        needed.append("sklearn")
+    return missing_of(needed)
 
 
 class DuringTraining:

@@ -60,7 +60,7 @@ def average_precision(
     try:
         from faster_coco_eval import COCO, COCOeval_faster  # type: ignore[import-untyped]
     except ImportError as error:
-        raise MissingPackageError("faster-coco-eval", extra="eval") from error
+        raise MissingPackageError("faster_coco_eval") from error
     for photo, found in zip(photos, detections, strict=True):
         check_finite(found, source=str(photo.path))
 

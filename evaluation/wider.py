@@ -198,7 +198,7 @@ def _read_mat(path: Path, variable: str) -> dict[str, NDArray[Any]]:
     try:
         from scipy.io import loadmat  # type: ignore[import-untyped]
     except ImportError as error:
-        raise MissingPackageError("scipy", extra="eval") from error
+        raise MissingPackageError("scipy") from error
     try:
         with path.open("rb") as handle:
             content = loadmat(handle, variable_names=["event_list", "file_list", variable])

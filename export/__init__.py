@@ -7,7 +7,7 @@ import logging
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,9 +35,7 @@ ExportPrecision = Literal["fp32", "fp16"]
 
 @dataclass(frozen=True)
 class Exporter:
-    """A module of this room; its precisions; and packages, each with its extra.
-
-    Those are needed to write its files, and to run them.
+    """A module of this room; the packages that write and run its files; its precisions.
 
     The module has two functions. `convert(network, contract, *, folder, stem, precision,
     with_nms)` writes model files, each with its contract inside, and returns what `load` opens.
@@ -45,20 +43,20 @@ class Exporter:
     """
 
     module: str
-    packages: dict[str, str]
+    packages: tuple[str, ...]
     precisions: tuple[Precision, ...] = ("fp32", "fp16")
 
 
 EXPORTERS: dict[str, Exporter] = {
     "openvino": Exporter(
         "openvino",
-        {"openvino": "openvino", "onnx": "onnx", "onnxscript": "onnx"},
+        ("openvino", "onnx", "onnxscript"),
         ("fp32", "fp16", "int8"),
     ),
-    "onnx": Exporter("onnx", {"onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx"}),
-    "coreml": Exporter("coreml", {"coremltools": "coreml"}),
-    "litert": Exporter("litert", {"litert_torch": "litert", "ai_edge_litert": "litert"}),
-    "tensorflow": Exporter("tensorflow", {"tensorflow": "tensorflow"}, ("fp32",)),
+    "onnx": Exporter("onnx", ("onnx", "onnxscript", "onnxruntime")),
+    "coreml": Exporter("coreml", ("coremltools",)),
+    "litert": Exporter("litert", ("litert_torch", "ai_edge_litert")),
+    "tensorflow": Exporter("tensorflow", ("tensorflow",), ("fp32",)),
 }
 """By format."""
 
@@ -107,7 +105,7 @@ def export_model(
     try:
         import torch  # noqa: F401
     except ImportError as error:
-        raise MissingPackageError("torch", extra="train") from error
+        raise MissingPackageError("torch") from error
     from ..models.nncf_hooks import is_quantized, masked
     from ..models.weights import build_network, contract_for
     from .onnx import example_for
@@ -184,7 +182,7 @@ def _export(
 ) -> list[Row]:
     """The files of one format, in their place; and a row that says why one is missing."""
     exporter = EXPORTERS[name]
-    missing = _missing(exporter)
+    missing = missing_of(exporter.packages)
     if missing is not None:
         return [Row(name, precision, "skipped", reason=str(missing))]
     if precision not in exporter.precisions:
@@ -280,7 +278,7 @@ def _formats(formats: Sequence[str] | None, template: Template) -> list[str]:
     for name in formats:
         if name not in EXPORTERS:
             raise UserError(f"format {name!r}: expected some of {', '.join(EXPORTERS)}")
-        missing = _missing(EXPORTERS[name])
+        missing = missing_of(EXPORTERS[name].packages)
         if missing is not None:
             raise missing
     if not formats:
@@ -288,11 +286,9 @@ def _formats(formats: Sequence[str] | None, template: Template) -> list[str]:
     return list(dict.fromkeys(formats))
 
 
-def _missing(exporter: Exporter) -> MissingPackageError | None:
-    for package, extra in exporter.packages.items():
-        if find_spec(package) is None:
-            return MissingPackageError(package, extra=extra)
-    return None
+def missing_of(packages: Iterable[str]) -> MissingPackageError | None:
+    """The first that is not installed."""
+    return next((MissingPackageError(one) for one in packages if find_spec(one) is None), None)
 
 
 def _mark_failed(path: Path) -> Path:

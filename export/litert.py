@@ -74,7 +74,7 @@ def _flatbuffer(network: Network, height: int, width: int, path: Path) -> bytes:
         try:
             import litert_torch  # type: ignore[import-untyped]
         except ImportError as error:
-            raise MissingPackageError("litert-torch", extra="litert") from error
+            raise MissingPackageError("litert_torch") from error
         nhwc = litert_torch.to_channel_last_io(network, args=[0]).eval()
         edge = litert_torch.convert(nhwc, (torch.zeros(1, height, width, 3),))
         edge.export(str(path))

@@ -86,7 +86,7 @@ def trace(network: Network, contract: Contract) -> Any:
     try:
         from onnxscript import optimizer
     except ImportError as error:
-        raise MissingPackageError("onnxscript", extra="onnx") from error
+        raise MissingPackageError("onnxscript") from error
 
     names = [output.name for output in contract.outputs]
     buffer = io.BytesIO()
@@ -154,5 +154,5 @@ def _onnx() -> Any:
     try:
         import onnx
     except ImportError as error:
-        raise MissingPackageError("onnx", extra="onnx") from error
+        raise MissingPackageError("onnx") from error
     return onnx

@@ -82,7 +82,7 @@ def _convert(traced: Any, contract: Contract, path: Path, *, precision: Precisio
             compress_quantize_weights_transformation,
         )
     except ImportError as error:
-        raise MissingPackageError("openvino", extra="openvino") from error
+        raise MissingPackageError("openvino") from error
 
     # What `convert_model` does, but for telling its makers of every conversion.
     model = openvino.Core().read_model(traced.SerializeToString())

@@ -172,7 +172,7 @@ def _reference_from_weights(
     """The network that a file was made from; None where it, or PyTorch, is not at hand."""
     if find_spec("torch") is None:
         if weights is not None:
-            raise MissingPackageError("torch", extra="train")
+            raise MissingPackageError("torch")
         return None
     from ..models.weights import build_network, contract_for, read_weights, shipped_weights
 

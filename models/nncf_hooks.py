@@ -46,7 +46,7 @@ def import_nncf() -> Any:
             import nncf  # type: ignore[import-untyped]
             import nncf.torch  # type: ignore[import-untyped]
         except ImportError as error:
-            raise MissingPackageError("nncf", extra="compress") from error
+            raise MissingPackageError("nncf") from error
     logging.getLogger("nncf").setLevel(logging.ERROR)  # it tells of every step
     return nncf
 

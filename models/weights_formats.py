@@ -162,7 +162,7 @@ def _safetensors() -> Any:
     try:
         import safetensors.torch
     except ImportError as error:
-        raise MissingPackageError("safetensors", extra="train") from error
+        raise MissingPackageError("safetensors") from error
     return safetensors
 
 

@@ -114,7 +114,7 @@ def import_coremltools() -> Any:
         try:
             import coremltools  # type: ignore[import-untyped]
         except ImportError as error:
-            raise MissingPackageError("coremltools", extra="coreml") from error
+            raise MissingPackageError("coremltools") from error
     # It warns of versions newer than those that it was tested with, and of what Linux lacks.
     logging.getLogger("coremltools").setLevel(logging.ERROR)
     return coremltools
@@ -137,7 +137,7 @@ def _reference(path: Path, spec: Any, threads: int | None) -> Run:
     try:
         import torch
     except ImportError as error:
-        raise MissingPackageError("torch", extra="train") from error
+        raise MissingPackageError("torch") from error
     from .coreml_reference import function_of
 
     if threads is not None:

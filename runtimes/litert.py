@@ -101,7 +101,7 @@ def import_schema() -> Any:
         try:
             from tensorflow.lite.python import schema_py_generated  # type: ignore
         except ImportError as error:
-            raise MissingPackageError("ai-edge-litert", extra="litert") from error
+            raise MissingPackageError("ai_edge_litert") from error
     return schema_py_generated
 
 
@@ -112,7 +112,7 @@ def _interpreter_class() -> Any:
         try:
             Interpreter = import_tensorflow().lite.Interpreter
         except MissingPackageError:
-            raise MissingPackageError("ai-edge-litert", extra="litert") from None
+            raise MissingPackageError("ai_edge_litert") from None
     return Interpreter
 
 

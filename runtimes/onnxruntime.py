@@ -42,7 +42,7 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     try:
         import onnxruntime  # type: ignore[import-untyped]
     except ImportError as error:
-        raise MissingPackageError("onnxruntime", extra="onnx") from error
+        raise MissingPackageError("onnxruntime") from error
 
     available = onnxruntime.get_available_providers()
     usable = [name for name, provider in _PROVIDERS.items() if provider in available]

@@ -38,7 +38,7 @@ def open_session(path: Path, *, threads: int | None, device: str, mode: str = ""
     try:
         import openvino  # type: ignore[import-untyped]
     except ImportError as error:
-        raise MissingPackageError("openvino", extra="openvino") from error
+        raise MissingPackageError("openvino") from error
 
     weights = path.with_suffix(".bin")
     if path.suffix == ".xml" and not weights.is_file():

@@ -86,7 +86,7 @@ def import_tensorflow() -> Any:
         try:
             import tensorflow  # type: ignore[import-untyped]
         except ImportError as error:
-            raise MissingPackageError("tensorflow", extra="tensorflow") from error
+            raise MissingPackageError("tensorflow") from error
     return tensorflow
 
 

@@ -46,7 +46,7 @@ def open_session(
     try:
         import torch
     except ImportError as error:
-        raise MissingPackageError("torch", extra="train") from error
+        raise MissingPackageError("torch") from error
     from ..models.weights import build_network, contract_for, read_weights
 
     weights = read_weights(path)

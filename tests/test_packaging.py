@@ -6,12 +6,16 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import pocketface
+from pocketface.errors import EXTRAS
 
 _ROOT = Path(__file__).parents[1]
 _PACKAGE = Path(pocketface.__file__).parent
@@ -117,3 +121,18 @@ def test_one_tensorflow_for_each_processor(
     taken = [need for need in needs if need.marker is None or need.marker.evaluate(here)]
     names = [need.name for need in taken if need.name.startswith("tensorflow")]
     assert names == [package]
+
+
+@pytest.mark.parametrize("package", EXTRAS)
+def test_the_extra_that_a_message_names_brings_the_package(package: str) -> None:
+    """Itself, or by what it brings."""
+    homes = packages_distributions().get(package)
+    if homes is None:
+        pytest.skip(f"{package} is not installed")
+    here = {"extra": EXTRAS[package]}
+    asked = [Requirement(text) for text in requires("pocketface") or []]
+    brought = {need.name for need in asked if need.marker and need.marker.evaluate(here)}
+    for name in brought - {"pocketface"}:
+        with suppress(PackageNotFoundError):  # for another processor
+            brought |= {Requirement(text).name for text in requires(name) or []}
+    assert {canonicalize_name(name) for name in brought} & set(map(canonicalize_name, homes))

@@ -1,13 +1,40 @@
-"""Rows of results, made up."""
+"""Rows of results, made up; files to measure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pocketface.benchmarks.cases import Case, Target
 from pocketface.benchmarks.results import Estimate, Latency, Results, Row
+from pocketface.export import export_model
+from pocketface.model_templates import template_path
+
+WEIGHTS = template_path("face-detection-n").with_name("weights.safetensors")
+GLASSES = template_path("glasses-n").with_name("weights.safetensors")
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """face-detection-n as model.onnx and model.xml, of a small input."""
+    folder = tmp_path_factory.mktemp("exported")
+    export_model(
+        weights=WEIGHTS,
+        template=None,
+        folder=folder,
+        formats=["openvino", "onnx"],
+        input_size=(160, 160),
+        verify=False,
+    )
+    return folder
+
+
+def case_of(path: Path, runtime: str, **changes: Any) -> Case:
+    about = {"provider": "cpu", "device": "cpu", "threads": 1, "batch": 1} | changes
+    return Case(Target(path.name, path), runtime, **about)
 
 
 def latency(ms: float, spread: float = 0.05) -> Latency:

@@ -11,190 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-import pocketface
 from pocketface.benchmarks import measure as room
 from pocketface.benchmarks import worker
 from pocketface.benchmarks.accuracy import measure_accuracy
-from pocketface.benchmarks.cases import Case, Target, cases_of, peers_in, targets_of
-from pocketface.benchmarks.flops import gflops_of
-from pocketface.benchmarks.machine import Probe, fingerprint
+from pocketface.benchmarks.cases import cases_of, peers_in
 from pocketface.benchmarks.measure import Measure, measure
-from pocketface.benchmarks.pipelines import Pipeline, open_pipeline
+from pocketface.benchmarks.pipelines import Pipeline
 from pocketface.benchmarks.plan import plan_for
 from pocketface.benchmarks.results import RESULTS_FILE, read_results
-from pocketface.benchmarks.worker import CaseWorker, Item
-from pocketface.data.images import read_image
 from pocketface.data.labelled_faces import write_labelled_faces
 from pocketface.errors import DataError, MissingPackageError, PocketfaceError, UserError
 from pocketface.export import export_model
-from pocketface.export.photos import public_domain_photos
-from pocketface.model_templates import read_template, template_path
-from pocketface.models.count import count
 
-WEIGHTS = template_path("face-detection-n").with_name("weights.safetensors")
-GLASSES = template_path("glasses-n").with_name("weights.safetensors")
-
-PUBLIC = [Item(path, landmarks) for path, landmarks in public_domain_photos()]
+from .conftest import WEIGHTS, case_of
 
 
 def _raise_missing() -> None:
-    raise MissingPackageError("nothing", extra="all")
-
-
-ITEMS = {"face-detection": PUBLIC, "glasses-classification": PUBLIC}
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """face-detection-n as model.onnx and model.xml, of a small input."""
-    folder = tmp_path_factory.mktemp("exported")
-    export_model(
-        weights=WEIGHTS,
-        template=None,
-        folder=folder,
-        formats=["openvino", "onnx"],
-        input_size=(160, 160),
-        verify=False,
-    )
-    return folder
-
-
-def case_of(path: Path, runtime: str, **changes: Any) -> Case:
-    about = {"provider": "cpu", "device": "cpu", "threads": 1, "batch": 1} | changes
-    return Case(Target(path.name, path), runtime, **about)
-
-
-def test_every_way_that_something_opens_a_file(exported: Path) -> None:
-    cases = cases_of(targets_of([exported]), devices=["cpu"], threads=[1, 2], batches=[1])
-    ways = {(case.target.path.name, case.way, case.threads) for case in cases}
-    files = {"model.onnx": {"onnxruntime", "onnxruntime:openvino"}, "model.xml": set[str]()}
-    assert ways == {
-        (name, way, threads)
-        for name, more in files.items()
-        for way in {"openvino", "openvino:throughput", *more}
-        for threads in (1, 2)
-    }
-
-
-def test_devices_have_their_own_ways() -> None:
-    (target,) = targets_of([WEIGHTS])
-    on_cpu, on_cuda = (
-        {case.way for case in cases_of([target], devices=[device], threads=[1], batches=[1])}
-        for device in ("cpu", "cuda")
-    )
-    assert on_cuda - on_cpu == {"torch:cuda-graph"}
-    assert on_cpu == {"torch", "torch:compile", "torch:script", "torch:channels-last", "torch:bf16"}
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"runtimes": ["tensorflow"]}, "none of these runtimes and devices opens any"),
-        ({"runtimes": ["onnxruntime:cpu"]}, "--runtimes onnxruntime:cpu: expected some of"),
-        ({"runtimes": ["tensorrt"]}, "--runtimes tensorrt: expected some of opencv, openvino"),
-        ({"devices": ["tpu"]}, "--devices tpu: expected some of all, ane, coreml, cpu, cuda"),
-    ],
-)
-def test_refuses_ways_that_there_are_not(change: dict[str, Any], reason: str) -> None:
-    settings: dict[str, Any] = {"devices": ["cpu"], "threads": [1], "batches": [1]}
-    with pytest.raises(UserError, match=reason):
-        cases_of(targets_of([WEIGHTS]), **(settings | change))
-
-
-def test_refuses_what_is_no_model(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("text")
-    with pytest.raises(UserError, match=r"a\.txt: expected a model file"):
-        targets_of([tmp_path / "a.txt"])
-    with pytest.raises(UserError, match="no model file in it"):
-        targets_of([tmp_path])
-    for folder in ("a/model", "b/model"):
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "model.onnx").write_text("")
-    found = targets_of([tmp_path / "a/model", tmp_path / "b/model/model.onnx", WEIGHTS])
-    assert [target.name for target in found] == [
-        "a/model/model.onnx",
-        "b/model/model.onnx",
-        "face-detection-n/weights.safetensors",
-    ]
-    with pytest.raises(UserError, match="stands there twice"):
-        targets_of([WEIGHTS, WEIGHTS])
-    with pytest.raises(UserError, match="has none of scrfd"):
-        peers_in(tmp_path)
-
-
-def test_the_steps_of_a_detector_are_those_of_predict(exported: Path) -> None:
-    model = pocketface.load(exported / "model.onnx")
-    pipeline = open_pipeline(case_of(exported / "model.onnx", "onnxruntime"), score_floor=0.02)
-    for item in PUBLIC:
-        image = read_image(item.path)
-        batch, aside = pipeline.prepare([image], [None])
-        (found,) = pipeline.finish(pipeline.infer(batch), aside)
-        wanted = model.predict(image)
-        assert len(wanted) == 1
-        assert np.array_equal(found.boxes, wanted.boxes)
-        assert np.array_equal(found.scores, wanted.scores)
-    assert len(pipeline.predict(image)) > 1  # at a low floor
-
-
-def test_the_steps_of_a_classifier_are_those_of_predict() -> None:
-    model = pocketface.load(GLASSES)
-    pipeline = open_pipeline(case_of(GLASSES, "torch"), score_floor=0.02)
-    images = [read_image(item.path) for item in PUBLIC]
-    points = [item.landmarks for item in PUBLIC]
-    batch, aside = pipeline.prepare(images, points)
-    found = pipeline.finish(pipeline.infer(batch), aside)
-    wanted = [model.predict(i, p[None])[0] for i, p in zip(images, points, strict=True)]
-    assert [one.label for one in found] == [one.label for one in wanted] == ["glass", "no_glass"]
-    assert [one.score for one in found] == pytest.approx([one.score for one in wanted], abs=1e-5)
-
-
-def test_a_turn_times_every_step_of_every_batch() -> None:
-    worker = CaseWorker(case_of(GLASSES, "torch", batch=2), ITEMS, 0.02)
-    opened = worker.open()
-    assert (opened.task, opened.precision, opened.model, opened.callers) == (
-        "glasses-classification",
-        "fp32",
-        "glasses-n",
-        1,
-    )
-    assert opened.bytes == GLASSES.stat().st_size
-    assert opened.load_ms > 0 < opened.first_ms
-    turn = worker.turn(0.2)
-    assert turn.seconds.shape[1] == 4
-    assert (turn.seconds > 0).all()
-    assert turn.seconds[:-1].sum() <= 0.2  # the last one may end later
-    assert 0 < turn.cpu < 1
-    assert len(turn.resident) == 0
-
-
-def test_several_callers_keep_a_throughput_session_busy(exported: Path) -> None:
-    worker = CaseWorker(
-        case_of(exported / "model.xml", "openvino:throughput", threads=2), ITEMS, 0.02
-    )
-    callers = worker.open().callers
-    turn = worker.turn(0.3)
-    assert np.isnan(turn.seconds[:, 0]).all()
-    assert np.isfinite(turn.seconds[:, 1:]).all()
-    # All of them worked all the time.
-    assert turn.seconds[:, 1:].sum() > 0.5 * callers * 0.3
-
-
-@pytest.mark.parametrize(
-    ("path", "suffixes"), [("face-detection-n", (".xml", ".onnx")), ("glasses-n", ())]
-)
-def test_operations_are_those_of_the_network(
-    path: str, suffixes: tuple[str, ...], exported: Path
-) -> None:
-    weights = template_path(path).with_name("weights.safetensors")
-    wanted = count(read_template(path).architecture, height=160, width=160).gflops
-    assert gflops_of(weights, height=160, width=160) == pytest.approx(wanted)
-    for suffix in suffixes:
-        found = gflops_of(exported / f"model{suffix}", height=160, width=160)
-        assert found == pytest.approx(wanted, rel=1e-3)
-    damaged = exported / "damaged.xml"
-    damaged.write_text("<net")
-    for other in (Path("model.mlmodel"), damaged):
-        assert gflops_of(other, height=160, width=160) is None
+    raise MissingPackageError("nothing")
 
 
 def test_measures_what_it_can_and_lists_the_rest(exported: Path, tmp_path: Path) -> None:
@@ -357,18 +190,6 @@ def test_other_peoples_detectors_go_through_the_same(shared: Path, tmp_path: Pat
     elsewhere = results.model_copy(update={"host": results.host | {"cpu": "another"}})
     assert not plan_for(cases, data=[labels], roots=[root], known=[elsewhere]).known
     assert not plan_for(cases, wider=shared / "wider_face", known=[results]).known
-
-
-def test_the_probe_multiplies_faster_in_eight_bits() -> None:
-    flags = fingerprint()["flags"]
-    best: dict[str, float] = {}
-    probe = Probe(1)
-    for _ in range(10):
-        for key, value in probe.measure().items():
-            best[key] = max(value, best.get(key, 0.0))
-    assert set(best) == {"fp32", "int8"}
-    if "vnni" in flags:
-        assert best["int8"] > best["fp32"]
 
 
 def test_classifiers_need_faces(tmp_path: Path) -> None:

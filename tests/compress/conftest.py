@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib
@@ -11,10 +13,33 @@ import pytest
 import skimage
 from torch import nn
 
+import pocketface
+from pocketface.compress.report import CompressionReport
+from pocketface.compress.run import compress
+from pocketface.compress.stage import Training
 from pocketface.data.labelled_faces import write_labelled_faces
 from pocketface.model_templates import template_path
 from pocketface.model_templates.schema import load_template
 from pocketface.models.network import make_network
+from pocketface.models.weights import shipped_weights
+
+needs_quantizers = pytest.mark.skipif(
+    any(
+        find_spec(name) is None
+        for name in ("nncf", "ai_edge_quantizer", "coremltools", "onnxruntime")
+    ),
+    reason="needs nncf, ai-edge-quantizer, coremltools and onnxruntime",
+)
+needs_nncf = pytest.mark.skipif(find_spec("nncf") is None, reason="needs nncf")
+
+Lists = tuple[list[Path], list[Path]]
+SUFFIXES = {
+    ".xml": "openvino",
+    ".onnx": "onnx",
+    ".mlmodel": "coreml",
+    ".mlpackage": "coreml",
+    ".tflite": "litert",
+}
 
 # Where face-detection-n finds the landmarks.
 FACES = {
@@ -37,7 +62,7 @@ def convolutions() -> int:
 
 
 @pytest.fixture(scope="session")
-def lists(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], list[Path]]:
+def lists(tmp_path_factory: pytest.TempPathFactory) -> Lists:
     """A list of forty faces, and the folder of their photos: both photos in many lights."""
     folder = tmp_path_factory.mktemp("faces")
     random = np.random.default_rng(0)
@@ -53,3 +78,55 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], list[Pa
     path = folder / "faces.csv"
     write_labelled_faces(path, rows)
     return [path], [folder]
+
+
+def shipped(name: str) -> Path:
+    weights = shipped_weights(template_path(name))
+    assert weights is not None
+    return weights
+
+
+def post_training(lists: Lists, folder: Path, **options: Any) -> CompressionReport:
+    """glasses-n in small files."""
+    settings = {"formats": ["onnx"], "photos": 12, "post_training": True}
+    return _compress(lists, folder, settings | options)
+
+
+def fine_tuning(
+    lists: Lists, folder: Path, *, epochs: int = 1, resume: bool = False, **options: Any
+) -> CompressionReport:
+    """glasses-n trained further, in small files."""
+    training = Training(
+        annotations=lists,
+        folder=folder,
+        epochs=epochs,
+        batch_size=10,
+        gpu_num=0,
+        workers=0,
+        resume=resume,
+    )
+    settings = {"formats": ["openvino"], "photos": 8, "max_drop": 50, "training": training}
+    return _compress(lists, folder, settings | options)
+
+
+def _compress(lists: Lists, folder: Path, options: dict[str, Any]) -> CompressionReport:
+    settings: dict[str, Any] = {
+        "weights": shipped("glasses-n"),
+        "template": None,
+        "train": lists,
+        "validation": lists,
+        "folder": folder,
+        "goal": "size",
+    }
+    return compress(**(settings | options))
+
+
+def answers(path: Path) -> np.ndarray:
+    """What glasses-n's weights or file say of four pictures of noise."""
+    return np.concatenate(
+        [pocketface.load(path).raw(one[None])["probabilities"] for one in noisy_faces()]
+    )
+
+
+def noisy_faces() -> np.ndarray:
+    return np.random.default_rng(0).uniform(0, 255, (4, 3, 80, 80)).astype(np.float32)

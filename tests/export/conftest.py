@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from pocketface.export import ExportReport, export_model
 from pocketface.model_templates.schema import parse_template
 from pocketface.models.network import Detector
 from pocketface.models.weights import write_weights
@@ -58,6 +60,13 @@ def write_tiny_weights(folder: Path, text: str = TEMPLATE, *, seed: int = 0) -> 
 
 
 MakeWeights = Callable[..., Path]
+FORMATS = ["openvino", "onnx"]
+FILES = ["model.bin", "model.onnx", "model.onnx.parity.json", "model.xml", "model.xml.parity.json"]
+
+
+def run(weights: Path | None, folder: Path, **options: Any) -> ExportReport:
+    settings = {"template": None, "formats": FORMATS, **options}
+    return export_model(weights=weights, folder=folder, **settings)
 
 
 @pytest.fixture(scope="session")

@@ -1,37 +1,21 @@
-"""Export as a whole: what is written, where, and what a failure leaves."""
+"""Export as a whole: what is written, and where."""
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from PIL import Image
 
 import pocketface
 from pocketface import export
-from pocketface.errors import ContractError, DataError, MissingPackageError, UserError
-from pocketface.export import ExportReport, export_model
-from pocketface.export import onnx as onnx_format
-from pocketface.export.photos import check_photos
-from pocketface.export.verify import verify_files
-from pocketface.models.weights import build_network, read_weights, write_weights
-from pocketface.runtimes.seal import check_seal
+from pocketface.errors import MissingPackageError, UserError
+from pocketface.export import ExportReport
+from pocketface.models.weights import read_weights
 
-MakeWeights = Callable[..., Path]
-FORMATS = ["openvino", "onnx"]
-FILES = ["model.bin", "model.onnx", "model.onnx.parity.json", "model.xml", "model.xml.parity.json"]
-
-
-def run(weights: Path | None, folder: Path, **options: Any) -> ExportReport:
-    settings = {"template": None, "formats": FORMATS, **options}
-    return export_model(weights=weights, folder=folder, **settings)
+from .conftest import FILES, MakeWeights, run
 
 
 @pytest.fixture(scope="module")
@@ -198,86 +182,6 @@ def test_shipped_weights_are_the_default(
     assert [metric.value for metric in contract.metrics] == [0.5]
 
 
-@pytest.fixture
-def written_before(tmp_path: Path) -> Iterator[Path]:
-    """A folder whose files must survive the test."""
-    for name in FILES:
-        (tmp_path / name).write_text(f"old {name}")
-    yield tmp_path
-    for name in FILES:
-        assert (tmp_path / name).read_text() == f"old {name}"
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
-
-
-def fail(*_: object, **__: object) -> list[Path]:
-    raise RuntimeError("disk on fire")
-
-
-def test_what_works_is_kept_and_what_fails_is_named(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(onnx_format, "convert", fail)
-    (tmp_path / "model.onnx").write_text("old")
-    report = run(weights, tmp_path)
-    assert [(row.format, row.status) for row in report.rows] == [
-        ("openvino", "passed"),
-        ("onnx", "failed"),
-    ]
-    assert [row.reason for row in report.failed] == ["RuntimeError: disk on fire"]
-    assert pocketface.load(tmp_path / "model.xml").contract.name == "tiny"
-    assert (tmp_path / "model.onnx").read_text() == "old"
-
-
-def test_a_file_that_differs_is_marked_failed(
-    weights: Path,
-    make_weights: MakeWeights,
-    written_before: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The exporters are given another network than the one that is compared."""
-    other = build_network(read_weights(make_weights(tmp_path_factory.mktemp("other"), seed=1)))
-    true = onnx_format.trace
-    for module in (onnx_format, sys.modules["pocketface.export.openvino"]):
-        monkeypatch.setattr(module, "trace", lambda _, contract: true(other, contract))
-    report = run(weights, written_before)
-    names = [row.file.name for row in report.failed if row.file is not None]
-    assert names == ["model-failed.xml", "model-failed.onnx"]
-    for row in report.failed:
-        assert row.reason is not None
-        assert "differ by" in row.reason
-        assert row.file is not None
-        assert check_seal(row.file)
-        parity = pocketface.load(row.file).contract.parity
-        assert parity is not None
-        assert parity.status == "failed"
-        assert (written_before / f"{row.file.name}.parity.json").is_file()
-
-
-def test_a_file_that_our_own_loader_refuses_has_failed(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also where no format was asked for by name."""
-
-    def refuse(path: Path, _: object) -> None:
-        raise ContractError(f"{path}: contract does not fit")
-
-    monkeypatch.setattr("pocketface.export.verify.check", refuse)
-    report = run(weights, tmp_path, formats=None)
-    (row,) = [row for row in report.rows if row.format == "onnx"]
-    assert row.status == "failed"
-    assert row.reason == f"{tmp_path}/model.onnx: contract does not fit"
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_new_file_does_not_stand_beside_old_ones(weights: Path, tmp_path: Path) -> None:
-    (tmp_path / "model.onnx.parity.json").write_text("old")
-    for name in ("model-failed.onnx", "model-failed.onnx.parity.json"):
-        (tmp_path / name).write_text("old")
-    run(weights, tmp_path, formats=["onnx"], verify=False)
-    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -296,149 +200,6 @@ def test_arguments(weights: Path, tmp_path: Path, arguments: dict, message: str)
     with pytest.raises(UserError, match=message):
         run(weights, tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
-
-
-def test_files_of_different_templates_are_verified_together(
-    weights: Path, texts: dict[str, str], tmp_path: Path
-) -> None:
-    """Each by its own resize rule and thresholds, in any order."""
-    settings = {
-        "plain": ("resize: letterbox", "resize: letterbox"),
-        "stretch": ("resize: letterbox", "resize: stretch"),
-        "sure": ("score_threshold: 0.3", "score_threshold: 0.4"),
-    }
-    files = []
-    for name, (old, new) in settings.items():
-        template = tmp_path / f"{name}.yaml"
-        template.write_text(texts["dense"].replace(old, new))
-        folder = tmp_path / name
-        report = run(weights, folder, template=template, formats=["onnx"], with_nms=True)
-        assert [row.status for row in report.rows] == ["passed", "passed"]
-        files += report.files
-    for order in (files, files[::-1]):
-        found = verify_files(order, weights=weights)
-        assert [(one.file.name, one.status, one.reason) for one in found] == [
-            (file.name, "passed", None) for file in order
-        ]
-
-
-def test_a_file_of_an_edited_template_is_verified_by_its_checkpoint(
-    make_weights: MakeWeights, texts: dict[str, str], tmp_path: Path
-) -> None:
-    """Inside the weights is a template of one fixed size."""
-    template = tmp_path / "free.yaml"
-    template.write_text(texts["dense"])
-    fixed = tmp_path / "fixed.pth"
-    read = read_weights(make_weights(tmp_path))
-    text = texts["dense"].replace(", multiple_of: 32", "")
-    assert text != texts["dense"]
-    write_weights(fixed, template_text=text, state_dict=read.state_dict, epochs=1)
-    options: dict[str, Any] = {"template": template, "input_size": (96, 32), "formats": ["onnx"]}
-    report = run(fixed, tmp_path / "out", **options)
-    (found,) = verify_files(report.files, weights=fixed)
-    assert (found.status, found.reason) == ("passed", None)
-
-
-def test_a_checkpoint_is_not_passed_over_without_pytorch(
-    weights: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pocketface.export.verify.find_spec", lambda _: None)
-    (found,) = verify_files([folder / "model.onnx"], weights=weights)
-    assert found.status == "not verified"
-    assert "torch" in str(found.reason)
-    (found,) = verify_files([folder / "model.onnx"])
-    assert (found.status, found.reason) == ("passed", None)
-    # Noise alone, which is all that is left without these packages, is not enough.
-    monkeypatch.setattr("pocketface.export.photos.find_spec", lambda _: None)
-    (found,) = verify_files([folder / "model.onnx"])
-    assert found.status == "not verified"
-    assert "packages matplotlib and scikit-image" in str(found.reason)
-
-
-def test_photos_of_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for name in ("a.png", "deep/b.ppm", "c.gif"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.new("RGB", (9, 7), "red").save(tmp_path / name)
-    (tmp_path / "broken.jpg").write_text("no photo")
-    assert [photo.name for photo in check_photos(tmp_path)] == ["a.png", "c.gif", "deep/b.ppm"]
-    assert "left out: " in caplog.text
-    assert "broken.jpg" in caplog.text
-    for name in ("a.png", "deep/b.ppm", "c.gif"):
-        (tmp_path / name).unlink()
-    with pytest.raises(DataError, match=r"--photos .*: none of its 1 photos can be read"):
-        check_photos(tmp_path)
-    (tmp_path / "broken.jpg").unlink()
-    with pytest.raises(DataError, match=r"--photos .*: holds no photo \(\.apng, \.avif"):
-        check_photos(tmp_path)
-
-
-def test_of_many_photos_some_are_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-    for index in range(99):
-        Image.new("RGB", (4, 4)).save(tmp_path / f"{index:02}.png")
-    names = [photo.name for photo in check_photos(tmp_path)]
-    assert (names[0], names[1], names[-1], len(names)) == ("00.png", "02.png", "98.png", 50)
-    assert "50 of its 99 photos" in caplog.text
-
-
-def test_what_is_in_the_way_stays(weights: Path, tmp_path: Path) -> None:
-    """A user's own things that happen to have the name of a file to be written."""
-    (tmp_path / "model.onnx").mkdir()
-    (tmp_path / "model.onnx" / "thesis.txt").write_text("precious")
-    (tmp_path / "model.bin").mkdir()
-    report = run(weights, tmp_path, verify=False)
-    assert [(row.format, row.status) for row in report.rows] == [
-        ("openvino", "failed"),
-        ("onnx", "failed"),
-    ]
-    reasons = [str(row.reason) for row in report.rows]
-    assert "model.bin: is a folder, in the place of a file to be written" in reasons[0]
-    assert "model.onnx: is a folder" in reasons[1]
-    assert (tmp_path / "model.onnx" / "thesis.txt").read_text() == "precious"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.bin", "model.onnx"]
-
-
-def test_a_folder_gives_way_only_to_another_of_its_kind(weights: Path, tmp_path: Path) -> None:
-    pytest.importorskip("coremltools", reason="needs coremltools")
-    place = tmp_path / "model.mlpackage"
-    place.mkdir()
-    (place / "thesis.txt").write_text("precious")
-    options: dict[str, Any] = {"formats": ["coreml"], "verify": False}
-    rows = {
-        row.file.name if row.file else None: row for row in run(weights, tmp_path, **options).rows
-    }
-    assert "model.mlmodel" in rows
-    assert "model.mlpackage: is a folder, but no model that this" in str(rows[None].reason)
-    assert (place / "thesis.txt").read_text() == "precious"
-    (place / "thesis.txt").unlink()
-    assert not run(weights, tmp_path, **options).failed
-    assert not run(weights, tmp_path, **options).failed  # and again, onto the first
-    assert pocketface.load(place).contract.name == "tiny"
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_that_a_converter_swallows_ends_the_export_all_the_same(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    true = onnx_format.convert
-
-    def swallows(*arguments: Any, **options: Any) -> list[Path]:
-        with suppress(BaseException):
-            signal.raise_signal(number)
-        return true(*arguments, **options)
-
-    monkeypatch.setattr(onnx_format, "convert", swallows)
-    before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit):
-        run(weights, tmp_path, formats=["onnx"])
-    assert not list(tmp_path.iterdir())
-    assert signal.getsignal(number) is before
-
-
-def test_a_folder_that_cannot_be_written(weights: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"file.*: cannot be written"):
-        run(weights, tmp_path / "file")
 
 
 @pytest.mark.parametrize(

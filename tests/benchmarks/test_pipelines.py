@@ -1,0 +1,76 @@
+"""The steps from pixels to answers, in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pocketface
+from pocketface.benchmarks.pipelines import open_pipeline
+from pocketface.benchmarks.worker import CaseWorker, Item
+from pocketface.data.images import read_image
+from pocketface.export.photos import public_domain_photos
+
+from .conftest import GLASSES, case_of
+
+PUBLIC = [Item(path, landmarks) for path, landmarks in public_domain_photos()]
+ITEMS = {"face-detection": PUBLIC, "glasses-classification": PUBLIC}
+
+
+def test_the_steps_of_a_detector_are_those_of_predict(exported: Path) -> None:
+    model = pocketface.load(exported / "model.onnx")
+    pipeline = open_pipeline(case_of(exported / "model.onnx", "onnxruntime"), score_floor=0.02)
+    for item in PUBLIC:
+        image = read_image(item.path)
+        batch, aside = pipeline.prepare([image], [None])
+        (found,) = pipeline.finish(pipeline.infer(batch), aside)
+        wanted = model.predict(image)
+        assert len(wanted) == 1
+        assert np.array_equal(found.boxes, wanted.boxes)
+        assert np.array_equal(found.scores, wanted.scores)
+    assert len(pipeline.predict(image)) > 1  # at a low floor
+
+
+def test_the_steps_of_a_classifier_are_those_of_predict() -> None:
+    model = pocketface.load(GLASSES)
+    pipeline = open_pipeline(case_of(GLASSES, "torch"), score_floor=0.02)
+    images = [read_image(item.path) for item in PUBLIC]
+    points = [item.landmarks for item in PUBLIC]
+    batch, aside = pipeline.prepare(images, points)
+    found = pipeline.finish(pipeline.infer(batch), aside)
+    wanted = [model.predict(i, p[None])[0] for i, p in zip(images, points, strict=True)]
+    assert [one.label for one in found] == [one.label for one in wanted] == ["glass", "no_glass"]
+    assert [one.score for one in found] == pytest.approx([one.score for one in wanted], abs=1e-5)
+
+
+def test_a_turn_times_every_step_of_every_batch() -> None:
+    worker = CaseWorker(case_of(GLASSES, "torch", batch=2), ITEMS, 0.02)
+    opened = worker.open()
+    assert (opened.task, opened.precision, opened.model, opened.callers) == (
+        "glasses-classification",
+        "fp32",
+        "glasses-n",
+        1,
+    )
+    assert opened.bytes == GLASSES.stat().st_size
+    assert opened.load_ms > 0 < opened.first_ms
+    turn = worker.turn(0.2)
+    assert turn.seconds.shape[1] == 4
+    assert (turn.seconds > 0).all()
+    assert turn.seconds[:-1].sum() <= 0.2  # the last one may end later
+    assert 0 < turn.cpu < 1
+    assert len(turn.resident) == 0
+
+
+def test_several_callers_keep_a_throughput_session_busy(exported: Path) -> None:
+    worker = CaseWorker(
+        case_of(exported / "model.xml", "openvino:throughput", threads=2), ITEMS, 0.02
+    )
+    callers = worker.open().callers
+    turn = worker.turn(0.3)
+    assert np.isnan(turn.seconds[:, 0]).all()
+    assert np.isfinite(turn.seconds[:, 1:]).all()
+    # All of them worked all the time.
+    assert turn.seconds[:, 1:].sum() > 0.5 * callers * 0.3

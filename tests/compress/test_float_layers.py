@@ -1,0 +1,195 @@
+"""Which layers of an int8 file stay float, and that they do."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pocketface
+from pocketface.compress.graph import behind, beside, last
+from pocketface.compress.promise import Promise
+from pocketface.compress.sensitivity import error, most_guilty_first
+from pocketface.export import export_model
+from pocketface.runtimes.model import Model
+from pocketface.runtimes.session import Session
+
+from .conftest import SUFFIXES, Lists, needs_quantizers, post_training, shipped
+
+pytestmark = needs_quantizers
+
+
+def exported_at_128(folder: Path, name: str) -> Path:
+    """face-detection-n, small."""
+    report = export_model(
+        weights=shipped("face-detection-n"),
+        template=None,
+        folder=folder,
+        formats=[name],
+        input_size=(128, 128),
+        verify=False,
+    )
+    return report.files[0]
+
+
+def noise(count: int) -> list[np.ndarray]:
+    random = np.random.default_rng(0)
+    return [random.uniform(0, 255, (1, 3, 128, 128)).astype(np.float32) for _ in range(count)]
+
+
+@pytest.mark.parametrize("suffix", [".xml", ".onnx", ".tflite"])
+def test_layers_given_back_are_float(suffix: str, convolutions: int, tmp_path: Path) -> None:
+    """With half of them the answers are nearer to the float file's than with none.
+
+    And with all of them they are the same: nothing else is rounded either.
+    """
+    path = exported_at_128(tmp_path, SUFFIXES[suffix])
+    target = tmp_path / f"int8{suffix}"
+    quantizer = importlib.import_module(f"pocketface.compress.{SUFFIXES[suffix]}")
+    layers = quantizer.layers(path)
+    # In LiteRT's the last nine stay float.
+    assert len(layers) == convolutions - (9 if suffix == ".tflite" else 0)
+    model = pocketface.load(path)
+    batches = noise(4)
+    expected = model.raw(batches[0])
+    contract = model.contract.model_copy(update={"precision": "int8"})
+    differences = {}
+    for kept in (layers, layers[: len(layers) // 2], []):
+        quantizer.quantize(path, target, contract, batches, kept)
+        answer = pocketface.load(target).raw(batches[0])
+        assert {key: value.shape for key, value in answer.items()} == {
+            key: value.shape for key, value in expected.items()
+        }
+        differences[len(kept)] = float(np.abs(answer["boxes"] - expected["boxes"]).mean())
+    of_all, of_half, of_none = differences.values()
+    assert of_all < (0.1 if suffix == ".xml" else 1e-3)  # the former's weights are FP16
+    assert of_all < of_half < of_none < 5
+
+
+def test_nncf_gives_back_what_costs_most(tmp_path: Path) -> None:
+    """Until half of what the rounding moved boxes by is lost, and no more layers than that."""
+    path = exported_at_128(tmp_path, "openvino")
+    quantizer = importlib.import_module("pocketface.compress.openvino")
+    model = pocketface.load(path)
+    contract = model.contract.model_copy(update={"precision": "int8"})
+    batches = noise(4)
+    expected = [model.raw(batch)["boxes"] for batch in batches]
+
+    def moved(session: Session, indices: Sequence[int]) -> float:
+        answers = [session.run(batches[index])["boxes"] for index in indices]
+        pairs = zip(answers, [expected[index] for index in indices], strict=True)
+        return float(np.mean([np.abs(one - other).mean() for one, other in pairs]))
+
+    target = tmp_path / "int8.xml"
+    quantizer.quantize(path, target, contract, batches)
+    with_all = moved(pocketface.load(target).session, range(4))
+    kept = quantizer.restore(
+        path, target, contract, batches, loss=moved, count=4, max_loss=with_all / 2
+    )
+    assert 0 < moved(pocketface.load(target).session, range(4)) <= with_all / 2
+    assert kept
+    assert set(kept) < set(quantizer.layers(path))
+    quantizer.quantize(path, target, contract, batches, kept)
+    assert moved(pocketface.load(target).session, range(4)) < with_all
+
+
+def test_openvino_files_are_restored_within_the_promise(
+    lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What NNCF is told is lost is the share of what may be lost, and its layers are reported."""
+    told: list[float] = []
+    quantizer = importlib.import_module("pocketface.compress.openvino")
+
+    def restore(path: Path, target: Path, *others: Any, loss: Any, count: int, **_: Any) -> Any:
+        quantizer.quantize(path, target, *others)
+        session = pocketface.load(path).session
+        told.extend([loss(session, range(count)), loss(session, [0])])
+        return quantizer.layers(path)[:2]
+
+    def figures(_: Any, model: Model, samples: Any = None) -> tuple[dict[str, float], None]:
+        after_restoring = bool(told)
+        good = model.contract.precision == "fp32" or after_restoring
+        some = samples is not None
+        value = 0.9825 if some and len(samples) == 40 else 0.97 if some else 0.99 if good else 0.97
+        return {"balanced_accuracy": value, "f1": 1.0}, None
+
+    monkeypatch.setattr(quantizer, "restore", restore)
+    monkeypatch.setattr(Promise, "figures", figures)
+    (row,) = post_training(lists, tmp_path, formats=["openvino"]).rows
+    assert told == [pytest.approx(1.5), pytest.approx(4)]
+    assert row.status == "compressed"
+    assert len(row.kept_float) == 2
+
+
+def test_the_most_guilty_layer_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three layers, given back alone: one mends all, one half, one nothing."""
+    export_model(
+        weights=shipped("glasses-n"), template=None, folder=tmp_path, formats=["onnx"], verify=False
+    )
+    path = tmp_path / "model.onnx"
+    model = pocketface.load(path)
+    off = {"half": 0.2, "nothing": 0.4, "all": 0.0}
+
+    class Quantizer:
+        layers = staticmethod(lambda _: list(off))
+
+        @staticmethod
+        def quantize(_: Path, target: Path, *others: Any) -> None:
+            target.write_text(others[-1][0])
+
+    class Tried:
+        def __init__(self, path: Path) -> None:
+            self.off = off[path.read_text()]
+
+        def raw(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+            return {name: value + self.off for name, value in model.raw(batch).items()}
+
+    load = pocketface.load
+    monkeypatch.setattr(
+        "pocketface.compress.sensitivity.load",
+        lambda file: load(file) if file == path else Tried(file),
+    )
+    batch = np.full((1, 3, 80, 80), 100, np.float32)
+    found = most_guilty_first(Quantizer, path, model.contract, [batch])  # type: ignore[arg-type]
+    assert found == ["all", "half", "nothing"]
+
+
+def test_error_counts_what_is_shown() -> None:
+    boxes = np.float32([[[0, 0, 10, 10], [0, 0, 100, 100]]])
+    expected = {"scores": np.float32([[0.9, 0.01]]), "boxes": boxes}
+    assert error(expected, expected) == 0
+    background = {"scores": np.float32([[0.9, 0.04]]), "boxes": boxes + np.float32([[0], [50]])}
+    assert error(expected, background) == 0
+    shown = {"scores": np.float32([[0.7, 0.01]]), "boxes": boxes + np.float32([[2], [0]])}
+    assert error(expected, shown) == pytest.approx(0.2 + 0.2)
+
+
+def test_what_follows_the_last_convolutions() -> None:
+    readers = {
+        "in": ["one"], "one": ["relu"], "relu": ["two", "three"], "two": ["boxes"],
+        "three": ["scores"], "boxes": ["out"], "scores": ["out"], "out": [], "anchors": ["boxes"],
+    }  # fmt: skip
+    convolutions = {name: name in ("one", "two", "three") for name in readers}
+    assert set(behind(convolutions, readers)) == {"boxes", "scores", "out", "anchors"}
+    assert last(convolutions, readers) == ["two", "three"]
+
+
+def test_what_has_only_float_convolutions_on_a_side_is_float() -> None:
+    readers = {
+        "sub": ["one"], "one": ["relu"], "relu": ["two", "add"], "two": ["add"], "add": ["resize"],
+        "resize": ["three"], "three": ["boxes"], "boxes": [],
+    }  # fmt: skip
+    convolutions = {name: name in ("one", "two", "three") for name in readers}
+    beside_of = {
+        (): set(),
+        ("one",): {"sub", "relu"},
+        ("two",): set(),
+        ("three",): {"add", "resize", "boxes"},
+        ("one", "two", "three"): {"sub", "relu", "add", "resize", "boxes"},
+    }
+    for kept, expected in beside_of.items():
+        assert set(beside(convolutions, readers, kept)) == expected, kept

@@ -1,0 +1,164 @@
+"""What a small file may lose, and what becomes of one that loses more."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pocketface
+from pocketface.compress import candidate
+from pocketface.compress.promise import Promise
+from pocketface.data.labelled_faces import read_labelled_faces
+from pocketface.errors import UserError
+from pocketface.export import export_model
+from pocketface.export.certificate import certificate_path
+from pocketface.runtimes.model import Model
+
+from .conftest import Lists, needs_quantizers, post_training, shipped
+
+pytestmark = needs_quantizers
+
+
+class _Promise:
+    """Stands for quantizer and figures: as good as float once enough layers are float."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, enough: int) -> None:
+        self.kept: list[list[str]] = []
+        quantizer = importlib.import_module("pocketface.compress.onnx")
+        real = quantizer.quantize
+
+        def quantize(*arguments: Any) -> None:
+            keep_float: Collection[str] = arguments[4]
+            self.kept.append(list(keep_float))
+            real(*arguments)
+
+        def figures(_: Any, model: Model) -> tuple[dict[str, float | None], None]:
+            good = "int8" not in model.path.name or len(self.kept[-1]) >= enough
+            return {"balanced_accuracy": 0.99 if good else 0.97, "f1": None}, None
+
+        monkeypatch.setattr(quantizer, "quantize", quantize)
+        monkeypatch.setattr(Promise, "figures", figures)
+        monkeypatch.setattr(
+            candidate, "most_guilty_first", lambda module, path, *_: module.layers(path)[::-1]
+        )
+
+
+def test_layers_are_given_back_until_the_promise_holds(
+    lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promise = _Promise(monkeypatch, enough=3)
+    monkeypatch.setattr(candidate, "FASTER", 0)
+    (row,) = post_training(lists, tmp_path, goal="speed").rows
+    assert [len(kept) for kept in promise.kept] == [0, 1, 2, 4]
+    layers = importlib.import_module("pocketface.compress.onnx").layers
+    assert row.status == "compressed"
+    contract = pocketface.load(tmp_path / "model_int8.onnx").contract
+    assert contract.compression is not None
+    assert contract.compression.kept_float == row.kept_float == tuple(promise.kept[-1])
+    assert len(layers(tmp_path / "model_int8.onnx")) == row.layers == 10
+    assert ", ".join(row.kept_float) in (tmp_path / "compression.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("after", "figure", "share"),
+    [
+        ({"ap50": 0.498, "ap_over_64": 0.90}, "ap50", 0.4),
+        ({"ap50": 0.498, "ap_over_64": 0.885}, "ap_over_64", 1.5),
+        ({"ap50": None, "ap_over_64": 0.895}, "ap_over_64", 0.5),
+    ],
+)
+def test_large_faces_have_a_promise_of_their_own(
+    after: dict[str, float | None], figure: str, share: float
+) -> None:
+    contract = pocketface.load(shipped("face-detection-n")).contract
+    promise = Promise(contract, (), 0.5)
+    assert promise.limits == {"ap50": 0.5, "ap_over_64": 1.0}
+    before: dict[str, float | None] = {"ap50": 0.5, "ap_over_64": 0.9}
+    loss = promise.loss(before, after)
+    assert (loss.figure, loss.share) == (figure, pytest.approx(share))
+    no_large_faces = promise.loss(before | {"ap_over_64": None}, after)
+    assert no_large_faces.figure == "ap50"
+
+
+def test_photos_without_a_face_agree_in_nothing(lists: Lists) -> None:
+    faces = read_labelled_faces(*lists, classes=["no_glass", "glass"])
+    lost = [replace(face, landmarks=np.full((5, 2), np.nan, np.float32)) for face in faces[:2]]
+    model = pocketface.load(shipped("glasses-n"))
+    _, labels = Promise(model.contract, [*lost, *faces[2:4]], 0.5).figures(model)
+    assert labels is not None
+    assert np.isnan(labels).tolist() == [True, True, False, False]
+
+
+def test_a_single_face_is_right_or_wrong(lists: Lists) -> None:
+    """NNCF asks for the loss of each."""
+    model = pocketface.load(shipped("glasses-n"))
+    faces = read_labelled_faces(*lists, classes=model.contract.labels)
+    promise = Promise(model.contract, faces, 0.5)
+    wrong = replace(faces[0], label=1 - faces[0].label)
+    for face, share in ((faces[0], 1.0), (wrong, 0.0)):
+        assert promise.figures(model, [face])[0]["balanced_accuracy"] == share
+
+
+def test_a_promise_that_cannot_be_kept(
+    lists: Lists,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _Promise(monkeypatch, enough=99)
+    # An earlier run's would stand beside a report that speaks of another.
+    export_model(
+        weights=shipped("glasses-n"), template=None, folder=tmp_path, formats=["onnx"], verify=False
+    )
+    (tmp_path / "model.onnx").rename(tmp_path / "model_int8.onnx")
+    (tmp_path / "model_int8.onnx.parity.json").write_text("{}")
+    found = post_training(lists, tmp_path)
+    assert found.failed == [
+        "model_int8.onnx: balanced_accuracy drops by 2.00 points at best; expected no more than 0.5"
+    ]
+    assert "model_int8.onnx of an earlier run is removed" in caplog.text
+    names = {"model.onnx", "model.onnx.parity.json", "compression.md", "compression.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert pocketface.load(tmp_path / "model.onnx").contract.precision == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("goal", "limit", "reason"),
+    [("speed", "FASTER", "times as fast, at least"), ("size", "SMALLER", "of the size; exp")],
+)
+def test_a_file_that_is_no_better_is_not_written(
+    goal: str,
+    limit: str,
+    reason: str,
+    lists: Lists,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(candidate, limit, {"FASTER": 1e6, "SMALLER": 1e-6}[limit])
+    (tmp_path / "model.onnx").write_text("an older one")
+    found = post_training(lists, tmp_path, goal=goal)
+    assert len(found.failed) == 1
+    assert reason in found.failed[0]
+    assert certificate_path(tmp_path / "model.onnx").is_file()
+    assert pocketface.load(tmp_path / "model.onnx").contract.precision == "fp32"
+    assert not (tmp_path / "model_int8.onnx").exists()
+
+
+def test_photos_without_a_face_keep_no_promise(shared: Path, tmp_path: Path) -> None:
+    annotations = shared / "airport" / "annotation_faces_train.json"
+    content = json.loads(annotations.read_text())
+    content["annotations"] = []
+    empty = tmp_path / "empty.json"
+    empty.write_text(json.dumps(content))
+    lists = [annotations], [shared / "airport"]
+    weights = shipped("face-detection-n")
+    with pytest.raises(UserError, match=r"--val-ann-files .*empty\.json: no labelled face"):
+        post_training(lists, tmp_path / "out", weights=weights, validation=([empty], lists[1]))
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,160 @@
+"""What a failed export leaves behind, and what it spares."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pocketface
+from pocketface.errors import ContractError, UserError
+from pocketface.export import onnx as onnx_format
+from pocketface.models.weights import build_network, read_weights
+from pocketface.runtimes.seal import check_seal
+
+from .conftest import FILES, MakeWeights, run
+
+
+@pytest.fixture
+def written_before(tmp_path: Path) -> Iterator[Path]:
+    """A folder whose files must survive the test."""
+    for name in FILES:
+        (tmp_path / name).write_text(f"old {name}")
+    yield tmp_path
+    for name in FILES:
+        assert (tmp_path / name).read_text() == f"old {name}"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def fail(*_: object, **__: object) -> list[Path]:
+    raise RuntimeError("disk on fire")
+
+
+def test_what_works_is_kept_and_what_fails_is_named(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_format, "convert", fail)
+    (tmp_path / "model.onnx").write_text("old")
+    report = run(weights, tmp_path)
+    assert [(row.format, row.status) for row in report.rows] == [
+        ("openvino", "passed"),
+        ("onnx", "failed"),
+    ]
+    assert [row.reason for row in report.failed] == ["RuntimeError: disk on fire"]
+    assert pocketface.load(tmp_path / "model.xml").contract.name == "tiny"
+    assert (tmp_path / "model.onnx").read_text() == "old"
+
+
+def test_a_file_that_differs_is_marked_failed(
+    weights: Path,
+    make_weights: MakeWeights,
+    written_before: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The exporters are given another network than the one that is compared."""
+    other = build_network(read_weights(make_weights(tmp_path_factory.mktemp("other"), seed=1)))
+    true = onnx_format.trace
+    for module in (onnx_format, sys.modules["pocketface.export.openvino"]):
+        monkeypatch.setattr(module, "trace", lambda _, contract: true(other, contract))
+    report = run(weights, written_before)
+    names = [row.file.name for row in report.failed if row.file is not None]
+    assert names == ["model-failed.xml", "model-failed.onnx"]
+    for row in report.failed:
+        assert row.reason is not None
+        assert "differ by" in row.reason
+        assert row.file is not None
+        assert check_seal(row.file)
+        parity = pocketface.load(row.file).contract.parity
+        assert parity is not None
+        assert parity.status == "failed"
+        assert (written_before / f"{row.file.name}.parity.json").is_file()
+
+
+def test_a_file_that_our_own_loader_refuses_has_failed(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where no format was asked for by name."""
+
+    def refuse(path: Path, _: object) -> None:
+        raise ContractError(f"{path}: contract does not fit")
+
+    monkeypatch.setattr("pocketface.export.verify.check", refuse)
+    report = run(weights, tmp_path, formats=None)
+    (row,) = [row for row in report.rows if row.format == "onnx"]
+    assert row.status == "failed"
+    assert row.reason == f"{tmp_path}/model.onnx: contract does not fit"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_new_file_does_not_stand_beside_old_ones(weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx.parity.json").write_text("old")
+    for name in ("model-failed.onnx", "model-failed.onnx.parity.json"):
+        (tmp_path / name).write_text("old")
+    run(weights, tmp_path, formats=["onnx"], verify=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_what_is_in_the_way_stays(weights: Path, tmp_path: Path) -> None:
+    """A user's own things that happen to have the name of a file to be written."""
+    (tmp_path / "model.onnx").mkdir()
+    (tmp_path / "model.onnx" / "thesis.txt").write_text("precious")
+    (tmp_path / "model.bin").mkdir()
+    report = run(weights, tmp_path, verify=False)
+    assert [(row.format, row.status) for row in report.rows] == [
+        ("openvino", "failed"),
+        ("onnx", "failed"),
+    ]
+    reasons = [str(row.reason) for row in report.rows]
+    assert "model.bin: is a folder, in the place of a file to be written" in reasons[0]
+    assert "model.onnx: is a folder" in reasons[1]
+    assert (tmp_path / "model.onnx" / "thesis.txt").read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.bin", "model.onnx"]
+
+
+def test_a_folder_gives_way_only_to_another_of_its_kind(weights: Path, tmp_path: Path) -> None:
+    pytest.importorskip("coremltools", reason="needs coremltools")
+    place = tmp_path / "model.mlpackage"
+    place.mkdir()
+    (place / "thesis.txt").write_text("precious")
+    options: dict[str, Any] = {"formats": ["coreml"], "verify": False}
+    rows = {
+        row.file.name if row.file else None: row for row in run(weights, tmp_path, **options).rows
+    }
+    assert "model.mlmodel" in rows
+    assert "model.mlpackage: is a folder, but no model that this" in str(rows[None].reason)
+    assert (place / "thesis.txt").read_text() == "precious"
+    (place / "thesis.txt").unlink()
+    assert not run(weights, tmp_path, **options).failed
+    assert not run(weights, tmp_path, **options).failed  # and again, onto the first
+    assert pocketface.load(place).contract.name == "tiny"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_a_converter_swallows_ends_the_export_all_the_same(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    true = onnx_format.convert
+
+    def swallows(*arguments: Any, **options: Any) -> list[Path]:
+        with suppress(BaseException):
+            signal.raise_signal(number)
+        return true(*arguments, **options)
+
+    monkeypatch.setattr(onnx_format, "convert", swallows)
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit):
+        run(weights, tmp_path, formats=["onnx"])
+    assert not list(tmp_path.iterdir())
+    assert signal.getsignal(number) is before
+
+
+def test_a_folder_that_cannot_be_written(weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file.*: cannot be written"):
+        run(weights, tmp_path / "file")

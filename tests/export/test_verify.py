@@ -1,0 +1,100 @@
+"""Files compared again with the network, and the photos for that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from pocketface.errors import DataError
+from pocketface.export.photos import check_photos
+from pocketface.export.verify import verify_files
+from pocketface.models.weights import read_weights, write_weights
+
+from .conftest import MakeWeights, run
+
+
+def test_files_of_different_templates_are_verified_together(
+    weights: Path, texts: dict[str, str], tmp_path: Path
+) -> None:
+    """Each by its own resize rule and thresholds, in any order."""
+    settings = {
+        "plain": ("resize: letterbox", "resize: letterbox"),
+        "stretch": ("resize: letterbox", "resize: stretch"),
+        "sure": ("score_threshold: 0.3", "score_threshold: 0.4"),
+    }
+    files = []
+    for name, (old, new) in settings.items():
+        template = tmp_path / f"{name}.yaml"
+        template.write_text(texts["dense"].replace(old, new))
+        folder = tmp_path / name
+        report = run(weights, folder, template=template, formats=["onnx"], with_nms=True)
+        assert [row.status for row in report.rows] == ["passed", "passed"]
+        files += report.files
+    for order in (files, files[::-1]):
+        found = verify_files(order, weights=weights)
+        assert [(one.file.name, one.status, one.reason) for one in found] == [
+            (file.name, "passed", None) for file in order
+        ]
+
+
+def test_a_file_of_an_edited_template_is_verified_by_its_checkpoint(
+    make_weights: MakeWeights, texts: dict[str, str], tmp_path: Path
+) -> None:
+    """Inside the weights is a template of one fixed size."""
+    template = tmp_path / "free.yaml"
+    template.write_text(texts["dense"])
+    fixed = tmp_path / "fixed.pth"
+    read = read_weights(make_weights(tmp_path))
+    text = texts["dense"].replace(", multiple_of: 32", "")
+    assert text != texts["dense"]
+    write_weights(fixed, template_text=text, state_dict=read.state_dict, epochs=1)
+    options: dict[str, Any] = {"template": template, "input_size": (96, 32), "formats": ["onnx"]}
+    report = run(fixed, tmp_path / "out", **options)
+    (found,) = verify_files(report.files, weights=fixed)
+    assert (found.status, found.reason) == ("passed", None)
+
+
+def test_a_checkpoint_is_not_passed_over_without_pytorch(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file,) = run(weights, tmp_path, formats=["onnx"]).files
+    monkeypatch.setattr("pocketface.export.verify.find_spec", lambda _: None)
+    (found,) = verify_files([file], weights=weights)
+    assert found.status == "not verified"
+    assert "torch" in str(found.reason)
+    (found,) = verify_files([file])
+    assert (found.status, found.reason) == ("passed", None)
+    # Noise alone, which is all that is left without these packages, is not enough.
+    monkeypatch.setattr("pocketface.export.photos.find_spec", lambda _: None)
+    (found,) = verify_files([file])
+    assert found.status == "not verified"
+    assert "packages matplotlib and scikit-image" in str(found.reason)
+
+
+def test_photos_of_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.png", "deep/b.ppm", "c.gif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (9, 7), "red").save(tmp_path / name)
+    (tmp_path / "broken.jpg").write_text("no photo")
+    assert [photo.name for photo in check_photos(tmp_path)] == ["a.png", "c.gif", "deep/b.ppm"]
+    assert "left out: " in caplog.text
+    assert "broken.jpg" in caplog.text
+    for name in ("a.png", "deep/b.ppm", "c.gif"):
+        (tmp_path / name).unlink()
+    with pytest.raises(DataError, match=r"--photos .*: none of its 1 photos can be read"):
+        check_photos(tmp_path)
+    (tmp_path / "broken.jpg").unlink()
+    with pytest.raises(DataError, match=r"--photos .*: holds no photo \(\.apng, \.avif"):
+        check_photos(tmp_path)
+
+
+def test_of_many_photos_some_are_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for index in range(99):
+        Image.new("RGB", (4, 4)).save(tmp_path / f"{index:02}.png")
+    names = [photo.name for photo in check_photos(tmp_path)]
+    assert (names[0], names[1], names[-1], len(names)) == ("00.png", "02.png", "98.png", 50)
+    assert "50 of its 99 photos" in caplog.text
