@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..data.coco import read_coco
 from ..data.images import read_image
+from ..data.glasses import LABELS
 from ..data.labelled_faces import read_labelled_faces
 from ..data.pairs import paired
 from ..errors import DataError, ImageError, UserError
@@ -35,7 +36,6 @@ _TIMED_PHOTOS = 8
 _log = logging.getLogger(__name__)
 
 _FIGURES = ("ap", "ap50", "ap_small", "ap_medium", "ap_large")
-_LABELS = ("no_glass", "glass")
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def plan_for(
     lists = [pair for pair in given if pair[0].suffix == ".csv"]
     if lists:
         files_of_faces, folders = [file for file, _ in lists], [root for _, root in lists]
-        faces = read_labelled_faces(files_of_faces, folders, classes=_LABELS)
+        faces = read_labelled_faces(files_of_faces, folders, classes=LABELS)
         with_face = [Item(one.path, one.landmarks) for one in faces if one.found]
         if not with_face:
             named = ", ".join(map(str, files_of_faces))
