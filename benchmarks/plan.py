@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.coco import read_coco
-from ..data.images import read_image
 from ..data.glasses import LABELS
+from ..data.images import read_image
 from ..data.labelled_faces import read_labelled_faces
 from ..data.pairs import paired
 from ..errors import DataError, ImageError, UserError
