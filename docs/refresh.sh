@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# All documents that tell what the shipped weights do, written again after new ones:
+#     docs/refresh.sh ../shared/data FOLDER
+# Tables that stand in README.md come to FOLDER, to be put there. What was written for these
+# weights already is not written again: an interrupted run goes on. Hours on two cores, which
+# nothing else should use: there are times in most of it.
+set -euo pipefail
+DATA=$1 FOLDER=$2
+export PATH="$PWD/.venv/bin:$PATH"
+WEIGHTS=$(cat model_templates/*/*/weights.safetensors | sha256sum)
+WORK=$FOLDER/${WEIGHTS:0:8}
+WIDER=$DATA/wider_face LISTS=$WORK/lists
+mkdir -p "$WORK"
+
+# Where a step ends, a file of its name stands.
+todo() { [ ! -e "$WORK/$1.done" ]; }
+page() { # FILE COMMAND…: what it prints, whole or not at all
+    local name
+    name=$(basename "$1")
+    todo "$name" || return 0
+    "${@:2}" >"$WORK/$name.part"
+    mv "$WORK/$name.part" "$1"
+    touch "$WORK/$name.done"
+}
+
+if todo lists; then
+    rm -rf "$LISTS"
+    pocketface data wider "$WIDER" --output "$LISTS"
+    pocketface data split "$WIDER/train.json" --output "$LISTS" --train-fraction 0.87
+    pocketface data glasses "$DATA/mtfl/labels.csv" --output "$LISTS/mtfl"
+    touch "$WORK/lists.done"
+fi
+FACES=(--train-ann-files "$WIDER/train.json" --train-data-roots "$WIDER/train"
+    --val-ann-files "$LISTS/wider_val.json" --val-data-roots "$WIDER/WIDER_val/images")
+GLASSES=(--train-ann-files "$LISTS/mtfl/train.csv" --train-data-roots "$DATA/mtfl/images"
+    --val-ann-files "$LISTS/mtfl/test.csv" --val-data-roots "$DATA/mtfl/images")
+
+page docs/walkthrough.md docs/walkthrough.sh "$DATA/airport"
+page docs/diagnose.md docs/diagnose.sh "$DATA"
+page docs/formats.md python tests/export/test_matrix.py
+page "$WORK/glasses.md" python docs/glasses.py glasses-n "$LISTS/mtfl/test.csv" "$DATA/mtfl/images"
+page "$WORK/figures.md" python docs/figures.py
+page "$WORK/serve.md" python docs/serve.py
+
+files=()
+for template in face-detection-n face-detection-n-int8 face-detection-s face-detection-m; do
+    place=$WORK/strength/$template
+    if todo "$template"; then
+        rm -rf "$place"
+        pocketface export --template "$template" --formats openvino --save-model-to "$place"
+        touch "$WORK/$template.done"
+    fi
+    files+=("$place"/*.xml)
+done
+page "$WORK/strength.md" python docs/strength.py "${files[@]}" --peers "$DATA/peers" \
+    --labels "$LISTS/wider_val.json" --root "$WIDER/WIDER_val/images" \
+    --threshold-labels "$LISTS/train.val.json" --threshold-root "$WIDER/train"
+
+if todo benchmarks; then
+    docs/benchmark.sh "$DATA" "$LISTS" "$WORK/benchmarks" docs/benchmarks
+    touch "$WORK/benchmarks.done"
+fi
+for template in face-detection-n face-detection-s face-detection-m glasses-n; do
+    labels=("${FACES[@]}")
+    [ "$template" != glasses-n ] || labels=("${GLASSES[@]}")
+    page "docs/compression-$template.md" python docs/compression.py --template "$template" \
+        --formats openvino,onnx,litert --save-checkpoints-to "$WORK/compression/$template" "${labels[@]}"
+done
