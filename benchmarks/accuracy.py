@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,8 @@ from ..runtimes.seal import model_files
 if TYPE_CHECKING:
     from ..model_templates.contract import Metric
 
+_log = logging.getLogger(__name__)
+
 
 def measure_accuracy(
     *,
@@ -59,8 +62,9 @@ def measure_accuracy(
         metrics_file: Where to write the metrics with protocol and SHA-256s.
         mistakes_file: Of a classifier: where to write the faces with wrong labels, as a PNG.
         input_size: Height and width instead of the file's, for weights only.
-        score_threshold: Lowest score of a face that counts, `SCORE_FLOOR` if None. Of a
-            classifier: lowest score of the second label, the file's own if None.
+        score_threshold: Lowest score of a face that counts; if None, `SCORE_FLOOR`, or of a file
+            with NMS inside its own. Of a classifier: lowest score of the second label, the file's
+            own if None.
         nms_iou: Of a detector: instead of the file's own.
         runtime: As `runtimes.load` takes it.
         device: Likewise.
@@ -87,7 +91,16 @@ def measure_accuracy(
         )
     if mistakes_file is not None:
         raise UserError(f"--mistakes-to {mistakes_file}: {weights} is no classifier")
-    floor = SCORE_FLOOR if score_threshold is None else score_threshold
+    floor = score_threshold
+    if floor is None:
+        floor = SCORE_FLOOR
+        if model.contract.nms == "graph":
+            floor = model.contract.score_threshold
+            _log.warning(
+                "%s has its NMS inside, and knows no faces below %g: its AP is less than that of "
+                "the same network without, which begins at %g",
+                weights, floor, SCORE_FLOOR,
+            )  # fmt: skip
     predict = partial(model.predict, score_threshold=floor, nms_iou=nms_iou)
     size = model.contract.input
     threshold = max(floor, model.contract.score_threshold)

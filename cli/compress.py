@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..apps.outputs import check_place
 from ..apps.work_dir import weights_for
 from ..errors import PocketfaceError, UserError
 from .console import print_table
@@ -140,6 +141,7 @@ def run(args: argparse.Namespace) -> None:
     if not args.filter_pruning and args.pruning_ratio is not None:
         raise UserError("--pruning-ratio: expected --filter-pruning with it")
     weights = weights_for(args.template, args.load_weights)
+    check_place(args.save_checkpoints_to, "--save-checkpoints-to", folder=True)
     from ..compress.run import compress, pruning_for, sparsity_for
     from ..compress.stage import Training
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from ..apps.outputs import check_place
 from ..apps.work_dir import weights_for
-from ..errors import PocketfaceError
+from ..errors import PocketfaceError, UserError
 from .console import print_table
 from .parity_figures import FIGURES, figures
 from .parser import a_path, names, size
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Export, and print what was written and how far it is from PyTorch."""
     weights = weights_for(args.template, args.load_weights)
+    check_place(args.save_model_to, "--save-model-to", folder=True)
     # After the flags were checked: the exporters take seconds to load.
     from ..export import export_model
 
@@ -94,6 +96,8 @@ def run(args: argparse.Namespace) -> None:
     for row in report.rows:
         if row.reason:
             print(f"{row.file or row.format} ({row.precision}): {row.status}: {row.reason}")
+    if all(row.status == "skipped" for row in report.rows):
+        raise UserError("nothing was exported", hint=str(report.rows[0].reason))
     if report.failed:
         named = "; ".join(
             f"{row.file or row.format} ({row.precision}: {row.reason})" for row in report.failed

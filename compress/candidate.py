@@ -167,13 +167,13 @@ class Candidate:
     def judge(self, row: Row, kept_float: Sequence[str], found: Figures) -> Row:
         """Is the compressed file worth it? Its row says so."""
         batch = self.job.calibration.batches[0]
-        models = [load(one, threads=1) for one in (self.path, self.target)]
         before, after = row.before, measured(self.target, row.precision, found)
         faster = surely = None
         goal: Goal = "size"
         # The reference interpreter says nothing of an Apple device's speed.
-        if models[0].session.runtime != "coreml-reference":
+        if load(self.target).session.runtime != "coreml-reference":
             goal = self.job.goal
+            models = [load(one, threads=1) for one in (self.path, self.target)]
             seconds = interleaved([partial(model.raw, batch) for model in models])
             before_ms, after_ms = (statistics.median(one) * 1e3 for one in seconds)
             before = before.model_copy(update={"ms": before_ms})
@@ -218,7 +218,7 @@ class Candidate:
             update={"kept_float": tuple(kept_float), "drop": round(drop, 4)}
         )
         figures = {key: found[key] for key in self._before}
-        protocol = f"{len(self.job.promise.validation)} validation photos of `compress`"
+        protocol = self.job.promise.protocol(self.contract)
         metrics = tuple(metrics_of(figures, protocol=protocol))
         contract = self.contract.model_copy(update={"compression": compression, "metrics": metrics})
         self._writer.embed(self.target, contract)

@@ -7,7 +7,7 @@ import logging
 import tempfile
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import MissingPackageError, PocketfaceError, UserError
@@ -83,14 +83,18 @@ def compress_files(
             calibration=calibration,
             goal=goal,
         )
-        rows = [
-            row
-            for one in exported.rows
-            if one.file is not None
-            for row in _compressed(job, one.format, one.file, precisions, folder)
-        ]
-    report = _report(job, rows)
-    report.write(folder)
+        rows: list[Row] = []
+        files = [(one.format, one.file) for one in exported.rows if one.file is not None]
+        try:
+            for name, path in files:
+                for row in _compressed(job, name, path, precisions, folder):
+                    rows.append(row)  # and stays in the report if the next one is interrupted
+        finally:
+            # Not before: a file with NMS inside needs the one without.
+            _place_float_files([path for _, path in files], rows, folder)
+            report = _report(job, rows)
+            if rows:
+                report.write(folder)
     return report
 
 
@@ -118,13 +122,12 @@ def _exported(
 
 def _compressed(
     job: Job, name: str, path: Path, precisions: Sequence[str], folder: Path
-) -> list[Row]:
+) -> Iterator[Row]:
     """A float file made small, measured and judged; what is worth it is moved to its place."""
     figures, labels = job.promise.figures(load(path))
     metric = job.promise.metric
     if not figures[metric]:
         _log.warning("%s of %s is 0: there is nothing to lose", metric, path.name)
-    rows = []
     for precision in precisions:
         quantizer = quantizer_for(name, precision, job.tuned)
         if precision not in quantizer.PRECISIONS:
@@ -158,10 +161,27 @@ def _compressed(
             _remove_earlier(folder / work.target.name)
         _log.info("%s: %s%s", work.target.name, row.status, f": {row.reason}" if row.reason else "")
         minutes = (time.monotonic() - begun) / 60
-        rows.append(row.model_copy(update={"minutes": minutes}))
-    if any(row.status != "compressed" for row in rows):
-        move_model(path, folder)
-    return rows
+        yield row.model_copy(update={"minutes": minutes})
+
+
+def _place_float_files(files: Sequence[Path], rows: Sequence[Row], folder: Path) -> None:
+    """Write those of which something is not compressed; of others warn of an older one."""
+    for path in files:
+        stays = [row.file == path.name for row in rows if row.before.file == path.name]
+        if any(stays):
+            move_model(path, folder)
+        elif stays and not _same_network(folder / path.name, path):
+            _log.warning("%s is of other weights than the files written now", folder / path.name)
+
+
+def _same_network(older: Path, path: Path) -> bool:
+    if not older.exists():
+        return True
+    try:
+        made_of = [load(one).contract.provenance.checkpoint_sha256 for one in (older, path)]
+    except PocketfaceError:
+        return False
+    return made_of[0] == made_of[1]
 
 
 def _remove_earlier(path: Path) -> None:

@@ -98,9 +98,7 @@ class Promise:
         labels = None
         if isinstance(model, FaceDetector):
             photos = [one for one in samples if isinstance(one, Photo)]
-            # With NMS inside, a file knows no faces below its own threshold.
-            floor = None if model.contract.nms == "graph" else SCORE_FLOOR
-            predict = partial(model.predict, score_threshold=floor)
+            predict = partial(model.predict, score_threshold=_floor(model.contract))
             _, _, figures = evaluate_detector(predict, photos)
         else:
             assert isinstance(model, FaceClassifier)
@@ -112,6 +110,13 @@ class Promise:
                 figures["balanced_accuracy"] = figures["accuracy"]
         return {key: figures[key] for key in _FIGURES[self.contract.task]}, labels
 
+    def protocol(self, contract: Contract) -> str:
+        """How the figures of a file with this contract come about."""
+        text = f"{len(self.validation)} validation photos of `compress`"
+        if contract.task == "face-detection":
+            text += f", score floor {_floor(contract):g}, NMS IoU {contract.nms_iou:g}"
+        return text
+
     def loss(self, before: Figures, after: Figures) -> Loss:
         """What a file lost, of the figures of which something can be said."""
         losses = [
@@ -121,3 +126,8 @@ class Promise:
         ]
         none = Loss(self.metric, 0.0, self.max_drop)
         return max(losses, key=lambda one: one.share, default=none)
+
+
+def _floor(contract: Contract) -> float:
+    """With NMS inside, a file knows no faces below its own threshold."""
+    return contract.score_threshold if contract.nms == "graph" else SCORE_FLOOR

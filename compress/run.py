@@ -176,7 +176,11 @@ def sparsity_for(
 def pruning_for(weights: Path, template: str | Path | None, *, ratio: float | None) -> PruningSpec:
     """Likewise, of channels to go."""
     spec = _read(weights, template).template.optimisations.filter_pruning or _PRUNING
-    return spec if ratio is None else spec.model_copy(update={"ratio": ratio})
+    if ratio is None:
+        return spec
+    if not 0 < ratio < 1:
+        raise UserError(f"pruning ratio {ratio:g}: expected more than 0 and less than 1")
+    return spec.model_copy(update={"ratio": ratio})
 
 
 def _read(weights: Path, template: str | Path | None) -> Weights:

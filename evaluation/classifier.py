@@ -52,10 +52,10 @@ def evaluate_classifier(
             pixels = image.result()
         except ImageError as error:
             _log.warning("counted as wrong: %s", error)
-            continue
-        if face.found:
-            (answer,) = classify(pixels, face.landmarks[None])
-            scores[index] = answer.scores[-1]
+        else:
+            if face.found:
+                (answer,) = classify(pixels, face.landmarks[None])
+                scores[index] = answer.scores[-1]
         if on_progress is not None:
             on_progress(index + 1, len(faces))
     labels = np.array([face.label for face in faces], np.intp)

@@ -104,8 +104,13 @@ def verify_files(
 
     Raises:
         UserError: No such file, no model file in a folder, a file made from other weights.
+        ModelFileError: The checkpoint is missing or damaged.
     """
     files = [file for path in paths for file in _model_files_in(path)]
+    if weights is not None and find_spec("torch") is not None:
+        from ..models.weights import read_weights
+
+        read_weights(weights)  # what is wrong with it is not wrong with the files
     known: dict[str, Reference | None] = {}
     return [_verify(file, weights, photos, known) for file in files]
 

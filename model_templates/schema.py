@@ -122,7 +122,7 @@ class PruningSpec(Spec):
 
     epochs: PositiveInt
     base_learning_rate: PositiveFloat
-    ratio: Fraction
+    ratio: Annotated[float, Field(gt=0, lt=1)]
 
 
 class OptimisationsSpec(Spec):

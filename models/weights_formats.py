@@ -70,7 +70,21 @@ def write_safetensors(
     metadata[_DIGEST_KEY] = _digest(tensors, metadata)
     content = _safetensors().torch.save(dict(tensors), metadata=metadata)
     with atomic_write(path) as handle:
-        handle.write(content)
+        handle.write(_in_order(content))
+
+
+def _in_order(content: bytes) -> bytes:
+    """A safetensors file with its metadata by the alphabet: equal weights are equal files.
+
+    The library writes them in any order. A file begins with the length of its header, 8 bytes,
+    and the header, JSON filled up with blanks (huggingface/safetensors, "Format").
+    """
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[start:]
 
 
 def write_checkpoint(path: Path, *, tensors: Mapping[str, Tensor], section: Section) -> None:

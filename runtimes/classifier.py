@@ -75,9 +75,11 @@ class FaceClassifier(Model):
             batch_size: As for `predict`.
 
         Raises:
-            InputError: One is of another type or size.
+            InputError: One is of another type or size, or `batch_size` is below 1.
         """
         threshold = self._fraction("score_threshold", score_threshold)
+        if batch_size < 1:
+            raise InputError(f"batch_size {batch_size}: expected 1 or more")
         spec = self.contract.input
         size = (spec.height, spec.width, 3)
         for face in faces:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pocketface import load
 from pocketface.benchmarks import measure as room
 from pocketface.benchmarks import worker
 from pocketface.benchmarks.accuracy import measure_accuracy
@@ -205,7 +206,9 @@ def test_a_list_without_a_found_face(tmp_path: Path) -> None:
         plan_for([], data=[tmp_path / "l.csv"], roots=[tmp_path])
 
 
-def test_a_file_with_its_nms_inside_is_not_judged(shared: Path, tmp_path: Path) -> None:
+def test_a_file_with_its_nms_inside_is_not_judged(
+    shared: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """It shows no face below its own threshold: its AP is no AP."""
     export_model(
         weights=WEIGHTS, template=None, folder=tmp_path, formats=["onnx"], with_nms=True,
@@ -218,6 +221,16 @@ def test_a_file_with_its_nms_inside_is_not_judged(shared: Path, tmp_path: Path) 
     assert (plain.nms, inside.nms) == (False, True)
     assert plain.figures["ap50"] is not None
     assert inside.figures == {}
+    found = measure_accuracy(
+        weights=tmp_path / "model_nms.onnx", annotations=[labels], roots=[root],
+        metrics_file=tmp_path / "metrics.yaml",
+    )  # fmt: skip
+    ap50 = next(one.value for one in found if one.key == "ap50")
+    assert ap50 is not None
+    assert ap50 < 100 * plain.figures["ap50"]
+    assert "knows no faces below" in caplog.text
+    threshold = load(WEIGHTS).contract.score_threshold
+    assert f"score_floor: {threshold:g}\n" in (tmp_path / "metrics.yaml").read_text()
 
 
 def test_accuracy_that_fails_is_no_reason_to_end(

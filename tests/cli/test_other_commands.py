@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 import pocketface
+from pocketface import export
+from pocketface.errors import MissingPackageError
 from pocketface.model_templates.catalogue import template_names
 
 Run = Callable[..., Any]
@@ -218,3 +220,22 @@ def test_train_passes_its_flags_on(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         "precision": "bf16-mixed",
         "val_every": 2,
     }
+
+
+def test_an_export_of_nothing_is_a_mistake(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "missing_of", lambda packages: MissingPackageError(packages[0]))
+    result = run("export", "--load-weights", "tiny.pth", "--save-model-to", "out")
+    assert result.code == 2
+    assert "error: nothing was exported" in result.err
+    assert "pip install pocketface[openvino]" in result.err
+
+
+@pytest.mark.parametrize("command", ["export", "compress"])
+def test_a_place_that_cannot_be_written_is_found_before_the_work(run: Run, command: str) -> None:
+    Path("file").write_text("")
+    flag = {"export": "--save-model-to", "compress": "--save-checkpoints-to"}[command]
+    needs = ("--post-training", "--train-ann-files", "a", "--train-data-roots", "b")
+    more = (*needs, "--val-ann-files", "c", "--val-data-roots", "d") if command != "export" else ()
+    result = run(command, "--load-weights", "tiny.pth", flag, "file/out", *more)
+    assert result.code == 2
+    assert f"error: {flag} file/out: cannot be written: " in result.err

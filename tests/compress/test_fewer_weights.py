@@ -216,3 +216,22 @@ def test_nothing_is_overwritten(lists: Lists, tmp_path: Path) -> None:
         lists, tmp_path, pruning=spec, resume=True
     )  # it has ended: no channels are chosen again
     assert not (tmp_path / "pruning" / "start.safetensors").exists()
+
+
+@needs_nncf
+def test_trainings_in_a_row_are_gone_on_with(lists: Lists, tmp_path: Path) -> None:
+    """The second begins with the file of the first, which is written again."""
+    spec = pruning_for(shipped("glasses-n"), None, ratio=0.5)
+    fine_tuning(lists, tmp_path, pruning=spec, quantization=True)
+    first = tmp_path / "pruned.safetensors"
+    stamp = (tmp_path / "quantization" / "latest.pth").stat().st_mtime_ns
+    content = first.read_bytes()
+    fine_tuning(lists, tmp_path, pruning=spec, quantization=True, resume=True)
+    assert first.read_bytes() == content
+    assert (tmp_path / "quantization" / "latest.pth").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+def test_no_channels_or_all(ratio: float) -> None:
+    with pytest.raises(UserError, match=rf"pruning ratio {ratio:g}: expected more than 0 and less"):
+        pruning_for(shipped("glasses-n"), None, ratio=ratio)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import pocketface
-from pocketface.compress import candidate
+from pocketface.compress import candidate, files
 from pocketface.compress.promise import Promise
 from pocketface.data.labelled_faces import read_labelled_faces
 from pocketface.errors import UserError
@@ -162,3 +162,65 @@ def test_photos_without_a_face_keep_no_promise(shared: Path, tmp_path: Path) -> 
     with pytest.raises(UserError, match=r"--val-ann-files .*empty\.json: no labelled face"):
         post_training(lists, tmp_path / "out", weights=weights, validation=([empty], lists[1]))
     assert not (tmp_path / "out").exists()
+
+
+def test_what_was_done_before_an_interruption_is_reported(
+    lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(candidate, "FASTER", 0)
+    monkeypatch.setattr(
+        importlib.import_module("pocketface.compress.litert"), "quantize", interrupt
+    )
+    for name in ("compression.md", "compression.json"):
+        (tmp_path / name).write_text("of an earlier run")
+    with pytest.raises(KeyboardInterrupt):
+        post_training(lists, tmp_path, formats=["onnx", "litert"])
+    saved = json.loads((tmp_path / "compression.json").read_text())
+    assert [row["format"] for row in saved["rows"]] == ["onnx"]
+    assert "| model_int8.onnx | int8 | yes |" in (tmp_path / "compression.md").read_text()
+    names = {"model_int8.onnx", "compression.md", "compression.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_float_files_are_at_hand_until_all_are_done(
+    lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layers of a file with NMS inside are found by the one without."""
+    at_hand: list[list[str]] = []
+    real = files._compressed
+
+    def watched(job: Any, name: str, path: Path, *others: Any) -> Any:
+        at_hand.append(sorted(one.name for one in path.parent.glob("model.*")))
+        yield from real(job, name, path, *others)
+
+    monkeypatch.setattr(files, "_compressed", watched)
+    monkeypatch.setattr(candidate, "SMALLER", 1e-6)
+    post_training(lists, tmp_path, formats=["onnx", "litert"])
+    assert "model.onnx" in at_hand[0]
+    assert at_hand[0] == at_hand[1]
+    assert {path.suffix for path in tmp_path.glob("model.*")} >= {".onnx", ".tflite"}
+
+
+def test_a_float_file_of_other_weights_is_told_of(
+    lists: Lists, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for template, told in (("glasses-n", False), ("glasses-cnn", True)):
+        folder = tmp_path / template
+        export_model(
+            weights=shipped(template), template=None, folder=folder, formats=["onnx"], verify=False
+        )
+        caplog.clear()
+        post_training(lists, folder)
+        assert (f"{folder / 'model.onnx'} is of other weights" in caplog.text) == told
+        assert (folder / "model.onnx").is_file()
+
+
+def test_files_with_their_nms_inside_say_from_where_their_figures_begin() -> None:
+    contract = pocketface.load(shipped("face-detection-n")).contract
+    promise = Promise(contract, (), 0.5)
+    inside = contract.model_copy(update={"nms": "graph"})
+    assert "score floor 0.02, NMS IoU 0.45" in promise.protocol(contract)
+    assert f"score floor {contract.score_threshold:g}" in promise.protocol(inside)

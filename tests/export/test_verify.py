@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pocketface.errors import DataError
+from pocketface.errors import DataError, ModelFileError
 from pocketface.export.photos import check_photos
 from pocketface.export.verify import verify_files
 from pocketface.models.weights import read_weights, write_weights
@@ -98,3 +98,11 @@ def test_of_many_photos_some_are_taken(tmp_path: Path, caplog: pytest.LogCapture
     names = [photo.name for photo in check_photos(tmp_path)]
     assert (names[0], names[1], names[-1], len(names)) == ("00.png", "02.png", "98.png", 50)
     assert "50 of its 99 photos" in caplog.text
+
+
+def test_a_checkpoint_that_cannot_be_read_is_no_fault_of_the_files(
+    weights: Path, tmp_path: Path
+) -> None:
+    files = run(weights, tmp_path, formats=["onnx"]).files
+    with pytest.raises(ModelFileError, match=r"typo\.safetensors: "):
+        verify_files(files, weights=tmp_path / "typo.safetensors")

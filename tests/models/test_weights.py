@@ -58,6 +58,15 @@ def test_what_is_written_is_read(file: Path, network: Detector) -> None:
             assert torch.equal(a, b)
 
 
+def test_equal_weights_are_equal_files(network: Detector, tmp_path: Path) -> None:
+    contents = set()
+    for index in range(8):
+        path = tmp_path / f"{index}.safetensors"
+        write_weights(path, template_text=TEMPLATE, state_dict=network.state_dict(), epochs=1)
+        contents.add(path.read_bytes())
+    assert len(contents) == 1
+
+
 def test_half_the_size(network: Detector, tmp_path: Path) -> None:
     """Kernels are rounded to 16 bits, and nothing else; they are FP32 to whoever reads them."""
     state = network.state_dict()

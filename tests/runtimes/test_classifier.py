@@ -199,3 +199,9 @@ def test_a_face_that_fills_the_photo_is_found_with_its_landmarks(detector: FaceD
 def test_classification_is_public() -> None:
     found = Classification("glass", 1, 0.9, np.array([0.1, 0.9], np.float32))
     assert (found.label, found.score) == ("glass", 0.9)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_no_faces_at_once(classifier: FaceClassifier, batch_size: int) -> None:
+    with pytest.raises(InputError, match=f"batch_size {batch_size}: expected 1 or more"):
+        classifier.predict(HOPPER, np.zeros((1, 5, 2)), batch_size=batch_size)
