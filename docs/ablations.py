@@ -65,6 +65,7 @@ BASE = {
     "hyper_parameters.basic.base_learning_rate": 1.5e-3,
     f"{AUGMENTATION}.anywhere": 0.0,
     f"{AUGMENTATION}.rotate": 0.0,
+    f"{AUGMENTATION}.mosaic": 0.0,
     f"{OPTIMIZER}.type": "adamw",
     f"{OPTIMIZER}.momentum": 0.9,
     f"{HEAD}.loss.box_weighting": None,
@@ -88,7 +89,7 @@ SEPARABLE = {
 BEST = MUON | AT_STRIDE_4 | {f"{OPTIMIZER}.muon_factor": 6.0}
 CENTERED = {f"{HEAD}.loss.box_weighting": "centerness"}
 LATEST = BEST | CENTERED | SEPARABLE
-"""What ships, but for collages, crops anywhere and turned ones: of the rows "separable, …"."""
+"""What ships, but for collages, mosaics, crops anywhere and turned ones: of "separable, …"."""
 
 CHANGES = {
     "the recipe, but each crop upright with a face": Change({}),
