@@ -67,6 +67,11 @@ def label_photos(
     contract = detector.contract
     least = contract.score_threshold if contract.nms == "graph" else 0.0
     score = contract.score_threshold if score is None else score
+    if score < least:
+        raise UserError(
+            f"--score {score:g}: {detector.path.name} gives no face below {least:g}",
+            hint="use the file of the same network without NMS",
+        )
     unsure = max(least, min(UNSURE, score)) if unsure is None else unsure
     if not least <= unsure <= score:
         raise UserError(
@@ -98,7 +103,12 @@ def label_photos(
             on_progress(done, len(paths))
     if not images:
         raise DataError(f"{folder}: no photo in it that can be read")
-    info = {"description": f"faces found by {detector.path.name}", "score": score, "unsure": unsure}
+    info = {
+        "description": f"faces found by {contract.name} ({detector.path.name})",
+        "checkpoint_sha256": contract.provenance.checkpoint_sha256,
+        "score": score,
+        "unsure": unsure,
+    }
     content = {"info": info, "categories": [FACE_CATEGORY], "images": images}
     save_coco_json(content | {"annotations": annotations}, output)
     unsures = sum(record["iscrowd"] for record in annotations)

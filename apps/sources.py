@@ -56,6 +56,8 @@ def find_source(text: str) -> Source:
     if not text:
         raise DataError("--video is empty: expected a camera number, a file, a folder or a URL")
     if re.fullmatch(r"[0-9]{1,3}", text):
+        if Path(text).exists():
+            _log.warning("%s is taken for a camera; ./%s is the file or folder", text, text)
         return Source("camera", f"camera {int(text)}", address=int(text))
     if "://" in text:
         return _stream(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 
 from ..errors import PocketfaceError
 from ..files import atomic_write
+from ..interrupts import signals_kept
+
+_log = logging.getLogger(__name__)
 
 
 class VideoFile:
@@ -63,7 +67,7 @@ class VideoFile:
 def video_file(path: Path, *, fps: float, live: bool) -> Iterator[VideoFile]:
     """Write a video beside `path` and give it that name when it is complete.
 
-    Ctrl-C completes it too: the frames until then are kept, and the interrupt goes on.
+    Ctrl-C and SIGTERM complete it too: the frames until then are kept, and the signal goes on.
 
     Args:
         path: Ends in .mp4.
@@ -73,13 +77,13 @@ def video_file(path: Path, *, fps: float, live: bool) -> Iterator[VideoFile]:
     Raises:
         PocketfaceError: The video could not be written; `path` is what it was before.
     """
-    interrupt: KeyboardInterrupt | None = None
-    with atomic_write(path) as handle:
+    interrupt: KeyboardInterrupt | SystemExit | None = None
+    with signals_kept(), atomic_write(path) as handle:
         name = os.path.abspath(handle.name)  # FFmpeg takes what is before a colon for a protocol
         video = VideoFile(name, fps=fps, live=live)
         try:
             yield video
-        except KeyboardInterrupt as error:
+        except (KeyboardInterrupt, SystemExit) as error:
             if video.frames == 0:
                 raise
             interrupt = error
@@ -87,5 +91,9 @@ def video_file(path: Path, *, fps: float, live: bool) -> Iterator[VideoFile]:
             video.close()
         if not cv2.VideoCapture(name, cv2.CAP_FFMPEG).isOpened():
             raise PocketfaceError(f"{path}: the video could not be written; is the disk full?")
+    kept = f"{path} holds the {video.frames} frames until then"
+    if isinstance(interrupt, SystemExit):
+        _log.warning("%s", kept)
+        raise interrupt
     if interrupt is not None:
-        raise KeyboardInterrupt(f"{path} holds the {video.frames} frames until then") from interrupt
+        raise KeyboardInterrupt(kept) from interrupt

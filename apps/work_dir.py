@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import UserError
+from ..files import why_not_writable
 from ..model_templates.catalogue import TEMPLATE_FILE, find_template, template_names, template_path
 from ..model_templates.schema import load_template
 
@@ -55,6 +56,9 @@ def create_work_dir(template: str, folder: Path, *, force: bool = False) -> list
     names = [TEMPLATE_FILE, *(f"{verb}.py" for verb in SCRIPTS)] + [SNAPSHOT] * bool(weights)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file; expected a folder, new or old")
+    why = why_not_writable(folder, folder=True)
+    if why is not None:
+        raise UserError(f"{folder}: cannot be written: {why}")
     there = [name for name in (*names, SNAPSHOT) if (folder / name).exists()]
     if there and not force:
         raise UserError(

@@ -120,14 +120,16 @@ def measure_accuracy(
 
         data = read_coco(annotations, roots, classes=model.contract.labels)
         measured, found, figures = evaluate_detector(predict, data.photos, on_progress=on_progress)
+        if all(photo.ignore.all() for photo in measured):
+            named = ", ".join(map(str, annotations))
+            _log.warning("%s: no labelled face in %d photos to find", named, len(measured))
         figures["images_skipped"] = (figures["images_skipped"] or 0) + len(data.missing)
         shown = at_threshold(measured, found, threshold)
         metrics += metrics_of(figures | best_f1(measured, found) | shown)
         files |= _numbered(annotations)
     if wider is not None:
         _, figures = evaluate_wider(predict, wider, on_progress=on_progress)
-        # Its number of photos is a matter of protocol, and must not be taken for COCO's.
-        protocol["wider_images"] = figures.pop("images")
+        protocol["wider_images"] = figures["wider_images"] = figures.pop("images")
         metrics += metrics_of(figures)
         truth = [wider / "ground_truth" / f"wider_{name}_val.mat" for name in SETTINGS]
         files |= {path.name: path for path in (wider / LIST_FILE, *truth)}

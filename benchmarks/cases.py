@@ -177,7 +177,9 @@ def cases_of(
         if runtimes is None or way in runtimes or case.way in runtimes
     ]
     if not found:
-        raise UserError("none of these runtimes and devices opens any of these files")
+        asked = {"runtimes": runtimes, "devices": devices}
+        said = ", ".join(f"--{flag} {','.join(some)}" for flag, some in asked.items() if some)
+        raise UserError(f"{said}: opens none of these files")
     # Those that compete stand together, and so take turns.
     return sorted(found, key=lambda case: (case.batch, case.device, case.threads, case.way))
 

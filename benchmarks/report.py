@@ -42,6 +42,8 @@ def write_report(results: Results, output: Path) -> list[Path]:
         picture = output / f"{task}.png"
         if save_pareto(results.rows, task, picture):
             files.append(picture)
+        else:
+            picture.unlink(missing_ok=True)  # of an earlier report
     return files
 
 

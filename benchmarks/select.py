@@ -101,9 +101,11 @@ def select(
     ]
     if not open_ones:
         have = sorted({f"{r.task}, {r.runtime}, {r.device}, {r.threads} threads" for r in rows})
+        asked = {"task": task, "runtime": runtime, "device": device, "threads": threads}
+        said = ", ".join(f"--{flag} {one}" for flag, one in asked.items() if one is not None)
         raise UserError(
-            "nothing was measured of this task, runtime, device and number of threads with a batch "
-            f"of 1; there are: {'; '.join(have) or 'none'}"
+            f"{said}: nothing was measured of that with a batch of 1; there are: "
+            f"{'; '.join(have) or 'none'}"
         )
     misses = [(row, _misses(row, limits, figures)) for row in open_ones]
     fitting = sorted((row for row, none in misses if not none), key=lambda row: row.ms.value)

@@ -116,7 +116,9 @@ def _run(arguments: list[str]) -> None:
             command = importlib.import_module(module, __name__)
             command.add_arguments(child)
             child.set_defaults(run=command.run)
-    args = parser.parse_args(arguments)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.refuse(unknown, arguments)
     args.command_line = shlex.join(["pocketface", *arguments])
     with _logging_to_stderr(verbose=getattr(args, "verbose", False)):
         args.run(args)

@@ -80,6 +80,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for results.json, report.md and report.html (default: report)",
     )
     parser.add_argument(
+        "--force", action="store_true", help="replace the results of an earlier run there"
+    )
+    parser.add_argument(
         "--redraw", type=a_path, metavar="RESULTS", help="draw the report of a results.json again"
     )
     parser.add_argument(
@@ -121,6 +124,11 @@ def _measure(args: argparse.Namespace) -> None:
     check_packages()
     output = args.output or Path("report")
     check_place(output, "--output", folder=True)
+    if (output / RESULTS_FILE).exists() and not args.force:
+        raise UserError(
+            f"--output {output}: holds the {RESULTS_FILE} of an earlier run",
+            hint="name another folder; or --force replaces it",
+        )
     if args.peers_only and not args.peers:
         raise UserError("--peers-only: expected --peers with it")
     shipped = template_names()

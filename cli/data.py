@@ -87,15 +87,19 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _wider(args: argparse.Namespace) -> None:
+    from ..apps.outputs import check_place
     from ..data.wider import convert_wider
 
+    check_place(args.output or args.folder, "--output", folder=True)
     for path in convert_wider(args.folder, output=args.output):
         print(f"written: {path}")
 
 
 def _split(args: argparse.Namespace) -> None:
+    from ..apps.outputs import check_place
     from ..data.split import split_coco
 
+    check_place(args.output, "--output", folder=True)
     for path in split_coco(
         args.annotations, train_fraction=args.train_fraction, seed=args.seed, output=args.output
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,19 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting."""
         raise UserError(message, hint=f"see `{self.prog} --help`")
+
+    def refuse(self, unknown: Sequence[str], arguments: Sequence[str]) -> NoReturn:
+        """Raise for those of the arguments that nothing takes, with the help of their command."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                verb = next((word for word in arguments if word in action.choices), None)
+                if verb is not None:
+                    action.choices[verb].refuse(unknown, arguments)
+        near = difflib.get_close_matches(unknown[0], self._option_string_actions, n=1)
+        also = f"did you mean {near[0]}? " if near else ""
+        raise UserError(
+            f"unrecognized arguments: {' '.join(unknown)}", hint=f"{also}see `{self.prog} --help`"
+        )
 
 
 def fraction(text: str) -> float:

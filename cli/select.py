@@ -46,16 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=a_path,
         default=Path("report/results.json"),
         metavar="RESULTS",
-        help="of `pocketface benchmark` (default: report/results.json)",
+        help="of `pocketface benchmark`, or its folder (default: report/results.json)",
     )
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the choice, or why there is none."""
     from ..benchmarks.machine import differences, fingerprint
-    from ..benchmarks.results import read_results
+    from ..benchmarks.results import RESULTS_FILE, read_results
     from ..benchmarks.select import FIGURES, LIMITS, select
 
+    if args.results.is_dir():
+        args.results /= RESULTS_FILE
     results = read_results(args.results)
     limits, figures = (
         {flag: getattr(args, flag) for flag in flags if getattr(args, flag) is not None}

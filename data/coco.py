@@ -174,7 +174,7 @@ def _read_one(file: Path, root: Path, classes: Sequence[str], read: _Read) -> No
     if len(absent) == len(images):
         raise DataError(
             f"{root}: none of the {len(absent)} images of {file} is there (the first: {absent[0]})",
-            hint="--*-data-roots names the folder that file_name is relative to",
+            hint="the folder given with the labels is the one that file_name is relative to",
         )
     read.missing.extend(absent)
 

@@ -36,7 +36,7 @@ for template in face-detection-n face-detection-s face-detection-m face-detectio
         artefacts+=("$place-ptq")
     fi
 done
-pocketface benchmark "${artefacts[@]}" --peers "$DATA/peers" --output "$OUTPUT" \
+pocketface benchmark "${artefacts[@]}" --peers "$DATA/peers" --output "$OUTPUT" --force \
     --data "$LISTS/wider_val.json" "$LISTS/mtfl/test.csv" \
     --root "$DATA/wider_face/WIDER_val/images" "$DATA/mtfl/images" \
     --wider-dir "$DATA/wider_face" "$@"

@@ -37,6 +37,7 @@ _FIGURES = {
     "false_alarms": ("False faces at the threshold", "per photo"),
     "no_face": ("Photos without a face, counted as wrong", "photos"),
     "images": ("Photos measured", "photos"),
+    "wider_images": ("Photos measured for WIDER FACE", "photos"),
     "images_skipped": ("Photos left out, unreadable or not there", "photos"),
 }
 

@@ -30,7 +30,7 @@ def template_path(name: str) -> Path:
     paths = _paths()
     if name not in paths:
         names = sorted(paths)
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
         raise TemplateError(
             f"unknown template {name!r}: expected one of {', '.join(names)}, "
             f"or the path of a {TEMPLATE_FILE}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -51,7 +51,7 @@ class FaceDetector(Model):
 
     def predict_batch(
         self,
-        images: Sequence[Image],
+        images: Iterable[Image],
         *,
         score_threshold: float | None = None,
         nms_iou: float | None = None,
@@ -61,7 +61,7 @@ class FaceDetector(Model):
         """Find the faces in several photos, which may differ in size.
 
         Args:
-            images: As for `predict`.
+            images: Each as for `predict`; also of a generator.
             score_threshold: As for `predict`.
             nms_iou: As for `predict`.
             max_detections: As for `predict`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -116,28 +116,36 @@ def read_pixels(image: Image) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image)  # cv2 takes no negative strides
 
 
-def pixels_of(images: Sequence[Image], *, ahead: int) -> Iterator[NDArray[np.uint8]]:
+def pixels_of(images: Iterable[Image], *, ahead: int) -> Iterator[NDArray[np.uint8]]:
     """The photos behind what a user gives, in their order; files are decoded in threads.
 
     Args:
         images: See `read_pixels`.
         ahead: Files decoded before they are asked for.
+
+    Raises:
+        InputError: They are one file's name.
     """
-    if not any(isinstance(image, str | os.PathLike) for image in images) or len(images) == 1:
-        yield from map(read_pixels, images)
-        return
+    if isinstance(images, str | os.PathLike):
+        raise InputError(f"images is {os.fspath(images)!r}: expected several photos, not one path")
     with ThreadPoolExecutor(min(ahead, os.cpu_count() or 1)) as pool:
-        waiting: deque[Future[NDArray[np.uint8]]] = deque()
+        waiting: deque[Future[NDArray[np.uint8]] | NDArray[np.uint8]] = deque()
         try:
             for image in images:
-                waiting.append(pool.submit(read_pixels, image))
+                is_file = isinstance(image, str | os.PathLike)
+                waiting.append(pool.submit(read_pixels, image) if is_file else read_pixels(image))
                 if len(waiting) > ahead:
-                    yield waiting.popleft().result()
+                    yield _result(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft())
         finally:
-            for future in waiting:
-                future.cancel()
+            for one in waiting:
+                if isinstance(one, Future):
+                    one.cancel()
+
+
+def _result(one: Future[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return one.result() if isinstance(one, Future) else one
 
 
 def _describe(value: object) -> str:

@@ -40,6 +40,15 @@ def test_a_number_is_a_camera(text: str, number: int) -> None:
     assert (source.kind, source.address, source.photos) == ("camera", number, ())
 
 
+def test_also_where_a_folder_has_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("007").mkdir()
+    assert find_source("007").kind == "camera"
+    assert "007 is taken for a camera; ./007 is the file or folder" in caplog.text
+
+
 @pytest.mark.parametrize("text", ["rtsp://cam", "http://host:8080", "HTTPS://host"])
 def test_an_address_is_a_stream(text: str) -> None:
     source = find_source(text)

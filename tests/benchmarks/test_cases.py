@@ -41,7 +41,10 @@ def test_devices_have_their_own_ways() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"runtimes": ["tensorflow"]}, "none of these runtimes and devices opens any"),
+        (
+            {"runtimes": ["tensorflow"]},
+            "--runtimes tensorflow, --devices cpu: opens none of these files",
+        ),
         ({"runtimes": ["onnxruntime:cpu"]}, "--runtimes onnxruntime:cpu: expected some of"),
         ({"runtimes": ["tensorrt"]}, "--runtimes tensorrt: expected some of opencv, openvino"),
         ({"devices": ["tpu"]}, "--devices tpu: expected some of all, ane, coreml, cpu, cuda"),

@@ -80,7 +80,11 @@ def test_compares_two_runs(report: Path, run: Run) -> None:
 def test_what_measures_nothing_leaves_an_older_report(report: Path, run: Run) -> None:
     before = {path.name: path.read_bytes() for path in report.iterdir()}
     Path("damaged.onnx").write_bytes(b"no model")
-    done = run("benchmark", "damaged.onnx", "--runtimes", "onnxruntime", "--output", report)
+    again = ("benchmark", "damaged.onnx", "--runtimes", "onnxruntime", "--output", report)
+    done = run(*again)
+    assert (done.code, done.out) == (2, "")
+    assert f"--output {report}: holds the results.json of an earlier run" in done.err
+    done = run(*again, "--force")
     assert (done.code, done.out) == (2, "")
     assert "nothing could be measured: place/damaged.onnx, onnxruntime: " in done.err
     assert {path.name: path.read_bytes() for path in report.iterdir()} == before

@@ -84,6 +84,8 @@ def test_a_file_with_its_own_threshold(run: Run, photos: Path) -> None:
         f"pocketface: error: --unsure 0.1: expected {threshold:g} or more, and no more than "
         f"--score {threshold:g}"
     )
+    result = run("data", "label", photos, *flags, "--score", "0.1")
+    assert f"error: --score 0.1: model_nms.onnx gives no face below {threshold:g}" in result.err
 
 
 @pytest.mark.usefixtures("photos")

@@ -186,3 +186,20 @@ def test_letters_that_a_code_page_lacks(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"\\u0444" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("init", "a", "b", "--forec"), "did you mean --force? see `pocketface init --help`"),
+        (("templates", "--qwxyz"), "see `pocketface templates --help`"),
+        (("data", "label", "a", "--output", "b", "c"), "see `pocketface data label --help`"),
+    ],
+)
+def test_a_misspelt_flag_leads_to_the_help_of_its_command(
+    run: Run, arguments: tuple[str, ...], hint: str
+) -> None:
+    result = run(*arguments)
+    assert result.code == 2
+    assert "error: unrecognized arguments: " in result.err
+    assert f"hint: {hint}\n" in result.err

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,8 +211,12 @@ def test_a_size_that_the_encoder_refuses(
     assert not (place / "drawn.mp4").exists()
 
 
-def test_ctrl_c_leaves_a_video_that_plays(
-    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_video_that_plays(
+    run: Run,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
 ) -> None:
     from pocketface.runtimes.detector import FaceDetector
 
@@ -222,7 +227,7 @@ def test_ctrl_c_leaves_a_video_that_plays(
     ) -> pocketface.Detections:
         calls.append(1)
         if len(calls) == 6:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
         return predict(self, *arguments, **options)
 
     monkeypatch.setattr(FaceDetector, "predict", predict_or_stop)
@@ -231,8 +236,9 @@ def test_ctrl_c_leaves_a_video_that_plays(
         "visualize", "--load-weights", "model/model.xml", "--video", "video.mp4", "--no-show",
         "--output", "drawn.mp4",
     )  # fmt: skip
-    assert result.code == 130
-    assert result.err == ("pocketface: interrupted; drawn.mp4 holds the 5 frames until then\n")
+    assert result.code == 128 + number
+    how = "interrupted;" if number == signal.SIGINT else "warning:"
+    assert result.err == f"pocketface: {how} drawn.mp4 holds the 5 frames until then\n"
     drawn = cv2.VideoCapture("drawn.mp4")
     assert [drawn.read()[0] for _ in range(6)] == [True] * 5 + [False]
     assert {path.name for path in place.iterdir()} - before == {"drawn.mp4"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -59,6 +60,17 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         write()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["f.txt"]
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "f.txt"
+    with pytest.raises(OSError, match="No space left") as caught, atomic_write(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert caught.value.filename == str(path)
+    path.mkdir()
+    with pytest.raises(OSError, match="directory") as caught, atomic_write(path):
+        pass
+    assert (caught.value.filename, caught.value.filename2) == (str(path), None)
 
 
 def test_a_killed_process_leaves_the_old_file(tmp_path: Path) -> None:

@@ -47,7 +47,11 @@ def test_the_published_recipe(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "nearest"),
-    [("face-detection-200", "face-detection-0200"), ("face_detection_0207", "face-detection-0207")],
+    [
+        ("face-detection-200", "face-detection-0200"),
+        ("face_detection_0207", "face-detection-0207"),
+        ("face-detection-N", "face-detection-n"),
+    ],
 )
 def test_an_unknown_name_lists_the_choices_and_the_nearest(wrong: str, nearest: str) -> None:
     with pytest.raises(TemplateError) as caught:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -103,6 +104,15 @@ def test_a_batch_answers_photo_by_photo(make_model: MakeModel, batch: int) -> No
         np.testing.assert_array_equal(one.boxes, alone.boxes)
         np.testing.assert_array_equal(one.scores, alone.scores)
     assert model.predict_batch([]) == []
+    again = model.predict_batch(iter(photos), batch_size=3)
+    assert [len(one) for one in again] == [3, 0, 4, 2, 2]
+
+
+@pytest.mark.parametrize("images", ["folder/photo.jpg", Path("photo.jpg")])
+def test_one_photo_is_no_batch(make_model: MakeModel, images: Any) -> None:
+    model = pocketface.load(make_model(BOXES, SCORES))
+    with pytest.raises(InputError, match=r"photo\.jpg': expected several photos, not one path"):
+        model.predict_batch(images)
 
 
 def test_an_array_may_be_a_view(make_model: MakeModel) -> None:
