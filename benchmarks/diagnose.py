@@ -59,7 +59,8 @@ class Diagnosis:
         faces: In them.
         trials: Best first.
         declared: What the file, or the user, says that it wants; None where nobody does.
-        verdict: "as declared", "mismatch", "undeclared" or "useless".
+        verdict: "as declared", "mismatch", "undecided" (another way finds more, but not surely),
+            "undeclared" or "useless".
         gain: AP that the best one has over the declared one, and the bounds between which it
             lies, at the level that counts all alternatives; None where nothing is declared.
     """
@@ -72,6 +73,11 @@ class Diagnosis:
     declared: Preprocessing | None
     verdict: str
     gain: tuple[float, float, float] | None
+
+    @property
+    def others_as_good(self) -> int:
+        """How many ways find as much as the best one."""
+        return sum(self.trials[0].ap - one.ap < MARGIN for one in self.trials[1:])
 
 
 def diagnose(
@@ -142,7 +148,9 @@ def _verdict(ranked: Sequence[Trial], gain: tuple[float, float, float] | None) -
         return "useless"
     if gain is None:
         return "undeclared"
-    return "mismatch" if gain[0] >= MARGIN and gain[1] > 0 else "as declared"
+    if gain[0] < MARGIN:
+        return "as declared"
+    return "mismatch" if gain[1] > 0 else "undecided"
 
 
 def _some(photos: Sequence[Photo], limit: int) -> list[Photo]:

@@ -76,8 +76,12 @@ def run(args: argparse.Namespace) -> None:
         raise PocketfaceError(
             f"{found.path}: finds hardly a face in any way: pre-processing is not its trouble"
         )
+    more = f"; more than {found.photos} photos would tell"
+    tied = (
+        f", {found.others_as_good} other ways being as good{more}" if found.others_as_good else ""
+    )
     if found.gain is None:
-        print(f"{found.path}: declares nothing; it finds most with {best}")
+        print(f"{found.path}: declares nothing; it finds most with {best}{tied}")
         return
     gain, low, high = (100 * one for one in found.gain)
     points = f"{gain:.1f} points of AP50 (between {low:.1f} and {high:.1f})"
@@ -86,5 +90,11 @@ def run(args: argparse.Namespace) -> None:
             f"{found.path}: pre-processing mismatch: it finds {points} more with {best} than as "
             f"declared, {found.declared}"
         )
-    what = "is the best" if best == found.declared else f"is not surely worse than {best}, {points}"
-    print(f"{found.path}: as declared: {found.declared} {what}")
+    if found.verdict == "undecided":
+        print(
+            f"{found.path}: undecided: it finds {points} more with {best} than as declared, "
+            f"{found.declared}{more}"
+        )
+        return
+    what = "is the best" if best == found.declared else f"is as good as {best}, {points} less"
+    print(f"{found.path}: as declared: {found.declared} {what}{tied}")

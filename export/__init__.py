@@ -8,12 +8,13 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from ..errors import MissingPackageError, UserError
+from ..errors import MissingPackageError, ModelFileError, UserError
 from ..interrupts import signals_kept
 from ..model_templates import find_template
 from ..model_templates.contract import Precision
@@ -158,11 +159,27 @@ def export_model(
                     rows += _export(job, name, precision, check_signals)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    _tell_of_others(folder, rows, read.sha256)
     return ExportReport(
         name=contract.name,
         input_size=(contract.input.height, contract.input.width),
         rows=tuple(rows),
     )
+
+
+def _tell_of_others(folder: Path, rows: Sequence[Row], checkpoint: str) -> None:
+    """Warn of files of another checkpoint that stand beside the new ones."""
+    from .certificate import SUFFIX, read_certificate
+
+    new = {row.file for row in rows}
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        file = path.with_name(path.name.removesuffix(SUFFIX))
+        if file in new or not file.exists():
+            continue
+        with suppress(ModelFileError):
+            found = read_certificate(file)
+            if found is not None and found.checkpoint_sha256 != checkpoint:
+                _log.warning("%s is of another checkpoint than the files written now", file)
 
 
 @dataclass(frozen=True, eq=False)

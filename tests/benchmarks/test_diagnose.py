@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 
-from pocketface.benchmarks.diagnose import Diagnosis, diagnose
+from pocketface.benchmarks.diagnose import Diagnosis, Trial, _verdict, diagnose
 from pocketface.benchmarks.peers import PEERS
 from pocketface.benchmarks.preprocessing import ALL_PREPROCESSINGS, Preprocessing
 from pocketface.errors import DataError, ModelFileError, UserError
@@ -286,3 +286,35 @@ def test_what_the_network_is_shown() -> None:
     assert high[0][0, :, 15, 5].tolist() == [255, 0, 0]
     assert low[1].scale_y == 1
     assert high[1].scale_y == 2
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"),
+    [
+        ((0.0, 0.0, 0.0), "as declared"),
+        ((0.009, 0.001, 0.02), "as declared"),
+        ((0.3, 0.1, 0.5), "mismatch"),
+        ((0.3, -0.02, 0.6), "undecided"),
+        (None, "undeclared"),
+    ],
+)
+def test_what_a_few_photos_cannot_tell(
+    gain: tuple[float, float, float] | None, verdict: str
+) -> None:
+    assert _verdict(_trials(0.5, 0.2), gain) == verdict
+    assert _verdict(_trials(0.0, 0.0), gain) == "useless"
+
+
+def test_ways_that_find_as_much() -> None:
+    trials = _trials(0.5, 0.495, 0.48)
+    declared = trials[0].preprocessing
+    found = Diagnosis(
+        path=Path("model.onnx"), kind="boxes and scores", photos=5, faces=9, trials=trials,
+        declared=declared, verdict="as declared", gain=(0.0, 0.0, 0.0),
+    )  # fmt: skip
+    assert found.others_as_good == 1
+
+
+def _trials(*found: float) -> tuple[Trial, ...]:
+    way = Preprocessing.parse(RIGHT)
+    return tuple(Trial(preprocessing=way, ap=ap, low=ap, high=ap) for ap in found)

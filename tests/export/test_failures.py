@@ -158,3 +158,17 @@ def test_a_folder_that_cannot_be_written(weights: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"file.*: cannot be written"):
         run(weights, tmp_path / "file")
+
+
+def test_files_of_another_checkpoint_are_told_of(
+    weights: Path, make_weights: MakeWeights, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "out"
+    run(weights, folder)
+    (tmp_path / "other").mkdir()
+    other = make_weights(tmp_path / "other", seed=1)
+    run(other, folder, formats=["onnx"])
+    assert f"{folder / 'model.xml'} is of another checkpoint" in caplog.text
+    caplog.clear()
+    run(other, folder)
+    assert "another checkpoint" not in caplog.text
