@@ -10,6 +10,7 @@ import pytest
 
 from pocketface.benchmarks import machine
 from pocketface.benchmarks.machine import Probe
+from pocketface.interrupts import signal_stack_kept
 
 
 def test_the_probe_counts_the_operations_of_its_fastest_product(
@@ -23,7 +24,9 @@ def test_the_probe_counts_the_operations_of_its_fastest_product(
 
 def test_its_products_are_of_the_precision_that_they_name() -> None:
     found = {}
-    for precision, run in machine._products(1).items():
+    with signal_stack_kept():
+        products = machine._products(1)
+    for precision, run in products.items():
         program: Any = run.__self__.get_compiled_model().get_runtime_model()  # type: ignore[attr-defined]
         facts = [operation.get_rt_info() for operation in program.get_ops()]
         (found[precision],) = (

@@ -212,7 +212,7 @@ def test_a_file_with_its_nms_inside_is_not_judged(
     """It shows no face below its own threshold: its AP is no AP."""
     export_model(
         weights=WEIGHTS, template=None, folder=tmp_path, formats=["onnx"], with_nms=True,
-        input_size=(160, 160), verify=False,
+        input_size=(320, 320), verify=False,
     )  # fmt: skip
     labels, root = shared / "airport/annotation_faces_train.json", shared / "airport"
     cases = [case_of(tmp_path / name, "onnxruntime") for name in ("model.onnx", "model_nms.onnx")]

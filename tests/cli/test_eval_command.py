@@ -147,6 +147,7 @@ def test_wider_alone_and_beside_coco(run: Run, place: Path) -> None:
         "wider_easy",
         "wider_medium",
         "wider_hard",
+        "wider_images",
     ]
     assert content["metrics"][2]["value"] == 100
     assert content["protocol"]["wider_images"] == 1
