@@ -22,7 +22,7 @@ def names_of(network: Network, chosen: list[torch.Tensor]) -> set[str]:
 
 
 def test_hidden_kernels_of_our_own_line() -> None:
-    network = network_of("face-detection-s")
+    network = network_of("face-detection-m")
     hidden = names_of(network, hidden_kernels(network))
     kernels = {name for name, p in network.named_parameters() if p.ndim == 4}
     apart = {"backbone.stem.0.weight"} | {
@@ -56,7 +56,7 @@ def test_every_parameter_is_in_one_group(kind: str) -> None:
 
 
 def test_a_step_of_muon_is_orthogonal() -> None:
-    network = network_of("face-detection-s")
+    network = network_of("face-detection-m")
     before = {name: value.clone() for name, value in network.state_dict().items()}
     settings = OptimizerSpec(type="muon", weight_decay=0.0, muon_factor=2.0)
     optimizer = make_optimizer(network, settings, rate=0.01, mask_rate=1.0)

@@ -131,7 +131,7 @@ def test_other_augmentation_is_told_of(
     fit(**settings, epochs=2, resume_from=latest)
     assert "other augmentation" not in caplog.text
     content = yaml.safe_load(settings["template"].read_text())
-    content["hyper_parameters"]["augmentation"]["mosaic"] = 0.5
+    content["hyper_parameters"]["augmentation"]["mosaic"] = 0.25
     settings["template"].write_text(yaml.safe_dump(content))
     fit(**settings, epochs=3, resume_from=latest)
     assert "latest.pth: other augmentation than before" in caplog.text
