@@ -17,7 +17,7 @@ from ..data.labelled_faces import LabelledFace
 from ..errors import UserError
 from ..evaluation.classifier import evaluate_classifier
 from ..evaluation.contact_sheet import contact_sheet
-from ..evaluation.detector import SCORE_FLOOR, evaluate_detector, evaluate_wider
+from ..evaluation.detector import SCORE_FLOOR, evaluate_detector, evaluate_wider, score_floor
 from ..evaluation.operating_point import at_threshold, best_f1
 from ..evaluation.report import metrics_of, write_metrics
 from ..evaluation.wider import LIST_FILE, SETTINGS
@@ -93,9 +93,8 @@ def measure_accuracy(
         raise UserError(f"--mistakes-to {mistakes_file}: {weights} is no classifier")
     floor = score_threshold
     if floor is None:
-        floor = SCORE_FLOOR
-        if model.contract.nms == "graph":
-            floor = model.contract.score_threshold
+        floor = score_floor(model.contract)
+        if floor != SCORE_FLOOR:
             _log.warning(
                 "%s has its NMS inside, and knows no faces below %g: its AP is less than that of "
                 "the same network without, which begins at %g",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..data.coco import Photo
 from ..data.labelled_faces import LabelledFace
 from ..evaluation.classifier import evaluate_classifier
-from ..evaluation.detector import SCORE_FLOOR, evaluate_detector
+from ..evaluation.detector import evaluate_detector, score_floor
 from ..model_templates.contract import Contract
 from ..runtimes.classifier import FaceClassifier
 from ..runtimes.detector import FaceDetector
@@ -98,7 +98,7 @@ class Promise:
         labels = None
         if isinstance(model, FaceDetector):
             photos = [one for one in samples if isinstance(one, Photo)]
-            predict = partial(model.predict, score_threshold=_floor(model.contract))
+            predict = partial(model.predict, score_threshold=score_floor(model.contract))
             _, _, figures = evaluate_detector(predict, photos)
         else:
             assert isinstance(model, FaceClassifier)
@@ -114,7 +114,7 @@ class Promise:
         """How the figures of a file with this contract come about."""
         text = f"{len(self.validation)} validation photos of `compress`"
         if contract.task == "face-detection":
-            text += f", score floor {_floor(contract):g}, NMS IoU {contract.nms_iou:g}"
+            text += f", score floor {score_floor(contract):g}, NMS IoU {contract.nms_iou:g}"
         return text
 
     def loss(self, before: Figures, after: Figures) -> Loss:
@@ -126,8 +126,3 @@ class Promise:
         ]
         none = Loss(self.metric, 0.0, self.max_drop)
         return max(losses, key=lambda one: one.share, default=none)
-
-
-def _floor(contract: Contract) -> float:
-    """With NMS inside, a file knows no faces below its own threshold."""
-    return contract.score_threshold if contract.nms == "graph" else SCORE_FLOOR

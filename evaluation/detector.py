@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..data.coco import Photo
 from ..data.images import read_image
 from ..errors import DataError, ImageError
+from ..model_templates.contract import Contract
 from ..results import Detections
 from .coco import average_precision
 from .wider import IMAGE_FOLDER, read_ground_truth, wider_ap
@@ -28,6 +29,11 @@ SCORE_FLOOR = 0.02
 
 Progress = Callable[[int, int], None]
 """Called after each photo with the number done and the number of all."""
+
+
+def score_floor(contract: Contract) -> float:
+    """From which score on AP of a file is measured: with NMS inside, it knows no faces below."""
+    return contract.score_threshold if contract.nms == "graph" else SCORE_FLOOR
 
 
 def evaluate_detector(
