@@ -3,13 +3,14 @@
     python docs/compression.py --template NAME --save-checkpoints-to DIR \
         --train-ann-files A --train-data-roots DIR --val-ann-files B --val-data-roots DIR
 
-takes the flags of `pocketface compress`, runs it once for each way, each in a folder of its own
-in DIR, and prints Markdown. Started again, it goes on where it was interrupted.
+takes the flags of `pocketface compress`, runs it once for each way (or those of `--ways`), each in
+a folder of its own in DIR, and prints Markdown. Started again, it goes on where it was interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import sys
 from contextlib import redirect_stdout
@@ -43,26 +44,28 @@ def main() -> None:
         allow_abbrev=False,
     )
     parser.add_argument("--save-checkpoints-to", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--ways", nargs="+", metavar="WAY", choices=WAYS, default=[*WAYS])
     asked, others = parser.parse_known_args()
     folder = asked.save_checkpoints_to
     reports = {}
-    for way, flags in WAYS.items():
+    for way in asked.ways:
         place_of_way = _folder(folder, way)
         written = place_of_way / REPORT
         if way in TRAINED and not written.exists():
             other, training = TRAINED[way]
             trained = _folder(folder, other) / training
-            shutil.copytree(trained, place_of_way / training, dirs_exist_ok=True)
+            if trained.exists():
+                shutil.copytree(trained, place_of_way / training, dirs_exist_ok=True)
         if not written.exists():
-            command = ["compress", *others, "--save-checkpoints-to", str(place_of_way), *flags]
+            command = ["compress", *others, "--save-checkpoints-to", str(place_of_way), *WAYS[way]]
             with redirect_stdout(sys.stderr):
                 pocketface.cli.main([*command, "--resume"])  # 1: some were not worth it
         if not written.exists():
             raise SystemExit(f"{way}: no {written}")
         reports[way] = CompressionReport.model_validate_json(written.read_text())
     first = next(iter(reports.values()))
-    print(f"# {first.name}, compressed in {len(WAYS)} ways\n")
-    print(f"    python docs/compression.py {' '.join(sys.argv[1:])}\n")
+    print(f"# {first.name}, compressed\n")
+    print(f"    python docs/compression.py {shlex.join(sys.argv[1:])}\n")
     for way, report in reports.items():
         zeros = f", {100 * report.sparsity:.1f} % zeros" if report.sparsity is not None else ""
         print(f"- {way}: {report.method or 'the weights as they are'}{zeros}")

@@ -14,11 +14,11 @@ mkdir -p "$WORK"
 
 # Where a step ends, a file of its name stands.
 todo() { [ ! -e "$WORK/$1.done" ]; }
-page() { # FILE COMMAND…: what it prints, whole or not at all
+page() { # FILE COMMAND…: what it prints, whole or not at all, its own folder as FOLDER
     local name
     name=$(basename "$1")
     todo "$name" || return 0
-    "${@:2}" >"$WORK/$name.part"
+    "${@:2}" | sed "s|$WORK|FOLDER|g" >"$WORK/$name.part"
     mv "$WORK/$name.part" "$1"
     touch "$WORK/$name.done"
 }
@@ -39,6 +39,7 @@ page docs/walkthrough.md docs/walkthrough.sh "$DATA/airport"
 page docs/diagnose.md docs/diagnose.sh "$DATA"
 page docs/formats.md python tests/export/test_matrix.py
 page "$WORK/glasses.md" python docs/glasses.py glasses-n "$LISTS/mtfl/test.csv" "$DATA/mtfl/images"
+page "$WORK/few-photos.md" python docs/few_photos.py "$DATA"
 page "$WORK/figures.md" python docs/figures.py
 page "$WORK/serve.md" python docs/serve.py
 
@@ -60,9 +61,13 @@ if todo benchmarks; then
     docs/benchmark.sh "$DATA" "$LISTS" "$WORK/benchmarks" docs/benchmarks
     touch "$WORK/benchmarks.done"
 fi
-for template in face-detection-n face-detection-s face-detection-m glasses-n; do
-    labels=("${FACES[@]}")
-    [ "$template" != glasses-n ] || labels=("${GLASSES[@]}")
-    page "docs/compression-$template.md" python docs/compression.py --template "$template" \
+# All ways of the two smallest; of the larger ones what needs no training.
+for template in face-detection-n glasses-n face-detection-s face-detection-m; do
+    labels=("${FACES[@]}") ways=()
+    case $template in
+    glasses*) labels=("${GLASSES[@]}") ;;
+    *-s | *-m) ways=(--ways "after training") ;;
+    esac
+    page "docs/compression-$template.md" python docs/compression.py "${ways[@]}" --template "$template" \
         --formats openvino,onnx,litert --save-checkpoints-to "$WORK/compression/$template" "${labels[@]}"
 done

@@ -58,7 +58,7 @@ class ScheduleSpec(Spec):
 
 _KEYS_OF_CROP: dict[str, set[str]] = {
     "zoom": {
-        *("scales", "anywhere", "rotate", "max_angle", "size", "min_face"),
+        *("scales", "shape", "anywhere", "rotate", "max_angle", "size", "min_face"),
         *("mosaic", "paste", "degrade"),
     },
     "iou": {"size", "min_face"},
@@ -70,14 +70,16 @@ class AugmentationSpec(Spec):
     """How a training sample is cut from a photo.
 
     Args:
-        crop: `zoom`: a square of the short side times one of `scales` (above 1 pads);
+        crop: `zoom`: a window of the short side times one of `scales` (above 1 pads);
             `iou`: SSD's random crop with a minimum IoU to the faces, whole photos and free windows
             included, stretched to the sample; `face`: a classifier's, one face aligned, with
             rotation, zoom, shift, and its picture made worse in many ways, harder as the training
             goes on.
         scales: For `zoom`.
-        anywhere: For `zoom`, share of the squares that need hold no face.
-        rotate: For `zoom`, share of the squares that are turned, by up to `max_angle`; one in some
+        shape: For `zoom`, of the windows: `square`, or the `photo`'s, stretched to the sample, as
+            a network sees it to whose input whole photos are stretched.
+        anywhere: For `zoom`, share of the windows that need hold no face.
+        rotate: For square windows, share of them that are turned, by up to `max_angle`; one in some
             hundred loses its face by that.
         max_angle: Degrees, either way.
         mosaic: For `zoom`, share of the samples that are of four photos, a quarter each.
@@ -95,6 +97,7 @@ class AugmentationSpec(Spec):
     scales: list[PositiveFloat] = Field(
         default=[0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0], min_length=1
     )
+    shape: Literal["square", "photo"] = "square"
     anywhere: Fraction = 0.0
     rotate: Fraction = 0.0
     max_angle: Annotated[float, Field(gt=0, le=180)] = 75.0
@@ -111,6 +114,8 @@ class AugmentationSpec(Spec):
         allowed = {"crop", "flip", "photometric", *_KEYS_OF_CROP[self.crop]}
         for key in sorted(self.model_fields_set - allowed):
             raise ValueError(f"{key} is not of crop {self.crop!r}")
+        if self.rotate and self.shape != "square":
+            raise ValueError(f"rotate is of shape 'square', not {self.shape!r}")
         return self
 
 

@@ -1,4 +1,4 @@
-"""Training samples cut from photos: square crops that zoom in and out, and SSD's IoU crops."""
+"""Training samples cut from photos: crops that zoom in and out, and SSD's IoU crops."""
 
 from __future__ import annotations
 
@@ -74,35 +74,26 @@ def flip(sample: Sample) -> Sample:
 def _zoom_window(
     sample: Sample, spec: AugmentationSpec, rng: np.random.Generator
 ) -> tuple[float, float, float, float]:
-    """A square that holds the centre of one face, chosen at random, and all of it if it fits.
+    """A window that holds the centre of one face, chosen at random, and all of it if it fits.
 
     Or one anywhere, which most often shows what is beside faces.
     """
-    height, width = sample.image.shape[:2]
-    side = float(rng.choice(spec.scales)) * min(height, width)
+    extent = np.array(sample.image.shape[1::-1], dtype=np.float64)
+    unit = np.full(2, extent.min()) if spec.shape == "square" else extent
+    scale = float(rng.choice(spec.scales))
     faces = sample.boxes[~sample.ignore]
     if len(faces) == 0 or (spec.anywhere and rng.random() < spec.anywhere):
-        return (*_anywhere(height, width, side, rng), side, side)
-    x1, y1, x2, y2 = faces[rng.integers(len(faces))]
-    side = max(side, 1.05 * float(max(x2 - x1, y2 - y1)))
-    lower = np.array([x2, y2], dtype=np.float64) - side
-    upper = np.array([x1, y1], dtype=np.float64)
-    # Inside the photo as far as it goes: padding shows only where the square is the larger one.
-    extent = np.array([width, height], dtype=np.float64)
-    low = np.minimum(0.0, extent - side)
-    high = np.maximum(0.0, extent - side)
-    lower, upper = np.clip(lower, low, high), np.clip(upper, low, high)
-    left, top = rng.uniform(lower, np.maximum(lower, upper))
-    return float(left), float(top), side, side
-
-
-def _anywhere(
-    height: int, width: int, side: float, rng: np.random.Generator
-) -> tuple[float, float]:
-    left, top = (
-        rng.uniform(min(0.0, size - side), max(0.0, size - side)) for size in (width, height)
-    )
-    return float(left), float(top)
+        size = scale * unit
+        lower, upper = np.minimum(0.0, extent - size), np.maximum(0.0, extent - size)
+    else:
+        face = faces[rng.integers(len(faces))].astype(np.float64)
+        size = max(scale, 1.05 * float(((face[2:] - face[:2]) / unit).max())) * unit
+        # Inside the photo as far as it goes: padding shows only where the window is the larger one.
+        low, high = np.minimum(0.0, extent - size), np.maximum(0.0, extent - size)
+        lower, upper = np.clip(face[2:] - size, low, high), np.clip(face[:2], low, high)
+    left, top = rng.uniform(lower, np.maximum(lower, upper)).tolist()
+    width, height = size.tolist()
+    return left, top, width, height
 
 
 def _iou_window(sample: Sample, rng: np.random.Generator) -> tuple[float, float, float, float]:

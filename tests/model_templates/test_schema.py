@@ -212,6 +212,11 @@ def complaint(text: str) -> TemplateError:
             "    crop: iou\n    rotate: 0.2",
             "t.yaml: hyper_parameters.augmentation: rotate is not of crop 'iou'",
         ),
+        (
+            "    crop: iou",
+            "    crop: zoom\n    shape: photo\n    rotate: 0.2",
+            "t.yaml: hyper_parameters.augmentation: rotate is of shape 'square', not 'photo'",
+        ),
     ],
 )
 def test_refusals_name_file_key_value_and_expectation(old: str, new: str, message: str) -> None:

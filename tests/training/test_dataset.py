@@ -21,6 +21,7 @@ from pocketface.training.dataset import EpochSampler, PhotoCrops, collate
 from pocketface.training.photometric import MAX_HUE, Photometric, rotate_hue
 
 ZOOM = AugmentationSpec(crop="zoom", scales=[0.3, 1.0, 2.0], size=64, min_face=4.0)
+STRETCHED = AugmentationSpec(crop="zoom", shape="photo", scales=[0.3, 1.0, 2.0], min_face=4.0)
 IOU = AugmentationSpec(crop="iou", min_face=4.0)
 TURNED = AugmentationSpec(crop="zoom", rotate=0.5, anywhere=0.5)
 
@@ -38,7 +39,7 @@ def _sample(height: int = 300, width: int = 400) -> Sample:
     )
 
 
-@pytest.mark.parametrize("spec", [ZOOM, IOU], ids=["zoom", "iou"])
+@pytest.mark.parametrize("spec", [ZOOM, STRETCHED, IOU], ids=["zoom", "stretched", "iou"])
 @pytest.mark.parametrize("seed", range(20))
 def test_boxes_and_landmarks_move_with_the_pixels(spec: AugmentationSpec, seed: int) -> None:
     result = augment(_sample(), spec=spec, height=192, width=256, rng=np.random.default_rng(seed))
@@ -68,6 +69,18 @@ def test_zoom_reaches_in_and_out_and_keeps_a_face() -> None:
     # 60 of 300 pixels high: 64 / (0.3 * 300) * 60 = 43 at the nearest, 6.4 at the farthest.
     assert max(sides) == pytest.approx(42.7, abs=1.5)
     assert min(sides) == pytest.approx(6.4, abs=1.5)
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 2.0])
+def test_windows_of_the_photo_s_shape_stretch_faces_as_the_whole_photo_is(scale: float) -> None:
+    """A face of 50 x 60 in 400 x 300, on a square: 128 / 400 and 128 / 300 of it where whole."""
+    spec = AugmentationSpec(crop="zoom", shape="photo", scales=[scale], size=128, min_face=0.0)
+    for seed in range(20):
+        cut = augment(_sample(), spec=spec, height=128, width=128, rng=np.random.default_rng(seed))
+        size = cut.landmarks[0, [3, 4]].mean(0) - cut.landmarks[0, [0, 1]].mean(0)
+        eyes = np.ptp(cut.landmarks[0, :2, 0])
+        np.testing.assert_allclose(eyes, 30 * 128 / 400 / scale, rtol=0.02)
+        np.testing.assert_allclose(size[1], 30 * 128 / 300 / scale, rtol=0.02)
 
 
 def test_some_crops_hold_no_face() -> None:
