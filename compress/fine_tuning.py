@@ -15,7 +15,7 @@ from ..export.onnx import example_for
 from ..model_templates.contract import Contract
 from ..model_templates.schema import PruningSpec, QuantizationSpec, SparsitySpec, Template
 from ..models.network import Network
-from ..models.nncf_hooks import import_nncf, masked
+from ..models.nncf_hooks import import_nncf, load_extension, masked
 from ..models.weights import Weights, build_network, rewritten
 from ..quiet import quiet
 from .calibration import Calibration
@@ -77,6 +77,7 @@ def rounding(network: Network, batches: Sequence[NDArray[np.float32]]) -> Networ
         MissingPackageError: NNCF is not installed.
     """
     nncf = import_nncf()
+    load_extension()
     images = [torch.from_numpy(batch) for batch in batches]
     together = [torch.cat(images[i : i + _BATCH]) for i in range(0, len(images), _BATCH)]
     whole = [one for one in together if len(one) == _BATCH]

@@ -55,7 +55,8 @@ for template in face-detection-n face-detection-n-int8 face-detection-s face-det
 done
 page "$WORK/strength.md" python docs/strength.py "${files[@]}" --peers "$DATA/peers" \
     --labels "$LISTS/wider_val.json" --root "$WIDER/WIDER_val/images" \
-    --threshold-labels "$LISTS/train.val.json" --threshold-root "$WIDER/train"
+    --threshold-labels "$LISTS/train.val.json" --threshold-root "$WIDER/train" \
+    --portraits "$DATA/mtfl/labels.csv"
 
 if todo benchmarks; then
     docs/benchmark.sh "$DATA" "$LISTS" "$WORK/benchmarks" docs/benchmarks

@@ -2,9 +2,12 @@
 
     python docs/strength.py FILE… --peers ../shared/data/peers \
         --labels wider_val.json --root ../shared/data/wider_face/WIDER_val/images \
-        --threshold-labels other.json --threshold-root DIR [--pictures DIR NAME NAME]
+        --threshold-labels other.json --threshold-root DIR \
+        --portraits ../shared/data/mtfl/labels.csv [--pictures DIR NAME NAME]
 
 Each detector has the threshold that gives it the best F1 on the photos of `--threshold-labels`.
+The portraits are the test photos of a list that `pocketface data glasses` takes: one large face
+each.
 False ones are counted on those of `--labels`, and where there is no face at all: the largest
 rectangles without a labelled face of a hundred of them. Prints Markdown, and draws those
 rectangles and what two detectors of the table find on the photos with most small faces.
@@ -26,6 +29,7 @@ from pocketface.benchmarks.cases import Case, Target, peers_in, targets_of
 from pocketface.benchmarks.pipelines import Pipeline, open_pipeline
 from pocketface.data.coco import Photo, read_coco
 from pocketface.data.coco_json import load_coco_json, save_coco_json
+from pocketface.data.glasses import read_glasses
 from pocketface.data.images import read_image
 from pocketface.evaluation.contact_sheet import contact_sheet
 from pocketface.evaluation.detector import evaluate_detector
@@ -34,6 +38,10 @@ from pocketface.runtimes import DEFAULT_RUNTIMES
 
 FLOOR = 0.02
 WITHOUT_FACES = 100
+PORTRAITS = 500
+PORTRAIT_SIDE = 0.3
+"""Of the photo's shorter side: that of its face, at least."""
+
 CELLS = 24
 """Of the grid, on a photo's longer side, on which rectangles without a face are looked for."""
 
@@ -53,6 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--peers", type=Path, required=True)
+    parser.add_argument("--portraits", type=Path, required=True)
     parser.add_argument("--pictures", nargs=3, default=(None,), metavar=("DIR", "NAME", "NAME"))
     for name in ("", "threshold-"):
         parser.add_argument(f"--{name}labels", type=Path, required=True)
@@ -72,7 +81,9 @@ def main() -> None:
         sheet = contact_sheet(faceless, [f"{crop.shape[1]}x{crop.shape[0]}" for crop in faceless])
         cv2.imwrite(f"{folder}/without-faces.png", sheet)
     flagged = [with_flag(asked.labels, asked.root, flag) for flag in FLAGS.values()]
+    portraits = portraits_of(asked.portraits)
     heads = ["file", "threshold", "faces of 10-20 px", "20-40 px", "from 40 px", *FLAGS]
+    heads += ["portraits"]
     heads += ["false: per photo", f"in {len(faceless)} pictures without a face"]
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for target in targets:
@@ -85,6 +96,7 @@ def main() -> None:
         alarms = sum(len(pipeline.predict(crop).above(score)) for crop in faceless)
         shares = [figures[key] for key in SIZES]
         shares += [at_threshold(some, found, score)["recall_40"] for some in flagged]
+        shares += [sum(shows_face(pipeline, one, score) for one in portraits) / len(portraits)]
         cells = [target.name, f"{score:.2f}"]
         cells += ["" if one is None else f"{100 * one:.1f} %" for one in shares]
         cells += [f"{figures['false_alarms']:.2f}", str(alarms)]
@@ -103,6 +115,23 @@ def opened(target: Target) -> Pipeline:
     runtime = DEFAULT_RUNTIMES[target.path.suffix]
     case = Case(target, runtime, provider="cpu", device="cpu", threads=1, batch=1)
     return open_pipeline(case, score_floor=FLOOR)
+
+
+def portraits_of(labels: Path) -> list[NDArray[np.uint8]]:
+    """Test photos of one large face each, spread over the list."""
+    root, rows = read_glasses(labels)
+    paths = [root / row.image for row in rows if row.part == "test"]
+    return [read_image(path) for path in paths[:: -(-len(paths) // PORTRAITS)]]
+
+
+def shows_face(pipeline: Pipeline, portrait: NDArray[np.uint8], score: float) -> bool:
+    """Whether it finds a large face in the middle."""
+    boxes = pipeline.predict(portrait).above(score).boxes
+    height, width = portrait.shape[:2]
+    middle = np.array([width, height]) / 2
+    around = ((boxes[:, :2] < middle) & (boxes[:, 2:] > middle)).all(1)
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(1, initial=0)
+    return bool((around & (sides >= PORTRAIT_SIDE * min(height, width))).any())
 
 
 def with_flag(labels: Path, root: Path, flag: Mapping[str, int]) -> Sequence[Photo]:

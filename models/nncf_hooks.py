@@ -25,13 +25,15 @@ HOOKS = "__nncf_hooks."
 
 _STORAGE = HOOKS.rstrip(".")
 _SECONDS_TO_COMPILE = "600"
+_MARK = "lock"
+"""Of `torch.utils.cpp_extension`, in the folder where it compiles."""
 
 
 def import_nncf() -> Any:
     """NNCF with its PyTorch side.
 
     It reports its use to its makers unless this is said before, and gives up compiling its
-    extension, once in the life of an environment, after a minute.
+    extension after a minute.
 
     Raises:
         MissingPackageError: It is not installed.
@@ -49,6 +51,29 @@ def import_nncf() -> Any:
             raise MissingPackageError("nncf") from error
     logging.getLogger("nncf").setLevel(logging.ERROR)  # it tells of every step
     return nncf
+
+
+def load_extension() -> None:
+    """Load NNCF's fake quantization, compiled by the first process that needs it.
+
+    PyTorch marks the folder where it compiles by a file. When its process is killed that file
+    stays, and whoever comes next would wait for it in vain.
+
+    Raises:
+        MissingPackageError: NNCF is not installed.
+    """
+    import_nncf()
+    from filelock import FileLock
+    from nncf.torch.quantization.extensions import (  # type: ignore[import-untyped]
+        QuantizedFunctionsCPU,
+        QuantizedFunctionsCPULoader,
+    )
+
+    folder = Path(QuantizedFunctionsCPULoader.get_build_dir())
+    with FileLock(folder / "pocketface.lock"):  # the system frees it with its process
+        (folder / _MARK).unlink(missing_ok=True)
+        with quiet():
+            QuantizedFunctionsCPU.get("Quantize_forward")
 
 
 def hooks_of(network: Network) -> dict[str, Any] | None:
@@ -93,6 +118,8 @@ def with_hooks(network: Network, hooks: dict[str, Any]) -> Network:
         ValueError: They are no hooks of this version of NNCF.
     """
     nncf = import_nncf()
+    if is_quantized(hooks):
+        load_extension()
     try:
         hooked: Network = nncf.torch.load_from_config(network, hooks)
     except (nncf.InternalError, KeyError, TypeError, ValueError) as error:

@@ -17,6 +17,10 @@ LARGE = 0.5
 FRAME = 0.25
 """Width of the black frame around the photo, as a share of its longer side."""
 
+FAINT = 0.1
+"""Score from which on a large face is looked at again: without surroundings it is often fainter
+than with them."""
+
 _SAME = 0.3
 """IoU from which on a large face was found again; without a frame its box is rather off."""
 
@@ -42,17 +46,23 @@ def find_framed(
     Returns:
         The faces of each photo, in its pixels. Boxes and landmarks may reach beyond it.
     """
-    find = partial(detector.predict_batch, score_threshold=score_threshold, nms_iou=nms_iou)
-    found = find(images)
-    for index, image in enumerate(images):
+    contract = detector.contract
+    score = contract.score_threshold if score_threshold is None else score_threshold
+    faint = score if contract.nms == "graph" else min(score, FAINT)  # such a file gives no fainter
+    find = partial(detector.predict_batch, nms_iou=nms_iou)
+    answers = []
+    for image, seen in zip(images, find(images, score_threshold=faint), strict=True):
         longer = max(image.shape[:2])
-        large = _sides(found[index].boxes) >= LARGE * longer
-        if large.any():
+        found = seen.above(score)
+        if (_sides(seen.boxes) >= LARGE * longer).any():
             frame = round(FRAME * longer)
-            (again,) = find([_framed(image, frame)])  # one at a time: the copy is large
+            # One at a time: the copy is large.
+            (again,) = find([_framed(image, frame)], score_threshold=score)
             if len(again):
-                found[index] = _joined(_moved(again, -frame), found[index], large)
-    return found
+                large = _sides(found.boxes) >= LARGE * longer
+                found = _joined(_moved(again, -frame), found, large)
+        answers.append(found)
+    return answers
 
 
 def _sides(boxes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +23,7 @@ from pocketface.export import export_model
 from pocketface.model_templates import read_template
 from pocketface.model_templates.schema import parse_template
 from pocketface.models.network import make_network
-from pocketface.models.nncf_hooks import HOOKS, hooks_of, is_quantized
+from pocketface.models.nncf_hooks import HOOKS, hooks_of, is_quantized, load_extension
 from pocketface.models.weights import build_network, read_weights, rewritten
 
 from .conftest import Lists, answers, fine_tuning, needs_nncf, noisy_faces, shipped
@@ -52,6 +56,25 @@ def test_a_quantized_checkpoint_answers_in_steps(quantized: Path) -> None:
             )
         assert 1e-4 < (with_rounding - without).abs().max() < 0.1
         np.testing.assert_allclose(answers(path), with_rounding.numpy(), atol=1e-5)
+
+
+@needs_nncf
+def test_a_killed_compilation_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """The file that marks it is still there; 600 seconds are what NNCF would wait."""
+    load_extension()
+    folder = Path(os.environ["TORCH_EXTENSIONS_DIR"])
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)  # times too: nothing is compiled anew
+    (library,) = tmp_path.rglob("quantized_functions_cpu.so")
+    mark = library.with_name("lock")
+    mark.touch()
+    code = "from pocketface.models.nncf_hooks import load_extension; load_extension()"
+    subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TORCH_EXTENSIONS_DIR": str(tmp_path)},
+        check=True,
+        timeout=300,
+    )
+    assert not mark.exists()
 
 
 @needs_nncf

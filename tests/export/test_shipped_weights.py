@@ -10,6 +10,7 @@ import pytest
 import skimage
 
 import pocketface
+from pocketface.data.glasses import read_glasses
 from pocketface.export import export_model
 from pocketface.model_templates import read_template, template_names, template_path
 from pocketface.models.weights import shipped_weights
@@ -65,3 +66,12 @@ def test_the_one_face_is_found(file: Path, photo: Path) -> None:
     assert faces.landmarks is not None
     off = np.linalg.norm(faces.landmarks[0] - points, axis=1) / (box[2] - box[0])
     assert off.max() < 0.1, dict(zip(LANDMARK_NAMES, off, strict=True))
+
+
+def test_portraits_are_found(file: Path, shared: Path) -> None:
+    """Faces that fill more than half of a photo, small and enlarged: larger than training crops."""
+    root, rows = read_glasses(shared / "mtfl" / "labels.csv")
+    photos = [root / row.image for row in rows if row.part == "test"][::26]
+    faces = pocketface.load(file).predict_batch(photos)
+    assert len(faces) == 50
+    assert sum(len(one) > 0 for one in faces) >= 48

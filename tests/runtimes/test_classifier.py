@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import cv2
@@ -155,6 +156,8 @@ def test_a_large_face_that_the_second_look_loses_is_kept() -> None:
     class Fickle:
         """Loses the large face, or finds it a little elsewhere, where a frame is around it."""
 
+        contract = SimpleNamespace(score_threshold=0.5, nms=None)
+
         def __init__(self, again: list[list[float]]) -> None:
             self.again = again
 
@@ -170,6 +173,28 @@ def test_a_large_face_that_the_second_look_loses_is_kept() -> None:
         (found,) = find_framed(cast("FaceDetector", Fickle(again)), [photo])
         kept = sorted({tuple(box) for box in found.boxes.tolist()})
         assert kept == sorted(map(tuple, expected))
+
+
+@pytest.mark.parametrize(("nms", "answered"), [(None, [0.9]), ("graph", [])])
+def test_a_large_face_that_is_faint_is_looked_at_again(nms: Any, answered: list[float]) -> None:
+    class Shy:
+        """Sure of the face where a frame is around it."""
+
+        contract = SimpleNamespace(score_threshold=0.5, nms=nms)
+
+        def predict_batch(
+            self, images: list[np.ndarray], *, score_threshold: float, **_: Any
+        ) -> list[pocketface.Detections]:
+            framed = images[0].shape[0] > 100
+            boxes = np.array([[10, 10, 90, 90]], np.float32) + (25 if framed else 0)
+            scores = np.array([0.9 if framed else 0.2], np.float32)
+            return [pocketface.Detections(boxes, scores, None).above(score_threshold)]
+
+    photo = np.zeros((100, 100, 3), np.uint8)
+    (found,) = find_framed(cast("FaceDetector", Shy()), [photo])
+    np.testing.assert_allclose(found.scores, answered)
+    for box in found.boxes:
+        np.testing.assert_allclose(box, [10, 10, 90, 90])
 
 
 def test_a_face_that_fills_the_photo_is_found_with_its_landmarks(detector: FaceDetector) -> None:
