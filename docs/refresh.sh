@@ -64,11 +64,11 @@ if todo benchmarks; then
 fi
 # All ways of the two smallest; of the larger ones what needs no training.
 for template in face-detection-n glasses-n face-detection-s face-detection-m; do
-    labels=("${FACES[@]}") ways=()
+    labels=("${FACES[@]}") ways=() formats=openvino,onnx,litert
     case $template in
-    glasses*) labels=("${GLASSES[@]}") ;;
+    glasses*) labels=("${GLASSES[@]}") formats+=,coreml ;;
     *-s | *-m) ways=(--ways "after training") ;;
     esac
     page "docs/compression-$template.md" python docs/compression.py "${ways[@]}" --template "$template" \
-        --formats openvino,onnx,litert --save-checkpoints-to "$WORK/compression/$template" "${labels[@]}"
+        --formats "$formats" --save-checkpoints-to "$WORK/compression/$template" "${labels[@]}"
 done

@@ -81,14 +81,12 @@ class Tolerance(_Frozen):
     Attributes:
         corners_px: Network-input pixels; None of a classifier.
         corners_of_side: Or this share of the box's longer side, if that is more.
-        corners_of_face: That share for the faces found.
         score: Of scores.
         compared_boxes: Of each photo, the best so many.
     """
 
     corners_px: float | None
     corners_of_side: float
-    corners_of_face: float = 0.0
     score: float
     compared_boxes: int = BEST_BOXES
 
@@ -204,7 +202,6 @@ def certify(
         tolerance=Tolerance(
             corners_px=limits.pixels if detects else None,
             corners_of_side=limits.of_side,
-            corners_of_face=limits.of_face,
             score=limits.score,
         ),
         photos=tuple(_photo(*pair) for pair in zip(photos, answers, strict=True)),

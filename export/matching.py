@@ -28,14 +28,11 @@ class Limits(NamedTuple):
     Attributes:
         pixels: Of box corners and landmarks, network-input pixels.
         of_side: The same, as a share of the box's longer side; the larger of both counts.
-        of_face: That share for faces: where two boxes of a face have next to equal scores, NMS may
-            keep the other.
         score: Of scores.
     """
 
     pixels: float
     of_side: float
-    of_face: float
     score: float
 
 
@@ -181,7 +178,7 @@ def _among(
 ) -> NDArray[np.bool_]:
     """Which boxes are one of the rivals."""
     apart = np.abs(boxes[:, None].astype(np.float64) - rivals).max(-1)  # (B, K)
-    same: NDArray[np.bool_] = (apart <= allowed_px(rivals, limits.pixels, limits.of_face)).any(1)
+    same: NDArray[np.bool_] = (apart <= allowed_px(rivals, limits.pixels, limits.of_side)).any(1)
     return same
 
 
