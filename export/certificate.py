@@ -82,13 +82,15 @@ class Tolerance(_Frozen):
         corners_px: Network-input pixels; None of a classifier.
         corners_of_side: Or this share of the box's longer side, if that is more.
         score: Of scores.
-        compared_boxes: Of each photo, the best so many.
+        compared_boxes: Of each photo, the best so many,
+        compared_from: with this share of the score threshold and more.
     """
 
     corners_px: float | None
     corners_of_side: float
     score: float
     compared_boxes: int = BEST_BOXES
+    compared_from: float = 0.0
 
 
 class PhotoAnswer(_Frozen):
@@ -203,6 +205,7 @@ def certify(
             corners_px=limits.pixels if detects else None,
             corners_of_side=limits.of_side,
             score=limits.score,
+            compared_from=limits.compared_from,
         ),
         photos=tuple(_photo(*pair) for pair in zip(photos, answers, strict=True)),
         versions=_versions(runtime),

@@ -29,11 +29,13 @@ class Limits(NamedTuple):
         pixels: Of box corners and landmarks, network-input pixels.
         of_side: The same, as a share of the box's longer side; the larger of both counts.
         score: Of scores.
+        compared_from: Boxes of a lower score are not compared, as a share of the score threshold.
     """
 
     pixels: float
     of_side: float
     score: float
+    compared_from: float = 0.0
 
 
 def faces_of(contract: Contract, outputs: Outputs) -> Detections:

@@ -154,6 +154,26 @@ def test_nms_may_keep_the_other_of_two_boxes(
         assert found.corners_px == 0
 
 
+@pytest.mark.parametrize(
+    ("precision", "box", "problem"),
+    [
+        ("int8", 3, None),  # of score 0.1, less than half of the threshold
+        ("int8", 2, "corners differ by 30 px; allowed 24 px (or 5% of a box)"),
+        ("fp16", 3, "corners differ by 30 px; allowed 1 px (or 1% of a box)"),
+    ],
+)
+def test_a_faint_box_of_rounded_numbers_may_be_anywhere(
+    expected: list[Outputs], precision: str, box: int, problem: str | None
+) -> None:
+    def change(outputs: Outputs) -> None:
+        outputs["landmarks"][:, box] += 30
+
+    # All boxes of the first image are faint.
+
+    found = compare(contract_of(), expected, model_of(contract_of(precision), change), IMAGES)
+    assert found.problem == problem
+
+
 def test_a_batch_must_answer_as_its_images(expected: list[Outputs]) -> None:
     def swap(outputs: Outputs) -> None:
         outputs["scores"] = outputs["scores"][::-1]
