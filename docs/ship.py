@@ -1,7 +1,7 @@
 """Put a trained checkpoint where a template's weights are, with figures measured on it.
 
     python docs/ship.py face-detection-n runs/n/latest.pth ../shared/data LISTS \
-        [--half] [--score-threshold 0.44] [--dry-run]
+        [--half] [--score-threshold 0.42] [--epochs 214] [--dry-run]
 
 LISTS holds wider_val.json (`pocketface data wider`) and train.val.json (`pocketface data split`).
 Writes weights.safetensors and template.yaml, whose recipe stays, receipt.yaml and curves.png of
@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("lists", type=Path)
     parser.add_argument("--half", action="store_true", help="ship 16 bits")
     parser.add_argument("--score-threshold", type=float, help="the new default")
+    parser.add_argument("--epochs", type=int, help="of all its trainings in a row")
     parser.add_argument("--dry-run", action="store_true", help="measure alone")
     asked = parser.parse_args()
     path = template_path(asked.template)
@@ -55,7 +56,7 @@ def main() -> None:
             file,
             template_text=INITIAL_WEIGHTS.sub("initial_weights: null\n", text),
             state_dict=trained.state_dict,
-            epochs=trained.epochs,
+            epochs=asked.epochs or trained.epochs,
             data=trained.data,
             seed=trained.seed,
             hooks=trained.hooks,
