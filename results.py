@@ -31,7 +31,10 @@ class Detections:
 
     def above(self, score: float) -> Detections:
         """The detections whose score is at least `score`."""
-        keep = self.scores >= score
+        return self.where(self.scores >= score)
+
+    def where(self, keep: NDArray[np.bool_]) -> Detections:
+        """The detections at which `keep`, bool (N,), is true."""
         landmarks = None if self.landmarks is None else self.landmarks[keep]
         return Detections(self.boxes[keep], self.scores[keep], landmarks)
 

@@ -54,13 +54,16 @@ def find_framed(
     for image, seen in zip(images, find(images, score_threshold=faint), strict=True):
         longer = max(image.shape[:2])
         found = seen.above(score)
-        if (_sides(seen.boxes) >= LARGE * longer).any():
+        large = seen.boxes[_sides(seen.boxes) >= LARGE * longer]
+        if len(large):
             frame = round(FRAME * longer)
             # One at a time: the copy is large.
             (again,) = find([_framed(image, frame)], score_threshold=score)
-            if len(again):
-                large = _sides(found.boxes) >= LARGE * longer
-                found = _joined(_moved(again, -frame), found, large)
+            again = _moved(again, -frame)
+            # Smaller faces stay as the first look, in which they are larger, found them.
+            same = np.any(pairwise_iou(again.boxes, large) >= _SAME, axis=1)
+            same |= _sides(again.boxes) >= LARGE * longer
+            found = _joined(again.where(same), found)
         answers.append(found)
     return answers
 
@@ -79,20 +82,16 @@ def _moved(faces: Detections, by: float) -> Detections:
     return Detections(faces.boxes + shift, faces.scores, landmarks)
 
 
-def _joined(again: Detections, plain: Detections, large: NDArray[np.bool_]) -> Detections:
-    """The faces of the second look, and of the first one those that it did not find again.
-
-    A small face within one of the second look's is no other face, but a part of it.
-    """
-    seen = np.any(pairwise_iou(plain.boxes, again.boxes) >= _SAME, axis=1)
+def _joined(again: Detections, plain: Detections) -> Detections:
+    """The large faces of the second look, and of the first one those that are no part of them."""
+    same = np.any(pairwise_iou(plain.boxes, again.boxes) >= _SAME, axis=1)
     centres = (plain.boxes[:, None, :2] + plain.boxes[:, None, 2:]) / 2
     within = (centres >= again.boxes[None, :, :2]) & (centres <= again.boxes[None, :, 2:])
-    inside = np.any(np.all(within, axis=2), axis=1)
-    others = np.where(large, ~seen, ~inside).astype(bool)
-    scores = np.concatenate((again.scores, plain.scores[others]))
+    others = plain.where(~(same | np.any(np.all(within, axis=2), axis=1)))
+    scores = np.concatenate((again.scores, others.scores))
     order = np.argsort(-scores, kind="stable")
     landmarks = None
-    if again.landmarks is not None and plain.landmarks is not None:
-        landmarks = np.concatenate((again.landmarks, plain.landmarks[others]))[order]
-    boxes = np.concatenate((again.boxes, plain.boxes[others]))[order]
+    if again.landmarks is not None and others.landmarks is not None:
+        landmarks = np.concatenate((again.landmarks, others.landmarks))[order]
+    boxes = np.concatenate((again.boxes, others.boxes))[order]
     return Detections(boxes, scores[order], landmarks)

@@ -113,7 +113,9 @@ def test_a_wrong_file_is_a_mismatch(
 ) -> None:
     found = look(export_with(shipped, tmp_path, pattern, replacement), labels)
     assert found.verdict == "mismatch"
-    assert str(found.trials[0].preprocessing).startswith(best)
+    right = max(one.ap for one in found.trials if str(one.preprocessing).startswith(best))
+    # Networks bear other contrasts: with half of it this one may find a little more.
+    assert right > found.trials[0].ap - 0.01
     assert found.gain is not None
     assert 0 < found.gain[1] <= found.gain[0] <= found.gain[2]
 

@@ -215,6 +215,7 @@ def test_a_face_that_fills_the_photo_is_found_with_its_landmarks(detector: FaceD
     first, framed, last = find_framed(detector, [photo, tight, photo])
     assert off(framed) < 12  # of 78 between the eyes
     assert off(framed) < off(detector.predict(tight))
+    assert len(framed) == 1
     # Faces with surroundings are left alone.
     for found in (first, last):
         np.testing.assert_allclose(found.boxes, plain.boxes, atol=1e-3)

@@ -104,7 +104,7 @@ def test_a_training_learns_from_its_teacher(settings: dict[str, Any], tmp_path: 
     content["annotations"] = [one | {"iscrowd": 1} for one in content["annotations"]]
     settings["train_annotations"] = [tmp_path / "ignored.json"]
     settings["train_annotations"][0].write_text(json.dumps(content), encoding="utf-8")
-    settings["template"] = with_teacher(settings["template"], teacher=TEACHER, repeats=8)
+    settings["template"] = with_teacher(settings["template"], teacher=TEACHER, repeats=24)
     report = fit(**settings, epochs=4)
     log = (settings["output"] / "logs" / "csv" / "version_0" / "metrics.csv").read_text()
     rows = [row for row in csv.DictReader(io.StringIO(log)) if row["train/taught_box"]]
