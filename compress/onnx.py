@@ -1,6 +1,11 @@
 """int8 for ONNX Runtime, by its own static quantizer.
 
 NNCF's int8 ONNX files run slower there than float ones: few of their convolutions fuse.
+
+Where a convolution stays float between quantized ones, ONNX Runtime (from 1.21 on, its
+WeightBiasQuantization) rounds its weights nevertheless as it opens the file, all by one scale: then
+it is worse than in int8. It does not where the rounding of what the convolution reads has a scale
+for each channel, so these get one, the same for all.
 """
 
 from __future__ import annotations
@@ -85,6 +90,7 @@ def quantize(
             op_types_to_quantize=list(_QUANTIZED),
             nodes_to_exclude=_float(graph, keep_float),
         )
+        onnx.save(_with_own_scales(onnx.load(target), keep_float), target)
     embed(target, contract)
 
 
@@ -101,3 +107,36 @@ def _float(graph: Any, keep_float: Collection[str]) -> list[str]:
     }
     decode = behind(convolutions, readers)
     return [*keep_float, *decode, *beside(convolutions, readers, keep_float)]
+
+
+def _with_own_scales(model: Any, keep_float: Collection[str]) -> Any:
+    """What float convolutions read is dequantized for each by a scale for each channel."""
+    import onnx
+
+    graph = model.graph
+    values = {one.name: one for one in graph.initializer}
+    nodes = []
+    makers = {name: node for node in graph.node for name in node.output}
+    for node in graph.node:
+        before = makers.get(node.input[0]) if node.input else None
+        if node.name in keep_float and before and before.op_type == "DequantizeLinear":
+            groups = next((one.i for one in node.attribute if one.name == "group"), 1)
+            channels = values[node.input[1]].dims[1] * groups
+            names = [f"{node.name}/{part}" for part in ("scale", "zero_point", "input")]
+            for name, given in zip(names, before.input[1:], strict=False):
+                value = np.full(channels, onnx.numpy_helper.to_array(values[given]))
+                graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+            inputs = [before.input[0], *names[: len(before.input) - 1]]
+            nodes.append(
+                onnx.helper.make_node(
+                    "DequantizeLinear", inputs, names[-1:], name=f"{node.name}/dequantized", axis=1
+                )
+            )
+            node.input[0] = names[-1]
+        nodes.append(node)
+    read = {name for node in nodes for name in node.input}
+    del graph.node[:]
+    graph.node.extend(
+        one for one in nodes if one.op_type != "DequantizeLinear" or read & set(one.output)
+    )
+    return model

@@ -70,6 +70,25 @@ def test_layers_given_back_are_float(suffix: str, convolutions: int, tmp_path: P
     assert of_all < of_half < of_none < 5
 
 
+def test_layers_between_int8_ones_are_float_in_onnx_runtime(tmp_path: Path) -> None:
+    """It would round their weights as it opens the file: see `pocketface.compress.onnx`."""
+    import onnx
+    import onnxruntime
+
+    path = exported_at_128(tmp_path, "onnx")
+    quantizer = importlib.import_module("pocketface.compress.onnx")
+    layers = quantizer.layers(path)
+    kept = layers[1::2]
+    contract = pocketface.load(path).contract.model_copy(update={"precision": "int8"})
+    quantizer.quantize(path, tmp_path / "int8.onnx", contract, noise(1), kept)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(tmp_path / "opened.onnx")
+    onnxruntime.InferenceSession(tmp_path / "int8.onnx", options)
+    opened = onnx.load(tmp_path / "opened.onnx").graph.node
+    assert sum(node.op_type == "QLinearConv" for node in opened) == len(layers) - len(kept)
+
+
 def test_nncf_gives_back_what_costs_most(tmp_path: Path) -> None:
     """Until half of what the rounding moved boxes by is lost, and no more layers than that."""
     path = exported_at_128(tmp_path, "openvino")
