@@ -51,7 +51,7 @@ def convert(
 
     The latter are pipelines with NMS, for Apple's Vision framework. A classifier is one in Core
     ML's own sense: Vision makes `VNClassificationObservation`s of it. The image input takes
-    CVPixelBuffers of BGR planes, 0-255; scale, mean and channel order are layers of the network.
+    CVPixelBuffers of BGR planes, 0-255; mean, scale and channel order are in the network.
 
     Args:
         network: On the CPU.
@@ -66,7 +66,9 @@ def convert(
     """
     import_coremltools()
     classifies = contract.task != "face-detection"
-    traced = _trace(network, contract)
+    from ..models.network import with_scale_folded
+
+    traced = _trace(with_scale_folded(network), contract)
     written = []
     for kind in ("mlmodel", "mlpackage"):
         with tempfile.TemporaryDirectory() as scratch:

@@ -69,13 +69,15 @@ def _flatbuffer(network: Network, height: int, width: int, path: Path) -> bytes:
         return known[height, width]
     import torch
 
+    from ..models.network import with_scale_folded
+
     # It tells of each of its steps.
     with quiet():
         try:
             import litert_torch  # type: ignore[import-untyped]
         except ImportError as error:
             raise MissingPackageError("litert_torch") from error
-        nhwc = litert_torch.to_channel_last_io(network, args=[0]).eval()
+        nhwc = litert_torch.to_channel_last_io(with_scale_folded(network), args=[0]).eval()
         edge = litert_torch.convert(nhwc, (torch.zeros(1, height, width, 3),))
         edge.export(str(path))
     known[height, width] = path.read_bytes()

@@ -47,7 +47,9 @@ def convert(
     Raises:
         MissingPackageError: onnx or onnxscript is not installed.
     """
-    model = trace(network, contract)
+    from ..models.network import with_scale_folded
+
+    model = trace(with_scale_folded(network), contract)
     if precision == "fp16":
         _store_as_fp16(model)
     written = [_write(model, contract, folder / f"{stem}.onnx")]

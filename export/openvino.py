@@ -53,6 +53,10 @@ def convert(
         from ..models.nncf_hooks import stripped
 
         network = stripped(network, example_for(contract))
+    else:
+        from ..models.network import with_scale_folded
+
+        network = with_scale_folded(network)
     traced = trace(network, contract)
     written = [_convert(traced, contract, folder / f"{stem}.xml", precision=precision)]
     if with_nms:

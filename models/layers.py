@@ -87,6 +87,20 @@ class Normalize(nn.Module):
         return (images - self.mean) / self.std
 
 
+class Subtract(nn.Module):
+    """What is left of `Normalize` where the first convolution does the rest."""
+
+    mean: Tensor
+
+    def __init__(self, mean: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) to the same shape."""
+        return images - self.mean
+
+
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut (He et al. 2015); channels and size stay."""
 

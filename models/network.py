@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..model_templates.architecture import ArchitectureSpec
 from .classes_head import ClassesHead
 from .dense_head import DenseHead
 from .fpn import FPN
-from .layers import Normalize
+from .layers import Normalize, Subtract
 from .mobilenet_v2 import MobileNetV2
 from .plain import Plain
 from .predictions import Predictions
@@ -39,7 +41,7 @@ class Network(nn.Module):
 
     def __init__(self, architecture: ArchitectureSpec) -> None:
         super().__init__()
-        self.normalize = Normalize(
+        self.normalize: nn.Module = Normalize(
             mean=architecture.mean, std=architecture.std, colour=architecture.colour
         )
         self.backbone = BACKBONES[architecture.backbone.type](architecture.backbone)
@@ -105,3 +107,26 @@ def make_network(architecture: ArchitectureSpec) -> Network:
     """The network of a template: what its head is for decides what it is."""
     kind = Classifier if architecture.head.type == "classes" else Detector
     return kind(architecture)
+
+
+def with_scale_folded(network: Network) -> Network:
+    """A copy that gives the same, whose first convolution divides by `std` and swaps colours too.
+
+    For runtimes these are passes over the whole image. The mean stays: zeros around a normalised
+    image are pixels of that colour.
+
+    Args:
+        network: As `make_network` made it, on the CPU.
+    """
+    folded = copy.deepcopy(network)
+    normalize = folded.normalize
+    assert isinstance(normalize, Normalize)
+    first = next(layer for layer in folded.backbone.modules() if isinstance(layer, nn.Conv2d))
+    mean = normalize.mean
+    with torch.no_grad():
+        first.weight.div_(normalize.std)
+        if normalize.swap:
+            first.weight.copy_(first.weight.flip(1))
+            mean = mean.flip(1)
+    folded.normalize = Subtract(mean) if mean.any() else nn.Identity()
+    return folded

@@ -26,22 +26,22 @@ def _tree(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_work_directory_without_weights(run: Run) -> None:
-    result = run("init", "face-detection-0200", "work")
+    result = run("init", "face-detection-0202", "work")
     assert result.code == 0
     assert result.err == ""
     names = ["compress.py", "eval.py", "export.py", "template.yaml", "train.py", "visualize.py"]
     assert sorted(path.name for path in Path("work").iterdir()) == names
-    assert load_template(Path("work/template.yaml")).name == "face-detection-0200"
+    assert load_template(Path("work/template.yaml")).name == "face-detection-0202"
     assert "python train.py" in result.out
     assert "export.py --save-model-to" not in result.out
 
 
 def test_what_comes_next_can_be_pasted(run: Run) -> None:
-    assert "  cd 'my work'\n" in run("init", "face-detection-0200", "my work").out
+    assert "  cd 'my work'\n" in run("init", "face-detection-0202", "my work").out
 
 
 def test_the_scripts_are_ten_lines_and_bring_their_template(run: Run) -> None:
-    run("init", "face-detection-0200", "work")
+    run("init", "face-detection-0202", "work")
     for script in Path("work").glob("*.py"):
         lines = [line for line in script.read_text().splitlines() if line.strip()]
         assert len(lines) <= 10
@@ -50,7 +50,7 @@ def test_the_scripts_are_ten_lines_and_bring_their_template(run: Run) -> None:
         [sys.executable, "work/export.py", "--save-model-to", "out"], capture_output=True, text=True
     )
     assert done.returncode == 2
-    assert "template face-detection-0200 ships no weights" in done.stderr
+    assert "template face-detection-0202 ships no weights" in done.stderr
     assert not Path("out").exists()
 
 
@@ -112,10 +112,10 @@ def test_damaged_shipped_weights_are_refused(run: Run, shipping: Path) -> None:
 
 
 def test_files_that_are_there_stay(run: Run) -> None:
-    run("init", "face-detection-0200", "work")
+    run("init", "face-detection-0202", "work")
     Path("work/train.py").write_text("mine")
     before = _tree(Path("work"))
-    result = run("init", "face-detection-0202", "work")
+    result = run("init", "face-detection-0204", "work")
     assert result.code == 2
     assert "work/template.yaml: is there already" in result.err
     assert "--force" in result.err
@@ -125,18 +125,18 @@ def test_files_that_are_there_stay(run: Run) -> None:
 def test_a_snapshot_that_is_there_stays_too(run: Run) -> None:
     Path("work").mkdir()
     Path("work/snapshot.pth").write_bytes(b"mine")
-    result = run("init", "face-detection-0200", "work")
+    result = run("init", "face-detection-0202", "work")
     assert result.code == 2
     assert _tree(Path("work")) == {"snapshot.pth": b"mine"}
 
 
 def test_force_overwrites_and_leaves_the_rest(run: Run) -> None:
-    run("init", "face-detection-0200", "work")
+    run("init", "face-detection-0202", "work")
     Path("work/notes.txt").write_text("mine")
     Path("work/snapshot.pth").write_bytes(b"of another template")
-    assert run("init", "face-detection-0202", "work", "--force").code == 0
+    assert run("init", "face-detection-0204", "work", "--force").code == 0
     assert not Path("work/snapshot.pth").exists()
-    assert load_template(Path("work/template.yaml")).name == "face-detection-0202"
+    assert load_template(Path("work/template.yaml")).name == "face-detection-0204"
     assert Path("work/notes.txt").read_text() == "mine"
 
 

@@ -10,10 +10,10 @@ from pocketface.errors import TemplateError
 from pocketface.model_templates import template_path
 from pocketface.model_templates.schema import load_template, parse_template
 
-SSD = template_path("face-detection-0200").read_text()
+SSD = template_path("face-detection-0202").read_text()
 VALID = template_path("glasses-cnn").read_text()
 FPN = template_path("face-detection-0205").read_text()
-INPUT = "input:\n  height: 256\n  width: 256\n  resize: stretch\n"
+INPUT = "input:\n  height: 384\n  width: 384\n  resize: stretch\n"
 
 
 def changed(old: str, new: str, *, template: str = SSD) -> str:
@@ -138,7 +138,7 @@ def complaint(text: str) -> TemplateError:
         ),
         ("std: [255.0,", "std: [0.0,", "t.yaml: architecture.std.0: expected a number greater th"),
         (
-            "name: face-detection-0200",
+            "name: face-detection-0202",
             "name: ../Face",
             't.yaml: name: expected lower-case letters, digits and hyphens (found "../Face")',
         ),
@@ -188,8 +188,8 @@ def complaint(text: str) -> TemplateError:
             "it have [8, 32]",
         ),
         (
-            "widths: [8.02, 21.42, 12.54, 29.61]",
-            "widths: [8.02, 21.42]",
+            "widths: [10.27, 27.42, 16.05, 37.9]",
+            "widths: [10.27, 27.42]",
             "t.yaml: architecture.head.anchors.0: 2 widths but 4 heights",
         ),
         (

@@ -13,7 +13,7 @@ from pocketface.model_templates import read_template, template_names, template_p
 from pocketface.model_templates.architecture import SSDHeadSpec
 from pocketface.model_templates.schema import Template
 from pocketface.models.count import NetworkSize, count
-from pocketface.models.network import make_network
+from pocketface.models.network import make_network, with_scale_folded
 from pocketface.training.dense_loss import dense_loss
 from pocketface.training.ssd_loss import ssd_loss
 from pocketface.training.targets import Targets
@@ -160,6 +160,25 @@ def test_our_glasses_network_is_small() -> None:
     size = make_case("glasses-n").size
     assert 0.02 <= size.mparams <= 0.1
     assert size.gflops <= 0.04
+
+
+def test_a_folded_scale_changes_nothing(case: Case) -> None:
+    """Not at the border either, and the network that was trained stays as it was."""
+    network = case.network.eval()
+    images = torch.rand(1, 3, SMALL, SMALL) * 255
+    with torch.no_grad():
+        wanted = network(images)
+        folded = with_scale_folded(network)
+        for again in (network(images), folded(images)):
+            for got, one in zip(again, wanted, strict=True):
+                torch.testing.assert_close(got, one, rtol=1e-3, atol=1e-3)
+        off = (
+            folded.backbone(folded.normalize(images))[0]
+            - network.backbone(network.normalize(images))[0]
+        )
+    assert off.abs().max() < 1e-3
+    has_mean = any(case.template.architecture.mean)
+    assert len(list(folded.normalize.buffers())) == int(has_mean)
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")

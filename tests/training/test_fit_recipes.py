@@ -84,7 +84,7 @@ def _logged(output: Path) -> list[dict[str, float]]:
 @pytest.mark.parametrize(
     ("name", "change", "precision", "parts"),
     [
-        ("face-detection-0200", _ssd, "32-true", {"class", "box"}),
+        ("face-detection-0202", _ssd, "32-true", {"class", "box"}),
         ("face-detection-0205", _fcos, "32-true", {"class", "box", "centerness"}),
         ("face-detection-0205", _fcos, "bf16-mixed", {"class", "box", "centerness"}),
     ],
