@@ -227,7 +227,7 @@ def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_places_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """2 at work and 3 that wait are answered; the others are told to come back, at once."""
     at_work, most = [0], [0]
-    lock, go = threading.Lock(), threading.Event()
+    lock, two, go = threading.Lock(), threading.Event(), threading.Event()
     real = PhotoClassifier.answer
 
     def slow(self: PhotoClassifier, images: Any) -> Any:
@@ -236,6 +236,8 @@ def test_places_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         with lock:
             at_work[0] += 1
             most[0] = max(most[0], at_work[0])
+        if most[0] >= 2:
+            two.set()
         go.wait(20)
         with lock:
             at_work[0] -= 1
@@ -251,6 +253,7 @@ def test_places_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         refused = [answer.result() for answer in answers if answer.done()]
         assert [status for status, _, _ in refused] == [503] * 7
         assert {headers["retry-after"] for _, _, headers in refused} == {"1"}
+        assert two.wait(20)
         go.set()
         statuses = [answer.result()[0] for answer in answers]
         assert sorted(statuses) == [200] * 5 + [503] * 7
