@@ -66,6 +66,17 @@ def test_layers_are_given_back_until_the_promise_holds(
     assert ", ".join(row.kept_float) in (tmp_path / "compression.md").read_text()
 
 
+def test_of_a_file_that_is_not_faster_no_layer_is_given_back(
+    lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promise = _Promise(monkeypatch, enough=3)
+    monkeypatch.setattr(candidate, "FASTER", 1e6)
+    found = post_training(lists, tmp_path, goal="speed")
+    assert promise.kept == [[]]
+    assert len(found.failed) == 1
+    assert "expected more than 1e+06" in found.failed[0]
+
+
 @pytest.mark.parametrize(
     ("after", "figure", "share"),
     [
