@@ -35,7 +35,7 @@ class Change:
     """One row.
 
     Attributes:
-        edits: Dotted key of the template to its new value.
+        edits: Dotted key of the template to its new value; None takes an optional key away.
         seed: Of the training.
         share: Of the photos; one over a whole number, so that as many passes make as many steps.
         more: With the photos of `--more-…` too, in fewer epochs.
@@ -62,12 +62,14 @@ PARTS = ("backbone", "neck", "head")
 BASE = {
     "initial_weights": None,
     "hyper_parameters.schedule.type": "cosine",
+    "hyper_parameters.schedule.decay": None,
     "hyper_parameters.basic.base_learning_rate": 1.5e-3,
     f"{AUGMENTATION}.anywhere": 0.0,
     f"{AUGMENTATION}.rotate": 0.0,
     f"{AUGMENTATION}.mosaic": 0.0,
     f"{OPTIMIZER}.type": "adamw",
     f"{OPTIMIZER}.momentum": 0.9,
+    f"{OPTIMIZER}.muon_factor": None,
     f"{HEAD}.loss.box_weighting": None,
     **stages((16, 0), (32, 2), (64, 1), (64, 1)),
     "architecture.neck.channels": 24,
@@ -87,6 +89,7 @@ SEPARABLE = {
 """As many operations as before, in more and wider layers: the template's now."""
 
 BEST = MUON | AT_STRIDE_4 | {f"{OPTIMIZER}.muon_factor": 6.0}
+SIMOTA = {f"{HEAD}.loss.assigner": "simota", f"{HEAD}.anchor_scale": None}
 CENTERED = {f"{HEAD}.loss.box_weighting": "centerness"}
 LATEST = BEST | CENTERED | SEPARABLE
 """What ships, but for collages, mosaics, crops anywhere and turned ones: of "separable, …"."""
@@ -126,7 +129,7 @@ CHANGES = {
     "separable, half of the samples mosaics": Change(LATEST | {f"{AUGMENTATION}.mosaic": 0.5}),
     "separable, all samples mosaics": Change(LATEST | {f"{AUGMENTATION}.mosaic": 1.0}),
     "separable, half of the samples mosaics, SimOTA": Change(
-        LATEST | {f"{AUGMENTATION}.mosaic": 0.5, f"{HEAD}.loss.assigner": "simota"}
+        LATEST | SIMOTA | {f"{AUGMENTATION}.mosaic": 0.5}
     ),
     "separable, faces pasted into half of the samples": Change(
         LATEST | {f"{AUGMENTATION}.paste": 0.5}
@@ -153,8 +156,10 @@ CHANGES = {
     "separable, GIoU": Change(LATEST | {f"{HEAD}.loss.box": "giou"}),
     "separable, focal loss": Change(LATEST | {f"{HEAD}.loss.classification": "focal"}),
     "separable, EIoU": Change(LATEST | {f"{HEAD}.loss.box": "eiou"}),
-    "separable, centre sampling": Change(LATEST | {f"{HEAD}.loss.assigner": "center_sampling"}),
-    "separable, SimOTA": Change(LATEST | {f"{HEAD}.loss.assigner": "simota"}),
+    "separable, centre sampling": Change(
+        LATEST | {f"{HEAD}.loss.assigner": "center_sampling", f"{HEAD}.anchor_scale": None}
+    ),
+    "separable, SimOTA": Change(LATEST | SIMOTA),
     "separable, 24x1 64x3 64x3 64x2": Change(LATEST | stages((24, 1), (64, 3), (64, 3), (64, 2))),
     "separable, 16x1 72x3 72x3 72x2": Change(LATEST | stages((16, 1), (72, 3), (72, 3), (72, 2))),
     "separable, 16x1 64x3 96x2 96x2": Change(LATEST | stages((16, 1), (64, 3), (96, 2), (96, 2))),
@@ -244,7 +249,10 @@ def edited(change: Change, folder: Path) -> Path:
         place = content
         for parent in parents:
             place = place[parent]
-        place[last] = value
+        if value is None and parents:
+            place.pop(last, None)
+        else:
+            place[last] = value
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "template.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False))

@@ -291,7 +291,13 @@ def _read(weights: Path | None, template: str | Path | None) -> tuple[Weights, T
 
 def _formats(formats: Sequence[str] | None, template: Template) -> list[str]:
     if formats is None:
-        return [name for name, wanted in template.output_format if wanted]
+        wanted = [name for name, is_wanted in template.output_format if is_wanted]
+        if not wanted:
+            raise UserError(
+                f"no format to export: output_format of template {template.name} has none",
+                hint=f"name some of {', '.join(EXPORTERS)} with --formats",
+            )
+        return wanted
     for name in formats:
         if name not in EXPORTERS:
             raise UserError(f"format {name!r}: expected some of {', '.join(EXPORTERS)}")

@@ -54,7 +54,8 @@ def store_as_fp16(spec: Any) -> None:
     for layer in getattr(spec, spec.WhichOneof("Type")).layers:
         if layer.WhichOneof("layer") == "convolution":
             weights = layer.convolution.weights
-            half = np.array(weights.floatValue, np.float32).astype("<f2")
+            limit = np.finfo(np.float16).max
+            half = np.array(weights.floatValue, np.float32).clip(-limit, limit).astype("<f2")
             weights.Clear()
             weights.float16Value = half.tobytes()
 

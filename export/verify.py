@@ -43,6 +43,16 @@ class Reference:
     outputs: Sequence[Outputs]
     answers: Sequence[Outputs]
 
+    def without_crowds(self) -> Reference:
+        """The same, for files that leave NMS to the runtime."""
+        kept = [index for index, photo in enumerate(self.photos) if not photo.is_crowd]
+        return Reference(
+            self.contract,
+            [self.photos[index] for index in kept],
+            [self.outputs[index] for index in kept],
+            [self.answers[index] for index in kept],
+        )
+
 
 def reference_for(network: Network, contract: Contract, *, photos: Path | None = None) -> Reference:
     """Ask a network, in evaluation mode on the CPU, all that files will be asked.
@@ -73,16 +83,26 @@ def check(path: Path, reference: Reference) -> tuple[Contract, Certificate]:
         The file's own contract; and its certificate, not yet written.
 
     Raises:
-        ContractError, ModelFileError: `load` refuses the file.
+        ContractError, ModelFileError: `load` refuses the file, or its contract promises other
+            answers than the network gives.
         MissingPackageError: Its runtime is not installed.
     """
-    images = [photo.pixels for photo in reference.photos]
     model = load(path)
+    if model.contract.nms == "runtime":
+        reference = reference.without_crowds()
+    trained = reference.contract
+    for name, said, true in (
+        ("labels", model.contract.labels, trained.labels),
+        ("landmarks of an aligned face", model.contract.input.points, trained.input.points),
+    ):
+        if said != true:
+            raise ContractError(f"{path}: its {name} are {said}; the trained network's are {true}")
+    images = [photo.pixels for photo in reference.photos]
     return model.contract, certify(
         path,
         model.contract,
         runtime=model.session.runtime,
-        found=compare(reference.contract, reference.outputs, model, images),
+        found=compare(trained, reference.outputs, model, images),
         photos=reference.photos,
         answers=reference.answers,
     )

@@ -137,7 +137,7 @@ class AnchorLevelSpec(Spec):
     """Anchors of one SSD level: stride and paired widths and heights in input pixels."""
 
     stride: PositiveInt
-    widths: list[PositiveFloat]
+    widths: Annotated[list[PositiveFloat], Field(min_length=1)]
     heights: list[PositiveFloat]
 
     @model_validator(mode="after")
@@ -236,6 +236,8 @@ class DenseHeadSpec(Spec):
     def _divisible(self) -> DenseHeadSpec:
         if self.norm == "group" and self.channels % GROUPS:
             raise ValueError(f"norm 'group' wants channels in {GROUPS}s (found {self.channels})")
+        if self.loss.assigner != "atss" and "anchor_scale" in self.model_fields_set:
+            raise ValueError(f"anchor_scale is not of assigner {self.loss.assigner!r}")
         return self
 
     @model_validator(mode="after")
@@ -274,12 +276,15 @@ Head = Annotated[SSDHeadSpec | DenseHeadSpec | ClassesHeadSpec, Field(discrimina
 _OF_LOSSES = {"loss", "anchor_scale", "positive_iou", "negative_ratio", "dropout"}
 """Keys of heads that change no weight's shape or meaning."""
 
+_Std = Annotated[float, Field(ge=1e-3)]
+"""Of pixels of 0 to 255: float32 can divide by it."""
+
 
 class ArchitectureSpec(Spec):
     """A network: normalisation of raw 0-255 BGR, backbone, neck, head."""
 
     mean: tuple[float, float, float]
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    std: tuple[_Std, _Std, _Std]
     colour: Literal["BGR", "RGB"]
     backbone: Backbone
     neck: FPNSpec | None = None
@@ -289,6 +294,20 @@ class ArchitectureSpec(Spec):
         """Whether weights of one fit the other: they may learn, or have learnt, by other losses."""
         losses = {"head": _OF_LOSSES}
         return self.model_dump(exclude=losses) == other.model_dump(exclude=losses)
+
+    def check_room(self, height: int, width: int) -> None:
+        """Whether an image of this size, pixels, is large enough for all layers.
+
+        Raises:
+            ValueError: It is not.
+        """
+        if isinstance(self.backbone, ValidSpec):
+            layers, deepest = len(self.backbone.channels), (min(height, width) - 1) // 2
+            if layers > deepest:
+                raise ValueError(
+                    f"architecture.backbone.channels: {layers} layers, each of which takes two "
+                    f"pixels away; the input has room for {deepest}"
+                )
 
     @model_validator(mode="after")
     def _strides_meet(self) -> ArchitectureSpec:

@@ -32,6 +32,12 @@ class OptimizerSpec(Spec):
     gradient_clip: PositiveFloat | None = None
     muon_factor: PositiveFloat = 3.0
 
+    @model_validator(mode="after")
+    def _of_the_type(self) -> OptimizerSpec:
+        if self.type != "muon" and "muon_factor" in self.model_fields_set:
+            raise ValueError(f"muon_factor is not of optimizer {self.type!r}")
+        return self
+
 
 class ScheduleSpec(Spec):
     """Learning rate over epochs.
@@ -53,6 +59,10 @@ class ScheduleSpec(Spec):
                 f"schedule {self.type!r} with milestones {self.milestones}: 'step' has some, and "
                 "no other"
             )
+        if self.milestones != sorted(set(self.milestones)):
+            raise ValueError(f"milestones are {self.milestones}: expected rising ones")
+        if self.type != "wsd" and "decay" in self.model_fields_set:
+            raise ValueError(f"decay is not of schedule {self.type!r}")
         return self
 
 
@@ -104,7 +114,7 @@ class AugmentationSpec(Spec):
     mosaic: Fraction = 0.0
     paste: Fraction = 0.0
     degrade: Fraction = 0.0
-    size: PositiveInt | None = None
+    size: Annotated[int, Field(ge=16)] | None = None
     flip: Fraction = 0.5
     photometric: bool = True
     min_face: Annotated[float, Field(ge=0)] = 4.0
@@ -116,6 +126,8 @@ class AugmentationSpec(Spec):
             raise ValueError(f"{key} is not of crop {self.crop!r}")
         if self.rotate and self.shape != "square":
             raise ValueError(f"rotate is of shape 'square', not {self.shape!r}")
+        if not self.rotate and "max_angle" in self.model_fields_set:
+            raise ValueError("max_angle is in vain without rotate")
         return self
 
 
@@ -123,8 +135,8 @@ class DistillationSpec(Spec):
     """Learning from a larger detector beside the labels (Hinton et al. 2015).
 
     Args:
-        teacher: A template whose weights ship, or the path of a weights file, from the folder of
-            the template that names it.
+        teacher: A template whose weights ship, or the path of a template or of a weights file,
+            from the folder of the template that names it.
         weight: Of what it says; of what the labels say it is 1.
     """
 

@@ -194,14 +194,16 @@ class Template(Spec):
                 f"hyper_parameters.augmentation.size is missing: crop 'zoom' cuts squares, and the "
                 f"input is {side.height} high and {side.width} wide"
             )
-        backbone = self.architecture.backbone
-        if backbone.type == "valid":
-            deepest = (min(self.input.height, self.input.width) - 1) // 2
-            if len(backbone.channels) > deepest:
-                raise ValueError(
-                    f"architecture.backbone.channels: {len(backbone.channels)} layers, each of "
-                    f"which takes two pixels away; the input has room for {deepest}"
-                )
+        smallest = augmentation.size or min(side.height, side.width)
+        if detects and augmentation.min_face >= smallest:
+            raise ValueError(
+                f"hyper_parameters.augmentation.min_face is {augmentation.min_face:g}: expected "
+                f"less than the sample's side, {smallest}; else every face is ignored"
+            )
+        self.architecture.check_room(side.height, side.width)
+        keys = [metric.key for metric in self.metrics]
+        if len(set(keys)) < len(keys):
+            raise ValueError(f"metrics: keys are {keys}: expected each once")
         if len(set(classes)) != CLASSES[self.problem] or len(classes) != len(set(classes)):
             raise ValueError(
                 f"dataset.classes is {classes}: expected {CLASSES[self.problem]} for problem "

@@ -65,7 +65,8 @@ def contract_for(
     Args:
         template: Describes network and input.
         weights: Where the tensors come from; None for a network never trained. They fill
-            provenance and metrics.
+            provenance, and metrics if those were measured on this input with this NMS (of a
+            classifier: at this threshold).
         height: Input height in pixels instead of the template's, a multiple of its `multiple_of`.
         width: Input width, likewise.
         precision: Of the file's weights.
@@ -88,6 +89,8 @@ def contract_for(
         shipped = template.initial_weights
         if not metrics and shipped is not None and shipped.sha256 == checkpoint:
             metrics = tuple(template.metrics)
+        if _protocol(template, height, width) != _protocol(weights.template):
+            metrics = ()
     return Contract(
         name=template.name,
         task=template.problem,
@@ -135,7 +138,26 @@ def input_size(
         raise UserError(f"{asked}: template {template.name} takes positive multiples of {step}")
     if size[0] * size[1] > MAX_PIXELS:
         raise UserError(f"{asked}: above the limit of {MAX_PIXELS:,} pixels")
+    try:
+        template.architecture.check_room(*size)
+    except ValueError as error:
+        raise UserError(f"{asked}: {error}") from error
     return size
+
+
+def _protocol(
+    template: Template, height: int | None = None, width: int | None = None
+) -> tuple[object, ...]:
+    """What figures depend on beside the weights."""
+    spec, inference = template.input, template.inference
+    return (
+        height or spec.height,
+        width or spec.width,
+        spec.resize,
+        inference.nms_iou,
+        # AP counts boxes below the threshold too.
+        None if template.problem == "face-detection" else inference.score_threshold,
+    )
 
 
 def _outputs(template: Template, *, height: int, width: int) -> tuple[OutputSpec, ...]:

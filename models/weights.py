@@ -93,22 +93,42 @@ def read_weights(path: Path) -> Weights:
     )
 
 
-def read_weights_for(path: Path, template_path: Path) -> Weights:
+def read_weights_for(path: Path, template_path: Path, *, learns_anew: bool = False) -> Weights:
     """Read weights that are to be used with a template of one's own.
 
+    Args:
+        path: Of the weights.
+        template_path: Of the template.
+        learns_anew: A training begins with them: classes and alignment may be others.
+
     Raises:
-        ModelFileError: See `read_weights`; or they were made for another architecture.
+        ModelFileError: See `read_weights`; or they were made for another architecture, for other
+            classes or for eyes at another place.
         TemplateError: See `load_template`.
     """
     weights = read_weights(path)
-    wanted = load_template(template_path).architecture
-    if not wanted.makes_same_network(weights.template.architecture):
+    then, now = weights.template, load_template(template_path)
+    hint = "give weights that were trained with this template.yaml, or undo the change in it"
+    if not now.architecture.makes_same_network(then.architecture):
         raise ModelFileError(
-            f"{path}: made for the architecture of {weights.template.name}, which differs from "
+            f"{path}: made for the architecture of {then.name}, which differs from "
             f"that in {template_path}",
-            hint="give weights that were trained with this template.yaml, or undo the change in it",
+            hint=hint,
         )
+    for key, had, has in (
+        ("dataset.classes", then.dataset.classes, now.dataset.classes),
+        ("input.eyes", then.input.eyes, now.input.eyes),
+    ):
+        if had != has and not learns_anew:
+            raise ModelFileError(
+                f"{path}: made for {key} {_listed(had)}; {template_path} has {_listed(has)}",
+                hint=hint,
+            )
     return weights
+
+
+def _listed(values: Sequence[str | float] | None) -> str:
+    return "none" if values is None else f"[{', '.join(map(str, values))}]"
 
 
 def write_weights(

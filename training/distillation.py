@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ..errors import UserError
 from ..model_templates.architecture import DenseHeadSpec
-from ..model_templates.catalogue import find_template
+from ..model_templates.catalogue import find_template, template_names
 from ..model_templates.schema import Template
 from ..models.dense_head import DensePredictions
 from ..models.network import Network
@@ -70,7 +70,11 @@ def find_teacher(student: Template, folder: Path) -> Teacher | None:
         return None
     key = f"hyper_parameters.distillation.teacher: {spec.teacher}"
     file = folder / spec.teacher
-    path = file if file.suffix in READERS else shipped_weights(find_template(spec.teacher))
+    if file.suffix in READERS:
+        path: Path | None = file
+    else:
+        beside = file.exists() and spec.teacher not in template_names()
+        path = shipped_weights(find_template(file if beside else spec.teacher))
     if path is None:
         raise UserError(f"{key}: ships no weights", hint="name another one, or a checkpoint of it")
     weights = read_weights(path)

@@ -90,7 +90,9 @@ def prepare_training(
     """
     recipe_file = load_template(template)
     recipe = recipe_file.hyper_parameters
-    start = find_start(template, load_weights, resume_from, epochs=epochs)
+    start = find_start(
+        template, load_weights, resume_from, epochs=epochs, base_learning_rate=base_learning_rate
+    )
     goes_on = check_folder(
         output, resume_from, epochs=0 if start.weights is None else start.weights.epochs
     )
@@ -139,6 +141,7 @@ def prepare_training(
         batch_size=batch_size * machine.processes,
         photos=[photo.path for photo in train_photos],
         teacher="" if teacher is None else teacher.sha256,
+        precision=precision,
     )
     check_same(start, epochs_made_of, resume_from)
     module = task.module(

@@ -36,8 +36,12 @@ def draw_curves(output: Path) -> Path:
 
     # By epoch, the last start wins: it may have done some again.
     points: dict[str, dict[int, float]] = {}
-    logs = (output / "logs" / "csv").glob("version_*/metrics.csv")
-    for log in sorted(logs, key=lambda path: int(path.parent.name.removeprefix("version_"))):
+    logs: dict[int, Path] = {}
+    for log in (output / "logs" / "csv").glob("version_*/metrics.csv"):
+        version = log.parent.name.removeprefix("version_")
+        if version.isdecimal() and log.with_name("hparams.yaml").is_file():  # else a user's copy
+            logs[int(version)] = log
+    for _, log in sorted(logs.items()):
         settings = yaml.safe_load(log.with_name("hparams.yaml").read_text(encoding="utf-8"))
         with log.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):

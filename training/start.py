@@ -44,7 +44,12 @@ class Start:
 
 
 def find_start(
-    template: Path, load_weights: Path | None, resume_from: Path | None, *, epochs: int | None
+    template: Path,
+    load_weights: Path | None,
+    resume_from: Path | None,
+    *,
+    epochs: int | None,
+    base_learning_rate: float | None,
 ) -> Start:
     """Read the weights to begin with.
 
@@ -53,15 +58,19 @@ def find_start(
         load_weights: Start from these, at epoch 0.
         resume_from: Or go on with these.
         epochs: Asked for in all; None for as many as were meant.
+        base_learning_rate: Asked for; None for that of the training that goes on.
 
     Raises:
-        UserError: The file does not fit, was trained by other losses or another optimizer and is
-            to go on where it was, or has as many epochs behind it already.
+        UserError: The file does not fit, was trained by other losses or another optimizer, with or
+            without averaged weights, and is to go on where it was, or has as many epochs behind it
+            already.
     """
     now = load_template(template)
     wanted = now.hyper_parameters.basic.epochs if epochs is None else epochs
     if resume_from is None:
-        weights = None if load_weights is None else read_weights_for(load_weights, template)
+        weights = None
+        if load_weights is not None:
+            weights = read_weights_for(load_weights, template, learns_anew=True)
         return Start(weights, epochs=wanted)
     weights = read_weights_for(resume_from, template)
     run: dict[str, Any] | None = None
@@ -96,17 +105,34 @@ def find_start(
                 f"{template} has {optimizers[1][key]}",
                 hint="undo the change, or start anew by --load-weights",
             )
-    if then.hyper_parameters.augmentation != now.hyper_parameters.augmentation:
-        _log.warning("%s: other augmentation than before; it is the template's now", resume_from)
+    if (then.hyper_parameters.ema_decay is None) != (now.hyper_parameters.ema_decay is None):
+        raise UserError(
+            f"--resume-from {resume_from}: it was trained with ema_decay "
+            f"{then.hyper_parameters.ema_decay}, {template} has {now.hyper_parameters.ema_decay}",
+            hint="undo the change, or start anew by --load-weights",
+        )
+    for key in ("augmentation", "schedule", "ema_decay"):
+        if getattr(then.hyper_parameters, key) != getattr(now.hyper_parameters, key):
+            _log.warning("%s: other %s than before; it is the template's now", resume_from, key)
+    if then.input != now.input:
+        _log.warning("%s: other input than before; it is the template's now", resume_from)
+    rates = [one.hyper_parameters.basic.base_learning_rate for one in (then, now)]
+    if base_learning_rate is None and rates[0] != rates[1]:
+        _log.warning(
+            "%s: the template's base_learning_rate was %g, and is %g now; it goes on at its own "
+            "(another: --base-learning-rate)",
+            resume_from,
+            *rates,
+        )
     return Start(weights, run["first_epoch"], weights.seed or 0, wanted, run)
 
 
 def made_of(
-    *, steps: int, batch_size: int, photos: Sequence[Path], teacher: str
+    *, steps: int, batch_size: int, photos: Sequence[Path], teacher: str, precision: str
 ) -> dict[str, int | str]:
     """What the epochs of a training are made of, for checkpoints and `check_same`.
 
-    `teacher` is the SHA-256 of its weights, "" where there is none.
+    `teacher` is the SHA-256 of its weights, "" where there is none; `precision` Lightning's name.
     """
     names = hashlib.sha256("\0".join(path.name for path in photos).encode("utf-8", "replace"))
     return {
@@ -114,6 +140,7 @@ def made_of(
         "batch_size": batch_size,
         "photos": names.hexdigest(),
         "teacher": teacher,
+        "precision": precision,
     }
 
 
@@ -150,6 +177,13 @@ def check_same(start: Start, here: Mapping[str, int | str], resume_from: Path | 
             f"--resume-from {resume_from}: it had another teacher, whose file has changed since",
             hint="put the teacher's weights back, or start anew by --load-weights",
         )
+    if then["precision"] != here["precision"]:
+        _log.warning(
+            "%s: trained with --precision %s so far, with %s from here on",
+            resume_from,
+            then["precision"],
+            here["precision"],
+        )
 
 
 def check_folder(output: Path, resume_from: Path | None, *, epochs: int) -> bool:
@@ -169,22 +203,24 @@ def check_folder(output: Path, resume_from: Path | None, *, epochs: int) -> bool
         why = why_not_writable(output, folder=True)
         if why is not None:
             raise UserError(f"--save-checkpoints-to {output}: cannot be written: {why}")
-    latest = output / "latest.pth"
-    if not latest.exists():
+    held = [path for name in ("latest.pth", "best.pth") if (path := output / name).exists()]
+    if not held:
         return False
-    if resume_from is not None and resume_from.resolve().parent == output.resolve():
-        later = epochs if resume_from.samefile(latest) else read_weights(latest).epochs
-        if later <= epochs:
-            return True
+    if resume_from is None or resume_from.resolve().parent != output.resolve():
         raise UserError(
-            f"--save-checkpoints-to {output}: its {latest.name} has {later} epochs behind it, "
-            f"{resume_from} has {epochs}, and would replace it",
-            hint=f"name another folder, or go on with {latest}",
+            f"--save-checkpoints-to {output}: holds a {held[0].name} of another training",
+            hint=f"go on with it by --resume-from {held[0]}, or name another folder",
         )
-    raise UserError(
-        f"--save-checkpoints-to {output}: holds a {latest.name} of another training",
-        hint=f"go on with it by --resume-from {latest}, or name another folder",
-    )
+    latest = held[0]  # a better state may be behind it
+    if latest.name == "latest.pth" and not resume_from.samefile(latest):
+        later = read_weights(latest).epochs
+        if later > epochs:
+            raise UserError(
+                f"--save-checkpoints-to {output}: its {latest.name} has {later} epochs behind it, "
+                f"{resume_from} has {epochs}, and would replace it",
+                hint=f"name another folder, or go on with {latest}",
+            )
+    return True
 
 
 def template_rate(template: Template, *, batch_size: int, said: bool) -> float:

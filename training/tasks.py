@@ -71,13 +71,18 @@ def _check_faces(photos: Sequence[Photo], flag: str) -> None:
 
 
 def _check_labels(faces: Sequence[LabelledFace], flag: str) -> None:
-    """Faces of more than one label.
+    """Faces of more than one label, with landmarks: without them a face cannot be aligned.
 
     Raises:
         DataError: All have the same one.
     """
-    if len({face.label for face in faces}) < 2:
-        raise DataError(f"{flag}: its {len(faces)} faces all have the same label")
+    found = [face for face in faces if face.found]
+    if len(found) < len(faces):
+        _log.warning(
+            "%s: %d of %d rows have no landmarks", flag, len(faces) - len(found), len(faces)
+        )
+    if len({face.label for face in found}) < 2:
+        raise DataError(f"{flag}: its {len(found)} faces with landmarks all have the same label")
 
 
 def _photo_crops(

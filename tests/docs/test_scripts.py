@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pocketface.model_templates.schema import load_template
+
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "docs").glob("*.py"))
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.*"))]
@@ -41,6 +43,12 @@ def test_compression_takes_its_folder_as_argparse_does(
     first = tmp_path / "after-training" / "compression.json"
     assert run(script, monkeypatch, *flags) == f"after training: no {first}"
     assert "unrecognized" not in capsys.readouterr().err
+
+
+def test_each_ablation_makes_a_template(tmp_path: Path) -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "ablations.py"))
+    for index, change in enumerate(script["CHANGES"].values()):
+        load_template(script["edited"](change, tmp_path / str(index)))
 
 
 def test_a_service_that_does_not_start_is_an_error() -> None:

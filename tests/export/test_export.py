@@ -182,6 +182,19 @@ def test_shipped_weights_are_the_default(
     assert [metric.value for metric in contract.metrics] == [0.5]
 
 
+def test_a_template_that_wants_no_format(
+    weights: Path, texts: dict[str, str], tmp_path: Path
+) -> None:
+    template = tmp_path / "none.yaml"
+    wanted = "output_format: {openvino: true, onnx: true}"
+    assert wanted in texts["dense"]
+    no_format = "{openvino: false, onnx: false, coreml: false, litert: false, tensorflow: false}"
+    template.write_text(texts["dense"].replace(wanted, f"output_format: {no_format}"))
+    with pytest.raises(UserError, match="no format to export: output_format of template tiny has"):
+        run(weights, tmp_path / "out", template=template, formats=None)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

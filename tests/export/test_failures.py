@@ -9,11 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import pocketface
 from pocketface.errors import ContractError, UserError
 from pocketface.export import onnx as onnx_format
+from pocketface.export.coreml_spec import store_as_fp16
 from pocketface.models.weights import build_network, read_weights
 from pocketface.runtimes.seal import check_seal
 
@@ -133,6 +135,15 @@ def test_a_folder_gives_way_only_to_another_of_its_kind(weights: Path, tmp_path:
     assert not run(weights, tmp_path, **options).failed
     assert not run(weights, tmp_path, **options).failed  # and again, onto the first
     assert pocketface.load(place).contract.name == "tiny"
+
+
+def test_a_kernel_beyond_16_bits_is_clipped() -> None:
+    coremltools = pytest.importorskip("coremltools", reason="needs coremltools")
+    spec = coremltools.proto.Model_pb2.Model()
+    weights = spec.neuralNetwork.layers.add().convolution.weights
+    weights.floatValue.extend([1e6, -1e6, 0.5])
+    store_as_fp16(spec)
+    assert np.frombuffer(weights.float16Value, "<f2").tolist() == [65504, -65504, 0.5]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

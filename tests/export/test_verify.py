@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+import pocketface
 from pocketface.errors import DataError, ModelFileError
-from pocketface.export.photos import check_photos
+from pocketface.export.onnx import embed
+from pocketface.export.photos import check_photos, crowd_photos
 from pocketface.export.verify import verify_files
-from pocketface.models.weights import read_weights, write_weights
+from pocketface.model_templates import template_path
+from pocketface.models.weights import read_weights, shipped_weights, write_weights
 
 from .conftest import MakeWeights, run
 
@@ -72,6 +75,34 @@ def test_a_checkpoint_is_not_passed_over_without_pytorch(
     (found,) = verify_files([file])
     assert found.status == "not verified"
     assert "packages matplotlib and scikit-image" in str(found.reason)
+
+
+def test_crowds_show_threshold_and_nms() -> None:
+    """What a graph with other ones inside would answer differently."""
+    path = shipped_weights(template_path("face-detection-n"))
+    assert path is not None
+    model = pocketface.load(path)
+    threshold = model.contract.score_threshold
+    scores, more = [], 0
+    for photo in crowd_photos():
+        faces = model.predict(photo.pixels)
+        scores += faces.scores.tolist()
+        overlapping = model.predict(photo.pixels, nms_iou=0.9)
+        more += len(overlapping) - len(faces)
+    assert sum(score < threshold + 0.05 for score in scores) >= 3
+    assert more >= 3
+
+
+def test_a_file_with_other_labels_than_its_network(
+    make_weights: MakeWeights, tmp_path: Path
+) -> None:
+    weights = make_weights(tmp_path)
+    (file,) = run(weights, tmp_path / "out", formats=["onnx"]).files
+    contract = pocketface.load(file).contract
+    embed(file, contract.model_copy(update={"labels": ("cat",)}))
+    (found,) = verify_files([file], weights=weights)
+    assert found.status == "failed"
+    assert "its labels are ('cat',); the trained network's are ('face',)" in str(found.reason)
 
 
 def test_photos_of_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

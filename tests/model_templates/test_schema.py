@@ -217,6 +217,49 @@ def complaint(text: str) -> TemplateError:
             "    crop: zoom\n    shape: photo\n    rotate: 0.2",
             "t.yaml: hyper_parameters.augmentation: rotate is of shape 'square', not 'photo'",
         ),
+        # keys without effect, and values that cannot be meant
+        (
+            "    crop: iou",
+            "    crop: zoom\n    max_angle: 30.0",
+            "t.yaml: hyper_parameters.augmentation: max_angle is in vain without rotate",
+        ),
+        (
+            "    milestones: [40, 55, 65]",
+            "    milestones: [55, 40, 65]",
+            "t.yaml: hyper_parameters.schedule: milestones are [55, 40, 65]: expected rising ones",
+        ),
+        (
+            "    milestones: [40, 55, 65]",
+            "    milestones: [40, 55, 65]\n    decay: 0.5",
+            "t.yaml: hyper_parameters.schedule: decay is not of schedule 'step'",
+        ),
+        (
+            "    momentum: 0.9",
+            "    momentum: 0.9\n    muon_factor: 6.0",
+            "t.yaml: hyper_parameters.optimizer: muon_factor is not of optimizer 'sgd'",
+        ),
+        (
+            "    min_face: 10.0",
+            "    min_face: 384.0",
+            "t.yaml: hyper_parameters.augmentation.min_face is 384: expected less than the "
+            "sample's side, 384",
+        ),
+        (
+            "    crop: iou",
+            "    crop: iou\n    size: 1",
+            "t.yaml: hyper_parameters.augmentation.size: expected",
+        ),
+        (
+            "std: [255.0, 255.0, 255.0]",
+            "std: [1e-60, 255.0, 255.0]",
+            "t.yaml: architecture.std.0: expected",
+        ),
+        (
+            "metrics: []",
+            "metrics:\n"
+            + 2 * "  - {key: ap, display_name: AP, value: 1, unit: '%', protocol: p}\n",
+            "t.yaml: metrics: keys are ['ap', 'ap']: expected each once",
+        ),
     ],
 )
 def test_refusals_name_file_key_value_and_expectation(old: str, new: str, message: str) -> None:
@@ -257,6 +300,11 @@ def test_refusals_name_file_key_value_and_expectation(old: str, new: str, messag
             "      box: iou",
             "      box: iou\n      top_k: 5",
             "t.yaml: architecture.head.loss: top_k is not of assigner 'center_sampling'",
+        ),
+        (
+            "    type: dense",
+            "    type: dense\n    anchor_scale: 4.0",
+            "t.yaml: architecture.head: anchor_scale is not of assigner 'center_sampling'",
         ),
         (
             "  repeats: 2\n",

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from pocketface.errors import ModelFileError, UserError
+from pocketface.files import sha256_file
+from pocketface.model_templates import template_path
 from pocketface.model_templates.contract import CONTRACT_KEY, Contract, Metric
 from pocketface.model_templates.schema import parse_template
 from pocketface.models.describe import contract_for
@@ -14,6 +16,7 @@ from pocketface.models.network import Detector
 from pocketface.models.weights import (
     build_network,
     read_weights,
+    read_weights_for,
     shipped_weights,
     write_weights,
 )
@@ -257,7 +260,47 @@ def test_contract(file: Path) -> None:
     }
     assert contract.provenance.checkpoint_sha256 == weights.sha256
     assert (contract.provenance.data, contract.provenance.seed) == ("toy photos", 11)
-    assert contract.metrics == (METRIC,)
+    assert contract.metrics == ()  # measured on another input
+    assert contract_for(weights.template, weights=weights).metrics == (METRIC,)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kept"),
+    [
+        ("resize: letterbox", "resize: stretch", False),
+        ("nms_iou: 0.45", "nms_iou: 0.6", False),
+        ("score_threshold: 0.3", "score_threshold: 0.4", True),
+    ],
+)
+def test_figures_are_of_an_input_and_nms(file: Path, old: str, new: str, kept: bool) -> None:
+    weights = read_weights(file)
+    assert old in TEMPLATE
+    template = parse_template(TEMPLATE.replace(old, new), source="tiny")
+    assert contract_for(template, weights=weights).metrics == ((METRIC,) if kept else ())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "[no_glass, glass]",
+            "[glass, no_glass]",
+            r"dataset\.classes \[no_glass, glass\]; .*own\.yaml has \[glass, no_glass\]",
+        ),
+        ("eyes: [0.", "eyes: [0.0", r"input\.eyes \[0\..*\]; .*own\.yaml has \[0\.0"),
+    ],
+)
+def test_weights_answer_what_they_learnt(tmp_path: Path, old: str, new: str, message: str) -> None:
+    shipping = template_path("glasses-n")
+    weights = shipped_weights(shipping)
+    assert weights is not None
+    text = shipping.read_text()
+    assert text.count(old) == 1
+    own = tmp_path / "own.yaml"
+    own.write_text(text.replace(old, new))
+    with pytest.raises(ModelFileError, match=f"made for {message}"):
+        read_weights_for(weights, own)
+    assert read_weights_for(weights, own, learns_anew=True).sha256 == sha256_file(weights)
 
 
 def test_input_sizes() -> None:

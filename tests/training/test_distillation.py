@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ import torch
 import yaml
 
 from pocketface.errors import TemplateError, UserError
+from pocketface.files import sha256_file
 from pocketface.model_templates.architecture import DenseHeadSpec, DenseLossSpec
 from pocketface.model_templates.catalogue import template_path
 from pocketface.model_templates.schema import load_template
 from pocketface.models.dense_head import DensePredictions, grid_points
 from pocketface.models.weights import read_weights, shipped_weights
-from pocketface.training.distillation import distillation_loss
+from pocketface.training.distillation import distillation_loss, find_teacher
 from pocketface.training.fit import fit
 
 TEACHER = "face-detection-n"
@@ -145,6 +147,16 @@ def test_a_teacher_that_cannot_teach(settings: dict[str, Any], teacher: str, mes
     with pytest.raises(UserError, match=message):
         fit(**settings, epochs=1)
     assert not settings["output"].exists()
+
+
+def test_a_teacher_that_is_a_template_beside(settings: dict[str, Any]) -> None:
+    """Its path begins where that of a weights file does."""
+    shipping = template_path("face-detection-m")
+    shutil.copytree(shipping.parent, settings["template"].parent / "big")
+    path = with_teacher(settings["template"], teacher="big")
+    teacher = find_teacher(load_template(path), path.parent)
+    assert teacher is not None
+    assert teacher.sha256 == sha256_file(shipping.with_name("weights.safetensors"))
 
 
 def test_boxes_of_anchors_have_no_teacher(tmp_path: Path) -> None:

@@ -237,8 +237,20 @@ def test_samples_that_fill_up_a_batch_are_as_hard_as_the_others(
 def test_validation_faces_of_one_label_measure_nothing(folder: Path, tmp_path: Path) -> None:
     rows = [("1-1.png", "no_glass", POINTS), ("1-2.png", "no_glass", POINTS)]
     write_labelled_faces(tmp_path / "one.csv", rows)
-    with pytest.raises(DataError, match="--val-ann-files: its 2 faces all have the same label"):
+    message = "--val-ann-files: its 2 faces with landmarks all have the same label"
+    with pytest.raises(DataError, match=message):
         train(folder, tmp_path / "out", val_annotations=[tmp_path / "one.csv"])
+
+
+def test_faces_without_landmarks_teach_nothing(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [("1-1.png", "no_glass", POINTS), ("1-2.png", "glass", None)]
+    write_labelled_faces(tmp_path / "one.csv", rows)
+    message = "--train-ann-files: its 1 faces with landmarks all have the same label"
+    with pytest.raises(DataError, match=message):
+        train(folder, tmp_path / "out", train_annotations=[tmp_path / "one.csv"])
+    assert "1 of 2 rows have no landmarks" in caplog.text
 
 
 def test_what_cannot_be_kept_in_memory(folder: Path) -> None:

@@ -35,7 +35,9 @@ def _same(first: Any, second: Any) -> bool:
 
 def _train_by(optimizer: str, template: Path) -> None:
     content = yaml.safe_load(template.read_text(encoding="utf-8"))
-    content["hyper_parameters"]["optimizer"] |= {"type": optimizer, "muon_factor": 3.0}
+    content["hyper_parameters"]["optimizer"]["type"] = optimizer
+    if optimizer != "muon":
+        content["hyper_parameters"]["optimizer"].pop("muon_factor", None)
     template.write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
@@ -124,17 +126,52 @@ def test_a_resumed_training_has_the_epochs_and_batches_that_it_was_to_have(
         fit(**settings, resume_from=latest)
 
 
-def test_other_augmentation_is_told_of(
+def test_what_is_other_than_before_is_told_of(
     settings: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     latest = fit(**settings, epochs=1).latest
+    caplog.clear()
     fit(**settings, epochs=2, resume_from=latest)
-    assert "other augmentation" not in caplog.text
+    assert "latest.pth:" not in caplog.text
     content = yaml.safe_load(settings["template"].read_text())
-    content["hyper_parameters"]["augmentation"]["mosaic"] = 0.25
+    recipe = content["hyper_parameters"]
+    recipe["augmentation"]["mosaic"] = 0.25
+    recipe["schedule"] = {"type": "cosine"}
+    recipe["ema_decay"] = 0.5
+    recipe["basic"]["base_learning_rate"] = 0.25
+    content["input"]["resize"] = "stretch"
     settings["template"].write_text(yaml.safe_dump(content))
-    fit(**settings, epochs=3, resume_from=latest)
-    assert "latest.pth: other augmentation than before" in caplog.text
+    fit(**settings, epochs=3, resume_from=latest, precision="bf16-mixed")
+    for key in ("augmentation", "schedule", "ema_decay", "input"):
+        assert f"latest.pth: other {key} than before" in caplog.text
+    assert "and is 0.25 now; it goes on at its own" in caplog.text
+    assert "trained with --precision 32-true so far, with bf16-mixed from here on" in caplog.text
+
+
+def test_averaged_weights_are_not_begun_or_ended_in_between(settings: dict[str, Any]) -> None:
+    latest = fit(**settings, epochs=1).latest
+    content = yaml.safe_load(settings["template"].read_text())
+    del content["hyper_parameters"]["ema_decay"]
+    settings["template"].write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match=r"trained with ema_decay 0\.999, .* has None"):
+        fit(**settings, epochs=2, resume_from=latest)
+
+
+def test_a_best_of_another_training_is_kept(settings: dict[str, Any]) -> None:
+    latest = fit(**settings, epochs=1).latest
+    best = latest.rename(latest.with_name("best.pth"))
+    with pytest.raises(UserError, match=r"holds a best\.pth of another training"):
+        fit(**settings, epochs=1, load_weights=best)
+    assert fit(**settings, epochs=2, resume_from=best).epochs == 2
+
+
+def test_curves_pass_over_folders_that_are_no_log(settings: dict[str, Any]) -> None:
+    latest = fit(**settings, epochs=1).latest
+    logs = settings["output"] / "logs" / "csv"
+    shutil.copytree(logs / "version_0", logs / "version_old")
+    shutil.copytree(logs / "version_0", logs / "version_7")
+    (logs / "version_7" / "hparams.yaml").unlink()
+    assert fit(**settings, epochs=2, resume_from=latest).epochs == 2
 
 
 def test_a_resumed_training_must_have_the_same_photos(
@@ -213,13 +250,14 @@ def test_a_training_does_not_go_on_by_another_optimizer(
     latest = fit(**settings, epochs=1).latest
     template = settings["template"]
     content = yaml.safe_load(template.read_text())
-    optimizer = content["hyper_parameters"]["optimizer"]
-    before = optimizer[key]
-    optimizer[key] = value
+    recipe = content["hyper_parameters"]
+    optimizer = recipe["optimizer"]
+    recipe["optimizer"] = {key: optimizer[key] for key in ("type", "momentum", "weight_decay")}
+    recipe["optimizer"][key] = value
     template.write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match=rf"--resume-from .*latest\.pth: .*{message}"):
         fit(**settings, epochs=2, resume_from=latest)
-    optimizer |= {key: before, "gradient_clip": 5.0}  # which is no part of its state
+    recipe["optimizer"] = optimizer | {"gradient_clip": 5.0}  # which is no part of its state
     template.write_text(yaml.safe_dump(content))
     assert read_weights(fit(**settings, epochs=2, resume_from=latest).latest).epochs == 2
 
@@ -266,9 +304,9 @@ def test_a_rate_asked_for_reaches_each_part_of_muon(settings: dict[str, Any]) ->
     def rates() -> list[float]:
         return torch.load(latest, weights_only=True)["lr_schedulers"][0]["base_lrs"]
 
-    assert rates() == pytest.approx([1e-4, 1e-4, 3e-4])
+    assert rates() == pytest.approx([1e-4, 1e-4, 6e-4])
     fit(**settings, resume_from=latest, epochs=2, base_learning_rate=2e-5)
-    assert rates() == pytest.approx([2e-5, 2e-5, 6e-5])
+    assert rates() == pytest.approx([2e-5, 2e-5, 12e-5])
 
 
 def test_epochs_must_exceed_those_of_the_snapshot(settings: dict[str, Any]) -> None:
