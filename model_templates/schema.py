@@ -142,7 +142,11 @@ class PublishedSpec(Spec):
 
 
 class Template(Spec):
-    """One `template.yaml`."""
+    """One `template.yaml`.
+
+    `domain`, `training_target` and `inference_target` tell people where it belongs; no command
+    reads them.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     domain: str
