@@ -63,7 +63,10 @@ def test_the_one_face_is_found(file: Path, photo: Path) -> None:
     inner = (np.minimum(found[2:], box[2:]) - np.maximum(found[:2], box[:2])).clip(0).prod()
     union = (found[2:] - found[:2]).prod() + (box[2:] - box[:2]).prod() - inner
     assert inner / union > 0.8
-    assert faces.landmarks is not None
+    has_landmarks = "landmarks" in {output.name for output in model.contract.outputs}
+    assert (faces.landmarks is not None) == has_landmarks
+    if faces.landmarks is None:
+        return
     off = np.linalg.norm(faces.landmarks[0] - points, axis=1) / (box[2] - box[0])
     assert off.max() < 0.1, dict(zip(LANDMARK_NAMES, off, strict=True))
 

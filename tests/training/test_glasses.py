@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,13 @@ from pocketface.errors import DataError
 from pocketface.model_templates import template_path
 from pocketface.model_templates.contract import InputSpec
 from pocketface.model_templates.recipe import AugmentationSpec
+from pocketface.model_templates.schema import load_template
+from pocketface.models.network import make_network
+from pocketface.models.weights import contract_for
 from pocketface.training.dataset import EpochSampler
-from pocketface.training.face_crops import FaceCrops, collate_faces
+from pocketface.training.face_crops import FaceCrops, Labels, collate_faces
 from pocketface.training.fit import FitReport, fit
+from pocketface.training.module import LABEL_SMOOTHING, ClassificationModule
 from pocketface.training.spoil import ALL, spoil
 
 POINTS = np.array([[22, 30], [42, 30], [32, 40], [24, 50], [40, 50]], np.float32)
@@ -179,6 +184,40 @@ def test_without_augmentation_it_is_what_the_network_is_asked(folder: Path) -> N
     assert TARGET.points is not None
     wanted = cut_face(picture, similarity(POINTS, TARGET.points), TARGET)
     np.testing.assert_array_equal(sample, wanted)
+
+
+def test_flipped_samples_are_mirrored(folder: Path) -> None:
+    plain, mirrored = (
+        crops_of(faces_of(folder), flip=flip, photometric=False).sample((0, 3))[0]
+        for flip in (0.0, 1.0)
+    )
+    assert torch.equal(plain.flip(-1), mirrored)
+    assert not torch.equal(plain, mirrored)
+
+
+def test_labels_are_smoothed_by_hand(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    template = load_template(folder / "template.yaml")
+    network = make_network(template.architecture)
+    monkeypatch.setattr(network, "logits", lambda _: torch.tensor([[2.0, 0.0]]))
+    module = ClassificationModule(
+        network,
+        template=template,
+        contract=contract_for(template),
+        base_learning_rate=1e-3,
+        rate_is_asked_for=False,
+        epochs=1,
+        steps_per_epoch=1,
+        first_epoch=0,
+        seed=0,
+        files={},
+    )
+    monkeypatch.setattr(module, "step_seed", lambda: 0)
+    labels = Labels(torch.tensor([0]), torch.tensor([1]))
+    found = module.losses(torch.zeros(1, 3, 32, 32), labels)["classes"].item()
+    share = LABEL_SMOOTHING / 2  # of the other label
+    assert share > 0
+    right, wrong = 1 / (1 + math.exp(-2)), 1 / (1 + math.exp(2))
+    assert found == pytest.approx(-(1 - share) * math.log(right) - share * math.log(wrong))
 
 
 def test_it_gets_harder(folder: Path) -> None:
