@@ -21,12 +21,21 @@ from pathlib import Path
 import yaml
 
 import pocketface.cli
+from pocketface.evaluation.detector import SCORE_FLOOR
 from pocketface.files import sha256_file
 from pocketface.model_templates import template_path
 from pocketface.models.weights import read_weights, write_weights
 
 HELD_OUT = ("wider_easy", "wider_medium", "wider_hard", "ap50", "ap_small", "ap_medium", "ap_large")
-INITIAL_WEIGHTS = re.compile(r"^initial_weights:\n(  .*\n)+", flags=re.MULTILINE)
+INITIAL_WEIGHTS = re.compile(r"^initial_weights:(?: null)?\n(?:  .*\n)*", flags=re.MULTILINE)
+METRIC = """\
+  - key: wider_{part}
+    display_name: WIDER FACE AP, {part}
+    value: {value:.2f}
+    unit: "%"
+    protocol: 500 held-out WIDER photos, {input}, score floor {floor:g}, NMS IoU {nms:g}
+"""
+METRICS = re.compile(r"^metrics:(?: \[\])?\n(?:  .*\n)*", flags=re.MULTILINE)
 LEARNT = ("ap50", "ap_small", "ap_medium", "ap_large", "best_f1", "best_f1_threshold")
 
 
@@ -71,8 +80,19 @@ def main() -> None:
             print(f"{title}: " + ", ".join(f"{key} {figures[key]:.2f}" for key in keys))
         if asked.dry_run:
             return
-        for key in HELD_OUT[:3]:
-            text = re.sub(rf"(key: {key}\n.*\n    value: ).*", rf"\g<1>{found[key]:.2f}", text)
+        spec, nms = trained.template.input, trained.template.inference.nms_iou
+        placed = {"stretch": "stretched"}.get(spec.resize, spec.resize)
+        metrics = "".join(
+            METRIC.format(
+                part=key.removeprefix("wider_"),
+                value=found[key],
+                input=f"{placed} to {spec.width}x{spec.height}",
+                floor=SCORE_FLOOR,
+                nms=nms,
+            )
+            for key in HELD_OUT[:3]
+        )
+        text = METRICS.sub(f"metrics:\n{metrics}", text)
         size = file.stat().st_size
         there = f'  file: {file.name}\n  sha256: "{sha256_file(file)}"\n  size: {size}\n'
         text = INITIAL_WEIGHTS.sub(f"initial_weights:\n{there}", text)
