@@ -197,6 +197,34 @@ def test_a_large_face_that_is_faint_is_looked_at_again(nms: Any, answered: list[
         np.testing.assert_allclose(box, [10, 10, 90, 90])
 
 
+@pytest.mark.parametrize(("side", "scores", "looks"), [
+    (40, (0.9, 0.3), 1),  # the face of the head and shoulders around it
+    (20, (0.9, 0.3), 2),  # its eye
+    (40, (0.6, 0.7), 2),  # both are sure
+    (40, (0.3, 0.2), 2),  # both are faint
+])  # fmt: skip
+def test_head_and_shoulders_of_a_face_that_was_found_cost_no_second_look(
+    side: int, scores: tuple[float, float], looks: int
+) -> None:
+    seen = []
+
+    class Plain:
+        """A box of 80 pixels, and one within."""
+
+        contract = SimpleNamespace(score_threshold=0.5, nms=None)
+
+        def predict_batch(
+            self, images: list[np.ndarray], *, score_threshold: float, **_: Any
+        ) -> list[pocketface.Detections]:
+            seen.append(images[0].shape)
+            boxes = np.array([[30, 30, 30 + side, 30 + side], [10, 10, 90, 90]], np.float32)
+            found = pocketface.Detections(boxes, np.array(scores, np.float32), None)
+            return [found.above(score_threshold)]
+
+    find_framed(cast("FaceDetector", Plain()), [np.zeros((100, 100, 3), np.uint8)])
+    assert len(seen) == looks
+
+
 def test_a_face_that_fills_the_photo_is_found_with_its_landmarks(detector: FaceDetector) -> None:
     from pocketface.data.images import read_image
 
