@@ -19,6 +19,9 @@ MAIN = {
 
 _WIDTH = 640
 
+_LEAST_RANGE = 1.0
+"""Points from the bottom of a chart to its top: files that are equal shall look so."""
+
 
 def charts_html(rows: Sequence[Row]) -> str:
     """All charts as a piece of a page that needs no network; empty without rows."""
@@ -93,6 +96,7 @@ def pareto(rows: Sequence[Row], task: str) -> Any:
     ]
     if not some:
         return None
+    figures = [100 * (row.figures[key] or 0.0) for row in some]
     marks = [
         {
             "file": row.name,
@@ -102,12 +106,12 @@ def pareto(rows: Sequence[Row], task: str) -> Any:
             "ms": row.ms.value,
             "low": row.ms.low,
             "high": row.ms.high,
-            "figure": 100 * (row.figures[key] or 0.0),
+            "figure": figure,
             "MB": row.mb,
             "threads": row.threads,
             "device": row.device,
         }
-        for row in some
+        for row, figure in zip(some, figures, strict=True)
     ]
     edge = [
         {"ms": row.ms.value, "figure": 100 * (row.figures[key] or 0.0)}
@@ -118,7 +122,12 @@ def pareto(rows: Sequence[Row], task: str) -> Any:
         scale=alt.Scale(type="log", nice=False, padding=20),
         title="ms from pixels to answers, median (log)",
     )
-    y = alt.Y("figure:Q", scale=alt.Scale(zero=False), title=name)
+    around = max(0.0, _LEAST_RANGE - (max(figures) - min(figures))) / 2
+    y = alt.Y(
+        "figure:Q",
+        scale=alt.Scale(domain=[min(figures) - around, max(figures) + around], nice=True),
+        title=name,
+    )
     shown = ["file", "model", "runtime", "precision", "device", "threads", "ms", "figure", "MB"]
     line = (
         alt.Chart(alt.Data(values=edge))

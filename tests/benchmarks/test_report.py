@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import pytest
 
-from pocketface.benchmarks.charts import frontier, save_pareto
+from pocketface.benchmarks.charts import frontier, pareto, save_pareto
 from pocketface.benchmarks.compare import compare
 from pocketface.benchmarks.machine import differences
 from pocketface.benchmarks.report import write_report
@@ -149,6 +150,16 @@ def test_the_plot_is_a_picture(tmp_path: Path, make_row: MakeRow) -> None:
     picture = cv2.imread(str(tmp_path / "plot.png"))
     assert picture is not None
     assert picture.std() > 5
+
+
+def test_equal_files_are_drawn_at_one_height_of_a_chart_that_shows_their_figure(
+    make_row: MakeRow,
+) -> None:
+    for figures, wanted in (((0.6, 0.6), (59.5, 60.5)), ((0.5, 0.6), (50, 60))):
+        rows = [make_row(figures={"wider_medium": figure}) for figure in figures]
+        layers = pareto(rows, "face-detection").to_dict()["layer"]
+        for layer in layers:
+            assert layer["encoding"]["y"]["scale"]["domain"] == pytest.approx(list(wanted))
 
 
 def test_compare_tells_only_what_is_beyond_noise(
