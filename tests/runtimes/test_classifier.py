@@ -198,18 +198,19 @@ def test_a_large_face_that_is_faint_is_looked_at_again(nms: Any, answered: list[
 
 
 @pytest.mark.parametrize(("side", "scores", "looks"), [
-    (40, (0.9, 0.3), 1),  # the face of the head and shoulders around it
-    (20, (0.9, 0.3), 2),  # its eye
-    (40, (0.6, 0.7), 2),  # both are sure
-    (40, (0.3, 0.2), 2),  # both are faint
+    (40, (0.9, 0.3), 1),  # a face, and a torso
+    (20, (0.9, 0.3), 2),  # an eye of a large face
+    (40, (0.55, 0.3), 2),  # neither is sure
+    (40, (0.9, 0.6), 2),  # both are found
+    (40, (0.4, 0.15), 2),  # neither is found
 ])  # fmt: skip
-def test_head_and_shoulders_of_a_face_that_was_found_cost_no_second_look(
+def test_what_is_faint_beside_a_sure_face_gets_no_second_look(
     side: int, scores: tuple[float, float], looks: int
 ) -> None:
     seen = []
 
     class Plain:
-        """A box of 80 pixels, and one within."""
+        """A box of 80 pixels, and a smaller one."""
 
         contract = SimpleNamespace(score_threshold=0.5, nms=None)
 
