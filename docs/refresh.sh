@@ -44,7 +44,7 @@ page "$WORK/figures.md" python docs/figures.py
 page "$WORK/serve.md" python docs/serve.py
 
 files=()
-for template in face-detection-n face-detection-n-int8 face-detection-s face-detection-m; do
+for template in face-detection-n face-detection-n-int8 face-detection-s face-detection-m face-detection-0200; do
     place=$WORK/strength/$template
     if todo "$template"; then
         rm -rf "$place"
