@@ -11,6 +11,11 @@ from .spec import Fraction, PositiveFloat, PositiveInt, Spec
 GROUPS = 16
 """Groups of a group normalisation."""
 
+Channels = Annotated[int, Field(gt=0, le=4096)]
+"""Small networks have a tenth of the limit; ten times as many fit into no memory."""
+
+Layers = Annotated[int, Field(ge=0, le=64)]
+
 # Backbones -----------------------------------------------------------------------------------
 
 
@@ -25,7 +30,7 @@ class MobileNetV2Spec(Spec):
     """
 
     type: Literal["mobilenet_v2"]
-    width: PositiveFloat = 1.0
+    width: Annotated[float, Field(gt=0, le=8)] = 1.0
     outputs: Annotated[list[Literal[24, 32, 96, 320]], Field(min_length=1)]
     expand_first: bool = False
 
@@ -62,8 +67,8 @@ class ResNetSpec(Spec):
 class StageSpec(Spec):
     """A strided 3x3 convolution to `channels`, then `blocks` residual blocks of two 3x3."""
 
-    channels: PositiveInt
-    blocks: Annotated[int, Field(ge=0)]
+    channels: Channels
+    blocks: Layers
 
 
 class PlainSpec(Spec):
@@ -75,7 +80,7 @@ class PlainSpec(Spec):
     """
 
     type: Literal["plain"]
-    stem_channels: PositiveInt
+    stem_channels: Channels
     stages: Annotated[list[StageSpec], Field(min_length=2, max_length=4)]
     separable: bool = False
 
@@ -89,7 +94,7 @@ class ValidSpec(Spec):
     """3x3 convolutions without padding, each with ReLU: the classic small classifier."""
 
     type: Literal["valid"]
-    channels: Annotated[list[PositiveInt], Field(min_length=1)]
+    channels: Annotated[list[Channels], Field(min_length=1)]
 
     @property
     def strides(self) -> list[int]:
@@ -117,7 +122,7 @@ class FPNSpec(Spec):
     """
 
     type: Literal["fpn"]
-    channels: PositiveInt
+    channels: Channels
     levels: PositiveInt
     context: bool = False
     batch_norm: bool = False
@@ -222,8 +227,8 @@ class DenseHeadSpec(Spec):
 
     type: Literal["dense"]
     strides: list[PositiveInt]
-    channels: PositiveInt
-    tower: PositiveInt
+    channels: Channels
+    tower: Annotated[Layers, Field(gt=0)]
     shared: bool
     norm: Literal["none", "batch", "group"]
     separable: bool = False
@@ -266,7 +271,7 @@ class ClassesHeadSpec(Spec):
 
     type: Literal["classes"]
     classes: Annotated[int, Field(ge=2)]
-    hidden: PositiveInt | None = None
+    hidden: Channels | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 

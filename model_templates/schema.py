@@ -45,8 +45,8 @@ class NetworkInputSpec(Spec):
             in a face seen from the front.
     """
 
-    height: PositiveInt
-    width: PositiveInt
+    height: Annotated[int, Field(gt=0, le=8192)]
+    width: Annotated[int, Field(gt=0, le=8192)]
     resize: Resize
     multiple_of: PositiveInt | None = None
     eyes: tuple[Fraction, Fraction, Fraction] | None = None

@@ -60,6 +60,16 @@ def complaint(text: str) -> TemplateError:
             "    crop: iou\n    scales: []",
             "t.yaml: hyper_parameters.augmentation.scales: expected",
         ),
+        (
+            "width: 1.0",
+            "width: 9.0",
+            "t.yaml: architecture.backbone.width: expected a number less than or equal to 8",
+        ),
+        (
+            "width: 384",
+            "width: 9000",
+            "t.yaml: input.width: expected a number less than or equal to 8192",
+        ),
         ("gpu_num: 2\n", "", "t.yaml: gpu_num: missing key; expected an integer"),
         ("gpu_num: 2\n", "gpu_num: 2\n<<: {a: 1}\n", 't.yaml: <<: unknown key (found {"a": 1})'),
         (INPUT, "", "t.yaml: input: missing key; expected a mapping of keys"),
@@ -366,6 +376,22 @@ def test_weights_fit_whatever_the_dropout() -> None:
     assert one.makes_same_network(other)
     narrower = changed("hidden: 32", "hidden: 16", template=VALID)
     assert not one.makes_same_network(parse_template(narrower, source="t.yaml").architecture)
+
+
+def test_a_network_that_fits_into_no_memory_is_refused() -> None:
+    plain = template_path("face-detection-n").read_text(encoding="utf-8")
+    for old, new, limit in (
+        ("stem_channels: 16", "stem_channels: 10000000", 4096),
+        ("{channels: 32, blocks: 1}", "{channels: 5000, blocks: 1}", 4096),
+        ("{channels: 32, blocks: 1}", "{channels: 32, blocks: 1000}", 64),
+        ("{channels: 32, blocks: 1}", "{channels: 32, blocks: -1}", 0),
+    ):
+        text = str(complaint(changed(old, new, template=plain)))
+        assert text.startswith("t.yaml: architecture.backbone.st")
+        assert (
+            f"expected a number {'greater' if limit == 0 else 'less'} than or equal to {limit}"
+            in text
+        )
 
 
 def test_an_input_is_a_multiple_and_zoom_cuts_squares() -> None:
