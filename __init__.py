@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     )
     from .model_templates.contract import Contract
     from .results import Classification, Detections
-    from .runtimes import load
-    from .runtimes.classifier import FaceClassifier
-    from .runtimes.detector import FaceDetector
-    from .runtimes.model import Model
+    from .tasks.classification.model import FaceClassifier
+    from .tasks.detection.model import FaceDetector
+    from .tasks.load import load
+    from .tasks.model import Model
 
 __version__ = "0.1.0"
 
@@ -54,10 +54,10 @@ _HOMES = {
     "Classification": "results",
     "Contract": "model_templates.contract",
     "Detections": "results",
-    "FaceClassifier": "runtimes.classifier",
-    "FaceDetector": "runtimes.detector",
-    "Model": "runtimes.model",
-    "load": "runtimes",
+    "FaceClassifier": "tasks.classification.model",
+    "FaceDetector": "tasks.detection.model",
+    "Model": "tasks.model",
+    "load": "tasks.load",
 }
 
 

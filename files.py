@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from .errors import UserError
+
 
 @contextmanager
 def atomic_write(path: Path, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any]]:
@@ -69,6 +71,23 @@ def why_not_writable(path: Path, *, folder: bool = False) -> str | None:
     # A file is replaced by one beside it: its own rights say nothing.
     place = there if there.is_dir() else there.parent
     return None if os.access(place, os.W_OK | os.X_OK) else f"{place} is not writable"
+
+
+def check_place(path: Path, flag: str, *, folder: bool = False) -> None:
+    """Refuse a place that cannot become a file, before the work that it is to hold.
+
+    Args:
+        path: Where the file is to be; a file that is there can be replaced.
+        flag: That named it.
+        folder: It is to be a folder, new or old, with files in it.
+
+    Raises:
+        UserError: Something else is there, a file is where its folder would be, or the folder
+            cannot be written.
+    """
+    why = why_not_writable(path, folder=folder)
+    if why is not None:
+        raise UserError(f"{flag} {path}: cannot be written: {why}")
 
 
 def name_in_utf8(name: str) -> str:

@@ -13,11 +13,11 @@ import numpy as np
 
 from ..data.coco_json import FACE_CATEGORY, save_coco_json
 from ..data.images import list_images
+from ..data.read_ahead import decoded
 from ..errors import DataError, ImageError, UserError
-from ..evaluation.detector import decoded
+from ..files import check_place
 from ..results import Detections
-from ..runtimes.detector import FaceDetector
-from .outputs import check_place
+from ..tasks.detection.model import FaceDetector
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ UNSURE = 0.2
 
 
 @dataclass(frozen=True)
-class Labels:
+class LabelledPhotos:
     """What was written: photos, faces, perhaps-faces; and the photos that could not be read."""
 
     photos: int
@@ -43,7 +43,7 @@ def label_photos(
     score: float | None = None,
     unsure: float | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> Labels:
+) -> LabelledPhotos:
     """Write the faces of all photos in a folder, as training reads them (pseudo-labels, Lee 2013).
 
     Each annotation has its `score`, and landmarks, if the detector has any, as
@@ -64,9 +64,9 @@ def label_photos(
         DataError: There is no such folder, or no photo in it that can be read; the output cannot
             be written.
     """
-    contract = detector.contract
-    least = contract.score_threshold if contract.nms == "graph" else 0.0
-    score = contract.score_threshold if score is None else score
+    contract, rules = detector.contract, detector.rules
+    least = rules.score_threshold if rules.nms == "graph" else 0.0
+    score = rules.score_threshold if score is None else score
     if score < least:
         raise UserError(
             f"--score {score:g}: {detector.path.name} gives no face below {least:g}",
@@ -85,11 +85,9 @@ def label_photos(
     paths = list_images(folder)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for done, (path, reading) in enumerate(zip(paths, decoded(paths), strict=True), start=1):
-        try:
-            image = reading.result()
-        except ImageError as error:
-            _log.warning("left out: %s", error)
+    for done, (path, image) in enumerate(zip(paths, decoded(paths), strict=True), start=1):
+        if isinstance(image, ImageError):
+            _log.warning("left out: %s", image)
         else:
             height, width = image.shape[:2]
             name = path.relative_to(folder).as_posix()
@@ -112,7 +110,9 @@ def label_photos(
     content = {"info": info, "categories": [FACE_CATEGORY], "images": images}
     save_coco_json(content | {"annotations": annotations}, output)
     unsures = sum(record["iscrowd"] for record in annotations)
-    return Labels(len(images), len(annotations) - unsures, unsures, len(paths) - len(images))
+    return LabelledPhotos(
+        len(images), len(annotations) - unsures, unsures, len(paths) - len(images)
+    )
 
 
 def _records(found: Detections, width: int, height: int, score: float) -> list[dict[str, Any]]:

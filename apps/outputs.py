@@ -10,30 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..files import atomic_write, why_not_writable
+from ..files import atomic_write, check_place
 from .sources import Source
 
 _log = logging.getLogger(__name__)
 
 _WITHOUT_COLOUR = (".pgm", ".pbm")
 """Suffixes that OpenCV claims to write, but not with the colours of a drawing."""
-
-
-def check_place(path: Path, flag: str, *, folder: bool = False) -> None:
-    """Refuse a place that cannot become a file, before the work that it is to hold.
-
-    Args:
-        path: Where the file is to be; a file that is there can be replaced.
-        flag: That named it.
-        folder: It is to be a folder, new or old, with files in it.
-
-    Raises:
-        UserError: Something else is there, a file is where its folder would be, or the folder
-            cannot be written.
-    """
-    why = why_not_writable(path, folder=folder)
-    if why is not None:
-        raise UserError(f"{flag} {path}: cannot be written: {why}")
 
 
 def output_path(source: Source, output: Path) -> Path:

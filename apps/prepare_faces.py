@@ -15,12 +15,12 @@ from ..data.glasses import read_glasses, split_people
 from ..data.images import read_image
 from ..data.labelled_faces import write_labelled_faces
 from ..errors import DataError, ImageError, UserError
-from ..files import name_in_utf8
+from ..files import check_place, name_in_utf8
 from ..results import Detections
-from ..runtimes import load_detector
-from ..runtimes.framed import find_framed
-from .classify import check_landmarks
-from .outputs import check_place
+from ..tasks.detection.framed import find_framed
+from ..tasks.detection.model import FaceDetector
+from ..tasks.load import load_as
+from .faces import check_landmarks
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ shows one."""
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedList:
     """A list that was written: photos, those without a face, and those left out as unreadable."""
 
     path: Path
@@ -48,7 +48,7 @@ def prepare_faces(
     detector: Path,
     test_fraction: float | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> list[Prepared]:
+) -> list[PreparedList]:
     """Find the face in each labelled photo, and write a list for each part.
 
     Args:
@@ -74,10 +74,10 @@ def prepare_faces(
     for part in dict.fromkeys(row.part for row in rows):
         if _list_of(output, part).resolve() == source.resolve():
             raise UserError(f"--output {output}: {part}.csv would take the place of {source}")
-    model = load_detector(detector)
+    model = load_as(FaceDetector, detector)
     check_landmarks(model)
-    score = model.contract.score_threshold
-    if model.contract.nms != "graph":  # which gives no fainter ones
+    score = model.rules.score_threshold
+    if model.rules.nms != "graph":  # which gives no fainter ones
         score = min(score, LABELLED_FACE_SCORE)
     lists: dict[str, list[tuple[str, str, NDArray[np.float32] | None]]] = {}
     unreadable: Counter[str] = Counter()
@@ -126,7 +126,7 @@ def _write(
     part: str,
     faces: list[tuple[str, str, NDArray[np.float32] | None]],
     unreadable: int,
-) -> Prepared:
+) -> PreparedList:
     path = _list_of(output, part)
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -134,4 +134,4 @@ def _write(
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
     without = sum(landmarks is None for _, _, landmarks in faces)
-    return Prepared(path, len(faces), without, unreadable)
+    return PreparedList(path, len(faces), without, unreadable)

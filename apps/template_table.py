@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..model_templates.architecture import ArchitectureSpec
 from ..model_templates.catalogue import template_names, template_path
-from ..model_templates.schema import PublishedSpec, Template, load_template
+from ..model_templates.schema import PublishedSpec, Template
+from ..tasks.templates import load_template
 
 VGA = (480, 640)
 """Height and width at which templates of free input size state their operations, too."""
@@ -29,7 +30,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Row:
+class TemplateRow:
     """One template.
 
     Attributes:
@@ -54,15 +55,15 @@ class Row:
         return own.mparams / published.mparams - 1, own.gflops / published.gflops - 1
 
 
-def template_rows() -> list[Row]:
+def template_rows() -> list[TemplateRow]:
     """All templates of the catalogue, by name."""
     return [_row(template_path(name)) for name in template_names()]
 
 
-def _row(path: Path) -> Row:
+def _row(path: Path) -> TemplateRow:
     template = load_template(path)
     weights = template.initial_weights
-    return Row(
+    return TemplateRow(
         template=template,
         network=_network(template.architecture),
         weights_bytes=None if weights is None else weights.size,

@@ -7,31 +7,30 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data.images import read_image
 from ..errors import DataError, ImageError, UserError
-from ..results import Classification, Detections
-from .draw import draw_detections
+from ..results import Detections
+from ..tasks import task_of
+from ..tasks.detection.model import FaceDetector
+from ..tasks.load import load_as
+from ..tasks.model import Model
+from ..tasks.weights import model_file
+from .faces import FACE_SCORE, FaceReader, looks_at_faces
 from .outputs import mirrored, output_path, write_photo
 from .sources import Source, find_source, open_frames
 from .video_file import video_file
 from .window import Window, check_display
-from .work_dir import weights_for
-
-if TYPE_CHECKING:
-    from ..runtimes.detector import FaceDetector
-    from ..runtimes.model import Model
 
 _log = logging.getLogger(__name__)
 
-Labels = tuple[Classification, ...]
-"""One for each face where a classifier looks at them, else none."""
+Labels = tuple[Any, ...]
+"""What a model that looks at faces says of each; else none."""
 
 _Found = tuple[Detections, Labels]
 
@@ -60,69 +59,69 @@ class Summary:
     output: Path | None
 
 
-def visualize(
-    *,
-    weights: Path,
-    source: str,
-    detector: Path | None = None,
-    output: Path | None = None,
-    show: bool = True,
-    score_threshold: float | None = None,
-    nms_iou: float | None = None,
-    device: str = "cpu",
-    threads: int | None = None,
-    delay: int | None = None,
-    on_photo: Callable[[Path, Detections, Labels], None] | None = None,
-) -> Summary:
-    """Find the faces in every picture of a source; draw, show and write them as asked.
+@dataclass(frozen=True, kw_only=True)
+class VisualizeRequest:
+    """One run over a source.
 
-    Everything that can be wrong with the arguments is found before the first picture.
-
-    Args:
-        weights: A model file, of a detector or a classifier; see `runtimes.load`.
+    Attributes:
         source: A camera number, a video, a photo, a folder of photos, or a stream's URL.
-        detector: A model file of one with landmarks, which finds the faces for a classifier; the
-            weights of face-detection-n if None.
+        open_model: Opens what is asked about every picture.
+        detector: A model file of one with landmarks, which finds the faces for a model that looks
+            at faces; the weights of face-detection-n if None.
         output: Photo: a file or an existing folder. Folder: the folder that mirrors it. Video,
             camera, stream: an .mp4 file.
         show: Open a window; q or Esc ends the run.
         score_threshold: Instead of the detector's own.
         nms_iou: Instead of the detector's own.
-        device: As `runtimes.load` takes it.
-        threads: Of the runtime.
+        device: Of the detector, as `tasks.load` takes it.
+        threads: Of the detector's runtime.
         delay: Milliseconds each picture stays in the window; 0 waits for a key. By default photos
             wait and frames stay 1 ms.
         on_photo: Called with each photo, the faces in it and their labels; not with frames.
+    """
+
+    source: str
+    open_model: Callable[[], Model[Any]]
+    detector: Path | None = None
+    output: Path | None = None
+    show: bool = True
+    score_threshold: float | None = None
+    nms_iou: float | None = None
+    device: str = "cpu"
+    threads: int | None = None
+    delay: int | None = None
+    on_photo: Callable[[Path, Detections, Labels], None] | None = None
+
+
+def visualize(request: VisualizeRequest) -> Summary:
+    """Find the faces in every picture of a source; draw, show and write them as asked.
+
+    Everything that can be wrong with the request is found before the first picture.
 
     Raises:
         UserError: The source, the output, the model or the display does not do.
         PocketfaceError: The stream or the output failed.
         KeyboardInterrupt: Ctrl-C; the video until then is complete and in its place.
     """
-    found = find_source(source)
-    target = None if output is None else output_path(found, output)
-    if show:
+    found = find_source(request.source)
+    target = None if request.output is None else output_path(found, request.output)
+    if request.show:
         check_display()
+    delay = request.delay
     # After the checks: a runtime takes seconds to load.
-    from ..runtimes import load, load_detector
-
+    model = request.open_model()
     viewer = _Viewer(
-        find=_finder(
-            load(weights, device=device, threads=threads),
-            detector,
-            partial(load_detector, device=device, threads=threads),
-            score_threshold=score_threshold,
-            nms_iou=nms_iou,
-        ),
-        window=Window() if show else None,
+        find=_finder(model, request),
+        draw=_drawer(model),
+        window=Window() if request.show else None,
         delay=delay if delay is not None else (0 if found.photos else 1),
-        draws=show or target is not None,
+        draws=request.show or target is not None,
     )
     started = time.monotonic()
     unreadable = 0
     try:
         if found.photos:
-            unreadable, target = _photos(found, target, viewer, on_photo)
+            unreadable, target = _photos(found, target, viewer, request.on_photo)
         else:
             _frames(found, target, viewer)
     finally:
@@ -137,27 +136,23 @@ def visualize(
     )
 
 
-def _finder(
-    model: Model,
-    detector: Path | None,
-    load_detector: Callable[[Path], FaceDetector],
-    *,
-    score_threshold: float | None,
-    nms_iou: float | None,
-) -> Callable[[NDArray[np.uint8]], _Found]:
-    """What finds the faces of a picture, and labels them if the model is a classifier."""
-    from ..runtimes.classifier import FaceClassifier
-    from .classify import FACE_SCORE, PhotoClassifier
+def _finder(model: Model[Any], request: VisualizeRequest) -> Callable[[NDArray[np.uint8]], _Found]:
+    """What finds the faces of a picture, and asks about each if the model looks at faces."""
+    score, iou = request.score_threshold, request.nms_iou
+    if looks_at_faces(model):
+        face_score = FACE_SCORE if score is None else score
+        file = request.detector or model_file("face-detection-n", None)
+        detector = load_as(FaceDetector, file, device=request.device, threads=request.threads)
+        reader = FaceReader(model, detector, face_score=face_score)
+        return lambda image: reader.read([image], nms_iou=iou)[0]
+    if request.detector is not None:
+        raise UserError(f"--detector {request.detector}: {model.path} finds the faces itself")
+    return lambda image: (model.predict(image, score_threshold=score, nms_iou=iou), ())
 
-    if isinstance(model, FaceClassifier):
-        face_score = FACE_SCORE if score_threshold is None else score_threshold
-        finder = load_detector(detector or weights_for("face-detection-n", None))
-        labeller = PhotoClassifier(model, finder, face_score=face_score)
-        return lambda image: labeller.answer([image], nms_iou=nms_iou)[0][1:]
-    if detector is not None:
-        raise UserError(f"--detector {detector}: {model.path} finds the faces itself")
-    find = partial(model.predict, score_threshold=score_threshold, nms_iou=nms_iou)
-    return lambda image: (find(image), ())
+
+def _drawer(model: Model[Any]) -> Callable[[NDArray[np.uint8], Any, Labels], NDArray[np.uint8]]:
+    draw = task_of(model.contract.task).draw.draw
+    return draw if looks_at_faces(model) else lambda image, found, _: draw(image, found)
 
 
 class _Viewer:
@@ -167,6 +162,7 @@ class _Viewer:
         self,
         *,
         find: Callable[[NDArray[np.uint8]], _Found],
+        draw: Callable[[NDArray[np.uint8], Any, Labels], NDArray[np.uint8]],
         window: Window | None,
         delay: int,
         draws: bool,
@@ -175,6 +171,7 @@ class _Viewer:
         self.faces = 0
         self.more = True
         self._find = find
+        self._draw = draw
         self._window = window
         self._delay = delay
         self._draws = draws
@@ -184,7 +181,9 @@ class _Viewer:
         detections, labels = self._find(image)
         self.pictures += 1
         self.faces += len(detections)
-        drawn = draw_detections(image, detections, labels) if self._draws else image
+        drawn = image
+        if self._draws:
+            drawn = self._draw(image, detections, labels)
         if self._window is not None:
             self.more = self._window.show(drawn, delay=self._delay)
         return (detections, labels), drawn

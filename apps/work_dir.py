@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import tempfile
@@ -11,14 +10,12 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import why_not_writable
-from ..model_templates.catalogue import TEMPLATE_FILE, find_template, template_names, template_path
-from ..model_templates.schema import load_template
+from ..model_templates.catalogue import TEMPLATE_FILE
+from ..model_templates.schema import TemplateFile
+from ..tasks.templates import open_template
+from ..tasks.weights import SNAPSHOT, shipped_file
 
-_log = logging.getLogger(__name__)
-
-SNAPSHOT = "snapshot.pth"
 SCRIPTS = ("train", "eval", "compress", "export", "visualize")
-WEIGHTS_SUFFIXES = (".pth", ".safetensors")
 
 _SCRIPT = '''"""`pocketface {verb}` with the template of this folder; see --help."""
 
@@ -50,9 +47,8 @@ def create_work_dir(template: str, folder: Path, *, force: bool = False) -> list
         TemplateError: There is no such template.
         ModelFileError: The shipped weights are damaged.
     """
-    source = find_template(template)
-    load_template(source)
-    weights = _shipped(source)
+    source = open_template(template)
+    weights = shipped_file(source)
     names = [TEMPLATE_FILE, *(f"{verb}.py" for verb in SCRIPTS)] + [SNAPSHOT] * bool(weights)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file; expected a folder, new or old")
@@ -83,55 +79,8 @@ def create_work_dir(template: str, folder: Path, *, force: bool = False) -> list
     return [folder / name for name in names]
 
 
-def weights_for(template: str | None, weights: Path | None) -> Path:
-    """The weights a command is to use.
-
-    Args:
-        template: Name or path, as given by --template.
-        weights: As given by --load-weights. Without it: `snapshot.pth` beside the template's
-            file, or else the weights that ship with the template.
-
-    Raises:
-        UserError: None are given and none ship, or they belong to another architecture.
-    """
-    if template is None:
-        if weights is None:
-            raise UserError(
-                "no weights to work with: expected --load-weights FILE or --template NAME"
-            )
-        return weights
-    source = find_template(template)
-    if weights is None:
-        snapshot = source.with_name(SNAPSHOT)
-        weights = snapshot if snapshot.is_file() else _shipped(source)
-        if weights is None:
-            raise UserError(
-                f"template {load_template(source).name} ships no weights",
-                hint="give some by --load-weights FILE, or train them: `pocketface train`",
-            )
-    if weights.suffix in WEIGHTS_SUFFIXES:
-        from ..models.weights import read_weights_for
-
-        read_weights_for(weights, source)
-    return weights
-
-
-def _shipped(source: Path) -> Path | None:
-    """The weights that ship with a template, also for its copy in a work directory."""
-    template = load_template(source)
-    if template.initial_weights is None:
-        return None
-    from ..models.weights import shipped_weights
-
-    if not source.with_name(template.initial_weights.file).exists() and (
-        template.name in template_names()
-    ):
-        source = template_path(template.name)
-    return shipped_weights(source)
-
-
-def _fill(folder: Path, source: Path, weights: Path | None) -> None:
-    shutil.copyfile(source, folder / TEMPLATE_FILE)
+def _fill(folder: Path, source: TemplateFile, weights: Path | None) -> None:
+    shutil.copyfile(source.path, folder / TEMPLATE_FILE)
     for verb in SCRIPTS:
         (folder / f"{verb}.py").write_text(_SCRIPT.format(verb=verb), encoding="utf-8")
     if weights is None:

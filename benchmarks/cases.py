@@ -9,11 +9,8 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..runtimes import DEFAULT_RUNTIMES, RUNTIMES, ways_to_open
-from .peers import PEERS
-from .preprocessing import Preprocessing
-
-OPENCV = "opencv"
-"""OpenCV's own face detector, which opens YuNet's files alone."""
+from ..tasks import TASKS, task_of
+from ..tasks.timing import Peer
 
 _ON_CUDA_ONLY = ("cuda-graph",)
 _PROVIDERS = {"cpu": ("cpu", "openvino"), "cuda": ("cuda", "tensorrt"), "coreml": ("coreml",)}
@@ -37,14 +34,14 @@ class Target:
 
     Attributes:
         name: For people: the file's, under its folder's.
-        path: As `runtimes.load` takes it.
-        preprocessing: What other people's detector was trained on; None for files of ours.
+        path: As `tasks.load` takes it.
+        peer_of: Of other people's models, their task; None for files of ours.
         precision: Of other people's weights.
     """
 
     name: str
     path: Path
-    preprocessing: Preprocessing | None = None
+    peer_of: str | None = None
     precision: str | None = None
 
 
@@ -54,7 +51,7 @@ class Case:
 
     Attributes:
         target: The file.
-        runtime: As `runtimes.load` takes it, or `OPENCV`.
+        runtime: As `tasks.load` takes it, or another way to run a peer.
         provider: What the runtime calls the device; ONNX Runtime has several for one.
         device: Where it runs.
         threads: Of one inference.
@@ -110,30 +107,46 @@ def targets_of(artefacts: Sequence[Path]) -> list[Target]:
 
 
 def peers_in(folder: Path, names: Sequence[str] | None = None) -> list[Target]:
-    """Other people's detectors.
+    """Other people's models, of all tasks.
 
     Args:
-        folder: Of `PEERS`.
+        folder: Of the peers.
         names: Of some of them; None for all that are there.
 
     Raises:
         UserError: There is none, or not the one named.
     """
+    known = _peers()
     for name in names or ():
-        if name not in PEERS:
-            raise UserError(f"--peers-only {name}: expected some of {', '.join(PEERS)}")
-        if not (folder / PEERS[name].file).is_file():
-            raise UserError(f"--peers {folder}: has no {PEERS[name].file}")
+        if name not in known:
+            raise UserError(f"--peers-only {name}: expected some of {', '.join(known)}")
+        if not (folder / known[name][1].file).is_file():
+            raise UserError(f"--peers {folder}: has no {known[name][1].file}")
     found = [
-        Target(name, folder / peer.file, peer.preprocessing, peer.precision)
-        for name, peer in PEERS.items()
+        Target(name, folder / peer.file, task, peer.precision)
+        for name, (task, peer) in known.items()
         if (names is None or name in names) and (folder / peer.file).is_file()
     ]
     if not found:
-        raise UserError(
-            f"--peers {folder}: has none of {', '.join(p.file for p in PEERS.values())}"
-        )
+        files = ", ".join(peer.file for _, peer in known.values())
+        raise UserError(f"--peers {folder}: has none of {files}")
     return found
+
+
+def _peers() -> dict[str, tuple[str, Peer]]:
+    """By name: the task, and the peer."""
+    return {
+        name: (task, peer)
+        for task in TASKS
+        if (part := task_of(task).peers) is not None
+        for name, peer in part.PEERS.items()
+    }
+
+
+def _other_ways() -> list[str]:
+    """Ways to run peers that are no runtimes of ours."""
+    parts = [part for task in TASKS if (part := task_of(task).peers) is not None]
+    return [way for part in parts for way in part.WAYS]
 
 
 def cases_of(
@@ -156,7 +169,7 @@ def cases_of(
     Raises:
         UserError: There is no such runtime or device, or none that opens any of the files.
     """
-    known = [OPENCV, *RUNTIMES]
+    known = [*_other_ways(), *RUNTIMES]
     known += [f"{name}:{mode}" for name, runtime in RUNTIMES.items() for mode in runtime.modes]
     known += [
         f"onnxruntime:{one}" for name, many in _PROVIDERS.items() for one in many if one != name
@@ -195,7 +208,8 @@ def _name(path: Path, others: Sequence[Path]) -> str:
 
 def _ways(target: Target) -> list[str]:
     ways = ways_to_open(target.path)
-    return [*ways, OPENCV] if "yunet" in target.name and target.preprocessing else ways
+    peers = None if target.peer_of is None else task_of(target.peer_of).peers
+    return ways if peers is None else [*ways, *peers.ways_of(target.name)]
 
 
 def _providers(way: str, device: str) -> tuple[str, ...]:

@@ -9,13 +9,8 @@ from typing import Any
 
 from ..errors import MissingPackageError
 from ..files import atomic_write
-from .results import STEPS, Row
-
-MAIN = {
-    "face-detection": (("wider_medium", "WIDER medium AP, %"), ("ap50", "AP50, %")),
-    "glasses-classification": (("balanced_accuracy", "balanced accuracy, %"),),
-}
-"""The figure that a task is judged by: the first of these that was measured."""
+from ..tasks import TASKS, task_of
+from .results import STEPS, Measurement
 
 _WIDTH = 640
 
@@ -23,9 +18,9 @@ _LEAST_RANGE = 1.0
 """Points from the bottom of a chart to its top: files that are equal shall look so."""
 
 
-def charts_html(rows: Sequence[Row]) -> str:
+def charts_html(rows: Sequence[Measurement]) -> str:
     """All charts as a piece of a page that needs no network; empty without rows."""
-    charts = [pareto(rows, task) for task in MAIN]
+    charts = [pareto(rows, task) for task in TASKS]
     charts = [chart for chart in [*charts, _steps(rows)] if chart is not None]
     if not charts:
         return ""
@@ -44,12 +39,12 @@ class _InScript(json.JSONEncoder):
         return super().encode(o).replace("<", "\\u003c")
 
 
-def save_pareto(rows: Sequence[Row], task: str, path: Path) -> bool:
+def save_pareto(rows: Sequence[Measurement], task: str, path: Path) -> bool:
     """The first chart as a PNG.
 
     Args:
         rows: Of any task.
-        task: A key of `MAIN`.
+        task: A key of `tasks.TASKS`.
         path: Where to.
 
     Returns:
@@ -63,15 +58,18 @@ def save_pareto(rows: Sequence[Row], task: str, path: Path) -> bool:
     return True
 
 
-def main_figure(rows: Sequence[Row], task: str) -> tuple[str, str] | None:
+def main_figure(rows: Sequence[Measurement], task: str) -> tuple[str, str] | None:
     """Key and name of the figure that these rows are judged by; None where none was measured."""
-    for key, name in MAIN[task]:
-        if any(row.task == task and row.figures.get(key) is not None for row in rows):
-            return key, name
+    for figure in task_of(task).measure.FIGURES:
+        key = figure.key
+        if figure.chart and any(
+            row.task == task and row.figures.get(key) is not None for row in rows
+        ):
+            return key, figure.chart
     return None
 
 
-def frontier(rows: Sequence[Row], key: str) -> list[Row]:
+def frontier(rows: Sequence[Measurement], key: str) -> list[Measurement]:
     """Rows that no other beats in both accuracy and time, the fastest first."""
     best, found = -1.0, []
     for row in sorted(rows, key=lambda row: (row.ms.value, -(row.figures[key] or 0.0))):
@@ -82,7 +80,7 @@ def frontier(rows: Sequence[Row], key: str) -> list[Row]:
     return found
 
 
-def pareto(rows: Sequence[Row], task: str) -> Any:
+def pareto(rows: Sequence[Measurement], task: str) -> Any:
     """One mark for each row of batch 1, and the frontier; None where there is nothing to draw."""
     main = main_figure(rows, task)
     if main is None:
@@ -154,7 +152,7 @@ def pareto(rows: Sequence[Row], task: str) -> Any:
     return alt.layer(line, spread, points).properties(width=_WIDTH, height=420, title=title)
 
 
-def _steps(rows: Sequence[Row]) -> Any:
+def _steps(rows: Sequence[Measurement]) -> Any:
     """A bar for each row of batch 1."""
     alt = _altair()
     parts = [

@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Literal
 
-from .results import LABELS_OF, Estimate, Results, Row
+from .results import Estimate, Measurement, Results
 
 Verdict = Literal["faster", "slower", "not told apart"]
 
@@ -24,8 +24,8 @@ class Change:
             the same labels.
     """
 
-    before: Row
-    after: Row
+    before: Measurement
+    after: Measurement
     ratio: float
     verdict: Verdict
     moved: dict[str, float]
@@ -61,11 +61,11 @@ def probe_ratios(first: Results, second: Results) -> dict[str, float]:
     }
 
 
-def _labels(results: Results, row: Row) -> str | None:
-    return results.protocol.get(LABELS_OF.get(row.task, row.task))
+def _labels(results: Results, row: Measurement) -> str | None:
+    return results.protocol.get(row.task)
 
 
-def _change(before: Row, after: Row, *, speed: float, same_labels: bool) -> Change:
+def _change(before: Measurement, after: Measurement, *, speed: float, same_labels: bool) -> Change:
     """`speed`: of the machine in the second run, in the first one's."""
     ms = after.ms
     then = Estimate(value=ms.value * speed, low=ms.low * speed, high=ms.high * speed)

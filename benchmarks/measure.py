@@ -7,7 +7,7 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,12 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PocketfaceError
+from ..evaluation.figures import Figures
+from ..tasks.timing import Item
 from .cases import Case
 from .flops import gflops_of
 from .machine import Probe, fingerprint
 from .pipelines import Pipeline
-from .results import RESULTS_FILE, STEPS, Absent, Results, Row, latency_of, write_results
-from .worker import CaseWorker, Item, Opened, Turn, serve
+from .results import RESULTS_FILE, STEPS, Absent, Measurement, Results, latency_of, write_results
+from .worker import CaseWorker, Opened, Turn, serve
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +40,8 @@ _SPARE_MEMORY = 3 * 2**30
 _WARM_UP = 0.3
 _ENDS_IN = 10.0
 
-Measure = Callable[[Pipeline], dict[str, float | None]]
+Judge = Callable[[Pipeline], Figures]
+"""Tells how good a pipeline is, in whatever process it is called."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +53,18 @@ class Plan:
         items: What to time a task on.
         accuracy: What tells how good a task's pipeline is; a task without one has no figures.
         duration: Seconds of timing of each case.
-        score_floor: Of a detector's accuracy.
         protocol: For the report.
-        known: Accuracy that need not be measured again, by `Row.answers`.
+        known: Accuracy that need not be measured again, by `Measurement.answers`.
         command: What the user typed.
     """
 
     cases: Sequence[Case]
-    items: dict[str, Sequence[Item]]
-    accuracy: dict[str, Measure]
+    items: Mapping[str, Sequence[Item]]
+    accuracy: Mapping[str, Judge]
     duration: float
-    score_floor: float
     protocol: dict[str, str]
     command: str
-    known: dict[tuple[str, ...], dict[str, float | None]] = field(default_factory=dict)
+    known: dict[tuple[str, ...], Figures] = field(default_factory=dict)
 
 
 @dataclass
@@ -102,9 +103,7 @@ def measure(
                 jobs: list[_Job] = []
                 while waiting and len(jobs) < _TOGETHER and (not jobs or _memory_is_free()):
                     case = waiting.pop(0)
-                    process = processes.start(
-                        partial(CaseWorker, case, plan.items, plan.score_floor)
-                    )
+                    process = processes.start(partial(CaseWorker, case, plan.items))
                     with run.absent_if_it_fails(case):
                         jobs.append(_Job(case, process.call, process.call("open")))
                     if not jobs or jobs[-1].case is not case:
@@ -128,7 +127,7 @@ class _Run:
         self.on_progress = on_progress
         self.host = fingerprint()
         self.date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self.rows: list[Row] = []
+        self.rows: list[Measurement] = []
         self.absent: list[Absent] = []
         self.probes: dict[str, list[float]] = {}
         self.known = dict(plan.known)
@@ -208,7 +207,7 @@ class _Run:
     def _judge(self, jobs: Sequence[_Job], places: Sequence[int]) -> None:
         """Accuracy of each file in each runtime, once; into the rows at these places."""
         pool = ThreadPoolExecutor(os.cpu_count())
-        first: dict[tuple[str, ...], Future[dict[str, float | None]]] = {}
+        first: dict[tuple[str, ...], Future[Figures]] = {}
         try:
             for job in jobs:
                 key, judge = _answers(job), self.plan.accuracy.get(job.opened.task)
@@ -310,7 +309,7 @@ def _memory_is_free() -> bool:
     return bool(psutil.virtual_memory().available > _SPARE_MEMORY)
 
 
-def _row(job: _Job, probes: dict[str, list[float]], *, group: int) -> Row:
+def _row(job: _Job, probes: dict[str, list[float]], *, group: int) -> Measurement:
     case, opened = job.case, job.opened
     rounds = [turn.seconds for turn in job.turns]
     wanted: dict[str, list[NDArray[np.float64]]] = {
@@ -330,10 +329,10 @@ def _row(job: _Job, probes: dict[str, list[float]], *, group: int) -> Row:
     if gflops is not None and most and callers == 1 and "bf16" not in case.runtime:
         share = 1e3 * gflops * case.batch / steps["network"].p50.value / most
     resident = [turn.resident for turn in job.turns]
-    return Row(
+    return Measurement(
         name=case.target.name,
-        peer=case.target.preprocessing is not None,
-        model=opened.model,
+        peer=case.target.peer_of is not None,
+        model=opened.name,
         task=opened.task,
         precision=opened.precision,
         runtime=case.way,

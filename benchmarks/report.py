@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..files import atomic_write
-from .charts import MAIN, charts_html, save_pareto
+from ..tasks import TASKS
+from .charts import charts_html, save_pareto
 from .results import Results
 from .tables import Table, noise, tables
 
@@ -38,7 +39,7 @@ def write_report(results: Results, output: Path) -> list[Path]:
     for path, text in zip(files, texts, strict=True):
         with atomic_write(path, "w") as handle:
             handle.write(text)
-    for task in MAIN:
+    for task in TASKS:
         picture = output / f"{task}.png"
         if save_pareto(results.rows, task, picture):
             files.append(picture)

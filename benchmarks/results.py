@@ -8,29 +8,23 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from ..errors import DataError
 from ..files import atomic_write
+from ..model_templates.spec import Spec
 
 RESULTS_FILE = "results.json"
 
 STEPS = ("decode", "prepare", "network", "finish")
 """Of the way from a file to an answer, in their order."""
 
-LABELS_OF = {"face-detection": "detectors", "glasses-classification": "classifiers"}
-"""By task: where the protocol says what its accuracy was measured on."""
-
 _DRAWS = 1000
 _CONFIDENCE = (2.5, 97.5)
 _QUANTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0}
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Estimate(_Frozen):
+class Estimate(Spec):
     """A figure, and where it lies with 95 % confidence."""
 
     value: float
@@ -42,7 +36,7 @@ class Estimate(_Frozen):
         return self.high < other.low
 
 
-class Latency(_Frozen):
+class Latency(Spec):
     """Milliseconds of a batch: median, and what 90 and 99 of 100 stay below."""
 
     p50: Estimate
@@ -50,7 +44,7 @@ class Latency(_Frozen):
     p99: Estimate
 
 
-class Row(_Frozen):
+class Measurement(Spec):
     """Of one file, run in one way.
 
     Attributes:
@@ -129,7 +123,7 @@ class Row(_Frozen):
         return self.bytes / 1e6
 
 
-class Absent(_Frozen):
+class Absent(Spec):
     """What could not be measured, and why."""
 
     name: str
@@ -140,7 +134,7 @@ class Absent(_Frozen):
     reason: str
 
 
-class Results(_Frozen):
+class Results(Spec):
     """Of one run.
 
     Attributes:
@@ -148,18 +142,18 @@ class Results(_Frozen):
         finished: Nothing was interrupted.
         command: What the user typed.
         host: See `machine.fingerprint`.
-        protocol: How it was measured, by name.
+        protocol: How it was measured; what the accuracy of a task was measured on, by its name.
         probes: Operations a second, 2 x MAC in 1e9, by "precision, threads", of each round.
     """
 
-    results_version: Literal[1] = 1
+    results_version: Literal[2] = 2
     finished: bool
     command: str
     date: str
     host: dict[str, str]
     protocol: dict[str, str]
     probes: dict[str, tuple[float, ...]]
-    rows: tuple[Row, ...]
+    rows: tuple[Measurement, ...]
     absent: tuple[Absent, ...]
 
 

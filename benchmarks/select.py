@@ -6,23 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import UserError
-from .results import Row
+from ..evaluation.figures import Figure
+from ..tasks import TASKS, task_of
+from .results import Measurement
 
-LIMITS: dict[str, tuple[str, Callable[[Row], float], str]] = {
+LIMITS: dict[str, tuple[str, Callable[[Measurement], float], str]] = {
     "max_ms": ("ms", lambda row: row.ms.value, "ms"),
     "max_mb": ("size", lambda row: row.mb, "MB"),
     "max_memory": ("memory", lambda row: row.memory / 2**20, "MiB"),
 }
 """Flag: what it limits, where that is in a row, and its unit."""
 
-FIGURES = {
-    "min_ap_easy": "wider_easy",
-    "min_ap_medium": "wider_medium",
-    "min_ap_hard": "wider_hard",
-    "min_ap50": "ap50",
-    "min_accuracy": "balanced_accuracy",
-}
-"""Flag: the figure, a share of 1."""
+
+def budgets() -> dict[str, Figure]:
+    """Flag, without its dashes: the figure of some task that it asks a least value of."""
+    figures = [figure for task in TASKS for figure in task_of(task).measure.FIGURES]
+    return {figure.budget: figure for figure in figures if figure.budget is not None}
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,12 @@ class Choice:
             is no row at all.
     """
 
-    fitting: Sequence[Row]
-    nearest: tuple[Row, Sequence[Miss]] | None
+    fitting: Sequence[Measurement]
+    nearest: tuple[Measurement, Sequence[Miss]] | None
 
 
 def select(
-    rows: Sequence[Row],
+    rows: Sequence[Measurement],
     *,
     task: str,
     limits: Mapping[str, float],
@@ -80,7 +79,7 @@ def select(
         rows: Measured; those of a batch of 1 count.
         task: As contracts name it.
         limits: By key of `LIMITS`.
-        figures: By key of `FIGURES`, 0 to 1.
+        figures: Least values by key of a figure, 0 to 1.
         runtime: Only this one, with or without its mode.
         device: Only this one.
         threads: Only so many.
@@ -115,17 +114,19 @@ def select(
     return Choice([], min(misses, key=lambda pair: sum(miss.short for miss in pair[1])))
 
 
-def _misses(row: Row, limits: Mapping[str, float], figures: Mapping[str, float]) -> list[Miss]:
+def _misses(
+    row: Measurement, limits: Mapping[str, float], figures: Mapping[str, float]
+) -> list[Miss]:
     found = []
     for flag, most in limits.items():
         what, value_of, unit = LIMITS[flag]
         value = value_of(row)
         if value > most:
             found.append(Miss(what, most, value, f" {unit}", value / most - 1))
-    for flag, least in figures.items():
-        figure = row.figures.get(FIGURES[flag])
+    for key, least in figures.items():
+        figure = row.figures.get(key)
         if figure is None:
-            found.append(Miss(FIGURES[flag], least, None, "", 1.0))
+            found.append(Miss(key, least, None, "", 1.0))
         elif figure < least:
-            found.append(Miss(FIGURES[flag], least, figure, "", 1 - figure / least))
+            found.append(Miss(key, least, figure, "", 1 - figure / least))
     return found

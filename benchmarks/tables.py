@@ -9,25 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ..evaluation.figures import Figure
+from ..tasks import TASKS, task_of
 from .charts import main_figure
-from .results import Absent, Estimate, Results, Row, places
+from .results import Absent, Estimate, Measurement, Results, places
 
 ENOUGH_FOR_P99 = 100
 NOISY = 0.1
 """Spread of the probe, as a share of its median, from which on the report says so."""
 
-_PERCENT = {
-    "wider_easy": "easy",
-    "wider_medium": "medium",
-    "wider_hard": "hard",
-    "ap": "AP",
-    "ap50": "AP50",
-    "ap_small": "AP small",
-    "ap_medium": "AP medium",
-    "ap_large": "AP large",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-}
 _CASE = ("file", "runtime", "device", "threads", "batch")
 
 
@@ -67,7 +57,11 @@ def tables(results: Results) -> list[Table]:
 def overview(results: Results) -> Table:
     """One row for each case: accuracy, size, speed."""
     rows = _sorted(results)
-    keys = [key for key in _PERCENT if any(row.figures.get(key) is not None for row in rows)]
+    figures = [
+        figure
+        for figure in _columns(rows)
+        if any(row.figures.get(figure.key) is not None for row in rows)
+    ]
     drift = _drift(results)
     # Batches and tasks do not compete.
     place: dict[tuple[str, ...], str] = {}  # keys are unique: targets have names of their own
@@ -83,7 +77,7 @@ def overview(results: Results) -> Table:
             *_case(row)[1:],
             f"{row.mb:.2f}",
             "" if row.gflops is None else f"{row.gflops:.2f}",
-            *(_points(row.figures.get(key)) for key in keys),
+            *(_points(row.figures.get(figure.key)) for figure in figures),
             _ms(row.ms),
             place[row.key],
             f"{row.throughput:.0f}",
@@ -92,7 +86,7 @@ def overview(results: Results) -> Table:
     ]
     columns = (
         *("file", "precision", *_CASE[1:], "MB", "GFLOPs"),
-        *(_PERCENT[key] for key in keys),
+        *(str(figure.column) for figure in figures),
         *("ms", "place", "photos/s"),
     )
     about = (
@@ -107,6 +101,18 @@ def overview(results: Results) -> Table:
             "far as the machine's speed moved meanwhile."
         )
     return Table("Files", about, columns, cells, frozenset({0, 1, 2, 3}))
+
+
+def _columns(rows: Sequence[Measurement]) -> list[Figure]:
+    """Figures that have a column, of the tasks of these rows; each key once."""
+    tasks = [task for task in TASKS if any(row.task == task for row in rows)]
+    found = {
+        figure.key: figure
+        for task in tasks
+        for figure in task_of(task).measure.FIGURES
+        if figure.column is not None
+    }
+    return list(found.values())
 
 
 def _drift(results: Results) -> float:
@@ -140,15 +146,15 @@ def noise(results: Results) -> str | None:
     return None
 
 
-def _sorted(results: Results) -> list[Row]:
+def _sorted(results: Results) -> list[Measurement]:
     return sorted(results.rows, key=lambda row: (row.task, row.batch, row.ms.value))
 
 
-def _resident(row: Row) -> str:
+def _resident(row: Measurement) -> str:
     return "" if row.resident is None else f"{row.resident.p50.value:.2f}"
 
 
-def _case(row: Row | Absent) -> tuple[str, ...]:
+def _case(row: Measurement | Absent) -> tuple[str, ...]:
     return (row.name, row.runtime, row.device, str(row.threads), str(row.batch))
 
 
@@ -211,7 +217,7 @@ def _cost(results: Results) -> Table:
     return Table("What it costs", about, columns, cells, frozenset({0, 1, 2}))
 
 
-def _int8(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+def _int8(rows: Sequence[Measurement]) -> list[tuple[str, ...]]:
     """Each int8 row beside the FP32 row of the same network, runtime and settings."""
     found: list[tuple[str, ...]] = []
     for row in rows:
@@ -256,7 +262,7 @@ def _int8(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     return found
 
 
-def _family(row: Row) -> str:
+def _family(row: Measurement) -> str:
     return row.model.removesuffix("-int8")
 
 

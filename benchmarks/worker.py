@@ -30,6 +30,7 @@ from ..errors import PocketfaceError, UserError
 from ..files import sha256_file
 from ..quiet import quiet
 from ..runtimes.seal import model_files
+from ..tasks.timing import Item
 from .cases import Case
 from .pipelines import Pipeline, open_pipeline
 
@@ -46,21 +47,13 @@ _PACKAGES = {
 
 
 @dataclass(frozen=True)
-class Item:
-    """A photo to run on, and where a classifier needs them the landmarks of a face in it."""
-
-    path: Path
-    landmarks: NDArray[np.float32] | None = None
-
-
-@dataclass(frozen=True)
 class Opened:
     """What is known of a case once it is open.
 
     Attributes:
         task: Of the network.
         precision: Of its weights.
-        model: What network it is.
+        name: What network it is.
         size: Height and width of its input.
         resize: How a photo comes to that.
         bytes: On disk, all parts.
@@ -73,7 +66,7 @@ class Opened:
 
     task: str
     precision: str | None
-    model: str
+    name: str
     size: tuple[int, int]
     resize: str
     bytes: int
@@ -128,12 +121,10 @@ class CaseWorker:
     Args:
         case: What.
         items: To time it on, by task.
-        score_floor: Of a detector's accuracy.
     """
 
-    def __init__(self, case: Case, items: Mapping[str, Sequence[Item]], score_floor: float) -> None:
+    def __init__(self, case: Case, items: Mapping[str, Sequence[Item]]) -> None:
         self.case = case
-        self.score_floor = score_floor
         self._of_tasks = items
 
     def open(self) -> Opened:
@@ -147,9 +138,9 @@ class CaseWorker:
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="pocketface-")
             atexit.register(shutil.rmtree, os.environ["TORCHINDUCTOR_CACHE_DIR"], True)
         # Twice: much of a runtime is only imported by its first use.
-        open_pipeline(self.case, score_floor=self.score_floor)
+        open_pipeline(self.case)
         begun = time.perf_counter()
-        self.pipeline = open_pipeline(self.case, score_floor=self.score_floor)
+        self.pipeline = open_pipeline(self.case)
         loaded = time.perf_counter()
         self.items = self._of_tasks.get(self.pipeline.task, ())
         if not self.items:
@@ -157,9 +148,9 @@ class CaseWorker:
         self._next = itertools.cycle(self.items)
         session = self.pipeline.session
         self.callers = 1 if session is None else session.at_once
-        batch, _ = self.pipeline.prepare(*self._batch())
+        batch, _ = self.pipeline.steps.prepare(*self._batch())
         ready = time.perf_counter()
-        self.pipeline.infer(batch)
+        self.pipeline.steps.infer(batch)
         answered = time.perf_counter()
         parts = model_files(self.case.target.path)
         digest = hashlib.sha256("".join(map(sha256_file, parts)).encode())
@@ -167,7 +158,7 @@ class CaseWorker:
         return Opened(
             task=pipeline.task,
             precision=pipeline.precision,
-            model=pipeline.model,
+            name=pipeline.name,
             size=pipeline.size,
             resize=pipeline.resize,
             bytes=sum(part.stat().st_size for part in parts),
@@ -175,7 +166,7 @@ class CaseWorker:
             load_ms=1e3 * (loaded - begun),
             first_ms=1e3 * (answered - ready),
             callers=self.callers,
-            nms=pipeline.nms,
+            nms=pipeline.is_final,
         )
 
     def turn(self, seconds: float) -> Turn:
@@ -207,7 +198,7 @@ class CaseWorker:
         session = self.pipeline.session
         if session is None or session.place is None:
             return np.zeros(0)
-        answer = session.place(self.pipeline.prepare(*self._batch())[0])
+        answer = session.place(self.pipeline.steps.prepare(*self._batch())[0])
         taken: list[float] = []
         end = time.perf_counter() + seconds
         while not taken or time.perf_counter() < end:
@@ -238,11 +229,11 @@ def _run(
         decoding, images, points = next(batches)
         busy = time.process_time()
         clock = [time.perf_counter()]
-        batch, aside = pipeline.prepare(images, points)
+        batch, aside = pipeline.steps.prepare(images, points)
         clock.append(time.perf_counter())
-        outputs = pipeline.infer(batch)
+        outputs = pipeline.steps.infer(batch)
         clock.append(time.perf_counter())
-        pipeline.finish(outputs, aside)
+        pipeline.steps.finish(outputs, aside)
         clock.append(time.perf_counter())
         cpu += time.process_time() - busy
         rows.append((decoding, *np.diff(clock)))

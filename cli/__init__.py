@@ -33,8 +33,8 @@ COMMANDS = {
     "select": (".select", "choose the smallest measured file that meets a budget"),
     "diagnose": (".diagnose", "find out whether a detector is shown photos as it should be"),
     "visualize": (".visualize", "find faces in a camera, video, photo, folder or stream"),
-    "classify": (".classify", "find the photos in which somebody wears glasses"),
-    "serve": (".serve", "answer over HTTP whether somebody in a photo wears glasses"),
+    "classify": (".classify", "find the photos with a face of a label, as with glasses"),
+    "serve": (".serve", "answer over HTTP what label the faces of a photo have"),
     "data": (".data", "make, convert and split annotations"),
 }
 """Verb -> (module of this package, one line of help)."""

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
+from ..files import check_place
 from .console import print_table, progress
 from .parser import a_path, names, paths, positive, positive_counts
 
@@ -110,14 +111,13 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _measure(args: argparse.Namespace) -> None:
-    from ..apps.outputs import check_place
-    from ..apps.work_dir import weights_for
     from ..benchmarks.cases import cases_of, peers_in, targets_of
     from ..benchmarks.charts import check_packages
     from ..benchmarks.measure import measure
     from ..benchmarks.plan import plan_for
     from ..benchmarks.results import RESULTS_FILE, read_results
     from ..model_templates import template_names
+    from ..tasks.weights import model_file
 
     if (args.data is None) != (args.root is None):
         raise UserError("--data and --root go together")
@@ -133,7 +133,7 @@ def _measure(args: argparse.Namespace) -> None:
         raise UserError("--peers-only: expected --peers with it")
     shipped = template_names()
     artefacts = [
-        weights_for(one, None) if one in shipped and not Path(one).exists() else Path(one)
+        model_file(one, None) if one in shipped and not Path(one).exists() else Path(one)
         for one in args.artefacts
     ]
     targets = targets_of(artefacts)

@@ -5,14 +5,10 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 
-from ..apps.classify import (
-    Copies,
-    PhotoClassifier,
-    answers_csv,
-    check_csv,
-    classify_photos,
-    find_photos,
-)
+from ..apps.answers_csv import answers_csv, check_csv
+from ..apps.classify import PhotoClassifier, classify_photos
+from ..apps.copies import Copies
+from ..apps.photo_files import find_photos
 from . import photo_classifier
 from .console import progress
 from .parser import a_path, positive_count
@@ -28,13 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--csv", type=a_path, metavar="FILE", help="all answers: a row for each face"
     )
     parser.add_argument(
-        "--copy-to", type=a_path, metavar="DIR", help="copy the photos with glasses to this folder"
+        "--copy-to",
+        type=a_path,
+        metavar="DIR",
+        help="copy the photos with the last label (glasses) to this folder",
     )
     parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the path of each photo with glasses in it."""
+    """Print the path of each photo with a face of the last label (glasses)."""
     photos = dict(find_photos(args.photos))
     if args.csv is not None:
         check_csv(args.csv, photos)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from ..apps.outputs import check_place
-from ..apps.work_dir import weights_for
 from ..errors import PocketfaceError, UserError
+from ..files import check_place
+from ..tasks.measuring import Labels
+from ..tasks.weights import open_weights
 from .console import print_table
 from .parser import PRECISIONS, a_path, count, fraction, names, paths, positive, positive_count
 
@@ -140,49 +141,51 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--sparsity-ratio, --sparsity-mode: expected --nncf-sparsity with them")
     if not args.filter_pruning and args.pruning_ratio is not None:
         raise UserError("--pruning-ratio: expected --filter-pruning with it")
-    weights = weights_for(args.template, args.load_weights)
+    weights = open_weights(args.template, args.load_weights)
     check_place(args.save_checkpoints_to, "--save-checkpoints-to", folder=True)
+    from ..compress.request import CompressRequest
     from ..compress.run import compress, pruning_for, sparsity_for
     from ..compress.stage import Training
 
     pruning = None
     if args.filter_pruning:
-        pruning = pruning_for(weights, args.template, ratio=args.pruning_ratio)
+        pruning = pruning_for(weights.template, ratio=args.pruning_ratio)
     sparsity = None
     if args.nncf_sparsity:
         sparsity = sparsity_for(
-            weights, args.template, ratio=args.sparsity_ratio, mode=args.sparsity_mode
+            weights.template, ratio=args.sparsity_ratio, mode=args.sparsity_mode
         )
-    train = (paths(args.train_ann_files), paths(args.train_data_roots))
+    train = Labels(paths(args.train_ann_files), paths(args.train_data_roots))
     report = compress(
-        weights=weights,
-        template=args.template,
-        train=train,
-        validation=(paths(args.val_ann_files), paths(args.val_data_roots)),
-        folder=args.save_checkpoints_to,
-        quantization=args.nncf_quantization,
-        post_training=args.post_training,
-        sparsity=sparsity,
-        pruning=pruning,
-        training=Training(
-            annotations=train,
+        CompressRequest(
+            weights=weights,
+            train=train,
+            validation=Labels(paths(args.val_ann_files), paths(args.val_data_roots)),
             folder=args.save_checkpoints_to,
-            resume=args.resume,
-            epochs=args.epochs,
-            base_learning_rate=args.base_learning_rate,
-            batch_size=args.batch_size,
-            gpu_num=args.gpu_num,
+            quantization=args.nncf_quantization,
+            post_training=args.post_training,
+            sparsity=sparsity,
+            pruning=pruning,
+            training=Training(
+                labels=train,
+                folder=args.save_checkpoints_to,
+                resume=args.resume,
+                epochs=args.epochs,
+                base_learning_rate=args.base_learning_rate,
+                batch_size=args.batch_size,
+                gpu_num=args.gpu_num,
+                seed=args.seed,
+                workers=args.workers,
+                precision=args.train_precision,
+                command=args.command_line,
+            ),
+            formats=args.formats,
+            precisions=args.precision,
+            max_drop=args.max_drop,
+            goal=args.goal,
+            photos=args.photos,
             seed=args.seed,
-            workers=args.workers,
-            precision=args.train_precision,
-            command=args.command_line,
-        ),
-        formats=args.formats,
-        precisions=args.precision,
-        max_drop=args.max_drop,
-        goal=args.goal,
-        photos=args.photos,
-        seed=args.seed,
+        )
     )
     columns, rows = report.table()
     print_table(report.name, columns, rows, numbers=range(3, len(columns)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..files import check_place
 from .parser import a_path, count, fraction
 
 
@@ -87,7 +88,6 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _wider(args: argparse.Namespace) -> None:
-    from ..apps.outputs import check_place
     from ..data.wider import convert_wider
 
     check_place(args.output or args.folder, "--output", folder=True)
@@ -96,7 +96,6 @@ def _wider(args: argparse.Namespace) -> None:
 
 
 def _split(args: argparse.Namespace) -> None:
-    from ..apps.outputs import check_place
     from ..data.split import split_coco
 
     check_place(args.output, "--output", folder=True)
@@ -108,10 +107,10 @@ def _split(args: argparse.Namespace) -> None:
 
 def _glasses(args: argparse.Namespace) -> None:
     from ..apps.prepare_faces import prepare_faces
-    from ..apps.work_dir import weights_for
+    from ..tasks.weights import model_file
     from .console import progress
 
-    detector = args.detector or weights_for("face-detection-n", None)
+    detector = args.detector or model_file("face-detection-n", None)
     with progress("photos") as on_progress:
         lists = prepare_faces(
             args.source,
@@ -127,11 +126,12 @@ def _glasses(args: argparse.Namespace) -> None:
 
 def _label(args: argparse.Namespace) -> None:
     from ..apps.label_photos import label_photos
-    from ..apps.work_dir import weights_for
-    from ..runtimes import load_detector
+    from ..tasks.detection.model import FaceDetector
+    from ..tasks.load import load_as
+    from ..tasks.weights import model_file
     from .console import progress
 
-    detector = load_detector(args.detector or weights_for("face-detection-m", None))
+    detector = load_as(FaceDetector, args.detector or model_file("face-detection-m", None))
     with progress("photos") as on_progress:
         made = label_photos(
             args.folder,

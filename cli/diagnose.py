@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Try them all; fail where the declared one is not the best."""
-    from ..benchmarks.diagnose import diagnose
-    from ..benchmarks.preprocessing import Preprocessing
+    from ..apps.diagnose import diagnose
+    from ..tasks.detection.preprocessing import Preprocessing
 
     declared = None if args.declared is None else Preprocessing.parse(args.declared)
     with progress("photos") as on_progress:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ..apps.outputs import check_place
-from ..apps.work_dir import weights_for
 from ..benchmarks.accuracy import measure_accuracy
 from ..errors import UserError
-from ..evaluation.detector import SCORE_FLOOR
+from ..files import check_place
+from ..tasks.measuring import Labels, Options
+from ..tasks.weights import open_model
 from .console import print_table, progress
 from .parser import a_path, fraction, paths, positive_count, size
 
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--score-threshold",
         type=fraction,
         metavar="0..1",
-        help=f"lowest score of a face that counts (default {SCORE_FLOOR}); of a classifier: "
+        help="lowest score of a face that counts (default 0.02); of a classifier: "
         "lowest score of its second label (default: its own)",
     )
     parser.add_argument("--nms-iou", type=fraction, metavar="0..1", help="instead of the file's")
@@ -72,25 +72,30 @@ def run(args: argparse.Namespace) -> None:
     ):  # fmt: skip
         if path is not None:
             check_place(path, flag)
-    weights = weights_for(args.template, args.load_weights)
+    labels = Labels(paths(args.test_ann_files), paths(args.test_data_roots), args.wider_dir)
+    model = open_model(
+        args.template,
+        args.load_weights,
+        runtime=args.runtime,
+        device=args.device,
+        threads=args.threads,
+        input_size=args.input_size,
+    )
     with progress("photos") as on_progress:
         metrics = measure_accuracy(
-            weights=weights,
-            annotations=paths(args.test_ann_files),
-            roots=paths(args.test_data_roots),
-            wider=args.wider_dir,
+            model,
+            labels,
+            options=Options(
+                score_threshold=args.score_threshold,
+                nms_iou=args.nms_iou,
+                mistakes=args.mistakes_to,
+                runtime=args.runtime,
+            ),
             metrics_file=args.save_metrics_to,
-            mistakes_file=args.mistakes_to,
-            input_size=args.input_size,
-            score_threshold=args.score_threshold,
-            nms_iou=args.nms_iou,
-            runtime=args.runtime,
-            device=args.device,
-            threads=args.threads,
             on_progress=on_progress,
         )
     print_table(
-        str(weights),
+        str(model.path),
         ("key", "metric", "value", "unit"),
         [(metric.key, metric.display_name, _value(metric), metric.unit) for metric in metrics],
         numbers=(2,),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from ..apps.outputs import check_place
-from ..apps.work_dir import weights_for
 from ..errors import PocketfaceError, UserError
+from ..files import check_place
+from ..tasks.weights import open_weights
 from .console import print_table
-from .parity_figures import FIGURES, figures
+from .parity_figures import columns, figures
 from .parser import a_path, names, size
 
 
@@ -61,45 +61,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Export, and print what was written and how far it is from PyTorch."""
-    weights = weights_for(args.template, args.load_weights)
+    weights = open_weights(args.template, args.load_weights)
     check_place(args.save_model_to, "--save-model-to", folder=True)
     # After the flags were checked: the exporters take seconds to load.
-    from ..export import export_model
+    from ..export import ExportRequest, export_model
 
     report = export_model(
-        weights=weights,
-        template=args.template,
-        folder=args.save_model_to,
-        formats=args.formats,
-        precisions=args.precision,
-        with_nms=args.with_nms,
-        input_size=args.input_size,
-        verify=not args.no_verify,
-        photos=args.photos,
+        ExportRequest(
+            weights=weights,
+            folder=args.save_model_to,
+            formats=args.formats,
+            precisions=args.precision,
+            with_nms=args.with_nms,
+            input_size=args.input_size,
+            verify=not args.no_verify,
+            photos=args.photos,
+        )
     )
+    heads = columns(one.certificate for one in report.files)
     print_table(
         f"{report.name}, input {report.input_size[1]}x{report.input_size[0]} (width x height)",
-        ("file", "precision", "MB", "seconds", "parity", *FIGURES),
+        ("file", "precision", "MB", "seconds", "parity", *heads),
         [
             (
-                str(row.file or row.format),
-                row.precision,
-                f"{row.size / 1e6:.2f}" if row.file else "",
-                "" if row.seconds is None else f"{row.seconds:.1f}",
-                row.status,
-                *figures(row.certificate),
+                str(one.file or one.format),
+                one.precision,
+                f"{one.size / 1e6:.2f}" if one.file else "",
+                "" if one.seconds is None else f"{one.seconds:.1f}",
+                one.status,
+                *figures(one.certificate, heads),
             )
-            for row in report.rows
+            for one in report.files
         ],
-        numbers=(2, 3, 6, 7),
+        numbers=(2, 3, *range(6, 4 + len(heads))),
     )
-    for row in report.rows:
-        if row.reason:
-            print(f"{row.file or row.format} ({row.precision}): {row.status}: {row.reason}")
-    if all(row.status == "skipped" for row in report.rows):
-        raise UserError("nothing was exported", hint=str(report.rows[0].reason))
+    for one in report.files:
+        if one.reason:
+            print(f"{one.file or one.format} ({one.precision}): {one.status}: {one.reason}")
+    if all(one.status == "skipped" for one in report.files):
+        raise UserError("nothing was exported", hint=str(report.files[0].reason))
     if report.failed:
         named = "; ".join(
-            f"{row.file or row.format} ({row.precision}: {row.reason})" for row in report.failed
+            f"{one.file or one.format} ({one.precision}: {one.reason})" for one in report.failed
         )
         raise PocketfaceError(f"failed: {named}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from ..apps.work_dir import SNAPSHOT, create_work_dir
+from ..apps.work_dir import create_work_dir
+from ..tasks.weights import SNAPSHOT
 from .parser import a_path
 
 

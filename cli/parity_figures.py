@@ -1,27 +1,33 @@
-"""How `export` and `verify` print a parity certificate."""
+"""How `export` and `verify` print parity certificates."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..export.certificate import Certificate
 
-FIGURES = ("runtime", "corners, px", "scores", "faces agreed")
-"""Columns of a table."""
+_RUNTIME, _AGREED = "runtime", "agreed"
 
 
-def figures(certificate: Certificate | None) -> tuple[str, ...]:
-    """Cells of `FIGURES`."""
+def columns(certificates: Iterable[Certificate | None]) -> list[str]:
+    """Columns of a table: the runtime, each difference that some certificate holds, agreement."""
+    names = {name: None for one in certificates if one is not None for name in one.differences}
+    return [_RUNTIME, *names, _AGREED]
+
+
+def figures(certificate: Certificate | None, columns: Sequence[str]) -> list[str]:
+    """Cells of these columns."""
     if certificate is None:
-        return ("",) * len(FIGURES)
-    faces = certificate.faces
-    return (
-        certificate.runtime,
-        "" if certificate.tolerance.corners_px is None else _number(certificate.corners_px),
-        _number(certificate.score),
-        f"{faces.matched} of {faces.faces}",
-    )
+        return [""] * len(columns)
+    both = certificate.agreement
+    cells = {
+        _RUNTIME: certificate.runtime,
+        _AGREED: f"{both.agreed} of {both.asked}",
+        **{name: _number(value) for name, value in certificate.differences.items()},
+    }
+    return [cells.get(name, "") for name in columns]
 
 
 def _number(value: float | None) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..apps.classify import FACE_SCORE
-from ..apps.work_dir import weights_for
+from ..apps.faces import FACE_SCORE
+from ..tasks.weights import model_file
 from .parser import a_path, fraction
 
 
@@ -42,5 +42,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def files_of(args: argparse.Namespace) -> tuple[Path, Path]:
     """The classifier's and the detector's."""
     template = args.template or (None if args.load_weights else "glasses-n")
-    classifier = weights_for(template, args.load_weights)
-    return classifier, args.detector or weights_for("face-detection-n", None)
+    classifier = model_file(template, args.load_weights)
+    return classifier, args.detector or model_file("face-detection-n", None)

@@ -6,12 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..benchmarks.select import LIMITS, budgets, select
 from ..errors import NothingFitsError
+from ..tasks import TASKS
 from .console import print_table
 from .parser import a_path, fraction, positive, positive_count
 
 if TYPE_CHECKING:
-    from ..benchmarks.results import Row
+    from ..benchmarks.results import Measurement
 
 _RUNNERS_UP = 2
 
@@ -21,17 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task",
         required=True,
-        choices=("face-detection", "glasses-classification"),
+        choices=tuple(TASKS),
         help="what the file is for",
     )
-    for name in ("easy", "medium", "hard"):
-        parser.add_argument(
-            f"--min-ap-{name}", type=fraction, metavar="0..1", help=f"WIDER FACE, {name}"
-        )
-    parser.add_argument("--min-ap50", type=fraction, metavar="0..1", help="COCO's AP at IoU 0.5")
-    parser.add_argument(
-        "--min-accuracy", type=fraction, metavar="0..1", help="balanced, of a classifier"
-    )
+    for flag, figure in budgets().items():
+        parser.add_argument(f"--{flag}", type=fraction, metavar="0..1", help=figure.title)
     parser.add_argument(
         "--max-ms", type=positive, metavar="MS", help="from pixels to answers, median"
     )
@@ -54,15 +50,16 @@ def run(args: argparse.Namespace) -> None:
     """Print the choice, or why there is none."""
     from ..benchmarks.machine import differences, fingerprint
     from ..benchmarks.results import RESULTS_FILE, read_results
-    from ..benchmarks.select import FIGURES, LIMITS, select
 
     if args.results.is_dir():
         args.results /= RESULTS_FILE
     results = read_results(args.results)
-    limits, figures = (
-        {flag: getattr(args, flag) for flag in flags if getattr(args, flag) is not None}
-        for flags in (LIMITS, FIGURES)
-    )
+    limits = {flag: value for flag in LIMITS if (value := getattr(args, flag)) is not None}
+    figures = {
+        figure.key: value
+        for flag, figure in budgets().items()
+        if (value := getattr(args, flag.replace("-", "_"))) is not None
+    }
     choice = select(
         results.rows,
         task=args.task,
@@ -80,21 +77,20 @@ def run(args: argparse.Namespace) -> None:
         print(f"measured on another machine: {one} here")
     if choice.nearest is not None:
         row, misses = choice.nearest
-        _print("nearest", [row], FIGURES)
+        _print("nearest", [row])
         raise NothingFitsError(
             f"none of the files measured meets this; nearest is {row.name} ({row.runtime}): "
             + "; ".join(str(miss) for miss in misses)
         )
     best, *others = choice.fitting
-    _print("chosen", [best], FIGURES)
+    _print("chosen", [best])
     if others:
-        _print("next", others[:_RUNNERS_UP], FIGURES)
+        _print("next", others[:_RUNNERS_UP])
 
 
-def _print(title: str, rows: list[Row], figures: dict[str, str]) -> None:
-    known = [
-        key for key in figures.values() if any(row.figures.get(key) is not None for row in rows)
-    ]
+def _print(title: str, rows: list[Measurement]) -> None:
+    keys = [figure.key for figure in budgets().values()]
+    known = [key for key in keys if any(row.figures.get(key) is not None for row in rows)]
     print_table(
         title,
         ("file", "precision", "runtime", "device", "threads", "MB", "ms", "MiB", *known),

@@ -60,9 +60,9 @@ def run(args: argparse.Namespace) -> None:
         ),
     )
     with bind(args.host, args.port) as listening:
-        config = make_config(settings, workers=args.workers)
+        config, endpoint = make_config(settings, workers=args.workers)
         where = address_of(listening)
-        print(f"listening at {where}: curl -F image=@photo.jpg {where}/glass_no_glass/", flush=True)
+        print(f"listening at {where}: curl -F image=@photo.jpg {where}{endpoint}", flush=True)
         serve(config, listening)
 
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from ..apps.template_table import Row, template_rows
+from ..apps.template_table import TemplateRow, template_rows
 from .console import print_table
 
 _NONE = "\N{EN DASH}"
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
             print(f"{row.template.name}: {row.template.published.note}")
 
 
-def _lines(row: Row) -> list[list[str]]:
+def _lines(row: TemplateRow) -> list[list[str]]:
     lines = [_cells(row)]
     for size in row.sizes[1:]:
         at = f"at {size.width}x{size.height}"
@@ -48,7 +48,7 @@ def _lines(row: Row) -> list[list[str]]:
     return lines
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: TemplateRow) -> list[str]:
     template, published = row.template, row.template.published
     own = row.sizes[0] if row.sizes else None
     difference = row.difference()
@@ -70,7 +70,7 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
-def _as_json(row: Row) -> dict[str, Any]:
+def _as_json(row: TemplateRow) -> dict[str, Any]:
     template = row.template
     difference = row.difference()
     return {

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..model_templates.catalogue import find_template
+from ..tasks.measuring import Labels
+from ..tasks.templates import open_template
 from .parser import PRECISIONS, a_path, count, paths, positive, positive_count
+
+if TYPE_CHECKING:
+    from ..models.weights import Weights
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,27 +70,28 @@ def run(args: argparse.Namespace) -> None:
     """Train, and name what was written."""
     if (args.val_ann_files is None) != (args.val_data_roots is None):
         raise UserError("--val-ann-files and --val-data-roots go together")
-    template = find_template(args.template)
+    template = open_template(args.template)
     from ..training.fit import fit
+    from ..training.request import FitRequest
 
     report = fit(
-        template=template,
-        load_weights=args.load_weights,
-        resume_from=args.resume_from,
-        train_annotations=paths(args.train_ann_files),
-        train_roots=paths(args.train_data_roots),
-        val_annotations=paths(args.val_ann_files),
-        val_roots=paths(args.val_data_roots),
-        output=args.save_checkpoints_to,
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        base_learning_rate=args.base_learning_rate,
-        gpu_num=args.gpu_num,
-        seed=args.seed,
-        workers=args.workers,
-        precision=args.precision,
-        val_every=args.val_every,
-        command=args.command_line,
+        FitRequest(
+            template=template,
+            load_weights=None if args.load_weights is None else _read(args.load_weights),
+            resume_from=args.resume_from,
+            train=Labels(paths(args.train_ann_files), paths(args.train_data_roots)),
+            val=Labels(paths(args.val_ann_files), paths(args.val_data_roots)),
+            output=args.save_checkpoints_to,
+            epochs=args.epochs,
+            batch_size=args.batch_size,
+            base_learning_rate=args.base_learning_rate,
+            gpu_num=args.gpu_num,
+            seed=args.seed,
+            workers=args.workers,
+            precision=args.precision,
+            val_every=args.val_every,
+            command=args.command_line,
+        )
     )
     for path in report.written:
         print(f"written: {path}")
@@ -92,3 +99,9 @@ def run(args: argparse.Namespace) -> None:
         print(
             f"best {report.metric_name} on the validation photos: {100 * report.best_value:.2f} %"
         )
+
+
+def _read(path: Path) -> Weights:
+    from ..models.weights import read_weights
+
+    return read_weights(path)

@@ -6,7 +6,7 @@ import argparse
 
 from ..errors import PocketfaceError
 from .console import print_table
-from .parity_figures import FIGURES, figures
+from .parity_figures import columns, figures
 from .parser import a_path
 
 
@@ -33,19 +33,20 @@ def run(args: argparse.Namespace) -> None:
     from ..export.verify import verify_files
 
     found = verify_files(args.models, weights=args.load_weights, photos=args.photos)
+    heads = columns(one.certificate for one in found)
     print_table(
         "Model files beside the network that they were made from",
-        ("file", "status", *FIGURES, "compared with"),
+        ("file", "status", *heads, "compared with"),
         [
             (
                 str(one.file),
                 one.status,
-                *figures(one.certificate),
+                *figures(one.certificate, heads),
                 one.certificate.against if one.certificate else "",
             )
             for one in found
         ],
-        numbers=(3, 4),
+        numbers=range(3, 1 + len(heads)),
     )
     for one in found:
         if one.reason:

@@ -6,9 +6,9 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from ..apps.visualize import Labels, Summary, visualize
-from ..apps.work_dir import weights_for
+from ..apps.visualize import Labels, Summary, VisualizeRequest, visualize
 from ..results import Detections
+from ..tasks.weights import open_model
 from .parser import a_path, count, fraction, positive_count
 
 
@@ -58,17 +58,21 @@ def run(args: argparse.Namespace) -> None:
     """Go through the source and say what was found."""
     photo = Path(args.video)
     summary = visualize(
-        weights=weights_for(args.template, args.load_weights),
-        source=args.video,
-        output=args.output,
-        detector=args.detector,
-        show=not args.no_show,
-        score_threshold=args.score_threshold,
-        nms_iou=args.nms_iou,
-        device=args.device,
-        threads=args.threads,
-        delay=args.delay,
-        on_photo=_print_faces if photo.is_file() else _print_count,
+        VisualizeRequest(
+            source=args.video,
+            open_model=lambda: open_model(
+                args.template, args.load_weights, device=args.device, threads=args.threads
+            ),
+            detector=args.detector,
+            output=args.output,
+            show=not args.no_show,
+            score_threshold=args.score_threshold,
+            nms_iou=args.nms_iou,
+            device=args.device,
+            threads=args.threads,
+            delay=args.delay,
+            on_photo=_print_faces if photo.is_file() else _print_count,
+        )
     )
     _print_summary(summary)
 

@@ -1,4 +1,4 @@
-"""What a quantizer sees of the world: photos of all sizes of faces, as the network gets them."""
+"""What a quantizer sees of the world: a fair choice of samples, as the network gets them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.coco import Photo
-from ..data.images import read_image
-from ..data.labelled_faces import LabelledFace
 from ..errors import DataError, ImageError
 from ..files import name_in_utf8
 from ..model_templates.contract import Contract
-from ..runtimes.align import align_face, planes
-from ..runtimes.preprocess import prepare
+from ..tasks import task_of
+from ..tasks.task import Sample
 
 _log = logging.getLogger(__name__)
 
 COUNT = 300
-
-Sample = Photo | LabelledFace
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +44,11 @@ class Calibration:
 def calibrate(
     contract: Contract, samples: Sequence[Sample], *, count: int = COUNT, seed: int = 0
 ) -> Calibration:
-    """Choose samples, evenly from all sizes of faces (of a classifier: from all labels).
+    """Choose samples, evenly from all kinds that the task tells apart: sizes of faces, or labels.
 
     Args:
         contract: Whose input they become.
-        samples: Annotated photos, or labelled faces; those without a face are left out.
+        samples: The task's; those that it cannot use are left out.
         count: As many as there are, if there are fewer.
         seed: Of the choice.
 
@@ -63,11 +58,12 @@ def calibrate(
     batches: list[NDArray[np.float32]] = []
     used: list[Path] = []
     unreadable = 0
+    network_input = task_of(contract.task).samples.network_input
     for sample in _in_turn(_strata(contract, samples), seed):
         if len(batches) == count:
             break
         try:
-            batches.append(_input(contract, sample))
+            batches.append(network_input(contract, sample))
         except ImageError as error:
             _log.warning("calibration: left out: %s", error)
             unreadable += 1
@@ -91,25 +87,13 @@ def _names(paths: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _strata(contract: Contract, samples: Sequence[Sample]) -> list[list[Sample]]:
+    stratum = task_of(contract.task).samples.stratum
     found: dict[Hashable, list[Sample]] = {}
     for sample in samples:
-        key = _stratum(contract, sample)
+        key = stratum(contract, sample)
         if key is not None:
             found.setdefault(key, []).append(sample)
     return [found[key] for key in sorted(found, key=str)]
-
-
-def _stratum(contract: Contract, sample: Sample) -> Hashable | None:
-    """The label of a face; of a photo, its largest face's side in the input, by powers of two."""
-    if isinstance(sample, LabelledFace):
-        return sample.label if sample.found else None
-    boxes = sample.boxes[~sample.ignore]
-    if not len(boxes):
-        return None
-    spec = contract.input
-    scale = min(spec.width / sample.width, spec.height / sample.height)
-    side = float((boxes[:, 2:] - boxes[:, :2]).max()) * scale
-    return int(np.clip(np.log2(max(side, 1.0)), 3, 8))
 
 
 def _in_turn(strata: Sequence[list[Sample]], seed: int) -> Iterator[Sample]:
@@ -120,11 +104,3 @@ def _in_turn(strata: Sequence[list[Sample]], seed: int) -> Iterator[Sample]:
         for one in shuffled:
             if one:
                 yield one.pop()
-
-
-def _input(contract: Contract, sample: Sample) -> NDArray[np.float32]:
-    spec = contract.input
-    image = read_image(sample.path)
-    if isinstance(sample, LabelledFace):
-        return planes([align_face(image, sample.landmarks, spec)])
-    return prepare(image, spec)[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import statistics
 import zlib
@@ -13,20 +12,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..evaluation.figures import Figures
 from ..evaluation.latency import interleaved, speedup
 from ..evaluation.report import metrics_of
-from ..files import sha256_file
+from ..export.formats import writer_of
 from ..model_templates.contract import Compression, Contract, Precision
-from ..runtimes import load, model_of
 from ..runtimes.seal import model_files
 from ..runtimes.session import Session
+from ..tasks.load import load, model_of
+from ..tasks.measuring import Measured
 from .calibration import Calibration
-from .promise import Figures, Loss, Promise
+from .promise import Loss, Promise
 from .quantizers import Quantizer, Restoring, Tuned, method_of
-from .report import FASTER, SMALLER, Goal, Measured, Row
+from .report import FASTER, SMALLER, CompressedFile, FileMeasured, Goal
 from .sensitivity import most_guilty_first
 
 _log = logging.getLogger(__name__)
@@ -44,9 +44,9 @@ class Job:
 
     Attributes:
         promise: What must be kept.
-        tuned: See `compress_files`.
-        calibration: Likewise.
-        goal: Likewise.
+        tuned: What the files are made of; None for the weights as they were trained.
+        calibration: For the ranges.
+        goal: What compressed files must be better at.
     """
 
     promise: Promise
@@ -64,21 +64,27 @@ class Timing(NamedTuple):
     surely: float
 
 
+@dataclass(frozen=True, eq=False)
+class FloatFile:
+    """What is to be made small.
+
+    Attributes:
+        format: Its name.
+        path: The file.
+        measured: What it is worth.
+    """
+
+    format: str
+    path: Path
+    measured: Measured
+
+
 class Candidate:
     """The compressed files that are tried for one float file; the last one is at `target`."""
 
-    def __init__(
-        self,
-        job: Job,
-        name: str,
-        path: Path,
-        quantizer: Quantizer,
-        precision: str,
-        figures: Figures,
-        labels: NDArray[np.float64] | None,
-    ) -> None:
+    def __init__(self, job: Job, file: FloatFile, quantizer: Quantizer, precision: str) -> None:
         self.job = job
-        self.path = path
+        self.path = path = file.path
         self.quantizer = quantizer
         tuned = job.tuned
         made_of = path if tuned is None else path.parent / TUNED / path.name
@@ -90,9 +96,8 @@ class Candidate:
         self.target = _named(path.parent / _SMALL / path.name, suffix)
         self.target.parent.mkdir(exist_ok=True)
         self.layers = quantizer.layers(self.source)
-        self._writer = importlib.import_module(f"..export.{name}", __package__)
-        self._before = figures
-        self._labels = labels
+        self._writer = writer_of(file.format)
+        self._before = file.measured
         by = method_of(quantizer, precision)
         self.compression = Compression(
             method=f"{tuned.method}; {by}" if tuned else by,
@@ -101,7 +106,7 @@ class Candidate:
             metric=job.promise.metric,
         )
         # Of the file that the user has, not of a plain copy.
-        self._sha256 = sha256_file(tuned.weights) if tuned else None
+        self._sha256 = tuned.weights.sha256 if tuned else None
         self.contract = self._contract_of(self.source, precision)
 
     def _contract_of(self, path: Path, precision: str) -> Contract:
@@ -125,7 +130,7 @@ class Candidate:
             return [], found
         at_first = 0.0
         if self.job.tuned is not None:
-            as_float, _ = self.job.promise.figures(load(self.source))
+            as_float = self.job.promise.measure(load(self.source)).figures
             at_first = self._loss(as_float).share
             if at_first > 1:
                 return [], found  # it was not the rounding
@@ -158,10 +163,10 @@ class Candidate:
         def loss(session: Session, indices: Sequence[int]) -> float:
             model = model_of(session, self.contract, path=self.target)
             try:
-                found, _ = promise.figures(model, [promise.validation[one] for one in indices])
+                found = promise.measure(model, [promise.validation[one] for one in indices])
             except DataError:
                 return 0.0  # a single photo that cannot be read
-            return self._loss(found).share
+            return self._loss(found.figures).share
 
         kept_float = quantizer.restore(
             self.source,
@@ -174,9 +179,11 @@ class Candidate:
         )
         return kept_float, self._figures()
 
-    def judge(self, row: Row, kept_float: Sequence[str], found: Figures) -> Row:
+    def judge(
+        self, row: CompressedFile, kept_float: Sequence[str], found: Figures
+    ) -> CompressedFile:
         """Is the compressed file worth it? Its row says so."""
-        before, after = row.before, measured(self.target, row.precision, found)
+        before, after = row.before, file_measured(self.target, row.precision, found)
         timing = self._timing()
         goal: Goal = "size"
         if timing is not None:
@@ -229,16 +236,17 @@ class Candidate:
     def embed(self, kept_float: Sequence[str], found: Figures) -> None:
         """Write into the file what it is worth."""
         metric = self.job.promise.metric
-        before, after = self._before[metric], found[metric]
+        before, after = self._before.figures[metric], found[metric]
         assert before is not None
         assert after is not None
         drop = 100 * (before - after)
         compression = self.compression.model_copy(
             update={"kept_float": tuple(kept_float), "drop": round(drop, 4)}
         )
-        figures = {key: found[key] for key in self._before}
-        protocol = self.job.promise.protocol(self.contract)
-        metrics = tuple(metrics_of(figures, protocol=protocol))
+        promise = self.job.promise
+        figures = {key: found[key] for key in self._before.figures}
+        protocol = promise.protocol(self.contract)
+        metrics = tuple(metrics_of(promise.known, figures, protocol=protocol))
         contract = self.contract.model_copy(update={"compression": compression, "metrics": metrics})
         self._writer.embed(self.target, contract)
 
@@ -248,14 +256,15 @@ class Candidate:
         return self._figures()
 
     def _figures(self) -> Figures:
-        figures, labels = self.job.promise.figures(load(self.target))
-        if labels is not None and self._labels is not None:
-            said = np.isfinite(labels)  # of the others neither file says anything
-            figures["same_label"] = float((labels == self._labels)[said].mean())
-        return figures
+        found = self.job.promise.measure(load(self.target))
+        if found.verdicts is None or self._before.verdicts is None:
+            return found.figures
+        said = np.isfinite(found.verdicts)  # of the others neither file says anything
+        same = float((found.verdicts == self._before.verdicts)[said].mean())
+        return {**found.figures, "same_label": same}
 
     def _loss(self, found: Figures) -> Loss:
-        return self.job.promise.loss(self._before, found)
+        return self.job.promise.loss(self._before.figures, found)
 
 
 def _named(path: Path, precision: str) -> Path:
@@ -263,10 +272,10 @@ def _named(path: Path, precision: str) -> Path:
     return path.with_stem(path.stem.replace("model", f"model_{precision}", 1))
 
 
-def measured(path: Path, precision: Precision, figures: Figures) -> Measured:
+def file_measured(path: Path, precision: Precision, figures: Figures) -> FileMeasured:
     """What is known of a file that was not timed yet."""
     parts = [part.read_bytes() for part in model_files(path)]
-    return Measured(
+    return FileMeasured(
         file=path.name,
         precision=precision,
         bytes=sum(map(len, parts)),

@@ -8,42 +8,32 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import MissingPackageError, PocketfaceError, UserError
-from ..export import ExportPrecision, ExportReport, export_model
+from ..export import ExportPrecision, ExportReport, ExportRequest, export_model
 from ..export.certificate import this_host
 from ..export.place import move_model, remove_model
 from ..models.nncf_hooks import without_hooks
-from ..models.weights import read_weights, rewritten
-from ..runtimes import load
-from .calibration import Calibration, Sample
-from .candidate import TUNED, Candidate, Job, measured
+from ..models.weights import Weights, rewritten
+from ..tasks.load import load
+from ..tasks.task import Sample
+from .calibration import Calibration
+from .candidate import TUNED, Candidate, FloatFile, Job, file_measured
 from .promise import Promise
 from .quantizers import Tuned, quantizer_for
-from .report import CompressionReport, Goal, Row
+from .report import CompressedFile, CompressionReport, Goal
 
 _log = logging.getLogger(__name__)
 
 
-def compress_files(
-    *,
-    weights: Path,
-    template: str | Path | None,
-    tuned: Tuned | None,
-    calibration: Calibration,
-    validation: Sequence[Sample],
-    folder: Path,
-    formats: Sequence[str],
-    precisions: Sequence[str],
-    max_drop: float,
-    goal: Goal,
-) -> CompressionReport:
-    """Write compressed files, and `compression.md` and `.json`, which say what they are worth.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Wanted:
+    """Compressed files of one network.
 
-    Args:
-        weights: What all is compared with: a `.safetensors` or `.pth` file.
-        template: As for `export_model`.
+    Attributes:
+        weights: What all is compared with.
         tuned: What the files are made of; None for `weights`.
         calibration: For the ranges.
         validation: For the figures.
@@ -52,12 +42,28 @@ def compress_files(
         precisions: See `check_precisions`; and "fp32", to leave the tuned weights as they are.
         max_drop: See `Promise`.
         goal: What compressed files must be better at.
+    """
+
+    weights: Weights
+    tuned: Tuned | None
+    calibration: Calibration
+    validation: Sequence[Sample]
+    folder: Path
+    formats: Sequence[str]
+    precisions: Sequence[str]
+    max_drop: float
+    goal: Goal
+
+
+def compress_files(wanted: Wanted) -> CompressionReport:
+    """Write compressed files, and `compression.md` and `.json`, which say what they are worth.
 
     Raises:
         UserError: The folder cannot be written.
         MissingPackageError: A package that a format needs is not installed.
         PocketfaceError: A float file does not answer as the network does.
     """
+    folder, formats, precisions = wanted.folder, wanted.formats, wanted.precisions
     half = list(formats) if "fp16" in precisions else []
     if not half and set(precisions) != {"fp32"}:
         half = [one for one in formats if one == "coreml"]
@@ -67,24 +73,24 @@ def compress_files(
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
     with place_of_work as scratch:
-        place = Path(scratch)
-        exported = _exported(weights, template, place, formats, "fp32", verify=True)
+        place, weights, tuned = Path(scratch), wanted.weights, wanted.tuned
+        exported = _exported(weights, place, formats, "fp32", verify=True)
         if tuned is not None:
-            found = read_weights(tuned.weights)
-            weights, template = place / "plain.safetensors", None
-            rewritten(weights, found, without_hooks(found.state_dict))
+            plain = place / "plain.safetensors"
+            weights = rewritten(plain, tuned.weights, without_hooks(tuned.weights.state_dict))
             place = place / TUNED
-            _exported(weights, template, place, formats, "fp32")
+            _exported(weights, place, formats, "fp32")
         if half:
-            _exported(weights, template, place, half, "fp16")
+            _exported(weights, place, half, "fp16")
+        contract = load(exported.paths[0]).contract
         job = Job(
-            promise=Promise(load(exported.files[0]).contract, validation, max_drop),
+            promise=Promise(contract, wanted.validation, wanted.max_drop),
             tuned=tuned,
-            calibration=calibration,
-            goal=goal,
+            calibration=wanted.calibration,
+            goal=wanted.goal,
         )
-        rows: list[Row] = []
-        files = [(one.format, one.file) for one in exported.rows if one.file is not None]
+        rows: list[CompressedFile] = []
+        files = [(one.format, one.file) for one in exported.files if one.file is not None]
         try:
             for name, path in files:
                 for row in _compressed(job, name, path, precisions, folder):
@@ -99,8 +105,7 @@ def compress_files(
 
 
 def _exported(
-    weights: Path,
-    template: str | Path | None,
+    weights: Weights,
     folder: Path,
     formats: Sequence[str],
     precision: ExportPrecision,
@@ -108,12 +113,13 @@ def _exported(
     verify: bool = False,
 ) -> ExportReport:
     report = export_model(
-        weights=weights,
-        template=template,
-        folder=folder,
-        formats=formats,
-        precisions=[precision],
-        verify=verify,
+        ExportRequest(
+            weights=weights,
+            folder=folder,
+            formats=formats,
+            precisions=[precision],
+            verify=verify,
+        )
     )
     for failed in report.failed:
         raise PocketfaceError(f"{failed.format}: {failed.reason}")
@@ -122,10 +128,10 @@ def _exported(
 
 def _compressed(
     job: Job, name: str, path: Path, precisions: Sequence[str], folder: Path
-) -> Iterator[Row]:
+) -> Iterator[CompressedFile]:
     """A float file made small, measured and judged; what is worth it is moved to its place."""
-    figures, labels = job.promise.figures(load(path))
-    metric = job.promise.metric
+    file = FloatFile(name, path, job.promise.measure(load(path)))
+    metric, figures = job.promise.metric, file.measured.figures
     if not figures[metric]:
         _log.warning("%s of %s is 0: there is nothing to lose", metric, path.name)
     for precision in precisions:
@@ -133,13 +139,13 @@ def _compressed(
         if precision not in quantizer.PRECISIONS:
             continue
         begun = time.monotonic()
-        work = Candidate(job, name, path, quantizer, precision, figures, labels)
-        row = Row(
+        work = Candidate(job, file, quantizer, precision)
+        row = CompressedFile(
             format=name,
             precision=work.contract.precision,
             status="float",
             goal=job.goal,
-            before=measured(path, "fp32", figures),
+            before=file_measured(path, "fp32", figures),
             layers=len(work.layers),
         )
         try:
@@ -164,7 +170,7 @@ def _compressed(
         yield row.model_copy(update={"minutes": minutes})
 
 
-def _place_float_files(files: Sequence[Path], rows: Sequence[Row], folder: Path) -> None:
+def _place_float_files(files: Sequence[Path], rows: Sequence[CompressedFile], folder: Path) -> None:
     """Write those of which something is not compressed; of others warn of an older one."""
     for path in files:
         stays = [row.file == path.name for row in rows if row.before.file == path.name]
@@ -191,7 +197,7 @@ def _remove_earlier(path: Path) -> None:
         _log.warning("%s of an earlier run is removed", path)
 
 
-def _report(job: Job, rows: Sequence[Row]) -> CompressionReport:
+def _report(job: Job, rows: Sequence[CompressedFile]) -> CompressionReport:
     contract = job.promise.contract
     return CompressionReport(
         name=contract.name,

@@ -50,7 +50,7 @@ def quantization_aware(
     """
     nncf = import_nncf()
 
-    def prepare(network: Network) -> Network:
+    def hang_hooks(network: Network) -> Network:
         return rounding(network, calibration.batches).train()
 
     recipe = weights.template.optimisations.nncf_quantization or QuantizationSpec(
@@ -58,7 +58,7 @@ def quantization_aware(
     )
     zeros = {name: value == 0 for name, value in layer_weights(weights.state_dict).items()}
     callbacks = [KeepZeros(zeros)] if any(zero.any() for zero in zeros.values()) else []
-    found = Stage(training, "quantization", weights, recipe).train(weights, prepare, callbacks)
+    found = Stage(training, "quantization", weights, recipe).train(weights, hang_hooks, callbacks)
     path = training.folder / "quantized.safetensors"
     return (
         rewritten(path, found, found.state_dict, hooks=found.hooks),
@@ -148,7 +148,7 @@ def sparse(
     )
     example = _raw(example_for(contract))
 
-    def prepare(network: Network) -> Network:
+    def hang_hooks(network: Network) -> Network:
         ratio = spec.initial_ratio if by_size else None
         with quiet():
             hooked: Network = nncf.prune(network, mode, ratio=ratio, examples_inputs=example)
@@ -156,7 +156,7 @@ def sparse(
 
     stage = Stage(training, "sparsity", weights, spec)
     schedule = SparsitySchedule(spec, mode if by_size else None)
-    found = stage.train(weights, prepare, [schedule])
+    found = stage.train(weights, hang_hooks, [schedule])
     plain = masked(build_network(found), example).state_dict()
     path = training.folder / "sparse.safetensors"
     return (

@@ -3,39 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..data.coco import Photo
-from ..data.labelled_faces import LabelledFace
-from ..evaluation.classifier import evaluate_classifier
-from ..evaluation.detector import evaluate_detector, score_floor
+from ..evaluation.figures import Figure, Figures, decisive
 from ..model_templates.contract import Contract
-from ..runtimes.classifier import FaceClassifier
-from ..runtimes.detector import FaceDetector
-from ..runtimes.model import Model
-from .calibration import Sample
-
-_LIMITS = {
-    "face-detection": {"ap50": 1.0, "ap_over_64": 2.0},
-    "glasses-classification": {"balanced_accuracy": 1.0},
-}
-"""What may drop, and by how many times the points asked for; the first is the metric.
-
-Most faces of a crowd are small: int8 can lose the large ones, for which boxes need the widest
-range, and AP50 hardly tell. They are fewer, so that their own figure is less certain.
-"""
-
-_FIGURES = {
-    "face-detection": ("ap50", "ap_small", "ap_medium", "ap_large", "ap_over_64"),
-    "glasses-classification": ("balanced_accuracy", "f1"),
-}
-
-Figures = dict[str, float | None]
-"""Shares of 1, by key."""
+from ..tasks import task_of
+from ..tasks.measuring import Measured
+from ..tasks.model import Model
+from ..tasks.task import Sample
 
 
 @dataclass(frozen=True)
@@ -73,49 +49,40 @@ class Promise:
     max_drop: float
 
     @property
+    def known(self) -> Sequence[Figure]:
+        """All figures of the task."""
+        return task_of(self.contract.task).measure.FIGURES
+
+    @property
     def metric(self) -> str:
         """Key of the figure that it is about first of all."""
-        return next(iter(self.limits))
+        return decisive(self.known).key
 
     @property
     def limits(self) -> dict[str, float]:
-        """Points that may be lost, by figure."""
-        return {key: times * self.max_drop for key, times in _LIMITS[self.contract.task].items()}
+        """Points that may be lost, by figure; the decisive one first."""
+        promised = [figure for figure in self.known if figure.may_drop is not None]
+        promised.sort(key=lambda figure: not figure.decisive)
+        return {figure.key: (figure.may_drop or 0.0) * self.max_drop for figure in promised}
 
-    def figures(
-        self, model: Model, samples: Sequence[Sample] | None = None
-    ) -> tuple[Figures, NDArray[np.float64] | None]:
-        """Measure a file, on all samples or on some.
-
-        Returns:
-            The figures; and of a classifier, whether it says the second label of each: 0, 1, or NaN
-            where nothing can be said.
+    def measure(self, model: Model[Any], samples: Sequence[Sample] | None = None) -> Measured:
+        """Measure a file, on all samples or on some; the figures are those of the report.
 
         Raises:
             DataError: None of the samples can be read.
         """
         samples = self.validation if samples is None else samples
-        labels = None
-        if isinstance(model, FaceDetector):
-            photos = [one for one in samples if isinstance(one, Photo)]
-            predict = partial(model.predict, score_threshold=score_floor(model.contract))
-            _, _, figures = evaluate_detector(predict, photos)
-        else:
-            assert isinstance(model, FaceClassifier)
-            faces = [one for one in samples if isinstance(one, LabelledFace)]
-            threshold = self.contract.score_threshold
-            scores, figures = evaluate_classifier(model.predict, faces, threshold=threshold)
-            labels = np.where(np.isfinite(scores), scores >= threshold, np.nan)
-            if figures["balanced_accuracy"] is None:  # one label alone: its recall
-                figures["balanced_accuracy"] = figures["accuracy"]
-        return {key: figures[key] for key in _FIGURES[self.contract.task]}, labels
+        measure = task_of(self.contract.task).measure
+        found = measure.measure(model, samples)
+        figures = measure.promised(found.figures)
+        kept = {figure.key: figures[figure.key] for figure in self.known if figure.compared}
+        return replace(found, figures=kept)
 
     def protocol(self, contract: Contract) -> str:
         """How the figures of a file with this contract come about."""
+        how = task_of(contract.task).measure.protocol(contract)
         text = f"{len(self.validation)} validation photos of `compress`"
-        if contract.task == "face-detection":
-            text += f", score floor {score_floor(contract):g}, NMS IoU {contract.nms_iou:g}"
-        return text
+        return f"{text}, {how}" if how else text
 
     def loss(self, before: Figures, after: Figures) -> Loss:
         """What a file lost, of the figures of which something can be said."""

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingPackageError, PocketfaceError, UserError
-from ..export import EXPORTERS, export_model, missing_of
-from ..export.openvino import embed
+from ..export import EXPORTERS, ExportRequest, export_model
+from ..export.formats import missing_of, writer_of
 from ..export.place import move_model
 from ..model_templates.contract import Contract
+from ..models.weights import Weights
 from ..runtimes.seal import model_files
 from ..runtimes.session import Session
 
@@ -95,14 +96,14 @@ class Tuned:
     """What fine-tuning, or pruning, made of the weights, and files are made of.
 
     Attributes:
-        weights: A weights file; of a quantized one, other formats take the plain weights.
+        weights: Of quantized ones, other formats than OpenVINO take the plain weights.
         quantized: Whether it has NNCF's quantizers.
         name: In file names, where files are not quantized: "sparse", "pruned".
         method: In words.
         sparsity: Share of zeros among the weights of layers; None where nobody asked for any.
     """
 
-    weights: Path
+    weights: Weights
     quantized: bool
     name: str
     method: str
@@ -171,7 +172,7 @@ class DuringTraining:
     PACKAGE = "nncf"
     PRECISIONS = ("int8",)
 
-    def __init__(self, checkpoint: Path) -> None:
+    def __init__(self, checkpoint: Weights) -> None:
         self._checkpoint = checkpoint
 
     def layers(self, _: Path) -> list[str]:
@@ -183,18 +184,19 @@ class DuringTraining:
         size = (contract.input.height, contract.input.width)
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             report = export_model(
-                weights=self._checkpoint,
-                template=None,
-                folder=Path(scratch),
-                formats=["openvino"],
-                input_size=size,
-                verify=False,
+                ExportRequest(
+                    weights=self._checkpoint,
+                    folder=Path(scratch),
+                    formats=["openvino"],
+                    input_size=size,
+                    verify=False,
+                )
             )
-            if not report.files:
-                raise PocketfaceError(str(report.rows[0].reason))
-            made = report.files[0]
+            if not report.paths:
+                raise PocketfaceError(str(report.files[0].reason))
+            made = report.paths[0]
             assert made.name == target.name
-            embed(made, contract)
+            writer_of("openvino").embed(made, contract)
             move_model(made, target.parent)
 
 
@@ -205,7 +207,7 @@ class AsItIs:
     PRECISIONS = ("fp32", "fp16")
 
     def __init__(self, name: str) -> None:
-        self._writer = importlib.import_module(f"..export.{name}", __package__)
+        self._writer = writer_of(name)
 
     def layers(self, _: Path) -> list[str]:
         """None can be made more float."""

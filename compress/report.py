@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from ..files import atomic_write
 from ..model_templates.contract import Precision
+from ..model_templates.spec import Spec
 
 Goal = Literal["speed", "size"]
 
@@ -24,11 +23,7 @@ _GOALS = {
 }
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Measured(_Frozen):
+class FileMeasured(Spec):
     """Of one file.
 
     Attributes:
@@ -48,7 +43,7 @@ class Measured(_Frozen):
     ms: float | None = None
 
 
-class Row(_Frozen):
+class CompressedFile(Spec):
     """Of one float file and one precision.
 
     Attributes:
@@ -70,8 +65,8 @@ class Row(_Frozen):
     reason: str | None = None
     kept_float: tuple[str, ...] = ()
     layers: int = 0
-    before: Measured
-    after: Measured | None = None
+    before: FileMeasured
+    after: FileMeasured | None = None
     faster: float | None = None
     minutes: float = 0.0
 
@@ -84,7 +79,7 @@ class Row(_Frozen):
         return self.before.file
 
 
-class CompressionReport(_Frozen):
+class CompressionReport(Spec):
     """Of one network.
 
     Attributes:
@@ -107,7 +102,7 @@ class CompressionReport(_Frozen):
     asked: int
     unreadable: int
     validation: int
-    rows: tuple[Row, ...]
+    rows: tuple[CompressedFile, ...]
     host: dict[str, str]
     date: str
 
@@ -123,7 +118,7 @@ class CompressionReport(_Frozen):
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Column heads, and a row for each file, written or not."""
         written = {row.file for row in self.rows}
-        lines: dict[str, tuple[Measured, Row | None]] = {}
+        lines: dict[str, tuple[FileMeasured, CompressedFile | None]] = {}
         for row in self.rows:
             # The float file was timed beside each of its compressed ones: one of them is shown.
             lines.setdefault(row.before.file, (row.before, None))

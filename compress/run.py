@@ -5,25 +5,22 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 from pydantic import ValidationError
 
-from ..data.coco import Photo, read_coco
-from ..data.labelled_faces import read_labelled_faces
 from ..errors import UserError
-from ..evaluation.detector import readable
-from ..model_templates import find_template
 from ..model_templates.contract import Contract
-from ..model_templates.schema import PruningSpec, SparsitySpec, load_template
-from ..models.weights import Weights, contract_for, read_weights, read_weights_for
-from .calibration import COUNT, Calibration, Sample, calibrate
-from .files import compress_files
+from ..model_templates.schema import PruningSpec, SparsitySpec, Template
+from ..models.weights import Weights
+from ..tasks import task_of
+from ..tasks.describe import contract_for
+from .calibration import Calibration, calibrate
+from .files import Wanted, compress_files
 from .fine_tuning import check_sparsity, narrow, quantization_aware, sparse
 from .quantizers import QUANTIZERS, Tuned, check_precisions, missing_for
-from .report import CompressionReport, Goal
+from .report import CompressionReport
+from .request import CompressRequest
 from .sparsity import share_of_zeros
 from .stage import Training
 
@@ -36,55 +33,14 @@ FEW = 50
 _SPARSITY = SparsitySpec(epochs=4, base_learning_rate=5e-4, ratio=0.5)
 _PRUNING = PruningSpec(epochs=8, base_learning_rate=1e-3, ratio=0.25)
 
-Annotated = tuple[Sequence[Path], Sequence[Path]]
-"""Annotation files, and the folders of their photos."""
 
-
-def compress(
-    *,
-    weights: Path,
-    template: str | Path | None,
-    train: Annotated,
-    validation: Annotated,
-    folder: Path,
-    quantization: bool = False,
-    sparsity: SparsitySpec | None = None,
-    pruning: PruningSpec | None = None,
-    post_training: bool = False,
-    training: Training | None = None,
-    formats: Sequence[str] | None = None,
-    precisions: Sequence[str] | None = None,
-    max_drop: float = 0.5,
-    goal: Goal = "speed",
-    photos: int = COUNT,
-    seed: int = 0,
-) -> CompressionReport:
+def compress(request: CompressRequest) -> CompressionReport:
     """Write compressed files, and `compression.md` and `.json`, which say what they are worth.
 
     A file is compressed if the task's metric on the validation photos drops by no more than
     `max_drop`, for which layers are given back to float where need be, and if it is faster or
     smaller. Else the float file is written. Core ML files, whose speed can only be measured on a
     Mac, are judged by their size elsewhere.
-
-    Args:
-        weights: A `.safetensors` or `.pth` file.
-        template: As for `export_model`.
-        train: COCO JSON files; of a classifier, lists of labelled faces.
-        validation: Likewise.
-        folder: Where to; made if missing.
-        quantization: Fine-tune with the rounding in place. OpenVINO's file has the trained ranges;
-            those of other formats come from photos, for the trained weights.
-        sparsity: Fine-tune until so many weights are zero, before that.
-        pruning: Drop so many channels and fine-tune, before that.
-        post_training: Quantize files. Without it they are int8 only after `quantization`.
-        training: How; by default as the template says, in `folder`.
-        formats: Of `QUANTIZERS`; by default all whose packages are installed.
-        precisions: "fp16"; where files are quantized "int8", which is the default then, and of Core
-            ML "palette6" and "palette4". By default else, files stay FP32.
-        max_drop: Points of the metric, 0 to 100.
-        goal: What compressed files must be better at.
-        photos: For the ranges, from the training photos.
-        seed: Of their choice.
 
     Raises:
         UserError: An unknown format or precision, annotations that do not fit, weights that are
@@ -95,33 +51,19 @@ def compress(
     """
     if "WORLD_SIZE" in os.environ:
         raise UserError("compress works in one process: expected no torchrun")
-    quantizes = quantization or post_training
-    if formats is None:
-        formats = [name for name in QUANTIZERS if missing_for(name) is None]
-    if precisions is None:
-        precisions = ["int8"] if quantizes else ["fp32"]
-    elif not quantizes and list(precisions) != ["fp16"]:
-        raise UserError(
-            f"precision {', '.join(precisions)}: nothing is quantized without --post-training or "
-            "--nncf-quantization; expected fp16"
-        )
-    if list(precisions) != ["fp32"]:
-        check_precisions(formats, precisions)
-    else:
-        check_precisions(formats, ["fp16"])  # which needs the same
-    read = _read(weights, template)
-    if read.hooks is not None:
-        raise UserError(f"{weights}: is compressed already; expected float weights")
-    for name in ("pruned", "sparse", "quantized"):
-        if weights.resolve() == (folder / f"{name}.safetensors").resolve():
-            raise UserError(f"{weights}: would be overwritten; expected another folder to write to")
-    contract = contract_for(read.template, weights=read)
-    calibration = calibrate(contract, _samples(contract, train), count=photos, seed=seed)
-    measured_on = _samples(contract, validation)
-    if contract.task == "face-detection":  # whose figures leave out what cannot be read
-        measured_on = [photo for photo, _, _ in readable(cast("Sequence[Photo]", measured_on))]
-    if not any(_can_be_lost(sample) for sample in measured_on):
-        named = ", ".join(map(str, validation[0]))
+    formats, precisions = _formats_and_precisions(request)
+    weights = request.weights
+    _check_weights(weights, request.folder)
+    contract = contract_for(weights.template, weights=weights)
+    samples = task_of(contract.task).samples
+    train = samples.read(request.train.files, request.train.roots, rules=contract.rules)
+    calibration = calibrate(contract, train, count=request.photos, seed=request.seed)
+    validation = samples.read(
+        request.validation.files, request.validation.roots, rules=contract.rules
+    )
+    measured_on = samples.counted(validation)
+    if not any(samples.can_be_lost(sample) for sample in measured_on):
+        named = ", ".join(map(str, request.validation.files))
         raise UserError(
             f"--val-ann-files {named}: no labelled face that can be read: nothing to measure"
         )
@@ -132,38 +74,57 @@ def compress(
             len(measured_on),
             FEW,
         )
-    training = training or Training(annotations=train, folder=folder)
-    if sparsity is not None:
-        check_sparsity(read.template, sparsity, training)
-    tuned = _tuned(
-        read, contract, calibration, training, pruning, sparsity, quantization=quantization
-    )
     return compress_files(
-        weights=weights,
-        template=template,
-        tuned=tuned,
-        calibration=calibration,
-        validation=measured_on,
-        folder=folder,
-        formats=formats,
-        precisions=precisions,
-        max_drop=max_drop,
-        goal=goal,
+        Wanted(
+            weights=weights,
+            tuned=_tuned(request, contract, calibration),
+            calibration=calibration,
+            validation=measured_on,
+            folder=request.folder,
+            formats=formats,
+            precisions=precisions,
+            max_drop=request.max_drop,
+            goal=request.goal,
+        )
     )
 
 
-def sparsity_for(
-    weights: Path, template: str | Path | None, *, ratio: float | None, mode: str | None
-) -> SparsitySpec:
+def _formats_and_precisions(request: CompressRequest) -> tuple[Sequence[str], Sequence[str]]:
+    quantizes = request.quantization or request.post_training
+    formats, precisions = request.formats, request.precisions
+    if formats is None:
+        formats = [name for name in QUANTIZERS if missing_for(name) is None]
+    if precisions is None:
+        precisions = ["int8"] if quantizes else ["fp32"]
+    elif not quantizes and list(precisions) != ["fp16"]:
+        raise UserError(
+            f"precision {', '.join(precisions)}: nothing is quantized without --post-training or "
+            "--nncf-quantization; expected fp16"
+        )
+    # FP32 files need the same packages as FP16 ones.
+    check_precisions(formats, precisions if list(precisions) != ["fp32"] else ["fp16"])
+    return formats, precisions
+
+
+def _check_weights(weights: Weights, folder: Path) -> None:
+    if weights.hooks is not None:
+        raise UserError(f"{weights.path}: is compressed already; expected float weights")
+    for name in ("pruned", "sparse", "quantized"):
+        if weights.path.resolve() == (folder / f"{name}.safetensors").resolve():
+            raise UserError(
+                f"{weights.path}: would be overwritten; expected another folder to write to"
+            )
+
+
+def sparsity_for(template: Template, *, ratio: float | None, mode: str | None) -> SparsitySpec:
     """The recipe of the template, or a common one, with what was asked for.
 
     Args:
-        weights: A weights file.
-        template: As for `compress`.
+        template: Of the weights.
         ratio: Share of zeros, between 0 and 1.
         mode: See `SparsitySpec`.
     """
-    spec = _read(weights, template).template.optimisations.nncf_sparsity or _SPARSITY
+    spec = template.optimisations.nncf_sparsity or _SPARSITY
     asked = {"ratio": ratio, "mode": mode}
     changes = {key: value for key, value in asked.items() if value is not None}
     try:
@@ -173,9 +134,9 @@ def sparsity_for(
         raise UserError(f"sparsity ratio {reason}") from error
 
 
-def pruning_for(weights: Path, template: str | Path | None, *, ratio: float | None) -> PruningSpec:
-    """Likewise, of channels to go."""
-    spec = _read(weights, template).template.optimisations.filter_pruning or _PRUNING
+def pruning_for(template: Template, *, ratio: float | None) -> PruningSpec:
+    """The recipe of the template, or a common one, with the share of channels asked for."""
+    spec = template.optimisations.filter_pruning or _PRUNING
     if ratio is None:
         return spec
     if not 0 < ratio < 1:
@@ -183,55 +144,28 @@ def pruning_for(weights: Path, template: str | Path | None, *, ratio: float | No
     return spec.model_copy(update={"ratio": ratio})
 
 
-def _read(weights: Path, template: str | Path | None) -> Weights:
-    """Weights, described by the user's template if there is one: its recipes may have changed."""
-    if template is None:
-        return read_weights(weights)
-    path = find_template(template)
-    return replace(
-        read_weights_for(weights, path),
-        template=load_template(path),
-        template_text=path.read_text(encoding="utf-8"),
-    )
-
-
-def _tuned(
-    weights: Weights,
-    contract: Contract,
-    calibration: Calibration,
-    training: Training,
-    pruning: PruningSpec | None,
-    sparsity: SparsitySpec | None,
-    *,
-    quantization: bool,
-) -> Tuned | None:
+def _tuned(request: CompressRequest, contract: Contract, calibration: Calibration) -> Tuned | None:
     """What is asked for, one after the other."""
+    weights = request.weights
+    training = request.training or Training(labels=request.train, folder=request.folder)
+    if request.sparsity is not None:
+        check_sparsity(weights.template, request.sparsity, training)
     methods = []
-    if pruning is not None:
-        weights, method = narrow(weights, pruning, training)
+    if request.pruning is not None:
+        weights, method = narrow(weights, request.pruning, training)
         methods.append(method)
-    if sparsity is not None:
-        weights, method = sparse(weights, sparsity, contract, training)
+    if request.sparsity is not None:
+        weights, method = sparse(weights, request.sparsity, contract, training)
         methods.append(method)
-    if quantization:
+    if request.quantization:
         weights, method = quantization_aware(weights, calibration, training)
         methods.append(method)
     if not methods:
         return None
     return Tuned(
-        weights=weights.path,
-        quantized=quantization,
-        name="sparse" if pruning is None else "pruned",
+        weights=weights,
+        quantized=request.quantization,
+        name="sparse" if request.pruning is None else "pruned",
         method="; ".join(methods),
-        sparsity=None if sparsity is None else share_of_zeros(weights.state_dict),
+        sparsity=None if request.sparsity is None else share_of_zeros(weights.state_dict),
     )
-
-
-def _can_be_lost(sample: Sample) -> bool:
-    return not isinstance(sample, Photo) or bool((~sample.ignore).any())
-
-
-def _samples(contract: Contract, annotated: Annotated) -> Sequence[Sample]:
-    if contract.task == "face-detection":
-        return read_coco(*annotated, classes=contract.labels).photos
-    return read_labelled_faces(*annotated, classes=contract.labels)

@@ -51,11 +51,11 @@ class SparsitySchedule(Callback):
         assert isinstance(pl_module, TemplateModule)
         # NNCF flattens weights in a way that knows only this layout.
         pl_module.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        spec = self._spec
+        spec, epochs = self._spec, pl_module.course.epochs
         ratios = {
             "initial_ratio": spec.initial_ratio,
             "target_ratio": spec.ratio,
-            "target_epoch": max(1, min(math.floor(pl_module.epochs * _RISE), pl_module.epochs - 1)),
+            "target_epoch": max(1, min(math.floor(epochs * _RISE), epochs - 1)),
         }
         if self._mode is not None:
             self._scheduler = ExponentialMagnitudePruningScheduler(
@@ -72,7 +72,7 @@ class SparsitySchedule(Callback):
     ) -> None:
         """The next share."""
         assert isinstance(pl_module, TemplateModule)
-        self._scheduler.step(pl_module.first_epoch + trainer.current_epoch)
+        self._scheduler.step(pl_module.course.first_epoch + trainer.current_epoch)
 
 
 class KeepZeros(Callback):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
@@ -14,12 +13,13 @@ from lightning.pytorch.callbacks import Callback
 
 from ..errors import UserError
 from ..files import atomic_write
-from ..model_templates.schema import PruningSpec, QuantizationSpec, SparsitySpec
+from ..model_templates.schema import PruningSpec, QuantizationSpec, SparsitySpec, TemplateFile
 from ..model_templates.strict_yaml import parse_yaml
-from ..models.network import Network
 from ..models.weights import Weights, read_weights
+from ..tasks.measuring import Labels
+from ..tasks.templates import parse_template
 from ..training.fit import fit
-from ..training.prepare import Precision
+from ..training.request import Arithmetic, FitRequest, HangHooks
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Training:
     """How to train on.
 
     Attributes:
-        annotations: Training annotations, and the folders of their photos.
+        labels: Training annotations, and the folders of their photos.
         folder: Each training has a folder in it, with latest.pth, curves.png, receipt.yaml, logs/.
         resume: Go on where one was interrupted; one that has ended is taken as it is.
         epochs: By default the template's.
-        base_learning_rate: Likewise.
-        batch_size: Likewise, that of the training from scratch.
+        base_learning_rate: By default the template's.
+        batch_size: By default the template's for a training from scratch.
         gpu_num: 0 for the CPU; by default 1 if there is one.
         seed: Of order and augmentation.
         workers: Processes that cut samples.
@@ -40,7 +40,7 @@ class Training:
         command: For the receipt: what the user typed.
     """
 
-    annotations: tuple[Sequence[Path], Sequence[Path]]
+    labels: Labels
     folder: Path
     resume: bool = False
     epochs: int | None = None
@@ -49,7 +49,7 @@ class Training:
     gpu_num: int | None = None
     seed: int | None = None
     workers: int = 1
-    precision: Precision = "32-true"
+    precision: Arithmetic = "32-true"
     command: str | None = None
 
 
@@ -111,41 +111,42 @@ class Stage:
     def train(
         self,
         weights: Weights,
-        prepare: Callable[[Network], Network] | None = None,
+        hang_hooks: HangHooks | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> Weights:
         """Fine-tune by the weights' own template; what has ended is taken as it is.
 
         Args:
             weights: To start from.
-            prepare: See `fit`.
-            callbacks: See `fit`.
+            hang_hooks: See `FitRequest`.
+            callbacks: See `FitRequest`.
         """
         if ended := self.ended():
             return ended
         goes_on = self.latest.exists()
         # That of the weights, which may be nobody's file any more.
-        template = self.folder / "template.yaml"
-        template.write_text(_without_teacher(weights), encoding="utf-8")
+        text, path = _without_teacher(weights), self.folder / "template.yaml"
+        path.write_text(text, encoding="utf-8")
         training = self.training
         rate = training.base_learning_rate
         _fit(
-            template=template,
-            train_annotations=training.annotations[0],
-            train_roots=training.annotations[1],
-            output=self.folder,
-            load_weights=None if goes_on else weights.path,
-            resume_from=self.latest if goes_on else None,
-            epochs=self.epochs,
-            batch_size=training.batch_size,
-            base_learning_rate=self.recipe.base_learning_rate if rate is None else rate,
-            gpu_num=_gpus() if training.gpu_num is None else training.gpu_num,
-            seed=training.seed,
-            workers=training.workers,
-            precision=training.precision,
-            command=training.command,
-            prepare=prepare,
-            callbacks=callbacks,
+            FitRequest(
+                template=TemplateFile(path, text, parse_template(text, source=str(path))),
+                train=training.labels,
+                output=self.folder,
+                load_weights=None if goes_on else weights,
+                resume_from=self.latest if goes_on else None,
+                epochs=self.epochs,
+                batch_size=training.batch_size,
+                base_learning_rate=self.recipe.base_learning_rate if rate is None else rate,
+                gpu_num=_gpus() if training.gpu_num is None else training.gpu_num,
+                seed=training.seed,
+                workers=training.workers,
+                precision=training.precision,
+                command=training.command,
+                hang_hooks=hang_hooks,
+                callbacks=callbacks,
+            )
         )
         return read_weights(self.latest)
 
@@ -164,9 +165,9 @@ def _gpus() -> int:
     return min(1, torch.cuda.device_count())
 
 
-def _fit(**arguments: Any) -> None:
+def _fit(request: FitRequest) -> None:
     try:
-        fit(**arguments)
+        fit(request)
     except KeyboardInterrupt as left:
         raise KeyboardInterrupt("go on with the same command and --resume") from left
     except Exception as error:

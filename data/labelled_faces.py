@@ -50,14 +50,14 @@ class LabelledFace:
 
 
 def read_labelled_faces(
-    files: Sequence[Path], roots: Sequence[Path], *, classes: Sequence[str]
+    files: Sequence[Path], roots: Sequence[Path], *, classes: Sequence[str] | None
 ) -> tuple[LabelledFace, ...]:
     """Read lists of labelled faces.
 
     Args:
         files: CSV with `COLUMNS`.
         roots: Folders of the photos, one each or one for all.
-        classes: The labels, in the template's order.
+        classes: The labels, in the template's order; None for any: all have index 0.
 
     Raises:
         DataError: A file or root cannot be read, a column is missing, a row does not fit, a photo
@@ -74,7 +74,9 @@ def read_labelled_faces(
             if not path.is_file():
                 missing.append(row["image"])
                 continue
-            label = _label(row["label"], classes, where=f"{file}:{line}")
+            label = 0
+            if classes is not None:
+                label = _label(row["label"], classes, where=f"{file}:{line}")
             landmarks = _landmarks(row, where=f"{file}:{line}")
             faces.append(LabelledFace(path, len(faces), label, landmarks))
         if missing:
@@ -86,6 +88,15 @@ def read_labelled_faces(
     if not faces:
         raise DataError(f"{', '.join(map(str, files))}: no labelled face")
     return tuple(faces)
+
+
+def labels_in(file: Path) -> list[str]:
+    """The label of each row of a list, whatever it is.
+
+    Raises:
+        DataError: The file cannot be read, or is no such list.
+    """
+    return [row["label"] for _, row in _rows(file)]
 
 
 def write_labelled_faces(

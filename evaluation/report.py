@@ -12,53 +12,36 @@ from .. import __version__
 from ..errors import DataError
 from ..files import atomic_write, sha256_file
 from ..model_templates.contract import Metric
-
-_FIGURES = {
-    "ap": ("AP @ [IoU=0.50:0.95]", "%"),
-    "ap50": ("AP @ [IoU=0.50]", "%"),
-    "ap75": ("AP @ [IoU=0.75]", "%"),
-    "ap_small": ("AP for small faces (area < 32²)", "%"),
-    "ap_medium": ("AP for medium faces (32² < area < 96²)", "%"),
-    "ap_large": ("AP for large faces (area > 96²)", "%"),
-    "ap_over_64": ("AP @ [IoU=0.50] for faces > 64x64", "%"),
-    "wider_easy": ("WIDER FACE AP, easy", "%"),
-    "wider_medium": ("WIDER FACE AP, medium", "%"),
-    "wider_hard": ("WIDER FACE AP, hard", "%"),
-    "balanced_accuracy": ("Balanced accuracy", "%"),
-    "accuracy": ("Accuracy", "%"),
-    "f1": ("F1 of the last label", "%"),
-    "roc_auc": ("Area under the ROC curve", "%"),
-    "ece": ("Expected calibration error", "%"),
-    "best_f1": ("Best F1 of faces from 1/64 of the photo", "%"),
-    "best_f1_threshold": ("Score threshold of the best F1", ""),
-    "recall_10": ("Faces of 10 to 20 of 640 pixels found at the threshold", "%"),
-    "recall_20": ("Faces of 20 to 40 pixels found", "%"),
-    "recall_40": ("Faces from 40 pixels found", "%"),
-    "false_alarms": ("False faces at the threshold", "per photo"),
-    "no_face": ("Photos without a face, counted as wrong", "photos"),
-    "images": ("Photos measured", "photos"),
-    "wider_images": ("Photos measured for WIDER FACE", "photos"),
-    "images_skipped": ("Photos left out, unreadable or not there", "photos"),
-}
+from .figures import Figure
 
 
-def metrics_of(figures: Mapping[str, float | None], *, protocol: str | None = None) -> list[Metric]:
-    """What the functions of this room measured, named for people.
+def metrics_of(
+    known: Sequence[Figure], figures: Mapping[str, float | None], *, protocol: str | None = None
+) -> list[Metric]:
+    """Measured figures, named for people.
 
     Args:
-        figures: Their second result; fractions of 1 become percent with two decimals.
+        known: All figures of the task.
+        figures: What was measured; fractions of 1 become percent with two decimals.
         protocol: How it was measured, in a few words, to stand in each metric.
 
     Raises:
-        KeyError: A figure that those functions do not give.
+        KeyError: A figure that the task does not know.
     """
+    by_key = {figure.key: figure for figure in known}
     metrics = []
     for key, value in figures.items():
-        name, unit = _FIGURES[key]
+        figure = by_key[key]
         if value is not None:
-            value = round(100 * value, 2) if unit == "%" else float(value)
+            value = round(100 * value, 2) if figure.unit == "%" else float(value)
         metrics.append(
-            Metric(key=key, display_name=name, value=value, unit=unit, protocol=protocol)
+            Metric(
+                key=key,
+                display_name=figure.title,
+                value=value,
+                unit=figure.unit,
+                protocol=protocol,
+            )
         )
     return metrics
 

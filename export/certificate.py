@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from .. import __version__
+from ..data.pictures import Picture
 from ..errors import ModelFileError
 from ..files import atomic_write, sha256_file
 from ..model_templates.contract import Contract, ParitySummary
+from ..model_templates.spec import Spec
 from ..runtimes.seal import model_files
 from ..runtimes.session import Outputs
-from .comparison import BEST_BOXES, Comparison, limits_of
-from .matching import MATCH_IOU, RIVALS
-from .photos import Photo
+from ..tasks import task_of
+from ..tasks.comparison import Comparison
 
-CERTIFICATE_VERSION: Final = 1
+CERTIFICATE_VERSION: Final = 2
 SUFFIX = ".parity.json"
 """Behind the whole name of the model file."""
 
@@ -44,71 +45,48 @@ def _finite(value: float | None) -> float | None:
     return value if value is None or math.isfinite(value) else None
 
 
-_Number = Annotated[float | None, BeforeValidator(_finite)]
+Number = Annotated[float | None, BeforeValidator(_finite)]
+"""None where it is not finite."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+class TensorParity(Spec):
+    """Of one output tensor over all photos, in the output's own unit."""
+
+    max_abs: Number
+    mean_abs: Number
+    cosine: Number
 
 
-class TensorParity(_Frozen):
-    """Of one output tensor over all photos; boxes and landmarks in network-input pixels."""
-
-    max_abs: _Number
-    mean_abs: _Number
-    cosine: _Number
-
-
-class FaceParity(_Frozen):
-    """Of the faces above the contract's threshold, after NMS; or of those that have a label.
+class Agreement(Spec):
+    """Answers, as users see them, that both sides give.
 
     Attributes:
-        match_iou: From which on two boxes are the same face; None of a classifier.
-        faces: That the trained network finds, or was shown.
-        matched: Of these, found by the file too, or given the same label.
-        extra: That only the file finds.
+        asked: That the trained network gives: faces found, or faces that it labels.
+        agreed: Of these, given by the file too.
+        extra: That only the file gives.
     """
 
-    match_iou: float | None = MATCH_IOU
-    faces: int
-    matched: int
+    asked: int
+    agreed: int
     extra: int
 
 
-class Tolerance(_Frozen):
-    """Largest differences allowed.
+class Array(Spec):
+    """Numbers of one output for one photo, row by row."""
 
-    Attributes:
-        corners_px: Network-input pixels; None of a classifier.
-        corners_of_side: Or this share of the box's longer side, if that is more.
-        score: Of scores.
-        compared_boxes: Of each photo, the best so many,
-        compared_from: with this share of the score threshold and more.
-    """
-
-    corners_px: float | None
-    corners_of_side: float
-    score: float
-    compared_boxes: int = BEST_BOXES
-    compared_from: float = 0.0
+    shape: tuple[int, ...]
+    values: tuple[float, ...]
 
 
-class PhotoAnswer(_Frozen):
-    """A photo, and what the trained network says of it: faces in network-input pixels, or labels.
-
-    `landmarks` are ten numbers a face; `rivals` are boxes that NMS dropped for faces hardly better.
-    """
+class PhotoAnswers(Spec):
+    """A photo, and what the trained network says of it, by name: see `Parity.answers_of`."""
 
     name: str
     sha256: str
-    boxes: tuple[tuple[float, ...], ...] | None = None
-    scores: tuple[float, ...] | None = None
-    landmarks: tuple[tuple[float, ...], ...] | None = None
-    rivals: tuple[tuple[float, ...], ...] | None = None
-    probabilities: tuple[float, ...] | None = None
+    answers: dict[str, Array]
 
 
-class Certificate(_Frozen):
+class Certificate(Spec):
     """What lies beside a model file as `<its name>.parity.json`.
 
     Attributes:
@@ -118,11 +96,13 @@ class Certificate(_Frozen):
         reason: Why it is not "passed".
         against: What it was compared with: the trained network itself, or what an earlier
             certificate says that it answered.
+        differences: The largest ones, by name.
+        tolerances: The largest allowed, by name, and what else the comparison goes by.
         photos: With the trained network's answers, so that the file can be verified again where
             neither PyTorch nor the checkpoint is.
     """
 
-    certificate_version: Literal[1] = CERTIFICATE_VERSION
+    certificate_version: Literal[2] = CERTIFICATE_VERSION
     file: str
     files: dict[str, str]
     template: str
@@ -132,26 +112,24 @@ class Certificate(_Frozen):
     reason: str | None = None
     against: Literal["checkpoint", "certificate"] = "checkpoint"
     runtime: str
-    corners_px: _Number
-    score: _Number
+    differences: dict[str, Number]
+    tolerances: dict[str, float]
+    agreement: Agreement
     tensors: dict[str, TensorParity]
-    faces: FaceParity
-    tolerance: Tolerance
-    photos: tuple[PhotoAnswer, ...] = ()
-    versions: dict[str, str] = {}
-    host: dict[str, str] = {}
+    photos: tuple[PhotoAnswers, ...] = ()
+    versions: dict[str, str] = Field(default={})
+    host: dict[str, str] = Field(default={})
     date: str
 
     def summary(self) -> ParitySummary:
         """What the file's own contract holds of it."""
-        faces = self.faces
+        both = self.agreement
         return ParitySummary(
             status=self.status,
             runtime=self.runtime,
             images=len(self.photos),
-            corners_px=self.corners_px,
-            score=self.score,
-            agreement=faces.matched / faces.faces if faces.faces else None,
+            differences=self.differences,
+            agreement=both.agreed / both.asked if both.asked else None,
         )
 
 
@@ -162,7 +140,7 @@ def certify(
     runtime: str,
     found: Comparison,
     against: Literal["checkpoint", "certificate"] = "checkpoint",
-    photos: Sequence[Photo] = (),
+    pictures: Sequence[Picture] = (),
     answers: Sequence[Outputs] = (),
 ) -> Certificate:
     """Make a certificate.
@@ -173,14 +151,12 @@ def certify(
         runtime: What ran it.
         found: What was found.
         against: See `Certificate`.
-        photos: What it was run on.
-        answers: What the trained network says of each; see `answers_of`.
+        pictures: What it was run on.
+        answers: What the trained network says of each; see `Parity.answers_of`.
     """
-    limits = limits_of(contract)
-    detects = contract.task == "face-detection"
     reason = found.problem
     status: Literal["passed", "failed", "not verified"] = "failed" if reason else "passed"
-    if not reason and not found.tensors and not found.faces:
+    if not reason and not found.tensors and not found.asked:
         status, reason = "not verified", "the trained network finds no face in these photos"
     return Certificate(
         file=path.name,
@@ -192,22 +168,16 @@ def certify(
         reason=reason,
         against=against,
         runtime=runtime,
-        corners_px=found.corners_px,
-        score=found.score,
+        differences=dict(found.differences),
+        tolerances=dict(found.tolerances),
+        agreement=Agreement(asked=found.asked, agreed=found.agreed, extra=found.extra),
         tensors={name: TensorParity(**one._asdict()) for name, one in found.tensors.items()},
-        faces=FaceParity(
-            match_iou=MATCH_IOU if detects else None,
-            faces=found.faces,
-            matched=found.matched,
-            extra=found.extra,
+        photos=tuple(
+            PhotoAnswers(
+                name=picture.name, sha256=picture.sha256, answers=_arrays(answer, contract.task)
+            )
+            for picture, answer in zip(pictures, answers, strict=True)
         ),
-        tolerance=Tolerance(
-            corners_px=limits.pixels if detects else None,
-            corners_of_side=limits.of_side,
-            score=limits.score,
-            compared_from=limits.compared_from,
-        ),
-        photos=tuple(_photo(*pair) for pair in zip(photos, answers, strict=True)),
         versions=_versions(runtime),
         host=this_host(),
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -265,40 +235,25 @@ def read_certificate(path: Path) -> Certificate | None:
 
 
 def answers_in(certificate: Certificate) -> dict[str, Outputs]:
-    """What the trained network said by the photo's SHA-256; see `answers_of`."""
-    answers = {}
-    for photo in certificate.photos:
-        answers[photo.sha256] = {
-            name: np.array(values, np.float32).reshape(1, *shape)
-            for name, values, shape in (
-                ("boxes", photo.boxes, (-1, 4)),
-                ("scores", photo.scores, (-1,)),
-                ("landmarks", photo.landmarks, (-1, 5, 2)),
-                (RIVALS, photo.rivals, (-1, 4)),
-                ("probabilities", photo.probabilities, (-1,)),
-            )
-            if values is not None
+    """What the trained network said by the photo's SHA-256; see `Parity.answers_of`."""
+    return {
+        photo.sha256: {
+            name: np.array(array.values, np.float32).reshape(array.shape)
+            for name, array in photo.answers.items()
         }
-    return answers
+        for photo in certificate.photos
+    }
 
 
-def _photo(photo: Photo, answer: Outputs) -> PhotoAnswer:
-    fields: dict[str, object] = {"name": photo.name, "sha256": photo.sha256}
-    for name, values in answer.items():
-        if name in ("boxes", "landmarks", RIVALS):
-            fields[name] = _rounded(_rows(values[0]), 3)
-        else:
-            fields[name] = tuple(round(float(value), 6) for value in values[0])
-    return PhotoAnswer.model_validate(fields)
-
-
-def _rows(values: np.ndarray) -> np.ndarray:
-    return values.reshape(len(values), -1) if len(values) else values
-
-
-def _rounded(rows: np.ndarray, digits: int) -> tuple[tuple[float, ...], ...]:
-    # To a thousandth of a pixel: a hundredth of the least tolerance and less.
-    return tuple(tuple(round(float(value), digits) for value in row) for row in rows)
+def _arrays(answers: Outputs, task: str) -> dict[str, Array]:
+    digits = task_of(task).parity.DIGITS
+    return {
+        name: Array(
+            shape=array.shape,
+            values=tuple(round(value, digits.get(name, 6)) for value in array.ravel().tolist()),
+        )
+        for name, array in answers.items()
+    }
 
 
 def _versions(runtime: str) -> dict[str, str]:

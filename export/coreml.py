@@ -5,13 +5,15 @@ from __future__ import annotations
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..files import atomic_write
 from ..model_templates.contract import Contract, OutputSpec
 from ..quiet import quiet
 from ..runtimes.coreml import import_coremltools, read_spec
 from ..runtimes.seal import model_files, seal
+from ..tasks import task_of
+from ..tasks.task import Choice, Suppression
 from .coreml_spec import (
     RAW,
     describe,
@@ -22,6 +24,7 @@ from .coreml_spec import (
     with_outputs,
     write_coreml,
 )
+from .formats import Order
 
 if TYPE_CHECKING:
     from ..models.network import Network
@@ -38,52 +41,43 @@ _VISION = (
 """What Vision turns into `VNRecognizedObjectObservation`s."""
 
 
-def convert(
-    network: Network,
-    contract: Contract,
-    *,
-    folder: Path,
-    stem: str,
-    precision: Literal["fp32", "fp16"],
-    with_nms: bool,  # noqa: ARG001
-) -> list[Path]:
+def convert(order: Order) -> list[Path]:
     """Write `<stem>.mlmodel`, `<stem>.mlpackage`, and of a detector both again as `<stem>_nms`.
 
-    The latter are pipelines with NMS, for Apple's Vision framework. A classifier is one in Core
-    ML's own sense: Vision makes `VNClassificationObservation`s of it. The image input takes
-    CVPixelBuffers of BGR planes, 0-255; mean, scale and channel order are in the network.
-
-    Args:
-        network: On the CPU.
-        contract: Its input size is the graph's.
-        folder: Where to.
-        stem: Of the files' names.
-        precision: Of the stored weights; in an ML Program of the arithmetic too.
-        with_nms: The pipelines are written in any case.
+    The latter are pipelines with NMS, for Apple's Vision framework; they are written in any case.
+    What chooses a label is a classifier in Core ML's own sense: Vision makes
+    `VNClassificationObservation`s of it. The image input takes CVPixelBuffers of BGR planes, 0-255;
+    mean, scale and channel order are in the network. Precision is that of the stored weights; in an
+    ML Program of the arithmetic too.
 
     Raises:
         MissingPackageError: coremltools is not installed.
     """
     import_coremltools()
-    classifies = contract.task != "face-detection"
     from ..models.network import with_scale_folded
 
-    traced = _trace(with_scale_folded(network), contract)
+    contract = order.contract
+    rules = task_of(contract.task).rules
+    suppression, choice = rules.suppression(contract), rules.choice(contract)
+    traced = _trace(with_scale_folded(order.network), contract, suppression)
     written = []
     for kind in ("mlmodel", "mlpackage"):
         with tempfile.TemporaryDirectory() as scratch:
-            spec, weights = _converted(traced, contract, kind, precision, Path(scratch))
-            plain = _contract_of(contract, nms=False)
-            path = folder / f"{stem}.{kind}"
-            if classifies:
+            spec, weights = _converted(traced, contract, kind, suppression, choice, Path(scratch))
+            plain = _contract_of(contract)
+            path = order.folder / f"{order.stem}.{kind}"
+            if suppression is None:
                 written.append(write_coreml(spec, plain, path, weights))
                 continue
             names = [output.name for output in plain.outputs]
             written.append(write_coreml(with_outputs(spec, names), plain, path, weights))
-            vision = _contract_of(contract, nms=True)
-            path = folder / f"{stem}_nms.{kind}"
+            vision = plain.model_copy(
+                update={"outputs": _VISION, "rules": rules.with_suppression(contract)}
+            )
+            path = order.folder / f"{order.stem}_nms.{kind}"
             raw = with_outputs(spec, [RAW + output.name for output in vision.outputs])
-            written.append(write_coreml(vision_pipeline(raw, vision), vision, path, weights))
+            pipeline = vision_pipeline(raw, vision, suppression)
+            written.append(write_coreml(pipeline, vision, path, weights))
     return written
 
 
@@ -96,25 +90,24 @@ def embed(path: Path, contract: Contract) -> None:
     seal(path)
 
 
-def _contract_of(contract: Contract, *, nms: bool) -> Contract:
+def _contract_of(contract: Contract) -> Contract:
+    """For one image."""
     spec = contract.input
     fixed = spec.model_copy(update={"shape": (1, *spec.shape[1:]), "dtype": "image"})
     outputs = tuple(
         output.model_copy(update={"shape": (1, *output.shape[1:])}) for output in contract.outputs
     )
-    changes: dict[str, Any] = {"input": fixed, "outputs": outputs}
-    if nms:
-        changes |= {"outputs": _VISION, "nms": "graph"}
-    return contract.model_copy(update=changes)
+    return contract.model_copy(update={"input": fixed, "outputs": outputs})
 
 
-def _trace(network: Network, contract: Contract) -> Any:
-    """TorchScript that gives the network's outputs, and a detector's as Vision wants them."""
+def _trace(network: Network, contract: Contract, suppression: Suppression | None) -> Any:
+    """TorchScript that gives the network's outputs, and boxes as Vision wants them, too."""
     import torch
     from torch import Tensor, nn
     from torch.jit._trace import TracerWarning
 
     height, width = contract.input.height, contract.input.width
+    names = [output.name for output in contract.outputs]
 
     class Both(nn.Module):
         def __init__(self) -> None:
@@ -123,9 +116,10 @@ def _trace(network: Network, contract: Contract) -> Any:
 
         def forward(self, images: Tensor) -> tuple[Tensor, ...]:
             outputs: tuple[Tensor, ...] = self.network(images)
-            if contract.task != "face-detection":
+            if suppression is None:
                 return outputs
-            boxes, scores = outputs[0], outputs[1]
+            boxes = outputs[names.index(suppression.boxes)]
+            scores = outputs[names.index(suppression.scores)]
             low, high = boxes[..., :2], boxes[..., 2:]
             size = torch.tensor([float(width), float(height)])
             coordinates = torch.cat(((low + high) / 2 / size, (high - low) / size), dim=-1)
@@ -141,7 +135,12 @@ def _trace(network: Network, contract: Contract) -> Any:
 
 
 def _converted(
-    traced: Any, contract: Contract, kind: str, precision: str, folder: Path
+    traced: Any,
+    contract: Contract,
+    kind: str,
+    suppression: Suppression | None,
+    choice: Choice | None,
+    folder: Path,
 ) -> tuple[Any, Path | None]:
     """The specification with all outputs under our names, and the folder of its weights."""
     coremltools = import_coremltools()
@@ -149,9 +148,9 @@ def _converted(
     shapes: dict[str, tuple[int, ...]] = {
         output.name: (1, *output.shape[1:]) for output in contract.outputs
     }
-    detects = contract.task == "face-detection"
-    if detects:
-        count = shapes["scores"][1]
+    precision = contract.precision
+    if suppression is not None:
+        count = shapes[suppression.scores][1]
         shapes |= {f"{RAW}coordinates": (count, 4), f"{RAW}confidence": (count, 1)}
     image = coremltools.ImageType(
         name=contract.input.name, shape=(1, 3, *size), color_layout=coremltools.colorlayout.BGR
@@ -164,19 +163,19 @@ def _converted(
             "minimum_deployment_target": coremltools.target.iOS16,
             "compute_precision": half if precision == "fp16" else coremltools.precision.FLOAT32,
         }
-        if detects:
+        if choice is None:
             settings["outputs"] = [coremltools.TensorType(name=name) for name in shapes]
-    if not detects:
+    if choice is not None:
         settings["classifier_config"] = coremltools.ClassifierConfig(
-            list(contract.labels), predicted_feature_name="label"
+            list(choice.labels), predicted_feature_name="label"
         )
     with quiet():
         model = coremltools.convert(traced, inputs=[image], skip_model_load=True, **settings)
         spec = model.get_spec()
         if kind == "mlpackage":
             model.save(str(folder / "model.mlpackage"))
-    if not detects:
-        rename_probabilities(spec)
+    if choice is not None:
+        rename_probabilities(spec, choice.output)
     elif kind == "mlmodel":
         # The converter fails at some networks if it is told the names.
         rename_outputs(spec, list(shapes))

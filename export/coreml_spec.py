@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ from ..model_templates.contract import CONTRACT_KEY, Contract
 from ..quiet import quiet
 from ..runtimes.coreml import import_coremltools
 from ..runtimes.seal import BLANK_SEAL, SEAL_KEY, model_files, seal
+from ..tasks import task_of
+from ..tasks.task import Suppression
 
 RAW = "raw_"
 """In front of Vision's names, what the network gives to the suppression."""
@@ -30,9 +31,9 @@ def rename_outputs(spec: Any, names: list[str]) -> None:
                 blobs[index] = new.get(blob, blob)
 
 
-def rename_probabilities(spec: Any) -> None:
-    """Give a classifier's dictionary the contract's name."""
-    old, new = spec.description.predictedProbabilitiesName, "probabilities"
+def rename_probabilities(spec: Any, new: str) -> None:
+    """Give a classifier's dictionary the name of the contract's output."""
+    old = spec.description.predictedProbabilitiesName
     spec.description.predictedProbabilitiesName = new
     for output in spec.description.output:
         output.name = new if output.name == old else output.name
@@ -103,30 +104,30 @@ def _inputs(operation: Any) -> list[str]:
     ]
 
 
-def vision_pipeline(network: Any, contract: Contract) -> Any:
+def vision_pipeline(network: Any, contract: Contract, suppression: Suppression) -> Any:
     """Network and suppression as one model, as Vision wants it."""
     spec = type(network)()
     spec.specificationVersion = network.specificationVersion
     stages = spec.pipeline.models
     stages.add().CopyFrom(network)
     names = {output.name: RAW + output.name for output in contract.outputs}
-    suppression = stages.add()
-    suppression.specificationVersion = network.specificationVersion
-    settings = suppression.nonMaximumSuppression
+    stage = stages.add()
+    stage.specificationVersion = network.specificationVersion
+    settings = stage.nonMaximumSuppression
     settings.confidenceInputFeatureName = names["confidence"]
     settings.coordinatesInputFeatureName = names["coordinates"]
     settings.confidenceOutputFeatureName = "confidence"
     settings.coordinatesOutputFeatureName = "coordinates"
     settings.iouThresholdInputFeatureName = "iouThreshold"
     settings.confidenceThresholdInputFeatureName = "confidenceThreshold"
-    settings.iouThreshold = contract.nms_iou
-    settings.confidenceThreshold = contract.score_threshold
+    settings.iouThreshold = suppression.iou
+    settings.confidenceThreshold = suppression.score
     settings.pickTop.perClass = False
-    settings.stringClassLabels.vector.extend(contract.labels)
+    settings.stringClassLabels.vector.extend(suppression.labels)
     spec.pipeline.names.extend(["network", "suppression"])
 
-    suppression.description.input.extend(network.description.output)
-    for model in (suppression, spec):
+    stage.description.input.extend(network.description.output)
+    for model in (stage, spec):
         if model is spec:
             model.description.input.extend(network.description.input)
         for name in ("iouThreshold", "confidenceThreshold"):
@@ -176,14 +177,19 @@ def describe(spec: Any, contract: Contract) -> None:
         "letterbox": "a photo scaled to fit, top left",
         "align": "a face, its landmarks at the contract's points",
     }
-    texts: Mapping[str, str] = {
+    texts = {
         contract.input.name: f"{contract.input.width} x {contract.input.height} pixels; "
         + how[contract.input.resize],
-        "label": "the likeliest of " + ", ".join(contract.labels),
-        "iouThreshold": f"of two boxes that overlap more one is dropped ({contract.nms_iou:g})",
-        "confidenceThreshold": f"lowest score of a face ({contract.score_threshold:g})",
         **{output.name: f"{output.meaning}; {output.unit}" for output in contract.outputs},
     }
+    rules = task_of(contract.task).rules
+    if choice := rules.choice(contract):
+        texts["label"] = "the likeliest of " + ", ".join(choice.labels)
+    if suppression := rules.suppression(contract):
+        texts |= {
+            "iouThreshold": f"of two boxes that overlap more one is dropped ({suppression.iou:g})",
+            "confidenceThreshold": f"lowest score of a face ({suppression.score:g})",
+        }
     for feature in (*spec.description.input, *spec.description.output):
         feature.shortDescription = texts[feature.name]
     metadata = spec.description.metadata

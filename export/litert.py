@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..model_templates.contract import CONTRACT_KEY, Contract
 from ..quiet import quiet
 from ..runtimes.litert import SIGNATURE, import_schema
 from ..runtimes.seal import BLANK_SEAL, SEAL_KEY, seal
+from .formats import Order
 
 if TYPE_CHECKING:
     from ..models.network import Network
@@ -21,33 +22,20 @@ if TYPE_CHECKING:
 _IDENTIFIER = b"TFL3"
 
 
-def convert(
-    network: Network,
-    contract: Contract,
-    *,
-    folder: Path,
-    stem: str,
-    precision: Literal["fp32", "fp16"],
-    with_nms: bool,  # noqa: ARG001
-) -> list[Path]:
+def convert(order: Order) -> list[Path]:
     """Write `<stem>.tflite`: float32 input `image` (1, H, W, 3), 0-255, BGR.
 
-    Args:
-        network: On the CPU.
-        contract: Its input size is the graph's.
-        folder: Where to.
-        stem: Of the file's name.
-        precision: Of the stored weights; arithmetic is FP32 either way.
-        with_nms: Not to be had in this format.
+    Arithmetic is FP32, whatever the precision of the stored weights; NMS cannot be had inside.
 
     Raises:
         MissingPackageError: litert-torch or ai-edge-litert is not installed.
     """
-    contract = contract.channels_last(batch=1)
-    path = folder / f"{stem}.tflite"
-    model = _unpack(_flatbuffer(network, contract.input.height, contract.input.width, path))
+    contract = order.contract.channels_last(batch=1)
+    path = order.folder / f"{order.stem}.tflite"
+    size = contract.input
+    model = _unpack(_flatbuffer(order.network, size.height, size.width, path))
     _name(model, contract)
-    if precision == "fp16":
+    if order.precision == "fp16":
         _store_as_fp16(model)
     _write(model, contract, path)
     return [path]

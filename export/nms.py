@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model_templates.contract import Contract
-from ..runtimes.postprocess import MAX_DETECTIONS
+from ..tasks import task_of
 
 _ALL = "all_"
 """In front of the names of the outputs that the network itself gives."""
@@ -17,20 +17,23 @@ _ALL = "all_"
 def append_nms(model: Any, contract: Contract) -> tuple[Any, Contract]:
     """A copy of a detector's graph that ends with the faces, best first, instead of all boxes.
 
-    They are those that `Model.predict` finds at the contract's own thresholds, at most
-    `MAX_DETECTIONS`.
+    They are those that `Model.predict` finds at the contract's own thresholds.
 
     Args:
         model: An `onnx.ModelProto` with the contract's inputs and outputs, any batch size.
-        contract: That describes it.
+        contract: That describes it, of a task that has a `Suppression`.
 
     Returns:
-        The graph for one image: boxes (1, M, 4), scores (1, M) and, where the network has them,
-        landmarks (1, M, 5, 2), M faces; and its contract.
+        The graph for one image, M faces: boxes (1, M, 4), scores (1, M), and its other outputs
+        (1, M, ...); and its contract.
     """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
+    rules = task_of(contract.task).rules
+    suppression = rules.suppression(contract)
+    assert suppression is not None
+    boxes, scores = suppression.boxes, suppression.scores
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     graph = copy.graph
@@ -41,10 +44,10 @@ def append_nms(model: Any, contract: Contract) -> tuple[Any, Contract]:
                 if name in names:
                     places[index] = _ALL + name
     # The runtime keeps scores at the threshold, NonMaxSuppression those above it.
-    below = np.nextafter(np.float32(contract.score_threshold), np.float32(-1))
+    below = np.nextafter(np.float32(suppression.score), np.float32(-1))
     constants: dict[str, NDArray[Any]] = {
-        "nms_limit": np.array([MAX_DETECTIONS], np.int64),
-        "nms_iou": np.array([contract.nms_iou], np.float32),
+        "nms_limit": np.array([suppression.most], np.int64),
+        "nms_iou": np.array([suppression.iou], np.float32),
         "nms_score": np.array([below], np.float32),
         "nms_class_axis": np.array([1], np.int64),
         "nms_index_column": np.array(2, np.int64),
@@ -54,17 +57,17 @@ def append_nms(model: Any, contract: Contract) -> tuple[Any, Contract]:
     node = helper.make_node
     graph.node.extend(
         [
-            node("Unsqueeze", [f"{_ALL}scores", "nms_class_axis"], ["nms_scores"]),
+            node("Unsqueeze", [_ALL + scores, "nms_class_axis"], ["nms_scores"]),
             node(
                 "NonMaxSuppression",
-                [f"{_ALL}boxes", "nms_scores", "nms_limit", "nms_iou", "nms_score"],
+                [_ALL + boxes, "nms_scores", "nms_limit", "nms_iou", "nms_score"],
                 ["nms_selected"],
             ),
             # (M, 3): image, class, box; in an order that the specification leaves open.
             node("Gather", ["nms_selected", "nms_index_column"], ["nms_indices"], axis=1),
-            node("Gather", [f"{_ALL}scores", "nms_indices"], ["nms_kept_scores"], axis=1),
+            node("Gather", [_ALL + scores, "nms_indices"], ["nms_kept_scores"], axis=1),
             node("Shape", ["nms_indices"], ["nms_count"]),
-            node("TopK", ["nms_kept_scores", "nms_count"], ["scores", "nms_order"], axis=1),
+            node("TopK", ["nms_kept_scores", "nms_count"], [scores, "nms_order"], axis=1),
             node("Squeeze", ["nms_order", "nms_batch_axis"], ["nms_best"]),
             node("Gather", ["nms_indices", "nms_best"], ["nms_sorted"], axis=0),
         ]
@@ -72,7 +75,7 @@ def append_nms(model: Any, contract: Contract) -> tuple[Any, Contract]:
     graph.node.extend(
         node("Gather", [_ALL + name, "nms_sorted"], [name], axis=1)
         for name in names
-        if name != "scores"
+        if name != scores
     )
     del graph.value_info[:]  # of any batch size
     graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
@@ -87,6 +90,6 @@ def append_nms(model: Any, contract: Contract) -> tuple[Any, Contract]:
                 output.model_copy(update={"shape": (1, -1, *output.shape[2:])})
                 for output in contract.outputs
             ),
-            "nms": "graph",
+            "rules": rules.with_suppression(contract),
         }
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingPackageError
 from ..files import atomic_write
 from ..model_templates.contract import CONTRACT_KEY, Contract
 from ..runtimes.seal import BLANK_SEAL, SEAL_KEY, seal
+from .formats import Order
 from .nms import append_nms
 
 if TYPE_CHECKING:
@@ -22,40 +23,24 @@ OPSET = 18
 _BATCH = "batch"
 
 
-def convert(
-    network: Network,
-    contract: Contract,
-    *,
-    folder: Path,
-    stem: str,
-    precision: Literal["fp32", "fp16"],
-    with_nms: bool,
-) -> list[Path]:
+def convert(order: Order) -> list[Path]:
     """Write `<stem>.onnx`, and `<stem>_nms.onnx` for batch 1 with NMS inside.
 
-    Args:
-        network: On the CPU.
-        contract: Its input size is the graph's.
-        folder: Where to.
-        stem: Of the files' names.
-        precision: Of the stored weights; arithmetic is FP32 either way.
-        with_nms: Write the second file.
-
-    Returns:
-        The files written.
+    Arithmetic is FP32, whatever the precision of the stored weights.
 
     Raises:
         MissingPackageError: onnx or onnxscript is not installed.
     """
     from ..models.network import with_scale_folded
 
-    model = trace(with_scale_folded(network), contract)
-    if precision == "fp16":
+    contract = order.contract
+    model = trace(with_scale_folded(order.network), contract)
+    if order.precision == "fp16":
         _store_as_fp16(model)
-    written = [_write(model, contract, folder / f"{stem}.onnx")]
-    if with_nms:
+    written = [_write(model, contract, order.folder / f"{order.stem}.onnx")]
+    if order.with_nms:
         model, contract = append_nms(model, contract)
-        written.append(_write(model, contract, folder / f"{stem}_nms.onnx"))
+        written.append(_write(model, contract, order.folder / f"{order.stem}_nms.onnx"))
     return written
 
 

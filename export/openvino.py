@@ -4,44 +4,26 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.sax.saxutils import escape
 
 from ..errors import MissingPackageError
 from ..model_templates.contract import Contract, Precision
 from ..runtimes.openvino import CONTRACT_PATH
 from ..runtimes.seal import BLANK_SEAL, seal
+from .formats import Order
 from .nms import append_nms
 from .onnx import example_for, trace
-
-if TYPE_CHECKING:
-    from ..models.network import Network
 
 SEAL_PATH = ["pocketface", "seal"]
 """Where the seal of the pair lies in `rt_info`."""
 
 
-def convert(
-    network: Network,
-    contract: Contract,
-    *,
-    folder: Path,
-    stem: str,
-    precision: Precision,
-    with_nms: bool,
-) -> list[Path]:
+def convert(order: Order) -> list[Path]:
     """Write `<stem>.xml` and `.bin`, and `<stem>_nms.xml` and `.bin` for batch 1 with NMS inside.
 
-    By way of ONNX: straight from PyTorch names are lost.
-
-    Args:
-        network: On the CPU.
-        contract: Its input size is the graph's.
-        folder: Where to.
-        stem: Of the files' names.
-        precision: Of the stored weights; arithmetic on the CPU is FP32, but for "int8", which a
-            network has that was quantized during training.
-        with_nms: Write the second pair.
+    By way of ONNX: straight from PyTorch names are lost. Arithmetic on the CPU is FP32, but for
+    "int8", the precision of a network that was quantized during training.
 
     Returns:
         The `.xml` files.
@@ -49,6 +31,7 @@ def convert(
     Raises:
         MissingPackageError: openvino, onnx or onnxscript is not installed.
     """
+    network, contract, precision = order.network, order.contract, order.precision
     if precision == "int8":
         from ..models.nncf_hooks import stripped
 
@@ -58,10 +41,12 @@ def convert(
 
         network = with_scale_folded(network)
     traced = trace(network, contract)
-    written = [_convert(traced, contract, folder / f"{stem}.xml", precision=precision)]
-    if with_nms:
+    path = order.folder / f"{order.stem}.xml"
+    written = [_convert(traced, contract, path, precision=precision)]
+    if order.with_nms:
         traced, contract = append_nms(traced, contract)
-        written.append(_convert(traced, contract, folder / f"{stem}_nms.xml", precision=precision))
+        path = order.folder / f"{order.stem}_nms.xml"
+        written.append(_convert(traced, contract, path, precision=precision))
     return written
 
 

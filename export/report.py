@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Row:
+class ExportedFile:
     """One model file, made or asked for.
 
     Attributes:
@@ -43,22 +43,22 @@ class ExportReport:
     Attributes:
         name: Of the network.
         input_size: Height and width, pixels.
-        rows: By precision and format.
+        files: By precision and format.
     """
 
     name: str
     input_size: tuple[int, int]
-    rows: tuple[Row, ...]
+    files: tuple[ExportedFile, ...]
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[Path, ...]:
         """What `load` opens, of all that was made."""
-        return tuple(row.file for row in self.rows if row.file is not None)
+        return tuple(one.file for one in self.files if one.file is not None)
 
     @property
-    def failed(self) -> tuple[Row, ...]:
+    def failed(self) -> tuple[ExportedFile, ...]:
         """What could not be made, or does not answer as the network does."""
-        return tuple(row for row in self.rows if row.status == "failed")
+        return tuple(one for one in self.files if one.status == "failed")
 
 
 @dataclass(frozen=True)

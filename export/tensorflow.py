@@ -5,39 +5,22 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from ..files import atomic_write
 from ..model_templates.contract import CONTRACT_KEY, Contract
 from ..quiet import quiet
 from ..runtimes.seal import BLANK_SEAL, SAVED_MODEL_CONTRACT, SEAL_KEY, seal
 from ..runtimes.tensorflow import KERAS_CONTRACT, SIGNATURE, import_keras, import_tensorflow
-
-if TYPE_CHECKING:
-    from ..models.network import Network
+from .formats import Order
 
 
-def convert(
-    network: Network,
-    contract: Contract,
-    *,
-    folder: Path,
-    stem: str,
-    precision: Literal["fp32", "fp16"],  # noqa: ARG001
-    with_nms: bool,  # noqa: ARG001
-) -> list[Path]:
+def convert(order: Order) -> list[Path]:
     """Write `<stem>.savedmodel` and `<stem>.keras`: float32 `image` (B, H, W, 3), 0-255, BGR.
 
     The SavedModel, a folder, has the signature `serving_default`, as TensorFlow Serving and the
-    converter of TensorFlow.js expect; the Keras model can be trained further.
-
-    Args:
-        network: On the CPU.
-        contract: Its input size is the graph's.
-        folder: Where to.
-        stem: Of the files' names.
-        precision: fp32, as `EXPORTERS` says.
-        with_nms: Not to be had in this format.
+    converter of TensorFlow.js expect; the Keras model can be trained further. NMS cannot be had
+    inside.
 
     Raises:
         MissingPackageError: TensorFlow is not installed.
@@ -47,10 +30,11 @@ def convert(
 
     import_keras()
 
-    contract = contract.channels_last(batch=-1)
-    saved_model, keras_file = folder / f"{stem}.savedmodel", folder / f"{stem}.keras"
+    contract = order.contract.channels_last(batch=-1)
+    saved_model = order.folder / f"{order.stem}.savedmodel"
+    keras_file = order.folder / f"{order.stem}.keras"
     with quiet():  # Keras tells what it exports
-        twin = keras_twin(network, contract)
+        twin = keras_twin(order.network, contract)
         twin.save(keras_file)
         _save(twin, contract, saved_model)
     for path in (saved_model, keras_file):

@@ -7,22 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..data.pictures import NOISE, Picture
 from ..errors import ContractError, MissingPackageError, ModelFileError, UserError
-from ..files import sha256_file
-from ..model_templates.catalogue import template_names, template_path
 from ..model_templates.contract import Contract
-from ..runtimes import DEFAULT_RUNTIMES, load
-from ..runtimes.model import Model
+from ..runtimes import DEFAULT_RUNTIMES
 from ..runtimes.session import Outputs
+from ..tasks import task_of
+from ..tasks.comparison import raw_outputs
+from ..tasks.describe import contract_for
+from ..tasks.load import load
+from ..tasks.model import Model
+from ..tasks.templates import shipped_template
 from .certificate import Certificate, answers_in, certify, read_certificate
-from .comparison import answers_of, compare, raw_outputs
-from .photos import Photo, photos_for
 from .report import Verified
 
 if TYPE_CHECKING:
     from ..models.network import Network
+    from ..models.weights import Weights
 
 _SUFFIXES = tuple(suffix for suffix, runtime in DEFAULT_RUNTIMES.items() if runtime != "torch")
 
@@ -33,22 +36,23 @@ class Reference:
 
     Attributes:
         contract: Its contract, of any format.
-        photos: What it was asked.
+        pictures: What it was asked.
         outputs: Its raw answers.
-        answers: Those that a user would see; see `answers_of`.
+        answers: Those that a user would see; see `Parity.answers_of`.
     """
 
     contract: Contract
-    photos: Sequence[Photo]
+    pictures: Sequence[Picture]
     outputs: Sequence[Outputs]
     answers: Sequence[Outputs]
 
-    def without_crowds(self) -> Reference:
-        """The same, for files that leave NMS to the runtime."""
-        kept = [index for index, photo in enumerate(self.photos) if not photo.is_crowd]
+    def for_file(self, contract: Contract) -> Reference:
+        """The part of it that a file with this contract is to be asked."""
+        is_for = task_of(contract.task).parity.is_for
+        kept = [i for i, picture in enumerate(self.pictures) if is_for(contract, picture)]
         return Reference(
             self.contract,
-            [self.photos[index] for index in kept],
+            [self.pictures[index] for index in kept],
             [self.outputs[index] for index in kept],
             [self.answers[index] for index in kept],
         )
@@ -60,7 +64,7 @@ def reference_for(network: Network, contract: Contract, *, photos: Path | None =
     Args:
         network: The trained one.
         contract: That describes it.
-        photos: A folder of photos; see `check_photos`.
+        photos: A folder of photos; see `data.pictures.check_photos`.
 
     Raises:
         UserError: There is no such folder, or no photo in it.
@@ -68,11 +72,13 @@ def reference_for(network: Network, contract: Contract, *, photos: Path | None =
     from ..runtimes.torch import session_of
 
     network.eval()
-    pictures = photos_for(contract, photos)
-    session = session_of(network, contract)
-    model = Model(contract=contract, session=session, path=Path(contract.name))
-    outputs = raw_outputs(model, [photo.pixels for photo in pictures])
-    answers = [answers_of(contract, one) for one in outputs]
+    task, spec = task_of(contract.task), contract.input
+    pictures = task.parity.pictures(contract, photos)
+    shapes = {output.name: output.shape for output in contract.outputs}
+    session = session_of(network, shapes, size=(spec.height, spec.width))
+    model = task.model.make(contract=contract, session=session, path=Path(contract.name))
+    outputs = raw_outputs(model, [picture.pixels for picture in pictures])
+    answers = [task.parity.answers_of(contract, one) for one in outputs]
     return Reference(contract, pictures, outputs, answers)
 
 
@@ -88,22 +94,22 @@ def check(path: Path, reference: Reference) -> tuple[Contract, Certificate]:
         MissingPackageError: Its runtime is not installed.
     """
     model = load(path)
-    if model.contract.nms == "runtime":
-        reference = reference.without_crowds()
+    reference = reference.for_file(model.contract)
     trained = reference.contract
     for name, said, true in (
-        ("labels", model.contract.labels, trained.labels),
+        ("labels", model.contract.rules.get("labels"), trained.rules.get("labels")),
         ("landmarks of an aligned face", model.contract.input.points, trained.input.points),
     ):
         if said != true:
             raise ContractError(f"{path}: its {name} are {said}; the trained network's are {true}")
-    images = [photo.pixels for photo in reference.photos]
+    images = [picture.pixels for picture in reference.pictures]
+    parity = task_of(trained.task).parity
     return model.contract, certify(
         path,
         model.contract,
         runtime=model.session.runtime,
-        found=compare(trained, reference.outputs, model, images),
-        photos=reference.photos,
+        found=parity.compare(trained, reference.outputs, model, images),
+        pictures=reference.pictures,
         answers=reference.answers,
     )
 
@@ -120,19 +126,20 @@ def verify_files(
     Args:
         paths: Model files, or folders of them.
         weights: The checkpoint that the files were made from.
-        photos: A folder of photos; see `check_photos`.
+        photos: A folder of photos; see `data.pictures.check_photos`.
 
     Raises:
         UserError: No such file, no model file in a folder, a file made from other weights.
         ModelFileError: The checkpoint is missing or damaged.
     """
     files = [file for path in paths for file in _model_files_in(path)]
+    read = None
     if weights is not None and find_spec("torch") is not None:
         from ..models.weights import read_weights
 
-        read_weights(weights)  # what is wrong with it is not wrong with the files
-    known: dict[str, Reference | None] = {}
-    return [_verify(file, weights, photos, known) for file in files]
+        read = read_weights(weights)  # what is wrong with it is not wrong with the files
+    verifier = _Verifier(read, photos, needs_torch=weights is not None)
+    return [verifier.verify(file) for file in files]
 
 
 def _model_files_in(path: Path) -> list[Path]:
@@ -148,117 +155,130 @@ def _model_files_in(path: Path) -> list[Path]:
     return found
 
 
-def _verify(
-    path: Path,
-    weights: Path | None,
-    photos: Path | None,
-    known: dict[str, Reference | None],
-) -> Verified:
-    try:
-        model = load(path)
-        if model.contract.compression is not None:
-            # Its promise is about accuracy on many photos, not about numbers.
-            return Verified(path, "not verified", reason="compressed: compression.md says how good")
-        reference = _reference_of(model, weights, photos, known)
-        if reference is None:
-            return _by_certificate(model, photos)
-        _, certificate = check(path, reference)
-    except (ModelFileError, ContractError) as error:
-        return Verified(path, "failed", reason=str(error))
-    except MissingPackageError as error:
-        return Verified(path, "not verified", reason=str(error))
-    except UserError as error:
-        if weights is not None or photos is not None:
-            raise  # these concern all files
-        return Verified(path, "not verified", reason=str(error))
-    except Exception as error:  # of a runtime, which raises whatever it likes
-        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
-        return Verified(path, "failed", reason=reason)
-    return Verified(path, certificate.status, certificate=certificate, reason=certificate.reason)
+class _Verifier:
+    """Verifies files that may share a network, whose answers are asked for once."""
 
+    def __init__(self, weights: Weights | None, photos: Path | None, *, needs_torch: bool) -> None:
+        self.weights = weights
+        self.photos = photos
+        self.needs_torch = needs_torch
+        self._known: dict[str, Reference | None] = {}
 
-def _reference_of(
-    model: Model, weights: Path | None, photos: Path | None, known: dict[str, Reference | None]
-) -> Reference | None:
-    """The network's answers to what this file is to be asked, which files of one export share."""
-    contract = model.contract
-    spec = contract.input
-    asked = (spec.height, spec.width, spec.resize, spec.pad_value)
-    judged = (contract.score_threshold, contract.nms_iou)
-    key = repr((contract.provenance.checkpoint_sha256, asked, judged))
-    if key not in known:
-        known[key] = _reference_from_weights(contract, model.path, weights, photos)
-    return known[key]
+    def verify(self, path: Path) -> Verified:
+        try:
+            model = load(path)
+            if model.contract.compression is not None:
+                # Its promise is about accuracy on many photos, not about numbers.
+                reason = "compressed: compression.md says how good"
+                return Verified(path, "not verified", reason=reason)
+            reference = self._reference_of(model)
+            if reference is None:
+                return self._by_certificate(model)
+            _, certificate = check(path, reference)
+        except (ModelFileError, ContractError) as error:
+            return Verified(path, "failed", reason=str(error))
+        except MissingPackageError as error:
+            return Verified(path, "not verified", reason=str(error))
+        except UserError as error:
+            if self.needs_torch or self.photos is not None:
+                raise  # these concern all files
+            return Verified(path, "not verified", reason=str(error))
+        except Exception as error:  # of a runtime, which raises whatever it likes
+            reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
+            return Verified(path, "failed", reason=reason)
+        return Verified(
+            path, certificate.status, certificate=certificate, reason=certificate.reason
+        )
 
+    def _reference_of(self, model: Model[Any]) -> Reference | None:
+        """The network's answers to what this file is to be asked; None where it is not at hand."""
+        contract, spec = model.contract, model.contract.input
+        asked = (spec.height, spec.width, spec.resize, spec.pad_value)
+        rules = task_of(contract.task).rules.of_network(contract)
+        key = repr((contract.provenance.checkpoint_sha256, asked, rules))
+        if key not in self._known:
+            weights = self._weights_of(contract, model.path)
+            self._known[key] = None
+            if weights is not None:
+                self._known[key] = _reference_from(weights, contract, self.photos)
+        return self._known[key]
 
-def _reference_from_weights(
-    contract: Contract, path: Path, weights: Path | None, photos: Path | None
-) -> Reference | None:
-    """The network that a file was made from; None where it, or PyTorch, is not at hand."""
-    if find_spec("torch") is None:
-        if weights is not None:
-            raise MissingPackageError("torch")
-        return None
-    from ..models.weights import build_network, contract_for, read_weights, shipped_weights
-
-    checkpoint = contract.provenance.checkpoint_sha256
-    if weights is None and contract.provenance.template in template_names():
-        weights = shipped_weights(template_path(contract.provenance.template))
-        if weights is None or sha256_file(weights) != checkpoint:
+    def _weights_of(self, contract: Contract, path: Path) -> Weights | None:
+        """What a file was made from: the weights given, or those that ship with its template."""
+        checkpoint = contract.provenance.checkpoint_sha256
+        if find_spec("torch") is None:
+            if self.needs_torch:
+                raise MissingPackageError("torch")
             return None
-    if weights is None:
-        return None
-    read = read_weights(weights)
-    if read.sha256 != checkpoint:
-        raise UserError(
-            f"--load-weights {weights}: has SHA-256 {read.sha256}, but {path} was made from "
-            f"{checkpoint}"
+        if self.weights is not None:
+            if self.weights.sha256 != checkpoint:
+                raise UserError(
+                    f"--load-weights {self.weights.path}: has SHA-256 {self.weights.sha256}, but "
+                    f"{path} was made from {checkpoint}"
+                )
+            return self.weights
+        from ..models.weights import read_weights, shipped_weights
+
+        template = shipped_template(contract.provenance.template)
+        shipped = None if template is None else shipped_weights(template)
+        if template is None or shipped is None:
+            return None
+        assert template.spec.initial_weights is not None
+        return read_weights(shipped) if template.spec.initial_weights.sha256 == checkpoint else None
+
+    def _by_certificate(self, model: Model[Any]) -> Verified:
+        """Compare a file with the answers that the certificate beside it remembers."""
+        path = model.path
+        try:
+            certificate = read_certificate(path)
+        except ModelFileError as error:
+            return Verified(path, "not verified", reason=str(error))
+        if certificate is None:
+            reason = "its checkpoint is not at hand, nor a certificate beside it"
+            return Verified(path, "not verified", reason=reason)
+        if certificate.checkpoint_sha256 != model.contract.provenance.checkpoint_sha256:
+            reason = "the certificate beside it is that of another checkpoint's file"
+            return Verified(path, "not verified", reason=reason)
+        answers = answers_in(certificate)
+        parity = task_of(model.contract.task).parity
+        pictures = [
+            picture
+            for picture in parity.pictures(model.contract, self.photos)
+            if picture.sha256 in answers
+        ]
+        if all(picture.kind == NOISE for picture in pictures):
+            reason = (
+                "neither its checkpoint nor the photos of the certificate beside it are at hand "
+                "(those of an export without --photos are in the packages matplotlib and "
+                "scikit-image)"
+            )
+            return Verified(path, "not verified", reason=reason)
+        known = [answers[picture.sha256] for picture in pictures]
+        images = [picture.pixels for picture in pictures]
+        made = certify(
+            path,
+            model.contract,
+            runtime=model.session.runtime,
+            found=parity.compare(model.contract, known, model, images, answers_only=True),
+            against="certificate",
+            pictures=pictures,
+            answers=known,
         )
-    # Size, look and thresholds may come from another template than that inside the weights.
-    spec, template = contract.input, read.template
+        return Verified(path, made.status, certificate=made, reason=made.reason)
+
+
+def _reference_from(weights: Weights, contract: Contract, photos: Path | None) -> Reference:
+    """The network behind a file, asked what the file is to be asked."""
+    from ..models.weights import build_network
+
+    # Size, look and rules may come from another template than that inside the weights.
+    spec, template = contract.input, weights.template
     size = template.input.model_copy(update={"height": spec.height, "width": spec.width})
-    described = contract_for(template.model_copy(update={"input": size}), weights=read)
+    described = contract_for(template.model_copy(update={"input": size}), weights=weights)
     look = described.input.model_copy(update={"resize": spec.resize, "pad_value": spec.pad_value})
-    described = described.model_copy(
-        update={
-            "input": look,
-            "score_threshold": contract.score_threshold,
-            "nms_iou": contract.nms_iou,
-        }
-    )
-    return reference_for(build_network(read), described, photos=photos)
-
-
-def _by_certificate(model: Model, photos: Path | None) -> Verified:
-    """Compare a file with the answers that the certificate beside it remembers."""
-    path = model.path
-    try:
-        certificate = read_certificate(path)
-    except ModelFileError as error:
-        return Verified(path, "not verified", reason=str(error))
-    if certificate is None:
-        reason = "its checkpoint is not at hand, nor a certificate beside it"
-        return Verified(path, "not verified", reason=reason)
-    if certificate.checkpoint_sha256 != model.contract.provenance.checkpoint_sha256:
-        reason = "the certificate beside it is that of another checkpoint's file"
-        return Verified(path, "not verified", reason=reason)
-    answers = answers_in(certificate)
-    pictures = [photo for photo in photos_for(model.contract, photos) if photo.sha256 in answers]
-    if all(photo.is_noise for photo in pictures):
-        reason = (
-            "neither its checkpoint nor the photos of the certificate beside it are at hand (those "
-            "of an export without --photos are in the packages matplotlib and scikit-image)"
-        )
-        return Verified(path, "not verified", reason=reason)
-    known = [answers[photo.sha256] for photo in pictures]
-    images = [photo.pixels for photo in pictures]
-    made = certify(
-        path,
-        model.contract,
-        runtime=model.session.runtime,
-        found=compare(model.contract, known, model, images, faces_only=True),
-        against="certificate",
-        photos=pictures,
-        answers=known,
-    )
-    return Verified(path, made.status, certificate=made, reason=made.reason)
+    # What tells labels apart is the network's: a file with others must not pass.
+    rules = task_of(contract.task).rules.of_network(contract)
+    if "labels" in described.rules:
+        rules["labels"] = described.rules["labels"]
+    described = described.model_copy(update={"input": look, "rules": rules})
+    return reference_for(build_network(weights), described, photos=photos)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .catalogue import find_template, read_template, template_names, template_path
+from .catalogue import find_template, template_names, template_path
 
-__all__ = ["find_template", "read_template", "template_names", "template_path"]
+__all__ = ["find_template", "template_names", "template_path"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -138,6 +138,16 @@ class FPNSpec(Spec):
 # Heads and their losses ------------------------------------------------------------------------
 
 
+class HeadSpec(Spec):
+    """What all heads say.
+
+    Attributes:
+        impossible_formats: Formats of `export.EXPORTERS` that cannot hold such a head, and why.
+    """
+
+    impossible_formats: ClassVar[dict[str, str]] = {}
+
+
 class AnchorLevelSpec(Spec):
     """Anchors of one SSD level: stride and paired widths and heights in input pixels."""
 
@@ -152,7 +162,7 @@ class AnchorLevelSpec(Spec):
         return self
 
 
-class SSDHeadSpec(Spec):
+class SSDHeadSpec(HeadSpec):
     """SSD (Liu et al. 2016) head of depthwise 3x3 + 1x1, one pair of branches per level."""
 
     type: Literal["ssd"]
@@ -209,7 +219,7 @@ class DenseLossSpec(Spec):
         return self
 
 
-class DenseHeadSpec(Spec):
+class DenseHeadSpec(HeadSpec):
     """One prediction per grid cell: class, box distances, optional centre-ness and landmarks.
 
     Args:
@@ -260,7 +270,7 @@ class DenseHeadSpec(Spec):
         return self.strides
 
 
-class ClassesHeadSpec(Spec):
+class ClassesHeadSpec(HeadSpec):
     """One answer for the whole image: global average of the last map, then dense layers.
 
     Args:
@@ -294,6 +304,10 @@ class ArchitectureSpec(Spec):
     backbone: Backbone
     neck: FPNSpec | None = None
     head: Head
+
+    def impossible_formats(self) -> dict[str, str]:
+        """Formats that cannot hold such a network, and why: those of its head."""
+        return dict(self.head.impossible_formats)
 
     def makes_same_network(self, other: ArchitectureSpec) -> bool:
         """Whether weights of one fit the other: they may learn, or have learnt, by other losses."""

@@ -5,12 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import TemplateError
-
-if TYPE_CHECKING:
-    from .schema import Template
 
 TEMPLATE_FILE = "template.yaml"
 _ROOT = Path(__file__).parent
@@ -64,18 +60,6 @@ def find_template(name_or_path: str | os.PathLike[str]) -> Path:
             f"{', '.join(template_names())}"
         )
     return template_path(text)
-
-
-def read_template(name_or_path: str | os.PathLike[str]) -> Template:
-    """Find a template (see `find_template`) and check it against the schema.
-
-    Raises:
-        TemplateError: It is not there, or does not fit (see `schema.load_template`).
-    """
-    # Here, not above: the names alone must not cost an import of pydantic.
-    from .schema import load_template
-
-    return load_template(find_template(name_or_path))
 
 
 def _paths() -> dict[str, Path]:

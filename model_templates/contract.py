@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from ..errors import ContractError
+from .spec import Spec
 
 CONTRACT_KEY = "pocketface.contract"
 """Metadata key of the contract, wherever a format has keys; OpenVINO's is a path of two parts."""
 
-CONTRACT_VERSION: Final = 1
+CONTRACT_VERSION: Final = 2
+
+IMAGE: Final = "image"
+"""Name of the one input."""
 
 Precision = Literal["fp32", "fp16", "int8", "palette6", "palette4"]
 """Of the stored weights; palettes are indices of 6 and 4 bits into a table for each layer."""
 Resize = Literal["letterbox", "stretch", "align"]
-Task = Literal["face-detection", "glasses-classification"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class InputSpec(_Frozen):
+class InputSpec(Spec):
     """The one input: a raw image; scale, mean and channel order are inside the graph.
 
     `shape` is (batch, 3, height, width), or (batch, height, width, 3) where `layout` is NHWC; -1
@@ -34,7 +34,7 @@ class InputSpec(_Frozen):
     closest to `points`, x and y in pixels of the input, in the order of `LANDMARK_NAMES`.
     """
 
-    name: str = "image"
+    name: str = IMAGE
     shape: tuple[int, int, int, int]
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     dtype: Literal["float32", "image"] = "float32"
@@ -65,7 +65,7 @@ class InputSpec(_Frozen):
         return self.shape[3] if self.layout == "NCHW" else self.shape[2]
 
 
-class OutputSpec(_Frozen):
+class OutputSpec(Spec):
     """One named output; -1 in `shape` is free at run time."""
 
     name: str
@@ -74,7 +74,7 @@ class OutputSpec(_Frozen):
     unit: str
 
 
-class Provenance(_Frozen):
+class Provenance(Spec):
     """Where a file comes from. `checkpoint_sha256` is None for a network never trained."""
 
     template: str
@@ -85,7 +85,7 @@ class Provenance(_Frozen):
     seed: int | None = None
 
 
-class Metric(_Frozen):
+class Metric(Spec):
     """One measured figure and how it was measured."""
 
     key: str
@@ -95,29 +95,25 @@ class Metric(_Frozen):
     protocol: str | None = None
 
 
-class ParitySummary(_Frozen):
+class ParitySummary(Spec):
     """What the file's parity certificate says: how far it answers as the trained network does.
 
     Attributes:
         status: "passed" and "failed" only where the file was run.
         runtime: What ran it; None where nothing could.
         images: Photos it was run on.
-        corners_px: Largest difference of matched boxes' corners, network-input pixels; None of
-            a classifier.
-        score: Largest difference of scores.
-        agreement: Share of the network's faces that the file finds too, at IoU 0.9; of a
-            classifier, share of photos with the same label.
+        differences: The largest ones by name, as the task measures them; None where not finite.
+        agreement: Share of the network's answers that the file gives too.
     """
 
     status: Literal["passed", "failed", "not verified"]
     runtime: str | None = None
     images: int = 0
-    corners_px: float | None = None
-    score: float | None = None
+    differences: dict[str, float | None] = Field(default={})
     agreement: float | None = None
 
 
-class Compression(_Frozen):
+class Compression(Spec):
     """How a file became smaller than what was trained.
 
     Attributes:
@@ -137,24 +133,32 @@ class Compression(_Frozen):
     drop: float | None = None
 
 
-class Contract(_Frozen):
+class Contract(Spec):
     """Everything a runtime must know to use a model file, and where the file comes from.
 
-    Of a classifier, `score_threshold` is that of the last of `labels`, and `nms_iou` is 1. `nms`
-    says who drops boxes that overlap: the runtime, or the graph itself. A graph does it at
-    the contract's own `score_threshold` and `nms_iou`.
+    Attributes:
+        contract_version: Of this schema.
+        name: The template's.
+        task: A key of `tasks.TASKS`.
+        version: Of the model.
+        input: The one input.
+        outputs: In the order in which the network gives them.
+        rules: How the task makes answers of the outputs: labels, thresholds and the like. Each
+            task has a schema of its own for it (`tasks/<task>/rules.py`).
+        precision: Of the stored weights.
+        provenance: Where the file comes from.
+        metrics: Measured figures.
+        parity: What the certificate says; None where the file was not verified.
+        compression: How it became smaller; None where it did not.
     """
 
-    contract_version: Literal[1] = CONTRACT_VERSION
+    contract_version: Literal[2] = CONTRACT_VERSION
     name: str
-    task: Task
+    task: str
     version: str = "1"
     input: InputSpec
     outputs: tuple[OutputSpec, ...]
-    labels: tuple[str, ...]
-    score_threshold: float = Field(ge=0, le=1)
-    nms_iou: float = Field(default=1.0, gt=0, le=1)
-    nms: Literal["runtime", "graph"] = "runtime"
+    rules: dict[str, JsonValue]
     precision: Precision = "fp32"
     provenance: Provenance
     metrics: tuple[Metric, ...] = ()
@@ -184,13 +188,15 @@ class Contract(_Frozen):
             source: The file, for error messages.
 
         Raises:
-            ContractError: There is none, or it does not fit this version's schema.
+            ContractError: There is none, it is of an older version, or it does not fit the schema.
         """
         if not text:
             raise ContractError(
                 f"{source}: carries no pocketface contract",
                 hint="export it with `pocketface export`; other people's files are not accepted",
             )
+        if _version(text) == 1:
+            raise ContractError(f"{source}: exported by an older pocketface: export it again")
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
@@ -199,3 +205,11 @@ class Contract(_Frozen):
             raise ContractError(
                 f"{source}: contract does not fit: {where}: {first['msg']}"
             ) from error
+
+
+def _version(text: str) -> object:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return None  # the schema says what is wrong
+    return content.get("contract_version") if isinstance(content, dict) else None

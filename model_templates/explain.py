@@ -17,12 +17,15 @@ _PATTERNS = {
 }
 
 
-def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, str | None]:
+def explain(
+    error: ValidationError, model: type[BaseModel], *, under: str = ""
+) -> tuple[str, str | None]:
     """Say what is wrong first of all.
 
     Args:
         error: From validating JSON with `model`.
         model: Its root model.
+        under: The key of the file whose value was validated; "" for the whole file.
 
     Returns:
         The line (key, what was expected, the value found, how many more problems there are) and
@@ -60,6 +63,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, str | 
         text = _expectation(first) + found
     more = len(problems) - 1
     rest = f"; and {more} more problem{'s' if more > 1 else ''}" if more else ""
+    if under:
+        path = [under, *path]
     where = f"{'.'.join(path)}: " if path else ""  # what does not fit together names its keys
     return f"{where}{text}{rest}", hint
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
-from .spec import Fraction, PositiveFloat, PositiveInt, Spec
+from .spec import PositiveFloat, PositiveInt, Spec
 
 
 class BasicSpec(Spec):
@@ -66,71 +66,6 @@ class ScheduleSpec(Spec):
         return self
 
 
-_KEYS_OF_CROP: dict[str, set[str]] = {
-    "zoom": {
-        *("scales", "shape", "anywhere", "rotate", "max_angle", "size", "min_face"),
-        *("mosaic", "paste", "degrade"),
-    },
-    "iou": {"size", "min_face"},
-    "face": set(),
-}
-
-
-class AugmentationSpec(Spec):
-    """How a training sample is cut from a photo.
-
-    Args:
-        crop: `zoom`: a window of the short side times one of `scales` (above 1 pads);
-            `iou`: SSD's random crop with a minimum IoU to the faces, whole photos and free windows
-            included, stretched to the sample; `face`: a classifier's, one face aligned, with
-            rotation, zoom, shift, and its picture made worse in many ways, harder as the training
-            goes on.
-        scales: For `zoom`.
-        shape: For `zoom`, of the windows: `square`, or the `photo`'s, stretched to the sample, as
-            a network sees it to whose input whole photos are stretched.
-        anywhere: For `zoom`, share of the windows that need hold no face.
-        rotate: For square windows, share of them that are turned, by up to `max_angle`; one in some
-            hundred loses its face by that.
-        max_angle: Degrees, either way.
-        mosaic: For `zoom`, share of the samples that are of four photos, a quarter each.
-        paste: For `zoom`, share of the samples in which up to four faces of another photo are
-            pasted.
-        degrade: For `zoom`, share of the samples whose quality suffers: blur, fewer pixels, noise,
-            JPEG, each by chance.
-        size: Side of the sample, a square, in pixels; by default it is as the network's input.
-        flip: Probability of a horizontal flip.
-        photometric: Random brightness, contrast, saturation, hue and grey.
-        min_face: Faces below this side (in sample pixels) are ignored, neither face nor background.
-    """
-
-    crop: Literal["zoom", "iou", "face"]
-    scales: list[PositiveFloat] = Field(
-        default=[0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0], min_length=1
-    )
-    shape: Literal["square", "photo"] = "square"
-    anywhere: Fraction = 0.0
-    rotate: Fraction = 0.0
-    max_angle: Annotated[float, Field(gt=0, le=180)] = 75.0
-    mosaic: Fraction = 0.0
-    paste: Fraction = 0.0
-    degrade: Fraction = 0.0
-    size: Annotated[int, Field(ge=16)] | None = None
-    flip: Fraction = 0.5
-    photometric: bool = True
-    min_face: Annotated[float, Field(ge=0)] = 4.0
-
-    @model_validator(mode="after")
-    def _of_the_crop(self) -> AugmentationSpec:
-        allowed = {"crop", "flip", "photometric", *_KEYS_OF_CROP[self.crop]}
-        for key in sorted(self.model_fields_set - allowed):
-            raise ValueError(f"{key} is not of crop {self.crop!r}")
-        if self.rotate and self.shape != "square":
-            raise ValueError(f"rotate is of shape 'square', not {self.shape!r}")
-        if not self.rotate and "max_angle" in self.model_fields_set:
-            raise ValueError("max_angle is in vain without rotate")
-        return self
-
-
 class DistillationSpec(Spec):
     """Learning from a larger detector beside the labels (Hinton et al. 2015).
 
@@ -145,12 +80,17 @@ class DistillationSpec(Spec):
 
 
 class HyperParametersSpec(Spec):
-    """The training recipe. `repeats`: how often an epoch goes over the photos."""
+    """The training recipe.
+
+    Args:
+        repeats: How often an epoch goes over the photos.
+        augmentation: How samples are cut and changed; its keys are the task's.
+    """
 
     basic: BasicSpec
     repeats: PositiveInt = 1
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
-    augmentation: AugmentationSpec
+    augmentation: dict[str, JsonValue]
     distillation: DistillationSpec | None = None

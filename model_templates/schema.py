@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from ..errors import TemplateError
 from .architecture import ArchitectureSpec
-from .contract import Metric, Resize, Task
+from .contract import Metric, Resize
 from .explain import explain
 from .recipe import HyperParametersSpec
 from .spec import Fraction, PositiveFloat, PositiveInt, Spec
-from .strict_yaml import parse_yaml, read_yaml
+from .strict_yaml import parse_yaml
 
 
 class WeightsSpec(Spec):
@@ -23,10 +25,6 @@ class WeightsSpec(Spec):
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.safetensors$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size: PositiveInt
-
-
-CLASSES: dict[Task, int] = {"face-detection": 1, "glasses-classification": 2}
-"""How many each task tells apart: faces from all else, or no from yes."""
 
 
 class DatasetSpec(Spec):
@@ -65,13 +63,6 @@ class NetworkInputSpec(Spec):
         if self.eyes is not None and self.eyes[0] >= self.eyes[1]:
             raise ValueError(f"eyes: the left one comes first (found {list(self.eyes)})")
         return self
-
-
-class InferenceSpec(Spec):
-    """Defaults of post-processing, overridable at run time; `nms_iou` is a detector's."""
-
-    score_threshold: Fraction
-    nms_iou: Annotated[float, Field(gt=0, le=1)] | None = None
 
 
 class OutputFormatSpec(Spec):
@@ -145,12 +136,13 @@ class Template(Spec):
     """One `template.yaml`.
 
     `domain`, `training_target` and `inference_target` tell people where it belongs; no command
-    reads them.
+    reads them. `problem` is a key of `tasks.TASKS`, whose rules say what may stand in `inference`
+    and in `hyper_parameters.augmentation`.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     domain: str
-    problem: Task
+    problem: str
     summary: str
     initial_weights: WeightsSpec | None
     dataset: DatasetSpec
@@ -164,82 +156,62 @@ class Template(Spec):
     published: PublishedSpec | None = None
     input: NetworkInputSpec
     architecture: ArchitectureSpec
-    inference: InferenceSpec
+    inference: dict[str, JsonValue]
 
     @model_validator(mode="after")
-    def _parts_fit_the_problem(self) -> Template:
-        head, classes = self.architecture.head, self.dataset.classes
-        detects = self.problem == "face-detection"
-        wanted = {
-            "architecture.head.type": (head.type == "classes") != detects,
-            "input.resize": (self.input.resize == "align") != detects,
-            "hyper_parameters.augmentation.crop": (
-                (self.hyper_parameters.augmentation.crop == "face") != detects
-            ),
-            "inference.nms_iou": (self.inference.nms_iou is None) != detects,
-        }
-        for key, fits in wanted.items():
-            if not fits:
-                raise ValueError(f"{key} does not fit problem {self.problem!r}")
-        if self.hyper_parameters.distillation is not None:
-            if head.type != "dense":
-                raise ValueError(
-                    f"hyper_parameters.distillation wants architecture.head.type 'dense' "
-                    f"(found {head.type!r})"
-                )
-            if head.centerness:
-                raise ValueError(
-                    "hyper_parameters.distillation wants architecture.head.centerness false: "
-                    "a score of its own is what is learnt"
-                )
-        augmentation, side = self.hyper_parameters.augmentation, self.input
-        if augmentation.crop == "zoom" and not augmentation.size and side.height != side.width:
-            raise ValueError(
-                f"hyper_parameters.augmentation.size is missing: crop 'zoom' cuts squares, and the "
-                f"input is {side.height} high and {side.width} wide"
-            )
-        smallest = augmentation.size or min(side.height, side.width)
-        if detects and augmentation.min_face >= smallest:
-            raise ValueError(
-                f"hyper_parameters.augmentation.min_face is {augmentation.min_face:g}: expected "
-                f"less than the sample's side, {smallest}; else every face is ignored"
-            )
-        self.architecture.check_room(side.height, side.width)
+    def _parts_fit_together(self) -> Template:
+        self.architecture.check_room(self.input.height, self.input.width)
         keys = [metric.key for metric in self.metrics]
         if len(set(keys)) < len(keys):
             raise ValueError(f"metrics: keys are {keys}: expected each once")
-        if len(set(classes)) != CLASSES[self.problem] or len(classes) != len(set(classes)):
-            raise ValueError(
-                f"dataset.classes is {classes}: expected {CLASSES[self.problem]} for problem "
-                f"{self.problem!r}, each once"
-            )
-        if head.type == "classes" and head.classes != len(classes):
-            raise ValueError(
-                f"architecture.head.classes is {head.classes}, but dataset.classes has "
-                f"{len(classes)}"
-            )
         return self
 
 
-def load_template(path: Path) -> Template:
-    """Read and check one template file.
+@dataclass(frozen=True)
+class TemplateFile:
+    """A template.yaml, read once.
+
+    Attributes:
+        path: The file.
+        text: Its content, as weights files embed it.
+        spec: What it says.
+    """
+
+    path: Path
+    text: str
+    spec: Template
+
+
+def parse_template(text: str, *, source: str) -> Template:
+    """Read a template's text by this schema; `source` is what error messages call it.
+
+    What only a task can judge is left to `tasks.templates`.
 
     Raises:
         TemplateError: See `strict_yaml.read_yaml`; or a key is unknown, missing, or of the wrong
             type or range. The message names file, key, value and what is expected.
     """
-    return _validate(read_yaml(path), source=str(path))
+    return validate(Template, parse_yaml(text, source=source), source=source)
 
 
-def parse_template(text: str, *, source: str) -> Template:
-    """Like `load_template`, for a template embedded in a checkpoint."""
-    return _validate(parse_yaml(text, source=source), source=source)
+Kind = TypeVar("Kind", bound=Spec)
 
 
-def _validate(content: dict[str, Any], *, source: str) -> Template:
+def validate(kind: type[Kind], content: Mapping[str, Any], *, source: str, under: str = "") -> Kind:
+    """A mapping as one of our schemas.
+
+    Args:
+        kind: The schema.
+        content: What YAML or JSON gave.
+        source: What error messages call the file.
+        under: The key in it whose value `content` is; "" for the whole file.
+
+    Raises:
+        TemplateError: It does not fit.
+    """
     try:
         # By way of JSON: strict mode takes a list for a tuple only there.
-        return Template.model_validate_json(json.dumps(content))
+        return kind.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        text, hint = explain(error, Template)
+        text, hint = explain(error, kind, under=under)
         raise TemplateError(f"{source}: {text}", hint=hint) from error

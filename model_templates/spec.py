@@ -1,4 +1,4 @@
-"""What all parts of the template schema have in common."""
+"""What all schemas of ours have in common: templates, contracts, certificates, reports."""
 
 from __future__ import annotations
 

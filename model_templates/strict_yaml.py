@@ -122,18 +122,26 @@ def read_yaml(path: Path) -> dict[str, Any]:
             aliases, tags, duplicate keys, keys that are no text, numbers that are not finite, or
             more than 32 levels. The message names file and line.
     """
+    return parse_yaml(read_yaml_text(path), source=str(path))
+
+
+def read_yaml_text(path: Path) -> str:
+    """The text of a file, as `parse_yaml` takes it.
+
+    Raises:
+        TemplateError: The file is missing, too large, or not UTF-8.
+    """
     try:
         # Not by its size, which a pipe or device does not have.
         with open(path, "rb") as handle:
             content = handle.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise TemplateError(f"{path}: larger than {MAX_BYTES} bytes, the most of a template")
-        text = content.decode("utf-8")
+        return content.decode("utf-8")
     except OSError as error:
         raise TemplateError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise TemplateError(f"{path}: not UTF-8 text (byte {error.start})") from error
-    return parse_yaml(text, source=str(path))
 
 
 def parse_yaml(text: str, *, source: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,15 +30,45 @@ BACKBONES: dict[str, Callable[[Any], nn.Module]] = {
     "plain": Plain,
     "valid": Valid,
 }
-HEADS: dict[str, Callable[[Any, list[int]], nn.Module]] = {
-    "dense": DenseHead,
-    "ssd": SSDHead,
-    "classes": ClassesHead,
+
+Answers = dict[str, Tensor]
+"""What a runtime wants of a network, by name, in the order of the graph's outputs."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """A kind of head.
+
+    Attributes:
+        make: Of its specification and the channels of the maps that reach it.
+        answers: What it gives, which losses want, made into what runtimes want.
+    """
+
+    make: Callable[[Any, list[int]], nn.Module]
+    answers: Callable[[Any], Answers]
+
+
+def _boxes(predictions: Predictions) -> Answers:
+    """Boxes (B, N, 4) as x1, y1, x2, y2, scores (B, N), perhaps landmarks (B, N, 5, 2)."""
+    answers = {"boxes": predictions.boxes(), "scores": predictions.scores()}
+    landmarks = predictions.landmark_points()
+    return answers if landmarks is None else {**answers, "landmarks": landmarks}
+
+
+def _probabilities(logits: Tensor) -> Answers:
+    """Probabilities (B, classes), 0 to 1, that add up to 1."""
+    return {"probabilities": logits.softmax(-1)}
+
+
+HEADS: dict[str, Head] = {
+    "dense": Head(DenseHead, _boxes),
+    "ssd": Head(SSDHead, _boxes),
+    "classes": Head(ClassesHead, _probabilities),
 }
 
 
 class Network(nn.Module):
-    """Normalisation, backbone, neck and head; what `forward` makes of it depends on the task."""
+    """Normalisation, backbone, neck and head: raw image in; the head says what comes out."""
 
     def __init__(self, architecture: ArchitectureSpec) -> None:
         super().__init__()
@@ -50,63 +81,44 @@ class Network(nn.Module):
         if architecture.neck is not None:
             self.neck = FPN(architecture.neck, channels)
             channels = self.neck.out_channels
-        self.head = HEADS[architecture.head.type](architecture.head, channels)
-
-    def _through_head(self, images: Tensor) -> Any:
-        maps = self.backbone(self.normalize(images))
-        if self.neck is not None:
-            maps = self.neck(maps)
-        return self.head(maps)
-
-
-class Detector(Network):
-    """A face detector: raw image in, boxes, scores and perhaps landmarks out.
-
-    `predictions` is what losses want, `forward` what a runtime wants.
-    """
-
-    def predictions(self, images: Tensor) -> Predictions:
-        """Raw predictions of the head for float32 (B, 3, H, W) images, 0-255 BGR."""
-        predictions: Predictions = self(images, raw=True)
-        return predictions
+        self._head = HEADS[architecture.head.type]
+        self.head = self._head.make(architecture.head, channels)
 
     def forward(self, images: Tensor, raw: bool = False) -> Any:
         """The portable graph; `raw` as an argument, as hooks on the network see calls of it alone.
 
         Args:
             images: float32 (B, 3, H, W), 0-255, BGR.
-            raw: Give `Predictions`, as `predictions` does.
+            raw: Give the head's own predictions, as losses want them.
 
         Returns:
-            boxes (B, N, 4) as x1, y1, x2, y2 in network-input pixels; scores (B, N), 0 to 1; and
-            landmarks (B, N, 5, 2) in network-input pixels where the network has them.
+            The tensors of `answers`, as a tuple; or with `raw` `DensePredictions`, `SSDPredictions`
+            or logits (B, classes), as the head has them.
         """
-        predictions: Predictions = self._through_head(images)
-        if raw:
-            return predictions
-        landmarks = predictions.landmark_points()
-        outputs = (predictions.boxes(), predictions.scores())
-        return outputs if landmarks is None else (*outputs, landmarks)
+        maps = self.backbone(self.normalize(images))
+        if self.neck is not None:
+            maps = self.neck(maps)
+        found = self.head(maps)
+        return found if raw else tuple(self._head.answers(found).values())
 
-
-class Classifier(Network):
-    """Tells labels of an image apart. `logits` is what losses want, `forward` what runtimes do."""
-
-    def logits(self, images: Tensor) -> Tensor:
-        """(B, classes) for float32 (B, 3, H, W) images, 0-255 BGR."""
-        logits: Tensor = self(images, raw=True)
-        return logits
-
-    def forward(self, images: Tensor, raw: bool = False) -> Any:
-        """The portable graph: probabilities (B, classes), 0 to 1, that add up to 1; or `logits`."""
-        logits: Tensor = self._through_head(images)
-        return logits if raw else (logits.softmax(-1),)
+    def answers(self, images: Tensor) -> Answers:
+        """As `forward`, by name."""
+        return self._head.answers(self(images, raw=True))
 
 
 def make_network(architecture: ArchitectureSpec) -> Network:
-    """The network of a template: what its head is for decides what it is."""
-    kind = Classifier if architecture.head.type == "classes" else Detector
-    return kind(architecture)
+    """The network of a template, with random weights, on the CPU."""
+    return Network(architecture)
+
+
+def output_shapes(
+    architecture: ArchitectureSpec, *, height: int, width: int
+) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a network's outputs for one image; nothing is computed (meta device)."""
+    with torch.device("meta"), torch.no_grad():
+        # eval(): batch statistics of a single image may be undefined.
+        answers = make_network(architecture).eval().answers(torch.empty(1, 3, height, width))
+    return {name: tuple(tensor.shape) for name, tensor in answers.items()}
 
 
 def with_scale_folded(network: Network) -> Network:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,10 @@ from torch import Tensor
 from ..errors import ModelFileError, TemplateError
 from ..files import sha256_file
 from ..model_templates.contract import Metric
-from ..model_templates.schema import Template, load_template, parse_template
-from .describe import contract_for
+from ..model_templates.schema import Template, TemplateFile, parse_template
 from .network import Network, make_network
 from .nncf_hooks import HOOKS, with_hooks
-from .weights_formats import (
-    CHECKPOINT_KEY,
-    NETWORK_PREFIX,
-    READERS,
-    Section,
-    write_checkpoint,
-    write_safetensors,
-)
+from .weights_formats import READERS, Section, write_checkpoint, write_safetensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +24,8 @@ class Weights:
     """A weights file, read and checked.
 
     Attributes:
-        template: The template the network was built from, as embedded in the file.
+        template: What describes the network: the template embedded in the file, or the one that
+            `described_by` put in its place.
         template_text: Its YAML text.
         state_dict: Tensors of the network, on the CPU, without prefix.
         epochs: Epochs trained so far.
@@ -42,6 +35,8 @@ class Weights:
         path: The file.
         metrics: Figures measured on these weights.
         hooks: Of `hooks_of`: what compression during training hung on the network.
+        measured_with: The template embedded in the file, by which `metrics` were measured; None
+            where that is `template`.
     """
 
     template: Template
@@ -54,6 +49,38 @@ class Weights:
     path: Path
     metrics: tuple[Metric, ...] = ()
     hooks: dict[str, Any] | None = None
+    measured_with: Template | None = None
+
+    def described_by(self, template: TemplateFile, *, learns_anew: bool = False) -> Weights:
+        """The same weights with a template of one's own: recipes and thresholds may be others.
+
+        Args:
+            template: Of the same network.
+            learns_anew: A training begins with them: classes and alignment may be others, too.
+
+        Raises:
+            ModelFileError: They were made for another architecture, for other classes or for eyes
+                at another place.
+        """
+        then, now = self.template, template.spec
+        hint = "give weights that were trained with this template.yaml, or undo the change in it"
+        if not now.architecture.makes_same_network(then.architecture):
+            raise ModelFileError(
+                f"{self.path}: made for the architecture of {then.name}, which differs from "
+                f"that in {template.path}",
+                hint=hint,
+            )
+        for key, had, has in (
+            ("dataset.classes", then.dataset.classes, now.dataset.classes),
+            ("input.eyes", then.input.eyes, now.input.eyes),
+        ):
+            if had != has and not learns_anew:
+                raise ModelFileError(
+                    f"{self.path}: made for {key} {_listed(had)}; {template.path} has "
+                    f"{_listed(has)}",
+                    hint=hint,
+                )
+        return replace(self, template=now, template_text=template.text, measured_with=then)
 
 
 def read_weights(path: Path) -> Weights:
@@ -91,40 +118,6 @@ def read_weights(path: Path) -> Weights:
         metrics=section.metrics,
         hooks=section.hooks,
     )
-
-
-def read_weights_for(path: Path, template_path: Path, *, learns_anew: bool = False) -> Weights:
-    """Read weights that are to be used with a template of one's own.
-
-    Args:
-        path: Of the weights.
-        template_path: Of the template.
-        learns_anew: A training begins with them: classes and alignment may be others.
-
-    Raises:
-        ModelFileError: See `read_weights`; or they were made for another architecture, for other
-            classes or for eyes at another place.
-        TemplateError: See `load_template`.
-    """
-    weights = read_weights(path)
-    then, now = weights.template, load_template(template_path)
-    hint = "give weights that were trained with this template.yaml, or undo the change in it"
-    if not now.architecture.makes_same_network(then.architecture):
-        raise ModelFileError(
-            f"{path}: made for the architecture of {then.name}, which differs from "
-            f"that in {template_path}",
-            hint=hint,
-        )
-    for key, had, has in (
-        ("dataset.classes", then.dataset.classes, now.dataset.classes),
-        ("input.eyes", then.input.eyes, now.input.eyes),
-    ):
-        if had != has and not learns_anew:
-            raise ModelFileError(
-                f"{path}: made for {key} {_listed(had)}; {template_path} has {_listed(has)}",
-                hint=hint,
-            )
-    return weights
 
 
 def _listed(values: Sequence[str | float] | None) -> str:
@@ -178,11 +171,8 @@ def write_weights(
         metrics=tuple(metrics),
         hooks=hooks,
     )
-    if path.suffix == ".pth":
-        write_checkpoint(path, tensors=tensors, section=section)
-    else:
-        contract = contract_for(template, data=data, seed=seed, metrics=section.metrics)
-        write_safetensors(path, tensors=tensors, section=section, contract=contract)
+    write = write_checkpoint if path.suffix == ".pth" else write_safetensors
+    write(path, tensors=tensors, section=section)
 
 
 def rewritten(
@@ -220,30 +210,28 @@ def rewritten(
     return read_weights(path)
 
 
-def shipped_weights(template_path: Path) -> Path | None:
+def shipped_weights(template: TemplateFile) -> Path | None:
     """The weights file that ships beside a template, or None where none does.
 
     Raises:
-        TemplateError: The template does not fit its schema.
         ModelFileError: The template names weights that are missing or differ from its size and
             SHA-256.
     """
-    template_path = Path(template_path)
-    spec = load_template(template_path).initial_weights
+    spec = template.spec.initial_weights
     if spec is None:
         return None
-    path = template_path.parent / spec.file
+    path = template.path.parent / spec.file
     try:
         size = path.stat().st_size
         if size != spec.size:
-            raise ModelFileError(f"{path}: {size} bytes; {template_path} says {spec.size}")
+            raise ModelFileError(f"{path}: {size} bytes; {template.path} says {spec.size}")
         sha256 = sha256_file(path)
     except OSError as error:
         raise ModelFileError(
-            f"{path}: cannot be read: {error.strerror} (named by {template_path})"
+            f"{path}: cannot be read: {error.strerror} (named by {template.path})"
         ) from error
     if sha256 != spec.sha256:
-        raise ModelFileError(f"{path}: SHA-256 is {sha256}; {template_path} says {spec.sha256}")
+        raise ModelFileError(f"{path}: SHA-256 is {sha256}; {template.path} says {spec.sha256}")
     return path
 
 
@@ -300,17 +288,3 @@ def _check_fit(
                 break
     if problem:
         raise ModelFileError(f"{path}: does not fit its template {template.name}: {problem}")
-
-
-__all__ = [
-    "CHECKPOINT_KEY",
-    "NETWORK_PREFIX",
-    "Weights",
-    "build_network",
-    "contract_for",
-    "read_weights",
-    "read_weights_for",
-    "rewritten",
-    "shipped_weights",
-    "write_weights",
-]

@@ -1,8 +1,8 @@
 """The two formats of weights files, as bytes on disk; `weights.py` says what they mean.
 
-A `.safetensors` file holds the network's tensors and, as metadata, the contract, the template
-and a digest of it all. A `.pth` file is what Lightning writes, with the network's tensors under
-`network.` in `state_dict` and a plain dict under `pocketface`.
+A `.safetensors` file holds the network's tensors and, as metadata, the template's text, what else
+there is to say of them, and a digest of it all. A `.pth` file is what Lightning writes, with the
+network's tensors under `network.` in `state_dict` and a plain dict under `pocketface`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from ..errors import ContractError, MissingPackageError, ModelFileError
+from ..errors import MissingPackageError, ModelFileError
 from ..files import atomic_write
-from ..model_templates.contract import CONTRACT_KEY, Contract, Metric
+from ..model_templates.contract import CONTRACT_KEY, Metric
 
 TEMPLATE_KEY = "pocketface.template"
 """Metadata key of the template's YAML text in `.safetensors`."""
@@ -31,11 +31,12 @@ CHECKPOINT_KEY = "pocketface"
 NETWORK_PREFIX = "network."
 """Prefix of the network's tensors in the `state_dict` of a `.pth` checkpoint."""
 
-_EPOCHS_KEY = "pocketface.epochs"
-_HOOKS_KEY = "pocketface.hooks"
+SECTION_KEY = "pocketface.section"
+"""Metadata key of the rest of `Section`, as JSON."""
+
 # Most single bit flips load silently: the format itself has no checksum.
 _DIGEST_KEY = "pocketface.content_sha256"
-_METADATA_KEYS = (CONTRACT_KEY, TEMPLATE_KEY, _EPOCHS_KEY, _DIGEST_KEY)
+_DIGESTED = (TEMPLATE_KEY, SECTION_KEY)
 
 
 class Section(BaseModel):
@@ -56,17 +57,12 @@ class Section(BaseModel):
     hooks: dict[str, Any] | None = None
 
 
-def write_safetensors(
-    path: Path, *, tensors: Mapping[str, Tensor], section: Section, contract: Contract
-) -> None:
-    """Write a `.safetensors` file; the contract holds the section's data, seed and metrics."""
+def write_safetensors(path: Path, *, tensors: Mapping[str, Tensor], section: Section) -> None:
+    """Write a `.safetensors` file."""
     metadata = {
-        CONTRACT_KEY: contract.to_json(),
         TEMPLATE_KEY: section.template,
-        _EPOCHS_KEY: str(section.epochs),
+        SECTION_KEY: section.model_dump_json(exclude={"template"}),
     }
-    if section.hooks is not None:
-        metadata[_HOOKS_KEY] = json.dumps(section.hooks)
     metadata[_DIGEST_KEY] = _digest(tensors, metadata)
     content = _safetensors().torch.save(dict(tensors), metadata=metadata)
     with atomic_write(path) as handle:
@@ -110,25 +106,21 @@ def read_safetensors(path: Path) -> tuple[Section, dict[str, Tensor]]:
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
     except Exception as error:  # whatever a damaged file makes the library raise
         raise _damaged(path, error) from error
-    missing = [key for key in _METADATA_KEYS if key not in metadata]
+    if SECTION_KEY not in metadata and CONTRACT_KEY in metadata:
+        raise ModelFileError(
+            f"{path}: written by an older pocketface, whose weights files are not read",
+            hint="its .pth checkpoint is: train on from that, or export that",
+        )
+    missing = [key for key in (*_DIGESTED, _DIGEST_KEY) if key not in metadata]
     if missing:
         raise ModelFileError(f"{path}: not written by pocketface: no metadata {missing[0]!r}")
     if _digest(tensors, metadata) != metadata[_DIGEST_KEY]:
         raise ModelFileError(f"{path}: damaged: its content does not match its SHA-256")
     try:
-        contract = Contract.from_json(metadata[CONTRACT_KEY], source=str(path))
-        epochs = int(metadata[_EPOCHS_KEY])
-        hooks = json.loads(metadata.get(_HOOKS_KEY, "null"))
-    except (ContractError, ValueError) as error:
+        rest = json.loads(metadata[SECTION_KEY])
+        section = Section.model_validate({**rest, "template": metadata[TEMPLATE_KEY]})
+    except (TypeError, ValueError) as error:
         raise ModelFileError(f"{path}: damaged: {error}") from error
-    section = Section(
-        template=metadata[TEMPLATE_KEY],
-        epochs=epochs,
-        data=contract.provenance.data,
-        seed=contract.provenance.seed,
-        metrics=contract.metrics,
-        hooks=hooks,
-    )
     return section, tensors
 
 
@@ -182,9 +174,8 @@ def _safetensors() -> Any:
 
 def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     digest = hashlib.sha256()
-    for key in (*_METADATA_KEYS[:-1], _HOOKS_KEY):
-        if key in metadata:
-            digest.update(f"{key}={metadata[key]}\n".encode())
+    for key in _DIGESTED:
+        digest.update(f"{key}={metadata[key]}\n".encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

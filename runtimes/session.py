@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ..models.weights import Weights
 
 Outputs = dict[str, NDArray[np.float32]]
 """Output arrays by name."""
@@ -29,6 +33,7 @@ class Session:
             as the graph gives them. Safe to call from several threads. It checks nothing:
             `Model` does.
         at_once: Calls of `run` from as many threads keep the device busy.
+        weights: Of a weights file, which has no contract: its template says what it is.
         place: Of PyTorch on another device than the CPU: brings an array there, and gives what
             runs the network on it and waits for it to end, its answers left where they are.
     """
@@ -40,4 +45,5 @@ class Session:
     output_shapes: dict[str, Shape]
     run: Callable[[NDArray[np.float32]], Outputs]
     at_once: int = 1
+    weights: Weights | None = None
     place: Callable[[NDArray[np.float32]], Callable[[], None]] | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingPackageError, UserError
+from ..model_templates.contract import IMAGE
 from .session import Outputs, Session
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..model_templates.contract import Contract
     from ..models.network import Network
+    from .session import Shape
 
 
 def open_session(
@@ -36,7 +38,10 @@ def open_session(
         threads: PyTorch keeps one setting for the whole process: this changes it.
         device: As `torch.device` names it: "cpu", "cuda", "cuda:1", "mps".
         mode: See `accelerated`.
-        input_size: Height and width instead of the template's.
+        input_size: Height and width in pixels instead of the template's.
+
+    Returns:
+        A session with `weights`, whose template describes it: it has no contract.
 
     Raises:
         MissingPackageError: PyTorch is not installed.
@@ -47,11 +52,13 @@ def open_session(
         import torch
     except ImportError as error:
         raise MissingPackageError("torch") from error
-    from ..models.weights import build_network, contract_for, read_weights
+    from ..model_templates.input_size import input_size as size_of
+    from ..models.network import output_shapes
+    from ..models.weights import build_network, read_weights
 
     weights = read_weights(path)
     height, width = input_size or (None, None)
-    contract = contract_for(weights.template, weights=weights, height=height, width=width)
+    size = size_of(weights.template, height=height, width=width)
     try:
         target = torch.device(device)
         network = build_network(weights).to(target)
@@ -60,9 +67,9 @@ def open_session(
         raise UserError(f"device {device!r}: not usable by PyTorch: {reason}") from error
     if threads is not None:
         torch.set_num_threads(threads)
-    size = (contract.input.height, contract.input.width)
     run = accelerated(network.eval(), mode, size=size, device=target)
-    return session_of(run, contract, device=str(target))
+    shapes = output_shapes(weights.template.architecture, height=size[0], width=size[1])
+    return replace(session_of(run, shapes, size=size, device=str(target)), weights=weights)
 
 
 def accelerated(network: Network, mode: str, *, size: tuple[int, int], device: Any) -> Any:
@@ -143,25 +150,28 @@ def _graphed(network: Network) -> Callable[[Tensor], tuple[Tensor, ...]]:
 
 
 def session_of(
-    network: Callable[[Tensor], Sequence[Tensor]], contract: Contract, *, device: str = "cpu"
+    network: Callable[[Tensor], Sequence[Tensor]],
+    outputs: Mapping[str, Shape],
+    *,
+    size: tuple[int, int],
+    device: str = "cpu",
 ) -> Session:
     """A session of a network at hand, as training has one.
 
     Args:
         network: On `device`; its mode (training or evaluation) is the caller's business. Or what
             `accelerated` made of it.
-        contract: That describes it.
+        outputs: Names of what it gives, in order, and shapes for one image.
+        size: Height and width of its input.
         device: As `torch.device` names it.
     """
     import torch
 
-    names = [output.name for output in contract.outputs]
-
     def run(batch: NDArray[np.float32]) -> Outputs:
         with torch.inference_mode():
-            outputs = network(torch.from_numpy(batch).to(device))
+            found = network(torch.from_numpy(batch).to(device))
         return {
-            name: output.float().cpu().numpy() for name, output in zip(names, outputs, strict=True)
+            name: tensor.float().cpu().numpy() for name, tensor in zip(outputs, found, strict=True)
         }
 
     def place(batch: NDArray[np.float32]) -> Callable[[], None]:
@@ -177,9 +187,9 @@ def session_of(
     return Session(
         runtime="torch",
         device=device,
-        contract_json=contract.to_json(),
-        input_shapes={contract.input.name: contract.input.shape},
-        output_shapes={output.name: output.shape for output in contract.outputs},
+        contract_json=None,
+        input_shapes={IMAGE: (-1, 3, *size)},
+        output_shapes={name: (-1, *shape[1:]) for name, shape in outputs.items()},
         run=run,
         place=None if device == "cpu" else place,
     )

@@ -13,17 +13,17 @@ from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from ..evaluation.figures import Figure
 from ..files import atomic_write
 from ..models.nncf_hooks import hooks_of
-from ..models.weights import CHECKPOINT_KEY
-from ..models.weights_formats import Section
+from ..models.weights_formats import CHECKPOINT_KEY, Section
 from .module import TemplateModule
 from .pace import PHOTOS_PER_SECOND, WAITING
 
 _log = logging.getLogger(__name__)
 
 RUN_KEY = "pocketface_run"
-"""Key of a checkpoint that can be resumed: `first_epoch` and `epochs` of its `TemplateModule`, and
+"""Key of a checkpoint that can be resumed: `first_epoch` and `epochs` of its `Course`, and
 what its epochs are made of."""
 
 
@@ -79,8 +79,7 @@ class Snapshots(Checkpoint):
         made_of: What must be the same for the training to go on.
         measured_on: What tells the validation photos from others: a best figure on others is
             none.
-        metric: See `TemplateModule`.
-        metric_name: See `TemplateModule`.
+        figure: Decides which epoch is the best.
 
     Attributes:
         after_saving: Called when `latest.pth` is new.
@@ -93,28 +92,26 @@ class Snapshots(Checkpoint):
         about: dict[str, Any],
         made_of: Mapping[str, int | str],
         measured_on: str,
-        metric: str,
-        metric_name: str,
+        figure: Figure,
     ) -> None:
         self.latest = folder / "latest.pth"
         self.best = folder / "best.pth"
         self.about = about
         self.made_of = made_of
         self.measured_on = measured_on
-        self.metric = metric
-        self.metric_name = metric_name
+        self.figure = figure
         self.best_value: float | None = None
         self.after_saving: Callable[[], object] = lambda: None
         self._epochs = 0
 
     def state_dict(self) -> dict[str, Any]:
         """The best figure so far."""
-        return {f"best_{self.metric}": self.best_value, "measured_on": self.measured_on}
+        return {f"best_{self.figure.key}": self.best_value, "measured_on": self.measured_on}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Of a resumed run, if its best.pth is here and was measured on the same photos."""
         if state_dict["measured_on"] == self.measured_on and self.best.exists():
-            self.best_value = state_dict[f"best_{self.metric}"]
+            self.best_value = state_dict[f"best_{self.figure.key}"]
 
     def on_save_checkpoint(
         self,
@@ -127,8 +124,8 @@ class Snapshots(Checkpoint):
         section = Section(**self.about, epochs=self._epochs, hooks=hooks_of(pl_module.network))
         checkpoint[CHECKPOINT_KEY] = section.model_dump(mode="json")
         checkpoint[RUN_KEY] = {
-            "first_epoch": pl_module.first_epoch,
-            "epochs": pl_module.epochs,
+            "first_epoch": pl_module.course.first_epoch,
+            "epochs": pl_module.course.epochs,
             **self.made_of,
         }
 
@@ -137,7 +134,7 @@ class Snapshots(Checkpoint):
     ) -> None:
         """So that a run killed in its first epoch leaves a loadable file too."""
         assert isinstance(pl_module, TemplateModule)
-        self._epochs = pl_module.first_epoch + trainer.current_epoch
+        self._epochs = pl_module.course.first_epoch + trainer.current_epoch
         # What is the best decides who saves, and saving ends in a barrier: all go by the first
         # process, whatever their own disk holds.
         self.best_value = trainer.strategy.broadcast(self.best_value)
@@ -158,10 +155,10 @@ class Snapshots(Checkpoint):
     ) -> None:
         """Save; Lightning calls checkpoint callbacks after validation and all others."""
         assert isinstance(pl_module, TemplateModule)
-        self._epochs = pl_module.first_epoch + trainer.current_epoch + 1
+        self._epochs = pl_module.course.first_epoch + trainer.current_epoch + 1
         value = None
         if self._validated(trainer):
-            value = trainer.callback_metrics.get(f"val/{self.metric}")
+            value = trainer.callback_metrics.get(f"val/{self.figure.key}")
         best = -1.0 if self.best_value is None else self.best_value
         if value is not None and float(value) > best:
             self.best_value = float(value)
@@ -173,13 +170,18 @@ class Snapshots(Checkpoint):
             return
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         loss = figures.get("train/loss_epoch", float("nan"))
-        found = "" if value is None else f", {self.metric_name} {100 * float(value):.2f}"
+        found = "" if value is None else f", {self.figure.name} {100 * float(value):.2f}"
         pace = ""
         if PHOTOS_PER_SECOND in figures:
             pace = f", {figures[PHOTOS_PER_SECOND]:.0f} photos/s"
             pace += f" ({100 * figures[WAITING]:.0f} % of the time waiting for them)"
         _log.info(
-            "epoch %d of %d: loss %.4f%s%s", self._epochs, pl_module.epochs, loss, found, pace
+            "epoch %d of %d: loss %.4f%s%s",
+            self._epochs,
+            pl_module.course.epochs,
+            loss,
+            found,
+            pace,
         )
 
     @property

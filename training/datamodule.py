@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import lightning
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
-from .dataset import EpochSampler, PhotoCrops
-from .face_crops import FaceCrops
+from ..tasks import Task
+from ..tasks.learning import Crops
 from .interrupt import ignore_ctrl_c
 from .machine import available_memory
 
@@ -21,12 +21,12 @@ MEMORY_SHARE = 0.5
 """Of the free memory, for decoded photos."""
 
 
-class FaceData(lightning.LightningDataModule):
+class TrainingData(lightning.LightningDataModule):
     """Training samples and validation photos.
 
     Args:
+        task: Says what a batch is, and which samples come in which step.
         crops: The training samples.
-        collate: Makes a batch of them.
         val: What to measure on; may be empty.
         batch_size: Per process.
         repeats: Passes over the samples in one epoch.
@@ -37,9 +37,9 @@ class FaceData(lightning.LightningDataModule):
 
     def __init__(
         self,
-        crops: PhotoCrops | FaceCrops,
+        task: Task,
+        crops: Crops,
         *,
-        collate: Callable[[Any], Any],
         val: Sequence[Any],
         batch_size: int,
         repeats: int,
@@ -48,8 +48,8 @@ class FaceData(lightning.LightningDataModule):
         workers: int,
     ) -> None:
         super().__init__()
+        self.task = task
         self.crops = crops
-        self.collate = collate
         self.val = val
         self.batch_size = batch_size
         self.repeats = repeats
@@ -65,25 +65,25 @@ class FaceData(lightning.LightningDataModule):
 
     def steps_per_epoch(self, *, processes: int) -> int:
         """Batches of each process, one optimizer step each."""
-        return len(self._sampler(rank=0, processes=processes))
+        return len(self._sampler(rank=0, processes=processes))  # type: ignore[arg-type]
 
     def train_dataloader(self) -> DataLoader[Any]:
         """This process's share of the training samples."""
         assert self.trainer is not None
         return DataLoader(
-            self.crops,
+            self.crops,  # type: ignore[arg-type]
             batch_size=None,
             sampler=self._sampler(rank=self.trainer.global_rank, processes=self.trainer.world_size),
-            collate_fn=self.collate,
+            collate_fn=self.task.learn.collate,
             num_workers=self.workers,
             worker_init_fn=ignore_ctrl_c,
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
 
-    def _sampler(self, *, rank: int, processes: int) -> EpochSampler:
-        return EpochSampler(
-            len(self.crops),
+    def _sampler(self, *, rank: int, processes: int) -> Sampler[Any]:
+        return self.task.learn.loader(
+            self.crops,
             batch_size=self.batch_size,
             repeats=self.repeats,
             seed=self.seed,

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,13 +20,13 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from ..files import name_in_utf8, sha256_file
 from ..model_templates.schema import Template
-from ..models.network import Network
 from .callbacks import AtomicCheckpointIO, Snapshots, weight_averaging
 from .interrupt import StopBetweenBatches
 from .machine import Machine
 from .pace import Pace
-from .prepare import Precision, prepare_training
+from .prepare import PreparedTraining, prepare_training
 from .receipt import Receipt, draw_curves
+from .request import FitRequest
 
 _log = logging.getLogger(__name__)
 
@@ -52,146 +52,51 @@ class FitReport:
     written: tuple[Path, ...] = ()
 
 
-def fit(
-    *,
-    template: Path,
-    train_annotations: Sequence[Path],
-    train_roots: Sequence[Path],
-    output: Path,
-    val_annotations: Sequence[Path] = (),
-    val_roots: Sequence[Path] = (),
-    load_weights: Path | None = None,
-    resume_from: Path | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    base_learning_rate: float | None = None,
-    gpu_num: int | None = None,
-    seed: int | None = None,
-    workers: int = 1,
-    precision: Precision = "32-true",
-    val_every: int = 1,
-    progress: bool | None = None,
-    command: str | None = None,
-    prepare: Callable[[Network], Network] | None = None,
-    callbacks: Sequence[Callback] = (),
-) -> FitReport:
-    """Train a template's network; docs/training.md explains the recipe's keys.
-
-    Args:
-        template: The template.yaml.
-        train_annotations: COCO JSON files; of a classifier CSV, see `read_labelled_faces`.
-        train_roots: Folders of their photos, one each or one for all.
-        output: For latest.pth, best.pth, curves.png, receipt.yaml and logs/.
-        val_annotations: Likewise; without them there is no best.pth.
-        val_roots: As `train_roots`.
-        load_weights: Start from these weights, at epoch 0.
-        resume_from: Go on with this training: epoch, optimizer, schedule, averaged weights.
-        epochs: In all, those of `resume_from` included; by default as many as it was to have, or
-            the template's.
-        batch_size: Per GPU; by default that of `resume_from`, or the template's.
-        base_learning_rate: By default the template's, scaled to the run's batch size: see
-            `scaled_rate`. One given is taken as it is.
-        gpu_num: 0 for the CPU; by default the template's, as far as the machine has them.
-        seed: Of weights, order and augmentation; by default that of `resume_from`, else 0.
-        workers: Processes that cut samples.
-        precision: Of the arithmetic.
-        val_every: Epochs between validations; the last is validated in any case.
-        progress: Show a bar; by default where stderr is a terminal.
-        command: For the receipt: what the user typed.
-        prepare: Hangs hooks on the network that `load_weights` gave, unless it has some.
-        callbacks: Further ones of Lightning's.
+def fit(request: FitRequest) -> FitReport:
+    """Train a template's network; docs/reference/template.md explains the recipe's keys.
 
     Raises:
         UserError: The data, weights or settings do not fit; nothing was written.
         TrainingError: Loss or gradient is not finite; latest.pth is the last whole epoch.
         KeyboardInterrupt: Interrupted; likewise.
     """
-    if progress is None:
-        progress = sys.stderr.isatty()
-    made = prepare_training(
-        template=template,
-        train=(train_annotations, train_roots),
-        val=(val_annotations, val_roots),
-        output=output,
-        load_weights=load_weights,
-        resume_from=resume_from,
-        epochs=epochs,
-        batch_size=batch_size,
-        base_learning_rate=base_learning_rate,
-        gpu_num=gpu_num,
-        seed=seed,
-        workers=workers,
-        precision=precision,
-        hang_hooks=prepare,
-    )
-    start, machine, module = made.start, made.machine, made.module
-    snapshots = Snapshots(
-        output,
-        about={
-            "template": template.read_text(encoding="utf-8"),
-            "data": name_in_utf8(", ".join(path.name for path in train_annotations)),
-            "seed": made.seed,
-        },
-        made_of=made.made_of,
-        measured_on=" ".join(sha256_file(path) for path in val_annotations),
-        metric=module.metric,
-        metric_name=module.metric_name,
-    )
-    settings = {
-        "epochs": start.epochs,
-        "first_epoch": start.epoch,
-        "batch_size": made.batch_size,
-        "seed": made.seed,
-        "precision": precision,
-        "workers": workers,
-        "val_every": val_every,
-        "devices": f"{machine.nodes} x {machine.devices} x {machine.accelerator}",
-    }
-    given = {"load_weights": load_weights, "resume_from": resume_from, "teacher": made.teacher}
-    receipt = Receipt(
-        output,
-        command=command,
-        template=template,
-        settings=settings,
-        files={
-            "train_annotations": train_annotations,
-            "val_annotations": val_annotations,
-            **{role: [path] for role, path in given.items() if path is not None},
-        },
-        photos=made.data.crops.used,
-        goes_on=made.goes_on,
-    )
+    progress = sys.stderr.isatty() if request.progress is None else request.progress
+    made = prepare_training(request)
+    start, module = made.start, made.module
+    snapshots = _snapshots(request, made)
+    settings = _settings(request, made)
+    receipt = _receipt(request, made, settings)
     stop = StopBetweenBatches()
     with _without_lightnings_news(), stop.listening():
         trainer = lightning.Trainer(
-            accelerator=machine.accelerator,
-            devices=machine.devices,
-            num_nodes=machine.nodes,
+            accelerator=made.machine.accelerator,
+            devices=made.machine.devices,
+            num_nodes=made.machine.nodes,
             max_epochs=start.epochs - start.epoch,
-            precision=precision,
+            precision=request.precision,
             callbacks=[
                 stop,
-                *callbacks,
-                *_callbacks(snapshots, made.template, machine, progress=progress),
+                *request.callbacks,
+                *_callbacks(snapshots, module.template, made.machine, progress=progress),
             ],
-            logger=_loggers(output, settings),
+            logger=_loggers(request.output, settings),
             plugins=[AtomicCheckpointIO()],
-            gradient_clip_val=made.template.hyper_parameters.optimizer.gradient_clip,
-            check_val_every_n_epoch=val_every,
-            limit_val_batches=1.0 if val_annotations else 0,
+            gradient_clip_val=module.template.hyper_parameters.optimizer.gradient_clip,
+            check_val_every_n_epoch=request.val_every,
+            limit_val_batches=1.0 if request.val.files else 0,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             enable_progress_bar=progress,
             enable_model_summary=False,
-            log_every_n_steps=min(50, module.steps_per_epoch),
-            default_root_dir=output,
+            log_every_n_steps=min(50, module.course.steps_per_epoch),
+            default_root_dir=request.output,
         )
         with _receipt_kept(trainer, receipt, snapshots):
             try:
                 trainer.fit(
                     module,
                     datamodule=made.data,
-                    ckpt_path=None if start.made_of is None else resume_from,
+                    ckpt_path=None if start.made_of is None else request.resume_from,
                     weights_only=True,
                 )
             except SystemExit as left:
@@ -199,15 +104,62 @@ def fit(
                 raise KeyboardInterrupt(f"go on with --resume-from {snapshots.latest}") from left
     report = FitReport(
         latest=snapshots.latest,
-        best=snapshots.best if val_annotations and snapshots.best.exists() else None,
-        best_value=snapshots.best_value if val_annotations else None,
-        metric_name=module.metric_name,
+        best=snapshots.best if request.val.files and snapshots.best.exists() else None,
+        best_value=snapshots.best_value if request.val.files else None,
+        metric_name=module.figure.name,
         epochs=start.epochs,
     )
     if not trainer.is_global_zero:
         return report
-    files = [report.latest, report.best, draw_curves(output), receipt.path]
+    files = [report.latest, report.best, draw_curves(request.output), receipt.path]
     return replace(report, written=tuple(path for path in files if path is not None))
+
+
+def _snapshots(request: FitRequest, made: PreparedTraining) -> Snapshots:
+    return Snapshots(
+        request.output,
+        about={
+            "template": request.template.text,
+            "data": name_in_utf8(", ".join(path.name for path in request.train.files)),
+            "seed": made.seed,
+        },
+        made_of=made.made_of,
+        measured_on=" ".join(sha256_file(path) for path in request.val.files),
+        figure=made.module.figure,
+    )
+
+
+def _settings(request: FitRequest, made: PreparedTraining) -> dict[str, Any]:
+    """What of a start people may want to know later."""
+    machine = made.machine
+    return {
+        "epochs": made.start.epochs,
+        "first_epoch": made.start.epoch,
+        "batch_size": made.batch_size,
+        "seed": made.seed,
+        "precision": request.precision,
+        "workers": request.workers,
+        "val_every": request.val_every,
+        "devices": f"{machine.nodes} x {machine.devices} x {machine.accelerator}",
+    }
+
+
+def _receipt(request: FitRequest, made: PreparedTraining, settings: Mapping[str, Any]) -> Receipt:
+    begun = None if request.load_weights is None else request.load_weights.path
+    given = {"load_weights": begun, "resume_from": request.resume_from, "teacher": made.teacher}
+    return Receipt(
+        request.output,
+        command=request.command,
+        template=request.template.path,
+        settings=settings,
+        files={
+            "train_annotations": request.train.files,
+            "val_annotations": request.val.files,
+            **{role: [path] for role, path in given.items() if path is not None},
+        },
+        photos=made.data.crops.used,
+        goes_on=made.goes_on,
+    )
 
 
 def _rate(trainer: lightning.Trainer) -> float | None:
@@ -241,14 +193,15 @@ def _receipt_kept(
     saved = False
 
     def write(*, finished: bool = False) -> None:
-        # A start that failed before its first checkpoint is none, and the receipt another's.
+        # Before its first checkpoint this start has written nothing: the receipt that is there
+        # belongs to an earlier training.
         if trainer.is_global_zero and saved:
             receipt.write(
                 hours=(time.monotonic() - started) / 3600,
                 epochs=snapshots.epochs,
                 finished=finished,
                 base_learning_rate=_rate(trainer),
-                best={f"best_{snapshots.metric}": snapshots.best_value},
+                best={f"best_{snapshots.figure.key}": snapshots.best_value},
             )
 
     def write_saved() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,7 +18,12 @@ FACTOR = "rate_factor"
 
 
 def make_optimizer(
-    network: Network, settings: OptimizerSpec, *, rate: float, mask_rate: float
+    network: Network,
+    settings: OptimizerSpec,
+    *,
+    rate: float,
+    mask_rate: float,
+    beside: Sequence[Tensor] = (),
 ) -> torch.optim.Optimizer:
     """SGD, AdamW or Muon; no weight decay on biases and normalisation.
 
@@ -26,11 +32,12 @@ def make_optimizer(
         settings: The template's.
         rate: Base learning rate.
         mask_rate: Of masks, which are logits; their group has `masks` true.
+        beside: Parameters that learn with the network and are none of it.
     """
     masks = [p for name, p in network.named_parameters() if is_mask(name)]
     hidden = hidden_kernels(network) if settings.type == "muon" else []
     apart = {id(parameter) for parameter in (*masks, *hidden)}
-    rest = [p for p in network.parameters() if id(p) not in apart]
+    rest = [p for p in (*network.parameters(), *beside) if id(p) not in apart]
     decay = settings.weight_decay
     groups: list[dict[str, Any]] = [
         {"params": [p for p in rest if p.ndim > 1], "weight_decay": decay},

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning
 import torch
 
 from ..errors import UserError
-from ..model_templates.schema import Template, load_template
+from ..model_templates.schema import Template
 from ..models.network import Network, make_network
-from ..models.weights import build_network, contract_for
-from .datamodule import FaceData
-from .distillation import find_teacher
+from ..models.weights import build_network
+from ..tasks import task_of
+from ..tasks.describe import contract_for
+from .datamodule import TrainingData
 from .machine import Machine, choose_machine, keep_freed_memory
-from .module import TemplateModule
+from .module import Course, TemplateModule
+from .request import Arithmetic, FitRequest, HangHooks
 from .start import (
     Start,
     batch_size_of,
@@ -27,19 +29,13 @@ from .start import (
     made_of,
     template_rate,
 )
-from .tasks import TASKS
-
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
-Lists = tuple[Sequence[Path], Sequence[Path]]
-"""Annotation files, and the folders of their photos."""
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedTraining:
     """A training that may begin.
 
     Attributes:
-        template: Its recipe.
         start: Where it begins, and how many epochs there are to be.
         goes_on: Whether its folder holds the training that goes on.
         machine: Where it runs.
@@ -51,114 +47,99 @@ class Prepared:
         teacher: The file of its weights; None where there is none.
     """
 
-    template: Template
     start: Start
     goes_on: bool
     machine: Machine
     batch_size: int
     seed: int
-    data: FaceData
+    data: TrainingData
     module: TemplateModule
     made_of: Mapping[str, int | str]
     teacher: Path | None
 
 
-def prepare_training(
-    *,
-    template: Path,
-    train: Lists,
-    val: Lists,
-    output: Path,
-    load_weights: Path | None,
-    resume_from: Path | None,
-    epochs: int | None,
-    batch_size: int | None,
-    base_learning_rate: float | None,
-    gpu_num: int | None,
-    seed: int | None,
-    workers: int,
-    precision: Precision,
-    hang_hooks: Callable[[Network], Network] | None,
-) -> Prepared:
+def prepare_training(request: FitRequest) -> PreparedTraining:
     """Read, check and build all that a training needs.
-
-    The arguments are those of `fit`: `train` and `val` are its lists to learn from and to measure
-    on, the latter perhaps empty, and `hang_hooks` is its `prepare`.
 
     Raises:
         UserError: The data, weights or settings do not fit; nothing was written.
     """
-    recipe_file = load_template(template)
-    recipe = recipe_file.hyper_parameters
+    template, recipe = request.template.spec, request.template.spec.hyper_parameters
     start = find_start(
-        template, load_weights, resume_from, epochs=epochs, base_learning_rate=base_learning_rate
+        request.template,
+        request.load_weights,
+        request.resume_from,
+        epochs=request.epochs,
+        base_learning_rate=request.base_learning_rate,
     )
     goes_on = check_folder(
-        output, resume_from, epochs=0 if start.weights is None else start.weights.epochs
+        request.output,
+        request.resume_from,
+        epochs=0 if start.weights is None else start.weights.epochs,
     )
-    if seed is None:
-        seed = start.seed
-    teacher = find_teacher(recipe_file, template.parent)
-    task = TASKS[recipe_file.problem]
-    train_photos = task.read(*train, recipe_file.dataset.classes)
+    seed = start.seed if request.seed is None else request.seed
+    task = task_of(template.problem)
+    teacher = task.learn.find_teacher(request.template)
+    rules = task.rules.rules_of(template)
+    samples = task.samples.read(request.train.files, request.train.roots, rules=rules)
     if teacher is None:  # who finds faces without labels
-        task.check(train_photos, "--train-ann-files")
-    val_photos: Sequence[Any] = ()
-    if val[0]:
-        val_photos = task.read(*val, recipe_file.dataset.classes)
-        task.check(val_photos, "--val-ann-files")
-    machine = choose_machine(gpu_num, template_gpus=recipe_file.gpu_num)
+        task.samples.check(samples, flag="--train-ann-files")
+    val_samples: Sequence[Any] = ()
+    if request.val.files:
+        val_samples = task.samples.read(request.val.files, request.val.roots, rules=rules)
+        task.samples.check(val_samples, flag="--val-ann-files")
+    machine = choose_machine(request.gpu_num, template_gpus=template.gpu_num)
     if machine.accelerator == "cpu":
-        if precision == "16-mixed":
-            raise UserError(
-                "--precision 16-mixed: for GPUs alone; expected bf16-mixed or 32-true on a CPU"
-            )
+        _check_arithmetic(request.precision)
         keep_freed_memory()
+    batch_size = request.batch_size
     if batch_size is None:
-        batch_size = batch_size_of(start, recipe_file, processes=machine.processes)
-    rate = base_learning_rate
+        batch_size = batch_size_of(start, template, processes=machine.processes)
+    rate = request.base_learning_rate
     if rate is None:
         # A checkpoint that goes on has its own.
         begins = start.made_of is None
-        rate = template_rate(recipe_file, batch_size=batch_size * machine.processes, said=begins)
+        rate = template_rate(template, batch_size=batch_size * machine.processes, said=begins)
 
     lightning.seed_everything(seed, verbose=False)
-    network = _network(recipe_file, start, hang_hooks)
-    data = FaceData(
-        task.crops(recipe_file, train_photos, seed, start.epochs * recipe.repeats),
-        collate=task.collate,
-        val=val_photos,
+    network = _network(template, start, request.hang_hooks)
+    data = TrainingData(
+        task,
+        task.learn.crops(template, samples, seed=seed, passes=start.epochs * recipe.repeats),
+        val=val_samples,
         batch_size=batch_size,
         repeats=recipe.repeats,
         seed=seed,
         first_epoch=start.epoch,
-        workers=workers,
+        workers=request.workers,
     )
     data.preload(processes_here=machine.devices)
     steps = data.steps_per_epoch(processes=machine.processes)
     epochs_made_of = made_of(
         steps=steps,
         batch_size=batch_size * machine.processes,
-        photos=[photo.path for photo in train_photos],
+        photos=[sample.path for sample in samples],
         teacher="" if teacher is None else teacher.sha256,
-        precision=precision,
+        precision=request.precision,
     )
-    check_same(start, epochs_made_of, resume_from)
-    module = task.module(
+    check_same(start, epochs_made_of, request.resume_from)
+    module = TemplateModule(
         network,
-        template=recipe_file,
-        contract=contract_for(recipe_file, weights=None),
-        base_learning_rate=rate,
-        rate_is_asked_for=base_learning_rate is not None,
-        epochs=start.epochs,
-        steps_per_epoch=steps,
-        first_epoch=start.epoch,
-        seed=seed,
-        files={photo.image_id: photo.path for photo in train_photos},
-        teacher=teacher,
+        task=task,
+        learner=task.learn.learner(template, teacher=teacher),
+        template=template,
+        contract=contract_for(template),
+        course=Course(
+            base_learning_rate=rate,
+            rate_is_asked_for=request.base_learning_rate is not None,
+            epochs=start.epochs,
+            steps_per_epoch=steps,
+            first_epoch=start.epoch,
+            seed=seed,
+        ),
+        files={sample.image_id: sample.path for sample in samples},
     )
-    return Prepared(
-        template=recipe_file,
+    return PreparedTraining(
         start=start,
         goes_on=goes_on,
         machine=machine,
@@ -171,9 +152,14 @@ def prepare_training(
     )
 
 
-def _network(
-    template: Template, start: Start, hang_hooks: Callable[[Network], Network] | None
-) -> Network:
+def _check_arithmetic(precision: Arithmetic) -> None:
+    if precision == "16-mixed":
+        raise UserError(
+            "--precision 16-mixed: for GPUs alone; expected bf16-mixed or 32-true on a CPU"
+        )
+
+
+def _network(template: Template, start: Start, hang_hooks: HangHooks | None) -> Network:
     if start.weights is None:
         network = make_network(template.architecture)
     else:

@@ -14,23 +14,16 @@ import yaml
 
 from .. import __version__
 from ..files import atomic_write, sha256_file
+from .pace import PHOTOS_PER_SECOND, WAITING
 
-_CURVES = (
-    (
-        "loss",
-        (
-            "train/loss_epoch",
-            *("train/class", "train/box", "train/centerness", "train/landmark"),
-            *("train/taught_class", "train/taught_box", "train/taught_landmark"),
-            "train/penalty",
-        ),
-    ),
-    ("on the validation photos", ("val/ap50", "val/ap", "val/balanced_accuracy", "val/roc_auc")),
-)
+_CURVES = (("loss", "train/"), ("on the validation photos", "val/"))
+"""Of each plot: its title, and what the names of its curves begin with."""
+
+_NO_CURVES = ("train/loss_step", PHOTOS_PER_SECOND, WAITING)
 
 
 def draw_curves(output: Path) -> Path:
-    """Plot losses and AP of all starts (`output`/logs/csv/version_*) into `output`/curves.png."""
+    """Plot losses and figures of all starts (`logs/csv/version_*`) into `output`/curves.png."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -51,9 +44,9 @@ def draw_curves(output: Path) -> Path:
                         points.setdefault(name, {})[epoch] = float(value)
     figure = Figure(figsize=(10, 4), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, (title, names) in zip(figure.subplots(1, len(_CURVES)), _CURVES, strict=True):
-        for name in names:
-            if name in points:
+    for axes, (title, prefix) in zip(figure.subplots(1, len(_CURVES)), _CURVES, strict=True):
+        for name in sorted(points):
+            if name.startswith(prefix) and name not in _NO_CURVES:
                 axes.plot(*zip(*sorted(points[name].items()), strict=True), marker=".", label=name)
         axes.set_title(title)
         axes.set_xlabel("epoch")

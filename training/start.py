@@ -14,8 +14,8 @@ import torch
 
 from ..errors import UserError
 from ..files import why_not_writable
-from ..model_templates.schema import Template, load_template
-from ..models.weights import Weights, read_weights, read_weights_for
+from ..model_templates.schema import Template, TemplateFile
+from ..models.weights import Weights, read_weights
 from .callbacks import RUN_KEY
 from .schedule import scaled_rate
 
@@ -44,8 +44,8 @@ class Start:
 
 
 def find_start(
-    template: Path,
-    load_weights: Path | None,
+    template: TemplateFile,
+    load_weights: Weights | None,
     resume_from: Path | None,
     *,
     epochs: int | None,
@@ -54,7 +54,7 @@ def find_start(
     """Read the weights to begin with.
 
     Args:
-        template: The template.yaml, whose architecture they must fit.
+        template: Whose architecture they must fit.
         load_weights: Start from these, at epoch 0.
         resume_from: Or go on with these.
         epochs: Asked for in all; None for as many as were meant.
@@ -65,14 +65,14 @@ def find_start(
             without averaged weights, and is to go on where it was, or has as many epochs behind it
             already.
     """
-    now = load_template(template)
+    now = template.spec
     wanted = now.hyper_parameters.basic.epochs if epochs is None else epochs
     if resume_from is None:
-        weights = None
-        if load_weights is not None:
-            weights = read_weights_for(load_weights, template, learns_anew=True)
-        return Start(weights, epochs=wanted)
-    weights = read_weights_for(resume_from, template)
+        if load_weights is None:
+            return Start(None, epochs=wanted)
+        return Start(load_weights.described_by(template, learns_anew=True), epochs=wanted)
+    read = read_weights(resume_from)
+    weights = read.described_by(template)
     run: dict[str, Any] | None = None
     if resume_from.suffix == ".pth":
         checkpoint = torch.load(resume_from, map_location="cpu", weights_only=True, mmap=True)
@@ -88,11 +88,11 @@ def find_start(
     if run is None:
         _log.warning("%s holds no optimizer state: the optimizer starts anew", resume_from)
         return Start(weights, weights.epochs, weights.seed or 0, wanted)
-    then = weights.template
+    then = read.template
     losses = [(one.architecture, one.hyper_parameters.distillation) for one in (then, now)]
     if losses[0] != losses[1]:
         raise UserError(
-            f"--resume-from {resume_from}: it was trained by other losses than {template} has",
+            f"--resume-from {resume_from}: it was trained by other losses than {template.path} has",
             hint="undo the change, or start anew by --load-weights",
         )
     # All else of it is part of the optimizer's state.
@@ -102,13 +102,14 @@ def find_start(
         if optimizers[1][key] != value:
             raise UserError(
                 f"--resume-from {resume_from}: it was trained with optimizer {key} {value}, "
-                f"{template} has {optimizers[1][key]}",
+                f"{template.path} has {optimizers[1][key]}",
                 hint="undo the change, or start anew by --load-weights",
             )
-    if (then.hyper_parameters.ema_decay is None) != (now.hyper_parameters.ema_decay is None):
+    averages = [one.hyper_parameters.ema_decay for one in (then, now)]
+    if (averages[0] is None) != (averages[1] is None):
         raise UserError(
-            f"--resume-from {resume_from}: it was trained with ema_decay "
-            f"{then.hyper_parameters.ema_decay}, {template} has {now.hyper_parameters.ema_decay}",
+            f"--resume-from {resume_from}: it was trained with ema_decay {averages[0]}, "
+            f"{template.path} has {averages[1]}",
             hint="undo the change, or start anew by --load-weights",
         )
     for key in ("augmentation", "schedule", "ema_decay"):

@@ -18,7 +18,8 @@ from starlette.requests import ClientDisconnect
 from ... import __version__
 from ...data.images import decode_image
 from ...errors import ImageError, ImageTooLargeError
-from ..classify import FACE_SCORE, NO_FACE, PhotoClassifier
+from ..classify import NO_FACE, PhotoClassifier
+from ..faces import FACE_SCORE
 from .bounded_queue import BoundedQueue
 from .uploads import FIELD, read_photo
 
@@ -57,7 +58,7 @@ class Settings:
         """Load both files.
 
         Raises:
-            UserError: See `runtimes.load`.
+            UserError: See `tasks.load`.
         """
         return PhotoClassifier.open(
             self.classifier,
@@ -85,7 +86,7 @@ class Face(BaseModel):
 class Answer(BaseModel):
     """What the photo shows."""
 
-    answer: str = Field(description="glass where any face wears them", examples=["glass"])
+    answer: str = Field(description="the last label where any face has it, else that of the faces")
     faces: list[Face] | None = Field(default=None, description="with details=true: best first")
 
 
@@ -124,7 +125,7 @@ def make_app(settings: Settings) -> FastAPI:
     """The ASGI application.
 
     Raises:
-        UserError: A model file cannot be opened; see `runtimes.load`.
+        UserError: A model file cannot be opened; see `tasks.load`.
     """
     # What a client sends may be nonsense: the answer says so, the log need not.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
@@ -143,15 +144,20 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _bad_query)
     app.add_exception_handler(ClientDisconnect, _nobody_there)
 
+    rules = classifier.classifier.rules
+    labels = " or ".join(rules.labels)
+    app.state.endpoint = f"/{rules.endpoint}/"
+
     @app.post(
-        "/glass_no_glass/",
+        app.state.endpoint,
+        summary=f"What do the faces of the photo show: {labels}?",
         response_model=Answer,
         response_model_exclude_none=True,
         responses=_PROBLEMS,
         openapi_extra={"requestBody": _FORM},
     )
-    async def glass_no_glass(request: Request, details: bool = False) -> Answer | Response:
-        """Does anybody in the photo wear glasses?"""
+    async def classify(request: Request, details: bool = False) -> Answer | Response:
+        """The last label if any face of the photo has it."""
         with queue.place():
             photo = await read_photo(
                 request, max_bytes=limits.body_bytes, max_seconds=limits.body_seconds

@@ -87,20 +87,21 @@ def _most_connections() -> int:
     return max(1, min(MAX_CONNECTIONS, files - _OTHER_FILES))
 
 
-def make_config(settings: Settings, *, workers: int = 1) -> Config:
-    """Uvicorn's settings, after both model files were opened and tried here.
+def make_config(settings: Settings, *, workers: int = 1) -> tuple[Config, str]:
+    """Uvicorn's settings, and where photos go, after both model files were opened and tried here.
 
     Args:
         settings: For each process.
         workers: Processes. Several share the port, and one that dies is started again.
 
     Raises:
-        UserError: A model file cannot be opened; see `runtimes.load`.
+        UserError: A model file cannot be opened; see `tasks.load`.
     """
     app: Any = make_app(settings)
+    endpoint: str = app.state.endpoint
     if workers > 1:  # what is wrong would have been so in each of them, over and over
         app = partial(_make_workers_app, settings)
-    return Config(
+    config = Config(
         app,
         factory=workers > 1,
         http=TimedProtocol,
@@ -111,6 +112,7 @@ def make_config(settings: Settings, *, workers: int = 1) -> Config:
         log_config=_LOGGING,
         workers=workers,
     )
+    return config, endpoint
 
 
 def _make_workers_app(settings: Settings) -> FastAPI:

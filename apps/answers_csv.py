@@ -1,0 +1,60 @@
+"""What was said of each photo, and of each face in it, as a CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import UserError
+from ..files import atomic_write, check_place
+from .classify import PhotoAnswer
+
+COLUMNS = (
+    *("image", "answer", "faces", "face", "x1", "y1", "x2", "y2", "face_score", "label", "score"),
+)
+
+
+def check_csv(path: Path, photos: Collection[Path]) -> None:
+    """Refuse a place that cannot become a file, before the work that it is to hold.
+
+    Raises:
+        UserError: One of the photos is there; see `check_place`.
+    """
+    if path.resolve() in {photo.resolve() for photo in photos}:
+        raise UserError(f"--csv {path}: is one of the photos to be read")
+    check_place(path, "--csv")
+
+
+@contextmanager
+def answers_csv(path: Path) -> Iterator[Callable[[PhotoAnswer], None]]:
+    """Write a CSV with a row for each face, and one for each photo without a face.
+
+    It is there when the block ends without an exception.
+
+    Yields:
+        What takes the next photo's answer.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    try:
+        with atomic_write(path, "w") as handle:
+            writer = csv.writer(handle, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            yield lambda one: writer.writerows(_csv_rows(one))
+    except BrokenPipeError:
+        raise  # of standard output
+    except OSError as error:
+        raise UserError(f"--csv {path}: cannot be written: {error.strerror or error}") from error
+
+
+def _csv_rows(one: PhotoAnswer) -> Iterator[list[object]]:
+    head = [str(one.path), one.answer, len(one.labels)]
+    if not one.labels:
+        yield [*head, *[""] * (len(COLUMNS) - len(head))]
+    for index, label in enumerate(one.labels):
+        box = [f"{value:.1f}" for value in one.faces.boxes[index]]
+        face_score, score = one.faces.scores[index], label.score
+        yield [*head, index, *box, f"{face_score:.4f}", label.label, f"{score:.4f}"]

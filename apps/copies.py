@@ -1,0 +1,69 @@
+"""Copies of chosen photos in a folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import UserError
+from ..files import check_place
+
+
+class Copies:
+    """Copies of photos in a folder, under their names below their source; none is overwritten.
+
+    Args:
+        folder: Made at the first copy.
+        sources: What the photos are read from.
+
+    Raises:
+        UserError: The folder lies in a source, or cannot be written; see `check_place`.
+    """
+
+    def __init__(self, folder: Path, sources: Sequence[Path]) -> None:
+        inside = folder.resolve()
+        for source in sources:
+            if source.is_dir() and source.resolve() in (inside, *inside.parents):
+                raise UserError(
+                    f"--copy-to {folder}: lies in {source}, among the photos to be read"
+                )
+        check_place(folder, "--copy-to", folder=True)
+        self.folder = folder
+
+    def add(self, photo: Path, name: Path) -> Path:
+        """Copy a photo, whole or not at all; returns where it is.
+
+        Raises:
+            UserError: It cannot be written.
+        """
+        target = self.folder / name
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=".copy-") as scratch:
+                copy = Path(scratch, "copy")
+                shutil.copyfile(photo, copy)
+                number = 1
+                while not _put(copy, target):
+                    if target.is_file() and target.read_bytes() == photo.read_bytes():
+                        return target
+                    number += 1
+                    target = self.folder / name.with_stem(f"{name.stem}-{number}")
+        except OSError as error:
+            raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
+        return target
+
+
+def _put(copy: Path, target: Path) -> bool:
+    """Give a file its name; False where there is anything of that name."""
+    try:
+        os.link(copy, target)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        if os.path.lexists(target):
+            return False
+        os.replace(copy, target)
+    return True

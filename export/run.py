@@ -1,0 +1,300 @@
+"""An export: every format and precision asked for, each file verified and put in its place."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from ..errors import ModelFileError, UserError
+from ..interrupts import signals_kept
+from ..model_templates.contract import Precision
+from ..runtimes.seal import model_files
+from ..tasks import task_of
+from .formats import EXPORTERS, ExportPrecision, Order, Writer, missing_of, writer_of
+from .report import ExportedFile, ExportReport
+
+if TYPE_CHECKING:
+    from ..model_templates.contract import Contract
+    from ..model_templates.schema import Template
+    from ..models.network import Network
+    from ..models.weights import Weights
+    from .verify import Reference
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExportRequest:
+    """One export.
+
+    Attributes:
+        weights: What is exported, described by their template.
+        folder: Where to; made if missing.
+        formats: Keys of `EXPORTERS`; None for those of the template's `output_format` whose
+            packages are installed.
+        precisions: Of the stored weights, a set of files for each. Weights that were quantized
+            during training become "int8" whatever is asked for, which OpenVINO alone takes.
+        with_nms: Write a detector's ONNX and OpenVINO files with NMS inside, too. Core ML has
+            them always.
+        input_size: Height and width in pixels instead of the template's.
+        verify: Run each file and compare it with PyTorch.
+        photos: Folder of photos to compare them on; see `data.pictures.check_photos`.
+    """
+
+    weights: Weights
+    folder: Path
+    formats: Sequence[str] | None = None
+    precisions: Sequence[ExportPrecision] = ("fp32",)
+    with_nms: bool = False
+    input_size: tuple[int, int] | None = None
+    verify: bool = True
+    photos: Path | None = None
+
+
+def export_model(request: ExportRequest) -> ExportReport:
+    """Write model files, each with its contract inside and its parity certificate beside it.
+
+    A file replaces an older one of its name when it is whole and verified. One that does not
+    answer as the network does is kept as `<name>-failed`. FP16 files are named `model_fp16`.
+
+    Returns:
+        What was written, how far it is from PyTorch, and what could not be made, and why.
+
+    Raises:
+        UserError: An unknown format or precision, an input size that the template does not allow,
+            NMS for what has no boxes, a folder that cannot be written.
+        MissingPackageError: A package that a format asked for needs is not installed.
+    """
+    job = _job(request)
+    folder = job.folder
+    files: list[ExportedFile] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with signals_kept() as check_signals:
+            for precision in dict.fromkeys(job.precisions):
+                for name in job.formats:
+                    files += _export(job, name, precision, check_signals)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    _tell_of_others(folder, files, request.weights.sha256)
+    return ExportReport(
+        name=job.contract.name,
+        input_size=(job.contract.input.height, job.contract.input.width),
+        files=tuple(files),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What all formats of one export share.
+
+    Attributes:
+        impossible: Why a format cannot hold this architecture, by format.
+        by_name: The user named the formats.
+    """
+
+    network: Network
+    contract: Contract
+    folder: Path
+    formats: Sequence[str]
+    precisions: Sequence[Precision]
+    impossible: dict[str, str]
+    with_nms: bool
+    by_name: bool
+    reference: Reference | None
+
+
+def _job(request: ExportRequest) -> _Job:
+    """Everything that can be refused, and what is needed after that."""
+    from ..models.nncf_hooks import is_quantized, masked
+    from ..models.weights import build_network
+    from ..tasks.describe import contract_for
+    from .onnx import example_for
+    from .verify import reference_for
+
+    _check_precisions(request.precisions)
+    weights = request.weights
+    formats = _formats(request.formats, weights.template)
+    quantized = is_quantized(weights.hooks)
+    stored: Sequence[Precision] = ["int8"] if quantized else list(request.precisions)
+    for name in request.formats or ():
+        _check_format(name, stored, request, quantized=quantized)
+    height, width = request.input_size or (None, None)
+    contract = contract_for(weights.template, weights=weights, height=height, width=width)
+    if request.with_nms and task_of(contract.task).rules.suppression(contract) is None:
+        raise UserError(f"NMS inside: {contract.name} finds no boxes; expected a face detector")
+    network = build_network(weights)
+    if weights.hooks is not None and not quantized:
+        network = masked(network, {"images": example_for(contract)})
+    reference = None
+    if request.verify:
+        reference = reference_for(network, contract, photos=request.photos)
+    return _Job(
+        network=network,
+        contract=contract,
+        folder=Path(request.folder),
+        formats=formats,
+        precisions=stored,
+        impossible=weights.template.architecture.impossible_formats(),
+        with_nms=request.with_nms,
+        by_name=request.formats is not None,
+        reference=reference,
+    )
+
+
+def _check_precisions(precisions: Sequence[str]) -> None:
+    able = ", ".join(get_args(ExportPrecision))
+    for asked in precisions:
+        if asked not in get_args(ExportPrecision):
+            raise UserError(f"precision {asked!r}: expected one of {able}")
+    if not precisions:
+        raise UserError(f"no precision to export: expected some of {able}")
+
+
+def _check_format(
+    name: str, stored: Sequence[Precision], request: ExportRequest, *, quantized: bool
+) -> None:
+    """Refuse a format that the user named, and that has none of the precisions."""
+    able = EXPORTERS[name].precisions
+    if quantized and "int8" not in able:
+        raise UserError(
+            f"{request.weights.path}: quantized during training: format {name} cannot hold that; "
+            "expected openvino",
+            hint="`compress --nncf-quantization` writes int8 files of the others as it ends",
+        )
+    if not set(stored) & set(able):
+        raise UserError(
+            f"precision {', '.join(request.precisions)}: format {name} has only {', '.join(able)}"
+        )
+
+
+def _formats(formats: Sequence[str] | None, template: Template) -> list[str]:
+    if formats is None:
+        wanted = [name for name, is_wanted in template.output_format if is_wanted]
+        if not wanted:
+            raise UserError(
+                f"no format to export: output_format of template {template.name} has none",
+                hint=f"name some of {', '.join(EXPORTERS)} with --formats",
+            )
+        return wanted
+    for name in formats:
+        if name not in EXPORTERS:
+            raise UserError(f"format {name!r}: expected some of {', '.join(EXPORTERS)}")
+        missing = missing_of(EXPORTERS[name].packages)
+        if missing is not None:
+            raise missing
+    if not formats:
+        raise UserError(f"no format to export: expected some of {', '.join(EXPORTERS)}")
+    return list(dict.fromkeys(formats))
+
+
+def _export(
+    job: _Job, name: str, precision: Precision, check_signals: Callable[[], None]
+) -> list[ExportedFile]:
+    """The files of one format, in their place; and one without a file that says why none is."""
+    exporter = EXPORTERS[name]
+    missing = missing_of(exporter.packages)
+    if missing is not None:
+        return [ExportedFile(name, precision, "skipped", reason=str(missing))]
+    if precision not in exporter.precisions:
+        reason = f"expected {' or '.join(exporter.precisions)} in this format"
+        if precision == "int8":
+            reason = "cannot hold what was quantized during training"
+        return [ExportedFile(name, precision, "skipped", reason=reason)]
+    if name in job.impossible:
+        return [ExportedFile(name, precision, _missed(job.by_name), reason=job.impossible[name])]
+    started = time.monotonic()
+    files: list[ExportedFile] = []
+    # Inside the folder: the same file system, so that the last step is only a change of names.
+    with tempfile.TemporaryDirectory(dir=job.folder, prefix=".export-") as scratch:
+        writer = writer_of(name)
+        paths: list[Path] | None = None
+        try:
+            paths = writer.convert(
+                Order(
+                    network=job.network,
+                    contract=job.contract.model_copy(update={"precision": precision}),
+                    folder=Path(scratch),
+                    stem="model" if precision == "fp32" else f"model_{precision}",
+                    with_nms=job.with_nms,
+                )
+            )
+            for path in paths:
+                check_signals()
+                files.append(_finish(job, name, precision, writer, path))
+            check_signals()
+        except UserError as error:
+            # A network that cannot be had in this format is missed where it was asked for by
+            # name, and else only told of. A file that was made is missed in any case.
+            missed = job.by_name or paths is not None
+            reason = str(error).replace(scratch, str(job.folder))
+            files.append(ExportedFile(name, precision, _missed(missed), reason=reason))
+        except Exception as error:  # converters raise whatever they like
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # of the system, not of a library that does not load: no room, no right
+            check_signals()
+            _log.debug("%s", name, exc_info=True)
+            reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
+            files.append(ExportedFile(name, precision, "failed", reason=reason))
+    return [replace(files[0], seconds=time.monotonic() - started), *files[1:]]
+
+
+def _missed(is_missed: bool) -> Literal["failed", "skipped"]:
+    return "failed" if is_missed else "skipped"
+
+
+def _finish(job: _Job, name: str, precision: Precision, writer: Writer, path: Path) -> ExportedFile:
+    """Verify a file that was just made, write that into it, and move it to its place."""
+    from .place import move_model
+
+    size = sum(part.stat().st_size for part in model_files(path))
+    if job.reference is None:
+        file = move_model(path, job.folder)
+        return ExportedFile(name, precision, "unchecked", file=file, size=size)
+    from .certificate import write_certificate
+    from .verify import check
+
+    contract, certificate = check(path, job.reference)
+    writer.embed(path, contract.model_copy(update={"parity": certificate.summary()}))
+    if certificate.status == "failed":
+        path = _mark_failed(path)
+    write_certificate(path, certificate)
+    return ExportedFile(
+        name,
+        precision,
+        certificate.status,
+        file=move_model(path, job.folder),
+        size=size,
+        certificate=certificate,
+        reason=certificate.reason,
+    )
+
+
+def _mark_failed(path: Path) -> Path:
+    from .place import failed
+
+    for part in [path] if path.is_dir() else model_files(path):
+        part.rename(failed(part))
+    return failed(path)
+
+
+def _tell_of_others(folder: Path, files: Sequence[ExportedFile], checkpoint: str) -> None:
+    """Warn of files of another checkpoint that stand beside the new ones."""
+    from .certificate import SUFFIX, read_certificate
+
+    new = {one.file for one in files}
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        file = path.with_name(path.name.removesuffix(SUFFIX))
+        if file in new or not file.exists():
+            continue
+        with suppress(ModelFileError):
+            found = read_certificate(file)
+            if found is not None and found.checkpoint_sha256 != checkpoint:
+                _log.warning("%s is of another checkpoint than the files written now", file)

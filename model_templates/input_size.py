@@ -1,0 +1,39 @@
+"""Size of a network's input, where a template leaves it free."""
+
+from __future__ import annotations
+
+from ..errors import UserError
+from .schema import Template
+
+MAX_PIXELS = 64_000_000
+"""Of an input: no photo that is read is larger."""
+
+
+def input_size(
+    template: Template, *, height: int | None = None, width: int | None = None
+) -> tuple[int, int]:
+    """Height and width of the network input, the template's unless overridden.
+
+    Raises:
+        UserError: The template does not allow this size, or it has more than `MAX_PIXELS`.
+    """
+    default = template.input
+    size = (default.height if height is None else height, default.width if width is None else width)
+    if size == (default.height, default.width):
+        return size
+    asked = f"--input-size {size[0]}x{size[1]} (height x width)"
+    step = default.multiple_of
+    if step is None:
+        raise UserError(
+            f"{asked}: template {template.name} has a fixed input of "
+            f"{default.height}x{default.width}"
+        )
+    if any(side < step or side % step for side in size):
+        raise UserError(f"{asked}: template {template.name} takes positive multiples of {step}")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise UserError(f"{asked}: above the limit of {MAX_PIXELS:,} pixels")
+    try:
+        template.architecture.check_room(*size)
+    except ValueError as error:
+        raise UserError(f"{asked}: {error}") from error
+    return size

@@ -1,0 +1,94 @@
+"""Faces drawn into a picture: boxes, landmarks and captions, whatever the task says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..results import Detections
+
+# By what is said of a face.
+_BOXES = ((80, 220, 60), (40, 140, 255), (230, 90, 200), (230, 200, 40))
+_INK = (0, 0, 0)
+# Left eye, right eye, nose, left and right mouth corner, apart by colour.
+_POINTS = ((255, 160, 40), (40, 60, 255), (40, 230, 255), (230, 60, 230), (60, 160, 255))
+_LEAST_SIDE_FOR_POINTS = 28
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def draw_faces(
+    image: NDArray[np.uint8],
+    faces: Detections,
+    *,
+    captions: Sequence[Sequence[str]],
+    colours: Sequence[int],
+) -> NDArray[np.uint8]:
+    """Draw boxes with captions, and landmarks where there are any.
+
+    Line and letter sizes follow the picture's size. Faces too small for a caption or for points get
+    none, so that a crowd stays visible.
+
+    Args:
+        image: uint8 (H, W, 3), BGR; stays as it is.
+        faces: In pixels of `image`.
+        captions: Of each face: the first text that is not much wider than the box is drawn.
+        colours: Of each face: faces of which the same is said have the same number.
+
+    Returns:
+        A new uint8 (H, W, 3), BGR.
+    """
+    canvas = image.copy()
+    height, width = image.shape[:2]
+    line = max(1, round(min(height, width) / 300))
+    # Weakest first: where boxes overlap, the surest lies on top.
+    for index in reversed(range(len(faces))):
+        left, top, right, bottom = (int(v) for v in np.rint(faces.boxes[index]))
+        # A dark edge around the line keeps it visible on grass and on snow.
+        cv2.rectangle(canvas, (left, top), (right, bottom), _INK, line + 2)
+        colour = _BOXES[colours[index] % len(_BOXES)]
+        cv2.rectangle(canvas, (left, top), (right, bottom), colour, line)
+        if faces.landmarks is not None:
+            _draw_points(canvas, faces.landmarks[index], side=min(right - left, bottom - top))
+        _draw_label(canvas, captions[index], left, top, right, line=line, colour=colour)
+    return canvas
+
+
+def _draw_points(canvas: NDArray[np.uint8], points: NDArray[np.float32], *, side: int) -> None:
+    if side < _LEAST_SIDE_FOR_POINTS:
+        return
+    radius = max(1, round(side / 40))
+    for (x, y), colour in zip(np.rint(points).astype(int).tolist(), _POINTS, strict=True):
+        if radius > 1:
+            cv2.circle(canvas, (x, y), radius + 1, _INK, -1, cv2.LINE_AA)
+        cv2.circle(canvas, (x, y), radius, colour, -1, cv2.LINE_AA)
+
+
+def _draw_label(
+    canvas: NDArray[np.uint8],
+    texts: Sequence[str],
+    left: int,
+    top: int,
+    right: int,
+    *,
+    line: int,
+    colour: tuple[int, int, int],
+) -> None:
+    """The first of some texts that is not much wider than the box."""
+    scale = 0.35 + 0.1 * line
+    thickness = max(1, line // 2)
+    for text in texts:
+        (wide, high), baseline = cv2.getTextSize(text, _FONT, scale, thickness)
+        wide, high = wide + 2 * line, high + baseline + line
+        if right - left >= 0.9 * wide:
+            break
+    else:
+        return
+    # Above the box, or inside it at the picture's upper edge; never over the right edge.
+    bottom = top if top >= high else top + high
+    left = max(0, min(left, canvas.shape[1] - wide))
+    cv2.rectangle(canvas, (left, bottom - high), (left + wide, bottom), colour, -1)
+    origin = (left + line, bottom - baseline)
+    cv2.putText(canvas, text, origin, _FONT, scale, _INK, thickness, cv2.LINE_AA)

@@ -1,0 +1,1 @@
+"""Face classification: an aligned face in, one of two labels out."""

@@ -1,0 +1,173 @@
+"""Aligned faces as a classifier's training samples, harder as the training goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ...data.align import align_face, cut_face
+from ...data.images import read_image
+from ...data.labelled_faces import LabelledFace
+from ...data.read_ahead import read_ahead
+from ...data.spoil import ALL, spoil
+from ...errors import DataError, ImageError
+from ...model_templates.contract import InputSpec
+from ..learning import DECODE_THREADS, DECODED_AHEAD, EXTRA, Key, left_out
+from .rules import AugmentationSpec
+
+Pixels = NDArray[np.uint8]
+
+_MARGIN = 0.5
+"""Of a face's input, kept on each side, so that shifts and turns find something there."""
+
+_FULL_HARDNESS = 0.6
+"""Share of the training after which augmentation is as hard as it gets."""
+
+
+class Labels(NamedTuple):
+    """Of a batch: `labels` and `image_ids`, int64 (B,)."""
+
+    labels: Tensor
+    image_ids: Tensor
+
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> Labels:
+        """On another device."""
+        return Labels(
+            self.labels.to(device, non_blocking=non_blocking),
+            self.image_ids.to(device, non_blocking=non_blocking),
+        )
+
+
+class FaceCrops(Dataset[list[tuple[Tensor, int, int]]]):
+    """Batches of aligned, augmented faces; rarer labels come more often.
+
+    As with `PhotoCrops`, a sample is drawn from a generator seeded with (seed, pass, index).
+
+    Args:
+        faces: With landmarks and labels; those without a face are left out.
+        spec: The template's augmentation.
+        target: The network's input.
+        seed: Of the whole training.
+        passes: Over all faces, in the whole training.
+    """
+
+    def __init__(
+        self,
+        faces: Sequence[LabelledFace],
+        *,
+        spec: AugmentationSpec,
+        target: InputSpec,
+        seed: int,
+        passes: int,
+    ) -> None:
+        self.faces = [face for face in faces if face.found]
+        if not self.faces:
+            raise DataError(f"none of the {len(faces)} photos has a face with landmarks")
+        self.spec = spec
+        self.target = target
+        self.seed = seed
+        self.passes = passes
+        self._pixels: list[Pixels] = []
+        self._order = _balanced([face.label for face in self.faces])
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @property
+    def used(self) -> int:
+        """How many photos are learnt from."""
+        return len(self.faces)
+
+    def preload(self, *, budget: float) -> tuple[int, int]:
+        """Cut the faces out of their photos, with a margin: they are small.
+
+        Photos that cannot be decoded are left out, with a warning that counts and names them.
+
+        Raises:
+            DataError: None can be decoded, or they do not fit into `budget` bytes.
+        """
+        side = _wide(self.target)
+        needed = len(self.faces) * side.height * side.width * 3
+        if needed > budget:
+            raise DataError(
+                f"{len(self.faces)} faces need {needed / 2**30:.1f} GiB of memory, of which "
+                f"{budget / 2**30:.1f} GiB are free for them"
+            )
+        cut = read_ahead(self._cut, self.faces, threads=DECODE_THREADS, ahead=DECODED_AHEAD)
+        kept: list[tuple[LabelledFace, Pixels]] = []
+        damaged: list[str] = []
+        for face, pixels in zip(self.faces, cut, strict=True):
+            if isinstance(pixels, ImageError):
+                damaged.append(str(pixels))
+            else:
+                kept.append((face, pixels))
+        left_out(damaged, kept=len(kept))
+        self.faces = [face for face, _ in kept]
+        self._pixels = [pixels for _, pixels in kept]
+        self._order = _balanced([face.label for face in self.faces])
+        return len(kept), needed
+
+    def _cut(self, face: LabelledFace) -> Pixels:
+        return align_face(read_image(face.path), face.landmarks, _wide(self.target))
+
+    def __getitem__(self, keys: Sequence[Key]) -> list[tuple[Tensor, int, int]]:
+        """The samples of one batch: uint8 (3, H, W) BGR, label, image id."""
+        return [self.sample(key) for key in keys]
+
+    def sample(self, key: Key) -> tuple[Tensor, int, int]:
+        """One sample."""
+        run, place = key
+        rng = np.random.default_rng((self.seed, run, place))
+        index = self._order[place]
+        face = self.faces[index]
+        progress = min(1.0, run % EXTRA / max(1, self.passes * _FULL_HARDNESS))
+        hardness = 0.3 + 0.7 * progress
+        picture = _jittered(self._pixels[index], self.target, rng, hardness)
+        if rng.random() < self.spec.flip:
+            picture = picture[:, ::-1]
+        if self.spec.photometric:
+            picture = spoil(picture, rng, hardness, steps=ALL)
+        tensor = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+        return tensor, face.label, face.image_id
+
+
+def collate(items: Sequence[tuple[Tensor, int, int]]) -> tuple[Tensor, Labels]:
+    """Samples to uint8 images (B, 3, H, W) and their `Labels`."""
+    images, labels, ids = zip(*items, strict=True)
+    return torch.stack(images), Labels(torch.tensor(labels), torch.tensor(ids))
+
+
+def _balanced(labels: Sequence[int]) -> list[int]:
+    """Indices of all, rarer labels several times: up to half as often as the commonest."""
+    counts = np.bincount(labels)
+    times = [max(1, round(counts.max() / count / 2)) if count else 0 for count in counts]
+    return [index for index, label in enumerate(labels) for _ in range(times[label])]
+
+
+def _wide(target: InputSpec) -> InputSpec:
+    """The input with `_MARGIN` around it."""
+    x, y = round(_MARGIN * target.width), round(_MARGIN * target.height)
+    assert target.points is not None
+    points = tuple((px + x, py + y) for px, py in target.points)
+    shape = (1, 3, target.height + 2 * y, target.width + 2 * x)
+    return target.model_copy(update={"shape": shape, "points": points})
+
+
+def _jittered(wide: Pixels, target: InputSpec, rng: np.random.Generator, hardness: float) -> Pixels:
+    """Turned, zoomed and shifted as much as a detector's landmarks are off, and more."""
+    angle = math.radians(rng.normal(0, 6 * hardness))
+    zoom = math.exp(rng.normal(0, 0.09 * hardness))
+    size = np.array([target.width, target.height], np.float64)
+    shift = rng.normal(0, 0.05 * hardness, 2) * size
+    cos, sin = zoom * math.cos(angle), zoom * math.sin(angle)
+    turn = np.array([[cos, -sin], [sin, cos]])
+    centre = np.array([wide.shape[1], wide.shape[0]]) / 2
+    transform = np.hstack([turn, (size / 2 + shift - turn @ centre)[:, None]])
+    return cut_face(wide, transform, target)

@@ -1,0 +1,63 @@
+"""How a classifier is trained: aligned faces, and cross-entropy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ...data.labelled_faces import LabelledFace
+from ...model_templates.schema import Template, TemplateFile
+from ...models.network import Network
+from ..describe import contract_for
+from ..learning import EpochSampler, Teacher
+from .face_crops import FaceCrops, Labels, collate
+from .rules import augmentation_of
+
+LABEL_SMOOTHING = 0.04
+
+loader = EpochSampler
+
+
+def crops(
+    template: Template, samples: Sequence[LabelledFace], *, seed: int, passes: int
+) -> FaceCrops:
+    """See `tasks.task.Learn`."""
+    return FaceCrops(
+        samples,
+        spec=augmentation_of(template),
+        target=contract_for(template).input,
+        seed=seed,
+        passes=passes,
+    )
+
+
+class ClassificationLearner:
+    """Cross-entropy with smoothed labels (Szegedy et al. 2016); samples come distorted already."""
+
+    def losses(
+        self, network: Network, images: Tensor, targets: Labels, *, seed: int
+    ) -> dict[str, Tensor]:
+        """One loss: `classes`."""
+        images = images.float().contiguous(memory_format=torch.channels_last)
+        devices = [images.device] if images.is_cuda else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)  # of dropout
+            logits = network(images, raw=True)
+        loss = functional.cross_entropy(logits, targets.labels, label_smoothing=LABEL_SMOOTHING)
+        return {"classes": loss}
+
+
+def find_teacher(_: TemplateFile) -> Teacher | None:
+    """See `tasks.task.Learn`: the rules allow none."""
+    return None
+
+
+def learner(_: Template, *, teacher: Teacher | None) -> ClassificationLearner:  # noqa: ARG001
+    """See `tasks.task.Learn`."""
+    return ClassificationLearner()
+
+
+__all__ = ["ClassificationLearner", "collate", "crops", "find_teacher", "learner", "loader"]

@@ -1,0 +1,189 @@
+"""How good a classifier is, and the faces that it gets wrong."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.align import align_face
+from ...data.images import read_image
+from ...data.labelled_faces import LabelledFace, labels_in
+from ...data.pairs import paired
+from ...data.read_ahead import decoded
+from ...errors import ImageError, UserError
+from ...evaluation.classification import classification_figures
+from ...evaluation.contact_sheet import contact_sheet
+from ...evaluation.figures import Figure, Figures
+from ...files import atomic_write, sha256_file
+from ...model_templates.contract import Contract
+from ..measuring import Evaluation, Labels, Measured, Options, Progress, files_of, protocol_of
+from ..timing import Item
+from .model import FaceClassifier
+from .rules import classification_rules
+from .samples import read
+
+_log = logging.getLogger(__name__)
+
+FIGURES = (
+    Figure(
+        "balanced_accuracy",
+        "Balanced accuracy",
+        column="balanced accuracy",
+        chart="balanced accuracy, %",
+        budget="min-accuracy",
+        decisive=True,
+        may_drop=1.0,
+        compared=True,
+        followed=True,
+    ),
+    Figure("accuracy", "Accuracy"),
+    Figure("f1", "F1 of the last label", column="F1", compared=True),
+    Figure("roc_auc", "Area under the ROC curve", followed=True),
+    Figure("ece", "Expected calibration error"),
+    Figure("images", "Photos measured", unit="photos"),
+    Figure("no_face", "Photos without a face, counted as wrong", unit="photos"),
+)
+
+HAS_OFFICIAL = False
+
+
+def measure(
+    model: FaceClassifier,
+    samples: Sequence[LabelledFace],
+    *,
+    on_progress: Progress | None = None,
+) -> Measured:
+    """See `tasks.task.Measure`. `verdicts`: 1 for the last label, 0 for the other."""
+    threshold = model.rules.score_threshold
+    scores = scores_of(model, samples, on_progress=on_progress)
+    figures = classification_figures(scores, _truth(samples), threshold=threshold)
+    return Measured(figures, np.where(np.isfinite(scores), scores >= threshold, np.nan))
+
+
+def promised(figures: Figures) -> Figures:
+    """See `tasks.task.Measure`: of one label alone, its recall."""
+    if figures["balanced_accuracy"] is None:
+        return {**figures, "balanced_accuracy": figures["accuracy"]}
+    return figures
+
+
+def protocol(_: Contract) -> str:
+    """See `tasks.task.Measure`."""
+    return ""
+
+
+def scores_of(
+    model: FaceClassifier,
+    faces: Sequence[LabelledFace],
+    *,
+    on_progress: Progress | None = None,
+) -> NDArray[np.float64]:
+    """The last label's score of each face, float64 (faces,); NaN where there is none.
+
+    A photo that cannot be read, and one in which no face was found, has none: it counts as answered
+    wrongly.
+    """
+    scores = np.full(len(faces), np.nan)
+    images = decoded([face.path for face in faces])
+    for index, (face, image) in enumerate(zip(faces, images, strict=True)):
+        if isinstance(image, ImageError):
+            _log.warning("counted as wrong: %s", image)
+        elif face.found:
+            (answer,) = model.predict(image, face.landmarks[None])
+            scores[index] = answer.scores[-1]
+        if on_progress is not None:
+            on_progress(index + 1, len(faces))
+    return scores
+
+
+def evaluate(
+    model: FaceClassifier,
+    labels: Labels,
+    options: Options,
+    *,
+    on_progress: Progress | None = None,
+) -> Evaluation:
+    """See `tasks.task.Measure`."""
+    contract = model.contract
+    for flag, value in (("--wider-dir", labels.official), ("--nms-iou", options.nms_iou)):
+        if value is not None:
+            raise UserError(f"{flag}: {model.path} is for {contract.task}, not a detector")
+    threshold = model.rules.score_threshold
+    if options.score_threshold is not None:
+        threshold = options.score_threshold
+    faces = read(labels.files, labels.roots, rules=contract.rules)
+    scores = scores_of(model, faces, on_progress=on_progress)
+    figures = classification_figures(scores, _truth(faces), threshold=threshold)
+    if options.mistakes is not None:
+        _draw_mistakes(model, faces, scores, threshold, options.mistakes)
+    said: dict[str, Any] = {
+        "input": f"faces aligned to {contract.input.width}x{contract.input.height}",
+        "score_threshold": threshold,
+        **protocol_of(model, options),
+    }
+    return Evaluation(figures, said, files_of(model, labels.files))
+
+
+def labels_fit(labels: Labels, contract: Contract | None) -> Labels:
+    """See `tasks.task.Measure`: lists of other labels than the contract's are left out."""
+    if contract is None or not labels.files:
+        return labels
+    known = set(classification_rules(contract).labels)
+    kept = [
+        (file, root)
+        for file, root in paired(labels.files, labels.roots)
+        if known.issuperset(labels_in(file))
+    ]
+    return Labels([file for file, _ in kept], [root for _, root in kept])
+
+
+def told(labels: Labels, items: Sequence[Item]) -> str:
+    """See `tasks.task.Measure`."""
+    named = ", ".join(f"{file.name} {sha256_file(file)[:12]}" for file in labels.files)
+    count = sum(len(labels_in(file)) for file in labels.files)
+    return (
+        f"{count} faces ({named}); timed on {len(items)}, one face in each photo, landmarks known"
+    )
+
+
+def official_photos(_: Path) -> list[Item]:
+    """See `tasks.task.Measure`; never asked for."""
+    return []
+
+
+def _truth(faces: Sequence[LabelledFace]) -> NDArray[np.intp]:
+    return np.array([face.label for face in faces], np.intp)
+
+
+def _draw_mistakes(
+    model: FaceClassifier,
+    faces: Sequence[LabelledFace],
+    scores: NDArray[np.float64],
+    threshold: float,
+    path: Path,
+) -> None:
+    """The faces with wrong labels as the network saw them, the surest mistake first."""
+    spec, labels = model.contract.input, model.rules.labels
+    pictures, captions = [], []
+    truth = _truth(faces)
+    wrong = np.flatnonzero((scores >= threshold) != (truth == 1))
+    for index in wrong[np.argsort(-np.abs(scores[wrong] - truth[wrong]), kind="stable")]:
+        face = faces[index]
+        if np.isfinite(scores[index]):
+            image = read_image(face.path)
+            pictures.append(align_face(image, face.landmarks, spec))
+            captions.append(f"{labels[face.label]}, said {scores[index]:.2f}")
+    _, buffer = cv2.imencode(".png", contact_sheet(pictures, captions))
+    try:
+        with atomic_write(path) as handle:
+            handle.write(buffer.tobytes())
+    except OSError as error:
+        raise UserError(
+            f"--mistakes-to {path}: cannot be written: {error.strerror or error}"
+        ) from error

@@ -1,0 +1,145 @@
+"""A loaded classifier of faces: photo and landmarks in, a label for each face out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.align import align_face, planes
+from ...errors import InputError, PocketfaceError
+from ...model_templates.contract import Contract
+from ...results import Classification
+from ...runtimes.session import Session
+from ..model import Image, Model, Steps, fraction, read_pixels
+from .rules import classification_rules
+
+
+class FaceClassifier(Model[list[Classification]]):
+    """Tells labels of faces apart. Where the faces are, a `FaceDetector` says.
+
+    Attributes:
+        rules: The contract's own part of the task.
+    """
+
+    WHAT = "face classifier"
+
+    def __init__(self, *, contract: Contract, session: Session, path: Path) -> None:
+        super().__init__(contract=contract, session=session, path=path)
+        self.rules = classification_rules(contract)
+
+    def predict(
+        self,
+        image: Image,
+        landmarks: NDArray[np.float32],
+        *,
+        score_threshold: float | None = None,
+        batch_size: int = 32,
+    ) -> list[Classification]:
+        """Label the faces of one photo.
+
+        Args:
+            image: uint8 (H, W, 3), BGR, any size; or the path of an image file.
+            landmarks: (N, 5, 2): x, y in pixels of the photo, as `Detections` has them.
+            score_threshold: From which on the last label is given, 0 to 1; the contract's if
+                None.
+            batch_size: Faces that go through the network at once; a file of a fixed batch size
+                keeps to that.
+
+        Returns:
+            One for each face, in their order.
+
+        Raises:
+            InputError: The array is no such image, the landmarks have another shape or are not
+                finite, or the threshold is out of range.
+            ImageError: The file does not decode to a photo.
+        """
+        pixels = read_pixels(image)
+        points = np.asarray(landmarks)
+        if points.ndim != 3 or points.shape[1:] != (5, 2) or not np.isfinite(points).all():
+            raise InputError(
+                f"landmarks have shape {points.shape}: expected (faces, 5, 2), all finite"
+            )
+        faces = self.cut(pixels, points)
+        return self.classify(faces, score_threshold=score_threshold, batch_size=batch_size)
+
+    def cut(
+        self, image: NDArray[np.uint8], landmarks: NDArray[np.float32]
+    ) -> list[NDArray[np.uint8]]:
+        """The faces of a photo as the network wants them: uint8 (height, width, 3), BGR.
+
+        Args:
+            image: uint8 (H, W, 3), BGR.
+            landmarks: (N, 5, 2), pixels of the photo.
+        """
+        return [align_face(image, face, self.contract.input) for face in landmarks]
+
+    def classify(
+        self,
+        faces: list[NDArray[np.uint8]],
+        *,
+        score_threshold: float | None = None,
+        batch_size: int = 32,
+    ) -> list[Classification]:
+        """Label faces that are cut and aligned: uint8 (height, width, 3) BGR of the input's size.
+
+        Args:
+            faces: As `cut` cuts them.
+            score_threshold: As for `predict`.
+            batch_size: As for `predict`.
+
+        Raises:
+            InputError: One is of another type or size, or `batch_size` is below 1.
+        """
+        threshold = fraction("score_threshold", score_threshold, self.rules.score_threshold)
+        if batch_size < 1:
+            raise InputError(f"batch_size {batch_size}: expected 1 or more")
+        spec = self.contract.input
+        size = (spec.height, spec.width, 3)
+        for face in faces:
+            if face.shape != size or face.dtype != np.uint8:
+                raise InputError(f"a face is {face.dtype} {face.shape}: expected uint8 {size}")
+        fixed = spec.batch
+        step = batch_size if fixed == -1 else fixed
+        found: list[Classification] = []
+        for start in range(0, len(faces), step):
+            some = faces[start : start + step]
+            filled = some + [np.zeros_like(some[0])] * (fixed - len(some))
+            shares = self.infer(planes(filled))[: len(some)]
+            found += [self.answer(row, threshold) for row in shares]
+        return found
+
+    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network alone: float32 (B, 3, height, width) to probabilities (B, labels).
+
+        Raises:
+            PocketfaceError: They are not finite.
+        """
+        shares = self.session.run(batch)["probabilities"]
+        # NaN would be below every threshold.
+        if not np.isfinite(shares).all():
+            raise PocketfaceError(f"{self.path}: the network's probabilities are not finite")
+        return shares
+
+    def answer(self, shares: NDArray[np.float32], threshold: float) -> Classification:
+        """Probabilities (labels,) of one face to its label."""
+        # Two labels: the last one from the threshold on. More: the likeliest.
+        labels = self.rules.labels
+        index = int(shares[-1] >= threshold) if len(labels) == 2 else int(shares.argmax())
+        return Classification(labels[index], index, float(shares[index]), shares)
+
+    def steps(self) -> Steps:
+        """See `Model.steps`: one face of each photo, whose landmarks are known."""
+        threshold = self.rules.score_threshold
+        return Steps(
+            prepare=lambda images, points: (
+                planes([self.cut(i, p[None])[0] for i, p in zip(images, points, strict=True)]),
+                None,
+            ),
+            infer=self.infer,
+            finish=lambda shares, _: [self.answer(row, threshold) for row in shares],
+        )
+
+
+make = FaceClassifier

@@ -1,0 +1,156 @@
+"""What a classifier's template and contract may say."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ...errors import TemplateError
+from ...model_templates.contract import Contract
+from ...model_templates.schema import Template
+from ...model_templates.spec import Fraction, Spec
+from ..rules import (
+    augmentation_in,
+    check_classes,
+    inference_in,
+    refuse_unless,
+    rules_in,
+    why_no_rules,
+)
+from ..task import Choice, Suppression
+
+OUTPUTS = {"probabilities": ("of each label", "0 to 1, 1 in all")}
+
+LABELS = 2
+
+Endpoint = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+
+
+class AugmentationSpec(Spec):
+    """How a training sample is made of a photo.
+
+    Args:
+        crop: `face`: one face aligned, with rotation, zoom, shift, and its picture made worse in
+            many ways, harder as the training goes on.
+        flip: Probability of a horizontal flip.
+        photometric: Whether the picture is made worse.
+    """
+
+    crop: Literal["face"]
+    flip: Fraction = 0.5
+    photometric: bool = True
+
+
+class InferenceSpec(Spec):
+    """Defaults of inference.
+
+    Args:
+        score_threshold: From which on the last label is given; can be changed at run time.
+        endpoint: Of the HTTP service; by default the template's name.
+    """
+
+    score_threshold: Fraction
+    endpoint: Endpoint | None = None
+
+
+class ClassificationRules(Spec):
+    """The contract's own part: how probabilities become a label.
+
+    Attributes:
+        labels: In the order of the probabilities; what the model is sure of comes last.
+        score_threshold: From which on the last label is given.
+        endpoint: Of the HTTP service.
+    """
+
+    labels: Annotated[tuple[str, ...], Field(min_length=LABELS)]
+    score_threshold: Fraction
+    endpoint: Endpoint
+
+
+def classification_rules(contract: Contract) -> ClassificationRules:
+    """The rules of a classifier's contract."""
+    return rules_in(ClassificationRules, contract.rules)
+
+
+def augmentation_of(template: Template) -> AugmentationSpec:
+    """The augmentation of a template that was checked."""
+    return augmentation_in(AugmentationSpec, template)
+
+
+def check_template(template: Template, *, source: str) -> None:
+    """See `tasks.task.Rules`."""
+    head, classes = template.architecture.head, template.dataset.classes
+    check_classes(template, LABELS, source=source)
+    refuse_unless(template.input.resize == "align", "input.resize", template, source=source)
+    inference_in(InferenceSpec, template, source=source)
+    augmentation_in(AugmentationSpec, template, source=source)
+    if template.hyper_parameters.distillation is not None:
+        raise TemplateError(
+            f"{source}: hyper_parameters.distillation wants architecture.head.type 'dense' "
+            f"(found {head.type!r})"
+        )
+    if head.type != "classes":
+        raise TemplateError(
+            f"{source}: architecture.head.type does not fit problem {template.problem!r}"
+        )
+    if head.classes != len(classes):
+        raise TemplateError(
+            f"{source}: architecture.head.classes is {head.classes}, but dataset.classes has "
+            f"{len(classes)}"
+        )
+
+
+def rules_of(template: Template) -> dict[str, Any]:
+    """See `tasks.task.Rules`."""
+    inference = inference_in(InferenceSpec, template)
+    rules = ClassificationRules(
+        labels=tuple(template.dataset.classes),
+        score_threshold=inference.score_threshold,
+        endpoint=inference.endpoint or template.name,
+    )
+    return rules.model_dump(mode="json")
+
+
+def decides(template: Template) -> Hashable:
+    """See `tasks.task.Rules`."""
+    return inference_in(InferenceSpec, template).score_threshold
+
+
+def check_contract(contract: Contract) -> str | None:
+    """See `tasks.task.Rules`."""
+    if why := why_no_rules(ClassificationRules, contract):
+        return why
+    spec, labels = contract.input, classification_rules(contract).labels
+    shapes = {output.name: output.shape for output in contract.outputs}
+    if shapes != {"probabilities": (spec.batch, len(labels))}:
+        return f"outputs {shapes}: expected probabilities ({spec.batch}, {len(labels)})"
+    if spec.resize != "align" or spec.points is None or len(spec.points) != 5:
+        return f"input resize {spec.resize}: expected align, with five points"
+    return None
+
+
+def of_network(contract: Contract) -> dict[str, Any]:
+    """See `tasks.task.Rules`."""
+    return dict(contract.rules)
+
+
+def is_final(_: Contract) -> bool:
+    """See `tasks.task.Rules`."""
+    return False
+
+
+def suppression(_: Contract) -> Suppression | None:
+    """See `tasks.task.Rules`."""
+    return None
+
+
+def with_suppression(contract: Contract) -> dict[str, Any]:
+    """See `tasks.task.Rules`; never asked for."""
+    return dict(contract.rules)
+
+
+def choice(contract: Contract) -> Choice | None:
+    """See `tasks.task.Rules`."""
+    return Choice("probabilities", classification_rules(contract).labels)

@@ -1,0 +1,71 @@
+"""Labelled faces to samples, and samples to a classifier's input."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.align import align_face, planes
+from ...data.images import read_image
+from ...data.labelled_faces import LabelledFace, read_labelled_faces
+from ...errors import DataError
+from ...model_templates.contract import Contract
+from ..timing import Item
+
+_log = logging.getLogger(__name__)
+
+SUFFIX = ".csv"
+ANNOTATIONS = "CSV by `pocketface data glasses`"
+
+
+def read(
+    files: Sequence[Path], roots: Sequence[Path], *, rules: Mapping[str, Any]
+) -> Sequence[LabelledFace]:
+    """See `tasks.task.Samples`."""
+    return read_labelled_faces(files, roots, classes=rules["labels"])
+
+
+def check(samples: Sequence[LabelledFace], *, flag: str) -> None:
+    """See `tasks.task.Samples`: more than one label; without landmarks no face is aligned."""
+    found = [face for face in samples if face.found]
+    if len(found) < len(samples):
+        _log.warning(
+            "%s: %d of %d rows have no landmarks", flag, len(samples) - len(found), len(samples)
+        )
+    if len({face.label for face in found}) < 2:
+        raise DataError(f"{flag}: its {len(found)} faces with landmarks all have the same label")
+
+
+def counted(samples: Sequence[LabelledFace]) -> Sequence[LabelledFace]:
+    """See `tasks.task.Samples`: a photo that cannot be read counts as answered wrongly."""
+    return samples
+
+
+def can_be_lost(_: LabelledFace) -> bool:
+    """See `tasks.task.Samples`."""
+    return True
+
+
+def stratum(_: Contract, sample: LabelledFace) -> Hashable | None:
+    """See `tasks.task.Samples`: the label."""
+    return sample.label if sample.found else None
+
+
+def network_input(contract: Contract, sample: LabelledFace) -> NDArray[np.float32]:
+    """See `tasks.task.Samples`."""
+    return planes([align_face(read_image(sample.path), sample.landmarks, contract.input)])
+
+
+def items(files: Sequence[Path], roots: Sequence[Path]) -> list[Item]:
+    """See `tasks.task.Samples`: one face in each photo, landmarks known."""
+    faces = read_labelled_faces(files, roots, classes=None)
+    with_face = [Item(one.path, one.landmarks) for one in faces if one.found]
+    if not with_face:
+        named = ", ".join(map(str, files))
+        raise DataError(f"{named}: no photo with a face that was found")
+    return with_face

@@ -1,0 +1,140 @@
+"""The contract of a network, from its template."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import __version__
+from ..errors import UserError
+from ..model_templates.contract import (
+    Contract,
+    InputSpec,
+    Metric,
+    OutputSpec,
+    Precision,
+    Provenance,
+)
+from ..model_templates.input_size import input_size
+from ..model_templates.schema import Template
+from . import task_of
+
+if TYPE_CHECKING:
+    from ..models.weights import Weights
+
+_FRONT = (
+    (38.2946, 51.6963),
+    (73.5318, 51.5014),
+    (56.0252, 71.7366),
+    (41.5493, 92.3655),
+    (70.7299, 92.2041),
+)
+"""Landmarks of a face seen from the front, as ArcFace aligns it to 112 x 112 (Deng et al. 2019)."""
+
+
+def contract_for(
+    template: Template,
+    *,
+    weights: Weights | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    precision: Precision = "fp32",
+    data: str | None = None,
+    seed: int | None = None,
+    metrics: tuple[Metric, ...] = (),
+) -> Contract:
+    """What a file made from this template says about itself.
+
+    Args:
+        template: Describes network and input.
+        weights: Where the tensors come from; None for a network never trained. They fill
+            provenance, and metrics if those were measured on this input by these rules.
+        height: Input height in pixels instead of the template's, a multiple of its `multiple_of`.
+        width: Input width, likewise.
+        precision: Of the file's weights.
+        data: Training data in words; taken from `weights` where given.
+        seed: Of the training run; taken from `weights` where given.
+        metrics: Measured figures; taken from `weights` where given.
+
+    Raises:
+        UserError: See `input_size`.
+    """
+    height, width = input_size(template, height=height, width=width)
+    checkpoint = None
+    if weights is not None:
+        checkpoint, data, seed, metrics = (
+            weights.sha256,
+            weights.data,
+            weights.seed,
+            weights.metrics,
+        )
+        shipped = template.initial_weights
+        if not metrics and shipped is not None and shipped.sha256 == checkpoint:
+            metrics = tuple(template.metrics)
+        if _protocol(template, height, width) != _protocol(weights.measured_with or template):
+            metrics = ()
+    return Contract(
+        name=template.name,
+        task=template.problem,
+        input=InputSpec(
+            shape=(-1, 3, height, width),
+            resize=template.input.resize,
+            points=_points(template, height=height, width=width),
+        ),
+        outputs=_outputs(template, height=height, width=width),
+        rules=task_of(template.problem).rules.rules_of(template),
+        precision=precision,
+        provenance=Provenance(
+            template=template.name,
+            package_version=__version__,
+            checkpoint_sha256=checkpoint,
+            data=data,
+            seed=seed,
+        ),
+        metrics=metrics,
+    )
+
+
+def _protocol(
+    template: Template, height: int | None = None, width: int | None = None
+) -> tuple[object, ...]:
+    """What figures depend on beside the weights."""
+    spec = template.input
+    rules = task_of(template.problem).rules
+    size = (height or spec.height, width or spec.width)
+    return (*size, spec.resize, rules.decides(template))
+
+
+def _outputs(template: Template, *, height: int, width: int) -> tuple[OutputSpec, ...]:
+    from ..models.network import output_shapes
+
+    meanings = task_of(template.problem).rules.OUTPUTS
+    shapes = output_shapes(template.architecture, height=height, width=width)
+    unknown = [name for name in shapes if name not in meanings]
+    if unknown:
+        raise UserError(
+            f"template {template.name}: its network gives {', '.join(unknown)}; {template.problem} "
+            f"knows {', '.join(meanings)}"
+        )
+    return tuple(
+        OutputSpec(name=name, shape=(-1, *shape[1:]), meaning=meaning, unit=unit)
+        for name, shape in shapes.items()
+        for meaning, unit in [meanings[name]]
+    )
+
+
+def _points(
+    template: Template, *, height: int, width: int
+) -> tuple[tuple[float, float], ...] | None:
+    """Where aligned faces have the five landmarks, from where the template wants the eyes."""
+    if template.input.eyes is None:
+        return None
+    left, right, level = template.input.eyes
+    (first_x, first_y), (second_x, second_y) = _FRONT[:2]
+    scale = (right - left) * width / (second_x - first_x)
+    return tuple(
+        (
+            round(left * width + (x - first_x) * scale, 3),
+            round(level * height + (y - (first_y + second_y) / 2) * scale, 3),
+        )
+        for x, y in _FRONT
+    )

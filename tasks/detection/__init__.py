@@ -1,0 +1,1 @@
+"""Face detection: a photo in, boxes, scores and perhaps landmarks out."""

@@ -1,0 +1,115 @@
+"""Distillation: what a larger detector makes of the same samples is learnt beside the labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ...errors import UserError
+from ...model_templates.architecture import DenseHeadSpec
+from ...model_templates.catalogue import template_names
+from ...model_templates.schema import TemplateFile
+from ...models.dense_head import DensePredictions
+from ...models.network import Network
+from ...models.weights import build_network, read_weights, shipped_weights
+from ...models.weights_formats import READERS
+from ..templates import open_template
+from .boxes import paired_similarity
+from .dense_loss import quality_focal
+
+SURE = 0.1
+"""Score from which on the teacher's boxes and points are learnt."""
+
+
+class DetectorTeacher:
+    """A trained detector with the cells of the one that learns; no checkpoint holds its weights.
+
+    Args:
+        network: In eval mode.
+        path: Where its weights are from.
+        sha256: Of that file.
+        weight: Of its losses.
+        spec: Of the pupil's head.
+    """
+
+    def __init__(
+        self, network: Network, path: Path, *, sha256: str, weight: float, spec: DenseHeadSpec
+    ) -> None:
+        self.path = path
+        self.sha256 = sha256
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._weight = weight
+        self._spec = spec
+
+    def __deepcopy__(self, _: object) -> DetectorTeacher:
+        return self  # of averaged weights: it never changes
+
+    def losses(self, images: Tensor, predictions: DensePredictions) -> dict[str, Tensor]:
+        """By name, of a batch: float32 (B, 3, H, W) images, 0-255 BGR, and what the pupil says."""
+        with torch.no_grad():
+            taught = self._network.to(images.device)(images, raw=True)
+        losses = distillation_loss(predictions, taught, spec=self._spec)
+        return {name: self._weight * loss for name, loss in losses.items()}
+
+
+def find_teacher(student: TemplateFile) -> DetectorTeacher | None:
+    """The teacher that a template's recipe names, or None where it names none.
+
+    A teacher's path begins in the template's folder.
+
+    Raises:
+        UserError: There is no such template or file, it ships no weights, or its cells are others
+            than the student's.
+    """
+    spec = student.spec.hyper_parameters.distillation
+    if spec is None:
+        return None
+    key = f"hyper_parameters.distillation.teacher: {spec.teacher}"
+    file = student.path.parent / spec.teacher
+    if file.suffix in READERS:
+        path: Path | None = file
+    else:
+        beside = file.exists() and spec.teacher not in template_names()
+        path = shipped_weights(open_template(file if beside else spec.teacher))
+    if path is None:
+        raise UserError(f"{key}: ships no weights", hint="name another one, or a checkpoint of it")
+    weights = read_weights(path)
+    head, own = weights.template.architecture.head, student.spec.architecture.head
+    assert isinstance(own, DenseHeadSpec)  # the schema sees to it
+    if not isinstance(head, DenseHeadSpec) or head.strides != own.strides:
+        raise UserError(
+            f"{key}: its cells are others; expected a detector with a dense head of strides "
+            f"{own.strides}"
+        )
+    network = build_network(weights)
+    return DetectorTeacher(network, path, sha256=weights.sha256, weight=spec.weight, spec=own)
+
+
+def distillation_loss(
+    predictions: DensePredictions, taught: DensePredictions, *, spec: DenseHeadSpec
+) -> dict[str, Tensor]:
+    """Losses of a batch against the teacher's answers, with the label losses' weights.
+
+    `taught_class` is the quality focal loss to its scores, in all cells: in ignored regions too it
+    says what is a face. `taught_box` and `taught_landmark` are of cells where it is `SURE`,
+    weighted by its scores.
+    """
+    scores = taught.scores().float()
+    sure = scores > SURE
+    weight = scores[sure]
+    total = weight.sum().clamp(min=1.0)
+    logits = predictions.class_logits.float()
+    losses = {"taught_class": quality_focal(logits, scores).sum() / total}
+    boxes, truth = (one.boxes().float()[sure] for one in (predictions, taught))
+    overlap = paired_similarity(boxes, truth, kind=spec.loss.box)
+    losses["taught_box"] = spec.loss.box_weight * ((1 - overlap) * weight).sum() / total
+    if predictions.landmarks is not None and taught.landmarks is not None:
+        points, true_points = (
+            one.float()[sure] for one in (predictions.landmarks, taught.landmarks)
+        )
+        error = functional.smooth_l1_loss(points, true_points, reduction="none").sum(-1)
+        losses["taught_landmark"] = spec.loss.landmark_weight * (error * weight).sum() / total
+    return losses

@@ -1,0 +1,206 @@
+"""Faces of two sides paired: which are lost or added beyond what rounding explains."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.preprocess import Placement
+from ...model_templates.contract import Contract
+from ...results import Detections, pairwise_iou
+from ...runtimes.session import Outputs
+from .postprocess import as_boxes, find_faces
+from .rules import MAX_DETECTIONS, DetectionRules, detection_rules
+
+MATCH_IOU = 0.9
+"""Two boxes are the same face from this IoU on."""
+
+RIVALS = "rivals"
+
+_NMS_SLACK = 0.02
+"""IoU by which two boxes may seem to overlap more or less than NMS allows."""
+
+
+class Limits(NamedTuple):
+    """Largest differences allowed.
+
+    Attributes:
+        pixels: Of box corners and landmarks, network-input pixels.
+        of_side: The same, as a share of the box's longer side; the larger of both counts.
+        score: Of scores.
+        compared_from: Boxes of a lower score are not compared, as a share of the score threshold.
+    """
+
+    pixels: float
+    of_side: float
+    score: float
+    compared_from: float = 0.0
+
+
+def faces_of(contract: Contract, outputs: Outputs) -> Detections:
+    """Faces in network-input pixels, at the contract's thresholds, of one image's outputs."""
+    spec, rules = contract.input, detection_rules(contract)
+    found = as_boxes(outputs, spec)
+    landmarks = found.get("landmarks")
+    return find_faces(
+        found["boxes"][0],
+        found["scores"][0],
+        None if landmarks is None else landmarks[0],
+        placement=Placement(spec.width, spec.height, 1.0, 1.0),
+        score_threshold=rules.score_threshold,
+        nms_iou=rules.nms_iou,
+    )
+
+
+class Match(NamedTuple):
+    """Faces of both sides.
+
+    Attributes:
+        pairs: (P, 2): indices of one and the same face on both.
+        lost: Faces of the reference that no allowed difference takes away.
+        extra: Faces of the other that none brings.
+    """
+
+    pairs: NDArray[np.intp]
+    lost: int
+    extra: int
+
+
+def match_faces(
+    wanted: Detections,
+    seen: Detections,
+    rivals: NDArray[np.float32],
+    rules: DetectionRules,
+    limits: Limits,
+) -> Match:
+    """Pair the faces of the trained network with those of a file.
+
+    Args:
+        wanted: The network's.
+        seen: The file's.
+        rivals: `rivals_of` the network.
+        rules: With the thresholds.
+        limits: What is allowed.
+    """
+    iou = pairwise_iou(wanted.boxes, seen.boxes)
+    pairs = _pairs(iou)
+    lost, added = np.ones(len(wanted), bool), np.ones(len(seen), bool)
+    lost[pairs[:, 0]], added[pairs[:, 1]] = False, False
+    # A box that the network does not even take into consideration excuses nothing.
+    known = ~added | _among(seen.boxes, rivals, limits)
+    instead = _instead(wanted, seen, iou, rules, limits)
+    lost &= ~(_cut_off(wanted, seen, rules, limits) | (instead & known).any(1))
+    instead = _instead(seen, wanted, iou.T, rules, limits)
+    added &= ~(_cut_off(seen, wanted, rules, limits) | (known & instead.any(1)))
+    return Match(pairs, int(lost.sum()), int(added.sum()))
+
+
+def allowed_px(boxes: NDArray[np.float32], pixels: float, share: float) -> NDArray[np.float64]:
+    """How far the corners of each box may be off: pixels, or a share of its longer side."""
+    sides: NDArray[np.float64] = (boxes[:, 2:].astype(np.float64) - boxes[:, :2]).max(1)
+    return np.maximum(pixels, share * sides)
+
+
+def _pairs(iou: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Faces of both sides (P, 2), each in one pair at most, those that overlap most first."""
+    pairs: list[tuple[int, int]] = []
+    taken: tuple[set[int], set[int]] = (set(), set())
+    for place in np.argsort(-iou, axis=None, kind="stable"):
+        first, second = (int(index) for index in np.unravel_index(place, iou.shape))
+        if iou[first, second] < MATCH_IOU:
+            break
+        if first not in taken[0] and second not in taken[1]:
+            pairs.append((first, second))
+            taken[0].add(first)
+            taken[1].add(second)
+    return np.array(pairs, np.intp).reshape(-1, 2)
+
+
+def faces_in(answers: Outputs) -> Detections:
+    """The faces of `answers_of`. Clipped to the input, they overlap more than NMS saw."""
+    landmarks = answers.get("landmarks")
+    return Detections(
+        boxes=answers["boxes"][0],
+        scores=answers["scores"][0],
+        landmarks=None if landmarks is None else landmarks[0],
+    )
+
+
+def _instead(
+    faces: Detections,
+    others: Detections,
+    iou: NDArray[np.float64],
+    rules: DetectionRules,
+    limits: Limits,
+) -> NDArray[np.bool_]:
+    """Which of G others NMS might keep instead of each of F faces: (F, G).
+
+    One that is as good, but for an allowed difference, and overlaps it as much as NMS allows.
+    """
+    overlaps = iou > rules.nms_iou - _NMS_SLACK
+    as_good = others.scores > faces.scores[:, None] - 2 * limits.score
+    instead: NDArray[np.bool_] = overlaps & as_good
+    return instead
+
+
+def _cut_off(
+    faces: Detections, others: Detections, rules: DetectionRules, limits: Limits
+) -> NDArray[np.bool_]:
+    """Which faces are at the threshold, or at the end of as many as there may be."""
+    least = rules.score_threshold
+    if len(others) >= MAX_DETECTIONS:
+        least = max(least, float(others.scores.min()))
+    cut: NDArray[np.bool_] = faces.scores <= least + limits.score
+    return cut
+
+
+def rivals_of(
+    contract: Contract, outputs: Outputs, faces: Detections, slack: float
+) -> NDArray[np.float32]:
+    """Boxes that NMS dropped for a face whose score is higher by twice `slack` at most.
+
+    Returns:
+        (K, 4): clipped to the input, as faces are.
+    """
+    rules = detection_rules(contract)
+    found = as_boxes(outputs, contract.input)
+    scores = found["scores"][0]
+    near = scores >= rules.score_threshold - slack
+    boxes, scores = found["boxes"][0][near], scores[near]
+    width, height = contract.input.width, contract.input.height
+    boxes = boxes.reshape(-1, 2, 2).clip(0, np.array([width, height], np.float32)).reshape(-1, 4)
+    overlaps = pairwise_iou(boxes, faces.boxes) > rules.nms_iou - _NMS_SLACK
+    dropped = overlaps & (scores[:, None] > faces.scores - 2 * slack)
+    rivals: NDArray[np.float32] = boxes[dropped.any(1)]
+    return rivals
+
+
+def _among(
+    boxes: NDArray[np.float32], rivals: NDArray[np.float32], limits: Limits
+) -> NDArray[np.bool_]:
+    """Which boxes are one of the rivals."""
+    apart = np.abs(boxes[:, None].astype(np.float64) - rivals).max(-1)  # (B, K)
+    same: NDArray[np.bool_] = (apart <= allowed_px(rivals, limits.pixels, limits.of_side)).any(1)
+    return same
+
+
+def nms_problem(contract: Contract, outputs: Outputs, limits: Limits) -> str | None:
+    """What the NMS inside a graph left undone: `faces_of` does it again, and would hide that."""
+    rules = detection_rules(contract)
+    found = as_boxes(outputs, contract.input)
+    boxes, scores = found["boxes"][0], found["scores"][0]
+    covered = np.triu(pairwise_iou(boxes, boxes), 1) > rules.nms_iou + _NMS_SLACK
+    if covered.any():
+        return f"{covered.any(0).sum()} boxes are left that overlap a better one"
+    if (scores < rules.score_threshold - limits.score).any():
+        return (
+            f"a box of score {scores.min():.3g} is left, below the threshold of "
+            f"{rules.score_threshold:g}"
+        )
+    if (np.diff(scores) > limits.score).any():
+        return "the boxes are not in the order of their scores"
+    if len(scores) > MAX_DETECTIONS:
+        return f"{len(scores)} boxes are left; expected at most {MAX_DETECTIONS}"
+    return None

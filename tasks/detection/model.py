@@ -1,0 +1,183 @@
+"""A loaded detector: photo in, faces out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.preprocess import Placement, prepare_batch
+from ...errors import InputError, PocketfaceError
+from ...model_templates.contract import Contract
+from ...results import Detections
+from ...runtimes.session import Outputs, Session
+from ..model import Image, Model, Steps, fraction, pixels_of
+from .postprocess import as_boxes, find_faces
+from .rules import MAX_DETECTIONS, detection_rules
+
+
+class FaceDetector(Model[Detections]):
+    """Finds faces.
+
+    Attributes:
+        rules: The contract's own part of the task.
+    """
+
+    WHAT = "face detector"
+
+    def __init__(self, *, contract: Contract, session: Session, path: Path) -> None:
+        super().__init__(contract=contract, session=session, path=path)
+        self.rules = detection_rules(contract)
+
+    def predict(
+        self,
+        image: Image,
+        *,
+        score_threshold: float | None = None,
+        nms_iou: float | None = None,
+        max_detections: int = MAX_DETECTIONS,
+    ) -> Detections:
+        """Find the faces in one photo.
+
+        Args:
+            image: uint8 (H, W, 3), BGR, any size; or the path of an image file.
+            score_threshold: Faces of at least this score, 0 to 1; the contract's if None.
+            nms_iou: Of two boxes that overlap by more than this IoU the better one is kept,
+                above 0 to 1; the contract's if None.
+            max_detections: The best so many.
+
+        Raises:
+            InputError: The array is no such image, or a threshold is out of range.
+            ImageError: The file does not decode to a photo.
+        """
+        (found,) = self.predict_batch(
+            [image],
+            score_threshold=score_threshold,
+            nms_iou=nms_iou,
+            max_detections=max_detections,
+        )
+        return found
+
+    def predict_batch(
+        self,
+        images: Iterable[Image],
+        *,
+        score_threshold: float | None = None,
+        nms_iou: float | None = None,
+        max_detections: int = MAX_DETECTIONS,
+        batch_size: int = 8,
+    ) -> list[Detections]:
+        """Find the faces in several photos, which may differ in size.
+
+        Args:
+            images: Each as for `predict`; also of a generator.
+            score_threshold: As for `predict`.
+            nms_iou: As for `predict`.
+            max_detections: As for `predict`.
+            batch_size: Photos that go through the network at once; a file of a fixed batch size
+                keeps to that.
+
+        Returns:
+            The faces of each photo, in the order of `images`.
+        """
+        threshold = fraction("score_threshold", score_threshold, self.rules.score_threshold)
+        overlap = fraction("nms_iou", nms_iou, self.rules.nms_iou)
+        self._check_graph_allows(threshold, overlap)
+        if overlap == 0:
+            raise InputError("nms_iou is 0: expected a number above 0, up to 1")
+        if max_detections < 1 or batch_size < 1:
+            raise InputError(
+                f"max_detections {max_detections}, batch_size {batch_size}: expected 1 or more"
+            )
+        fixed = self.contract.input.batch
+        step = batch_size if fixed == -1 else fixed
+        results: list[Detections] = []
+        photos = pixels_of(images, ahead=step)
+        while batch := list(islice(photos, step)):
+            prepared, placements = self.prepare(batch)
+            results += self.faces(
+                self.infer(prepared),
+                placements,
+                score_threshold=threshold,
+                nms_iou=overlap,
+                max_detections=max_detections,
+            )
+        return results
+
+    def prepare(
+        self, images: Sequence[NDArray[np.uint8]]
+    ) -> tuple[NDArray[np.float32], list[Placement]]:
+        """The first step of `predict_batch`: photos to the network's input.
+
+        Args:
+            images: uint8 (H, W, 3), BGR; no more than the file's batch, if that is fixed.
+
+        Returns:
+            float32 (B, 3, height, width), and where each photo lies in it.
+        """
+        fixed = self.contract.input.batch
+        return prepare_batch(images, self.contract.input, size=None if fixed == -1 else fixed)
+
+    def infer(self, batch: NDArray[np.float32]) -> Outputs:
+        """The second step: the network. Boxes are in its pixels, and many.
+
+        Raises:
+            PocketfaceError: Its scores are not finite.
+        """
+        outputs = as_boxes(self.session.run(batch), self.contract.input)
+        # NaN would be below every threshold: no faces, and no hint why.
+        if not np.isfinite(outputs["scores"]).all():
+            raise PocketfaceError(f"{self.path}: the network's scores are not finite")
+        return outputs
+
+    def faces(
+        self, outputs: Outputs, placements: Sequence[Placement], **limits: Any
+    ) -> list[Detections]:
+        """The last step: the faces of each photo.
+
+        Args:
+            outputs: Of `infer`.
+            placements: Of `prepare`.
+            **limits: As `find_faces` takes them.
+        """
+        landmarks = outputs.get("landmarks")
+        return [
+            find_faces(
+                outputs["boxes"][index],
+                outputs["scores"][index],
+                None if landmarks is None else landmarks[index],
+                placement=placement,
+                **limits,
+            )
+            for index, placement in enumerate(placements)
+        ]
+
+    def steps(self) -> Steps:
+        """See `Model.steps`."""
+        return Steps(
+            prepare=lambda images, _: self.prepare(images),
+            infer=self.infer,
+            finish=partial(
+                self.faces,
+                score_threshold=self.rules.score_threshold,
+                nms_iou=self.rules.nms_iou,
+            ),
+        )
+
+    def _check_graph_allows(self, threshold: float, overlap: float) -> None:
+        rules = self.rules
+        if rules.nms == "graph" and (threshold < rules.score_threshold or overlap > rules.nms_iou):
+            raise InputError(
+                f"{self.path.name} has its NMS inside, at score {rules.score_threshold:g} and "
+                f"IoU {rules.nms_iou:g}: expected a score_threshold not below, an nms_iou not "
+                f"above, but they are {threshold:g} and {overlap:g}",
+                hint="use the file of the same network without NMS",
+            )
+
+
+make = FaceDetector

@@ -1,0 +1,235 @@
+"""Whether two detectors are the same: raw tensors, and the faces that come of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.pictures import Picture, pictures_for
+from ...model_templates.contract import Contract
+from ...results import Detections
+from ...runtimes.session import Outputs
+from ..comparison import (
+    Comparison,
+    TensorDifference,
+    as_batch,
+    kind_of,
+    raw_outputs,
+    tensor_differences,
+)
+from ..model import Model
+from .crowds import CROWD, crowd_pictures
+from .matching import (
+    MATCH_IOU,
+    RIVALS,
+    Limits,
+    allowed_px,
+    faces_in,
+    faces_of,
+    match_faces,
+    nms_problem,
+    rivals_of,
+)
+from .rules import detection_rules, is_final
+
+DIGITS = {"boxes": 3, "landmarks": 3, RIVALS: 3}
+"""To a thousandth of a pixel: a hundredth of the least tolerance and less."""
+
+BEST_BOXES = 100
+"""Corners are compared for so many boxes of each image, the best by the reference's score,
+whatever the score is (but for int8): a box that nobody will ever see may be far off, and some
+network without training finds no face at all."""
+
+
+LIMITS = {
+    "fp32": Limits(pixels=0.5, of_side=0.0, score=1e-4),
+    # FP16 rounds weights to 11 bits, so the error of a box grows with the box.
+    "fp16": Limits(pixels=1.0, of_side=0.01, score=5e-3),
+    # A value in the middle of two levels is rounded up here and down there, and others follow: a
+    # box that is no face was seen to move by half a cell, of 32 pixels, and a little more, and the
+    # landmarks of one that nearly nothing speaks for by 64. The faces found must be the same all
+    # the same.
+    "int8": Limits(pixels=24.0, of_side=0.05, score=0.1, compared_from=0.5),
+}
+
+
+class _Worst(NamedTuple):
+    """Largest differences so far, the allowed one subtracted in `beyond` (above 0: too far)."""
+
+    pixels: float
+    score: float
+    beyond: float
+
+    def with_boxes(self, pixels: NDArray[np.float64], allowed: NDArray[np.float64]) -> _Worst:
+        if not pixels.size:
+            return self
+        # np.max hands NaN on, Python's max may not.
+        return _Worst(
+            float(np.max([self.pixels, pixels.max()])),
+            self.score,
+            float(np.max([self.beyond, (pixels - allowed).max()])),
+        )
+
+    def with_scores(self, apart: NDArray[np.float64]) -> _Worst:
+        return self._replace(score=float(np.max([self.score, apart.max(initial=0)])))
+
+
+def pictures(contract: Contract, folder: Path | None = None) -> list[Picture]:
+    """See `tasks.task.Parity`: and crowds, for files with NMS inside."""
+    return pictures_for(contract.input, folder) + crowd_pictures()
+
+
+def is_for(contract: Contract, picture: Picture) -> bool:
+    """See `tasks.task.Parity`."""
+    return picture.kind != CROWD or is_final(contract)
+
+
+def compare(
+    contract: Contract,
+    expected: Sequence[Outputs],
+    model: Model[Any],
+    images: Sequence[NDArray[np.uint8]],
+    *,
+    answers_only: bool = False,
+) -> Comparison:
+    """See `tasks.task.Parity`; of the differences, `corners_px` counts landmarks, too."""
+    limits, rules = LIMITS[kind_of(model.contract)], detection_rules(contract)
+    final = is_final(model.contract)
+    found = raw_outputs(model, images)
+    worst = _Worst(0.0, 0.0, -np.inf)
+    tensors: dict[str, TensorDifference] = {}
+    if not final and not answers_only:
+        tensors = tensor_differences(expected, found)
+        for answers in (found, as_batch(model, images)):
+            for one, other in zip(expected, answers, strict=False):
+                least = limits.compared_from * rules.score_threshold
+                worst = _compare_tensors(worst, one, other, limits, least)
+    faces, matched, extra = 0, 0, 0
+    inside: str | None = None
+    for one, other in zip(expected, found, strict=True):
+        wanted = faces_in(one) if answers_only else faces_of(contract, one)
+        seen = faces_of(model.contract, other)
+        rivals = one[RIVALS][0] if answers_only else rivals_of(contract, one, wanted, limits.score)
+        match = match_faces(wanted, seen, rivals, rules, limits)
+        faces += len(match.pairs) + match.lost
+        matched += len(match.pairs)
+        extra += match.extra
+        if final:
+            inside = inside or nms_problem(model.contract, other, limits)
+        worst = _compare_faces(worst, wanted, seen, rivals, match.pairs, limits)
+    return Comparison(
+        tensors=tensors,
+        differences={"corners_px": worst.pixels, "score": worst.score},
+        tolerances=_tolerances(limits),
+        asked=faces,
+        agreed=matched,
+        extra=extra,
+        problem=_problem(worst, limits, faces=faces, matched=matched, extra=extra) or inside,
+    )
+
+
+def answers_of(contract: Contract, outputs: Outputs) -> Outputs:
+    """See `tasks.task.Parity`: the faces, in network-input pixels.
+
+    With them `RIVALS` (1, K, 4), boxes that a network of rounded numbers might find in their stead.
+    """
+    found = faces_of(contract, outputs)
+    slack = LIMITS["fp16"].score  # files of that precision may be compared with them, too
+    answers = {
+        "boxes": found.boxes[None],
+        "scores": found.scores[None],
+        RIVALS: rivals_of(contract, outputs, found, slack)[None],
+    }
+    if found.landmarks is not None:
+        answers["landmarks"] = found.landmarks[None]
+    return answers
+
+
+_LEAST_SCORE = 0.05
+"""Of the reference, from which on a box counts in `error`: of background, nothing is shown."""
+
+
+def error(expected: Outputs, found: Outputs) -> float:
+    """See `tasks.task.Parity`: of scores, plus that of corners as shares of their box's side."""
+    shown = expected["scores"] >= _LEAST_SCORE
+    if not shown.any():
+        return 0.0
+    scores = np.abs(expected["scores"] - found["scores"])[shown].mean()
+    boxes = expected["boxes"][shown]
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(1).clip(min=1)
+    corners = np.abs(boxes - found["boxes"][shown]).max(1) / sides
+    return float(scores + corners.mean())
+
+
+def _tolerances(limits: Limits) -> dict[str, float]:
+    return {
+        "corners_px": limits.pixels,
+        "corners_of_side": limits.of_side,
+        "score": limits.score,
+        "match_iou": MATCH_IOU,
+        "compared_boxes": float(BEST_BOXES),
+        "compared_from": limits.compared_from,
+    }
+
+
+def _compare_tensors(
+    worst: _Worst, one: Outputs, other: Outputs, limits: Limits, least: float
+) -> _Worst:
+    scores = one["scores"][0]
+    apart = np.abs(scores.astype(np.float64) - other["scores"][0])
+    best = np.argsort(-scores, kind="stable")[:BEST_BOXES]
+    best = best[scores[best] >= least]
+    if not len(best):
+        return worst.with_scores(apart)
+    # Corners and landmarks of a box in one row.
+    rows = [
+        np.abs(array[0][best].astype(np.float64) - other[name][0][best]).reshape(len(best), -1)
+        for name, array in one.items()
+        if name != "scores"
+    ]
+    allowed = allowed_px(one["boxes"][0][best], limits.pixels, limits.of_side)
+    return worst.with_scores(apart).with_boxes(np.concatenate(rows, 1).max(1), allowed)
+
+
+def _compare_faces(
+    worst: _Worst,
+    wanted: Detections,
+    seen: Detections,
+    rivals: NDArray[np.float32],
+    pairs: NDArray[np.intp],
+    limits: Limits,
+) -> _Worst:
+    if not len(pairs):
+        return worst
+    first, second = pairs.T
+    boxes = seen.boxes[second].astype(np.float64)
+    corners = np.abs(wanted.boxes[first] - boxes).max(1)
+    apart = corners
+    if wanted.landmarks is not None and seen.landmarks is not None:
+        points = np.abs(wanted.landmarks[first].astype(np.float64) - seen.landmarks[second])
+        apart = np.maximum(corners, points.max((1, 2)))
+    if len(rivals):
+        # Of two boxes with next to equal scores NMS may keep the other: that is the one to compare.
+        nearest = np.abs(boxes[:, None] - rivals).max(2).min(1)
+        apart = np.where(nearest < corners, nearest, apart)
+    scores = np.abs(wanted.scores[first].astype(np.float64) - seen.scores[second])
+    allowed = allowed_px(wanted.boxes[first], limits.pixels, limits.of_side)
+    return worst.with_scores(scores).with_boxes(apart, allowed)
+
+
+def _problem(worst: _Worst, limits: Limits, *, faces: int, matched: int, extra: int) -> str | None:
+    # Said so that NaN fails too.
+    if not (worst.beyond <= 0 or worst.beyond == -np.inf):
+        share = ""
+        if limits.of_side:
+            share = f" (or {limits.of_side:.0%} of a box)"
+        return f"corners differ by {worst.pixels:.3g} px; allowed {limits.pixels:g} px{share}"
+    if not worst.score <= limits.score:
+        return f"scores differ by {worst.score:.3g}; allowed {limits.score:g}"
+    if matched < faces or extra:
+        return f"{faces - matched} of {faces} faces are not found, {extra} are found in addition"
+    return None

@@ -1,0 +1,107 @@
+"""Annotated photos to samples, and samples to a detector's input."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.coco import Photo, read_coco
+from ...data.images import image_size, read_image
+from ...data.preprocess import prepare
+from ...data.read_ahead import decoded
+from ...errors import DataError, ImageError
+from ...model_templates.contract import Contract
+from ..measuring import Progress
+from ..timing import Item
+
+_log = logging.getLogger(__name__)
+
+SUFFIX = ".json"
+ANNOTATIONS = "COCO JSON"
+
+_CLASSES = ("face",)
+"""Of peers, whose files do not say what they call a face."""
+
+
+def classes_in(rules: Mapping[str, Any] | None) -> Sequence[str]:
+    """Names of the categories that are faces; `rules` are a contract's, None a peer's."""
+    return _CLASSES if rules is None else rules["labels"]
+
+
+def read(
+    files: Sequence[Path], roots: Sequence[Path], *, rules: Mapping[str, Any]
+) -> Sequence[Photo]:
+    """See `tasks.task.Samples`."""
+    return read_coco(files, roots, classes=classes_in(rules)).photos
+
+
+def check(samples: Sequence[Photo], *, flag: str) -> None:
+    """See `tasks.task.Samples`: one face to be found, in a photo that can be used."""
+    problem = f"none of the {len(samples)} photos has a face to be found"
+    for photo in samples:
+        if can_be_lost(photo):
+            try:
+                width, height = image_size(photo.path)
+                photo.scale_to(height, width)
+            except ImageError as error:
+                problem = f"none of the {len(samples)} photos can be used: {error}"
+            else:
+                return
+    raise DataError(f"{flag}: {problem}")
+
+
+def counted(samples: Sequence[Photo]) -> list[Photo]:
+    """See `tasks.task.Samples`: figures leave out what cannot be read."""
+    return [photo for photo, _, _ in readable(samples)]
+
+
+def can_be_lost(sample: Photo) -> bool:
+    """See `tasks.task.Samples`."""
+    return not bool(sample.ignore.all())
+
+
+def stratum(contract: Contract, sample: Photo) -> Hashable | None:
+    """See `tasks.task.Samples`: the largest face's side in the input, by powers of two."""
+    boxes = sample.boxes[~sample.ignore]
+    if not len(boxes):
+        return None
+    spec = contract.input
+    scale = min(spec.width / sample.width, spec.height / sample.height)
+    side = float((boxes[:, 2:] - boxes[:, :2]).max()) * scale
+    return int(np.clip(np.log2(max(side, 1.0)), 3, 8))
+
+
+def network_input(contract: Contract, sample: Photo) -> NDArray[np.float32]:
+    """See `tasks.task.Samples`."""
+    return prepare(read_image(sample.path), contract.input)[0]
+
+
+def items(files: Sequence[Path], roots: Sequence[Path]) -> list[Item]:
+    """See `tasks.task.Samples`."""
+    return [Item(photo.path) for photo in read_coco(files, roots, classes=[]).photos]
+
+
+def readable(
+    photos: Sequence[Photo], *, on_progress: Progress | None = None
+) -> Iterator[tuple[Photo, NDArray[np.uint8], NDArray[np.float32]]]:
+    """Photos, their pixels and the scale of their labels (`Photo.scale_to`).
+
+    One that cannot be used is named in a warning, and left out.
+    """
+    images = decoded([photo.path for photo in photos])
+    for done, (photo, image) in enumerate(zip(photos, images, strict=True), start=1):
+        try:
+            if isinstance(image, ImageError):
+                raise image
+            scale = photo.scale_to(*image.shape[:2])
+        except ImageError as error:
+            _log.warning("left out: %s", error)
+        else:
+            yield photo, image, scale
+        if on_progress is not None:
+            on_progress(done, len(photos))

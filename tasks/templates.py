@@ -1,0 +1,56 @@
+"""Templates read and checked whole: by the schema, then by the rules of their task."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import TemplateError, UserError
+from ..model_templates.catalogue import find_template, template_names, template_path
+from ..model_templates.schema import Template, TemplateFile
+from ..model_templates.schema import parse_template as parse_by_schema
+from ..model_templates.strict_yaml import read_yaml_text
+from . import task_of
+
+
+def open_template(name_or_path: str | os.PathLike[str]) -> TemplateFile:
+    """Find a template (see `find_template`), read it and check it.
+
+    Raises:
+        TemplateError: It is not there; see `load_template`.
+    """
+    path = find_template(name_or_path)
+    text = read_yaml_text(path)
+    return TemplateFile(path, text, parse_template(text, source=str(path)))
+
+
+def read_template(name_or_path: str | os.PathLike[str]) -> Template:
+    """As `open_template`, for who needs only what it says."""
+    return open_template(name_or_path).spec
+
+
+def load_template(path: Path) -> Template:
+    """Read and check one template file.
+
+    Raises:
+        TemplateError: See `strict_yaml.read_yaml`; or a key is unknown, missing, of the wrong type
+            or range, or does not fit the task. The message names file, key, value and what is
+            expected.
+    """
+    return parse_template(read_yaml_text(path), source=str(path))
+
+
+def parse_template(text: str, *, source: str) -> Template:
+    """As `load_template`, for a text; `source` is what error messages call it."""
+    template = parse_by_schema(text, source=source)
+    try:
+        task = task_of(template.problem)
+    except UserError as error:
+        raise TemplateError(f"{source}: problem: {error}") from error
+    task.rules.check_template(template, source=source)
+    return template
+
+
+def shipped_template(name: str) -> TemplateFile | None:
+    """A template of the catalogue; None where there is none of that name."""
+    return open_template(template_path(name)) if name in template_names() else None

@@ -1,0 +1,117 @@
+"""Which weights, or which model file, a command is to use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UserError
+from ..model_templates.schema import TemplateFile
+from .load import load
+from .model import Model
+from .templates import open_template, shipped_template
+
+if TYPE_CHECKING:
+    from ..models.weights import Weights
+
+SNAPSHOT = "snapshot.pth"
+"""Weights of a work directory, beside its template."""
+
+WEIGHTS_SUFFIXES = (".pth", ".safetensors")
+
+
+def open_weights(template: str | None, weights: Path | None) -> Weights:
+    """Read the weights that a command is to use, once.
+
+    Args:
+        template: Name or path, as given by --template: what describes them. Without it the one
+            inside the weights.
+        weights: As given by --load-weights. Without it: `snapshot.pth` beside the template's
+            file, or else the weights that ship with the template.
+
+    Raises:
+        UserError: None are given and none ship.
+        MissingPackageError: PyTorch is not installed.
+        ModelFileError: They cannot be read, or belong to another architecture.
+    """
+    described = None if template is None else open_template(template)
+    path = _file(described, weights)
+    from ..models.weights import read_weights
+
+    read = read_weights(path)
+    return read if described is None else read.described_by(described)
+
+
+def open_model(
+    template: str | None,
+    file: Path | None,
+    *,
+    runtime: str | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    input_size: tuple[int, int] | None = None,
+) -> Model[Any]:
+    """Open the model that a command is to use, once: weights, or any model file.
+
+    Args:
+        template: As `open_weights` takes it; weights given must fit it.
+        file: As `open_weights` takes it; or a model file.
+        runtime: As `load` takes it.
+        device: As `load` takes it.
+        threads: As `load` takes it.
+        input_size: As `load` takes it.
+
+    Raises:
+        UserError: None is given and none ships; see `load`.
+        ModelFileError: See `load`; or the weights belong to another architecture.
+    """
+    described = None if template is None else open_template(template)
+    path = _file(described, file)
+    model = load(path, runtime=runtime, device=device, threads=threads, input_size=input_size)
+    weights = model.session.weights
+    if described is not None and weights is not None:
+        weights.described_by(described)
+    return model
+
+
+def model_file(template: str | None, file: Path | None) -> Path:
+    """As `open_model`, for who opens it later, or in other processes."""
+    described = None if template is None else open_template(template)
+    path = _file(described, file)
+    if described is not None and path.suffix in WEIGHTS_SUFFIXES:
+        from ..models.weights import read_weights
+
+        read_weights(path).described_by(described)
+    return path
+
+
+def shipped_file(template: TemplateFile) -> Path | None:
+    """The weights that ship with a template, also for its copy in a work directory."""
+    spec = template.spec.initial_weights
+    if spec is None:
+        return None
+    from ..models.weights import shipped_weights
+
+    original = template
+    if not template.path.with_name(spec.file).exists():
+        original = shipped_template(template.spec.name) or template
+    return shipped_weights(original)
+
+
+def _file(template: TemplateFile | None, given: Path | None) -> Path:
+    if template is None:
+        if given is None:
+            raise UserError(
+                "no weights to work with: expected --load-weights FILE or --template NAME"
+            )
+        return given
+    if given is not None:
+        return given
+    snapshot = template.path.with_name(SNAPSHOT)
+    found = snapshot if snapshot.is_file() else shipped_file(template)
+    if found is None:
+        raise UserError(
+            f"template {template.spec.name} ships no weights",
+            hint="give some by --load-weights FILE, or train them: `pocketface train`",
+        )
+    return found
