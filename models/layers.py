@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 import torch
@@ -99,6 +100,45 @@ class Subtract(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) to the same shape."""
         return images - self.mean
+
+
+class Stages(nn.Module):
+    """A backbone of a stem and stages behind each other, some of which are tapped.
+
+    `forward` gives the maps of the tapped stages, finest first; `out_channels` their channels.
+
+    Args:
+        stem: The layers before the first stage.
+        stages: Key, output channels and layers of each stage; those behind the last tapped one
+            are never made.
+        taps: Keys of the tapped stages.
+    """
+
+    def __init__(
+        self, stem: nn.Module, stages: Iterable[tuple[int, int, nn.Module]], taps: Collection[int]
+    ) -> None:
+        super().__init__()
+        self.stem = stem
+        self.stages = nn.ModuleList()
+        self.tapped: list[bool] = []
+        self.out_channels: list[int] = []
+        for key, channels, layers in stages:
+            self.stages.append(layers)
+            self.tapped.append(key in taps)
+            if self.tapped[-1]:
+                self.out_channels.append(channels)
+            if len(self.out_channels) == len(taps):
+                break
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W), sides multiples of the coarsest stride, to a map for each tapped stage."""
+        x = self.stem(x)
+        maps = []
+        for stage, tapped in zip(self.stages, self.tapped, strict=True):
+            x = stage(x)
+            if tapped:
+                maps.append(x)
+        return maps
 
 
 class ResidualBlock(nn.Module):
