@@ -180,8 +180,7 @@ class DenseLossSpec(Spec):
             the former with quality focal loss, the latter with focal loss.
         top_k: ATSS candidates per level.
         min_cells: Of ATSS. A face that the paper's rule gives fewer cells takes as many of the
-            nearest; 1 keeps to the paper, but for faces that it gives none. (4 gained nothing in
-            a short fine-tuning of face-detection-n.)
+            nearest; 1 keeps to the paper, but for faces that it gives none.
         first_range: Of `center_sampling`, in pixels of the network input: the finest level
             learns faces whose farthest side is up to this from the cell, each next level up to
             twice as far. The paper's 64 is for photos of 800 pixels on their short side; smaller
