@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import Field, model_validator
 
@@ -15,6 +16,18 @@ Channels = Annotated[int, Field(gt=0, le=4096)]
 """Small networks have a tenth of the limit; ten times as many fit into no memory."""
 
 Layers = Annotated[int, Field(ge=0, le=64)]
+
+Narrower = Callable[[int], int]
+"""Tells how many channels a layer keeps of those it has."""
+
+
+@runtime_checkable
+class Narrowable(Protocol):
+    """A part of an architecture whose channels are keys of its own."""
+
+    def narrowed(self, narrower: Narrower) -> Self:
+        """A copy in which each number of channels is what `narrower` makes of it."""
+
 
 # Backbones -----------------------------------------------------------------------------------
 
@@ -70,6 +83,10 @@ class StageSpec(Spec):
     channels: Channels
     blocks: Layers
 
+    def narrowed(self, narrower: Narrower) -> Self:
+        """See `Narrowable`."""
+        return self.model_copy(update={"channels": narrower(self.channels)})
+
 
 class PlainSpec(Spec):
     """Narrow convolutions, the dense ones made for int8. Stage i has stride 2 ** (i + 2).
@@ -89,6 +106,13 @@ class PlainSpec(Spec):
         """Of the outputs."""
         return [2 ** (index + 2) for index in range(1, len(self.stages))]
 
+    def narrowed(self, narrower: Narrower) -> Self:
+        """See `Narrowable`."""
+        stages = [stage.narrowed(narrower) for stage in self.stages]
+        return self.model_copy(
+            update={"stem_channels": narrower(self.stem_channels), "stages": stages}
+        )
+
 
 class ValidSpec(Spec):
     """3x3 convolutions without padding, each with ReLU: the classic small classifier."""
@@ -100,6 +124,10 @@ class ValidSpec(Spec):
     def strides(self) -> list[int]:
         """Of the output."""
         return [1]
+
+    def narrowed(self, narrower: Narrower) -> Self:
+        """See `Narrowable`."""
+        return self.model_copy(update={"channels": [narrower(one) for one in self.channels]})
 
 
 Backbone = Annotated[
@@ -133,6 +161,10 @@ class FPNSpec(Spec):
         if self.context and self.channels % 4:
             raise ValueError(f"context wants channels in fours (found {self.channels})")
         return self
+
+    def narrowed(self, narrower: Narrower) -> Self:
+        """See `Narrowable`."""
+        return self.model_copy(update={"channels": narrower(self.channels)})
 
 
 # Heads and their losses ------------------------------------------------------------------------
@@ -258,6 +290,10 @@ class DenseHeadSpec(Spec):
         """One per level."""
         return self.strides
 
+    def narrowed(self, narrower: Narrower) -> Self:
+        """See `Narrowable`."""
+        return self.model_copy(update={"channels": narrower(self.channels)})
+
 
 class ClassesHeadSpec(Spec):
     """One answer for the whole image: global average of the last map, then dense layers.
@@ -272,6 +308,12 @@ class ClassesHeadSpec(Spec):
     classes: Annotated[int, Field(ge=2)]
     hidden: Channels | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    def narrowed(self, narrower: Narrower) -> Self:
+        """See `Narrowable`."""
+        if self.hidden is None:
+            return self
+        return self.model_copy(update={"hidden": narrower(self.hidden)})
 
 
 Head = Annotated[SSDHeadSpec | DenseHeadSpec | ClassesHeadSpec, Field(discriminator="type")]
@@ -298,6 +340,16 @@ class ArchitectureSpec(Spec):
         """Whether weights of one fit the other: they may learn, or have learnt, by other losses."""
         losses = {"head": _OF_LOSSES}
         return self.model_dump(exclude=losses) == other.model_dump(exclude=losses)
+
+    def narrowed(self, narrower: Narrower) -> Self:
+        """See `Narrowable`; a part without keys for channels stays as it is."""
+        parts = {"backbone": self.backbone, "neck": self.neck, "head": self.head}
+        return self.model_copy(
+            update={
+                key: part.narrowed(narrower) if isinstance(part, Narrowable) else part
+                for key, part in parts.items()
+            }
+        )
 
     def check_room(self, height: int, width: int) -> None:
         """Whether an image of this size, pixels, is large enough for all layers.

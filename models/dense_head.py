@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..model_templates.architecture import DenseHeadSpec
-from .layers import conv_norm_act
+from .layers import ChannelGroups, Group, conv_norm_act, mark_convolution
 
 NUM_LANDMARKS = 5
 
@@ -102,6 +103,16 @@ class _LevelHead(nn.Module):
             None if self.landmarks is None else self.landmarks(box_features),
         ]
 
+    def mark_channels(self, groups: ChannelGroups, source: Group | None) -> None:
+        """Add the layers to `groups`; `source` is the group of the level's feature map."""
+        for layers in self.class_tower:
+            made = Group()
+            mark_convolution(groups, layers, gives=made, takes=source)
+            source = made
+        for prediction in (self.classes, self.boxes, self.centerness, self.landmarks):
+            if prediction is not None:
+                groups[prediction] = (None, source)
+
 
 class DenseHead(nn.Module):
     """Anchor-point head over several levels. See `DenseHeadSpec`."""
@@ -109,6 +120,7 @@ class DenseHead(nn.Module):
     def __init__(self, spec: DenseHeadSpec, in_channels: list[int]) -> None:
         super().__init__()
         self.strides = spec.strides
+        self.prunable = not spec.shared and spec.norm == "batch"
         count = 1 if spec.shared else len(spec.strides)
         self.levels = nn.ModuleList(_LevelHead(spec, channels) for channels in in_channels[:count])
         # One factor per level lets shared weights serve all of them (FCOS, section 3.2).
@@ -143,6 +155,14 @@ class DenseHead(nn.Module):
             strides=torch.cat(strides),
             level_sizes=tuple(len(level) for level in points),
         )
+
+    def mark_channels(self, groups: ChannelGroups, maps: Sequence[Group | None]) -> list[Group]:
+        """See `Prunable`."""
+        if not self.prunable:
+            raise ValueError("expected a head of classes, or a dense one with towers of each level")
+        for head, source in zip(self.levels, maps, strict=True):
+            head.mark_channels(groups, source)  # type: ignore[operator]
+        return []
 
 
 def grid_points(height: int, width: int, stride: int, *, device: torch.device) -> Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..model_templates.architecture import FPNSpec
-from .layers import Norm, conv_norm_act
+from .layers import ChannelGroups, Group, Norm, conv_norm_act, mark_convolution
 
 
 class FPN(nn.Module):
@@ -52,6 +54,22 @@ class FPN(nn.Module):
             outputs.append(extra(torch.relu(outputs[-1])))
         if len(self.context):
             outputs = [context(x) for context, x in zip(self.context, outputs, strict=True)]
+        return outputs
+
+    def mark_channels(self, groups: ChannelGroups, maps: Sequence[Group | None]) -> list[Group]:
+        """See `Prunable`."""
+        if len(self.context):
+            raise ValueError("its neck has context; expected none")
+        added = Group()
+        outputs = []
+        for lateral, smooth, source in zip(self.laterals, self.smooth, maps, strict=True):
+            mark_convolution(groups, lateral, gives=added, takes=source)
+            outputs.append(Group())
+            mark_convolution(groups, smooth, gives=outputs[-1], takes=added)
+        for extra in self.extra:
+            source = outputs[-1]
+            outputs.append(Group())
+            mark_convolution(groups, extra, gives=outputs[-1], takes=source)
         return outputs
 
 

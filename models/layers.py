@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import Literal
+from collections.abc import Collection, Iterable, Sequence
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,43 @@ from torch import Tensor, nn
 from ..model_templates.architecture import GROUPS
 
 Norm = Literal["none", "batch", "group"]
+
+
+class Group:
+    """Channels that pruning keeps or drops together: of one map, or of maps that are added up."""
+
+
+ChannelGroups = dict[nn.Module, tuple[Group | None, Group | None]]
+"""For each layer, the group it gives and the group it takes; None where all channels must stay."""
+
+
+class Prunable(Protocol):
+    """A backbone, neck or head that tells which group each of its layers gives and takes."""
+
+    def mark_channels(
+        self, groups: ChannelGroups, maps: Sequence[Group | None]
+    ) -> Sequence[Group | None]:
+        """Add the layers of this part to `groups`, in the order in which they run.
+
+        Args:
+            groups: What the parts before this one have added; changed in place.
+            maps: For each feature map that comes in, its group; None for the image.
+
+        Returns:
+            For each feature map that goes out, its group.
+
+        Raises:
+            ValueError: This part is built in a way that cannot be pruned.
+        """
+
+
+def mark_convolution(
+    groups: ChannelGroups, layers: nn.Module, *, gives: Group, takes: Group | None
+) -> None:
+    """Add the layers of one `conv_norm_act` (of `groups=1`) to `groups`."""
+    for index, layer in enumerate(layers.children()):
+        # Only the first layer mixes channels; what follows works on each channel alone.
+        groups[layer] = (gives, takes if index == 0 else None)
 
 
 def conv_norm_act(
@@ -152,3 +189,9 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
         return torch.relu(x + self.conv2(self.conv1(x)))
+
+    def mark_channels(self, groups: ChannelGroups, added: Group) -> None:
+        """Add the layers to `groups`; the map that comes in and the one that goes out: `added`."""
+        inner = Group()
+        mark_convolution(groups, self.conv1, gives=inner, takes=added)
+        mark_convolution(groups, self.conv2, gives=added, takes=inner)

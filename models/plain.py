@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import nn
 
 from ..model_templates.architecture import PlainSpec
-from .layers import ResidualBlock, Stages, conv_norm_act
+from .layers import (
+    ChannelGroups,
+    Group,
+    ResidualBlock,
+    Stages,
+    conv_norm_act,
+    mark_convolution,
+)
 
 
 class Plain(Stages):
@@ -19,6 +26,24 @@ class Plain(Stages):
     def __init__(self, spec: PlainSpec) -> None:
         stem = conv_norm_act(3, spec.stem_channels, stride=2)
         super().__init__(stem, _stages(spec), range(1, len(spec.stages)))
+
+    def mark_channels(self, groups: ChannelGroups, maps: Sequence[Group | None]) -> list[Group]:
+        """See `Prunable`."""
+        (image,) = maps
+        before = Group()
+        mark_convolution(groups, self.stem, gives=before, takes=image)
+        outputs = []
+        for stage, tapped in zip(self.stages, self.tapped, strict=True):
+            added = Group()
+            for layers in stage.children():
+                if isinstance(layers, ResidualBlock):
+                    layers.mark_channels(groups, added)
+                else:
+                    mark_convolution(groups, layers, gives=added, takes=before)
+            before = added
+            if tapped:
+                outputs.append(added)
+        return outputs
 
 
 def _stages(spec: PlainSpec) -> Iterator[tuple[int, int, nn.Module]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from ..model_templates.architecture import ValidSpec
-from .layers import init_backbone
+from .layers import ChannelGroups, Group, init_backbone
 
 
 class Valid(nn.Module):
@@ -26,3 +28,14 @@ class Valid(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W) to one map, smaller by 2 pixels per layer."""
         return [self.layers(x)]
+
+    def mark_channels(
+        self, groups: ChannelGroups, maps: Sequence[Group | None]
+    ) -> Sequence[Group | None]:
+        """See `Prunable`."""
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d):
+                (before,) = maps
+                maps = [Group()]
+                groups[layer] = (maps[0], before)
+        return maps
