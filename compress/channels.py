@@ -1,6 +1,6 @@
-"""Structured pruning: whole channels go, and the network is really smaller and faster.
+"""Structured pruning: whole channels go, so that the network is smaller and faster everywhere.
 
-NNCF has none for PyTorch any more. Channels that are added to each other go together; which go
+NNCF no longer has it for PyTorch. Channels that are added to each other go together. Which ones go
 is decided by the weights that make and read them, as in DepGraph (Fang et al. 2023).
 """
 
@@ -24,7 +24,7 @@ from ..models.network import BACKBONES, HEADS, Network
 from ..models.weights import Weights, rewritten
 
 MULTIPLE = 4
-"""Channels come in fours: int8 kernels work on so many at once, or more."""
+"""Layers keep a multiple of this: int8 kernels work on four channels or more at once."""
 
 _EPSILON = 1e-5
 """What PyTorch's batch normalisation adds to the variance."""
@@ -41,7 +41,7 @@ Groups = dict[str, tuple[Group | None, Group | None]]
 
 
 def pruned(weights: Weights, ratio: float, path: Path) -> Weights:
-    """Weights of a narrower network: those of the channels that matter most.
+    """Write the weights of a narrower network, made of the channels that matter most.
 
     Args:
         weights: Weights of a network whose parts are all `Prunable`.
@@ -145,7 +145,7 @@ def _kept(
             if group is None:
                 continue
             of_channel = squares.transpose(0, axis).flatten(1).sum(1)
-            # Every layer has the same say.
+            # Divided by the mean, so that every layer counts the same.
             share = of_channel / of_channel.mean().clamp(min=1e-12)
             importance[group] = importance.get(group, torch.zeros_like(share)) + share
             width[group] = narrow[f"{module}.weight"].shape[axis]

@@ -25,7 +25,7 @@ class ClassesHead(nn.Module):
         )
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """Feature maps, of which the last counts, to logits (B, classes)."""
+        """The last of the feature maps to logits (B, classes)."""
         logits: Tensor = self.layers(maps[-1].mean((2, 3)))
         return logits
 

@@ -63,7 +63,7 @@ def conv_norm_act(
 ) -> nn.Sequential:
     """A same-padded convolution, its normalisation and its activation.
 
-    A `separable` one is a 1x1 and then a depthwise one: YuNet's order (Wu et al. 2023).
+    A `separable` one is split into a 1x1 and a depthwise one, in YuNet's order (Wu et al. 2023).
     """
     layers: list[nn.Module] = []
     if separable:
@@ -90,9 +90,10 @@ def conv_norm_act(
 
 
 def init_backbone(module: nn.Module) -> None:
-    """He-normal weights for every convolution (He et al. 2015, "Delving Deep"); in place.
+    """Give every convolution He-normal weights (He et al. 2015, "Delving Deep"), in place.
 
-    By fan-in, which keeps the variance of the signal in depthwise convolutions too.
+    They are scaled by fan-in, which keeps the variance of the signal, also where convolutions are
+    depthwise.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
@@ -114,7 +115,7 @@ class Normalize(nn.Module):
     ) -> None:
         super().__init__()
         self.swap = colour == "RGB"
-        # Not persistent: the template holds them, and a checkpoint must not contradict it.
+        # Not in the state dict: the template has them, and a checkpoint must not contradict it.
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
@@ -179,7 +180,7 @@ class Stages(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut (He et al. 2015); channels and size stay."""
+    """Two 3x3 convolutions and a shortcut (He et al. 2015), from a map to one of the same shape."""
 
     def __init__(self, channels: int, *, separable: bool = False) -> None:
         super().__init__()

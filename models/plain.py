@@ -1,4 +1,7 @@
-"""The backbone of our own line: narrow 3x3 convolutions; int8 makes dense ones 3-4 x faster."""
+"""The backbone of our own line: 3x3 convolutions of few channels.
+
+In int8 the dense ones are 3 to 4 times as fast as in float.
+"""
 
 from __future__ import annotations
 

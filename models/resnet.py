@@ -27,8 +27,8 @@ class ResNet(Stages):
         init_backbone(self)
         for module in self.modules():
             if isinstance(module, Bottleneck):
-                # A weak branch at first: else the signal doubles at each of up to 50 blocks
-                # (Goyal et al. 2017, section 5.1, begin at zero).
+                # The branch is weak at first, or the signal would double at each of up to 50
+                # blocks (Goyal et al. 2017, section 5.1, begin at zero).
                 nn.init.constant_(module.branch[-1][1].weight, 0.2)  # type: ignore[index]
 
 
@@ -46,7 +46,7 @@ def _stages(spec: ResNetSpec) -> Iterator[tuple[int, int, nn.Module]]:
 class Bottleneck(nn.Module):
     """1x1 to `width`, 3x3, 1x1 to four times `width`, and a shortcut.
 
-    The stride is on the 3x3, as since Goyal et al. 2017; the published operations fit that best.
+    The 3x3 has the stride, as since Goyal et al. 2017: it fits the published operations best.
     """
 
     def __init__(self, in_channels: int, width: int, *, stride: int) -> None:

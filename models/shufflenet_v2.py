@@ -78,7 +78,7 @@ class DownUnit(nn.Module):
 
 def shuffle(x: Tensor) -> Tensor:
     """Interleave the two halves of the channels, so that the next unit mixes them."""
-    # int(): constants in a traced graph, whose input size is fixed; only the batch is free.
+    # int() makes constants of the traced graph, whose input size is fixed; the batch stays free.
     channels, height, width = int(x.shape[1]), int(x.shape[2]), int(x.shape[3])
     pairs = x.reshape(-1, 2, channels // 2, height, width).transpose(1, 2)
     return pairs.reshape(-1, channels, height, width)

@@ -21,7 +21,7 @@ class Valid(nn.Module):
             layers += [nn.Conv2d(channels, wider, 3), nn.ReLU()]
             channels = wider
         self.layers = nn.Sequential(*layers)
-        # Without normalisation, PyTorch's own start lets the signal die: 0.3 % of it is left.
+        # With PyTorch's own first weights and no normalisation, 0.3 % of the signal is left.
         init_backbone(self)
         self.out_channels = [channels]
 
