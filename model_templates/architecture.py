@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Callable
+from typing import Annotated, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import Field, model_validator
 
 from .spec import Fraction, PositiveFloat, PositiveInt, Spec
 
 GROUPS = 16
-"""Groups of a group normalisation."""
+"""The number of groups that a group normalisation splits the channels into."""
 
 Channels = Annotated[int, Field(gt=0, le=4096)]
-"""Small networks have a tenth of the limit; ten times as many fit into no memory."""
+"""The number of channels of a layer.
+
+Small networks have at most a tenth of the limit; layers of ten times the limit fit no memory.
+"""
 
 Layers = Annotated[int, Field(ge=0, le=64)]
+
+Narrower = Callable[[int], int]
+"""Tells how many channels a layer keeps of those it has."""
+
+
+@runtime_checkable
+class Narrowable(Protocol):
+    """A part of an architecture whose channels are keys of its own."""
+
+    def narrowed(self, narrower: Narrower) -> Self:
+        """A copy in which each number of channels is what `narrower` makes of it."""
+
 
 # Backbones -----------------------------------------------------------------------------------
 
@@ -23,10 +39,11 @@ class MobileNetV2Spec(Spec):
     """MobileNetV2 (Sandler et al. 2018) without its last 1x1 convolution.
 
     Args:
-        width: Multiplies all channels.
-        outputs: The feature maps taken, by their channels at width 1; strides 4, 8, 16, 32.
-        expand_first: The first block, of expansion 1, has a 1x1 convolution before its depthwise
-            one too. Not so in the paper, but in the published detectors.
+        width: The factor by which all numbers of channels are multiplied.
+        outputs: The feature maps that the backbone gives, each named by its number of channels
+            at width 1; their strides are 4, 8, 16 and 32.
+        expand_first: Whether the first block, whose expansion is 1, has a 1x1 convolution before
+            its depthwise one, like all others. The published detectors have it, the paper has not.
     """
 
     type: Literal["mobilenet_v2"]
@@ -36,47 +53,70 @@ class MobileNetV2Spec(Spec):
 
     @property
     def strides(self) -> list[int]:
-        """Of the outputs."""
+        """The strides of the feature maps that it gives."""
         return [{24: 4, 32: 8, 96: 16, 320: 32}[channels] for channels in self.outputs]
 
 
 class ShuffleNetV2Spec(Spec):
-    """ShuffleNetV2 (Ma et al. 2018) 1.0; stages of 116, 232 and 464 channels."""
+    """ShuffleNetV2 (Ma et al. 2018) 1.0, with stages of 116, 232 and 464 channels.
+
+    Args:
+        outputs: The feature maps that the backbone gives, each named by its number of channels.
+    """
 
     type: Literal["shufflenet_v2"]
     outputs: Annotated[list[Literal[116, 232, 464]], Field(min_length=1)]
 
     @property
     def strides(self) -> list[int]:
-        """Of the outputs."""
+        """The strides of the feature maps that it gives."""
         return [{116: 8, 232: 16, 464: 32}[channels] for channels in self.outputs]
 
 
 class ResNetSpec(Spec):
-    """ResNet (He et al. 2015) with bottleneck blocks; outputs strides 4, 8, 16, 32."""
+    """ResNet (He et al. 2015) with bottleneck blocks; gives maps of strides 4, 8, 16 and 32.
+
+    Args:
+        depth: The number of layers in the paper's name of the network.
+    """
 
     type: Literal["resnet"]
     depth: Literal[50, 101, 152]
 
     @property
     def strides(self) -> list[int]:
-        """Of the outputs."""
+        """The strides of the feature maps that it gives."""
         return [4, 8, 16, 32]
 
 
 class StageSpec(Spec):
-    """A strided 3x3 convolution to `channels`, then `blocks` residual blocks of two 3x3."""
+    """One stage of `PlainSpec`.
+
+    Args:
+        channels: What a 3x3 convolution of stride 2, the first layer, gives.
+        blocks: The number of residual blocks behind it, each of two 3x3 convolutions.
+    """
 
     channels: Channels
     blocks: Layers
 
+    def narrowed(self, narrower: Narrower) -> Self:
+        """See `Narrowable`."""
+        return self.model_copy(update={"channels": narrower(self.channels)})
+
 
 class PlainSpec(Spec):
-    """Narrow convolutions, the dense ones made for int8. Stage i has stride 2 ** (i + 2).
+    """The backbone of our own line: a stem and stages of few channels.
 
-    The feature maps of all stages but the first (strides 8, 16, …) are the outputs.
-    `separable`: each 3x3 of the residual blocks as a 1x1 and a depthwise 3x3 one, which for the
-    same operations can be far wider, and which int8 makes less faster.
+    Stage i has stride 2 ** (i + 2). The backbone gives the feature maps of all stages but the
+    first: strides 8, 16, …
+
+    Args:
+        stem_channels: What the first convolution, of stride 2, gives.
+        stages: The stages, finest first.
+        separable: Whether each 3x3 convolution of the residual blocks is split into a 1x1 and a
+            depthwise 3x3 one. For the same operations such a network can be far wider; int8
+            speeds it up less than one of dense convolutions.
     """
 
     type: Literal["plain"]
@@ -86,20 +126,35 @@ class PlainSpec(Spec):
 
     @property
     def strides(self) -> list[int]:
-        """Of the outputs."""
+        """The strides of the feature maps that it gives."""
         return [2 ** (index + 2) for index in range(1, len(self.stages))]
+
+    def narrowed(self, narrower: Narrower) -> Self:
+        """See `Narrowable`."""
+        stages = [stage.narrowed(narrower) for stage in self.stages]
+        return self.model_copy(
+            update={"stem_channels": narrower(self.stem_channels), "stages": stages}
+        )
 
 
 class ValidSpec(Spec):
-    """3x3 convolutions without padding, each with ReLU: the classic small classifier."""
+    """3x3 convolutions without padding, each with ReLU: the classic small classifier.
+
+    Args:
+        channels: What each of the convolutions gives.
+    """
 
     type: Literal["valid"]
     channels: Annotated[list[Channels], Field(min_length=1)]
 
     @property
     def strides(self) -> list[int]:
-        """Of the output."""
+        """The stride of the one feature map that it gives."""
         return [1]
+
+    def narrowed(self, narrower: Narrower) -> Self:
+        """See `Narrowable`."""
+        return self.model_copy(update={"channels": [narrower(one) for one in self.channels]})
 
 
 Backbone = Annotated[
@@ -114,11 +169,13 @@ class FPNSpec(Spec):
     """Feature pyramid (Lin et al. 2017).
 
     Args:
-        channels: Of every output map.
-        levels: Number of output maps; beyond the backbone's they come by strided convolutions.
-        context: Adds a context module (after SSH, Najibi et al. 2017) behind every level.
-        batch_norm: Normalise (and activate) after each convolution.
-        separable: The 3x3 convolutions behind the sums as 1x1 and depthwise ones.
+        channels: The number of channels of every feature map that the pyramid gives.
+        levels: The number of those maps. Where the backbone gives fewer, convolutions of stride
+            2 make the others, each from the map before.
+        context: Whether a context module (after SSH, Najibi et al. 2017) follows each level.
+        batch_norm: Whether batch normalisation and ReLU follow each convolution.
+        separable: Whether each 3x3 convolution behind the sums is split into a 1x1 and a
+            depthwise 3x3 one.
     """
 
     type: Literal["fpn"]
@@ -133,6 +190,10 @@ class FPNSpec(Spec):
         if self.context and self.channels % 4:
             raise ValueError(f"context wants channels in fours (found {self.channels})")
         return self
+
+    def narrowed(self, narrower: Narrower) -> Self:
+        """See `Narrowable`."""
+        return self.model_copy(update={"channels": narrower(self.channels)})
 
 
 # Heads and their losses ------------------------------------------------------------------------
@@ -149,7 +210,13 @@ class HeadSpec(Spec):
 
 
 class AnchorLevelSpec(Spec):
-    """Anchors of one SSD level: stride and paired widths and heights in input pixels."""
+    """The anchors of one SSD level.
+
+    Args:
+        stride: The distance of neighbouring cells, in pixels of the network input.
+        widths: The widths of the anchors of a cell, in the same pixels.
+        heights: Their heights, in the same order.
+    """
 
     stride: PositiveInt
     widths: Annotated[list[PositiveFloat], Field(min_length=1)]
@@ -163,7 +230,16 @@ class AnchorLevelSpec(Spec):
 
 
 class SSDHeadSpec(HeadSpec):
-    """SSD (Liu et al. 2016) head of depthwise 3x3 + 1x1, one pair of branches per level."""
+    """SSD head (Liu et al. 2016): for each level, one branch for classes and one for boxes.
+
+    A branch is a depthwise 3x3 convolution and a 1x1 one.
+
+    Args:
+        anchors: The levels, finest first.
+        variances: What predicted centres and sizes are multiplied by when they are decoded.
+        positive_iou: An anchor that overlaps a face by this IoU or more learns to find it.
+        negative_ratio: How many anchors without a face are learnt for each anchor with one.
+    """
 
     type: Literal["ssd"]
     anchors: list[AnchorLevelSpec]
@@ -173,7 +249,7 @@ class SSDHeadSpec(HeadSpec):
 
     @property
     def level_strides(self) -> list[int]:
-        """One per level."""
+        """The stride of each level."""
         return [level.stride for level in self.anchors]
 
 
@@ -181,21 +257,25 @@ class DenseLossSpec(Spec):
     """Assignment and losses of a dense (anchor-point) head.
 
     Args:
-        assigner: `center_sampling` (FCOS, Tian et al. 2019), `atss` (Zhang et al. 2020) or
-            `simota` (YOLOX, Ge et al. 2021), which goes by what the network predicts so far.
-        classification: `focal` (gamma 2, alpha .25) or `quality_focal` (Li et al. 2020, beta 2).
-        box: `iou`, `giou`, `diou` or `eiou`.
+        assigner: Which cells learn which face: `center_sampling` (FCOS, Tian et al. 2019), `atss`
+            (Zhang et al. 2020) or `simota` (YOLOX, Ge et al. 2021), which decides by what the
+            network predicts so far.
+        classification: The loss of the class: `focal` (gamma 2, alpha .25) or `quality_focal`
+            (Li et al. 2020, beta 2).
+        box: The loss of the box: `iou`, `giou`, `diou` or `eiou`.
+        box_weight: The factor of the box loss.
         box_weighting: What weighs the box and landmark losses of a cell: its own `confidence`, as
-            GFL does (Li et al. 2020), or its `centerness` in its face, as FCOS does; by default
-            the former with quality focal loss, the latter with focal loss.
-        top_k: ATSS candidates per level.
-        min_cells: Of ATSS. A face that the paper's rule gives fewer cells takes as many of the
-            nearest; 1 keeps to the paper, but for faces that it gives none. (4 gained nothing in
-            a short fine-tuning of face-detection-n.)
-        first_range: Of `center_sampling`, in pixels of the network input: the finest level
-            learns faces whose farthest side is up to this from the cell, each next level up to
-            twice as far. The paper's 64 is for photos of 800 pixels on their short side; smaller
-            inputs want it smaller in proportion.
+            in GFL (Li et al. 2020), or its `centerness` in its face, as in FCOS. By default the
+            former with quality focal loss, the latter with focal loss.
+        landmark_weight: The factor of the landmark loss; 0 for a head without landmarks.
+        top_k: For `atss`, the number of candidate cells on each level.
+        min_cells: For `atss`, the least number of cells of a face: one that the paper's rule
+            gives fewer takes as many of the nearest. With 1, only faces to which the paper gives
+            no cell at all are treated otherwise than there.
+        first_range: For `center_sampling`, a distance in pixels of the network input. The finest
+            level learns faces whose farthest side is at most so far from the cell; each next
+            level learns those up to twice as far as the one before. The paper's 64 is for photos
+            whose short side is 800 pixels; smaller inputs want it smaller in proportion.
     """
 
     assigner: Literal["center_sampling", "atss", "simota"]
@@ -223,16 +303,19 @@ class DenseHeadSpec(HeadSpec):
     """One prediction per grid cell: class, box distances, optional centre-ness and landmarks.
 
     Args:
-        strides: One per level.
-        channels: Of the convolutions of a tower.
-        tower: Number of 3x3 convolutions before the predictions.
-        shared: One set of weights for all levels, and separate towers for class and box (FCOS);
-            else each level has one tower of its own for both.
-        norm: Normalisation in the tower.
-        separable: The tower's 3x3 convolutions as 1x1 and depthwise ones, and predictions by 1x1.
-        centerness: Adds the centre-ness branch; score = sqrt(class x centre-ness).
-        landmarks: Adds five points.
-        anchor_scale: Side of the square anchor of ATSS, in strides.
+        strides: The stride of each level, finest first.
+        channels: The number of channels that each convolution of a tower gives.
+        tower: The number of 3x3 convolutions in a row before the predictions.
+        shared: Whether all levels share one set of weights, with one tower for the class and one
+            for the box (FCOS). Otherwise each level has one tower of its own for both.
+        norm: The normalisation behind each convolution of a tower.
+        separable: Whether each 3x3 convolution of a tower is split into a 1x1 and a depthwise 3x3
+            one, and the predictions are made by 1x1 convolutions instead of 3x3 ones.
+        centerness: Whether centre-ness is predicted; the score is then
+            sqrt(class x centre-ness).
+        landmarks: Whether five points of the face are predicted.
+        anchor_scale: The side of the square anchor of `atss`, in strides.
+        loss: How it learns.
     """
 
     type: Literal["dense"]
@@ -266,17 +349,21 @@ class DenseHeadSpec(HeadSpec):
 
     @property
     def level_strides(self) -> list[int]:
-        """One per level."""
+        """The stride of each level."""
         return self.strides
+
+    def narrowed(self, narrower: Narrower) -> Self:
+        """See `Narrowable`."""
+        return self.model_copy(update={"channels": narrower(self.channels)})
 
 
 class ClassesHeadSpec(HeadSpec):
-    """One answer for the whole image: global average of the last map, then dense layers.
+    """One answer for the whole image: the average of the last feature map, then dense layers.
 
     Args:
-        classes: Number of labels.
-        hidden: Units of a dense layer with ReLU in between; none by default.
-        dropout: Before the last layer.
+        classes: The number of labels.
+        hidden: The units of a dense layer with ReLU before the last one; by default there is none.
+        dropout: The share of its inputs that the last layer misses in training.
     """
 
     type: Literal["classes"]
@@ -284,19 +371,31 @@ class ClassesHeadSpec(HeadSpec):
     hidden: Channels | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
+    def narrowed(self, narrower: Narrower) -> Self:
+        """See `Narrowable`."""
+        if self.hidden is None:
+            return self
+        return self.model_copy(update={"hidden": narrower(self.hidden)})
+
 
 Head = Annotated[SSDHeadSpec | DenseHeadSpec | ClassesHeadSpec, Field(discriminator="type")]
 
 
 _OF_LOSSES = {"loss", "anchor_scale", "positive_iou", "negative_ratio", "dropout"}
-"""Keys of heads that change no weight's shape or meaning."""
+"""Keys of heads that matter in training alone: no weight has another shape or meaning by them."""
 
 _Std = Annotated[float, Field(ge=1e-3)]
-"""Of pixels of 0 to 255: float32 can divide by it."""
+"""A standard deviation of pixels of 0 to 255, large enough for float32 to divide by."""
 
 
 class ArchitectureSpec(Spec):
-    """A network: normalisation of raw 0-255 BGR, backbone, neck, head."""
+    """A network: normalisation of the image, backbone, neck and head.
+
+    Args:
+        mean: What is subtracted from the three channels of an image of 0 to 255.
+        std: What they are then divided by.
+        colour: The order of the channels that the backbone takes; images come as BGR.
+    """
 
     mean: tuple[float, float, float]
     std: tuple[_Std, _Std, _Std]
@@ -310,15 +409,25 @@ class ArchitectureSpec(Spec):
         return dict(self.head.impossible_formats)
 
     def makes_same_network(self, other: ArchitectureSpec) -> bool:
-        """Whether weights of one fit the other: they may learn, or have learnt, by other losses."""
+        """Whether weights of one fit the other; their losses may differ."""
         losses = {"head": _OF_LOSSES}
         return self.model_dump(exclude=losses) == other.model_dump(exclude=losses)
 
+    def narrowed(self, narrower: Narrower) -> Self:
+        """See `Narrowable`; a part without keys for channels stays as it is."""
+        parts = {"backbone": self.backbone, "neck": self.neck, "head": self.head}
+        return self.model_copy(
+            update={
+                key: part.narrowed(narrower) if isinstance(part, Narrowable) else part
+                for key, part in parts.items()
+            }
+        )
+
     def check_room(self, height: int, width: int) -> None:
-        """Whether an image of this size, pixels, is large enough for all layers.
+        """Check that an image of this size, in pixels, is large enough for all layers.
 
         Raises:
-            ValueError: It is not.
+            ValueError: It is too small.
         """
         if isinstance(self.backbone, ValidSpec):
             layers, deepest = len(self.backbone.channels), (min(height, width) - 1) // 2

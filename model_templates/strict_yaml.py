@@ -1,11 +1,16 @@
-"""YAML without its surprises: YAML 1.2 numbers, no duplicate keys, no aliases, 64 KiB at most."""
+"""YAML without its surprises: YAML 1.2 numbers, no duplicate keys, no aliases, 64 KiB at most.
+
+PyYAML splits the text into events. What they mean is decided here, as its own rules are those of
+YAML 1.1, which read ``1e-3`` as text, ``010`` as 8 and ``no`` as False.
+"""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -15,97 +20,13 @@ MAX_BYTES = 64 * 1024
 MAX_DEPTH = 32
 MAX_DIGITS = 18
 
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader with the core schema of YAML 1.2.2 (section 10.3.2) for plain scalars.
-
-    PyYAML's own 1.1 rules read ``1e-3`` as text, ``010`` as 8 and ``no`` as False.
-    """
-
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}  # type: ignore[misc]
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        problem = None
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            problem = "aliases and anchors are not allowed"
-        elif getattr(event, "tag", None) is not None:
-            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            problem = f"tags are not allowed (found {_short(tag)})"
-        elif self.depth >= MAX_DEPTH:
-            problem = f"nested deeper than {MAX_DEPTH} levels"
-        if problem:
-            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
-        self.depth += 1
-        node: yaml.Node | None = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != _STR:
-                scalar = isinstance(key_node, yaml.ScalarNode)
-                found = f" (found {_short(key_node.value)})" if scalar else ""
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"a key must be text{found}", key_node.start_mark
-                )
-            if key_node.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"duplicate key {_short(key_node.value)}", key_node.start_mark
-                )
-            seen.add(key_node.value)
-        return super().construct_mapping(node, deep=deep)
-
-
-_STR = "tag:yaml.org,2002:str"
-_FLOAT = (
-    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
-    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+_PLAIN = re.compile(
+    r"(?P<true>true|True|TRUE)|(?P<false>false|False|FALSE)|(?P<null>~|null|Null|NULL|)"
+    r"|(?P<integer>[-+]?[0-9]+)"
+    r"|(?P<number>[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?)"
+    r"|(?P<infinite>[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))"
 )
-for _tag, _pattern in (
-    ("bool", r"true|True|TRUE|false|False|FALSE"),
-    ("null", r"~|null|Null|NULL|"),
-    ("int", r"[-+]?[0-9]+"),
-    ("float", _FLOAT),
-):
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), None
-    )
-
-
-def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    text = loader.construct_scalar(node)
-    if len(text) > MAX_DIGITS:
-        raise yaml.constructor.ConstructorError(
-            None, None, f"an integer of more than {MAX_DIGITS} digits", node.start_mark
-        )
-    return int(text, 10)
-
-
-def _finite_float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
-    text = loader.construct_scalar(node)
-    value = math.nan if "n" in text.lower() else float(text)
-    if not math.isfinite(value):
-        raise yaml.constructor.ConstructorError(
-            None, None, f"{_short(text)} is not a finite number", node.start_mark
-        )
-    return value
-
-
-def _text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
-    text = str(loader.construct_scalar(node))
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise yaml.constructor.ConstructorError(
-            None, None, "half of a surrogate pair is no character", node.start_mark
-        )
-    return text
-
-
-_Loader.add_constructor(_STR, _text)
-_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
-_Loader.add_constructor("tag:yaml.org,2002:float", _finite_float)
+"""The core schema of YAML 1.2.2 (section 10.3.2) without 0o and 0x; all else is text."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -149,7 +70,7 @@ def parse_yaml(text: str, *, source: str) -> dict[str, Any]:
     if len(text.encode("utf-8", errors="surrogatepass")) > MAX_BYTES:
         raise TemplateError(f"{source}: larger than {MAX_BYTES} bytes, the most of a template")
     try:
-        content = yaml.load(text, Loader=_Loader)  # a SafeLoader
+        content = _document(yaml.parse(text, Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise TemplateError(f"{source}{line}: {_reason(error)}") from error
@@ -162,6 +83,89 @@ def parse_yaml(text: str, *, source: str) -> dict[str, Any]:
     return content
 
 
+def _document(events: Iterator[Any]) -> Any:
+    """The value of the only document; None where there is none."""
+    next(events)  # the start of the stream
+    if isinstance(next(events), yaml.StreamEndEvent):
+        return None
+    value = _value(events, next(events), depth=0)
+    next(events)  # the end of the document
+    another = next(events)
+    if not isinstance(another, yaml.StreamEndEvent):
+        problem = "expected a single document in the stream, but found another document"
+        raise _refusal(another, problem)
+    return value
+
+
+def _value(events: Iterator[Any], event: Any, *, depth: int) -> Any:
+    """The value that begins with `event` and goes on in `events`, `depth` levels deep."""
+    _check(event, depth=depth)
+    if isinstance(event, yaml.ScalarEvent):
+        return _scalar(event)
+    if isinstance(event, yaml.SequenceStartEvent):
+        items = []
+        while not isinstance(event := next(events), yaml.SequenceEndEvent):
+            items.append(_value(events, event, depth=depth + 1))
+        return items
+    mapping: dict[str, Any] = {}
+    while not isinstance(event := next(events), yaml.MappingEndEvent):
+        _check(event, depth=depth + 1)
+        if not isinstance(event, yaml.ScalarEvent):
+            raise _refusal(event, "a key must be text")
+        if _kind(event) is not None:
+            raise _refusal(event, f"a key must be text (found {_short(event.value)})")
+        key = _text(event)
+        if key in mapping:
+            raise _refusal(event, f"duplicate key {_short(key)}")
+        mapping[key] = _value(events, next(events), depth=depth + 1)
+    return mapping
+
+
+def _check(event: Any, *, depth: int) -> None:
+    if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+        raise _refusal(event, "aliases and anchors are not allowed")
+    if event.tag is not None:
+        tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+        raise _refusal(event, f"tags are not allowed (found {_short(tag)})")
+    if depth >= MAX_DEPTH:
+        raise _refusal(event, f"nested deeper than {MAX_DEPTH} levels")
+
+
+def _kind(event: Any) -> str | None:
+    """The name of the group of `_PLAIN` that a scalar matches; None for text."""
+    found = _PLAIN.fullmatch(event.value) if event.style is None else None
+    return found and found.lastgroup
+
+
+def _scalar(event: Any) -> bool | int | float | str | None:
+    text: str = event.value
+    match _kind(event):
+        case "true" | "false" as word:
+            return word == "true"
+        case "null":
+            return None
+        case "integer":
+            if len(text) > MAX_DIGITS:
+                raise _refusal(event, f"an integer of more than {MAX_DIGITS} digits")
+            return int(text)
+        case "number" if math.isfinite(float(text)):
+            return float(text)
+        case "number" | "infinite":
+            raise _refusal(event, f"{_short(text)} is not a finite number")
+    return _text(event)
+
+
+def _text(event: Any) -> str:
+    text: str = event.value
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise _refusal(event, "half of a surrogate pair is no character")
+    return text
+
+
+def _refusal(event: Any, problem: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+
+
 def _short(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
@@ -170,7 +174,4 @@ def _reason(error: yaml.MarkedYAMLError) -> str:
     problem = str(error.problem)
     if "'\\t'" in problem:
         return "a tab where only spaces may stand"
-    if problem.startswith("but "):
-        # The other half of the sentence, as in "expected a single document in the stream".
-        return f"{error.context}, {problem}"
     return problem

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from ..model_templates.architecture import ClassesHeadSpec
+from .layers import ChannelGroups, Group
 
 
 class ClassesHead(nn.Module):
@@ -22,6 +25,17 @@ class ClassesHead(nn.Module):
         )
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """Feature maps, of which the last counts, to logits (B, classes)."""
+        """The last of the feature maps to logits (B, classes)."""
         logits: Tensor = self.layers(maps[-1].mean((2, 3)))
         return logits
+
+    def mark_channels(self, groups: ChannelGroups, maps: Sequence[Group | None]) -> list[Group]:
+        """See `Prunable`."""
+        *hidden, last = (layer for layer in self.layers if isinstance(layer, nn.Linear))
+        source = maps[-1]
+        for layer in hidden:
+            made = Group()
+            groups[layer] = (made, source)
+            source = made
+        groups[last] = (None, source)
+        return []

@@ -1,8 +1,9 @@
-"""One prediction per grid cell: FCOS, ATSS and our own line differ only in the spec."""
+"""One prediction for each grid cell. FCOS, ATSS and our own line differ only in their spec."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..model_templates.architecture import DenseHeadSpec
-from .layers import conv_norm_act
+from .layers import ChannelGroups, Group, conv_norm_act, mark_convolution
 
 NUM_LANDMARKS = 5
 
@@ -20,13 +21,14 @@ class DensePredictions:
     """Raw predictions of all levels, concatenated; N cells, finest level first.
 
     Attributes:
-        class_logits: (B, N).
-        distances: (B, N, 4): left, top, right, bottom of the cell centre, in strides.
+        class_logits: (B, N): a face or none.
+        distances: (B, N, 4): from the cell centre to the left, top, right and bottom side of the
+            box, in strides.
         centerness_logits: (B, N) or None.
         landmarks: (B, N, 10): x, y offsets from the cell centre, in strides; or None.
         points: (N, 2): x, y of the cell centres in network-input pixels.
-        strides: (N,): in pixels.
-        level_sizes: Number of cells of each level.
+        strides: (N,): the stride of each cell's level, in network-input pixels.
+        level_sizes: The number of cells of each level.
     """
 
     class_logits: Tensor
@@ -53,13 +55,13 @@ class DensePredictions:
         """(B, N, 5, 2): x, y in network-input pixels; None where the head has no landmarks."""
         if self.landmarks is None:
             return None
-        # All sizes but the batch as constants of a traced graph.
+        # All sizes but the batch are constants of the traced graph.
         offsets = self.landmarks.reshape(-1, sum(self.level_sizes), NUM_LANDMARKS, 2)
         return self.points[:, None] + offsets * self.strides[:, None, None]
 
 
 class _LevelHead(nn.Module):
-    """Towers and predictions of one level, or of all levels where they are shared."""
+    """The towers and predictions of one level, or of all levels where they share weights."""
 
     def __init__(self, spec: DenseHeadSpec, in_channels: int) -> None:
         super().__init__()
@@ -78,7 +80,8 @@ class _LevelHead(nn.Module):
             return nn.Conv2d(spec.channels, size, kernel, padding=kernel // 2)
 
         self.class_tower = tower()
-        # Two towers pay where one set of weights serves all levels; else one is cheaper.
+        # A tower of its own for the box pays where all levels share the weights; otherwise one
+        # tower for both is cheaper.
         self.box_tower = tower() if spec.shared else None
         self.classes = prediction(1)
         self.boxes = prediction(4)
@@ -88,7 +91,8 @@ class _LevelHead(nn.Module):
             if conv is not None:
                 nn.init.normal_(conv.weight, std=0.01)
                 nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-        # Prior of a face at 1 % of the cells (Lin et al. 2017, Focal Loss); boxes of three cells.
+        # At first a face has a probability of 1 % everywhere (Lin et al. 2017, Focal Loss), and
+        # a box is three cells wide and high.
         nn.init.constant_(self.classes.bias, -math.log(99.0))  # type: ignore[arg-type]
         nn.init.constant_(self.boxes.bias, 1.5)  # type: ignore[arg-type]
 
@@ -102,6 +106,16 @@ class _LevelHead(nn.Module):
             None if self.landmarks is None else self.landmarks(box_features),
         ]
 
+    def mark_channels(self, groups: ChannelGroups, source: Group | None) -> None:
+        """Add the layers to `groups`; `source` is the group of the level's feature map."""
+        for layers in self.class_tower:
+            made = Group()
+            mark_convolution(groups, layers, gives=made, takes=source)
+            source = made
+        for prediction in (self.classes, self.boxes, self.centerness, self.landmarks):
+            if prediction is not None:
+                groups[prediction] = (None, source)
+
 
 class DenseHead(nn.Module):
     """Anchor-point head over several levels. See `DenseHeadSpec`."""
@@ -109,6 +123,7 @@ class DenseHead(nn.Module):
     def __init__(self, spec: DenseHeadSpec, in_channels: list[int]) -> None:
         super().__init__()
         self.strides = spec.strides
+        self.prunable = not spec.shared and spec.norm == "batch"
         count = 1 if spec.shared else len(spec.strides)
         self.levels = nn.ModuleList(_LevelHead(spec, channels) for channels in in_channels[:count])
         # One factor per level lets shared weights serve all of them (FCOS, section 3.2).
@@ -124,7 +139,7 @@ class DenseHead(nn.Module):
             if self.scales is not None:
                 outputs[1] = outputs[1] * self.scales[index]
             rows.append([None if o is None else o.flatten(2).transpose(1, 2) for o in outputs])
-            # int(): a constant in a traced graph, whose input size is fixed.
+            # int() makes it a constant of the traced graph, whose input size is fixed.
             height, width = int(x.shape[-2]), int(x.shape[-1])
             points.append(grid_points(height, width, stride, device=x.device))
             strides.append(torch.full((height * width,), float(stride), device=x.device))
@@ -143,6 +158,14 @@ class DenseHead(nn.Module):
             strides=torch.cat(strides),
             level_sizes=tuple(len(level) for level in points),
         )
+
+    def mark_channels(self, groups: ChannelGroups, maps: Sequence[Group | None]) -> list[Group]:
+        """See `Prunable`."""
+        if not self.prunable:
+            raise ValueError("expected a head of classes, or a dense one with towers of each level")
+        for head, source in zip(self.levels, maps, strict=True):
+            head.mark_channels(groups, source)  # type: ignore[operator]
+        return []
 
 
 def grid_points(height: int, width: int, stride: int, *, device: torch.device) -> Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..model_templates.architecture import FPNSpec
-from .layers import Norm, conv_norm_act
+from .layers import ChannelGroups, Group, Norm, conv_norm_act, mark_convolution
 
 
 class FPN(nn.Module):
@@ -42,24 +44,40 @@ class FPN(nn.Module):
         laterals = [lateral(x) for lateral, x in zip(self.laterals, maps, strict=True)]
         for i in range(len(laterals) - 1, 0, -1):
             height, width = int(laterals[i - 1].shape[-2]), int(laterals[i - 1].shape[-1])
-            # A fixed size, not a factor: odd maps (416 / 32 = 13) must meet too.
+            # To a fixed size, as no factor fits maps of odd size (416 / 32 = 13).
             laterals[i - 1] = laterals[i - 1] + functional.interpolate(
                 laterals[i], size=(height, width), mode="nearest"
             )
         outputs = [smooth(x) for smooth, x in zip(self.smooth, laterals, strict=True)]
         for extra in self.extra:
-            # As in RetinaNet: without it two linear convolutions would follow each other.
+            # As in RetinaNet: without ReLU, two linear convolutions would follow each other.
             outputs.append(extra(torch.relu(outputs[-1])))
         if len(self.context):
             outputs = [context(x) for context, x in zip(self.context, outputs, strict=True)]
+        return outputs
+
+    def mark_channels(self, groups: ChannelGroups, maps: Sequence[Group | None]) -> list[Group]:
+        """See `Prunable`."""
+        if len(self.context):
+            raise ValueError("its neck has context; expected none")
+        added = Group()
+        outputs = []
+        for lateral, smooth, source in zip(self.laterals, self.smooth, maps, strict=True):
+            mark_convolution(groups, lateral, gives=added, takes=source)
+            outputs.append(Group())
+            mark_convolution(groups, smooth, gives=outputs[-1], takes=added)
+        for extra in self.extra:
+            source = outputs[-1]
+            outputs.append(Group())
+            mark_convolution(groups, extra, gives=outputs[-1], takes=source)
         return outputs
 
 
 class ContextModule(nn.Module):
     """Three convolutions in a row whose outputs stand side by side (after SSH, 2017).
 
-    They are 1x1: of the readings of SSH's module (3x3 in three branches), only this one gives
-    the published 63.79 M parameters and 340 GFLOPs of face-detection-0206.
+    They are 1x1, though SSH's module has 3x3 ones in three branches: only this reading of it
+    gives the published 63.79 M parameters and 340 GFLOPs of face-detection-0206.
     """
 
     def __init__(self, channels: int) -> None:

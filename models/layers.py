@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Collection, Iterable, Sequence
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,43 @@ from torch import Tensor, nn
 from ..model_templates.architecture import GROUPS
 
 Norm = Literal["none", "batch", "group"]
+
+
+class Group:
+    """Channels that pruning keeps or drops together: of one map, or of maps that are added up."""
+
+
+ChannelGroups = dict[nn.Module, tuple[Group | None, Group | None]]
+"""For each layer, the group it gives and the group it takes; None where all channels must stay."""
+
+
+class Prunable(Protocol):
+    """A backbone, neck or head that tells which group each of its layers gives and takes."""
+
+    def mark_channels(
+        self, groups: ChannelGroups, maps: Sequence[Group | None]
+    ) -> Sequence[Group | None]:
+        """Add the layers of this part to `groups`, in the order in which they run.
+
+        Args:
+            groups: What the parts before this one have added; changed in place.
+            maps: For each feature map that comes in, its group; None for the image.
+
+        Returns:
+            For each feature map that goes out, its group.
+
+        Raises:
+            ValueError: This part is built in a way that cannot be pruned.
+        """
+
+
+def mark_convolution(
+    groups: ChannelGroups, layers: nn.Module, *, gives: Group, takes: Group | None
+) -> None:
+    """Add the layers of one `conv_norm_act` (of `groups=1`) to `groups`."""
+    for index, layer in enumerate(layers.children()):
+        # Only the first layer mixes channels; what follows works on each channel alone.
+        groups[layer] = (gives, takes if index == 0 else None)
 
 
 def conv_norm_act(
@@ -25,7 +63,7 @@ def conv_norm_act(
 ) -> nn.Sequential:
     """A same-padded convolution, its normalisation and its activation.
 
-    A `separable` one is a 1x1 and then a depthwise one: YuNet's order (Wu et al. 2023).
+    A `separable` one is split into a 1x1 and a depthwise one, in YuNet's order (Wu et al. 2023).
     """
     layers: list[nn.Module] = []
     if separable:
@@ -52,9 +90,10 @@ def conv_norm_act(
 
 
 def init_backbone(module: nn.Module) -> None:
-    """He-normal weights for every convolution (He et al. 2015, "Delving Deep"); in place.
+    """Give every convolution He-normal weights (He et al. 2015, "Delving Deep"), in place.
 
-    By fan-in, which keeps the variance of the signal in depthwise convolutions too.
+    They are scaled by fan-in, which keeps the variance of the signal, also where convolutions are
+    depthwise.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
@@ -76,7 +115,7 @@ class Normalize(nn.Module):
     ) -> None:
         super().__init__()
         self.swap = colour == "RGB"
-        # Not persistent: the template holds them, and a checkpoint must not contradict it.
+        # Not in the state dict: the template has them, and a checkpoint must not contradict it.
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
@@ -101,8 +140,47 @@ class Subtract(nn.Module):
         return images - self.mean
 
 
+class Stages(nn.Module):
+    """A backbone of a stem and stages behind each other, some of which are tapped.
+
+    `forward` gives the maps of the tapped stages, finest first; `out_channels` their channels.
+
+    Args:
+        stem: The layers before the first stage.
+        stages: Key, output channels and layers of each stage; those behind the last tapped one
+            are never made.
+        taps: Keys of the tapped stages.
+    """
+
+    def __init__(
+        self, stem: nn.Module, stages: Iterable[tuple[int, int, nn.Module]], taps: Collection[int]
+    ) -> None:
+        super().__init__()
+        self.stem = stem
+        self.stages = nn.ModuleList()
+        self.tapped: list[bool] = []
+        self.out_channels: list[int] = []
+        for key, channels, layers in stages:
+            self.stages.append(layers)
+            self.tapped.append(key in taps)
+            if self.tapped[-1]:
+                self.out_channels.append(channels)
+            if len(self.out_channels) == len(taps):
+                break
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W), sides multiples of the coarsest stride, to a map for each tapped stage."""
+        x = self.stem(x)
+        maps = []
+        for stage, tapped in zip(self.stages, self.tapped, strict=True):
+            x = stage(x)
+            if tapped:
+                maps.append(x)
+        return maps
+
+
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut (He et al. 2015); channels and size stay."""
+    """Two 3x3 convolutions and a shortcut (He et al. 2015), from a map to one of the same shape."""
 
     def __init__(self, channels: int, *, separable: bool = False) -> None:
         super().__init__()
@@ -112,3 +190,9 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
         return torch.relu(x + self.conv2(self.conv1(x)))
+
+    def mark_channels(self, groups: ChannelGroups, added: Group) -> None:
+        """Add the layers to `groups`; the map that comes in and the one that goes out: `added`."""
+        inner = Group()
+        mark_convolution(groups, self.conv1, gives=inner, takes=added)
+        mark_convolution(groups, self.conv2, gives=added, takes=inner)

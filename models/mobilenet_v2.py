@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import Tensor, nn
 
 from ..model_templates.architecture import MobileNetV2Spec
-from .layers import conv_norm_act, init_backbone
+from .layers import Stages, conv_norm_act, init_backbone
 
 STAGES = (
     # expansion, channels, blocks, stride of the first block: table 2 of the paper
@@ -20,50 +22,35 @@ STAGES = (
 STEM_CHANNELS = 32
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(Stages):
     """Inverted residuals up to the last tapped stage; no 1x1 to 1280 channels behind it.
 
-    `forward` gives the last map of each stage that `spec.outputs` names, finest first.
+    `spec.outputs` names the tapped stages by their channels at width 1.
     """
 
     def __init__(self, spec: MobileNetV2Spec) -> None:
-        super().__init__()
         channels = scaled_channels(STEM_CHANNELS, spec.width)
-        self.stem = conv_norm_act(3, channels, stride=2, activation=nn.ReLU6)
-        self.stages = nn.ModuleList()
-        self.tapped: list[bool] = []
-        self.out_channels: list[int] = []
-        for expansion, base, count, stride in STAGES:
-            width = scaled_channels(base, spec.width)
-            blocks: list[nn.Module] = []
-            for index in range(count):
-                blocks.append(
-                    InvertedResidual(
-                        channels,
-                        width,
-                        stride=stride if index == 0 else 1,
-                        expansion=expansion,
-                        expand=expansion > 1 or spec.expand_first,
-                    )
-                )
-                channels = width
-            self.stages.append(nn.Sequential(*blocks))
-            self.tapped.append(base in spec.outputs)
-            if self.tapped[-1]:
-                self.out_channels.append(channels)
-            if len(self.out_channels) == len(spec.outputs):
-                break
+        stem = conv_norm_act(3, channels, stride=2, activation=nn.ReLU6)
+        super().__init__(stem, _stages(spec, channels), spec.outputs)
         init_backbone(self)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W), H and W multiples of 32, to one map for each of `out_channels`."""
-        x = self.stem(x)
-        maps = []
-        for stage, tapped in zip(self.stages, self.tapped, strict=True):
-            x = stage(x)
-            if tapped:
-                maps.append(x)
-        return maps
+
+def _stages(spec: MobileNetV2Spec, channels: int) -> Iterator[tuple[int, int, nn.Module]]:
+    for expansion, base, count, stride in STAGES:
+        width = scaled_channels(base, spec.width)
+        blocks = []
+        for index in range(count):
+            blocks.append(
+                InvertedResidual(
+                    channels,
+                    width,
+                    stride=stride if index == 0 else 1,
+                    expansion=expansion,
+                    expand=expansion > 1 or spec.expand_first,
+                )
+            )
+            channels = width
+        yield base, channels, nn.Sequential(*blocks)
 
 
 class InvertedResidual(nn.Module):

@@ -1,38 +1,60 @@
-"""The backbone of our own line: narrow 3x3 convolutions; int8 makes dense ones 3-4 x faster."""
+"""The backbone of our own line: 3x3 convolutions of few channels.
+
+In int8 the dense ones are 3 to 4 times as fast as in float.
+"""
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from collections.abc import Iterator, Sequence
+
+from torch import nn
 
 from ..model_templates.architecture import PlainSpec
-from .layers import ResidualBlock, conv_norm_act
+from .layers import (
+    ChannelGroups,
+    Group,
+    ResidualBlock,
+    Stages,
+    conv_norm_act,
+    mark_convolution,
+)
 
 
-class Plain(nn.Module):
+class Plain(Stages):
     """Stem of stride 2, then stages of a strided convolution and residual blocks.
 
-    `forward` gives the maps of all stages but the first: strides 8, 16, …
+    All stages but the first are tapped: strides 8, 16, …
     """
 
     def __init__(self, spec: PlainSpec) -> None:
-        super().__init__()
-        self.stem = conv_norm_act(3, spec.stem_channels, stride=2)
-        self.stages = nn.ModuleList()
-        channels = spec.stem_channels
-        for stage in spec.stages:
-            down = conv_norm_act(channels, stage.channels, stride=2)
-            channels = stage.channels
-            blocks = (
-                ResidualBlock(channels, separable=spec.separable) for _ in range(stage.blocks)
-            )
-            self.stages.append(nn.Sequential(down, *blocks))
-        self.out_channels = [stage.channels for stage in spec.stages[1:]]
+        stem = conv_norm_act(3, spec.stem_channels, stride=2)
+        super().__init__(stem, _stages(spec), range(1, len(spec.stages)))
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W), H and W multiples of the coarsest stride, to the maps, finest first."""
-        x = self.stages[0](self.stem(x))
-        maps = []
-        for stage in self.stages[1:]:
-            x = stage(x)
-            maps.append(x)
-        return maps
+    def mark_channels(self, groups: ChannelGroups, maps: Sequence[Group | None]) -> list[Group]:
+        """See `Prunable`."""
+        (image,) = maps
+        before = Group()
+        mark_convolution(groups, self.stem, gives=before, takes=image)
+        outputs = []
+        for stage, tapped in zip(self.stages, self.tapped, strict=True):
+            added = Group()
+            for layers in stage.children():
+                if isinstance(layers, ResidualBlock):
+                    layers.mark_channels(groups, added)
+                else:
+                    mark_convolution(groups, layers, gives=added, takes=before)
+            before = added
+            if tapped:
+                outputs.append(added)
+        return outputs
+
+
+def _stages(spec: PlainSpec) -> Iterator[tuple[int, int, nn.Module]]:
+    before = spec.stem_channels
+    for index, stage in enumerate(spec.stages):
+        down = conv_norm_act(before, stage.channels, stride=2)
+        blocks = (
+            ResidualBlock(stage.channels, separable=spec.separable) for _ in range(stage.blocks)
+        )
+        yield index, stage.channels, nn.Sequential(down, *blocks)
+        before = stage.channels

@@ -2,57 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from ..model_templates.architecture import ResNetSpec
-from .layers import conv_norm_act, init_backbone
+from .layers import Stages, conv_norm_act, init_backbone
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 STEM_CHANNELS = 64
 EXPANSION = 4
 
 
-class ResNet(nn.Module):
-    """Stem and max pooling, then four stages; `forward` gives strides 4, 8, 16 and 32."""
+class ResNet(Stages):
+    """Stem and max pooling, then four stages, all tapped: strides 4, 8, 16 and 32."""
 
     def __init__(self, spec: ResNetSpec) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(
+        stem = nn.Sequential(
             conv_norm_act(3, STEM_CHANNELS, kernel=7, stride=2),
             nn.MaxPool2d(3, stride=2, padding=1),
         )
-        self.stages = nn.ModuleList()
-        self.out_channels: list[int] = []
-        channels = STEM_CHANNELS
-        for index, count in enumerate(BLOCKS[spec.depth]):
-            width = STEM_CHANNELS * 2**index
-            blocks: list[nn.Module] = [Bottleneck(channels, width, stride=1 if index == 0 else 2)]
-            channels = width * EXPANSION
-            blocks.extend(Bottleneck(channels, width, stride=1) for _ in range(count - 1))
-            self.stages.append(nn.Sequential(*blocks))
-            self.out_channels.append(channels)
+        super().__init__(stem, _stages(spec), range(len(BLOCKS[spec.depth])))
         init_backbone(self)
         for module in self.modules():
             if isinstance(module, Bottleneck):
-                # A weak branch at first: else the signal doubles at each of up to 50 blocks
-                # (Goyal et al. 2017, section 5.1, begin at zero).
+                # The branch is weak at first, or the signal would double at each of up to 50
+                # blocks (Goyal et al. 2017, section 5.1, begin at zero).
                 nn.init.constant_(module.branch[-1][1].weight, 0.2)  # type: ignore[index]
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W), H and W multiples of 32, to four maps, finest first."""
-        x = self.stem(x)
-        maps = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return maps
+
+def _stages(spec: ResNetSpec) -> Iterator[tuple[int, int, nn.Module]]:
+    before = STEM_CHANNELS
+    for index, count in enumerate(BLOCKS[spec.depth]):
+        width = STEM_CHANNELS * 2**index
+        channels = width * EXPANSION
+        first = Bottleneck(before, width, stride=1 if index == 0 else 2)
+        others = (Bottleneck(channels, width, stride=1) for _ in range(count - 1))
+        yield index, channels, nn.Sequential(first, *others)
+        before = channels
 
 
 class Bottleneck(nn.Module):
     """1x1 to `width`, 3x3, 1x1 to four times `width`, and a shortcut.
 
-    The stride is on the 3x3, as since Goyal et al. 2017; the published operations fit that best.
+    The 3x3 has the stride, as since Goyal et al. 2017: it fits the published operations best.
     """
 
     def __init__(self, in_channels: int, width: int, *, stride: int) -> None:

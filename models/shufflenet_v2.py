@@ -2,53 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from ..model_templates.architecture import ShuffleNetV2Spec
-from .layers import conv_norm_act, init_backbone
+from .layers import Stages, conv_norm_act, init_backbone
 
 STEM_CHANNELS = 24
 STAGES = ((116, 4), (232, 8), (464, 4))
 """Channels and units of the three stages, strides 8, 16, 32 (table 5 of the paper, 1x)."""
 
 
-class ShuffleNetV2(nn.Module):
+class ShuffleNetV2(Stages):
     """Stem and max pooling, then stages of shuffle units up to the last tapped one.
 
-    `forward` gives the map of each stage that `spec.outputs` names, finest first.
+    `spec.outputs` names the tapped stages by their channels.
     """
 
     def __init__(self, spec: ShuffleNetV2Spec) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(
+        stem = nn.Sequential(
             conv_norm_act(3, STEM_CHANNELS, stride=2), nn.MaxPool2d(3, stride=2, padding=1)
         )
-        self.stages = nn.ModuleList()
-        self.tapped: list[bool] = []
-        self.out_channels: list[int] = []
-        channels = STEM_CHANNELS
-        for width, count in STAGES:
-            units: list[nn.Module] = [DownUnit(channels, width)]
-            units.extend(Unit(width) for _ in range(count - 1))
-            channels = width
-            self.stages.append(nn.Sequential(*units))
-            self.tapped.append(width in spec.outputs)
-            if self.tapped[-1]:
-                self.out_channels.append(width)
-            if len(self.out_channels) == len(spec.outputs):
-                break
+        super().__init__(stem, _stages(), spec.outputs)
         init_backbone(self)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W), H and W multiples of 32, to one map for each of `out_channels`."""
-        x = self.stem(x)
-        maps = []
-        for stage, tapped in zip(self.stages, self.tapped, strict=True):
-            x = stage(x)
-            if tapped:
-                maps.append(x)
-        return maps
+
+def _stages() -> Iterator[tuple[int, int, nn.Module]]:
+    before = STEM_CHANNELS
+    for channels, count in STAGES:
+        units = (Unit(channels) for _ in range(count - 1))
+        yield channels, channels, nn.Sequential(DownUnit(before, channels), *units)
+        before = channels
 
 
 class Unit(nn.Module):
@@ -92,7 +78,7 @@ class DownUnit(nn.Module):
 
 def shuffle(x: Tensor) -> Tensor:
     """Interleave the two halves of the channels, so that the next unit mixes them."""
-    # int(): constants in a traced graph, whose input size is fixed; only the batch is free.
+    # int() makes constants of the traced graph, whose input size is fixed; the batch stays free.
     channels, height, width = int(x.shape[1]), int(x.shape[2]), int(x.shape[3])
     pairs = x.reshape(-1, 2, channels // 2, height, width).transpose(1, 2)
     return pairs.reshape(-1, channels, height, width)

@@ -13,10 +13,10 @@ from .dense_head import grid_points
 from .layers import conv_norm_act
 
 BACKGROUND, FACE = 0, 1
-"""Columns of the class logits."""
+"""The columns of the class logits."""
 
 MAX_LOG_RATIO = math.log(1000 / 16)
-"""A box is at most 62.5 anchors wide or high, so that `exp` stays finite, in FP16 too."""
+"""Limits a box to 62.5 times the width or height of its anchor: `exp` stays finite in FP16."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class SSDPredictions:
         deltas: (B, N, 4): offset of the centre in anchor sizes and log of the size ratio, both
             divided by their variance.
         anchors: (N, 4): centre x, centre y, width, height in network-input pixels.
-        variances: Of centre and of size.
+        variances: What the deltas of the centre and of the size are multiplied by.
     """
 
     class_logits: Tensor
@@ -42,7 +42,7 @@ class SSDPredictions:
 
     def scores(self) -> Tensor:
         """(B, N), 0 to 1: the softmax share of the face."""
-        # A slice, not an index: older Core ML knows no other.
+        # A slice, as older Core ML cannot take a column by its index.
         return self.class_logits.softmax(-1)[..., FACE : FACE + 1].squeeze(-1)
 
     def landmark_points(self) -> Tensor | None:
@@ -51,7 +51,7 @@ class SSDPredictions:
 
 
 class SSDHead(nn.Module):
-    """Per level, one branch for boxes and one for classes: depthwise 3x3, then 1x1."""
+    """For each level one branch for boxes and one for classes: depthwise 3x3, then 1x1."""
 
     def __init__(self, spec: SSDHeadSpec, in_channels: list[int]) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class SSDHead(nn.Module):
         for x, level, boxes, classes in zip(
             maps, self.anchors, self.boxes, self.classes, strict=True
         ):
-            # int(): a constant in a traced graph, whose input size is fixed.
+            # int() makes it a constant of the traced graph, whose input size is fixed.
             height, width = int(x.shape[-2]), int(x.shape[-1])
             anchors.append(level_anchors(level, height, width, device=x.device))
             count = len(level.widths) * height * width

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from ..model_templates.architecture import ValidSpec
-from .layers import init_backbone
+from .layers import ChannelGroups, Group, init_backbone
 
 
 class Valid(nn.Module):
@@ -19,10 +21,21 @@ class Valid(nn.Module):
             layers += [nn.Conv2d(channels, wider, 3), nn.ReLU()]
             channels = wider
         self.layers = nn.Sequential(*layers)
-        # Without normalisation, PyTorch's own start lets the signal die: 0.3 % of it is left.
+        # With PyTorch's own first weights and no normalisation, 0.3 % of the signal is left.
         init_backbone(self)
         self.out_channels = [channels]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W) to one map, smaller by 2 pixels per layer."""
         return [self.layers(x)]
+
+    def mark_channels(
+        self, groups: ChannelGroups, maps: Sequence[Group | None]
+    ) -> Sequence[Group | None]:
+        """See `Prunable`."""
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d):
+                (before,) = maps
+                maps = [Group()]
+                groups[layer] = (maps[0], before)
+        return maps

@@ -10,8 +10,7 @@ import torch
 import yaml
 
 import pocketface
-from pocketface.compress import channels
-from pocketface.compress.channels import pruned
+from pocketface.compress.channels import channel_groups, pruned
 from pocketface.compress.run import pruning_for, sparsity_for
 from pocketface.compress.sparsity import share_of_zeros
 from pocketface.compress.stage import Training
@@ -19,7 +18,9 @@ from pocketface.errors import UserError
 from pocketface.export import export_model
 from pocketface.model_templates import template_path
 from pocketface.model_templates.schema import parse_template
-from pocketface.models.network import make_network
+from pocketface.models.layers import Group
+from pocketface.models.network import Network, make_network
+from pocketface.models.plain import Plain
 from pocketface.models.weights import Weights, build_network, read_weights, rewritten, write_weights
 
 from .conftest import Lists, answers, fine_tuning, needs_nncf, shipped
@@ -108,9 +109,9 @@ def test_shares_and_epochs_that_make_no_sense(lists: Lists, tmp_path: Path) -> N
 
 def _with_idle_channels(weights: Weights, path: Path) -> Weights:
     """A third of the channels of every group give nothing, and nobody reads them."""
-    groups = channels._groups(weights.template.architecture, name="test")
+    groups = channel_groups(make_network(weights.template.architecture), weights.template)
     random = torch.Generator().manual_seed(0)
-    idle: dict[str, torch.Tensor] = {}
+    idle: dict[Group, torch.Tensor] = {}
     state = {name: value.clone() for name, value in weights.state_dict.items()}
     for module, (gives, takes) in groups.items():
         for group, axis in ((gives, 0), (takes, 1)):
@@ -179,6 +180,42 @@ def test_what_cannot_be_narrowed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"pruning 0.01 of the channels of glasses-n leaves all"):
         pruned(read_weights(shipped("glasses-n")), 0.01, tmp_path / "narrow.safetensors")
     assert not (tmp_path / "narrow.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "reason"),
+    [
+        ("neck", {"context": True}, "its neck has context; expected none"),
+        (
+            "head",
+            {"shared": True},
+            "expected a head of classes, or a dense one with towers of each level",
+        ),
+        (
+            "head",
+            {"norm": "none"},
+            "expected a head of classes, or a dense one with towers of each level",
+        ),
+    ],
+)
+def test_parts_that_cannot_be_narrowed(part: str, change: dict[str, object], reason: str) -> None:
+    content = yaml.safe_load(template_path("face-detection-n").read_text(encoding="utf-8"))
+    content["architecture"][part] |= change
+    template = parse_template(yaml.safe_dump(content), source="test")
+    with pytest.raises(UserError) as caught:
+        channel_groups(Network(template.architecture), template)
+    assert str(caught.value) == f"pruning face-detection-n: {reason}"
+
+
+def test_the_prunable_backbones_are_those_that_tell_their_groups(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    template = parse_template(template_path("glasses-n").read_text(encoding="utf-8"), source="test")
+    network = Network(template.architecture)
+    monkeypatch.delattr(Plain, "mark_channels")
+    with pytest.raises(UserError) as caught:
+        channel_groups(network, template)
+    assert str(caught.value) == "pruning glasses-n: its backbone is plain; expected valid"
 
 
 def test_pruning_makes_smaller_files(lists: Lists, tmp_path: Path) -> None:

@@ -92,6 +92,7 @@ def test_a_document_may_have_its_marks_comments_and_windows_lines() -> None:
             "".join(" " * i + "a:\n" for i in range(300)),
             "t.yaml:32: nested deeper than 32 levels",
         ),
+        ("a: 1\na: 2\nb: [3\n", "t.yaml:2: duplicate key 'a'"),  # the first of two mistakes
         ('a: "\\ud800"\n', "t.yaml:1: half of a surrogate pair is no character"),
         ("- 1\n", "t.yaml: expected a mapping of keys (found list)"),
         ("hello\n", "t.yaml: expected a mapping of keys (found str)"),

@@ -14,11 +14,7 @@ from pocketface.model_templates.architecture import SSDHeadSpec
 from pocketface.model_templates.schema import Template
 from pocketface.models.count import NetworkSize, count
 from pocketface.models.network import make_network, with_scale_folded
-from pocketface.training.dense_loss import dense_loss
-from pocketface.training.ssd_loss import ssd_loss
-from pocketface.training.targets import Targets
 
-LOSSES = {"dense": dense_loss, "ssd": ssd_loss}
 SMALL = 128
 HEAVY = 20.0  # GFLOPs at the template's own input, beyond which SMALL is used instead
 
@@ -109,25 +105,18 @@ def test_counted_size_agrees_with_the_published_one(case: Case) -> None:
     assert off < 0.08
 
 
-def test_every_parameter_learns(detector: Case) -> None:
-    case = detector
+def test_every_parameter_has_a_share_in_the_outputs(case: Case) -> None:
+    """Gradients of the outputs, in random directions, reach every one."""
     network = case.network.train()
     network.zero_grad()
-    images = torch.rand(2, 3, SMALL, SMALL) * 255
-    head = case.template.architecture.head
-    losses = LOSSES[head.type](network.predictions(images), _faces_of_all_sizes(), spec=head)
-    assert {"class", "box"} <= losses.keys()
-    assert all(loss.isfinite() and loss > 0 for loss in losses.values())
-    torch.stack(list(losses.values())).sum().backward()
-    assert not silent_parameters(network)
-
-
-def silent_parameters(network: torch.nn.Module) -> list[str]:
-    return [
+    outputs = network(torch.rand(4, 3, SMALL, SMALL) * 255)
+    torch.stack([(one * torch.randn_like(one)).sum() for one in outputs]).sum().backward()
+    silent = [
         name
         for name, parameter in network.named_parameters()
         if parameter.grad is None or not parameter.grad.isfinite().all() or not parameter.grad.any()
     ]
+    assert not silent
 
 
 def test_a_classifier_answers_with_probabilities(classifier: Case) -> None:
@@ -140,15 +129,6 @@ def test_a_classifier_answers_with_probabilities(classifier: Case) -> None:
     torch.testing.assert_close(shares.sum(1), torch.ones(3))
     torch.testing.assert_close(alone[0], shares[0])
     assert not torch.equal(shares[0], shares[1])
-
-
-def test_every_parameter_of_a_classifier_learns(classifier: Case) -> None:
-    network = classifier.network.train()
-    network.zero_grad()
-    images = torch.rand(8, 3, classifier.height, classifier.width) * 255
-    labels = torch.tensor([0, 1] * 4)
-    torch.nn.functional.cross_entropy(network.logits(images), labels).backward()
-    assert not silent_parameters(network)
 
 
 def test_the_classic_glasses_network_is_counted_exactly() -> None:
@@ -191,18 +171,3 @@ def test_a_traced_graph_takes_any_batch_size(case: Case) -> None:
         traced = torch.jit.trace(network, images[:1])
         for got, wanted in zip(traced(images), network(images), strict=True):
             torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-3)
-
-
-def _faces_of_all_sizes() -> Targets:
-    generator = torch.Generator().manual_seed(1)
-    sides = torch.tensor([6.0, 10.0, 14.0, 20.0, 28.0, 40.0, 60.0, 80.0, 100.0, 118.0] * 2)
-    corners = torch.rand(len(sides), 2, generator=generator) * (SMALL - sides[:, None])
-    boxes = torch.cat((corners, corners + sides[:, None] * torch.tensor([0.8, 1.0])), dim=1)
-    return Targets(
-        boxes=boxes,
-        image_index=torch.arange(2).repeat_interleave(10),
-        landmarks=boxes[:, None, :2] + torch.rand(len(sides), 5, 2, generator=generator) * 5,
-        ignore_boxes=torch.tensor([[0.0, 0.0, 20.0, 20.0]]),
-        ignore_index=torch.tensor([1]),
-        image_ids=torch.tensor([7, 8]),
-    )
