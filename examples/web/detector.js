@@ -3,6 +3,7 @@
 // No DOM here, and no dependency but the `ort` that the caller hands over.
 
 const CONTRACT_KEY = "pocketface.contract";
+const CONTRACT_VERSION = 2;
 const SEAL_MARK = "pocketface-sha256:";
 const MAX_DETECTIONS = 750;
 const MAX_CANDIDATES = 5000; // NMS is quadratic
@@ -58,9 +59,12 @@ export function readContract(bytes) {
   const json = readMetadata(bytes).get(CONTRACT_KEY);
   if (!json) throw new ModelError("the file carries no pocketface contract");
   const contract = JSON.parse(json);
+  if (contract.contract_version < CONTRACT_VERSION) {
+    throw new ModelError("the file was exported by an older pocketface; export it again");
+  }
   const { input, outputs } = contract;
   const asExpected =
-    contract.contract_version === 1 &&
+    contract.contract_version === CONTRACT_VERSION &&
     contract.task === "face-detection" &&
     (input.dtype ?? "float32") === "float32" &&
     input.layout === "NCHW" &&
@@ -264,7 +268,7 @@ export async function loadDetector(ort, bytes) {
   const contract = readContract(bytes);
   const sealed = await checkSeal(bytes);
   const session = await ort.InferenceSession.create(bytes);
-  const { input } = contract;
+  const { input, rules } = contract;
   const [, , height, width] = input.shape;
 
   /**
@@ -281,8 +285,8 @@ export async function loadDetector(ort, bytes) {
     const ran = performance.now();
     const faces = findFaces(outputs.boxes.data, outputs.scores.data, outputs.landmarks?.data, {
       placement,
-      scoreThreshold: options.scoreThreshold ?? contract.score_threshold,
-      nmsIou: options.nmsIou ?? contract.nms_iou,
+      scoreThreshold: options.scoreThreshold ?? rules.score_threshold,
+      nmsIou: options.nmsIou ?? rules.nms_iou,
     });
     const milliseconds = {
       prepare: prepared - started,

@@ -24,10 +24,11 @@ async function open(bytes) {
   await detector?.close();
   detector = opened;
   const { contract, sealed } = detector;
+  const { rules } = contract;
   const slider = $("threshold");
   // A graph with NMS inside has dropped the rest already.
-  slider.min = contract.nms === "graph" ? contract.score_threshold : 0.05;
-  slider.value = contract.score_threshold;
+  slider.min = rules.nms === "graph" ? rules.score_threshold : 0.05;
+  slider.value = rules.score_threshold;
   slider.disabled = false;
   showThreshold();
   const [, , height, width] = contract.input.shape;
@@ -35,7 +36,7 @@ async function open(bytes) {
     Name: contract.name,
     Input: `${width} × ${height}, ${contract.input.resize}`,
     Precision: contract.precision,
-    NMS: `IoU ${contract.nms_iou}, ${contract.nms === "graph" ? "in the graph" : "in this page"}`,
+    NMS: `IoU ${rules.nms_iou}, ${rules.nms === "graph" ? "in the graph" : "in this page"}`,
     Licence: contract.provenance.licence,
     "SHA-256": sealed ? "matches" : "not compared: needs https or localhost",
   };

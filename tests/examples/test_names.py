@@ -13,7 +13,7 @@ import pytest
 
 from pocketface.export import export_model
 from pocketface.model_templates import template_path
-from pocketface.model_templates.contract import CONTRACT_KEY, Contract
+from pocketface.model_templates.contract import CONTRACT_KEY, Contract, InputSpec, OutputSpec
 from pocketface.models.weights import shipped_weights
 from pocketface.runtimes.coreml import read_spec
 
@@ -60,6 +60,49 @@ def export(weights: Path, folder: Path, form: str) -> tuple[Path, ...]:
     return report.files
 
 
+def snake_case(name: str) -> str:
+    return re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), name)
+
+
+def test_contract_keys_of_the_page(examples: Path) -> None:
+    text = (examples / "web/detector.js").read_text() + (examples / "web/page.js").read_text()
+    keys = set(re.findall(r"\bcontract\.(\w+)", text))
+    for some in re.findall(r"\{ ([\w, ]+) \} = contract;", text):
+        keys.update(some.split(", "))
+    assert {"contract_version", "task", "input", "rules"} < keys <= set(Contract.model_fields)
+    assert set(re.findall(r"\brules\.(\w+)", text)) == {"score_threshold", "nms_iou", "nms"}
+
+
+def test_contract_keys_in_swift(examples: Path) -> None:
+    text = (examples / "ios/FaceFinder/Contract.swift").read_text()
+    # By indentation; with a brace they are computed.
+    keys = set(re.findall(r"^    var (\w+): [^{\n]+$", text, re.MULTILINE))
+    assert {"input", "outputs", "rules"} < keys
+    assert set(map(snake_case, keys)) <= set(Contract.model_fields)
+    structs = re.findall(
+        r"^    (?:private )?struct (\w+): Decodable \{(.*?)^    \}", text, re.MULTILINE | re.DOTALL
+    )
+    inner = {name: set(map(snake_case, re.findall(r"var (\w+):", body))) for name, body in structs}
+    # Under `rules`, of one task or the other.
+    assert inner["Rules"] == {"labels", "score_threshold", "nms_iou"}
+    assert inner["Header"] == {"contract_version", "task"}
+    assert inner["Header"] <= set(Contract.model_fields)
+    assert inner["Input"] <= set(InputSpec.model_fields)
+    assert inner["Output"] <= set(OutputSpec.model_fields)
+
+
+def test_contract_keys_in_kotlin(examples: Path) -> None:
+    text = (examples / KOTLIN).with_name("FaceDetector.kt").read_text()
+    keys = set(re.findall(r'\bcontract\.get\w+\("(\w+)"\)', text))
+    assert {"contract_version", "rules"} < keys <= set(Contract.model_fields)
+    keys = set(re.findall(r'\binput\.get\w+\("(\w+)"\)', text))
+    assert keys <= set(InputSpec.model_fields)
+    assert set(re.findall(r'\brules\.get\w+\("(\w+)"\)', text)) == {
+        "score_threshold",
+        "nms_iou",
+    }
+
+
 def names(features: Any) -> set[str]:
     return {feature.name for feature in features}
 
@@ -100,8 +143,10 @@ def test_core_ml_names_of_the_classifier(
         spec = read_spec(path).description
         (image,) = spec.input
         assert image.name == use["image"]
-        contract = Contract.from_json(spec.metadata.userDefined[use["contract"]], source="file")
-        assert (contract.task, contract.labels[-1]) == (use["glassesTask"], use["glasses"])
+        stored = spec.metadata.userDefined[use["contract"]]
+        contract = Contract.from_json(stored, source="file")
+        labels = json.loads(stored)["rules"]["labels"]
+        assert (contract.task, labels[-1]) == (use["glassesTask"], use["glasses"])
         (tmp_path / "contract.json").write_text(contract.to_json())
         said = swift("glasses", tmp_path / "contract.json").decode().split(maxsplit=2)
         assert said[:2] == [str(image.type.imageType.width), str(image.type.imageType.height)]
@@ -140,7 +185,7 @@ def test_swift_reads_the_contract(onnx_file: Path, tmp_path: Path, swift: Driver
         str(contract["input"]["shape"][2]),
         "true",
         str(contract["input"]["pad_value"]),
-        str(contract["score_threshold"]),
-        str(contract["nms_iou"]),
+        str(contract["rules"]["score_threshold"]),
+        str(contract["rules"]["nms_iou"]),
     ]
     assert json.loads(outputs) == ["boxes", "scores", "landmarks"]

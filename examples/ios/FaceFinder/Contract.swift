@@ -18,14 +18,26 @@ struct Contract: Decodable {
         var name: String
     }
 
-    var contractVersion: Int
+    /// What depends on the task.
+    struct Rules: Decodable {
+        var labels: [String]
+        var scoreThreshold: Float
+        /// A detector's; a classifier has none.
+        var nmsIou: Float?
+    }
+
+    /// What every version says, of every task.
+    private struct Header: Decodable {
+        var contractVersion: Int
+        var task: String
+    }
+
+    static let version = 2
+
     var name: String
-    var task: String
     var input: Input
     var outputs: [Output]
-    var labels: [String]
-    var scoreThreshold: Float
-    var nmsIou: Float
+    var rules: Rules
 
     enum Problem: Error, Equatable {
         case missing
@@ -39,15 +51,23 @@ struct Contract: Decodable {
         guard let json else { throw Problem.missing }
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
-        self = try decoder.decode(Contract.self, from: Data(json.utf8))
+        let data = Data(json.utf8)
+        // Alone and first: in another version, or for another task, the rest is another.
+        let header = try decoder.decode(Header.self, from: data)
+        guard header.contractVersion == Self.version, header.task == wanted else {
+            throw Problem.notUsable
+        }
+        self = try decoder.decode(Contract.self, from: data)
         let known =
-            contractVersion == 1 && task == wanted && input.colour == "BGR"
-            && input.shape.count == 4
+            input.colour == "BGR" && input.shape.count == 4
             && (wanted == "face-detection"
-                ? ["letterbox", "stretch"].contains(input.resize)
+                ? ["letterbox", "stretch"].contains(input.resize) && rules.nmsIou != nil
                 : input.resize == "align" && input.points?.count == 5)
         guard known else { throw Problem.notUsable }
     }
+
+    /// Of two boxes that overlap by more the better one is kept; without such a rule both are.
+    var nmsIou: Float { rules.nmsIou ?? 1 }
 
     var spec: InputSpec {
         let channelsLast = input.layout == "NHWC"

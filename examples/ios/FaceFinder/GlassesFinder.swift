@@ -77,11 +77,11 @@ final class GlassesFinder: FaceDetector {
         }
         try VNImageRequestHandler(cvPixelBuffer: crop).perform([request])
         guard let found = request.results as? [VNClassificationObservation],
-            let last = contract.labels.last, let first = contract.labels.first,
+            let last = contract.rules.labels.last, let first = contract.rules.labels.first,
             let positive = found.first(where: { $0.identifier == last })
         else { throw Problem.notAClassifier }
         // The contract's threshold, not the likelier of the two.
         let share = positive.confidence
-        return share >= contract.scoreThreshold ? (last, share) : (first, 1 - share)
+        return share >= contract.rules.scoreThreshold ? (last, share) : (first, 1 - share)
     }
 }

@@ -21,6 +21,6 @@ enum ModelNames {
 
     static let label = "face"
     static let glasses = "glass"
-    static let glassesTask = "glasses-classification"
+    static let glassesTask = "face-classification"
     static let contract = "pocketface.contract"
 }

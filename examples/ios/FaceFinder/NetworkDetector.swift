@@ -29,7 +29,8 @@ final class NetworkDetector: FaceDetector {
             boxes: try floats(ModelNames.boxes, of: outputs),
             scores: try floats(ModelNames.scores, of: outputs),
             landmarks: hasLandmarks ? try floats(ModelNames.landmarks, of: outputs) : [],
-            placement: placement, scoreThreshold: contract.scoreThreshold, nmsIou: contract.nmsIou)
+            placement: placement, scoreThreshold: contract.rules.scoreThreshold,
+            nmsIou: contract.nmsIou)
     }
 
     /// An output in order of its indices, whatever its type and strides are.

@@ -25,7 +25,7 @@ const element = (id) =>
 const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 let opened = 0;
 let stopped = 0;
-const contract = { input: { shape: [1, 3, 4, 4] }, provenance: {}, score_threshold: 0.5 };
+const contract = { input: { shape: [1, 3, 4, 4] }, provenance: {}, rules: { score_threshold: 0.5 } };
 const detect = async () => ({ faces: [], milliseconds: { prepare: 0, network: 0, decode: 0 } });
 const page = {
   ort: {},

@@ -1,11 +1,22 @@
 // Runs the cases of tests/examples/test_same_as_python.py through examples/web/detector.js:
 //   node driver.mjs DETECTOR.js faces CASES ANSWERS
+// and finds faces by the rules of a model file's contract, with a network that always says the same:
+//   node driver.mjs DETECTOR.js rules FILE.onnx ANSWER
+// The answer is JSON: the scores of the faces, or why the file is refused.
 import { readFileSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
-const [, , module, , cases, answers] = process.argv;
-const { prepare, findFaces } = await import(pathToFileURL(module));
+const [, , module, mode, cases, answers] = process.argv;
+const { prepare, findFaces, loadDetector, ModelError } = await import(pathToFileURL(module));
 const file = readFileSync(cases);
+if (mode === "rules") {
+  const said = await findByRules().catch((error) => {
+    if (error instanceof ModelError) return error.message;
+    throw error;
+  });
+  writeFileSync(answers, JSON.stringify(said));
+  process.exit();
+}
 let at = 0;
 const int = () => file.readInt32LE((at += 4) - 4);
 const float = () => file.readFloatLE((at += 4) - 4);
@@ -37,3 +48,14 @@ for (let left = int(); left > 0; left--) {
   out.push(Buffer.from(Float32Array.from(found).buffer));
 }
 writeFileSync(answers, Buffer.concat(out));
+
+async function findByRules() {
+  // The second box overlaps the first by half, the third lies alone.
+  const boxes = Float32Array.of(0, 0, 20, 20, 0, 0, 20, 10, 40, 40, 60, 60);
+  const outputs = { boxes: { data: boxes }, scores: { data: Float32Array.of(0.875, 0.75, 0.25) } };
+  const session = { run: async () => outputs };
+  const ort = { InferenceSession: { create: async () => session }, Tensor: class {} };
+  const detector = await loadDetector(ort, new Uint8Array(file));
+  const photo = { data: new Uint8ClampedArray(4 * 64 * 64), width: 64, height: 64 };
+  return (await detector.detect(photo)).faces.map(({ score }) => score);
+}

@@ -1,25 +1,36 @@
 // Runs the cases of tests/examples/test_same_as_python.py through examples/ios:
 //   driver faces CASES ANSWERS
 // and those of test_cut_face.py: driver cut CASES ANSWERS
-// and reads a contract: driver contract JSON ANSWER, or driver glasses JSON ANSWER
+// and reads a contract: driver contract JSON ANSWER, or driver glasses JSON ANSWER; the answer is
+// "notUsable" where it is refused
 import Foundation
 
 let arguments = CommandLine.arguments
 let file = [UInt8](try Data(contentsOf: URL(fileURLWithPath: arguments[2])))
 let answer = URL(fileURLWithPath: arguments[3])
+
+/// Ends with the problem as the answer where there is one.
+func readContract(task: String) throws -> Contract {
+    do {
+        return try Contract(json: String(decoding: file, as: UTF8.self), task: task)
+    } catch let problem as Contract.Problem {
+        try Data("\(problem)".utf8).write(to: answer)
+        exit(0)
+    }
+}
+
 if arguments[1] == "glasses" {
-    let contract = try Contract(
-        json: String(decoding: file, as: UTF8.self), task: ModelNames.glassesTask)
+    let contract = try readContract(task: ModelNames.glassesTask)
     let said = "\(contract.spec.width) \(contract.spec.height) \(contract.input.points ?? [])"
     try Data(said.utf8).write(to: answer)
     exit(0)
 }
 if arguments[1] == "contract" {
-    let contract = try Contract(json: String(decoding: file, as: UTF8.self))
+    let contract = try readContract(task: "face-detection")
     let spec = contract.spec
     let said =
         "\(spec.width) \(spec.height) \(spec.letterbox) \(spec.padValue) "
-        + "\(contract.scoreThreshold) \(contract.nmsIou) \(contract.outputs.map(\.name))"
+        + "\(contract.rules.scoreThreshold) \(contract.nmsIou) \(contract.outputs.map(\.name))"
     try Data(said.utf8).write(to: answer)
     exit(0)
 }

@@ -6,6 +6,8 @@ import com.google.ai.edge.litert.Accelerator
 import com.google.ai.edge.litert.CompiledModel
 import org.json.JSONObject
 
+private const val CONTRACT_VERSION = 2
+
 /** A model file of pocketface in LiteRT. One thread at a time. */
 class FaceDetector(assets: AssetManager) : AutoCloseable {
     private val contract = JSONObject(
@@ -14,8 +16,9 @@ class FaceDetector(assets: AssetManager) : AutoCloseable {
         ) { "${ModelNames.FILE} carries no pocketface contract" }
     )
     private val spec = inputSpec(contract.getJSONObject("input"))
-    private val scoreThreshold = contract.getDouble("score_threshold").toFloat()
-    private val nmsIou = contract.getDouble("nms_iou").toFloat()
+    private val rules = contract.getJSONObject("rules")
+    private val scoreThreshold = rules.getDouble("score_threshold").toFloat()
+    private val nmsIou = rules.getDouble("nms_iou").toFloat()
 
     private val model = CompiledModel.create(
         assets, ModelNames.FILE, CompiledModel.Options(Accelerator.CPU)
@@ -55,8 +58,12 @@ class FaceDetector(assets: AssetManager) : AutoCloseable {
 
     private fun inputSpec(input: JSONObject): InputSpec {
         val shape = input.getJSONArray("shape")
+        val version = contract.getInt("contract_version")
+        require(version >= CONTRACT_VERSION) {
+            "${ModelNames.FILE} was exported by an older pocketface; export it again"
+        }
         require(
-            contract.getInt("contract_version") == 1 &&
+            version == CONTRACT_VERSION &&
                 contract.getString("task") == "face-detection" &&
                 input.getString("layout") == "NHWC" &&
                 input.getString("colour") == "BGR" &&
