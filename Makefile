@@ -39,7 +39,7 @@ lint: .venv/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p pocketface
-	$(BIN)/mypy docs
+	$(BIN)/mypy tools
 
 format: .venv/.ready-dev
 	$(BIN)/ruff check --fix .

@@ -1,6 +1,6 @@
 """Bad input, command by command: one clear line, the right exit code, nothing half-written.
 
-`python tests/cli/test_bad_inputs.py > docs/bad-inputs.md` writes down what each one printed.
+`python tools/bad_inputs.py > docs/reports/bad-inputs.md` writes down what each one printed.
 """
 
 from __future__ import annotations
@@ -326,40 +326,7 @@ def test_bad_input(
 
 
 def test_all_are_written_down() -> None:
-    text = (Path(__file__).parents[2] / "docs/bad-inputs.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs/reports/bad-inputs.md").read_text(encoding="utf-8")
     for title, command, code, _ in BAD_INPUTS:
         typed = f"$ pocketface {command}".rstrip()
         assert f"**{title}** (exit code {code})\n\n```\n{typed}\n" in text
-
-
-def _write_down() -> None:
-    """Print a document of all cases and their real output."""
-    import contextlib
-    import io
-    import os
-    import tempfile
-
-    from conftest import make_material  # type: ignore[import-not-found]
-
-    from pocketface.cli import main
-
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        os.environ.pop(name, None)
-    document = ["# Bad input, and what it prints", ""]
-    document += ["Written by `python tests/cli/test_bad_inputs.py`; the tests run every case.", ""]
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        with contextlib.redirect_stdout(io.StringIO()):
-            make_material(Path("."))
-        add_labels(Path("."))
-        for title, command, _, _ in BAD_INPUTS:
-            said = io.StringIO()
-            with contextlib.redirect_stderr(said):
-                code = main(shlex.split(command))
-            output = [f"$ pocketface {command}".rstrip(), *said.getvalue().splitlines()]
-            document += [f"**{title}** (exit code {code})", "", "```", *output, "```", ""]
-    print("\n".join(document).rstrip())
-
-
-if __name__ == "__main__":
-    _write_down()

@@ -3,7 +3,7 @@
 The weights that ship, where any do; else small inputs and random weights whose activations are
 those of a trained network: batch norms have seen pictures.
 
-`python tests/export/test_matrix.py > docs/formats.md` exports all templates whole, with the weights
+`python tools/formats.py > docs/reports/formats.md` exports all templates whole, with the weights
 that ship where any do, and writes down what came of it.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import random
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -249,56 +248,3 @@ def test_one_flipped_byte_is_refused(
             target.write_bytes(content)
         pocketface.load(alone)
         shutil.rmtree(alone.parent)
-
-
-_WRITTEN_SIDES = {"face-detection-0206": 128}
-"""Input where the template's own takes hours: 340 GFLOPs, in seven runtimes and two precisions."""
-
-
-def _write_down() -> None:
-    """Print a document of what every template's export gives here, file by file."""
-    print(
-        "# Every template in every format\n\n"
-        "Written by `python tests/export/test_matrix.py`, on two cores. `seconds` are those of\n"
-        "a format's conversion and verification. Weights are trained where a template ships some;\n"
-        "the others are random behind calibrated batch norms, and exaggerate what is rounded:\n"
-        "their files, FP16 above all, may miss limits that are meant for trained networks, and\n"
-        "are then named so. face-detection-0206 is measured at 128x128.\n"
-    )
-    print("| template | file | precision | MB | seconds | corners, px | scores | faces | parity |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for name in template_names():
-        with tempfile.TemporaryDirectory() as scratch:
-            shipped = shipped_weights(template_path(name))
-            text = text_of(name, side=_WRITTEN_SIDES.get(name))
-            weights = shipped or write_calibrated(text, Path(scratch))
-            report = export_model(
-                weights=weights,
-                template=name if shipped else None,
-                folder=Path(scratch) / "out",
-                precisions=("fp32", "fp16"),
-            )
-            for row in report.rows:
-                if row.file is not None and "_nms" not in row.file.name:
-                    print(f"| {name} | {_cells(row)} |", flush=True)
-
-
-def _cells(row: Row) -> str:
-    assert row.file is not None
-    assert row.certificate is not None
-    found, faces = row.certificate, row.certificate.faces
-    cells = [
-        f"`{row.file.name}`",
-        row.precision,
-        f"{row.size / 1e6:.2f}",
-        "" if row.seconds is None else f"{row.seconds:.1f}",
-        "" if found.corners_px is None else f"{found.corners_px:.1e}",
-        "" if found.score is None else f"{found.score:.1e}",
-        f"{faces.matched} of {faces.faces}",
-        row.status,
-    ]
-    return " | ".join(cells)
-
-
-if __name__ == "__main__":
-    _write_down()

@@ -1,0 +1,62 @@
+"""The scripts can be started, and say so when they cannot go on."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pocketface.model_templates.schema import load_template
+
+TOOLS = Path(__file__).parents[2] / "tools"
+SCRIPTS = sorted(TOOLS.glob("*.py"))
+
+
+def run(script: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
+    """Its exit code. In this process: each would take seconds to import what all need."""
+    monkeypatch.setattr(sys, "argv", [str(script), *arguments])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(script), run_name="__main__")
+    return ended.value.code
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_help_of_each_script(
+    script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(script, monkeypatch, "--help") == 0
+    assert f"usage: {script.name}" in capsys.readouterr().out
+
+
+def test_compression_takes_its_folder_as_argparse_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    script = TOOLS / "compression.py"
+    assert run(script, monkeypatch) == 2
+    assert "required: --save-checkpoints-to" in capsys.readouterr().err
+    flags = (f"--save-checkpoints-to={tmp_path}", "--template", "no-such")
+    first = tmp_path / "after-training" / "compression.json"
+    assert run(script, monkeypatch, *flags) == f"after training: no {first}"
+    assert "unrecognized" not in capsys.readouterr().err
+
+
+def test_each_ablation_makes_a_template(tmp_path: Path) -> None:
+    script = runpy.run_path(str(TOOLS / "ablations.py"))
+    for index, change in enumerate(script["CHANGES"].values()):
+        load_template(script["edited"](change, tmp_path / str(index)))
+
+
+def test_a_service_that_does_not_start_is_an_error() -> None:
+    service = runpy.run_path(str(TOOLS / "serve.py"))["service"]
+    says = r"the service does not start:\n.*unrecognized arguments"
+    with pytest.raises(SystemExit, match=says), service("--no-such-flag"):
+        pass
+
+
+@pytest.mark.parametrize("script", sorted(TOOLS.glob("*.sh")), ids=lambda path: path.name)
+def test_shell_scripts(script: Path) -> None:
+    subprocess.run(["bash", "-n", script], check=True)
+    assert script.stat().st_mode & 0o100, "the documents start it by its name"

@@ -1,0 +1,269 @@
+"""What each part of face-detection-n's recipe gives, and what more photos give: one table.
+
+    python tools/ablations.py --epochs 15 --save-to DIR \
+        --train-ann-files A … --train-data-roots DIR … --wider-dir ../shared/data/wider_face \
+        [--more-ann-files B … --more-data-roots DIR …] [--only ROW …]
+
+trains it from scratch once for each change, with the same number of steps, measures each
+on WIDER's photos, and prints Markdown. Started again, it goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pocketface.data.coco_json import load_coco_json
+from pocketface.data.pairs import paired
+from pocketface.data.split import split_coco
+from pocketface.model_templates import template_path
+from pocketface.models.weights import read_weights
+
+TEMPLATE = "face-detection-n"
+FIGURES = ("wider_easy", "wider_medium", "wider_hard")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row.
+
+    Attributes:
+        edits: Dotted key of the template to its new value; None takes an optional key away.
+        seed: Of the training.
+        share: Of the photos; one over a whole number, so that as many passes make as many steps.
+        more: With the photos of `--more-…` too, in fewer epochs.
+        as_it_ships: The edits are to the template as it is, not to `BASE`.
+    """
+
+    edits: Mapping[str, Any]
+    seed: int = 1
+    share: float = 1.0
+    more: bool = False
+    as_it_ships: bool = False
+
+
+def stages(*pairs: tuple[int, int]) -> dict[str, Any]:
+    """The edit that gives the backbone stages of these channels and blocks."""
+    content = [{"channels": channels, "blocks": blocks} for channels, blocks in pairs]
+    return {"architecture.backbone.stages": content}
+
+
+AUGMENTATION = "hyper_parameters.augmentation"
+OPTIMIZER = "hyper_parameters.optimizer"
+HEAD = "architecture.head"
+PARTS = ("backbone", "neck", "head")
+BASE = {
+    "initial_weights": None,
+    "hyper_parameters.schedule.type": "cosine",
+    "hyper_parameters.schedule.decay": None,
+    "hyper_parameters.basic.base_learning_rate": 1.5e-3,
+    f"{AUGMENTATION}.anywhere": 0.0,
+    f"{AUGMENTATION}.rotate": 0.0,
+    f"{AUGMENTATION}.mosaic": 0.0,
+    f"{OPTIMIZER}.type": "adamw",
+    f"{OPTIMIZER}.momentum": 0.9,
+    f"{OPTIMIZER}.muon_factor": None,
+    f"{HEAD}.loss.box_weighting": None,
+    **stages((16, 0), (32, 2), (64, 1), (64, 1)),
+    "architecture.neck.channels": 24,
+    f"{HEAD}.channels": 32,
+    **{f"architecture.{part}.separable": False for part in PARTS},
+}
+"""Of all other rows: face-detection-n as it was when the first of them was trained."""
+
+MUON = {f"{OPTIMIZER}.type": "muon", f"{OPTIMIZER}.momentum": 0.95}
+AT_STRIDE_4 = stages((16, 1), (32, 1), (64, 1), (64, 1))
+SEPARABLE = {
+    **stages((32, 1), (64, 2), (64, 2), (64, 2)),
+    "architecture.neck.channels": 64,
+    f"{HEAD}.channels": 64,
+    **{f"architecture.{part}.separable": True for part in PARTS},
+}
+"""As many operations as before, in more and wider layers: the template's now."""
+
+BEST = MUON | AT_STRIDE_4 | {f"{OPTIMIZER}.muon_factor": 6.0}
+SIMOTA = {f"{HEAD}.loss.assigner": "simota", f"{HEAD}.anchor_scale": None}
+CENTERED = {f"{HEAD}.loss.box_weighting": "centerness"}
+LATEST = BEST | CENTERED | SEPARABLE
+"""What ships, but for collages, mosaics, crops anywhere and turned ones: of "separable, …"."""
+
+CHANGES = {
+    "the recipe, but each crop upright with a face": Change({}),
+    "another seed": Change({}, seed=2),
+    "a quarter of the photos": Change({"hyper_parameters.repeats": 4}, share=0.25),
+    "half of the photos": Change({"hyper_parameters.repeats": 2}, share=0.5),
+    "AdamW, rate 0.004": Change({"hyper_parameters.basic.base_learning_rate": 4e-3}),
+    "Muon, as large steps as AdamW's": Change(MUON | {f"{OPTIMIZER}.muon_factor": 1.0}),
+    "Muon, three times as large": Change(MUON | {f"{OPTIMIZER}.muon_factor": 3.0}),
+    "one block of stride 8 at stride 4 instead": Change(AT_STRIDE_4),
+    "that, and Muon, six times as large": Change(BEST),
+    "that, and four cells for a small face": Change(BEST | {f"{HEAD}.loss.min_cells": 4}),
+    "Muon six times, stride 4, boxes weighted by centre-ness": Change(BEST | CENTERED),
+    "that, and separable convolutions, wider": Change(LATEST),
+    "that, and face-detection-m as teacher": Change(
+        LATEST | {"hyper_parameters.distillation": {"teacher": "face-detection-m"}}
+    ),
+    "Muon six times, stride 4, focal loss": Change(BEST | {f"{HEAD}.loss.classification": "focal"}),
+    "Muon six times, stride 4, anchors of five strides": Change(
+        BEST | {f"{HEAD}.anchor_scale": 5.0}
+    ),
+    "Muon six times, stride 4, and batches of 8": Change(
+        BEST | {"hyper_parameters.basic.batch_size": 8}
+    ),
+    "separable, another seed": Change(LATEST, seed=2),
+    "separable, 15 % of crops anywhere, 20 % turned": Change(
+        LATEST | {f"{AUGMENTATION}.anywhere": 0.15, f"{AUGMENTATION}.rotate": 0.2}
+    ),
+    "separable, collages of portraits, labelled by -m": Change(LATEST, more=True),
+    "separable, GroupNorm in the head": Change(LATEST | {f"{HEAD}.norm": "group"}),
+    "separable, one head for all strides, GroupNorm": Change(
+        LATEST | {f"{HEAD}.norm": "group", f"{HEAD}.shared": True}
+    ),
+    "separable, half of the samples mosaics": Change(LATEST | {f"{AUGMENTATION}.mosaic": 0.5}),
+    "separable, all samples mosaics": Change(LATEST | {f"{AUGMENTATION}.mosaic": 1.0}),
+    "separable, half of the samples mosaics, SimOTA": Change(
+        LATEST | SIMOTA | {f"{AUGMENTATION}.mosaic": 0.5}
+    ),
+    "separable, faces pasted into half of the samples": Change(
+        LATEST | {f"{AUGMENTATION}.paste": 0.5}
+    ),
+    "separable, half of the samples blurred, noisy, JPEG": Change(
+        LATEST | {f"{AUGMENTATION}.degrade": 0.5}
+    ),
+    "separable, faces down to 3 px": Change(LATEST | {f"{AUGMENTATION}.min_face": 3.0}),
+    "separable, scales to 1.1": Change(
+        LATEST | {f"{AUGMENTATION}.scales": [0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.1]}
+    ),
+    "separable, SCRFD's scales": Change(
+        LATEST | {f"{AUGMENTATION}.scales": [0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0]}
+    ),
+    "separable, crops of 256 px": Change(LATEST | {f"{AUGMENTATION}.size": 256}),
+    "separable, crops of 448 px": Change(LATEST | {f"{AUGMENTATION}.size": 448}),
+    "separable, no photometric augmentation": Change(
+        LATEST | {f"{AUGMENTATION}.photometric": False}
+    ),
+    "separable, no averaged weights": Change(LATEST | {"hyper_parameters.ema_decay": None}),
+    "separable, no landmarks": Change(
+        LATEST | {f"{HEAD}.landmarks": False, f"{HEAD}.loss.landmark_weight": 0.0}
+    ),
+    "separable, GIoU": Change(LATEST | {f"{HEAD}.loss.box": "giou"}),
+    "separable, focal loss": Change(LATEST | {f"{HEAD}.loss.classification": "focal"}),
+    "separable, EIoU": Change(LATEST | {f"{HEAD}.loss.box": "eiou"}),
+    "separable, centre sampling": Change(
+        LATEST | {f"{HEAD}.loss.assigner": "center_sampling", f"{HEAD}.anchor_scale": None}
+    ),
+    "separable, SimOTA": Change(LATEST | SIMOTA),
+    "separable, 24x1 64x3 64x3 64x2": Change(LATEST | stages((24, 1), (64, 3), (64, 3), (64, 2))),
+    "separable, 16x1 72x3 72x3 72x2": Change(LATEST | stages((16, 1), (72, 3), (72, 3), (72, 2))),
+    "separable, 16x1 64x3 96x2 96x2": Change(LATEST | stages((16, 1), (64, 3), (96, 2), (96, 2))),
+    "as it ships": Change({}, as_it_ships=True),
+    "as it ships, a quarter of the photos": Change(
+        {"hyper_parameters.repeats": 4}, share=0.25, as_it_ships=True
+    ),
+    "as it ships, half of the photos": Change(
+        {"hyper_parameters.repeats": 2}, share=0.5, as_it_ships=True
+    ),
+}
+
+
+def main() -> None:
+    """Train and measure what is not measured yet, and print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--save-to", type=Path, required=True)
+    parser.add_argument("--train-ann-files", nargs="+", type=Path, required=True)
+    parser.add_argument("--train-data-roots", nargs="+", required=True)
+    parser.add_argument("--more-ann-files", nargs="*", default=[], type=Path)
+    parser.add_argument("--more-data-roots", nargs="*", default=[])
+    parser.add_argument("--wider-dir", required=True)
+    parser.add_argument("--precision", default="bf16-mixed")
+    parser.add_argument("--only", nargs="+", metavar="ROW", choices=CHANGES, default=[*CHANGES])
+    asked = parser.parse_args()
+    if asked.more_ann_files:
+        paired(asked.more_ann_files, asked.more_data_roots)  # or an error, before the first row
+    print(f"| {TEMPLATE} | easy / medium / hard | difference |")
+    print("|---|---|---|")
+    first: list[float] = []
+    for name in asked.only:
+        change = CHANGES[name]
+        if change.more and not asked.more_ann_files:
+            continue
+        figures = list(measured(name, change, asked))
+        first = first or figures
+        apart = [f"{one - other:+.1f}" for one, other in zip(figures, first, strict=True)]
+        cells = [name, " / ".join(f"{value:.1f}" for value in figures), " / ".join(apart)]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def measured(name: str, change: Change, asked: argparse.Namespace) -> Iterator[float]:
+    """Percent for each of `FIGURES`, of a network trained with this change."""
+    folder = asked.save_to / "".join(sign if sign.isalnum() else "_" for sign in name)
+    metrics = folder / "metrics.yaml"
+    if not metrics.exists():
+        checkpoint = folder / "latest.pth"
+        behind = read_weights(checkpoint).epochs if checkpoint.exists() else None
+        resume = [] if behind is None else ["--resume-from", checkpoint]
+        lists, roots, epochs = asked.train_ann_files, asked.train_data_roots, asked.epochs
+        if change.more:
+            usual = photos_in(lists)
+            pairs = [
+                *paired(lists, roots), *paired(asked.more_ann_files, asked.more_data_roots)
+            ]  # fmt: skip
+            lists, roots = ([pair[index] for pair in pairs] for index in range(2))
+            epochs = max(1, round(epochs * usual / photos_in(lists)))
+        if change.share < 1:
+            split = [
+                split_coco(file, train_fraction=change.share, seed=1, output=folder / str(place))
+                for place, file in enumerate(lists)
+            ]
+            lists = [chosen for chosen, _ in split]
+        if behind != epochs:
+            run("train", "--template", edited(change, folder), *resume,
+                "--train-ann-files", *lists, "--train-data-roots", *roots,
+                "--epochs", epochs, "--seed", change.seed, "--precision", asked.precision,
+                "--save-checkpoints-to", folder)  # fmt: skip
+        run("eval", "--load-weights", checkpoint, "--wider-dir", asked.wider_dir,
+            "--save-metrics-to", metrics)  # fmt: skip
+    found = {one["key"]: one["value"] for one in yaml.safe_load(metrics.read_text())["metrics"]}
+    return (found[key] for key in FIGURES)
+
+
+def photos_in(annotations: Sequence[Path]) -> int:
+    """How many are listed."""
+    return sum(len(load_coco_json(path)["images"]) for path in annotations)
+
+
+def edited(change: Change, folder: Path) -> Path:
+    """The template with this change, in a file of `folder`."""
+    content = yaml.safe_load(template_path(TEMPLATE).read_text())
+    base = {"initial_weights": None} if change.as_it_ships else BASE
+    for key, value in {**base, **change.edits}.items():
+        *parents, last = key.split(".")
+        place = content
+        for parent in parents:
+            place = place[parent]
+        if value is None and parents:
+            place.pop(last, None)
+        else:
+            place[last] = value
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "template.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def run(*arguments: object) -> None:
+    """A command of pocketface in a process of its own."""
+    command = [sys.executable, "-m", "pocketface", *map(str, arguments)]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

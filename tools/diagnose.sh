@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# What `pocketface diagnose` says of right and of wrong files. Prints docs/reports/diagnose.md:
+#     tools/diagnose.sh ../shared/data > docs/reports/diagnose.md
+set -euo pipefail
+DATA=$(realpath "$1")
+export PATH="$PWD/.venv/bin:$PATH" COLUMNS=100
+WORK_DIR=$(mktemp -d)
+trap 'rm -rf "$WORK_DIR"' EXIT
+PHOTOS=(--test-ann-files "$WORK_DIR/wider_val.json" --test-data-roots "$DATA/wider_face/WIDER_val/images")
+
+say() { printf '\n%s\n' "$*"; }
+run() {
+    printf '\n```console\n'
+    printf '$ %s\n' "$*" | names
+    { "$@" 2>&1 || printf '(exit code %s)\n' "$?"; } | names | sed 's/[[:space:]]*$//' | cat -s
+    printf '```\n'
+}
+names() { sed -e "s|$WORK_DIR|\$WORK_DIR|g" -e "s|$DATA|\$DATA|g"; }
+
+pocketface data wider "$DATA/wider_face" --output "$WORK_DIR" >/dev/null 2>&1
+pocketface export --template face-detection-n --formats onnx --no-verify --save-model-to "$WORK_DIR" >/dev/null
+
+printf '# Is a file shown its photos as it should be?\n\n'
+printf 'Real output, written by `tools/diagnose.sh`, on 50 of the 500 held-out WIDER photos.\n'
+
+say '## A right file'
+run pocketface diagnose "$WORK_DIR/model.onnx" "${PHOTOS[@]}"
+
+say '## A deliberately wrong one'
+say 'The same weights, exported from a template that says `colour: RGB` where the training said BGR. Its own parity
+certificate is faultless: file and network agree, both are wrong.'
+python - "$WORK_DIR" <<'PYTHON'
+import re
+import sys
+from pathlib import Path
+
+from pocketface.export import export_model
+from pocketface.model_templates import template_path
+from pocketface.models.weights import build_network, read_weights, shipped_weights, write_weights
+
+folder = Path(sys.argv[1])
+path = template_path("face-detection-n")
+text = re.sub(r"initial_weights:\n(  .*\n)+", "initial_weights: null\n", path.read_text())
+state = build_network(read_weights(shipped_weights(path))).state_dict()
+weights = folder / "wrong.safetensors"
+write_weights(
+    weights,
+    template_text=text.replace("colour: BGR", "colour: RGB"),
+    state_dict=state,
+    epochs=0,
+    seed=0,
+)
+report = export_model(
+    weights=weights, template=None, folder=folder / "wrong", formats=["onnx", "litert"]
+)
+assert not report.failed
+PYTHON
+run pocketface diagnose "$WORK_DIR/wrong/model.onnx" "${PHOTOS[@]}"
+run pocketface diagnose "$WORK_DIR/wrong/model.tflite" "${PHOTOS[@]}" --limit 20
+
+say '## Other people'"'"'s files'
+say 'YuNet takes BGR, 0-255. Nobody tells `diagnose` so; then somebody tells it wrong.'
+run pocketface diagnose "$DATA/peers/yunet/yunet_n_640_640.onnx" "${PHOTOS[@]}"
+run pocketface diagnose "$DATA/peers/yunet/yunet_n_640_640.onnx" "${PHOTOS[@]}" --declared rgb,0-255,letterbox
+say 'SCRFD takes RGB, -1 to 1; Ultra-Light RFB the same, stretched.'
+run pocketface diagnose "$DATA/peers/scrfd/scrfd_500m.onnx" "${PHOTOS[@]}"
+run pocketface diagnose "$DATA/peers/ultralight/version-RFB-320.onnx" "${PHOTOS[@]}"

@@ -1,0 +1,68 @@
+"""Do exported files give the labels of the trained network? Prints a table.
+
+    python tools/glasses.py glasses-n LIST.csv PHOTOS
+
+takes a list that `pocketface data glasses` wrote, and the folder of its photos.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import pocketface
+from pocketface.data.images import read_image
+from pocketface.data.labelled_faces import read_labelled_faces
+from pocketface.export import export_model
+from pocketface.model_templates import template_path
+from pocketface.models.weights import shipped_weights
+from pocketface.runtimes.align import align_face
+
+
+def load(path: Path) -> pocketface.FaceClassifier:
+    """A file that is known to be a classifier's."""
+    model = pocketface.load(path)
+    assert isinstance(model, pocketface.FaceClassifier)
+    return model
+
+
+def main() -> None:
+    """Export in all formats and precisions, label all faces with each file, and compare."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("template")
+    parser.add_argument("list", type=Path)
+    parser.add_argument("photos", type=Path)
+    asked = parser.parse_args()
+    weights = shipped_weights(template_path(asked.template))
+    if weights is None:
+        parser.error(f"{asked.template} ships no weights")
+    trained = load(weights)
+    spec = trained.contract.input
+    faces = [
+        align_face(read_image(face.path), face.landmarks, spec)
+        for face in read_labelled_faces(
+            [asked.list], [asked.photos], classes=trained.contract.labels
+        )
+        if face.found
+    ]
+    expected = trained.classify(faces)
+    print("| file | bytes | same label | largest difference |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        report = export_model(
+            weights=weights, template=None, folder=Path(folder), precisions=("fp32", "fp16")
+        )
+        for row in report.rows:
+            if row.file is None:
+                continue
+            found = load(row.file).classify(faces)
+            pairs = list(zip(expected, found, strict=True))
+            same = sum(one.label == other.label for one, other in pairs)
+            apart = max(abs(one.scores - other.scores).max() for one, other in pairs)
+            print(f"| `{row.file.name}` | {row.size} | {same} of {len(faces)} | {apart:.1e} |")
+
+
+if __name__ == "__main__":
+    main()
