@@ -198,12 +198,12 @@ _MAKE_ONNX = f"""
 import sys
 from pathlib import Path
 from pocketface.export.onnx import convert
-from pocketface.model_templates.schema import load_template
-from pocketface.models.describe import contract_for
-from pocketface.models.network import Detector
+from pocketface.tasks.templates import load_template
+from pocketface.tasks.describe import contract_for
+from pocketface.models.network import Network
 
 template = load_template(Path({str(_ROOT / "tests" / "tiny_template.yaml")!r}))
-network = Detector(template.architecture).eval()
+network = Network(template.architecture).eval()
 folder = Path(sys.argv[1]).parent
 contract = contract_for(template)
 convert(network, contract, folder=folder, stem="model", precision="fp32", with_nms=False)

@@ -68,7 +68,7 @@ def test_wheel_holds_exactly_the_tracked_package_files(
 
 def test_wheel_has_templates_and_the_weights_they_name(wheel: zipfile.ZipFile) -> None:
     from pocketface.model_templates.catalogue import template_names, template_path
-    from pocketface.model_templates.schema import load_template
+    from pocketface.tasks.templates import load_template
 
     names = set(wheel.namelist())
     assert template_names()

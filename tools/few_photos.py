@@ -20,6 +20,7 @@ import pocketface.cli
 from pocketface.data.split import split_coco
 from pocketface.model_templates import template_path
 from pocketface.models.weights import shipped_weights
+from pocketface.tasks.templates import open_template
 
 TEMPLATE = "face-detection-n"
 ROWS = ((10, 1e-3, None), (10, 3e-4, None), (40, 1e-3, None), (40, 3e-4, None), (40, 1e-4, None))
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     data = parser.parse_args().data
     scene = data / "airport"
-    weights = shipped_weights(template_path(TEMPLATE))
+    weights = shipped_weights(open_template(TEMPLATE))
     if weights is None:
         raise SystemExit(f"{TEMPLATE} ships no weights")
     with tempfile.TemporaryDirectory() as name:

@@ -23,6 +23,7 @@ import pocketface
 from pocketface.export import export_model
 from pocketface.model_templates import template_path
 from pocketface.models.weights import shipped_weights
+from pocketface.tasks.templates import open_template
 
 PHOTOS = 24
 IMPORT = "from time import perf_counter as now; a = now(); import pocketface; print(now() - a)"
@@ -51,7 +52,7 @@ def main() -> None:
     hopper = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     astronaut = Path(skimage.__path__[0]) / "data" / "astronaut.png"
     photos = [hopper, astronaut] * (PHOTOS // 2)
-    weights = shipped_weights(template_path("face-detection-n"))
+    weights = shipped_weights(open_template("face-detection-n"))
     with tempfile.TemporaryDirectory() as folder:
         report = export_model(
             weights=weights, template=None, folder=Path(folder), formats=["openvino"], verify=False

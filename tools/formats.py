@@ -15,6 +15,7 @@ from pathlib import Path
 from pocketface.export import Row, export_model
 from pocketface.model_templates import template_names, template_path
 from pocketface.models.weights import shipped_weights
+from pocketface.tasks.templates import open_template
 
 TEST = Path(__file__).resolve().parents[1] / "tests" / "export" / "test_matrix.py"
 
@@ -41,7 +42,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|")
     for name in template_names():
         with tempfile.TemporaryDirectory() as scratch:
-            shipped = shipped_weights(template_path(name))
+            shipped = shipped_weights(open_template(name))
             text = test["text_of"](name, side=SIDES.get(name))
             weights = shipped or test["write_calibrated"](text, Path(scratch))
             report = export_model(

@@ -17,7 +17,8 @@ from pocketface.data.labelled_faces import read_labelled_faces
 from pocketface.export import export_model
 from pocketface.model_templates import template_path
 from pocketface.models.weights import shipped_weights
-from pocketface.runtimes.align import align_face
+from pocketface.tasks.templates import open_template
+from pocketface.data.align import align_face
 
 
 def load(path: Path) -> pocketface.FaceClassifier:
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("list", type=Path)
     parser.add_argument("photos", type=Path)
     asked = parser.parse_args()
-    weights = shipped_weights(template_path(asked.template))
+    weights = shipped_weights(open_template(asked.template))
     if weights is None:
         parser.error(f"{asked.template} ships no weights")
     trained = load(weights)

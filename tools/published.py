@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketface.data.images import list_images, read_image
-from pocketface.model_templates import read_template, template_path
-from pocketface.runtimes.preprocess import prepare_batch
+from pocketface.model_templates import template_path
+from pocketface.tasks.templates import read_template
+from pocketface.data.preprocess import prepare_batch
 
 TEMPLATE = "face-detection-0200"
 PHOTOS, BATCH = 256, 32

@@ -33,6 +33,7 @@ from pocketface.data.images import MAX_PIXELS
 from pocketface.export import export_model
 from pocketface.model_templates import template_path
 from pocketface.models.weights import shipped_weights
+from pocketface.tasks.templates import open_template
 
 BOUNDARY = b"----load"
 HEAD = (
@@ -170,7 +171,7 @@ def main() -> None:
         for name, suffix in (("onnx", ".onnx"), ("openvino", ".xml")):
             files = []
             for template in ("glasses-n", "face-detection-n"):
-                weights = shipped_weights(template_path(template))
+                weights = shipped_weights(open_template(template))
                 place = Path(folder, name, template)
                 export_model(
                     weights=weights, template=None, folder=place, formats=[name], verify=False

@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 
 import pocketface.cli
-from pocketface.evaluation.detector import SCORE_FLOOR
+from pocketface.tasks.detection.measure import SCORE_FLOOR
 from pocketface.files import sha256_file
 from pocketface.model_templates import template_path
 from pocketface.models.weights import read_weights, write_weights

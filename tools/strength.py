@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketface.apps.draw import draw_detections
+from pocketface.tasks.detection.draw import draw_detections
 from pocketface.benchmarks.cases import Case, Target, peers_in, targets_of
 from pocketface.benchmarks.pipelines import Pipeline, open_pipeline
 from pocketface.data.coco import Photo, read_coco
@@ -32,7 +32,7 @@ from pocketface.data.coco_json import load_coco_json, save_coco_json
 from pocketface.data.glasses import read_glasses
 from pocketface.data.images import read_image
 from pocketface.evaluation.contact_sheet import contact_sheet
-from pocketface.evaluation.detector import evaluate_detector
+from pocketface.tasks.detection.measure import evaluate_detector
 from pocketface.evaluation.operating_point import SIZES, at_threshold, best_f1
 from pocketface.runtimes import DEFAULT_RUNTIMES
 

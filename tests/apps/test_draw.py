@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pocketface.apps.draw import draw_detections
+from pocketface.tasks.detection.draw import draw_detections
 from pocketface.results import Detections
 
 

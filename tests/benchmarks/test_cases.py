@@ -10,7 +10,8 @@ import pytest
 from pocketface.benchmarks.cases import cases_of, peers_in, targets_of
 from pocketface.benchmarks.flops import gflops_of
 from pocketface.errors import UserError
-from pocketface.model_templates import read_template, template_path
+from pocketface.model_templates import template_path
+from pocketface.tasks.templates import read_template
 from pocketface.models.count import count
 
 from .conftest import WEIGHTS

@@ -13,15 +13,16 @@ import numpy as np
 import onnx
 import pytest
 
-from pocketface.benchmarks.diagnose import Diagnosis, Trial, _verdict, diagnose
-from pocketface.benchmarks.peers import PEERS
-from pocketface.benchmarks.preprocessing import ALL_PREPROCESSINGS, Preprocessing
+from pocketface.apps.diagnose import Diagnosis, Trial, _verdict, diagnose
+from pocketface.tasks.detection.peers import PEERS
+from pocketface.tasks.detection.preprocessing import ALL_PREPROCESSINGS, Preprocessing
 from pocketface.errors import DataError, ModelFileError, UserError
 from pocketface.export import export_model
 from pocketface.model_templates import template_path
-from pocketface.model_templates.schema import parse_template
-from pocketface.models.network import Detector
+from pocketface.tasks.templates import parse_template
+from pocketface.models.network import Network
 from pocketface.models.weights import build_network, read_weights, shipped_weights, write_weights
+from pocketface.tasks.templates import open_template
 
 SIZE = (320, 320)
 RIGHT = "bgr,0-255,letterbox"
@@ -29,7 +30,7 @@ RIGHT = "bgr,0-255,letterbox"
 
 @pytest.fixture(scope="module")
 def shipped() -> Path:
-    weights = shipped_weights(template_path("face-detection-n"))
+    weights = shipped_weights(open_template("face-detection-n"))
     assert weights is not None
     return weights
 
@@ -123,7 +124,7 @@ def test_a_wrong_file_is_a_mismatch(
 def test_a_network_that_knows_nothing(made_labels: Labels, tmp_path: Path) -> None:
     text = template_path("face-detection-n").read_text()
     text = re.sub(r"initial_weights:\n(  .*\n)+", "initial_weights: null\n", text)
-    state = Detector(parse_template(text, source="test").architecture).state_dict()
+    state = Network(parse_template(text, source="test").architecture).state_dict()
     weights = tmp_path / "new.safetensors"
     write_weights(weights, template_text=text, state_dict=state, epochs=0, seed=0)
     export_model(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pocketface.benchmarks.peers import PEERS, Predictor
+from pocketface.tasks.detection.peers import PEERS, Predictor
 from pocketface.data.images import read_image
 from pocketface.errors import ModelFileError
 

@@ -11,12 +11,12 @@ import pocketface
 from pocketface.benchmarks.pipelines import open_pipeline
 from pocketface.benchmarks.worker import CaseWorker, Item
 from pocketface.data.images import read_image
-from pocketface.export.photos import public_domain_photos
+from pocketface.data.pictures import public_domain_photos
 
 from .conftest import GLASSES, case_of
 
 PUBLIC = [Item(path, landmarks) for path, landmarks in public_domain_photos()]
-ITEMS = {"face-detection": PUBLIC, "glasses-classification": PUBLIC}
+ITEMS = {"face-detection": PUBLIC, "face-classification": PUBLIC}
 
 
 def test_the_steps_of_a_detector_are_those_of_predict(exported: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_turn_times_every_step_of_every_batch() -> None:
     worker = CaseWorker(case_of(GLASSES, "torch", batch=2), ITEMS, 0.02)
     opened = worker.open()
     assert (opened.task, opened.precision, opened.model, opened.callers) == (
-        "glasses-classification",
+        "face-classification",
         "fp32",
         "glasses-n",
         1,

@@ -63,8 +63,8 @@ def make_material(folder: Path) -> None:
     import torch
 
     from pocketface.cli import main
-    from pocketface.model_templates.schema import parse_template
-    from pocketface.models.network import Detector
+    from pocketface.tasks.templates import parse_template
+    from pocketface.models.network import Network
     from pocketface.models.weights import write_weights
 
     text = TINY_TEMPLATE.read_text()
@@ -74,7 +74,7 @@ def make_material(folder: Path) -> None:
     )
     (folder / "typo.yaml").write_text(text.replace("summary:", "sumary:"))
     torch.manual_seed(0)
-    network = Detector(parse_template(text, source="tiny").architecture)
+    network = Network(parse_template(text, source="tiny").architecture)
     with torch.no_grad():
         # Never trained, it would give every cell the same score, and find nothing.
         for name, parameter in network.named_parameters():

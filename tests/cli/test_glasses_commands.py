@@ -20,7 +20,7 @@ import skimage
 import yaml
 
 from pocketface.model_templates import template_path
-from pocketface.model_templates.schema import load_template
+from pocketface.tasks.templates import load_template
 from pocketface.models.network import make_network
 from pocketface.models.weights import read_weights, write_weights
 

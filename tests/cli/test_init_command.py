@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pocketface.errors import UserError
-from pocketface.model_templates.schema import load_template
+from pocketface.tasks.templates import load_template
 from pocketface.models.weights import read_weights
 
 Run = Callable[..., Any]

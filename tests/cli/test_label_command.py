@@ -17,7 +17,7 @@ import skimage
 from pocketface.data.coco import read_coco
 from pocketface.export import export_model
 from pocketface.model_templates import template_path
-from pocketface.model_templates.schema import load_template
+from pocketface.tasks.templates import load_template
 
 Run = Callable[..., Any]
 ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"

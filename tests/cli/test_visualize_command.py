@@ -218,7 +218,7 @@ def test_a_signal_leaves_a_video_that_plays(
     monkeypatch: pytest.MonkeyPatch,
     number: int,
 ) -> None:
-    from pocketface.runtimes.detector import FaceDetector
+    from pocketface.tasks.detection.model import FaceDetector
 
     predict, calls = FaceDetector.predict, []
 
@@ -247,7 +247,7 @@ def test_a_signal_leaves_a_video_that_plays(
 def test_a_failure_leaves_the_old_video(
     run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pocketface.runtimes.detector import FaceDetector
+    from pocketface.tasks.detection.model import FaceDetector
 
     def fail(*_: object, **__: object) -> None:
         raise pocketface.PocketfaceError("the device is gone")

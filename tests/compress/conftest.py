@@ -19,9 +19,10 @@ from pocketface.compress.run import compress
 from pocketface.compress.stage import Training
 from pocketface.data.labelled_faces import write_labelled_faces
 from pocketface.model_templates import template_path
-from pocketface.model_templates.schema import load_template
+from pocketface.tasks.templates import load_template
 from pocketface.models.network import make_network
 from pocketface.models.weights import shipped_weights
+from pocketface.tasks.templates import open_template
 
 needs_quantizers = pytest.mark.skipif(
     any(
@@ -81,7 +82,7 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> Lists:
 
 
 def shipped(name: str) -> Path:
-    weights = shipped_weights(template_path(name))
+    weights = shipped_weights(open_template(name))
     assert weights is not None
     return weights
 

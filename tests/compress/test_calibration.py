@@ -15,8 +15,8 @@ from pocketface.data.labelled_faces import read_labelled_faces
 from pocketface.errors import DataError
 from pocketface.model_templates import template_path
 from pocketface.model_templates.contract import Contract
-from pocketface.model_templates.schema import load_template
-from pocketface.models.describe import contract_for
+from pocketface.tasks.templates import load_template
+from pocketface.tasks.describe import contract_for
 
 
 def contract(name: str) -> Contract:

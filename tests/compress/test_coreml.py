@@ -16,6 +16,7 @@ from pocketface.errors import ModelFileError
 from pocketface.export import export_model
 from pocketface.model_templates import template_path
 from pocketface.models.weights import shipped_weights
+from pocketface.tasks.templates import open_template
 
 pytest.importorskip("coremltools", reason="needs coremltools")
 pytest.importorskip("sklearn", reason="needs scikit-learn")
@@ -39,7 +40,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """face-detection-n at 128x128, FP32 and FP16."""
     folder = tmp_path_factory.mktemp("float")
     export_model(
-        weights=shipped_weights(template_path("face-detection-n")),
+        weights=shipped_weights(open_template("face-detection-n")),
         template=None,
         folder=folder,
         formats=["coreml"],
@@ -160,7 +161,7 @@ def test_the_network_of_a_pipeline(suffix: str, exported: Path, tmp_path: Path) 
 
 def test_files_are_judged_by_their_size_off_a_mac(lists: Lists, tmp_path: Path) -> None:
     found = compress(
-        weights=shipped_weights(template_path("glasses-n")),
+        weights=shipped_weights(open_template("glasses-n")),
         template=None,
         train=lists,
         validation=lists,

@@ -17,7 +17,7 @@ from pocketface.compress.stage import Training
 from pocketface.errors import UserError
 from pocketface.export import export_model
 from pocketface.model_templates import template_path
-from pocketface.model_templates.schema import parse_template
+from pocketface.tasks.templates import parse_template
 from pocketface.models.layers import Group
 from pocketface.models.network import Network, make_network
 from pocketface.models.plain import Plain

@@ -20,8 +20,8 @@ from pocketface.compress.fine_tuning import rounding
 from pocketface.compress.stage import Stage, Training
 from pocketface.errors import ModelFileError, UserError
 from pocketface.export import export_model
-from pocketface.model_templates import read_template
-from pocketface.model_templates.schema import parse_template
+from pocketface.tasks.templates import read_template
+from pocketface.tasks.templates import parse_template
 from pocketface.models.network import make_network
 from pocketface.models.nncf_hooks import HOOKS, hooks_of, is_quantized, load_extension
 from pocketface.models.weights import build_network, read_weights, rewritten

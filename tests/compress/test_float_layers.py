@@ -15,7 +15,7 @@ from pocketface.compress.graph import behind, beside, last
 from pocketface.compress.promise import Promise
 from pocketface.compress.sensitivity import error, most_guilty_first
 from pocketface.export import export_model
-from pocketface.runtimes.model import Model
+from pocketface.tasks.model import Model
 from pocketface.runtimes.session import Session
 
 from .conftest import SUFFIXES, Lists, needs_quantizers, post_training, shipped

@@ -19,7 +19,7 @@ from pocketface.data.labelled_faces import read_labelled_faces
 from pocketface.errors import UserError
 from pocketface.export import export_model
 from pocketface.export.certificate import certificate_path
-from pocketface.runtimes.model import Model
+from pocketface.tasks.model import Model
 
 from .conftest import Lists, needs_quantizers, post_training, shipped
 

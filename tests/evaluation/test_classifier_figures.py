@@ -10,7 +10,7 @@ import pytest
 
 from pocketface.data.labelled_faces import LabelledFace
 from pocketface.errors import DataError
-from pocketface.evaluation.classifier import (
+from pocketface.evaluation.classification import (
     classification_figures,
     evaluate_classifier,
 )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pocketface.data.coco import Photo
 from pocketface.errors import DataError, ImageError
-from pocketface.evaluation.detector import evaluate_detector, evaluate_wider
+from pocketface.tasks.detection.measure import evaluate_detector, evaluate_wider
 from pocketface.results import Detections
 
 MakeWider = Callable[..., Path]

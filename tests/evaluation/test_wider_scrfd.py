@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pocketface.benchmarks.peers import PEERS
-from pocketface.evaluation.detector import evaluate_wider
+from pocketface.tasks.detection.peers import PEERS
+from pocketface.tasks.detection.measure import evaluate_wider
 from pocketface.evaluation.wider import WiderGroundTruth, read_ground_truth
 from pocketface.results import Detections
 

@@ -40,12 +40,12 @@ def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of the untrained network of tests/tiny_template.yaml: converters are quick with it."""
-    from pocketface.model_templates.schema import parse_template
-    from pocketface.models.network import Detector
+    from pocketface.tasks.templates import parse_template
+    from pocketface.models.network import Network
     from pocketface.models.weights import write_weights
 
     text = (Path(__file__).parents[1] / "tiny_template.yaml").read_text()
-    network = Detector(parse_template(text, source="test").architecture)
+    network = Network(parse_template(text, source="test").architecture)
     path = tmp_path_factory.mktemp("weights") / "weights.safetensors"
     write_weights(
         path, template_text=text, state_dict=network.state_dict(), epochs=1, data="none", seed=0

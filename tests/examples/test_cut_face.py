@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from pocketface.model_templates import template_path
 from pocketface.model_templates.contract import InputSpec
-from pocketface.model_templates.schema import load_template
-from pocketface.models.describe import contract_for
+from pocketface.tasks.templates import load_template
+from pocketface.tasks.describe import contract_for
 from pocketface.results import Detections
-from pocketface.runtimes.align import cut_face, similarity
-from pocketface.runtimes.framed import FRAME, LARGE
+from pocketface.data.align import cut_face, similarity
+from pocketface.tasks.detection.framed import FRAME, LARGE
 
 Driver = Callable[[str, Path], bytes]
 

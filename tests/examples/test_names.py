@@ -15,6 +15,7 @@ from pocketface.export import export_model
 from pocketface.model_templates import template_path
 from pocketface.model_templates.contract import CONTRACT_KEY, Contract, InputSpec, OutputSpec
 from pocketface.models.weights import shipped_weights
+from pocketface.tasks.templates import open_template
 from pocketface.runtimes.coreml import read_spec
 
 Driver = Callable[[str, Path], bytes]
@@ -137,7 +138,7 @@ def test_core_ml_names_of_the_classifier(
 ) -> None:
     pytest.importorskip("coremltools", reason="needs coremltools")
     use = swift_names
-    weights = shipped_weights(template_path("glasses-n"))
+    weights = shipped_weights(open_template("glasses-n"))
     assert weights is not None
     for path in export(weights, tmp_path, "coreml"):
         spec = read_spec(path).description

@@ -20,8 +20,8 @@ import pocketface
 from pocketface.data.images import list_images, read_image
 from pocketface.model_templates.contract import InputSpec
 from pocketface.results import Detections
-from pocketface.runtimes.postprocess import find_faces
-from pocketface.runtimes.preprocess import prepare
+from pocketface.tasks.detection.postprocess import find_faces
+from pocketface.data.preprocess import prepare
 
 Driver = Callable[[str, Path], bytes]
 LANGUAGES = ("javascript", "kotlin", "swift")

@@ -20,7 +20,7 @@ import pytest
 import pocketface
 from pocketface.data.images import list_images
 from pocketface.results import Detections
-from pocketface.runtimes.model import Model
+from pocketface.tasks.model import Model
 
 SERVED = ("index.html", "style.css", "page.js", "detector.js")
 VENDORED = (

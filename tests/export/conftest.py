@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from pocketface.export import ExportReport, export_model
-from pocketface.model_templates.schema import parse_template
-from pocketface.models.network import Detector
+from pocketface.tasks.templates import parse_template
+from pocketface.models.network import Network
 from pocketface.models.weights import write_weights
 
 TEMPLATE = (Path(__file__).parents[1] / "tiny_template.yaml").read_text()
@@ -36,7 +36,7 @@ FCOS = (
 
 def write_tiny_weights(folder: Path, text: str = TEMPLATE, *, seed: int = 0) -> Path:
     torch.manual_seed(seed)
-    network = Detector(parse_template(text, source="test").architecture)
+    network = Network(parse_template(text, source="test").architecture)
     # Far from the small numbers of initialisation, as trained networks are.
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pocketface.export.comparison import answers_of, compare, raw_outputs
+from pocketface.tasks.detection.parity import answers_of, compare, raw_outputs
 from pocketface.model_templates.contract import Contract, OutputSpec
-from pocketface.runtimes.model import Model
-from pocketface.runtimes.postprocess import MAX_DETECTIONS
+from pocketface.tasks.model import Model
+from pocketface.tasks.detection.postprocess import MAX_DETECTIONS
 from pocketface.runtimes.session import Outputs, Session
 
 BOXES = np.array([[10, 10, 50, 60], [12, 11, 51, 61], [100, 20, 130, 60], [0, 0, 8, 8]], np.float32)
@@ -338,7 +338,7 @@ def classifier_contract(precision: str = "fp32") -> Contract:
     output = {"name": "probabilities", "shape": (1, 2), "meaning": "", "unit": ""}
     return contract_of(precision).model_copy(
         update={
-            "task": "glasses-classification",
+            "task": "face-classification",
             "outputs": (OutputSpec.model_validate(output),),
             "labels": ("no_glass", "glass"),
         }

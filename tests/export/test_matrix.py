@@ -28,9 +28,10 @@ import pocketface
 from pocketface.errors import ModelFileError, UserError
 from pocketface.export import EXPORTERS, ExportPrecision, ExportReport, Row, export_model
 from pocketface.model_templates import template_names, template_path
-from pocketface.model_templates.schema import parse_template
+from pocketface.tasks.templates import parse_template
 from pocketface.models.network import make_network
 from pocketface.models.weights import read_weights, shipped_weights, write_weights
+from pocketface.tasks.templates import open_template
 from pocketface.runtimes.seal import model_files
 
 SIDE = 64
@@ -123,7 +124,7 @@ def case(
     for package in EXPORTERS[to].packages:
         if find_spec(package) is None:
             pytest.skip(f"needs {package}")
-    weights = shipped = shipped_weights(template_path(name))
+    weights = shipped = shipped_weights(open_template(name))
     if weights is None:
         if name not in made:
             # A third of the layers, and every kind of them: the converters take minutes for all.

@@ -13,6 +13,7 @@ from pocketface.data.images import read_image
 from pocketface.export import export_model
 from pocketface.model_templates import template_path
 from pocketface.models.weights import shipped_weights
+from pocketface.tasks.templates import open_template
 
 NAME = "face-detection-n"
 PHOTOS = 20
@@ -31,7 +32,7 @@ def photos(shared: Path) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pocketface.Model]:
-    weights = shipped_weights(template_path(NAME))
+    weights = shipped_weights(open_template(NAME))
     if weights is None:
         pytest.skip(f"{NAME} ships no weights yet")
     folder = tmp_path_factory.mktemp("export")

@@ -12,8 +12,10 @@ import skimage
 import pocketface
 from pocketface.data.glasses import read_glasses
 from pocketface.export import export_model
-from pocketface.model_templates import read_template, template_names, template_path
+from pocketface.model_templates import template_names, template_path
+from pocketface.tasks.templates import read_template
 from pocketface.models.weights import shipped_weights
+from pocketface.tasks.templates import open_template
 from pocketface.results import LANDMARK_NAMES
 
 # By eye: x1, y1, x2, y2 of the face, and x, y of the five landmarks.
@@ -35,7 +37,7 @@ FALSE_FACES = {("face-detection-m", "astronaut"): 1}
 DETECTORS = [
     name
     for name in template_names()
-    if read_template(name).problem == "face-detection" and shipped_weights(template_path(name))
+    if read_template(name).problem == "face-detection" and shipped_weights(open_template(name))
 ]
 
 

@@ -11,10 +11,11 @@ from PIL import Image
 import pocketface
 from pocketface.errors import DataError, ModelFileError
 from pocketface.export.onnx import embed
-from pocketface.export.photos import check_photos, crowd_photos
+from pocketface.data.pictures import check_photos, crowd_photos
 from pocketface.export.verify import verify_files
 from pocketface.model_templates import template_path
 from pocketface.models.weights import read_weights, shipped_weights, write_weights
+from pocketface.tasks.templates import open_template
 
 from .conftest import MakeWeights, run
 
@@ -71,7 +72,7 @@ def test_a_checkpoint_is_not_passed_over_without_pytorch(
     (found,) = verify_files([file])
     assert (found.status, found.reason) == ("passed", None)
     # Noise alone, which is all that is left without these packages, is not enough.
-    monkeypatch.setattr("pocketface.export.photos.find_spec", lambda _: None)
+    monkeypatch.setattr("pocketface.data.pictures.find_spec", lambda _: None)
     (found,) = verify_files([file])
     assert found.status == "not verified"
     assert "packages matplotlib and scikit-image" in str(found.reason)
@@ -79,7 +80,7 @@ def test_a_checkpoint_is_not_passed_over_without_pytorch(
 
 def test_crowds_show_threshold_and_nms() -> None:
     """What a graph with other ones inside would answer differently."""
-    path = shipped_weights(template_path("face-detection-n"))
+    path = shipped_weights(open_template("face-detection-n"))
     assert path is not None
     model = pocketface.load(path)
     threshold = model.contract.score_threshold

@@ -8,7 +8,7 @@ import pytest
 
 from pocketface.errors import TemplateError
 from pocketface.model_templates import template_path
-from pocketface.model_templates.schema import load_template, parse_template
+from pocketface.tasks.templates import load_template, parse_template
 
 SSD = template_path("face-detection-0202").read_text()
 VALID = template_path("glasses-cnn").read_text()

@@ -17,7 +17,7 @@ from pocketface.model_templates.architecture import (
     ShuffleNetV2Spec,
     SSDHeadSpec,
 )
-from pocketface.model_templates.schema import parse_template
+from pocketface.tasks.templates import parse_template
 from pocketface.models.fpn import FPN
 from pocketface.models.layers import conv_norm_act
 from pocketface.models.mobilenet_v2 import InvertedResidual, MobileNetV2, scaled_channels

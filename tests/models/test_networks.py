@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from pocketface.model_templates import read_template, template_names, template_path
+from pocketface.model_templates import template_names, template_path
+from pocketface.tasks.templates import read_template
 from pocketface.model_templates.architecture import SSDHeadSpec
 from pocketface.model_templates.schema import Template
 from pocketface.models.count import NetworkSize, count
@@ -42,7 +43,7 @@ def detector(request: pytest.FixtureRequest) -> Case:
     return make_case(request.param)
 
 
-@pytest.fixture(scope="module", params=names_for("glasses-classification"))
+@pytest.fixture(scope="module", params=names_for("face-classification"))
 def classifier(request: pytest.FixtureRequest) -> Case:
     return make_case(request.param)
 

@@ -10,13 +10,13 @@ from pocketface.errors import ModelFileError, UserError
 from pocketface.files import sha256_file
 from pocketface.model_templates import template_path
 from pocketface.model_templates.contract import CONTRACT_KEY, Contract, Metric
-from pocketface.model_templates.schema import parse_template
-from pocketface.models.describe import contract_for
-from pocketface.models.network import Detector
+from pocketface.tasks.templates import parse_template
+from pocketface.tasks.describe import contract_for
+from pocketface.models.network import Network
 from pocketface.models.weights import (
     build_network,
     read_weights,
-    read_weights_for,
+    READ_WEIGHTS_FOR,
     shipped_weights,
     write_weights,
 )
@@ -28,7 +28,7 @@ METRIC = Metric(key="ap50", display_name="AP50", value=0.5, unit="%", protocol="
 @pytest.fixture
 def network() -> Detector:
     torch.manual_seed(3)
-    return Detector(parse_template(TEMPLATE, source="tiny").architecture).eval()
+    return Network(parse_template(TEMPLATE, source="tiny").architecture).eval()
 
 
 @pytest.fixture(params=[".safetensors", ".pth"])
@@ -299,8 +299,8 @@ def test_weights_answer_what_they_learnt(tmp_path: Path, old: str, new: str, mes
     own = tmp_path / "own.yaml"
     own.write_text(text.replace(old, new))
     with pytest.raises(ModelFileError, match=f"made for {message}"):
-        read_weights_for(weights, own)
-    assert read_weights_for(weights, own, learns_anew=True).sha256 == sha256_file(weights)
+        READ_WEIGHTS_FOR(weights, own)
+    assert READ_WEIGHTS_FOR(weights, own, learns_anew=True).sha256 == sha256_file(weights)
 
 
 def test_input_sizes() -> None:

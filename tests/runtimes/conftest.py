@@ -130,14 +130,14 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from pocketface.export import export_model
-    from pocketface.model_templates.schema import parse_template
-    from pocketface.models.network import Detector
+    from pocketface.tasks.templates import parse_template
+    from pocketface.models.network import Network
     from pocketface.models.weights import write_weights
 
     folder = tmp_path_factory.mktemp("exported")
     text = (Path(__file__).parents[1] / "tiny_template.yaml").read_text()
     torch.manual_seed(0)
-    network = Detector(parse_template(text, source="tiny").architecture)
+    network = Network(parse_template(text, source="tiny").architecture)
     for suffix in ("safetensors", "pth"):
         write_weights(
             folder / f"weights.{suffix}",

@@ -18,16 +18,17 @@ from pocketface.errors import ContractError, InputError, ModelFileError, Pocketf
 from pocketface.export import export_model
 from pocketface.model_templates import template_path
 from pocketface.models.weights import shipped_weights
-from pocketface.runtimes import load_detector
-from pocketface.runtimes.fit import check_fit
-from pocketface.runtimes.framed import LARGE, find_framed
+from pocketface.tasks.templates import open_template
+from pocketface.tasks.load import load_as
+from pocketface.tasks.fit import check_fit
+from pocketface.tasks.detection.framed import LARGE, find_framed
 
 ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 
 
 def shipped(name: str) -> Any:
-    weights = shipped_weights(template_path(name))
+    weights = shipped_weights(open_template(name))
     assert weights is not None
     return pocketface.load(weights)
 
@@ -94,7 +95,7 @@ def test_landmarks_that_are_none(classifier: FaceClassifier, landmarks: np.ndarr
 
 
 def test_a_classifier_is_no_detector() -> None:
-    weights = shipped_weights(template_path("glasses-n"))
+    weights = shipped_weights(open_template("glasses-n"))
     assert weights is not None
     with pytest.raises(ModelFileError, match="is for glasses-classification; expected a face det"):
         load_detector(weights)

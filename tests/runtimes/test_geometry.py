@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pocketface.model_templates.contract import InputSpec, Resize
-from pocketface.runtimes.preprocess import prepare
+from pocketface.data.preprocess import prepare
 
 
 def spec(resize: Resize, height: int = 96, width: int = 160, pad: float = 0.0) -> InputSpec:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pocketface.model_templates.schema import load_template
+from pocketface.tasks.templates import load_template
 
 TOOLS = Path(__file__).parents[2] / "tools"
 SCRIPTS = sorted(TOOLS.glob("*.py"))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pocketface.models.dense_head import DensePredictions, grid_points
-from pocketface.training.assign import (
+from pocketface.tasks.detection.assign import (
     Assignment,
     Claims,
     atss,
@@ -15,7 +15,7 @@ from pocketface.training.assign import (
     resolve,
     simota,
 )
-from pocketface.training.targets import Targets
+from pocketface.tasks.detection.targets import Targets
 
 CPU = torch.device("cpu")
 

@@ -16,9 +16,9 @@ from pocketface.data.coco import read_coco
 from pocketface.errors import DataError
 from pocketface.model_templates.recipe import AugmentationSpec
 from pocketface.training import crops as crops_file
-from pocketface.training.crops import Sample, augment, flip
-from pocketface.training.dataset import EpochSampler, PhotoCrops, collate
-from pocketface.training.photometric import MAX_HUE, Photometric, rotate_hue
+from pocketface.tasks.detection.crops import Sample, augment, flip
+from pocketface.tasks.detection.photo_crops import EpochSampler, PhotoCrops, collate
+from pocketface.tasks.detection.photometric import MAX_HUE, Photometric, rotate_hue
 
 ZOOM = AugmentationSpec(crop="zoom", scales=[0.3, 1.0, 2.0], size=64, min_face=4.0)
 STRETCHED = AugmentationSpec(crop="zoom", shape="photo", scales=[0.3, 1.0, 2.0], min_face=4.0)

@@ -11,9 +11,14 @@ import torch
 
 from pocketface.model_templates.architecture import DenseHeadSpec, DenseLossSpec
 from pocketface.models.dense_head import DensePredictions, grid_points
-from pocketface.training.boxes import paired_similarity
-from pocketface.training.dense_loss import centerness_target, dense_loss, focal, quality_focal
-from pocketface.training.targets import Targets
+from pocketface.tasks.detection.boxes import paired_similarity
+from pocketface.tasks.detection.dense_loss import (
+    centerness_target,
+    dense_loss,
+    focal,
+    quality_focal,
+)
+from pocketface.tasks.detection.targets import Targets
 
 CELLS, STRIDE = 8, 8
 FACE = [20.0, 28.0, 52.0, 60.0]

@@ -19,10 +19,11 @@ from pocketface.errors import TemplateError, UserError
 from pocketface.files import sha256_file
 from pocketface.model_templates.architecture import DenseHeadSpec, DenseLossSpec
 from pocketface.model_templates.catalogue import template_path
-from pocketface.model_templates.schema import load_template
+from pocketface.tasks.templates import load_template
 from pocketface.models.dense_head import DensePredictions, grid_points
 from pocketface.models.weights import read_weights, shipped_weights
-from pocketface.training.distillation import distillation_loss, find_teacher
+from pocketface.tasks.templates import open_template
+from pocketface.tasks.detection.distillation import distillation_loss, find_teacher
 from pocketface.training.fit import fit
 
 TEACHER = "face-detection-n"
@@ -119,7 +120,7 @@ def test_a_training_learns_from_its_teacher(settings: dict[str, Any], tmp_path: 
     assert read_weights(report.latest).template.hyper_parameters.distillation is not None
     receipt = yaml.safe_load((settings["output"] / "receipt.yaml").read_text())
     (teacher,) = receipt["starts"][0]["files"]["teacher"]
-    path = shipped_weights(template_path(TEACHER))
+    path = shipped_weights(open_template(TEACHER))
     assert path is not None
     assert teacher["sha256"] == read_weights(path).sha256
 

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from pocketface.model_templates import read_template
+from pocketface.tasks.templates import read_template
 from pocketface.model_templates.architecture import DenseHeadSpec, SSDHeadSpec
 from pocketface.model_templates.schema import Template
 from pocketface.models.dense_head import DensePredictions, grid_points
 from pocketface.models.ssd_head import level_anchors
-from pocketface.training.assign import Assignment
-from pocketface.training.dense_loss import assign
-from pocketface.training.ssd_loss import match
-from pocketface.training.targets import Targets
+from pocketface.tasks.detection.assign import Assignment
+from pocketface.tasks.detection.dense_loss import assign
+from pocketface.tasks.detection.ssd_loss import match
+from pocketface.tasks.detection.targets import Targets
 
 CPU = torch.device("cpu")
 PHOTOS = 2

@@ -20,9 +20,10 @@ from torch import Tensor
 import pocketface
 from pocketface.data.coco import read_coco
 from pocketface.errors import DataError, TrainingError, UserError
-from pocketface.evaluation.detector import evaluate_detector
+from pocketface.tasks.detection.measure import evaluate_detector
 from pocketface.model_templates.catalogue import template_path
 from pocketface.models.weights import read_weights, shipped_weights
+from pocketface.tasks.templates import open_template
 from pocketface.training import module as module_file
 from pocketface.training import prepare as prepare_file
 from pocketface.training.fit import fit
@@ -79,7 +80,7 @@ def test_best_is_the_average_that_was_measured(settings: dict[str, Any]) -> None
     (annotations,), (root,) = settings["train_annotations"], settings["train_roots"]
     report = fit(
         **settings,
-        load_weights=shipped_weights(template_path("face-detection-n")),
+        load_weights=shipped_weights(open_template("face-detection-n")),
         val_annotations=[annotations],
         val_roots=[root],
         val_every=2,

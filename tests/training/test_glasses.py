@@ -19,14 +19,14 @@ from pocketface.errors import DataError
 from pocketface.model_templates import template_path
 from pocketface.model_templates.contract import InputSpec
 from pocketface.model_templates.recipe import AugmentationSpec
-from pocketface.model_templates.schema import load_template
+from pocketface.tasks.templates import load_template
 from pocketface.models.network import make_network
-from pocketface.models.weights import contract_for
-from pocketface.training.dataset import EpochSampler
-from pocketface.training.face_crops import FaceCrops, Labels, collate_faces
+from pocketface.tasks.describe import contract_for
+from pocketface.tasks.detection.photo_crops import EpochSampler
+from pocketface.tasks.classification.face_crops import FaceCrops, Labels, collate_faces
 from pocketface.training.fit import FitReport, fit
 from pocketface.training.module import LABEL_SMOOTHING, ClassificationModule
-from pocketface.training.spoil import ALL, spoil
+from pocketface.data.spoil import ALL, spoil
 
 POINTS = np.array([[22, 30], [42, 30], [32, 40], [24, 50], [40, 50]], np.float32)
 TARGET = InputSpec(
@@ -171,13 +171,14 @@ def test_rarer_labels_come_more_often(folder: Path) -> None:
 
 def test_without_augmentation_it_is_what_the_network_is_asked(folder: Path) -> None:
     """A sample of hardness near nothing is the crop that inference makes."""
-    from pocketface.runtimes.align import cut_face, similarity
+    from pocketface.data.align import cut_face, similarity
 
     face = faces_of(folder)[0]
     crops = crops_of([face], flip=0, photometric=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "pocketface.training.face_crops._jittered", lambda wide, *_: wide[16:48, 16:48]
+            "pocketface.tasks.classification.face_crops._jittered",
+            lambda wide, *_: wide[16:48, 16:48],
         )
         sample = crops.sample((0, 0))[0].permute(1, 2, 0).numpy()
     picture = cv2.imread(str(face.path))
@@ -262,7 +263,7 @@ def test_samples_that_fill_up_a_batch_are_as_hard_as_the_others(
 ) -> None:
     seen = []
     monkeypatch.setattr(
-        "pocketface.training.face_crops.spoil",
+        "pocketface.tasks.classification.face_crops.spoil",
         lambda picture, _, hardness, **__: seen.append(hardness) or picture,
     )
     crops = crops_of(faces_of(folder))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from pocketface.data.coco import Photo
 from pocketface.model_templates.recipe import AugmentationSpec
-from pocketface.training.crops import Sample
-from pocketface.training.dataset import PhotoCrops
-from pocketface.training.mixing import mosaic, paste_faces
+from pocketface.tasks.detection.crops import Sample
+from pocketface.tasks.detection.photo_crops import PhotoCrops
+from pocketface.tasks.detection.mixing import mosaic, paste_faces
 
 ZOOM = {"crop": "zoom", "scales": [0.3, 1.0], "min_face": 4.0, "photometric": False}
 

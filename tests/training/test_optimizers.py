@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pocketface.model_templates import read_template
+from pocketface.tasks.templates import read_template
 from pocketface.model_templates.recipe import OptimizerSpec
 from pocketface.models.network import Network, make_network
 from pocketface.training.optimizers import hidden_kernels, make_optimizer

@@ -10,12 +10,12 @@ import cv2
 import torch
 from torch import Tensor
 
-from pocketface.model_templates import read_template
+from pocketface.tasks.templates import read_template
 from pocketface.model_templates.architecture import SSDHeadSpec
-from pocketface.models.network import Detector
-from pocketface.training.boxes import paired_similarity
-from pocketface.training.ssd_loss import ssd_loss
-from pocketface.training.targets import Targets
+from pocketface.models.network import Network
+from pocketface.tasks.detection.boxes import paired_similarity
+from pocketface.tasks.detection.ssd_loss import ssd_loss
+from pocketface.tasks.detection.targets import Targets
 
 WINDOW, SIDE, STEPS = 256, 128, 60
 
@@ -26,7 +26,7 @@ def test_0200_learns_four_airport_photos(shared: Path) -> None:
     assert isinstance(head, SSDHeadSpec)
     images, targets = _crops(shared / "airport")
     torch.manual_seed(0)
-    network = Detector(template.architecture).train()
+    network = Network(template.architecture).train()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 0.3  # 60 steps are few for the running mean to follow

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from pocketface.model_templates.architecture import AnchorLevelSpec, DenseHeadSpec, SSDHeadSpec
 from pocketface.models.dense_head import DensePredictions, grid_points
-from pocketface.models.network import Detector
+from pocketface.models.network import Network
 from pocketface.models.ssd_head import SSDPredictions, level_anchors
 from pocketface.training import module as module_file
-from pocketface.training.dense_loss import dense_loss
-from pocketface.training.distillation import Teacher
+from pocketface.tasks.detection.dense_loss import dense_loss
+from pocketface.tasks.detection.distillation import Teacher
 from pocketface.training.fit import fit
-from pocketface.training.ssd_loss import ssd_loss
-from pocketface.training.targets import Targets
+from pocketface.tasks.detection.ssd_loss import ssd_loss
+from pocketface.tasks.detection.targets import Targets
 
 LEVELS = ((8, 16), (16, 8))
 """Cells along each side, and stride."""

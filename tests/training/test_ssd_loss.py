@@ -10,8 +10,8 @@ import torch
 
 from pocketface.model_templates.architecture import AnchorLevelSpec, SSDHeadSpec
 from pocketface.models.ssd_head import SSDPredictions, decode, encode, level_anchors
-from pocketface.training.ssd_loss import hard_negatives, match, ssd_loss
-from pocketface.training.targets import Targets
+from pocketface.tasks.detection.ssd_loss import hard_negatives, match, ssd_loss
+from pocketface.tasks.detection.targets import Targets
 
 VARIANCES = (0.1, 0.2)
 LEVEL = AnchorLevelSpec(stride=16, widths=[16.0, 32.0], heights=[16.0, 32.0])
