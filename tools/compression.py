@@ -17,7 +17,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import pocketface.cli
-from pocketface.compress.report import CompressionReport, Measured
+from pocketface.compress.report import CompressionReport, FileMeasured
 
 WAYS = {
     "after training": ["--post-training", "--precision", "fp16,int8"],
@@ -97,7 +97,7 @@ def _folder(folder: Path, way: str) -> Path:
     return folder / way.replace(",", "").replace(" ", "-")
 
 
-def _cells(file: str, way: str, one: Measured, keys: list[str]) -> list[str]:
+def _cells(file: str, way: str, one: FileMeasured, keys: list[str]) -> list[str]:
     figures = [one.figures.get(key) for key in keys]
     return [
         file,

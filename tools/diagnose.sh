@@ -34,14 +34,15 @@ import re
 import sys
 from pathlib import Path
 
-from pocketface.export import export_model
+from pocketface.export import ExportRequest, export_model
 from pocketface.model_templates import template_path
-from pocketface.models.weights import build_network, read_weights, shipped_weights, write_weights
+from pocketface.models.weights import build_network, read_weights, write_weights
+from pocketface.tasks.weights import open_weights
 
 folder = Path(sys.argv[1])
 path = template_path("face-detection-n")
 text = re.sub(r"initial_weights:\n(  .*\n)+", "initial_weights: null\n", path.read_text())
-state = build_network(read_weights(shipped_weights(path))).state_dict()
+state = build_network(open_weights("face-detection-n", None)).state_dict()
 weights = folder / "wrong.safetensors"
 write_weights(
     weights,
@@ -51,7 +52,9 @@ write_weights(
     seed=0,
 )
 report = export_model(
-    weights=weights, template=None, folder=folder / "wrong", formats=["onnx", "litert"]
+    ExportRequest(
+        weights=read_weights(weights), folder=folder / "wrong", formats=["onnx", "litert"]
+    )
 )
 assert not report.failed
 PYTHON

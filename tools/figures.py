@@ -20,10 +20,8 @@ import matplotlib
 import skimage
 
 import pocketface
-from pocketface.export import export_model
-from pocketface.model_templates import template_path
-from pocketface.models.weights import shipped_weights
-from pocketface.tasks.templates import open_template
+from pocketface.export import ExportRequest, export_model
+from pocketface.tasks.weights import open_weights
 
 PHOTOS = 24
 IMPORT = "from time import perf_counter as now; a = now(); import pocketface; print(now() - a)"
@@ -52,12 +50,12 @@ def main() -> None:
     hopper = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     astronaut = Path(skimage.__path__[0]) / "data" / "astronaut.png"
     photos = [hopper, astronaut] * (PHOTOS // 2)
-    weights = shipped_weights(open_template("face-detection-n"))
+    weights = open_weights("face-detection-n", None)
     with tempfile.TemporaryDirectory() as folder:
         report = export_model(
-            weights=weights, template=None, folder=Path(folder), formats=["openvino"], verify=False
+            ExportRequest(weights=weights, folder=Path(folder), formats=["openvino"], verify=False)
         )
-        model = pocketface.load(report.files[0])
+        model = pocketface.load(report.paths[0])
     assert isinstance(model, pocketface.FaceDetector)
     model.predict_batch(photos)  # what is made once is not measured
     asking = [sys.executable, "-m", "pocketface", "--help"]

@@ -12,9 +12,9 @@ import runpy
 import tempfile
 from pathlib import Path
 
-from pocketface.export import Row, export_model
-from pocketface.model_templates import template_names, template_path
-from pocketface.models.weights import shipped_weights
+from pocketface.export import ExportedFile, ExportRequest, export_model
+from pocketface.model_templates import template_names
+from pocketface.models.weights import read_weights, shipped_weights
 from pocketface.tasks.templates import open_template
 
 TEST = Path(__file__).resolve().parents[1] / "tests" / "export" / "test_matrix.py"
@@ -42,35 +42,38 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|")
     for name in template_names():
         with tempfile.TemporaryDirectory() as scratch:
-            shipped = shipped_weights(open_template(name))
-            text = test["text_of"](name, side=SIDES.get(name))
-            weights = shipped or test["write_calibrated"](text, Path(scratch))
+            template = open_template(name)
+            shipped = shipped_weights(template)
+            if shipped is not None:
+                weights = read_weights(shipped).described_by(template)
+            else:
+                text = test["text_of"](name, side=SIDES.get(name))
+                weights = read_weights(test["write_calibrated"](text, Path(scratch)))
             report = export_model(
-                weights=weights,
-                template=name if shipped else None,
-                folder=Path(scratch) / "out",
-                precisions=("fp32", "fp16"),
+                ExportRequest(
+                    weights=weights, folder=Path(scratch) / "out", precisions=("fp32", "fp16")
+                )
             )
-            for row in report.rows:
-                if row.file is not None and "_nms" not in row.file.name:
-                    print(f"| {name} | {cells_of(row)} |", flush=True)
+            for one in report.files:
+                if one.file is not None and "_nms" not in one.file.name:
+                    print(f"| {name} | {cells_of(one)} |", flush=True)
 
 
-def cells_of(row: Row) -> str:
+def cells_of(one: ExportedFile) -> str:
     """What the table says of a file behind its template's name."""
-    assert row.file is not None
-    assert row.certificate is not None
-    found, faces = row.certificate, row.certificate.faces
-    assert faces is not None
+    assert one.file is not None
+    assert one.certificate is not None
+    both, apart = one.certificate.agreement, one.certificate.differences
+    corners, score = apart.get("corners_px"), apart.get("score", apart.get("probability"))
     cells = [
-        f"`{row.file.name}`",
-        row.precision,
-        f"{row.size / 1e6:.2f}",
-        "" if row.seconds is None else f"{row.seconds:.1f}",
-        "" if found.corners_px is None else f"{found.corners_px:.1e}",
-        "" if found.score is None else f"{found.score:.1e}",
-        f"{faces.matched} of {faces.faces}",
-        row.status,
+        f"`{one.file.name}`",
+        one.precision,
+        f"{one.size / 1e6:.2f}",
+        "" if one.seconds is None else f"{one.seconds:.1f}",
+        "" if corners is None else f"{corners:.1e}",
+        "" if score is None else f"{score:.1e}",
+        f"{both.agreed} of {both.asked}",
+        one.status,
     ]
     return " | ".join(cells)
 

@@ -12,13 +12,12 @@ import tempfile
 from pathlib import Path
 
 import pocketface
+from pocketface.data.align import align_face
 from pocketface.data.images import read_image
 from pocketface.data.labelled_faces import read_labelled_faces
-from pocketface.export import export_model
-from pocketface.model_templates import template_path
-from pocketface.models.weights import shipped_weights
+from pocketface.export import ExportRequest, export_model
+from pocketface.models.weights import read_weights, shipped_weights
 from pocketface.tasks.templates import open_template
-from pocketface.data.align import align_face
 
 
 def load(path: Path) -> pocketface.FaceClassifier:
@@ -44,25 +43,27 @@ def main() -> None:
     spec = trained.contract.input
     faces = [
         align_face(read_image(face.path), face.landmarks, spec)
-        for face in read_labelled_faces(
-            [asked.list], [asked.photos], classes=trained.contract.labels
-        )
+        for face in read_labelled_faces([asked.list], [asked.photos], classes=trained.rules.labels)
         if face.found
     ]
     expected = trained.classify(faces)
     print("| file | bytes | same label | largest difference |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         report = export_model(
-            weights=weights, template=None, folder=Path(folder), precisions=("fp32", "fp16")
+            ExportRequest(
+                weights=read_weights(weights),
+                folder=Path(folder),
+                precisions=("fp32", "fp16"),
+            )
         )
-        for row in report.rows:
-            if row.file is None:
+        for one in report.files:
+            if one.file is None:
                 continue
-            found = load(row.file).classify(faces)
+            found = load(one.file).classify(faces)
             pairs = list(zip(expected, found, strict=True))
-            same = sum(one.label == other.label for one, other in pairs)
-            apart = max(abs(one.scores - other.scores).max() for one, other in pairs)
-            print(f"| `{row.file.name}` | {row.size} | {same} of {len(faces)} | {apart:.1e} |")
+            same = sum(ours.label == theirs.label for ours, theirs in pairs)
+            apart = max(abs(ours.scores - theirs.scores).max() for ours, theirs in pairs)
+            print(f"| `{one.file.name}` | {one.size} | {same} of {len(faces)} | {apart:.1e} |")
 
 
 if __name__ == "__main__":

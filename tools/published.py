@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketface.data.images import list_images, read_image
+from pocketface.data.preprocess import prepare_batch
 from pocketface.model_templates import template_path
 from pocketface.tasks.templates import read_template
-from pocketface.data.preprocess import prepare_batch
 
 TEMPLATE = "face-detection-0200"
 PHOTOS, BATCH = 256, 32
@@ -84,7 +84,8 @@ def unfold_norms(network: Any, images: NDArray[np.float32]) -> None:
 
 def main() -> None:
     """Write the weights to a file of ours."""
-    from pocketface.models.weights import contract_for, write_weights
+    from pocketface.models.weights import write_weights
+    from pocketface.tasks.describe import contract_for
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

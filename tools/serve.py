@@ -30,17 +30,25 @@ import matplotlib
 import skimage
 
 from pocketface.data.images import MAX_PIXELS
-from pocketface.export import export_model
-from pocketface.model_templates import template_path
-from pocketface.models.weights import shipped_weights
-from pocketface.tasks.templates import open_template
+from pocketface.export import ExportRequest, export_model
+from pocketface.tasks.weights import open_weights
 
 BOUNDARY = b"----load"
 HEAD = (
-    b"POST /glass_no_glass/ HTTP/1.1\r\nHost: here\r\n"
+    b"POST %b HTTP/1.1\r\nHost: here\r\n"
     b"Content-Type: multipart/form-data; boundary=%b\r\nContent-Length: %d\r\n\r\n"
 )
+LISTENING = re.compile(r"listening at .* http://\S+?:(\d+)(/\S+)")
 PART = b'Content-Disposition: form-data; name="image"; filename="photo.jpg"\r\n\r\n'
+
+
+@dataclass(frozen=True)
+class Service:
+    """One that is ready: its process, its port, and the path that photos go to."""
+
+    process: int
+    port: int
+    path: str
 
 
 @dataclass
@@ -51,10 +59,10 @@ class Record:
     statuses: Counter[str] = field(default_factory=Counter)
 
 
-def request_with(photo: bytes) -> bytes:
+def request_with(photo: bytes, path: str) -> bytes:
     """A whole request."""
     body = b"--%b\r\n%b%b\r\n--%b--\r\n" % (BOUNDARY, PART, photo, BOUNDARY)
-    return HEAD % (BOUNDARY, len(body)) + body
+    return HEAD % (path.encode(), BOUNDARY, len(body)) + body
 
 
 def photos(side: int | None = None) -> list[bytes]:
@@ -87,7 +95,7 @@ async def client(port: int, requests: list[bytes], record: Record, ends: float, 
 
 
 async def load(
-    port: int,
+    ready: Service,
     clients: int,
     *,
     seconds: float = 1e9,
@@ -95,28 +103,30 @@ async def load(
     side: int | None = None,
 ) -> Record:
     """Many clients at once, for a time or a number of requests."""
-    requests = [request_with(photo) for photo in photos(side)]
+    requests = [request_with(photo, ready.path) for photo in photos(side)]
     record = Record()
     ends = time.monotonic() + seconds
-    await asyncio.gather(*[client(port, requests, record, ends, most) for _ in range(clients)])
+    asked = [client(ready.port, requests, record, ends, most) for _ in range(clients)]
+    await asyncio.gather(*asked)
     return record
 
 
 @contextmanager
-def service(*arguments: str) -> Iterator[tuple[int, int]]:
-    """Process id and port of a service that is ready."""
+def service(*arguments: str) -> Iterator[Service]:
+    """A service in a process of its own."""
     command = [sys.executable, "-m", "pocketface", "serve", "--port", "0", *arguments]
     with (
         tempfile.NamedTemporaryFile("w+") as log,
         subprocess.Popen(command, stdout=log, stderr=log) as process,
     ):
         try:
-            while not (found := re.search(r"listening at \S+:(\d+):", Path(log.name).read_text())):
+            while not (found := LISTENING.search(Path(log.name).read_text())):
                 if process.poll() is not None:
                     raise SystemExit(f"the service does not start:\n{Path(log.name).read_text()}")
                 time.sleep(0.1)
-            asyncio.run(load(int(found[1]), 1, most=20))
-            yield process.pid, int(found[1])
+            ready = Service(process.pid, int(found[1]), found[2])
+            asyncio.run(load(ready, 1, most=20))
+            yield ready
         finally:
             process.terminate()
 
@@ -129,16 +139,17 @@ def megabytes(process: int, kind: str = "VmRSS") -> float:
 
 def row(name: str, arguments: list[str], options: argparse.Namespace) -> str:
     """Measure one kind of files."""
-    with service(*arguments) as (process, port):
-        alone = asyncio.run(load(port, 1, most=100))
+    with service(*arguments) as ready:
+        process = ready.process
+        alone = asyncio.run(load(ready, 1, most=100))
         before = megabytes(process)
-        record = asyncio.run(load(port, options.clients, seconds=options.seconds))
+        record = asyncio.run(load(ready, options.clients, seconds=options.seconds))
         total = sum(record.statuses.values())
         between = megabytes(process)
         rest = max(0, options.requests - total)
-        more = asyncio.run(load(port, options.clients, most=rest)) if rest else Record()
+        more = asyncio.run(load(ready, options.clients, most=rest)) if rest else Record()
         after = megabytes(process)
-        large = asyncio.run(load(port, 1, most=1, side=math.isqrt(MAX_PIXELS)))
+        large = asyncio.run(load(ready, 1, most=1, side=math.isqrt(MAX_PIXELS)))
         assert large.statuses == {"200": 1}
         peak = megabytes(process, "VmHWM")
     statuses = record.statuses + more.statuses
@@ -171,10 +182,14 @@ def main() -> None:
         for name, suffix in (("onnx", ".onnx"), ("openvino", ".xml")):
             files = []
             for template in ("glasses-n", "face-detection-n"):
-                weights = shipped_weights(open_template(template))
                 place = Path(folder, name, template)
                 export_model(
-                    weights=weights, template=None, folder=place, formats=[name], verify=False
+                    ExportRequest(
+                        weights=open_weights(template, None),
+                        folder=place,
+                        formats=[name],
+                        verify=False,
+                    )
                 )
                 files.append(str(place / f"model{suffix}"))
             kinds[f"`model{suffix}`"] = ["--load-weights", files[0], "--detector", files[1]]

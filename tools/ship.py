@@ -21,10 +21,12 @@ from pathlib import Path
 import yaml
 
 import pocketface.cli
-from pocketface.tasks.detection.measure import SCORE_FLOOR
 from pocketface.files import sha256_file
 from pocketface.model_templates import template_path
 from pocketface.models.weights import read_weights, write_weights
+from pocketface.tasks.detection.measure import SCORE_FLOOR
+from pocketface.tasks.detection.rules import InferenceSpec
+from pocketface.tasks.rules import inference_in
 
 HELD_OUT = ("wider_easy", "wider_medium", "wider_hard", "ap50", "ap_small", "ap_medium", "ap_large")
 INITIAL_WEIGHTS = re.compile(r"^initial_weights:(?: null)?\n(?:  .*\n)*", flags=re.MULTILINE)
@@ -80,7 +82,8 @@ def main() -> None:
             print(f"{title}: " + ", ".join(f"{key} {figures[key]:.2f}" for key in keys))
         if asked.dry_run:
             return
-        spec, nms = trained.template.input, trained.template.inference.nms_iou
+        spec = trained.template.input
+        nms = inference_in(InferenceSpec, trained.template).nms_iou
         placed = {"stretch": "stretched"}.get(spec.resize, spec.resize)
         metrics = "".join(
             METRIC.format(

@@ -24,17 +24,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketface.tasks.detection.draw import draw_detections
 from pocketface.benchmarks.cases import Case, Target, peers_in, targets_of
-from pocketface.benchmarks.pipelines import Pipeline, open_pipeline
+from pocketface.benchmarks.pipelines import open_pipeline
 from pocketface.data.coco import Photo, read_coco
 from pocketface.data.coco_json import load_coco_json, save_coco_json
 from pocketface.data.glasses import read_glasses
 from pocketface.data.images import read_image
 from pocketface.evaluation.contact_sheet import contact_sheet
-from pocketface.tasks.detection.measure import evaluate_detector
 from pocketface.evaluation.operating_point import SIZES, at_threshold, best_f1
 from pocketface.runtimes import DEFAULT_RUNTIMES
+from pocketface.tasks.detection.draw import draw
+from pocketface.tasks.detection.measure import Predictor, find_in, predictor
 
 FLOOR = 0.02
 WITHOUT_FACES = 100
@@ -87,34 +87,34 @@ def main() -> None:
     heads += ["false: per photo", f"in {len(faceless)} pictures without a face"]
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for target in targets:
-        pipeline = opened(target)
-        threshold = best_f1(*evaluate_detector(pipeline.predict, others)[:2])
-        score = threshold["best_f1_threshold"]
+        predict = opened(target)
+        elsewhere = find_in(predict, others)
+        score = best_f1(elsewhere.photos, elsewhere.detections)["best_f1_threshold"]
         assert score is not None
-        _, found, _ = evaluate_detector(pipeline.predict, photos)
+        found = find_in(predict, photos).detections
         figures = at_threshold(photos, found, score)
-        alarms = sum(len(pipeline.predict(crop).above(score)) for crop in faceless)
+        alarms = sum(len(predict(crop).above(score)) for crop in faceless)
         shares = [figures[key] for key in SIZES]
         shares += [at_threshold(some, found, score)["recall_40"] for some in flagged]
-        shares += [sum(shows_face(pipeline, one, score) for one in portraits) / len(portraits)]
+        shares += [sum(shows_face(predict, one, score) for one in portraits) / len(portraits)]
         cells = [target.name, f"{score:.2f}"]
         cells += ["" if one is None else f"{100 * one:.1f} %" for one in shares]
         cells += [f"{figures['false_alarms']:.2f}", str(alarms)]
         print(f"| {' | '.join(cells)} |", flush=True)
         if target.name in beside:
             drawn[target.name] = [
-                draw_detections(image, pipeline.predict(image).above(score))
+                draw(image, predict(image).above(score))
                 for image in (read_image(photo.path) for photo in hard)
             ]
     for index, pair in enumerate(zip(*(drawn[name] for name in beside), strict=True)):
         cv2.imwrite(f"{folder}/hard-{index + 1}.png", np.vstack(pair))
 
 
-def opened(target: Target) -> Pipeline:
-    """A file in its usual runtime."""
+def opened(target: Target) -> Predictor:
+    """A file in its usual runtime, which gives faint faces too."""
     runtime = DEFAULT_RUNTIMES[target.path.suffix]
     case = Case(target, runtime, provider="cpu", device="cpu", threads=1, batch=1)
-    return open_pipeline(case, score_floor=FLOOR)
+    return predictor(open_pipeline(case).model, floor=FLOOR)
 
 
 def portraits_of(labels: Path) -> list[NDArray[np.uint8]]:
@@ -124,9 +124,9 @@ def portraits_of(labels: Path) -> list[NDArray[np.uint8]]:
     return [read_image(path) for path in paths[:: -(-len(paths) // PORTRAITS)]]
 
 
-def shows_face(pipeline: Pipeline, portrait: NDArray[np.uint8], score: float) -> bool:
+def shows_face(predict: Predictor, portrait: NDArray[np.uint8], score: float) -> bool:
     """Whether it finds a large face in the middle."""
-    boxes = pipeline.predict(portrait).above(score).boxes
+    boxes = predict(portrait).above(score).boxes
     height, width = portrait.shape[:2]
     middle = np.array([width, height]) / 2
     around = ((boxes[:, :2] < middle) & (boxes[:, 2:] > middle)).all(1)

@@ -14,22 +14,25 @@ from uvicorn import Server
 
 from pocketface.apps.service.app import Limits, Settings
 from pocketface.apps.service.server import bind, make_config
-from pocketface.apps.work_dir import weights_for
+from pocketface.tasks.weights import model_file
 
 BOUNDARY = b"----pocketface"
 PATH = "/glass_no_glass/"
+"""As the classifier's own contract says."""
 
 
 @contextmanager
 def running(**limits: Any) -> Iterator[int]:
     """The port of a service with the shipped weights."""
     settings = Settings(
-        classifier=weights_for("glasses-n", None),
-        detector=weights_for("face-detection-n", None),
+        classifier=model_file("glasses-n", None),
+        detector=model_file("face-detection-n", None),
         limits=Limits(**limits),
     )
     with bind("127.0.0.1", 0) as listening:
-        server = Server(make_config(settings))
+        config, endpoint = make_config(settings)
+        assert endpoint == PATH
+        server = Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         port = int(listening.getsockname()[1])
         thread.start()

@@ -63,9 +63,9 @@ def make_material(folder: Path) -> None:
     import torch
 
     from pocketface.cli import main
-    from pocketface.tasks.templates import parse_template
     from pocketface.models.network import Network
     from pocketface.models.weights import write_weights
+    from pocketface.tasks.templates import parse_template
 
     text = TINY_TEMPLATE.read_text()
     (folder / "tiny.yaml").write_text(text)

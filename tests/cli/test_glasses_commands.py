@@ -20,9 +20,9 @@ import skimage
 import yaml
 
 from pocketface.model_templates import template_path
-from pocketface.tasks.templates import load_template
 from pocketface.models.network import make_network
 from pocketface.models.weights import read_weights, write_weights
+from pocketface.tasks.templates import load_template
 
 Run = Callable[..., Any]
 ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"
@@ -154,11 +154,11 @@ def test_from_which_score_on_they_are_glasses(run: Run) -> None:
                 *("visualize", "--template", "glasses-n", "--video", "photos", "--no-show"),
                 *("--detector", str(GLASSES)),
             ),
-            "is for glasses-classification; expected a face detector",
+            "is for face-classification; expected a face detector",
         ),
         (
             ("eval", "--template", "glasses-n", "--wider-dir", "photos"),
-            "is for glasses-classification, not a detector",
+            "is for face-classification, not a detector",
         ),
         (("eval", "--template", "glasses-n"), "nothing to measure on"),
         (

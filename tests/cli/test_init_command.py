@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pocketface.errors import UserError
-from pocketface.tasks.templates import load_template
 from pocketface.models.weights import read_weights
+from pocketface.tasks.templates import load_template
 
 Run = Callable[..., Any]
 

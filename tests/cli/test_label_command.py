@@ -15,9 +15,9 @@ import pytest
 import skimage
 
 from pocketface.data.coco import read_coco
-from pocketface.export import export_model
+from pocketface.export import ExportRequest, export_model
 from pocketface.model_templates import template_path
-from pocketface.tasks.templates import load_template
+from pocketface.models.weights import read_weights
 
 Run = Callable[..., Any]
 ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"
@@ -70,16 +70,18 @@ def test_fainter_ones_are_to_be_ignored(run: Run, photos: Path) -> None:
 def test_a_file_with_its_own_threshold(run: Run, photos: Path) -> None:
     """With NMS inside, it gives nothing below the threshold: nothing is unsure by default."""
     template = template_path("face-detection-n")
+    weights = read_weights(template.with_name("weights.safetensors"))
     export_model(
-        weights=template.with_name("weights.safetensors"), template=None, folder=Path("export"),
-        formats=["onnx"], with_nms=True, verify=False,
-    )  # fmt: skip
+        ExportRequest(
+            weights=weights, folder=Path("export"), formats=["onnx"], with_nms=True, verify=False
+        )
+    )
     flags = ("--detector", "export/model_nms.onnx", "--output", "faces.json")
     made = run("data", "label", photos, *flags)
     assert (made.code, made.err) == (0, "")
     assert made.out == "written: faces.json (3 photos, 2 faces, 0 perhaps faces)\n"
     Path("faces.json").unlink()
-    threshold = load_template(template).inference.score_threshold
+    threshold = weights.template.inference["score_threshold"]
     assert run("data", "label", photos, *flags, "--unsure", "0.1").err.strip() == (
         f"pocketface: error: --unsure 0.1: expected {threshold:g} or more, and no more than "
         f"--score {threshold:g}"
@@ -102,7 +104,7 @@ def test_a_file_with_its_own_threshold(run: Run, photos: Path) -> None:
         ),
         (
             ("photos", "--output", "new.json", "--detector", CLASSIFIER),
-            "is for glasses-classification; expected a face detector",
+            "is for face-classification; expected a face detector",
         ),
         (("nothing", "--output", "new.json"), "nothing: no such folder"),
         (("blank", "--output", "new.json"), "blank: no photo in it that can be read"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import pocketface
-from pocketface import export
 from pocketface.errors import MissingPackageError
 from pocketface.model_templates.catalogue import template_names
 
@@ -170,13 +170,16 @@ def test_data_wider(run: Run) -> None:
 
 
 def test_train_passes_its_flags_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pocketface.tasks.measuring import Labels
+    from pocketface.tasks.templates import open_template
     from pocketface.training import fit as room
+    from pocketface.training.request import FitRequest
 
-    given: dict[str, Any] = {}
+    given: list[FitRequest] = []
 
-    def fit(**arguments: Any) -> room.FitReport:
-        given.update(arguments)
-        out = arguments["output"]
+    def fit(request: FitRequest) -> room.FitReport:
+        given.append(request)
+        out = request.output
         return room.FitReport(
             latest=out / "latest.pth",
             best=None,
@@ -201,29 +204,31 @@ def test_train_passes_its_flags_on(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         "written: runs/1/curves.png",
         "written: runs/1/receipt.yaml",
     ]
-    assert given.pop("command").startswith("pocketface train --template tiny.yaml --resume-from")
-    assert given == {
-        "template": Path("tiny.yaml"),
-        "load_weights": None,
-        "resume_from": Path("tiny.pth"),
-        "train_annotations": [Path("a.json"), Path("b.json"), Path("c.json")],
-        "train_roots": [Path("photos")],
-        "val_annotations": [Path("d.json")],
-        "val_roots": [Path("empty")],
-        "output": Path("runs/1"),
-        "epochs": 9,
-        "batch_size": 4,
-        "gpu_num": 0,
-        "base_learning_rate": 1e-3,
-        "seed": 5,
-        "workers": 0,
-        "precision": "bf16-mixed",
-        "val_every": 2,
-    }
+    (request,) = given
+    assert request.command is not None
+    assert request.command.startswith("pocketface train --template tiny.yaml --resume-from")
+    # Compared whole, so that no other setting is given by the way.
+    assert replace(request, command=None) == FitRequest(
+        template=open_template("tiny.yaml"),
+        resume_from=Path("tiny.pth"),
+        train=Labels([Path("a.json"), Path("b.json"), Path("c.json")], [Path("photos")]),
+        val=Labels([Path("d.json")], [Path("empty")]),
+        output=Path("runs/1"),
+        epochs=9,
+        batch_size=4,
+        gpu_num=0,
+        base_learning_rate=1e-3,
+        seed=5,
+        workers=0,
+        precision="bf16-mixed",
+        val_every=2,
+    )
 
 
 def test_an_export_of_nothing_is_a_mistake(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "missing_of", lambda packages: MissingPackageError(packages[0]))
+    monkeypatch.setattr(
+        "pocketface.export.run.missing_of", lambda packages: MissingPackageError(packages[0])
+    )
     result = run("export", "--load-weights", "tiny.pth", "--save-model-to", "out")
     assert result.code == 2
     assert "error: nothing was exported" in result.err

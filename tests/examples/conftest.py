@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pocketface.export import export_model
+from pocketface.export import ExportRequest, export_model
+from pocketface.tasks.weights import open_weights
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 DRIVERS = Path(__file__).parent / "drivers"
@@ -31,18 +32,17 @@ def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for package in ("torch", "onnx", "onnxscript"):
         pytest.importorskip(package)
     folder = tmp_path_factory.mktemp("onnx")
-    export_model(
-        weights=None, template="face-detection-n", folder=folder, formats=["onnx"], verify=False
-    )
+    weights = open_weights("face-detection-n", None)
+    export_model(ExportRequest(weights=weights, folder=folder, formats=["onnx"], verify=False))
     return folder / "model.onnx"
 
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of the untrained network of tests/tiny_template.yaml: converters are quick with it."""
-    from pocketface.tasks.templates import parse_template
     from pocketface.models.network import Network
     from pocketface.models.weights import write_weights
+    from pocketface.tasks.templates import parse_template
 
     text = (Path(__file__).parents[1] / "tiny_template.yaml").read_text()
     network = Network(parse_template(text, source="test").architecture)

@@ -59,7 +59,7 @@ def first_version(contract: dict[str, Any]) -> dict[str, Any]:
     """As it was in version 1, where all rules lay at the top."""
     rest = {key: value for key, value in contract.items() if key != "rules"}
     rules = {key: value for key, value in contract["rules"].items() if key != "endpoint"}
-    task = contract["task"].replace("face-classification", "face-classification")
+    task = contract["task"].replace("face-classification", "glasses-classification")
     return {"nms_iou": 1.0, "nms": "runtime", **rest, **rules, "contract_version": 1, "task": task}
 
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pocketface.data.align import cut_face, similarity
 from pocketface.model_templates import template_path
 from pocketface.model_templates.contract import InputSpec
-from pocketface.tasks.templates import load_template
-from pocketface.tasks.describe import contract_for
 from pocketface.results import Detections
-from pocketface.data.align import cut_face, similarity
+from pocketface.tasks.describe import contract_for
 from pocketface.tasks.detection.framed import FRAME, LARGE
+from pocketface.tasks.templates import load_template
 
 Driver = Callable[[str, Path], bytes]
 

@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from pocketface.export import export_model
-from pocketface.model_templates import template_path
+from pocketface.export import ExportRequest, export_model
 from pocketface.model_templates.contract import CONTRACT_KEY, Contract, InputSpec, OutputSpec
-from pocketface.models.weights import shipped_weights
-from pocketface.tasks.templates import open_template
+from pocketface.models.weights import Weights, read_weights
 from pocketface.runtimes.coreml import read_spec
+from pocketface.tasks.weights import open_weights
 
 Driver = Callable[[str, Path], bytes]
 SWIFT = "ios/FaceFinder/ModelNames.swift"
@@ -40,7 +39,7 @@ def coreml_files(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -
     """Core ML specifications by file name."""
     if find_spec("coremltools") is None:
         pytest.skip("needs coremltools")
-    files = export(tiny_weights, tmp_path_factory.mktemp("coreml"), "coreml")
+    files = export(read_weights(tiny_weights), tmp_path_factory.mktemp("coreml"), "coreml")
     return {path.name: read_spec(path) for path in files}
 
 
@@ -49,16 +48,16 @@ def tflite_file(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) ->
     for package in ("litert_torch", "ai_edge_litert"):
         if find_spec(package) is None:
             pytest.skip(f"needs {package}")
-    (path,) = export(tiny_weights, tmp_path_factory.mktemp("litert"), "litert")
+    (path,) = export(read_weights(tiny_weights), tmp_path_factory.mktemp("litert"), "litert")
     return path
 
 
-def export(weights: Path, folder: Path, form: str) -> tuple[Path, ...]:
+def export(weights: Weights, folder: Path, form: str) -> tuple[Path, ...]:
     report = export_model(
-        weights=weights, template=None, folder=folder, formats=[form], verify=False
+        ExportRequest(weights=weights, folder=folder, formats=[form], verify=False)
     )
     assert not report.failed, report.failed
-    return report.files
+    return report.paths
 
 
 def snake_case(name: str) -> str:
@@ -138,9 +137,7 @@ def test_core_ml_names_of_the_classifier(
 ) -> None:
     pytest.importorskip("coremltools", reason="needs coremltools")
     use = swift_names
-    weights = shipped_weights(open_template("glasses-n"))
-    assert weights is not None
-    for path in export(weights, tmp_path, "coreml"):
+    for path in export(open_weights("glasses-n", None), tmp_path, "coreml"):
         spec = read_spec(path).description
         (image,) = spec.input
         assert image.name == use["image"]

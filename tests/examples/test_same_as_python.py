@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 import pocketface
 from pocketface.data.images import list_images, read_image
+from pocketface.data.preprocess import prepare
 from pocketface.model_templates.contract import InputSpec
 from pocketface.results import Detections
 from pocketface.tasks.detection.postprocess import find_faces
-from pocketface.data.preprocess import prepare
 
 Driver = Callable[[str, Path], bytes]
 LANGUAGES = ("javascript", "kotlin", "swift")

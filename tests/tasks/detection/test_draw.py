@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pocketface.tasks.detection.draw import draw_detections
 from pocketface.results import Detections
+from pocketface.tasks.detection.draw import draw
 
 
 def _faces(*boxes: tuple[float, ...], points: bool = False) -> Detections:
@@ -19,7 +19,7 @@ def _faces(*boxes: tuple[float, ...], points: bool = False) -> Detections:
 
 def test_the_image_given_stays_as_it_is() -> None:
     image = np.full((200, 300, 3), 128, np.uint8)
-    drawn = draw_detections(image, _faces((20, 40, 120, 160), points=True))
+    drawn = draw(image, _faces((20, 40, 120, 160), points=True))
     assert (image == 128).all()
     assert drawn.shape == image.shape
     assert drawn.dtype == np.uint8
@@ -28,14 +28,14 @@ def test_the_image_given_stays_as_it_is() -> None:
 
 def test_without_faces_nothing_is_drawn() -> None:
     image = np.full((50, 60, 3), 7, np.uint8)
-    drawn = draw_detections(image, _faces())
+    drawn = draw(image, _faces())
     assert drawn is not image
     assert (drawn == image).all()
 
 
 def test_the_line_lies_on_the_edge_of_the_box() -> None:
     image = np.full((200, 300, 3), 128, np.uint8)
-    drawn = draw_detections(image, _faces((100, 60, 200, 160)))
+    drawn = draw(image, _faces((100, 60, 200, 160)))
     changed = (drawn != image).any(axis=2)
     for y, x in ((110, 100), (110, 200), (160, 150), (60, 190)):
         assert changed[y, x]
@@ -49,7 +49,7 @@ def test_lines_grow_with_the_picture() -> None:
     def thickness(side: int) -> int:
         image = np.full((side, side, 3), 128, np.uint8)
         quarter = side / 4
-        drawn = draw_detections(image, _faces((quarter, quarter, 3 * quarter, 3 * quarter)))
+        drawn = draw(image, _faces((quarter, quarter, 3 * quarter, 3 * quarter)))
         row = (drawn[side // 2] != 128).any(axis=1)
         return int(row[: side // 2].sum())
 
@@ -58,14 +58,14 @@ def test_lines_grow_with_the_picture() -> None:
 
 def test_a_label_at_the_upper_edge_goes_inside_and_stays_in_the_picture() -> None:
     image = np.full((200, 300, 3), 128, np.uint8)
-    drawn = draw_detections(image, _faces((271, 0, 298, 100)))
+    drawn = draw(image, _faces((271, 0, 298, 100)))
     assert (drawn[2:11, 273:296] != 128).any(axis=2).all()
 
 
 @pytest.mark.parametrize("side", [10, 20])
 def test_tiny_faces_get_a_frame_only(side: int) -> None:
     image = np.full((200, 300, 3), 128, np.uint8)
-    drawn = draw_detections(image, _faces((100, 100, 100 + side, 100 + side), points=True))
+    drawn = draw(image, _faces((100, 100, 100 + side, 100 + side), points=True))
     changed = (drawn != image).any(axis=2)
     assert changed[100, 100 + side // 2]
     assert not changed[103 : 97 + side, 103 : 97 + side].any()
@@ -74,7 +74,7 @@ def test_tiny_faces_get_a_frame_only(side: int) -> None:
 
 def test_points_are_drawn_at_their_place() -> None:
     image = np.full((400, 400, 3), 128, np.uint8)
-    drawn = draw_detections(image, _faces((100, 100, 300, 300), points=True))
+    drawn = draw(image, _faces((100, 100, 300, 300), points=True))
     changed = (drawn != image).any(axis=2)
     assert changed[200, 200]
     assert not changed[200, 220:280].any()
@@ -82,12 +82,12 @@ def test_points_are_drawn_at_their_place() -> None:
 
 def test_boxes_outside_the_picture_do_no_harm() -> None:
     image = np.full((50, 60, 3), 7, np.uint8)
-    draw_detections(image, _faces((-30, -20, 500, 400), (1e6, 1e6, 2e6, 2e6), points=True))
+    draw(image, _faces((-30, -20, 500, 400), (1e6, 1e6, 2e6, 2e6), points=True))
 
 
 def test_the_surer_face_lies_on_top() -> None:
     image = np.full((300, 300, 3), 128, np.uint8)
-    both = draw_detections(image, _faces((100, 100, 200, 200), (102, 102, 202, 202)))
-    sure = draw_detections(image, _faces((100, 100, 200, 200)))
+    both = draw(image, _faces((100, 100, 200, 200), (102, 102, 202, 202)))
+    sure = draw(image, _faces((100, 100, 200, 200)))
     assert (both[100, 150] == sure[100, 150]).all()
     assert (both[150, 200] == sure[150, 200]).all()
