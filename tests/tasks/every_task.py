@@ -106,7 +106,7 @@ class EveryTask(ABC):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def exported(cls, template: Template, network: Network, folder: Path) -> Path:
+    def exported(cls, network: Network, folder: Path) -> Path:
         """An ONNX file of the random network."""
         path = folder / "weights.safetensors"
         write_weights(path, template_text=cls.TEMPLATE, state_dict=network.state_dict(), epochs=0)
