@@ -15,7 +15,8 @@ from pocketface.errors import ModelFileError
 if find_spec("coremltools") is None:
     pytest.skip("needs coremltools", allow_module_level=True)
 
-from pocketface.export import export_model
+from pocketface.export import ExportRequest, export_model
+from pocketface.models.weights import read_weights
 from pocketface.runtimes.coreml import read_spec
 from pocketface.runtimes.coreml_reference import function_of
 from pocketface.runtimes.seal import model_files
@@ -26,11 +27,14 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (1, 3, 64, 96)).astype(np.fl
 @pytest.fixture(scope="module")
 def folder(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("coreml")
-    weights = exported / "weights.safetensors"
-    export_model(
-        weights=weights, template=None, folder=folder, formats=["coreml"], verify=False,
+    request = ExportRequest(
+        weights=read_weights(exported / "weights.safetensors"),
+        folder=folder,
+        formats=["coreml"],
         precisions=["fp32", "fp16"],
-    )  # fmt: skip
+        verify=False,
+    )
+    assert not export_model(request).failed
     return folder
 
 

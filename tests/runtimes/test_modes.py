@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import pocketface
 from pocketface.errors import ImageError, UserError
 
-from .conftest import MakeModel
+MakeModel = Callable[..., Path]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from pocketface.model_templates.contract import InputSpec
 from pocketface.data.align import cut_face, planes, similarity
+from pocketface.model_templates.contract import InputSpec
 
 POINTS = ((10.0, 12.0), (30.0, 12.0), (20.0, 22.0), (12.0, 32.0), (28.0, 32.0))
 SPEC = InputSpec(shape=(-1, 3, 40, 40), resize="align", points=POINTS)

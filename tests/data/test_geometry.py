@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pocketface.model_templates.contract import InputSpec, Resize
 from pocketface.data.preprocess import prepare
+from pocketface.model_templates.contract import InputSpec, Resize
 
 
 def spec(resize: Resize, height: int = 96, width: int = 160, pad: float = 0.0) -> InputSpec:

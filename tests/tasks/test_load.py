@@ -137,14 +137,20 @@ def test_an_edited_xml(files: Path) -> None:
 
 
 def test_pairs_of_two_exports(files: Path) -> None:
-    from pocketface.export import export_model
+    from pocketface.export import ExportRequest, export_model
     from pocketface.models.weights import read_weights, write_weights
 
     read = read_weights(files / "weights.pth")
     other = files / "other.pth"
     states = {name: tensor * 2 for name, tensor in read.state_dict.items()}
     write_weights(other, template_text=read.template_text, state_dict=states, epochs=1)
-    export_model(weights=other, template=None, folder=files / "other", formats=["openvino"])
+    request = ExportRequest(
+        weights=read_weights(other),
+        folder=files / "other",
+        formats=["openvino"],
+        verify=False,
+    )
+    export_model(request)
     shutil.copy(files / "other" / "model.bin", files)
     with pytest.raises(ModelFileError, match=r"model\.xml with model\.bin: damaged, or changed"):
         pocketface.load(files / "model.xml")
@@ -189,9 +195,14 @@ def changed(path: Path, change: Callable[[dict[str, Any]], object]) -> str:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.update(contract_version=2), "contract_version"),
-        (lambda c: c.update(task="mind-reading"), "task: Input should be 'face-detection'"),
-        (lambda c: c.pop("labels"), "labels: Field required"),
+        (lambda c: c.update(contract_version=3), "contract_version"),
+        (
+            lambda c: c.update(task="mind-reading"),
+            "unknown task 'mind-reading': expected one of face-detection, face-classification",
+        ),
+        (lambda c: c.pop("rules"), "rules: Field required"),
+        (lambda c: c["rules"].pop("labels"), "labels: Field required"),
+        (lambda c: c["rules"].update(more=1), "more"),
         (lambda c: c.update(more=1), "more"),
         (lambda c: c["input"].update(name="x"), "inputs x, but the graph has image"),
         (
@@ -210,7 +221,7 @@ def changed(path: Path, change: Callable[[dict[str, Any]], object]) -> str:
         ),
         (lambda c: c["outputs"][0].update(shape=[-1, 1, 5]), r"expected \(-1, 1, 4\)"),
         (lambda c: c["outputs"][0].update(shape=[-1, 4]), "outputs boxes, scores: expected"),
-        (lambda c: c.update(nms_iou=0), "nms_iou"),
+        (lambda c: c["rules"].update(nms_iou=0), "nms_iou"),
     ],
 )
 def test_a_contract_that_does_not_fit(

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pocketface.tasks.detection.parity import answers_of, compare, raw_outputs
-from pocketface.model_templates.contract import Contract, OutputSpec
-from pocketface.tasks.model import Model
-from pocketface.tasks.detection.postprocess import MAX_DETECTIONS
+from pocketface.model_templates.contract import Contract
 from pocketface.runtimes.session import Outputs, Session
+from pocketface.tasks.comparison import raw_outputs
+from pocketface.tasks.detection.model import FaceDetector
+from pocketface.tasks.detection.parity import answers_of, compare
+from pocketface.tasks.detection.rules import MAX_DETECTIONS
 
 BOXES = np.array([[10, 10, 50, 60], [12, 11, 51, 61], [100, 20, 130, 60], [0, 0, 8, 8]], np.float32)
 SCORES = np.array([0.9, 0.8, 0.7, 0.1], np.float32)
@@ -22,23 +23,23 @@ POINTS = np.stack([BOXES[:, :2]] * 5, axis=1) + 3
 IMAGES = [np.full((80, 160, 3), grey, np.uint8) for grey in (50, 200)]
 
 
-def contract_of(precision: str = "fp32", *, batch: int = 1, **changes: Any) -> Contract:
+def contract_of(
+    precision: str = "fp32", *, batch: int = 1, outputs: Any = None, **rules: Any
+) -> Contract:
     shapes = {"boxes": (4, 4), "scores": (4,), "landmarks": (4, 5, 2)}
     return Contract.model_validate(
         {
             "name": "constant",
             "task": "face-detection",
             "input": {"shape": (batch, 3, 80, 160), "resize": "stretch"},
-            "outputs": tuple(
+            "outputs": outputs
+            or tuple(
                 {"name": name, "shape": (batch, *shape), "meaning": "", "unit": ""}
                 for name, shape in shapes.items()
             ),
-            "labels": ("face",),
-            "score_threshold": 0.5,
-            "nms_iou": 0.4,
+            "rules": {"labels": ["face"], "score_threshold": 0.5, "nms_iou": 0.4} | rules,
             "precision": precision,
             "provenance": {"template": "constant", "package_version": "0"},
-            **changes,
         }
     )
 
@@ -47,7 +48,7 @@ def unchanged(_: Outputs) -> None:
     pass
 
 
-def model_of(contract: Contract, change: Callable[[Outputs], object] = unchanged) -> Model:
+def model_of(contract: Contract, change: Callable[[Outputs], object] = unchanged) -> FaceDetector:
     def run(batch: np.ndarray) -> Outputs:
         outputs = {
             "boxes": np.stack([BOXES] * len(batch)),
@@ -59,7 +60,7 @@ def model_of(contract: Contract, change: Callable[[Outputs], object] = unchanged
         return outputs
 
     session = Session("fake", "cpu", None, {}, {}, run)
-    return Model(contract=contract, session=session, path=Path("fake.onnx"))
+    return FaceDetector(contract=contract, session=session, path=Path("fake.onnx"))
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +71,8 @@ def expected() -> list[Outputs]:
 def test_the_same_is_the_same(expected: list[Outputs]) -> None:
     found = compare(contract_of(), expected, model_of(contract_of()), IMAGES)
     # The dark photo's scores are below the threshold, and two boxes of the other are one face.
-    assert (found.problem, found.faces, found.matched, found.extra) == (None, 2, 2, 0)
-    assert (found.corners_px, found.score) == (0, 0)
+    assert (found.problem, found.asked, found.agreed, found.extra) == (None, 2, 2, 0)
+    assert (found.differences["corners_px"], found.differences["score"]) == (0, 0)
     assert found.tensors.keys() == {"boxes", "scores", "landmarks"}
     assert all(one == (0, 0, pytest.approx(1)) for one in found.tensors.values())
 
@@ -121,7 +122,7 @@ def test_a_large_box_may_be_farther_off_at_fp16(expected: list[Outputs]) -> None
 
     found = compare(contract_of(), large, model_of(contract_of("fp16"), change), IMAGES)
     assert found.problem is None
-    assert found.corners_px == pytest.approx(1.4, abs=1e-4)
+    assert found.differences["corners_px"] == pytest.approx(1.4, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -132,15 +133,15 @@ def test_a_large_box_may_be_farther_off_at_fp16(expected: list[Outputs]) -> None
         (0.85, 0.0, "corners differ by 5 px; allowed 1 px (or 1% of a box)"),
     ],
 )
-@pytest.mark.parametrize("faces_only", [False, True])
+@pytest.mark.parametrize("answers_only", [False, True])
 def test_nms_may_keep_the_other_of_two_boxes(
-    expected: list[Outputs], score: float, moved: float, problem: str | None, faces_only: bool
+    expected: list[Outputs], score: float, moved: float, problem: str | None, answers_only: bool
 ) -> None:
     """If their scores are next to equal, and FP16 makes the second one's the higher."""
     boxes = np.array([[0, 0, 150, 60], [5, 0, 155, 60], *BOXES[2:]], np.float32)
     scores = np.array([0.9, score, *expected[0]["scores"][0][2:]], np.float32)
     twins = [{**one, "boxes": boxes[None], "scores": scores[None]} for one in expected]
-    answers = [answers_of(contract_of(), one) for one in twins] if faces_only else twins
+    answers = [answers_of(contract_of(), one) for one in twins] if answers_only else twins
 
     def change(outputs: Outputs) -> None:
         outputs["boxes"][:], outputs["scores"][:] = boxes, scores
@@ -148,10 +149,10 @@ def test_nms_may_keep_the_other_of_two_boxes(
         outputs["scores"][:, 1] = 0.9001
 
     model = model_of(contract_of("fp16"), change)
-    found = compare(contract_of(), answers, model, IMAGES, faces_only=faces_only)
+    found = compare(contract_of(), answers, model, IMAGES, answers_only=answers_only)
     assert found.problem == problem
     if problem is None:
-        assert found.corners_px == 0
+        assert found.differences["corners_px"] == 0
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,7 @@ def test_faces_alone(expected: list[Outputs], change: Callable, problem: str | N
     faces = [answers_of(contract_of(), one) for one in expected]
     assert [one["scores"].size for one in faces] == [0, 2]
     model = model_of(contract_of(), change)
-    found = compare(contract_of(), faces, model, IMAGES, faces_only=True)
+    found = compare(contract_of(), faces, model, IMAGES, answers_only=True)
     assert not found.tensors
     assert (found.problem or "").startswith(problem or "")
     assert (found.problem is None) == (problem is None)
@@ -218,7 +219,7 @@ def test_faces_alone(expected: list[Outputs], change: Callable, problem: str | N
 def test_a_face_at_the_threshold_may_be_lost_or_found(expected: list[Outputs]) -> None:
     near = contract_of(score_threshold=0.69995)
     found = compare(near, expected, model_of(near, add("scores", (2,), -9e-5)), IMAGES)
-    assert (found.problem, found.faces) == (None, 1)
+    assert (found.problem, found.asked) == (None, 1)
     higher = contract_of(score_threshold=0.70005)
     found = compare(higher, expected, model_of(higher, add("scores", (2,), 9e-5)), IMAGES)
     assert (found.problem, found.extra) == (None, 0)
@@ -227,7 +228,7 @@ def test_a_face_at_the_threshold_may_be_lost_or_found(expected: list[Outputs]) -
 def test_no_faces_at_all(expected: list[Outputs]) -> None:
     high = contract_of(score_threshold=0.95)
     found = compare(high, expected, model_of(high), IMAGES)
-    assert (found.problem, found.faces, found.matched, found.extra) == (None, 0, 0, 0)
+    assert (found.problem, found.asked, found.agreed, found.extra) == (None, 0, 0, 0)
 
 
 def test_nms_may_choose_the_other_of_two_as_good(expected: list[Outputs]) -> None:
@@ -241,10 +242,10 @@ def test_nms_may_choose_the_other_of_two_as_good(expected: list[Outputs]) -> Non
         [answers_of(contract_of(), one) for one in equal],
         model_of(contract_of("fp16"), swap),
         IMAGES,
-        faces_only=True,
+        answers_only=True,
     )
     # The pair's boxes overlap by 0.87: no match, and no loss either.
-    assert (found.problem, found.faces, found.matched, found.extra) == (None, 2, 2, 0)
+    assert (found.problem, found.asked, found.agreed, found.extra) == (None, 2, 2, 0)
 
 
 def with_nms() -> Contract:
@@ -301,7 +302,7 @@ def test_boxes_that_the_network_never_had_in_mind_are_no_excuse(
 
     answers = [answers_of(contract_of(), one) for one in expected[1:]]
     by_certificate = compare(
-        contract_of(), answers, model_of(contract_of(), change), IMAGES[1:], faces_only=True
+        contract_of(), answers, model_of(contract_of(), change), IMAGES[1:], answers_only=True
     )
     inside = compare(contract_of(), expected[1:], model_of(with_nms(), misplaced), IMAGES[1:])
     for found in (by_certificate, inside):
@@ -320,70 +321,15 @@ def test_the_last_of_as_many_faces_as_there_may_be_may_be_another() -> None:
     )
     contract = contract_of(outputs=outputs)
 
-    def model(scores: np.ndarray) -> Model:
+    def model(scores: np.ndarray) -> FaceDetector:
         session = Session("", "cpu", None, {}, {}, lambda _: {"boxes": boxes, "scores": scores})
-        return Model(contract=contract, session=session, path=Path("fake.onnx"))
+        return FaceDetector(contract=contract, session=session, path=Path("fake.onnx"))
 
     expected = [answers_of(contract, one) for one in raw_outputs(model(scores), IMAGES[:1])]
     other = scores.copy()
     other[0, -1] = scores[0, MAX_DETECTIONS - 1] + 5e-5
-    found = compare(contract, expected, model(other), IMAGES[:1], faces_only=True)
-    assert (found.problem, found.matched) == (None, MAX_DETECTIONS - 1)
+    found = compare(contract, expected, model(other), IMAGES[:1], answers_only=True)
+    assert (found.problem, found.agreed) == (None, MAX_DETECTIONS - 1)
     other[0, 10] = 0.1
-    found = compare(contract, expected, model(other), IMAGES[:1], faces_only=True)
-    assert (found.faces - found.matched, found.problem is None) == (1, False)
-
-
-def classifier_contract(precision: str = "fp32") -> Contract:
-    output = {"name": "probabilities", "shape": (1, 2), "meaning": "", "unit": ""}
-    return contract_of(precision).model_copy(
-        update={
-            "task": "face-classification",
-            "outputs": (OutputSpec.model_validate(output),),
-            "labels": ("no_glass", "glass"),
-        }
-    )
-
-
-@pytest.mark.parametrize(
-    ("precision", "share", "problem"),
-    [
-        ("fp32", 0.7, None),
-        ("fp32", 0.70009, None),
-        ("fp32", 0.7002, "scores differ by 0.0002"),
-        ("fp16", 0.704, None),
-        ("fp16", 0.45, "scores differ by 0.25"),
-        ("fp32", float("nan"), "scores differ by nan"),
-    ],
-)
-def test_labels(precision: str, share: float, problem: str | None) -> None:
-    contract = classifier_contract(precision)
-
-    def model(share: float) -> Model:
-        def run(batch: np.ndarray) -> Outputs:
-            return {"probabilities": np.array([[1 - share, share]] * len(batch), np.float32)}
-
-        return Model(
-            contract=contract, session=Session("fake", "cpu", None, {}, {}, run), path=Path("fake")
-        )
-
-    expected = raw_outputs(model(0.7), IMAGES)
-    found = compare(contract, expected, model(share), IMAGES)
-    assert (found.problem or "").startswith(problem or "")
-    assert (found.problem is None) == (problem is None)
-    assert (found.faces, found.corners_px) == (2, None)
-    assert found.matched == (2 if share >= 0.5 else 0)
-
-
-def test_a_probability_at_the_threshold_may_fall_to_either_side() -> None:
-    contract = classifier_contract()
-
-    def run(batch: np.ndarray) -> Outputs:
-        return {"probabilities": np.array([[0.50005, 0.49995]] * len(batch), np.float32)}
-
-    model = Model(
-        contract=contract, session=Session("fake", "cpu", None, {}, {}, run), path=Path("fake")
-    )
-    expected = [{"probabilities": np.array([[0.49999, 0.50001]], np.float32)}] * 2
-    found = compare(contract, expected, model, IMAGES)
-    assert (found.problem, found.matched) == (None, 2)
+    found = compare(contract, expected, model(other), IMAGES[:1], answers_only=True)
+    assert (found.asked - found.agreed, found.problem is None) == (1, False)

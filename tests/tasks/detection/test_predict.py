@@ -1,3 +1,5 @@
+"""A detector as a user meets it: photo in, faces out."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -209,3 +211,17 @@ def test_scores_that_are_not_finite_are_no_answer(make_model: MakeModel) -> None
     model = pocketface.load(make_model(BOXES, [float("nan")] * 6))
     with pytest.raises(PocketfaceError, match="not finite"):
         model.predict(PHOTO)
+
+
+def test_a_graph_with_its_nms_inside_can_be_asked_for_less_alone(make_model: MakeModel) -> None:
+    """Boxes that it dropped are gone."""
+    model = pocketface.load(make_model(BOXES, SCORES, rules={"nms": "graph"}))
+    assert len(model.predict(PHOTO)) == 3
+    assert len(model.predict(PHOTO, score_threshold=0.5, nms_iou=0.4)) == 3
+    assert len(model.predict(PHOTO, nms_iou=0.1)) == 3
+    assert len(model.predict(PHOTO, score_threshold=0.7)) == 2
+    for limits in ({"nms_iou": 0.41}, {"score_threshold": 0.49}):
+        with pytest.raises(
+            InputError, match=r"has its NMS inside, at score 0\.5 and IoU 0\.4: exp"
+        ):
+            model.predict(PHOTO, **limits)
