@@ -288,7 +288,9 @@ def window(monkeypatch: pytest.MonkeyPatch) -> type[_Window]:
     return _Window
 
 
-@pytest.mark.parametrize(("flags", "delay"), [((), 1), (("--delay", "40"), 40)])
+@pytest.mark.parametrize(
+    ("flags", "delay"), [((), 1), (("--delay", "40"), 40), (("--delay", "0"), 0)]
+)
 def test_the_window_ends_a_video(
     run: Run, window: type[_Window], flags: tuple[str, ...], delay: int
 ) -> None:
@@ -298,10 +300,13 @@ def test_the_window_ends_a_video(
     assert result.out.startswith("video.mp4: 3 frames, ")
 
 
-def test_photos_wait_for_a_key(run: Run, window: type[_Window]) -> None:
-    result = run("visualize", "--load-weights", "model/model.xml", "--video", "photos")
+@pytest.mark.parametrize(("flags", "delay"), [((), 0), (("--delay", "40"), 40)])
+def test_photos_wait_for_a_key(
+    run: Run, window: type[_Window], flags: tuple[str, ...], delay: int
+) -> None:
+    result = run("visualize", "--load-weights", "model/model.xml", "--video", "photos", *flags)
     assert result.code == 0
-    assert window.shown == [((120, 160, 3), 0)] * 2 + [((), -1)]
+    assert window.shown == [((120, 160, 3), delay)] * 2 + [((), -1)]
 
 
 @pytest.mark.parametrize("display", [None, ":98765"])
