@@ -18,8 +18,10 @@ import yaml
 from pocketface import load
 from pocketface.model_templates.catalogue import template_path
 from pocketface.models.weights import read_weights
+from pocketface.tasks.measuring import Labels
+from pocketface.tasks.templates import open_template
 from pocketface.training.fit import fit
-from pocketface.training.prepare import Precision
+from pocketface.training.request import Arithmetic, FitRequest
 
 SIDE = 128
 Recipe = dict[str, Any]
@@ -95,19 +97,20 @@ def test_a_published_recipe_trains_end_to_end(
     tmp_path: Path,
     name: str,
     change: Callable[[Recipe], None],
-    precision: Precision,
+    precision: Arithmetic,
     parts: set[str],
 ) -> None:
     output = tmp_path / "out"
     report = fit(
-        template=_template(tmp_path, name, change),
-        train_annotations=[photos],
-        train_roots=[tmp_path],
-        output=output,
-        workers=0,
-        gpu_num=0,
-        progress=False,
-        precision=precision,
+        FitRequest(
+            template=open_template(_template(tmp_path, name, change)),
+            train=Labels([photos], [tmp_path]),
+            output=output,
+            workers=0,
+            gpu_num=0,
+            progress=False,
+            precision=precision,
+        )
     )
     epochs = _logged(output)
     assert len(epochs) == report.epochs == 4

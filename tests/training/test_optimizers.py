@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pocketface.tasks.templates import read_template
 from pocketface.model_templates.recipe import OptimizerSpec
 from pocketface.models.network import Network, make_network
+from pocketface.tasks.templates import read_template
 from pocketface.training.optimizers import hidden_kernels, make_optimizer
 
 

@@ -10,31 +10,31 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from pocketface.models.weights import read_weights
+from pocketface.training.request import FitRequest
 
 
 # Workers only in processes of their own: OpenVINO leaves the process that loads it a signal stack
 # on which the signal of a worker's end (SIGCHLD) can crash.
-def _train_command(settings: dict[str, Any], *, epochs: int) -> list[str]:
-    command = ["pocketface", "train", "--template", str(settings["template"])]
-    command += ["--train-ann-files", str(settings["train_annotations"][0])]
-    command += ["--train-data-roots", str(settings["train_roots"][0])]
-    command += ["--save-checkpoints-to", str(settings["output"])]
+def _train_command(settings: FitRequest, *, epochs: int) -> list[str]:
+    command = ["pocketface", "train", "--template", str(settings.template.path)]
+    command += ["--train-ann-files", str(settings.train.files[0])]
+    command += ["--train-data-roots", str(settings.train.roots[0])]
+    command += ["--save-checkpoints-to", str(settings.output)]
     return [*command, f"--epochs={epochs}", "--gpu-num=0", "--workers=1"]
 
 
-def test_a_killed_training_leaves_a_loadable_checkpoint(settings: dict[str, Any]) -> None:
+def test_a_killed_training_leaves_a_loadable_checkpoint(settings: FitRequest) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", *_train_command(settings, epochs=1000)],
         stderr=subprocess.PIPE,
         text=True,
     )
-    latest = settings["output"] / "latest.pth"
+    latest = settings.output / "latest.pth"
     try:
         _wait_for_epochs(latest, process, epochs=1)
         time.sleep(random.uniform(0, 1))  # anywhere in an epoch, its saving included
@@ -44,14 +44,14 @@ def test_a_killed_training_leaves_a_loadable_checkpoint(settings: dict[str, Any]
     assert read_weights(latest).epochs >= 1
 
 
-def test_ctrl_c_says_how_to_go_on(settings: dict[str, Any]) -> None:
+def test_ctrl_c_says_how_to_go_on(settings: FitRequest) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", *_train_command(settings, epochs=1000)],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    latest = settings["output"] / "latest.pth"
+    latest = settings.output / "latest.pth"
     try:
         _wait_for_epochs(latest, process, epochs=1)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does, workers included
@@ -69,10 +69,10 @@ import hashlib, json, os, sys
 from pathlib import Path
 import torch
 from pocketface.cli import main
-from pocketface.training.module import DetectionModule
+from pocketface.training.module import TemplateModule
 
 rank, folder = os.environ["RANK"], Path(sys.argv.pop(1))
-step, end = DetectionModule.training_step, DetectionModule.on_train_end
+step, end = TemplateModule.training_step, TemplateModule.on_train_end
 photos = []
 
 def remember(self, batch):
@@ -86,13 +86,13 @@ def tell(self):
     told = {"photos": photos, "weights": digest.hexdigest()}
     (folder / f"{rank}.json").write_text(json.dumps(told))
 
-DetectionModule.training_step, DetectionModule.on_train_end = remember, tell
+TemplateModule.training_step, TemplateModule.on_train_end = remember, tell
 sys.exit(main(sys.argv[1:]))
 """
 
 
 def test_two_processes_share_the_work_under_torchrun(
-    settings: dict[str, Any], tmp_path: Path
+    settings: FitRequest, tmp_path: Path
 ) -> None:
     script = tmp_path / "telling.py"
     script.write_text(_TELLING)
@@ -106,7 +106,7 @@ def test_two_processes_share_the_work_under_torchrun(
         check=True,
     )
     # Ten photos, two processes, batches of four: one step, where a single process makes two.
-    checkpoint = torch.load(settings["output"] / "latest.pth", weights_only=True)
+    checkpoint = torch.load(settings.output / "latest.pth", weights_only=True)
     assert checkpoint["global_step"] == 1
     assert result.stderr.count("epoch 1 of 1: loss") == 1
     assert result.stdout.count("written:") == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,16 @@ import pocketface
 from pocketface.errors import UserError
 from pocketface.files import sha256_file
 from pocketface.models.weights import read_weights, write_weights
+from pocketface.tasks.detection import measure
+from pocketface.tasks.measuring import Labels, Measured
+from pocketface.tasks.templates import open_template
 from pocketface.training import module as module_file
 from pocketface.training.callbacks import Snapshots
 from pocketface.training.fit import fit
 from pocketface.training.receipt import draw_curves
+from pocketface.training.request import FitRequest
+
+from ..small_training import Content, with_template
 
 
 def _same(first: Any, second: Any) -> bool:
@@ -33,22 +40,23 @@ def _same(first: Any, second: Any) -> bool:
     return bool(first == second)
 
 
-def _train_by(optimizer: str, template: Path) -> None:
-    content = yaml.safe_load(template.read_text(encoding="utf-8"))
-    content["hyper_parameters"]["optimizer"]["type"] = optimizer
-    if optimizer != "muon":
-        content["hyper_parameters"]["optimizer"].pop("muon_factor", None)
-    template.write_text(yaml.safe_dump(content), encoding="utf-8")
+def _by(optimizer: str, settings: FitRequest) -> FitRequest:
+    def change(content: Content) -> None:
+        content["hyper_parameters"]["optimizer"]["type"] = optimizer
+        if optimizer != "muon":
+            content["hyper_parameters"]["optimizer"].pop("muon_factor", None)
+
+    return with_template(settings, change)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_an_interrupted_training_resumes_to_the_very_same_end(
-    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
+    settings: FitRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
 ) -> None:
-    _train_by(optimizer, settings["template"])
-    whole = fit(**settings | {"output": tmp_path / "whole"}, epochs=3)
+    settings = _by(optimizer, settings)
+    whole = fit(replace(settings, output=tmp_path / "whole", epochs=3))
 
-    step = module_file.DetectionModule.training_step
+    step = module_file.TemplateModule.training_step
 
     def interrupted(self: Any, batch: Any) -> Tensor:
         if self.global_step == 3:  # the second of the second epoch's two
@@ -56,13 +64,13 @@ def test_an_interrupted_training_resumes_to_the_very_same_end(
         return step(self, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module_file.DetectionModule, "training_step", interrupted)
+        patch.setattr(module_file.TemplateModule, "training_step", interrupted)
         with pytest.raises(KeyboardInterrupt, match=r"latest\.pth"):
-            fit(**settings, epochs=3)
-    latest = settings["output"] / "latest.pth"
+            fit(replace(settings, epochs=3))
+    latest = settings.output / "latest.pth"
     assert read_weights(latest).epochs == 1
 
-    resumed = fit(**settings, epochs=3, resume_from=latest)
+    resumed = fit(replace(settings, epochs=3, resume_from=latest))
 
     first = torch.load(whole.latest, weights_only=True)
     second = torch.load(resumed.latest, weights_only=True)
@@ -73,40 +81,38 @@ def test_an_interrupted_training_resumes_to_the_very_same_end(
 
 
 def test_a_best_of_other_photos_is_none(
-    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: FitRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figures = iter([0.9, 0.1, 0.2, 0.3])
-    monkeypatch.setattr(
-        module_file, "evaluate_detector", lambda *_: ([], [], {"ap": 0.1, "ap50": next(figures)})
-    )
-    (annotations,), (root,) = settings["train_annotations"], settings["train_roots"]
+    monkeypatch.setattr(measure, "measure", lambda *_: Measured({"ap": 0.1, "ap50": next(figures)}))
+    (annotations,) = settings.train.files
     other = tmp_path / "other.json"
     other.write_text(annotations.read_text() + "\n")
-    validation = {"val_annotations": [annotations], "val_roots": [root]}
-    latest = fit(**settings, **validation, epochs=1).latest
-    report = fit(**settings, **validation, epochs=2, resume_from=latest)
+    settings = replace(settings, val=settings.train)
+    latest = fit(replace(settings, epochs=1)).latest
+    report = fit(replace(settings, epochs=2, resume_from=latest))
     assert report.best_value == pytest.approx(0.9)
-    report = fit(**settings, **validation | {"val_annotations": [other]}, epochs=3,
-                 resume_from=latest)  # fmt: skip
+    others = Labels([other], settings.train.roots)
+    report = fit(replace(settings, val=others, epochs=3, resume_from=latest))
     assert report.best_value == pytest.approx(0.2)
     output = tmp_path / "elsewhere"
-    report = fit(**settings | {"output": output}, **validation, epochs=4, resume_from=latest)
+    report = fit(replace(settings, output=output, epochs=4, resume_from=latest))
     assert report.best_value == pytest.approx(0.3)
     assert read_weights(output / "best.pth").epochs == 4
 
 
-def test_a_resumed_training_must_have_the_same_steps(settings: dict[str, Any]) -> None:
-    latest = fit(**settings, epochs=1).latest
+def test_a_resumed_training_must_have_the_same_steps(settings: FitRequest) -> None:
+    latest = fit(replace(settings, epochs=1)).latest
     for batch_size, steps in ((2, 5), (5, 2)):
         message = rf"latest\.pth: .* 2 steps of 4 photos, .* {steps} steps of {batch_size} photos"
         with pytest.raises(UserError, match=message):
-            fit(**settings, epochs=2, batch_size=batch_size, resume_from=latest)
+            fit(replace(settings, epochs=2, batch_size=batch_size, resume_from=latest))
 
 
 def test_a_resumed_training_has_the_epochs_and_batches_that_it_was_to_have(
-    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    settings: FitRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save, output = Snapshots.on_train_epoch_end, settings["output"]
+    save, output = Snapshots.on_train_epoch_end, settings.output
 
     def save_and_stop(*given: Any) -> None:
         save(*given)
@@ -114,71 +120,69 @@ def test_a_resumed_training_has_the_epochs_and_batches_that_it_was_to_have(
 
     monkeypatch.setattr(Snapshots, "on_train_epoch_end", save_and_stop)
     with pytest.raises(KeyboardInterrupt):
-        fit(**settings, epochs=3, batch_size=5)
+        fit(replace(settings, epochs=3, batch_size=5))
     monkeypatch.undo()
     latest = output / "latest.pth"
     assert read_weights(latest).epochs == 1
-    report = fit(**settings, resume_from=latest)  # the template: 2 epochs of batches of 4
+    report = fit(replace(settings, resume_from=latest))  # the template: 2 epochs of batches of 4
     assert report.epochs == read_weights(latest).epochs == 3
     starts = yaml.safe_load((output / "receipt.yaml").read_text())["starts"]
     assert [start["settings"]["batch_size"] for start in starts] == [5, 5]
     with pytest.raises(UserError, match=r"--epochs 3: .*latest.pth has 3 epochs behind it"):
-        fit(**settings, resume_from=latest)
+        fit(replace(settings, resume_from=latest))
 
 
 def test_what_is_other_than_before_is_told_of(
-    settings: dict[str, Any], caplog: pytest.LogCaptureFixture
+    settings: FitRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
-    latest = fit(**settings, epochs=1).latest
+    latest = fit(replace(settings, epochs=1)).latest
     caplog.clear()
-    fit(**settings, epochs=2, resume_from=latest)
+    fit(replace(settings, epochs=2, resume_from=latest))
     assert "latest.pth:" not in caplog.text
-    content = yaml.safe_load(settings["template"].read_text())
-    recipe = content["hyper_parameters"]
-    recipe["augmentation"]["mosaic"] = 0.25
-    recipe["schedule"] = {"type": "cosine"}
-    recipe["ema_decay"] = 0.5
-    recipe["basic"]["base_learning_rate"] = 0.25
-    content["input"]["resize"] = "stretch"
-    settings["template"].write_text(yaml.safe_dump(content))
-    fit(**settings, epochs=3, resume_from=latest, precision="bf16-mixed")
+
+    def change(content: Content) -> None:
+        recipe = content["hyper_parameters"]
+        recipe["augmentation"]["mosaic"] = 0.25
+        recipe["schedule"] = {"type": "cosine"}
+        recipe["ema_decay"] = 0.5
+        recipe["basic"]["base_learning_rate"] = 0.25
+        content["input"]["resize"] = "stretch"
+
+    settings = with_template(settings, change)
+    fit(replace(settings, epochs=3, resume_from=latest, precision="bf16-mixed"))
     for key in ("augmentation", "schedule", "ema_decay", "input"):
         assert f"latest.pth: other {key} than before" in caplog.text
     assert "and is 0.25 now; it goes on at its own" in caplog.text
     assert "trained with --precision 32-true so far, with bf16-mixed from here on" in caplog.text
 
 
-def test_averaged_weights_are_not_begun_or_ended_in_between(settings: dict[str, Any]) -> None:
-    latest = fit(**settings, epochs=1).latest
-    content = yaml.safe_load(settings["template"].read_text())
-    del content["hyper_parameters"]["ema_decay"]
-    settings["template"].write_text(yaml.safe_dump(content))
+def test_averaged_weights_are_not_begun_or_ended_in_between(settings: FitRequest) -> None:
+    latest = fit(replace(settings, epochs=1)).latest
+    settings = with_template(settings, lambda content: content["hyper_parameters"].pop("ema_decay"))
     with pytest.raises(UserError, match=r"trained with ema_decay 0\.999, .* has None"):
-        fit(**settings, epochs=2, resume_from=latest)
+        fit(replace(settings, epochs=2, resume_from=latest))
 
 
-def test_a_best_of_another_training_is_kept(settings: dict[str, Any]) -> None:
-    latest = fit(**settings, epochs=1).latest
+def test_a_best_of_another_training_is_kept(settings: FitRequest) -> None:
+    latest = fit(replace(settings, epochs=1)).latest
     best = latest.rename(latest.with_name("best.pth"))
     with pytest.raises(UserError, match=r"holds a best\.pth of another training"):
-        fit(**settings, epochs=1, load_weights=best)
-    assert fit(**settings, epochs=2, resume_from=best).epochs == 2
+        fit(replace(settings, epochs=1, load_weights=read_weights(best)))
+    assert fit(replace(settings, epochs=2, resume_from=best)).epochs == 2
 
 
-def test_curves_pass_over_folders_that_are_no_log(settings: dict[str, Any]) -> None:
-    latest = fit(**settings, epochs=1).latest
-    logs = settings["output"] / "logs" / "csv"
+def test_curves_pass_over_folders_that_are_no_log(settings: FitRequest) -> None:
+    latest = fit(replace(settings, epochs=1)).latest
+    logs = settings.output / "logs" / "csv"
     shutil.copytree(logs / "version_0", logs / "version_old")
     shutil.copytree(logs / "version_0", logs / "version_7")
     (logs / "version_7" / "hparams.yaml").unlink()
-    assert fit(**settings, epochs=2, resume_from=latest).epochs == 2
+    assert fit(replace(settings, epochs=2, resume_from=latest)).epochs == 2
 
 
-def test_a_resumed_training_must_have_the_same_photos(
-    settings: dict[str, Any], tmp_path: Path
-) -> None:
-    latest = fit(**settings, epochs=1).latest
-    (annotations,), (root,) = settings["train_annotations"], settings["train_roots"]
+def test_a_resumed_training_must_have_the_same_photos(settings: FitRequest, tmp_path: Path) -> None:
+    latest = fit(replace(settings, epochs=1)).latest
+    (annotations,), (root,) = settings.train.files, settings.train.roots
     shutil.copytree(root, tmp_path / "photos")
     content = json.loads(annotations.read_text())
     name = Path(content["images"][0]["file_name"])
@@ -186,53 +190,51 @@ def test_a_resumed_training_must_have_the_same_photos(
     (tmp_path / "photos" / name).rename((tmp_path / "photos" / name).with_stem("other"))
     other = tmp_path / "other.json"
     other.write_text(json.dumps(content))
-    photos = {"train_annotations": [other], "train_roots": [tmp_path / "photos"]}
+    photos = Labels([other], [tmp_path / "photos"])
     with pytest.raises(UserError, match=r"latest\.pth: it was trained on other photos"):
-        fit(**settings | photos, epochs=2, resume_from=latest)
+        fit(replace(settings, train=photos, epochs=2, resume_from=latest))
 
 
-def test_an_older_checkpoint_does_not_replace_a_newer_one(settings: dict[str, Any]) -> None:
-    latest = fit(**settings, epochs=1).latest
+def test_an_older_checkpoint_does_not_replace_a_newer_one(settings: FitRequest) -> None:
+    latest = fit(replace(settings, epochs=1)).latest
     older = latest.with_name("older.pth")
     shutil.copy(latest, older)
-    assert fit(**settings, epochs=2, resume_from=older).epochs == 2
+    assert fit(replace(settings, epochs=2, resume_from=older)).epochs == 2
     before = latest.read_bytes()
     with pytest.raises(
         UserError, match=r"its latest\.pth has 2 epochs behind it, .*older\.pth has 1"
     ):
-        fit(**settings, epochs=3, resume_from=older)
+        fit(replace(settings, epochs=3, resume_from=older))
     assert latest.read_bytes() == before
 
 
-def test_a_training_goes_on_with_the_same_teacher(settings: dict[str, Any]) -> None:
-    template = settings["template"]
-    content = yaml.safe_load(template.read_text())
+def test_a_training_goes_on_with_the_same_teacher(settings: FitRequest) -> None:
+    folder = settings.template.path.parent
 
-    def teach(**distillation: Any) -> None:
-        content["hyper_parameters"]["distillation"] = distillation or None
-        template.write_text(yaml.safe_dump(content))
+    def taught(**distillation: Any) -> FitRequest:
+        return with_template(
+            settings,
+            lambda content: content["hyper_parameters"].update(distillation=distillation or None),
+        )
 
-    teacher = template.with_name("teacher.pth")
-    shutil.copy(fit(**settings | {"output": template.parent / "first"}, epochs=1).latest, teacher)
-    teach(teacher="teacher.pth")
-    latest = fit(**settings, epochs=1).latest
-    teach()
+    teacher = folder / "teacher.pth"
+    shutil.copy(fit(replace(settings, output=folder / "first", epochs=1)).latest, teacher)
+    latest = fit(replace(taught(teacher="teacher.pth"), epochs=1)).latest
     with pytest.raises(UserError, match="trained by other losses"):
-        fit(**settings, epochs=2, resume_from=latest)
-    teach(teacher="teacher.pth")
+        fit(replace(taught(), epochs=2, resume_from=latest))
     shutil.copy(latest, teacher)
     with pytest.raises(UserError, match="another teacher, whose file has changed"):
-        fit(**settings, epochs=2, resume_from=latest)
+        fit(replace(taught(teacher="teacher.pth"), epochs=2, resume_from=latest))
 
 
-def test_shipped_weights_bring_their_seed(settings: dict[str, Any], tmp_path: Path) -> None:
-    read = read_weights(fit(**settings, epochs=1, seed=5).latest)
+def test_shipped_weights_bring_their_seed(settings: FitRequest, tmp_path: Path) -> None:
+    read = read_weights(fit(replace(settings, epochs=1, seed=5)).latest)
     shipped = tmp_path / "snapshot.safetensors"
     write_weights(
         shipped, template_text=read.template_text, state_dict=read.state_dict, epochs=1, seed=5
     )
     output = tmp_path / "on"
-    report = fit(**settings | {"output": output}, epochs=2, resume_from=shipped)
+    report = fit(replace(settings, output=output, epochs=2, resume_from=shipped))
     assert read_weights(report.latest).seed == 5
 
 
@@ -244,89 +246,89 @@ def test_shipped_weights_bring_their_seed(settings: dict[str, Any], tmp_path: Pa
     ],
 )
 def test_a_training_does_not_go_on_by_another_optimizer(
-    settings: dict[str, Any], key: str, value: Any, message: str
+    settings: FitRequest, key: str, value: Any, message: str
 ) -> None:
-    _train_by("muon", settings["template"])
-    latest = fit(**settings, epochs=1).latest
-    template = settings["template"]
-    content = yaml.safe_load(template.read_text())
-    recipe = content["hyper_parameters"]
-    optimizer = recipe["optimizer"]
-    recipe["optimizer"] = {key: optimizer[key] for key in ("type", "momentum", "weight_decay")}
-    recipe["optimizer"][key] = value
-    template.write_text(yaml.safe_dump(content))
+    settings = _by("muon", settings)
+    latest = fit(replace(settings, epochs=1)).latest
+    before = settings.template.spec.hyper_parameters.optimizer.model_dump()
+    common = {key: before[key] for key in ("type", "momentum", "weight_decay")}
+
+    def with_optimizer(**optimizer: Any) -> FitRequest:
+        return with_template(
+            settings, lambda content: content["hyper_parameters"].update(optimizer=optimizer)
+        )
+
     with pytest.raises(UserError, match=rf"--resume-from .*latest\.pth: .*{message}"):
-        fit(**settings, epochs=2, resume_from=latest)
-    recipe["optimizer"] = optimizer | {"gradient_clip": 5.0}  # which is no part of its state
-    template.write_text(yaml.safe_dump(content))
-    assert read_weights(fit(**settings, epochs=2, resume_from=latest).latest).epochs == 2
+        fit(replace(with_optimizer(**common | {key: value}), epochs=2, resume_from=latest))
+    settings = with_optimizer(**before | {"gradient_clip": 5.0})  # which is no part of its state
+    assert read_weights(fit(replace(settings, epochs=2, resume_from=latest)).latest).epochs == 2
 
 
-def test_the_receipt_tells_every_start(settings: dict[str, Any]) -> None:
-    latest = fit(**settings, epochs=1, command="pocketface train --epochs 1").latest
+def test_the_receipt_tells_every_start(settings: FitRequest) -> None:
+    latest = fit(replace(settings, epochs=1, command="pocketface train --epochs 1")).latest
     digest = sha256_file(latest)
-    fit(**settings, epochs=2, resume_from=latest)
-    receipt = yaml.safe_load((settings["output"] / "receipt.yaml").read_text())
+    fit(replace(settings, epochs=2, resume_from=latest))
+    receipt = yaml.safe_load((settings.output / "receipt.yaml").read_text())
     assert (receipt["epochs"], receipt["finished"], receipt["best_ap50"]) == (2, True, None)
     first, second = receipt["starts"]
     assert receipt["hours"] == pytest.approx(first["hours"] + second["hours"])
     assert first["command"] == "pocketface train --epochs 1"
     assert (first["epochs"], second["epochs"]) == (1, 2)
     assert second["files"]["resume_from"] == [{"file": "latest.pth", "sha256": digest}]
-    (annotations,) = settings["train_annotations"]
+    (annotations,) = settings.train.files
     for start in (first, second):
-        assert start["template"]["sha256"] == sha256_file(settings["template"])
+        assert start["template"]["sha256"] == sha256_file(settings.template.path)
         assert start["files"]["train_annotations"][0]["sha256"] == sha256_file(annotations)
         assert start["host"]["pocketface"] == pocketface.__version__
 
 
-def test_a_resumed_training_keeps_rate_and_seed_unless_told(settings: dict[str, Any]) -> None:
-    latest = fit(**settings, epochs=1, seed=7, base_learning_rate=1e-4).latest
+def test_a_resumed_training_keeps_rate_and_seed_unless_told(settings: FitRequest) -> None:
+    latest = fit(replace(settings, epochs=1, seed=7, base_learning_rate=1e-4)).latest
 
     def run(**more: Any) -> tuple[Any, ...]:
-        fit(**settings, resume_from=latest, **more)
+        fit(replace(settings, resume_from=latest, **more))
         group = torch.load(latest, weights_only=True)["lr_schedulers"][0]
         return group["base_lrs"][0], read_weights(latest).seed
 
     assert run(epochs=2, base_learning_rate=3e-5) == (3e-5, 7)
     assert run(epochs=3) == (3e-5, 7)
     assert run(epochs=4, seed=8)[1] == 8
-    receipt = yaml.safe_load((settings["output"] / "receipt.yaml").read_text())
+    receipt = yaml.safe_load((settings.output / "receipt.yaml").read_text())
     starts = [start["settings"] for start in receipt["starts"]]
     assert [start["base_learning_rate"] for start in starts] == [1e-4, 3e-5, 3e-5, 3e-5]
     assert [start["seed"] for start in starts] == [7, 7, 7, 8]
 
 
-def test_a_rate_asked_for_reaches_each_part_of_muon(settings: dict[str, Any]) -> None:
-    _train_by("muon", settings["template"])
-    latest = fit(**settings, epochs=1, base_learning_rate=1e-4).latest
+def test_a_rate_asked_for_reaches_each_part_of_muon(settings: FitRequest) -> None:
+    settings = _by("muon", settings)
+    latest = fit(replace(settings, epochs=1, base_learning_rate=1e-4)).latest
 
     def rates() -> list[float]:
         return torch.load(latest, weights_only=True)["lr_schedulers"][0]["base_lrs"]
 
     assert rates() == pytest.approx([1e-4, 1e-4, 6e-4])
-    fit(**settings, resume_from=latest, epochs=2, base_learning_rate=2e-5)
+    fit(replace(settings, resume_from=latest, epochs=2, base_learning_rate=2e-5))
     assert rates() == pytest.approx([2e-5, 2e-5, 12e-5])
 
 
-def test_epochs_must_exceed_those_of_the_snapshot(settings: dict[str, Any]) -> None:
-    report = fit(**settings, epochs=1)
+def test_epochs_must_exceed_those_of_the_snapshot(settings: FitRequest) -> None:
+    report = fit(replace(settings, epochs=1))
     with pytest.raises(UserError, match=r"--epochs 1: .*latest.pth has 1 epochs behind it"):
-        fit(**settings, epochs=1, resume_from=report.latest)
+        fit(replace(settings, epochs=1, resume_from=report.latest))
 
 
 def test_a_snapshot_without_optimizer_state_goes_on_at_its_epoch(
-    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: FitRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[bytes] = []
-    step = module_file.DetectionModule.training_step
+    step = module_file.TemplateModule.training_step
 
     def remember(self: Any, batch: Any) -> Tensor:
         seen.extend(image.numpy().tobytes() for image in batch[0])
         return step(self, batch)
 
-    monkeypatch.setattr(module_file.DetectionModule, "training_step", remember)
-    weights = read_weights(fit(**settings, epochs=1).latest)
+    monkeypatch.setattr(module_file.TemplateModule, "training_step", remember)
+    weights = read_weights(fit(replace(settings, epochs=1)).latest)
     snapshot = tmp_path / "snapshot.safetensors"
     write_weights(
         snapshot,
@@ -335,12 +337,12 @@ def test_a_snapshot_without_optimizer_state_goes_on_at_its_epoch(
         epochs=weights.epochs,
     )
     output = tmp_path / "more"
-    report = fit(**settings | {"output": output}, epochs=2, resume_from=snapshot)
+    report = fit(replace(settings, output=output, epochs=2, resume_from=snapshot))
     assert read_weights(report.latest).epochs == 2
     # Not those of the first epoch again.
     assert seen[-8:] != seen[:8]
     # And that run's own checkpoint is resumed in turn.
-    again = fit(**settings | {"output": output}, epochs=3, resume_from=report.latest)
+    again = fit(replace(settings, output=output, epochs=3, resume_from=report.latest))
     assert read_weights(again.latest).epochs == 3
     drawn: dict[str, list[float]] = {}
     monkeypatch.setattr(
@@ -352,11 +354,12 @@ def test_a_snapshot_without_optimizer_state_goes_on_at_its_epoch(
     assert drawn["train/loss_epoch"] == [2, 3]
 
 
-def test_a_training_does_not_go_on_by_another_loss(settings: dict[str, Any]) -> None:
-    report = fit(**settings, epochs=1)
-    text = settings["template"].read_text(encoding="utf-8")
+def test_a_training_does_not_go_on_by_another_loss(settings: FitRequest) -> None:
+    report = fit(replace(settings, epochs=1))
+    text = settings.template.path.read_text(encoding="utf-8")
     for change in (("quality_focal", "focal"), ("anchor_scale: 3.0", "anchor_scale: 2.0")):
         assert change[0] in text
-        settings["template"].write_text(text.replace(*change), encoding="utf-8")
+        settings.template.path.write_text(text.replace(*change), encoding="utf-8")
+        other = replace(settings, template=open_template(settings.template.path))
         with pytest.raises(UserError, match=r"latest\.pth: it was trained by other losses"):
-            fit(**settings, epochs=2, resume_from=report.latest)
+            fit(replace(other, epochs=2, resume_from=report.latest))

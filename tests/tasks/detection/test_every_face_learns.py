@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pocketface.tasks.templates import read_template
-from pocketface.model_templates.architecture import DenseHeadSpec, SSDHeadSpec
+from pocketface.model_templates.heads import DenseHeadSpec, SSDHeadSpec
 from pocketface.model_templates.schema import Template
 from pocketface.models.dense_head import DensePredictions, grid_points
 from pocketface.models.ssd_head import level_anchors
@@ -17,6 +16,7 @@ from pocketface.tasks.detection.assign import Assignment
 from pocketface.tasks.detection.dense_loss import assign
 from pocketface.tasks.detection.ssd_loss import match
 from pocketface.tasks.detection.targets import Targets
+from pocketface.tasks.templates import read_template
 
 CPU = torch.device("cpu")
 PHOTOS = 2

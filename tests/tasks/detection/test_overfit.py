@@ -10,12 +10,12 @@ import cv2
 import torch
 from torch import Tensor
 
-from pocketface.tasks.templates import read_template
-from pocketface.model_templates.architecture import SSDHeadSpec
+from pocketface.model_templates.heads import SSDHeadSpec
 from pocketface.models.network import Network
 from pocketface.tasks.detection.boxes import paired_similarity
 from pocketface.tasks.detection.ssd_loss import ssd_loss
 from pocketface.tasks.detection.targets import Targets
+from pocketface.tasks.templates import read_template
 
 WINDOW, SIDE, STEPS = 256, 128, 60
 
@@ -35,7 +35,7 @@ def test_0200_learns_four_airport_photos(shared: Path) -> None:
     for step in range(STEPS):
         for group in optimizer.param_groups:
             group["lr"] = 0.05 * min(1.0, (step + 1) / 5, 1.6 * (STEPS - step) / STEPS)
-        predictions = network.predictions(images)
+        predictions = network(images, raw=True)
         loss = torch.stack(list(ssd_loss(predictions, targets, spec=head).values())).sum()
         optimizer.zero_grad()
         loss.backward()

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from pocketface.data.coco import Photo
-from pocketface.model_templates.recipe import AugmentationSpec
+from pocketface.tasks.detection.augmentation import AugmentationSpec
 from pocketface.tasks.detection.crops import Sample
-from pocketface.tasks.detection.photo_crops import PhotoCrops
 from pocketface.tasks.detection.mixing import mosaic, paste_faces
+from pocketface.tasks.detection.photo_crops import PhotoCrops
 
 ZOOM = {"crop": "zoom", "scales": [0.3, 1.0], "min_face": 4.0, "photometric": False}
 

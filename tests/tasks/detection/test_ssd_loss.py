@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pocketface.model_templates.architecture import AnchorLevelSpec, SSDHeadSpec
+from pocketface.model_templates.heads import AnchorLevelSpec, SSDHeadSpec
 from pocketface.models.ssd_head import SSDPredictions, decode, encode, level_anchors
 from pocketface.tasks.detection.ssd_loss import hard_negatives, match, ssd_loss
 from pocketface.tasks.detection.targets import Targets
