@@ -20,7 +20,7 @@ def check_csv(path: Path, photos: Collection[Path]) -> None:
     """Refuse a place that cannot become a file, before the work that it is to hold.
 
     Raises:
-        UserError: One of the photos is there; see `check_place`.
+        UserError: The path is one of the photos, or cannot be written; see `check_place`.
     """
     if path.resolve() in {photo.resolve() for photo in photos}:
         raise UserError(f"--csv {path}: is one of the photos to be read")
@@ -31,13 +31,13 @@ def check_csv(path: Path, photos: Collection[Path]) -> None:
 def answers_csv(path: Path) -> Iterator[Callable[[PhotoAnswer], None]]:
     """Write a CSV with a row for each face, and one for each photo without a face.
 
-    It is there when the block ends without an exception.
+    The file appears when the block ends without an exception.
 
     Yields:
-        What takes the next photo's answer.
+        A function that writes the rows of the next photo's answer.
 
     Raises:
-        UserError: It cannot be written.
+        UserError: The file cannot be written.
     """
     try:
         with atomic_write(path, "w") as handle:

@@ -1,4 +1,4 @@
-"""The faces of photos found, and labelled by a classifier."""
+"""Find the faces in photos and label them with a classifier."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 NO_FACE: Final = "no_face"
 _AT_ONCE = 8
-"""Photos that are held and go through the detector together."""
+"""Number of photos that are in memory and go through the detector together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +33,10 @@ class PhotoAnswer:
 
     Attributes:
         path: The photo.
-        answer: The last of the labels where any face has it, else the label of the faces;
-            `NO_FACE` where there is none.
-        faces: In pixels of the photo.
-        labels: Of each face.
+        answer: The classifier's last label if any face has it, else the first face's label;
+            `NO_FACE` if there is no face.
+        faces: The faces, in pixels of the photo.
+        labels: The classifier's answer for each face, in the order of `faces`.
     """
 
     path: Path
@@ -49,9 +49,9 @@ class PhotoClassifier:
     """Finds the faces of photos and labels them.
 
     Args:
-        classifier: Of faces.
-        detector: One with landmarks.
-        face_score: Of the detector; fainter faces are none.
+        classifier: The model that labels each face.
+        detector: The model that finds the faces; it must give landmarks.
+        face_score: Lowest detector score, 0 to 1, at which a face is labelled.
 
     Raises:
         ModelFileError: The detector has no landmarks.
@@ -74,17 +74,17 @@ class PhotoClassifier:
         device: str = "cpu",
         threads: int | None = None,
     ) -> PhotoClassifier:
-        """Of two model files.
+        """Open a classifier's file and a detector's file.
 
         Args:
-            classifier: A classifier's.
-            detector: A detector's, with landmarks.
+            classifier: A classifier's model file.
+            detector: Model file of a detector with landmarks.
             face_score: See the class.
             device: As `tasks.load` takes it, for both.
             threads: As `tasks.load` takes it, for both.
 
         Raises:
-            ModelFileError: One of them is something else.
+            ModelFileError: A file holds a model of another kind.
         """
         model = load_as(FaceClassifier, classifier, device=device, threads=threads)
         finder = load_as(FaceDetector, detector, device=device, threads=threads)
@@ -92,7 +92,7 @@ class PhotoClassifier:
 
     @property
     def positive(self) -> str:
-        """The label that is looked for: the last."""
+        """The label that is looked for: the classifier's last."""
         return self.classifier.rules.labels[-1]
 
     def answer(
@@ -120,17 +120,17 @@ def classify_photos(
     *,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[PhotoAnswer]:
-    """Answer for many photos, a few of which are in memory at a time.
+    """Label the faces of many photos, with a few photos in memory at a time.
 
-    One that cannot be read is named in a warning, and left out.
+    A photo that cannot be read is left out with a warning.
 
     Args:
-        classifier: For all.
-        photos: Files.
-        on_progress: Called with the number of photos done and of all.
+        classifier: Finds and labels the faces.
+        photos: The photos' files.
+        on_progress: Called with the number of photos done and the total.
 
     Raises:
-        DataError: None of them can be read.
+        DataError: None of the photos can be read.
     """
     images = zip(photos, decoded(photos), strict=True)
     done = answered = 0

@@ -13,11 +13,11 @@ from ..files import check_place
 
 
 class Copies:
-    """Copies of photos in a folder, under their names below their source; none is overwritten.
+    """Copies photos into a folder under their paths below their source; overwrites nothing.
 
     Args:
-        folder: Made at the first copy.
-        sources: What the photos are read from.
+        folder: Where the copies go; made at the first copy.
+        sources: The files and folders that the photos are read from.
 
     Raises:
         UserError: The folder lies in a source, or cannot be written; see `check_place`.
@@ -34,10 +34,10 @@ class Copies:
         self.folder = folder
 
     def add(self, photo: Path, name: Path) -> Path:
-        """Copy a photo, whole or not at all; returns where it is.
+        """Copy a photo atomically, and return the copy's path.
 
         Raises:
-            UserError: It cannot be written.
+            UserError: The copy cannot be written.
         """
         target = self.folder / name
         try:
@@ -57,12 +57,12 @@ class Copies:
 
 
 def _put(copy: Path, target: Path) -> bool:
-    """Give a file its name; False where there is anything of that name."""
+    """Move a file to its final name; False if that name is taken."""
     try:
         os.link(copy, target)
     except FileExistsError:
         return False
-    except OSError:  # a file system without links
+    except OSError:  # the file system has no hard links
         if os.path.lexists(target):
             return False
         os.replace(copy, target)

@@ -1,4 +1,4 @@
-"""Is a detector shown its photos as it should be? Labelled photos tell."""
+"""Test on labelled photos whether a detector gets its input pre-processed correctly."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from ..tasks.detection.samples import classes_in, readable
 _log = logging.getLogger(__name__)
 
 MARGIN = 0.01
-"""Another pre-processing is reported where it is better by this much AP, and surely so."""
+"""Gain in AP, 0 to 1, above which another pre-processing is reported if it is significant."""
 
 USELESS = 0.05
-"""Below this AP a detector finds nothing worth the name."""
+"""AP below which a detector is called useless."""
 
 _MAX_DETECTIONS = 100  # a network shown nonsense finds faces everywhere
 _LEVEL = 0.05
@@ -34,13 +34,13 @@ _LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Trial:
-    """One pre-processing.
+    """The result of one pre-processing.
 
     Attributes:
-        preprocessing: It.
+        preprocessing: The pre-processing that was tried.
         ap: Average precision at IoU 0.5, 0 to 1.
-        low: Of the interval that holds 95 % of the bootstrap's draws.
-        high: The other end of it.
+        low: Lower end of the AP's 95 % bootstrap interval.
+        high: Upper end of that interval.
     """
 
     preprocessing: Preprocessing
@@ -51,19 +51,19 @@ class Trial:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the photos say.
+    """What the labelled photos say about a detector's pre-processing.
 
     Attributes:
-        path: The file.
-        kind: What its outputs are taken for.
-        photos: How many were looked at.
-        faces: In them.
-        trials: Best first.
-        declared: What the file, or the user, says that it wants; None where nobody does.
+        path: The detector's file.
+        kind: Name of the output layout that the file was recognised as.
+        photos: Number of photos used.
+        faces: Number of labelled faces in them.
+        trials: The results, best first.
+        declared: The pre-processing that the file or the user states; None if neither does.
         verdict: "as declared", "mismatch", "undecided" (another way finds more, but not surely),
             "undeclared" or "useless".
-        gain: AP that the best one has over the declared one, and the bounds between which it
-            lies, at the level that counts all alternatives; None where nothing is declared.
+        gain: AP of the best trial minus that of the declared one, with its lower and upper
+            bounds (corrected for the number of alternatives); None if nothing is declared.
     """
 
     path: Path
@@ -77,7 +77,7 @@ class Diagnosis:
 
     @property
     def others_as_good(self) -> int:
-        """How many ways find as much as the best one."""
+        """Number of other trials whose AP is within `MARGIN` of the best."""
         return sum(self.trials[0].ap - one.ap < MARGIN for one in self.trials[1:])
 
 
@@ -93,22 +93,22 @@ def diagnose(
     threads: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Diagnosis:
-    """Try every usual pre-processing on labelled photos.
+    """Try every common pre-processing on labelled photos.
 
     Args:
-        path: A detector's file, ours or another's; see `open_detector`.
+        path: A detector's file, ours or a third party's; see `open_detector`.
         annotations: COCO JSON files.
-        roots: Folders of their photos, one each or one for all.
-        declared: What the photos are said to go through; None for the file's own contract.
-        limit: Photos to look at, spread evenly over all.
-        input_size: Height and width where the graph leaves them free.
+        roots: Folders of the photos, one for each annotation file or one for all.
+        declared: The pre-processing to compare with; None for that of the file's contract.
+        limit: Number of photos to use, spread evenly over all.
+        input_size: Height and width in pixels, where the graph leaves them free.
         runtime: As for `tasks.load`.
-        threads: Of one inference; None for one per core.
-        on_progress: Called with the number of photos done and of all.
+        threads: Threads for one inference; None for one per core.
+        on_progress: Called with the number of photos done and the total.
 
     Raises:
-        ModelFileError: The file cannot be opened, or is no detector that is known here.
-        DataError: There is no labelled face in a photo that can be read.
+        ModelFileError: The file cannot be opened, or its kind of detector is unknown.
+        DataError: No readable photo has a labelled face.
     """
     detector = open_detector(path, input_size=input_size, runtime=runtime, threads=threads)
     if declared is None and detector.contract is not None:
@@ -165,7 +165,7 @@ def _find(
     photos: Sequence[Photo],
     on_progress: Callable[[int, int], None] | None,
 ) -> tuple[list[Photo], list[list[Detections]]]:
-    """The photos that can be read; and, of every pre-processing, the faces found in each."""
+    """The readable photos and, for each pre-processing, the faces found in each photo."""
     seen: list[Photo] = []
     found: list[list[Detections]] = [[] for _ in ALL_PREPROCESSINGS]
     for photo, pixels, scale in readable(photos, on_progress=on_progress):

@@ -1,4 +1,4 @@
-"""The faces of a photo, and what a model of aligned faces says of each."""
+"""Find the faces of a photo and run a model of aligned faces on each."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..tasks.detection.model import FaceDetector
 from ..tasks.model import Model
 
 FACE_SCORE = 0.5
-"""Of the detector, from which on a face is looked at.
+"""Lowest detector score, 0 to 1, at which a face is passed on to the other model.
 
-Above what finds most faces: one false face with glasses makes a wrong answer. On 600 test photos of
-MTFL, no face is lost by 0.5 instead of 0.4, and wrong answers are 4 instead of 6.
+Higher than for detection alone, because one false face with glasses makes a wrong answer. On 600
+test photos of MTFL, 0.5 instead of 0.4 loses no face and makes 4 wrong answers instead of 6.
 """
 
 
@@ -26,24 +26,24 @@ def check_landmarks(detector: FaceDetector) -> None:
     """Refuse a detector that models of aligned faces cannot be used with.
 
     Raises:
-        ModelFileError: It finds no landmarks.
+        ModelFileError: The detector gives no landmarks.
     """
     if all(output.name != "landmarks" for output in detector.contract.outputs):
         raise ModelFileError(f"{detector.path}: finds no landmarks, which classifiers need")
 
 
 def looks_at_faces(model: Model[Any]) -> bool:
-    """Whether a model takes aligned faces, which somebody else has to find."""
+    """Whether a model takes aligned faces, which a detector has to find first."""
     return model.contract.input.resize == "align"
 
 
 class FaceReader:
-    """Finds faces, and asks a model of aligned faces about each.
+    """Finds faces and runs a model of aligned faces on each.
 
     Args:
-        model: Whose `predict` takes a photo and landmarks (N, 5, 2), and gives N answers.
-        detector: One with landmarks.
-        face_score: Of the detector; fainter faces are none.
+        model: A model whose `predict` takes a photo and landmarks (N, 5, 2) and gives N answers.
+        detector: The model that finds the faces; it must give landmarks.
+        face_score: Lowest detector score, 0 to 1, at which a face is passed on.
 
     Raises:
         ModelFileError: The detector has no landmarks.
@@ -64,7 +64,7 @@ class FaceReader:
 
         Args:
             images: uint8 (H, W, 3), BGR.
-            nms_iou: Of the detector; its contract's if None.
+            nms_iou: IoU threshold of the detector's NMS; None for its contract's.
         """
         found = find_framed(self.detector, images, score_threshold=self.face_score, nms_iou=nms_iou)
         answers = []

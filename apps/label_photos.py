@@ -1,4 +1,4 @@
-"""Photos to COCO JSON, with the faces that a detector finds: labels to correct, or to train on."""
+"""Label photos with a detector, as COCO JSON to correct by hand or to train on."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ..tasks.detection.model import FaceDetector
 _log = logging.getLogger(__name__)
 
 UNSURE = 0.2
-"""From which on what may be a face is not to be learned as background."""
+"""Detector score from which a box is kept as a possible face, so that it is not background."""
 
 
 @dataclass(frozen=True)
 class LabelledPhotos:
-    """What was written: photos, faces, perhaps-faces; and the photos that could not be read."""
+    """Numbers of photos, faces and possible faces written, and of unreadable photos."""
 
     photos: int
     faces: int
@@ -44,25 +44,25 @@ def label_photos(
     unsure: float | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> LabelledPhotos:
-    """Write the faces of all photos in a folder, as training reads them (pseudo-labels, Lee 2013).
+    """Write the faces of all photos in a folder as training labels (pseudo-labels, Lee 2013).
 
-    Each annotation has its `score`, and landmarks, if the detector has any, as
-    `landmarks_pseudo`; those with less than `score` have `iscrowd` 1: to be ignored.
+    Each annotation has its `score`, and the detector's landmarks, if any, as
+    `landmarks_pseudo`. Those below `score` have `iscrowd` 1, so that training ignores them.
 
     Args:
-        folder: Of photos, and folders of them; `file_name` is relative to it.
-        output: COCO JSON; must not be there, as it may have been corrected by hand.
+        folder: Photos, also in subfolders; `file_name` is relative to it.
+        output: The COCO JSON file; must not exist, as it may have been corrected by hand.
         detector: The teacher.
-        score: From which on it is a face; the detector's own threshold if None.
-        unsure: From which on it may be one; if None `UNSURE`, or the score where that is less, or
-            the detector's threshold where it gives nothing below.
-        on_progress: Called with the number of photos done and of all.
+        score: Lowest score, 0 to 1, of a face; None for the detector's own threshold.
+        unsure: Lowest score of a possible face; None for `UNSURE`, or `score` if that is less, or
+            the detector's threshold if it gives nothing below.
+        on_progress: Called with the number of photos done and the total.
 
     Raises:
-        UserError: `unsure` is above `score`, or below what the detector gives; the output is
-            there, is no `.json`, or is where no file can be.
-        DataError: There is no such folder, or no photo in it that can be read; the output cannot
-            be written.
+        UserError: `unsure` is above `score`, or below what the detector gives; the output
+            exists, does not end in `.json`, or is where no file can be.
+        DataError: The folder is missing or has no readable photo, or the output cannot be
+            written.
     """
     contract, rules = detector.contract, detector.rules
     least = rules.score_threshold if rules.nms == "graph" else 0.0
@@ -116,7 +116,7 @@ def label_photos(
 
 
 def _records(found: Detections, width: int, height: int, score: float) -> list[dict[str, Any]]:
-    """Annotations, without ids, of the boxes that are in the photo."""
+    """Annotations, without ids, of the boxes that lie in the photo."""
     records = []
     corners = found.boxes.reshape(-1, 2, 2).clip(0, (width, height)).reshape(-1, 4)
     for index, (x1, y1, x2, y2) in enumerate(np.round(corners.astype(float), 2).tolist()):

@@ -1,4 +1,4 @@
-"""Where results go, checked before the work begins."""
+"""Paths of the results, checked before the work begins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .sources import Source
 _log = logging.getLogger(__name__)
 
 _WITHOUT_COLOUR = (".pgm", ".pbm")
-"""Suffixes that OpenCV claims to write, but not with the colours of a drawing."""
+"""Suffixes of formats that OpenCV writes without colour."""
 
 
 def output_path(source: Source, output: Path) -> Path:
@@ -34,7 +34,7 @@ def output_path(source: Source, output: Path) -> Path:
             raise UserError(
                 f"--output {output}: lies in {source.path}, among the photos to be read"
             )
-        # Photos may be links, and the output may hold what they point to.
+        # Photos may be symbolic links to files in the output folder.
         originals = {photo.resolve() for photo in source.photos}
         taken: dict[Path, Path] = {}
         for photo in source.photos:
@@ -61,7 +61,7 @@ def output_path(source: Source, output: Path) -> Path:
 
 
 def mirrored(photo: Path, source: Source, target: Path) -> Path:
-    """Where the drawn `photo` goes: `target` itself, or its place in the folder `target`."""
+    """Path of the drawn `photo`: `target` itself, or its place in the folder `target`."""
     if source.kind == "photo" or source.path is None:
         return target
     path = target / photo.relative_to(source.path)
@@ -72,8 +72,8 @@ def mirrored(photo: Path, source: Source, target: Path) -> Path:
 def write_photo(path: Path, image: NDArray[np.uint8]) -> Path:
     """Write a uint8 (H, W, 3) BGR picture in the format of its suffix.
 
-    One that is too long for that (WebP ends at 16,383 pixels, JPEG at 65,500) becomes a PNG file
-    beside it, with a warning. Returns where it is.
+    A picture whose side is too long for the format (WebP: 16,383 pixels, JPEG: 65,500) is written
+    as a PNG file beside it, with a warning. Returns the path written.
     """
     good, buffer = cv2.imencode(path.suffix.lower(), image)
     if not good:

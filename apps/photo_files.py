@@ -10,10 +10,10 @@ from ..errors import UserError
 
 
 def find_photos(sources: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """The photos of files and folders, each once, with the name that it has below its source.
+    """The photos of files and folders, each once, with its path below its source.
 
     Raises:
-        UserError: There is no such file or folder, or no photo in any.
+        UserError: A file or folder is missing, or there is no photo in any.
         DataError: See `list_images`.
     """
     found: dict[Path, tuple[Path, Path]] = {}
@@ -31,5 +31,5 @@ def find_photos(sources: Sequence[Path]) -> list[tuple[Path, Path]]:
 
 
 def _place(path: Path) -> Path:
-    """The same for all ways to write one path; links to photos are photos of their own."""
+    """One form for all ways to write a path; links to photos stay photos of their own."""
     return path.parent.resolve() / path.name

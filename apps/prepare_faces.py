@@ -1,4 +1,4 @@
-"""Labelled photos to lists of labelled faces, with the landmarks that our detector finds."""
+"""Turn labelled photos into lists of labelled faces, with landmarks from a detector."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _log = logging.getLogger(__name__)
 _MAX_NAMED = 3
 
 LABELLED_FACE_SCORE = 0.4
-"""From which on a face counts, though the detector's own threshold may be higher: a labelled photo
-shows one."""
+"""Lowest detector score of a face. The detector's own threshold may be higher, but a labelled photo
+is known to show a face."""
 
 
 @dataclass(frozen=True)
 class PreparedList:
-    """A list that was written: photos, those without a face, and those left out as unreadable."""
+    """A list that was written, with its numbers of photos, without a face, and unreadable."""
 
     path: Path
     photos: int
@@ -49,17 +49,17 @@ def prepare_faces(
     test_fraction: float | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[PreparedList]:
-    """Find the face in each labelled photo, and write a list for each part.
+    """Find the face in each labelled photo, and write a list for each part of the data.
 
     Args:
         source: See `read_glasses`.
-        output: Folder for `<part>.csv`; made if missing.
-        detector: A detector's file, with landmarks.
-        test_fraction: Split by people; see `split_people`.
-        on_progress: Called with the number of photos done and of all.
+        output: Folder for the `<part>.csv` files; made if missing.
+        detector: Model file of a detector with landmarks.
+        test_fraction: Share of the people for the test part, 0 to 1; see `split_people`.
+        on_progress: Called with the number of photos done and the total.
 
     Raises:
-        DataError: The source is no such thing, or no photo is there.
+        DataError: The source cannot be read as labels, or has no photo.
         ModelFileError: The detector cannot be used.
         UserError: The output cannot be written.
     """
@@ -77,7 +77,7 @@ def prepare_faces(
     model = load_as(FaceDetector, detector)
     check_landmarks(model)
     score = model.rules.score_threshold
-    if model.rules.nms != "graph":  # which gives no fainter ones
+    if model.rules.nms != "graph":  # NMS in the graph drops fainter faces
         score = min(score, LABELLED_FACE_SCORE)
     lists: dict[str, list[tuple[str, str, NDArray[np.float32] | None]]] = {}
     unreadable: Counter[str] = Counter()
@@ -101,11 +101,11 @@ def prepare_faces(
 
 
 def main_face(found: Detections, shape: Sequence[int]) -> NDArray[np.float32] | None:
-    """The landmarks (5, 2) of the face that a photo of one person shows: large, and central.
+    """The landmarks (5, 2) of the main face in a photo of one person: large and central.
 
     Args:
         found: Faces with landmarks.
-        shape: Of the photo: height and width first.
+        shape: The photo's shape, which begins with height and width.
     """
     if not len(found):
         return None

@@ -1,4 +1,4 @@
-"""Where pictures come from: a camera, a video, a photo, a folder of photos, a stream."""
+"""Sources of pictures: a camera, a video, a photo, a folder of photos, a stream."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _TIMEOUT_MS = 10_000
 
 @dataclass(frozen=True)
 class Source:
-    """What a user named.
+    """A source that the user named.
 
     Attributes:
-        kind: `photo` and `folder` have photos; the others frames.
-        name: For messages; of a stream's address what may be secret is left out.
-        photos: Files to go through, of `photo` and `folder`.
-        path: The photo, the folder or the video; None of a camera or stream.
+        kind: `photo` and `folder` have photos, the others have frames.
+        name: Name for messages, without what may be secret in a stream's address.
+        photos: The files of a `photo` or `folder`; empty for the other kinds.
+        path: The photo, the folder or the video; None for a camera or stream.
         address: What OpenCV opens: camera number, path or URL.
     """
 
@@ -45,13 +45,13 @@ class Source:
 
 
 def find_source(text: str) -> Source:
-    """Tell what a user's words name.
+    """Find out which source a user's text names.
 
     Args:
         text: A camera number; a stream's URL; a video file; a photo; a folder of photos.
 
     Raises:
-        DataError: There is no such file, it is of no known kind, or the folder holds no photo.
+        DataError: The file is missing or of an unknown kind, or the folder holds no photo.
     """
     if not text:
         raise DataError("--video is empty: expected a camera number, a file, a folder or a URL")
@@ -77,9 +77,9 @@ def find_source(text: str) -> Source:
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES:
         return Source("photo", text, photos=(path,), path=path)
-    # By suffix: FFmpeg would play even a text file, as a terminal recording.
+    # Decided by suffix: FFmpeg would play even a text file, as a terminal recording.
     if suffix in VIDEO_SUFFIXES:
-        # Absolute: FFmpeg takes what stands before a colon for a protocol.
+        # Absolute, as FFmpeg takes the text before a colon for a protocol.
         return Source("video", text, path=path, address=os.path.abspath(path))
     raise DataError(
         f"{text}: neither a photo ({_known(IMAGE_SUFFIXES)}) nor a video ({_known(VIDEO_SUFFIXES)})"
@@ -91,9 +91,9 @@ class Frames:
     """An open video, camera or stream.
 
     Attributes:
-        images: Its frames, uint8 (H, W, 3) BGR, once.
+        images: Iterator over the frames, uint8 (H, W, 3) BGR.
         fps: Frames per second.
-        live: They come at their own pace, and are lost when nobody takes them.
+        live: Whether frames come in real time and are lost if not read.
     """
 
     images: Iterator[NDArray[np.uint8]]
@@ -106,7 +106,7 @@ def open_frames(source: Source) -> Iterator[Frames]:
     """Open a video, camera or stream for as long as the block runs.
 
     Raises:
-        DataError: The file is no video that can be decoded, or the camera does not open.
+        DataError: The file cannot be decoded as a video, or the camera does not open.
         PocketfaceError: The stream cannot be reached or sends no picture.
     """
     with _silent():
@@ -117,12 +117,12 @@ def open_frames(source: Source) -> Iterator[Frames]:
             if first is None:
                 raise _cannot_open(source)
             fps = capture.get(cv2.CAP_PROP_FPS)
-            # Cameras report 0, and damaged headers thousands; a time lapse is slow in truth.
+            # Cameras report 0 and damaged headers thousands; a time lapse is really slow.
             least, most = (0.1, 1000) if source.kind == "video" else (1, 240)
             yield Frames(
                 images=itertools.chain([first], images),
                 fps=fps if least <= fps <= most else 25.0,
-                # A video behind an address has an end; a stream has none.
+                # A video at a URL has a frame count; a stream has none.
                 live=source.kind != "video" and capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0,
             )
         finally:
@@ -132,7 +132,7 @@ def open_frames(source: Source) -> Iterator[Frames]:
 def _open(source: Source) -> cv2.VideoCapture:
     if isinstance(source.address, int):
         return cv2.VideoCapture(source.address)
-    # FFmpeg by name: other backends take "%d" in a file's name for a series of pictures.
+    # FFmpeg is named because other backends take "%d" in a file's name for a series of pictures.
     timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC]
     return cv2.VideoCapture(source.address, cv2.CAP_FFMPEG, [*timeouts, _TIMEOUT_MS])
 
@@ -146,7 +146,7 @@ def _frames(capture: cv2.VideoCapture, source: Source) -> Iterator[NDArray[np.ui
         count += 1
         yield np.asarray(frame, dtype=np.uint8)
     promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if source.kind == "video" else 0
-    # Containers estimate; a larger gap is a file cut off or damaged.
+    # Containers only estimate the count; a larger gap means a truncated or damaged file.
     if count and promised > count + max(2, 0.05 * promised):
         _log.warning("%s: ended at frame %d of %d", source.name, count, promised)
 
@@ -168,10 +168,10 @@ def _stream(text: str) -> Source:
 
 
 def _without_secrets(address: str) -> str:
-    """The address for people: user and host alone; cameras have passwords in path and query too."""
+    """Only user and host of an address: cameras have passwords in path and query too."""
     scheme, _, rest = address.partition("://")
     user, at, place = rest.rpartition("@")
-    if "/" in user or "?" in user:  # of a password, or the "@" is not what ends the user
+    if "/" in user or "?" in user:  # part of a password, or the "@" does not end the user
         return f"{scheme}://…"
     name, colon, _ = user.partition(":")
     host, *more = re.split("[/?]", place, maxsplit=1)
@@ -185,7 +185,7 @@ def _known(suffixes: frozenset[str]) -> str:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep OpenCV's and FFmpeg's own lines off stderr; what matters comes as an exception."""
+    """Keep OpenCV's and FFmpeg's own lines off stderr; errors come as exceptions."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; read at each open
     before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

@@ -1,4 +1,4 @@
-"""The templates with their sizes: counted from the built network, and as published."""
+"""The templates with their sizes, counted from the built network and as published."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..model_templates.schema import PublishedSpec, Template
 from ..tasks.templates import load_template
 
 VGA = (480, 640)
-"""Height and width at which templates of free input size state their operations, too."""
+"""Height and width at which operations are also counted where the input size is free."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Counted at one input size; `gflops` is 2 x MAC of convolutions, `gmac` half of it."""
+    """Counts at one input size; `gflops` is 2 x MAC of convolutions, `gmac` half of it."""
 
     height: int
     width: int
@@ -34,11 +34,11 @@ class TemplateRow:
     """One template.
 
     Attributes:
-        template: As read.
-        network: Backbone, neck and head, in short.
-        weights_bytes: Size of the shipped weights; None where none ship.
-        sizes: Counted at the template's own input, then at VGA where its input is free; empty
-            where torch is not installed.
+        template: The template.
+        network: Short names of backbone, neck and head.
+        weights_bytes: Size of the shipped weights in bytes; None if none ship.
+        sizes: Counts at the template's own input, then at VGA if its input size is free; empty
+            if torch is not installed.
     """
 
     template: Template
@@ -47,7 +47,7 @@ class TemplateRow:
     sizes: tuple[Size, ...]
 
     def difference(self) -> tuple[float, float] | None:
-        """Counted against published parameters and GFLOPs, as fractions of the published."""
+        """Difference of counted and published parameters and GFLOPs, as shares of the published."""
         published: PublishedSpec | None = self.template.published
         if published is None or not self.sizes:
             return None

@@ -1,4 +1,4 @@
-"""A video written whole or not at all."""
+"""Write a video atomically."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class VideoFile:
-    """Frames on their way into an MPEG-4 file; see `video_file`."""
+    """Writer of an MPEG-4 file; see `video_file`."""
 
     def __init__(self, name: str, *, fps: float, live: bool) -> None:
         self.frames = 0
@@ -33,12 +33,12 @@ class VideoFile:
         self._started = 0.0
 
     def write(self, frame: NDArray[np.uint8]) -> None:
-        """Add one uint8 (H, W, 3) BGR frame; another size than the first frame's is scaled."""
+        """Add one uint8 (H, W, 3) BGR frame, scaled to the first frame's size."""
         height, width = frame.shape[:2]
         if self._writer is None:
             code = cv2.VideoWriter.fourcc(*"mp4v")
             self._size = (width, height)
-            # MPEG-4 counts a second in at most 65,535 parts; OpenCV takes one for each decimal.
+            # MPEG-4 divides a second into at most 65,535 ticks; OpenCV needs one per decimal.
             fps = round(self._fps, 3 if self._fps < 65 else 2)
             self._writer = cv2.VideoWriter(self._name, cv2.CAP_FFMPEG, code, fps, self._size)
             if not self._writer.isOpened():
@@ -50,7 +50,7 @@ class VideoFile:
             frame = np.asarray(cv2.resize(frame, self._size), dtype=np.uint8)
         copies = 1
         if self._live:
-            # A camera does not wait: the file keeps to the clock by repeating or skipping frames.
+            # A camera does not wait: repeat or skip frames so that the file keeps real time.
             due = 1 + int((time.monotonic() - self._started) * self._fps)
             copies = due - self.frames
         for _ in range(copies):
@@ -67,19 +67,19 @@ class VideoFile:
 def video_file(path: Path, *, fps: float, live: bool) -> Iterator[VideoFile]:
     """Write a video beside `path` and give it that name when it is complete.
 
-    Ctrl-C and SIGTERM complete it too: the frames until then are kept, and the signal goes on.
+    Ctrl-C and SIGTERM complete it too: the frames so far are kept, and the signal is raised again.
 
     Args:
-        path: Ends in .mp4.
+        path: The file to write; ends in .mp4.
         fps: Frames per second.
-        live: Keep to the clock, however fast the frames come.
+        live: Whether to keep real time by repeating or skipping frames.
 
     Raises:
-        PocketfaceError: The video could not be written; `path` is what it was before.
+        PocketfaceError: The video could not be written; `path` is unchanged.
     """
     interrupt: KeyboardInterrupt | SystemExit | None = None
     with signals_kept(), atomic_write(path) as handle:
-        name = os.path.abspath(handle.name)  # FFmpeg takes what is before a colon for a protocol
+        name = os.path.abspath(handle.name)  # FFmpeg takes text before a colon for a protocol
         video = VideoFile(name, fps=fps, live=live)
         try:
             yield video

@@ -1,4 +1,4 @@
-"""Faces found and drawn, from any source to the screen, to files, or only counted."""
+"""Find faces in any source, and draw them on the screen, into files, or only count them."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ from .window import Window, check_display
 _log = logging.getLogger(__name__)
 
 Labels = tuple[Any, ...]
-"""What a model that looks at faces says of each; else none."""
+"""The answers of a model of aligned faces, one for each face; empty for a detector."""
 
 _Found = tuple[Detections, Labels]
 
 _SAY_EVERY = 10.0
-"""Seconds between two signs of life while a video runs."""
+"""Seconds between two log lines of progress while a video runs."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run went through.
+    """Counts of a run.
 
     Attributes:
-        source: What was looked at.
+        source: The source that was read.
         pictures: Photos or frames in which faces were looked for.
-        faces: Found in all of them together.
-        unreadable: Photos of a folder that could not be decoded.
-        seconds: From the first picture to the last.
+        faces: Number of faces found in all pictures.
+        unreadable: Number of photos in a folder that could not be decoded.
+        seconds: Time from the first picture to the last.
         output: The file or folder written, or None.
     """
 
@@ -65,19 +65,19 @@ class VisualizeRequest:
 
     Attributes:
         source: A camera number, a video, a photo, a folder of photos, or a stream's URL.
-        open_model: Opens what is asked about every picture.
-        detector: A model file of one with landmarks, which finds the faces for a model that looks
-            at faces; the weights of face-detection-n if None.
-        output: Photo: a file or an existing folder. Folder: the folder that mirrors it. Video,
-            camera, stream: an .mp4 file.
+        open_model: Opens the model that is run on every picture.
+        detector: Model file of a detector with landmarks, for a model of aligned faces; None for
+            the weights of face-detection-n.
+        output: For a photo a file or an existing folder; for a folder the folder that mirrors it;
+            for a video, camera or stream an .mp4 file.
         show: Open a window; q or Esc ends the run.
-        score_threshold: Instead of the detector's own.
-        nms_iou: Instead of the detector's own.
-        device: Of the detector, as `tasks.load` takes it.
-        threads: Of the detector's runtime.
-        delay: Milliseconds each picture stays in the window; 0 waits for a key. By default photos
-            wait and frames stay 1 ms.
-        on_photo: Called with each photo, the faces in it and their labels; not with frames.
+        score_threshold: Score threshold, 0 to 1; None for the detector's own.
+        nms_iou: IoU threshold of NMS; None for the detector's own.
+        device: The detector's device, as `tasks.load` takes it.
+        threads: Threads of the detector's runtime.
+        delay: Milliseconds each picture stays in the window; 0 waits for a key. None waits after
+            photos and shows frames for 1 ms.
+        on_photo: Called with each photo, its faces and their labels; not called for frames.
     """
 
     source: str
@@ -96,12 +96,12 @@ class VisualizeRequest:
 def visualize(request: VisualizeRequest) -> Summary:
     """Find the faces in every picture of a source; draw, show and write them as asked.
 
-    Everything that can be wrong with the request is found before the first picture.
+    A faulty request is refused before the first picture.
 
     Raises:
-        UserError: The source, the output, the model or the display does not do.
+        UserError: The source, the output, the model or the display cannot be used.
         PocketfaceError: The stream or the output failed.
-        KeyboardInterrupt: Ctrl-C; the video until then is complete and in its place.
+        KeyboardInterrupt: Ctrl-C; the video so far is complete and in its place.
     """
     found = find_source(request.source)
     target = None if request.output is None else output_path(found, request.output)
@@ -137,7 +137,7 @@ def visualize(request: VisualizeRequest) -> Summary:
 
 
 def _finder(model: Model[Any], request: VisualizeRequest) -> Callable[[NDArray[np.uint8]], _Found]:
-    """What finds the faces of a picture, and asks about each if the model looks at faces."""
+    """A function that finds the faces of a picture, and their labels if the model gives any."""
     score, iou = request.score_threshold, request.nms_iou
     if looks_at_faces(model):
         face_score = FACE_SCORE if score is None else score
@@ -156,7 +156,7 @@ def _drawer(model: Model[Any]) -> Callable[[NDArray[np.uint8], Any, Labels], NDA
 
 
 class _Viewer:
-    """Finds, counts, draws and shows; one picture at a time."""
+    """Finds, counts, draws and shows the faces of one picture at a time."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class _Viewer:
         self._draws = draws
 
     def look(self, image: NDArray[np.uint8]) -> tuple[_Found, NDArray[np.uint8]]:
-        """Faces and the drawn picture; `more` turns False when the user wants no more."""
+        """The faces and the drawn picture; sets `more` to False when the user ends the run."""
         detections, labels = self._find(image)
         self.pictures += 1
         self.faces += len(detections)
@@ -199,7 +199,7 @@ def _photos(
     viewer: _Viewer,
     on_photo: Callable[[Path, Detections, Labels], None] | None,
 ) -> tuple[int, Path | None]:
-    """Go through photos; returns how many could not be read, and where the drawn ones are."""
+    """Process photos; returns the number of unreadable ones, and where the drawn ones are."""
     place = target
     unreadable = 0
     for photo in source.photos:

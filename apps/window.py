@@ -21,13 +21,13 @@ def check_display() -> None:
     """Make sure that a window can be opened.
 
     Raises:
-        UserError: It cannot.
+        UserError: No window can be opened.
     """
     reason = None
     if sys.platform.startswith("linux"):
         if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             reason = "neither DISPLAY nor WAYLAND_DISPLAY is set"
-        # Tried in another process: Qt ends the one in which it finds no display.
+        # Tried in another process, because Qt ends the process if it finds no display.
         elif not _opens(f"import cv2; cv2.namedWindow({_TITLE!r}); cv2.waitKey(1)"):
             reason = f"DISPLAY is {os.environ.get('DISPLAY', '')!r}, but no window opens there"
     if reason is not None:
@@ -47,7 +47,7 @@ class Window:
         """Show a uint8 (H, W, 3) BGR picture for `delay` ms; 0 waits for a key.
 
         Returns:
-            False when the user wants no more: q, Esc, or the window closed.
+            False when the user pressed q or Esc, or closed the window.
         """
         height, width = image.shape[:2]
         if self._size != (width, height):
@@ -68,7 +68,7 @@ class Window:
     def _wait(self, delay: int) -> int:
         if delay:
             return cv2.waitKey(delay) & 0xFF
-        # waitKey(0) would never come back from a window that the user closed.
+        # waitKey(0) would never return from a window that the user closed.
         while (key := cv2.waitKey(50)) == -1:
             if cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1:
                 break

@@ -1,4 +1,4 @@
-"""Work directories: a template, its weights, and scripts beside them."""
+"""Work directories: a template, its weights, and scripts."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def create_work_dir(template: str, folder: Path, *, force: bool = False) -> list
 
     Args:
         template: Name in the catalogue, or path of a template.yaml.
-        folder: Made if it is not there.
-        force: Overwrite files of these names, and remove a snapshot of another template.
+        folder: The work directory; made if missing.
+        force: Overwrite files of the same names, and remove a snapshot of another template.
 
     Returns:
         The files written.
 
     Raises:
-        UserError: A file is there already (without `force`); nothing was written.
+        UserError: A file exists already and `force` is false; nothing was written.
         TemplateError: There is no such template.
         ModelFileError: The shipped weights are damaged.
     """
@@ -64,12 +64,12 @@ def create_work_dir(template: str, folder: Path, *, force: bool = False) -> list
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        # All of it is written aside first: a full disk leaves the folder as it was.
+        # Everything is written aside first, so that a full disk leaves the folder unchanged.
         with tempfile.TemporaryDirectory(prefix=".init-", dir=folder) as aside:
             _fill(Path(aside), source, weights)
             for name in names:
                 os.replace(Path(aside, name), folder / name)
-            if weights is None:  # those of another template, which would be the default here
+            if weights is None:  # an old snapshot of another template would be loaded by default
                 (folder / SNAPSHOT).unlink(missing_ok=True)
     except BaseException:
         if made:

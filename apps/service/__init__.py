@@ -1,1 +1,1 @@
-"""The HTTP service: a photo in, what a classifier says of the faces in it out."""
+"""The HTTP service: takes a photo and answers with the labels of its faces."""

@@ -26,14 +26,14 @@ from .uploads import FIELD, read_photo
 
 @dataclass(frozen=True)
 class Limits:
-    """What one process takes on.
+    """Limits of one process.
 
     Attributes:
-        at_work: Photos at once.
-        waiting: Requests beyond those, before 503.
-        body_bytes: Of a request's body, before 413.
-        body_seconds: Until a body is here, before 408.
-        head_seconds: Until a request's head is here, before the connection is closed.
+        at_work: Photos processed at once.
+        waiting: Further requests that may wait; any more get 503.
+        body_bytes: Largest body of a request, in bytes; a larger one gets 413.
+        body_seconds: Seconds in which a body must arrive; else 408.
+        head_seconds: Seconds in which a request's head must arrive; else the connection is closed.
     """
 
     at_work: int = 1
@@ -45,7 +45,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Settings:
-    """Which files answer, and how; see `PhotoClassifier`."""
+    """The model files and how to run them; see `PhotoClassifier`."""
 
     classifier: Path
     detector: Path
@@ -127,12 +127,12 @@ def make_app(settings: Settings) -> FastAPI:
     Raises:
         UserError: A model file cannot be opened; see `tasks.load`.
     """
-    # What a client sends may be nonsense: the answer says so, the log need not.
+    # Nonsense from a client is reported in the answer; it need not fill the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     classifier = settings.open()
     limits = settings.limits
     queue = BoundedQueue(at_work=limits.at_work, waiting=limits.waiting)
-    # The first run of a graph takes longer: not at the cost of the first client.
+    # The first run of a graph is slow: run it before the first client comes.
     _answer(classifier, np.zeros((64, 64, 3), np.uint8))
     app = FastAPIOffline(
         title="pocketface",
@@ -216,5 +216,5 @@ async def _bad_query(_: Request, error: Exception) -> Response:
 
 
 async def _nobody_there(_: Request, __: Exception) -> Response:
-    # It reaches nobody; 499 is what access logs of other servers call it.
+    # Nobody receives it; 499 is the code that other servers log here.
     return Response(status_code=499)

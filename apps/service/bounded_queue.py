@@ -1,4 +1,4 @@
-"""So many requests at work, so many that wait, and no more."""
+"""A queue with a limit on the requests at work and on those that wait."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Result = TypeVar("Result")
 
 
 class BoundedQueue:
-    """Threads that do the work of requests, in the order of their coming.
+    """Threads that process requests in the order of arrival.
 
     Args:
-        at_work: Threads.
-        waiting: Requests beyond those that may wait, or be on their way in.
+        at_work: Number of threads.
+        waiting: Number of further requests that may wait or be arriving.
     """
 
     def __init__(self, *, at_work: int, waiting: int) -> None:
@@ -29,10 +29,10 @@ class BoundedQueue:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Hold one place, from before the body is read, so that memory is bounded, too.
+        """Hold one place, from before the body is read, so that memory is bounded too.
 
         Raises:
-            HTTPException: 503 with Retry-After: none is free.
+            HTTPException: 503 with Retry-After: no place is free.
         """
         if not self._free:
             raise HTTPException(
@@ -47,5 +47,5 @@ class BoundedQueue:
             self._free += 1
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """Do some work in one of the threads."""
+        """Run `work` in one of the threads, and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

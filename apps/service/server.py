@@ -1,4 +1,4 @@
-"""The service on a port: connections that are cut when slow, and processes."""
+"""The service on a port: worker processes, and timeouts for slow connections."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _GRACE = 30  # seconds that requests at work get when the service ends
 _BACKLOG = 2048
 
 MAX_CONNECTIONS = 500
-"""Of one process, as far as it may have so many files open."""
+"""Most connections of one process, if its limit of open files allows that many."""
 
 _OTHER_FILES = 64
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """Open a listening socket.
 
     Args:
         host: A name or an address, IPv4 or IPv6.
         port: 0 for any that is free.
 
     Raises:
-        UserError: There is no such address here, or the port is taken or not allowed.
+        UserError: This machine has no such address, or the port is taken or not allowed.
     """
     if not 0 <= port <= 65535:
         raise UserError(f"--port {port}: expected 0 to 65535")
@@ -57,13 +57,13 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def address_of(listening: socket.socket) -> str:
-    """Where a browser finds it."""
+    """The URL under which a browser finds the service."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def serve(config: Config, listening: socket.socket) -> None:
-    """Answer requests until Ctrl-C or SIGTERM; what is at work then is ended.
+    """Answer requests until Ctrl-C or SIGTERM; requests at work then are finished first.
 
     Args:
         config: See `make_config`.
@@ -75,7 +75,7 @@ def serve(config: Config, listening: socket.socket) -> None:
         else:
             Server(config).run(sockets=[listening])
     except KeyboardInterrupt:
-        pass  # the way to end it
+        pass  # Ctrl-C is the normal end
 
 
 def _most_connections() -> int:
@@ -88,18 +88,18 @@ def _most_connections() -> int:
 
 
 def make_config(settings: Settings, *, workers: int = 1) -> tuple[Config, str]:
-    """Uvicorn's settings, and where photos go, after both model files were opened and tried here.
+    """Uvicorn's settings and the endpoint's name, after both model files were opened and tried.
 
     Args:
-        settings: For each process.
-        workers: Processes. Several share the port, and one that dies is started again.
+        settings: The settings of each process.
+        workers: Number of processes. They share the port, and one that dies is started again.
 
     Raises:
         UserError: A model file cannot be opened; see `tasks.load`.
     """
     app: Any = make_app(settings)
     endpoint: str = app.state.endpoint
-    if workers > 1:  # what is wrong would have been so in each of them, over and over
+    if workers > 1:  # opened here first: a faulty file would fail in each worker again and again
         app = partial(_make_workers_app, settings)
     config = Config(
         app,
@@ -116,7 +116,7 @@ def make_config(settings: Settings, *, workers: int = 1) -> tuple[Config, str]:
 
 
 def _make_workers_app(settings: Settings) -> FastAPI:
-    """In a worker, which must not live on when the process above it was killed."""
+    """The application of a worker process, which ends when its parent was killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -129,7 +129,7 @@ def _make_workers_app(settings: Settings) -> FastAPI:
 
 
 class LogHandler(logging.StreamHandler[TextIO]):
-    """To standard error; who reads that no more is no reason for a traceback at each request."""
+    """Logs to standard error, without a traceback at each request when that is closed."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Say nothing."""
@@ -147,22 +147,22 @@ _LOGGING = {
 
 
 class TimedProtocol(H11Protocol):
-    """Closes a connection whose client lets it wait for longer than `timeout_keep_alive`.
+    """Closes a connection whose client keeps it waiting longer than `timeout_keep_alive`.
 
-    That is for the next request's head, or for an answer to be taken. uvicorn itself waits for
-    ever for the first byte, for a head that trickles in, for the rest of a body after the answer,
-    and for a client that reads nothing. The time of a body that is wanted is the application's
-    matter. Connections beyond `MAX_CONNECTIONS` are closed at once: a process has only so many.
+    It waits for the next request's head, or for the client to read an answer. uvicorn itself
+    waits for ever for the first byte, for a head that trickles in, for the rest of a body after
+    the answer, and for a client that reads nothing. The application limits the time of a body
+    that it reads. Connections beyond `MAX_CONNECTIONS` are closed at once.
     """
 
     _timer: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the time."""
+        """Start the clock."""
         super().connection_made(transport)
-        # asyncio sees to that only where the listening socket names its protocol. Head and body of
-        # an answer go out apart: without it the second waits 40 ms for the first's receipt.
+        # asyncio sets this only if the listening socket names its protocol. Head and body of an
+        # answer are sent separately: without it the body waits 40 ms for the head's receipt.
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(self.connections) > _most_connections():
@@ -170,30 +170,30 @@ class TimedProtocol(H11Protocol):
         self._restart()
 
     def pause_writing(self) -> None:
-        """Start the time of a client that does not take its answer."""
+        """Start the clock for a client that does not read its answer."""
         super().pause_writing()
         self._unread = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It did."""
+        """Stop that clock: the client reads again."""
         super().resume_writing()
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
 
     def handle_events(self) -> None:
-        """Stop the time where a request has begun."""
+        """Stop the clock once a request has begun."""
         super().handle_events()
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop()
 
     def on_response_complete(self) -> None:
-        """Start the time again."""
+        """Start the clock again."""
         self._restart()  # before a request that waited behind this one begins
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the time."""
+        """Stop the clock for good."""
         self._stop()
         if self._unread is not None:
             self._unread.cancel()

@@ -1,4 +1,4 @@
-"""One photo out of a form that a client sends, within limits and in memory."""
+"""Read one photo from a form that a client sends, within limits and in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 FIELD = "image"
-"""Of the form: the photo's."""
+"""Name of the form's field that holds the photo."""
 
 _FORM = "multipart/form-data"
 _HOW = f"send a form with a photo, as `curl -F {FIELD}=@photo.jpg` does"
@@ -18,26 +18,26 @@ _MAX_OTHER_FIELDS = 10
 
 
 class _InMemoryParser(MultiPartParser):
-    # Above the size of any body that comes this far: Starlette writes larger files to disk.
+    # Larger than any body accepted here, as Starlette writes larger files to disk.
     spool_max_size = 2**31
 
 
 async def read_photo(request: Request, *, max_bytes: int, max_seconds: float) -> bytes:
-    """The file in the form's field `FIELD`. Its name and type, which anybody may claim, are unread.
+    """The content of the form's field `FIELD`. The client's file name and type are ignored.
 
     Args:
         request: `multipart/form-data`, with or without a Content-Length.
-        max_bytes: Of the whole body.
-        max_seconds: Until it is here whole.
+        max_bytes: Largest size of the whole body, in bytes.
+        max_seconds: Seconds in which the whole body must arrive.
 
     Raises:
-        HTTPException: 400 where the form has no such file, or several; 408 where it takes too long;
-            413 where it is too large; 415 where it is no form.
+        HTTPException: 400 if the form has no such file, or several; 408 if it takes too long;
+            413 if it is too large; 415 if the body is not a form.
         ClientDisconnect: The client went away.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         raise HTTPException(415, f"the body is no {_FORM}: {_HOW}")
-    # Refused before any of it is read, if the client says how much it is.
+    # If the client states the size, refuse before any of it is read.
     if int(request.headers.get("content-length", 0)) > max_bytes:
         raise _too_large(max_bytes)
     parser = _InMemoryParser(
@@ -50,7 +50,7 @@ async def read_photo(request: Request, *, max_bytes: int, max_seconds: float) ->
         raise HTTPException(
             408, f"the photo was not here whole within {max_seconds:g} seconds"
         ) from None
-    except UnicodeError:  # a charset of the client's that fits no name
+    except UnicodeError:  # the client's charset does not fit a name
         raise HTTPException(400, f"the form's names cannot be read: {_HOW}") from None
     except MultiPartException as error:
         raise HTTPException(400, f"{error.message.rstrip('.')}: {_HOW}") from None
