@@ -1,1 +1,1 @@
-"""What each model file costs and how good it is, on this machine."""
+"""Measure the speed, size and accuracy of model files on this machine."""

@@ -1,4 +1,4 @@
-"""The accuracy of one model on labelled photos, with the protocol it was measured by."""
+"""Measure the accuracy of one model on labelled photos, and record the protocol."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def measure_accuracy(
     """Measure a model by all figures of its task.
 
     Args:
-        model: Loaded.
-        labels: What to measure on.
-        options: Thresholds and the like; the model's own by default.
-        metrics_file: Where to write the metrics with protocol and SHA-256s.
-        on_progress: Called with the number of photos done and of all.
+        model: A loaded model.
+        labels: The labelled photos to measure on.
+        options: Thresholds and similar settings; None for the model's own.
+        metrics_file: File for the metrics, the protocol and SHA-256s; None writes none.
+        on_progress: Called with the number of photos done and the total.
 
     Raises:
-        UserError: Nothing to measure on, or the labels or options do not fit.
+        UserError: There is nothing to measure on, or the labels or options do not fit.
     """
     if not labels.files and labels.official is None:
         raise UserError(

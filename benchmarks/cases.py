@@ -1,4 +1,4 @@
-"""What is measured: each file in each way that something opens it."""
+"""The cases to measure: each file in each way to run it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..tasks.timing import Peer
 
 _ON_CUDA_ONLY = ("cuda-graph",)
 _PROVIDERS = {"cpu": ("cpu", "openvino"), "cuda": ("cuda", "tensorrt"), "coreml": ("coreml",)}
-"""Of ONNX Runtime, by device: what it calls devices are ways to use one."""
+"""ONNX Runtime's execution providers for each device."""
 
 _DEVICES = {
     "torch": ("cpu", "cuda", "mps"),
@@ -23,7 +23,7 @@ _DEVICES = {
     "tensorflow": ("cpu", "cuda"),
     "coreml": ("cpu", "gpu", "ane", "all"),
 }
-"""That a runtime may have; those not named here have "cpu"."""
+"""The devices of each runtime; runtimes not listed have only "cpu"."""
 
 DEVICES = tuple(sorted({one for many in _DEVICES.values() for one in many}))
 
@@ -33,10 +33,10 @@ class Target:
     """A file to be measured.
 
     Attributes:
-        name: For people: the file's, under its folder's.
-        path: As `tasks.load` takes it.
-        peer_of: Of other people's models, their task; None for files of ours.
-        precision: Of other people's weights.
+        name: Name for reports: folder and file.
+        path: The model file, as `tasks.load` takes it.
+        peer_of: Task of a third party's model; None for our own files.
+        precision: Precision of a third party's weights.
     """
 
     name: str
@@ -50,12 +50,12 @@ class Case:
     """One way to run one file.
 
     Attributes:
-        target: The file.
-        runtime: As `tasks.load` takes it, or another way to run a peer.
-        provider: What the runtime calls the device; ONNX Runtime has several for one.
-        device: Where it runs.
-        threads: Of one inference.
-        batch: Photos that go through the network at once.
+        target: The file to run.
+        runtime: Runtime as `tasks.load` takes it, or another way to run a peer.
+        provider: The runtime's name for the device; ONNX Runtime has several for one device.
+        device: Device to run on.
+        threads: Threads for one inference.
+        batch: Number of photos that go through the network at once.
     """
 
     target: Target
@@ -67,22 +67,22 @@ class Case:
 
     @property
     def way(self) -> str:
-        """Runtime, with the provider where it is not the device."""
+        """The runtime, with the provider if its name is not the device's."""
         return self.runtime if self.provider == self.device else f"{self.runtime}:{self.provider}"
 
     def answers(self, sha256: str) -> tuple[str, ...]:
-        """As `Row.answers`: cases that are alike in this give the same answers."""
+        """Key that is equal for cases with the same answers; see `Measurement.answers`."""
         return (sha256, self.way, self.device)
 
 
 def targets_of(artefacts: Sequence[Path]) -> list[Target]:
-    """Files for what a user names.
+    """The model files of the paths that a user names.
 
     Args:
         artefacts: Model files, and folders with model files in them.
 
     Raises:
-        UserError: There is no such thing, no model file in a folder, or it stands there twice.
+        UserError: A path is missing or given twice, or a folder has no model file.
     """
     files: list[Path] = []
     for path in artefacts:
@@ -107,14 +107,14 @@ def targets_of(artefacts: Sequence[Path]) -> list[Target]:
 
 
 def peers_in(folder: Path, names: Sequence[str] | None = None) -> list[Target]:
-    """Other people's models, of all tasks.
+    """Third-party models of all tasks.
 
     Args:
-        folder: Of the peers.
-        names: Of some of them; None for all that are there.
+        folder: Folder with the peers' files.
+        names: Names of the peers to take; None for all that are there.
 
     Raises:
-        UserError: There is none, or not the one named.
+        UserError: The folder has no peer, or not the one named.
     """
     known = _peers()
     for name in names or ():
@@ -134,7 +134,7 @@ def peers_in(folder: Path, names: Sequence[str] | None = None) -> list[Target]:
 
 
 def _peers() -> dict[str, tuple[str, Peer]]:
-    """By name: the task, and the peer."""
+    """Task and peer by name."""
     return {
         name: (task, peer)
         for task in TASKS
@@ -144,7 +144,7 @@ def _peers() -> dict[str, tuple[str, Peer]]:
 
 
 def _other_ways() -> list[str]:
-    """Ways to run peers that are no runtimes of ours."""
+    """Ways to run peers other than our runtimes."""
     parts = [part for task in TASKS if (part := task_of(task).peers) is not None]
     return [way for part in parts for way in part.WAYS]
 
@@ -157,17 +157,17 @@ def cases_of(
     batches: Sequence[int],
     runtimes: Sequence[str] | None = None,
 ) -> list[Case]:
-    """Every way to run each file: runtimes and their modes, devices, threads, batches.
+    """Every combination of file, runtime and mode, device, threads and batch size.
 
     Args:
-        targets: The files.
-        devices: Of `DEVICES`.
-        threads: Of one inference on the CPU; on other devices the first alone.
-        batches: Sizes.
-        runtimes: Only these: "torch", with or without its mode "torch:compile".
+        targets: The files to run.
+        devices: Names from `DEVICES`.
+        threads: Numbers of threads for one inference; devices other than the CPU use the first.
+        batches: Batch sizes, in photos.
+        runtimes: Runtimes to use, such as "torch", or with a mode, "torch:compile"; None for all.
 
     Raises:
-        UserError: There is no such runtime or device, or none that opens any of the files.
+        UserError: A runtime or device is unknown, or none opens any of the files.
     """
     known = [*_other_ways(), *RUNTIMES]
     known += [f"{name}:{mode}" for name, runtime in RUNTIMES.items() for mode in runtime.modes]
@@ -193,12 +193,12 @@ def cases_of(
         asked = {"runtimes": runtimes, "devices": devices}
         said = ", ".join(f"--{flag} {','.join(some)}" for flag, some in asked.items() if some)
         raise UserError(f"{said}: opens none of these files")
-    # Those that compete stand together, and so take turns.
+    # Cases that compete are neighbours, so that they take turns.
     return sorted(found, key=lambda case: (case.batch, case.device, case.threads, case.way))
 
 
 def _name(path: Path, others: Sequence[Path]) -> str:
-    """The file's name with that of its folder, and more where others have the same."""
+    """The file's name with its folder's, and more folders if another file has the same name."""
     for count in range(2, len(path.parts)):
         name = "/".join(path.parts[-count:])
         if sum(other.parts[-count:] == path.parts[-count:] for other in others) == 1:

@@ -1,4 +1,4 @@
-"""Pictures of results: accuracy against time, and where the time goes."""
+"""Charts of results: accuracy against time, and the time of each step."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .results import STEPS, Measurement
 _WIDTH = 640
 
 _LEAST_RANGE = 1.0
-"""Points from the bottom of a chart to its top: files that are equal shall look so."""
+"""Smallest height of a chart, in percentage points, so that near-equal files look equal."""
 
 
 def charts_html(rows: Sequence[Measurement]) -> str:
-    """All charts as a piece of a page that needs no network; empty without rows."""
+    """All charts as an HTML fragment that needs no network; empty without rows."""
     charts = [pareto(rows, task) for task in TASKS]
     charts = [chart for chart in [*charts, _steps(rows)] if chart is not None]
     if not charts:
@@ -32,20 +32,20 @@ def charts_html(rows: Sequence[Measurement]) -> str:
 
 
 class _InScript(json.JSONEncoder):
-    """Names come from model files: none ends the script that they stand in."""
+    """JSON for a script tag, which names from model files must not be able to close."""
 
     def encode(self, o: Any) -> str:
-        """As ever, but for "<", which is only in texts."""
+        """Encode as usual, but escape "<", which occurs only in strings."""
         return super().encode(o).replace("<", "\\u003c")
 
 
 def save_pareto(rows: Sequence[Measurement], task: str, path: Path) -> bool:
-    """The first chart as a PNG.
+    """Save the chart of accuracy against time as a PNG.
 
     Args:
-        rows: Of any task.
+        rows: Measurements; those of other tasks are ignored.
         task: A key of `tasks.TASKS`.
-        path: Where to.
+        path: The PNG file to write.
 
     Returns:
         Whether there was something to draw.
@@ -59,7 +59,7 @@ def save_pareto(rows: Sequence[Measurement], task: str, path: Path) -> bool:
 
 
 def main_figure(rows: Sequence[Measurement], task: str) -> tuple[str, str] | None:
-    """Key and name of the figure that these rows are judged by; None where none was measured."""
+    """Key and name of the figure that ranks these rows; None if none was measured."""
     for figure in task_of(task).measure.FIGURES:
         key = figure.key
         if figure.chart and any(
@@ -70,7 +70,7 @@ def main_figure(rows: Sequence[Measurement], task: str) -> tuple[str, str] | Non
 
 
 def frontier(rows: Sequence[Measurement], key: str) -> list[Measurement]:
-    """Rows that no other beats in both accuracy and time, the fastest first."""
+    """The rows that no other beats in both accuracy and time, fastest first."""
     best, found = -1.0, []
     for row in sorted(rows, key=lambda row: (row.ms.value, -(row.figures[key] or 0.0))):
         figure = row.figures[key]
@@ -81,7 +81,7 @@ def frontier(rows: Sequence[Measurement], key: str) -> list[Measurement]:
 
 
 def pareto(rows: Sequence[Measurement], task: str) -> Any:
-    """One mark for each row of batch 1, and the frontier; None where there is nothing to draw."""
+    """Chart with a mark for each row of batch 1, and the frontier; None if it would be empty."""
     main = main_figure(rows, task)
     if main is None:
         return None
@@ -153,7 +153,7 @@ def pareto(rows: Sequence[Measurement], task: str) -> Any:
 
 
 def _steps(rows: Sequence[Measurement]) -> Any:
-    """A bar for each row of batch 1."""
+    """Chart with a bar of steps for each row of batch 1."""
     alt = _altair()
     parts = [
         {
@@ -188,7 +188,7 @@ def _type_of(value: object) -> str:
 
 
 def check_packages() -> None:
-    """Before anything is measured that could not be drawn.
+    """Check for the drawing packages, before anything is measured.
 
     Raises:
         MissingPackageError: altair or vl-convert is not installed.

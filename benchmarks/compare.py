@@ -1,4 +1,4 @@
-"""Two runs side by side: what got faster or slower beyond noise."""
+"""Compare two runs: what got faster or slower beyond noise."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Verdict = Literal["faster", "slower", "not told apart"]
 
 @dataclass(frozen=True)
 class Change:
-    """Of one row that is in both runs.
+    """The change of one row that is in both runs.
 
     Attributes:
-        before: In the first.
-        after: In the second.
-        ratio: Of the medians: 2 where the second takes half the time.
-        verdict: By the intervals of both, at the speed that the probe had in each run.
-        moved: Accuracy that is not the same, in points, by figure; where both runs measured it on
-            the same labels.
+        before: The row in the first run.
+        after: The row in the second run.
+        ratio: First median over second: 2 if the second run takes half the time.
+        verdict: Verdict from both intervals, corrected by the probe's speed in each run.
+        moved: Change of accuracy in percentage points, by figure; only figures that changed and
+            that both runs measured on the same labels.
     """
 
     before: Measurement
@@ -32,11 +32,11 @@ class Change:
 
 
 def compare(first: Results, second: Results) -> list[Change]:
-    """Rows that are in both runs, in the order of the second.
+    """The changes of rows that are in both runs, in the order of the second.
 
     Args:
-        first: Before.
-        second: After.
+        first: The earlier run.
+        second: The later run.
     """
     before = {row.key: row for row in first.rows}
     speeds = probe_ratios(first, second)
@@ -53,7 +53,7 @@ def compare(first: Results, second: Results) -> list[Change]:
 
 
 def probe_ratios(first: Results, second: Results) -> dict[str, float]:
-    """How many times as fast the probe was in the second run, by "precision, threads"."""
+    """The probe's speed in the second run over that in the first, by "precision, threads"."""
     return {
         key: statistics.median(values) / statistics.median(first.probes[key])
         for key, values in second.probes.items()
@@ -66,7 +66,7 @@ def _labels(results: Results, row: Measurement) -> str | None:
 
 
 def _change(before: Measurement, after: Measurement, *, speed: float, same_labels: bool) -> Change:
-    """`speed`: of the machine in the second run, in the first one's."""
+    """Compare two rows; `speed` is the machine's speed in the second run over the first."""
     ms = after.ms
     then = Estimate(value=ms.value * speed, low=ms.low * speed, high=ms.high * speed)
     verdict: Verdict = "not told apart"

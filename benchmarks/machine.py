@@ -1,4 +1,4 @@
-"""What was measured on: the machine, its load, and how fast it can multiply at most."""
+"""The machine that was measured on, its load, and its peak speed of multiplication."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ PACKAGES = (
     "tensorflow",
     "coremltools",
 )
-"""That answers and speed depend on; in a fingerprint as far as they are here."""
+"""Packages that answers and speed depend on; a fingerprint has those that are installed."""
 
 _FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimddp")
-"""That decide which kernels runtimes choose."""
+"""CPU flags that decide which kernels runtimes choose."""
 
 OF_POCKETFACE = ("pocketface", "git revision")
-"""Names of the fingerprint by which our own code is the same."""
+"""Fingerprint entries that must be equal for our own code to be the same."""
 
 DECISIVE = ("cpu", "cores", "flags", "gpu")
-"""Names of the fingerprint by which machines are the same."""
+"""Fingerprint entries that must be equal for two machines to be the same."""
 
 _SIDE = 1024
 _REPEATS = 5
 
 
 def fingerprint(*, gpu: bool = True) -> dict[str, str]:
-    """What figures depend on, by name.
+    """What the figures depend on, by name.
 
     Args:
-        gpu: Ask PyTorch for it, whose import takes a second.
+        gpu: Whether to ask PyTorch for the GPU's name; its import takes a second.
 
     Raises:
         MissingPackageError: psutil or py-cpuinfo is not installed.
@@ -82,7 +82,7 @@ def fingerprint(*, gpu: bool = True) -> dict[str, str]:
 
 
 def differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
-    """What of two fingerprints is different and decides how fast things are."""
+    """Differences of two fingerprints that affect speed, in words."""
     return [
         f"{key}: {one.get(key, 'none')} and {other.get(key, 'none')}"
         for key in DECISIVE
@@ -91,10 +91,10 @@ def differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
 
 
 class Probe:
-    """Multiplies matrices, as runtimes' convolutions do at best: the peak, and a busy machine.
+    """Multiplies matrices to find the machine's peak speed, and to notice a busy machine.
 
     Args:
-        threads: Of the multiplication.
+        threads: Number of threads of the multiplication.
     """
 
     def __init__(self, threads: int) -> None:
@@ -103,7 +103,7 @@ class Probe:
 
     @signal_stack_kept()
     def measure(self) -> dict[str, float]:
-        """Operations a second, 2 x MAC in 1e9, by precision; the best of a few runs."""
+        """Operations per second, 2 x MAC in 1e9, by precision; the best of a few runs."""
         if self._runs is None:
             self._runs = _products(self.threads)
         found = {}
@@ -124,7 +124,7 @@ def _products(threads: int) -> dict[str, Callable[[], Any]]:
     try:
         import openvino  # type: ignore[import-untyped]
     except ImportError:
-        return {}  # numpy's product has as many threads as it likes
+        return {}  # numpy's product cannot be held to a number of threads
     config = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
     runs = {}
     for precision in ("fp32", "int8"):
@@ -136,7 +136,7 @@ def _products(threads: int) -> dict[str, Callable[[], Any]]:
 
 
 def _product(openvino: Any, right: NDArray[np.int8], *, quantized: bool) -> Any:
-    """A product with a constant; quantized as NNCF writes it, which runs in 8 bits."""
+    """A product with a constant; if `quantized`, in NNCF's form, which runs in 8 bits."""
     from openvino import opset13 as ops
 
     image = ops.parameter([_SIDE, _SIDE], np.float32)
@@ -152,10 +152,10 @@ def _product(openvino: Any, right: NDArray[np.int8], *, quantized: bool) -> Any:
 
 
 def _revision() -> str:
-    """The commit, and where it is changed a digest of the change."""
+    """The commit, with a digest of uncommitted changes if there are any."""
     root = Path(__file__).parents[1]
     if not (root / ".git").exists():
-        return "unknown"  # and not that of a repository in which it is installed
+        return "unknown"  # git would report a repository around an installed copy
     try:
         commit = _git(root, "describe", "--always", "--dirty")
         change = _git(root, "diff", "HEAD") if commit.endswith("-dirty") else ""

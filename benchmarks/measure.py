@@ -1,4 +1,4 @@
-"""Run cases side by side and keep what they take."""
+"""Run cases in turn and record their time, memory and accuracy."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ _log = logging.getLogger(__name__)
 
 ROUNDS = 10
 _TOGETHER = 24
-"""Processes that take turns; each holds its network in memory all the while."""
+"""Most processes that take turns; each holds its network in memory meanwhile."""
 
 _SPARE_MEMORY = 3 * 2**30
-"""Bytes that must be free before one more is started."""
+"""Bytes of memory that must be free before another process is started."""
 
 _WARM_UP = 0.3
 _ENDS_IN = 10.0
 
 Judge = Callable[[Pipeline], Figures]
-"""Tells how good a pipeline is, in whatever process it is called."""
+"""Measures a pipeline's accuracy; must work in any process."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured.
+    """What to measure.
 
     Attributes:
-        cases: In any order.
-        items: What to time a task on.
-        accuracy: What tells how good a task's pipeline is; a task without one has no figures.
-        duration: Seconds of timing of each case.
-        protocol: For the report.
-        known: Accuracy that need not be measured again, by `Measurement.answers`.
-        command: What the user typed.
+        cases: The cases, in any order.
+        items: Photos to time on, by task.
+        accuracy: Function that measures accuracy, by task; a task without one has no figures.
+        duration: Seconds of timing for each case.
+        protocol: Description of the measurement for the report.
+        known: Known accuracy, not measured again, by `Measurement.answers`.
+        command: The command that the user typed.
     """
 
     cases: Sequence[Case]
@@ -69,7 +69,7 @@ class Plan:
 
 @dataclass
 class _Job:
-    """A case at work."""
+    """A case and its process."""
 
     case: Case
     call: Callable[..., Any]
@@ -82,18 +82,18 @@ def measure(
 ) -> Results:
     """Measure all cases, and write results.json as it grows.
 
-    Cases run in processes of their own, a few of them at a time, and take turns in rounds, now
-    forwards, now backwards: a machine that is slow for a while slows all of them alike. A probe
-    takes its turn too. Accuracy is measured after that, of several files at once.
+    Each case runs in its own process. A few at a time take turns in rounds, alternately forwards
+    and backwards, so that a machine that is slow for a while slows all alike. A probe takes its
+    turn too. Accuracy is measured afterwards, for several files at once.
 
     Args:
-        plan: What. A case that fails is listed as absent, with the reason.
-        output: Folder; made if missing.
-        on_progress: Called with the number of cases done and of all.
+        plan: What to measure. A case that fails is listed as absent, with the reason.
+        output: Folder for results.json; made if missing.
+        on_progress: Called with the number of cases done and the total.
 
     Returns:
-        What results.json holds. Interrupted by Ctrl-C, it is not finished; where nothing was
-        timed, an older results.json stays as it is.
+        The content of results.json. After Ctrl-C its `finished` is False; if nothing was timed,
+        an older results.json stays as it is.
     """
     run = _Run(plan, output, on_progress)
     waiting = list(plan.cases)
@@ -117,7 +117,7 @@ def measure(
 
 
 class _Run:
-    """What was measured so far."""
+    """A run in progress, and what it has measured so far."""
 
     def __init__(
         self, plan: Plan, output: Path, on_progress: Callable[[int, int], None] | None
@@ -134,7 +134,7 @@ class _Run:
         self.groups = 0
 
     def keep(self, *, finished: bool) -> Results:
-        """Write it down."""
+        """Write the results so far to results.json, and return them."""
         results = Results(
             finished=finished,
             command=self.plan.command,
@@ -151,7 +151,7 @@ class _Run:
 
     @contextmanager
     def absent_if_it_fails(self, case: Case) -> Iterator[None]:
-        """A case's own failure is no reason to end."""
+        """Record a case that fails as absent, so that the run goes on."""
         try:
             yield
         except PocketfaceError as error:
@@ -168,11 +168,11 @@ class _Run:
             )
 
     def group(self, jobs: list[_Job], probes: dict[int, Callable[..., Any]]) -> None:
-        """Time some cases in turn, then measure how good they are."""
+        """Time some cases in turn, then measure their accuracy."""
         seen: dict[str, list[float]] = {}
         try:
             self._take_turns(jobs, probes, seen)
-        finally:  # whatever ends it early, what was timed is kept
+        finally:  # keep what was timed, even if the run ends early
             for key, values in seen.items():
                 self.probes.setdefault(key, []).extend(values)
             start = len(self.rows)
@@ -184,7 +184,7 @@ class _Run:
     def _take_turns(
         self, jobs: list[_Job], probes: dict[int, Callable[..., Any]], seen: dict[str, list[float]]
     ) -> None:
-        """All rounds; what the probes see goes to `seen`, by precision and threads."""
+        """Run all rounds; the probes' speeds go to `seen`, by precision and threads."""
 
         def turn(job: _Job, seconds: float) -> Turn | None:
             with self.absent_if_it_fails(job.case):
@@ -205,7 +205,7 @@ class _Run:
                     job.turns.append(taken)
 
     def _judge(self, jobs: Sequence[_Job], places: Sequence[int]) -> None:
-        """Accuracy of each file in each runtime, once; into the rows at these places."""
+        """Measure each file once in each runtime, and fill in the rows at these places."""
         pool = ThreadPoolExecutor(os.cpu_count())
         first: dict[tuple[str, ...], Future[Figures]] = {}
         try:
@@ -230,10 +230,10 @@ class _Run:
 
 
 class _Process:
-    """Makes something in a process of its own, and calls its methods."""
+    """Makes an object in a new process, and calls its methods there."""
 
     def __init__(self, job: Callable[[], Any]) -> None:
-        # "spawn": a fork would inherit threads, and memory that is none of the case's.
+        # "spawn": a fork would inherit threads, and memory that is not the case's.
         context = multiprocessing.get_context("spawn")
         self._pipe, there = context.Pipe()
         self._process = context.Process(target=serve, args=(there, job), daemon=True)
@@ -242,10 +242,10 @@ class _Process:
         there.close()
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """Its result.
+        """Call a method of the object, and return its result.
 
         Raises:
-            PocketfaceError: It raised this, or the process ended.
+            PocketfaceError: The method raised it, or the process ended.
         """
         try:
             self._pipe.send((method, arguments))
@@ -258,7 +258,7 @@ class _Process:
         return answer
 
     def end(self, *, at_once: bool = False) -> None:
-        """Leave nothing behind; `at_once` where it may be at work."""
+        """End the process; `at_once` terminates it first, as it may be at work."""
         if at_once:
             self._process.terminate()
         self._pipe.close()
@@ -268,7 +268,7 @@ class _Process:
 
 
 class _Processes:
-    """Those of a block, which do not outlive it."""
+    """The processes of a `with` block; they end with it."""
 
     def __init__(self) -> None:
         self._running: list[_Process] = []
@@ -281,14 +281,14 @@ class _Processes:
             process.end(at_once=kind is not None)
 
     def start(self, job: Callable[[], Any]) -> _Process:
-        """Start one."""
+        """Start a process."""
         self._running.append(_Process(job))
         return self._running[-1]
 
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """A Ctrl-C goes to all processes of a terminal: one that starts must not meet it unprepared."""
+    """Block Ctrl-C, which a terminal sends to all its processes, while a process starts."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -318,11 +318,11 @@ def _row(job: _Job, probes: dict[str, list[float]], *, group: int) -> Measuremen
     wanted["predict"] = [one[:, 1:].sum(1) for one in rounds]
     wanted["end_to_end"] = [one.sum(1) for one in rounds]
     steps = {name: latency_of(some) for name, some in wanted.items() if np.isfinite(some[0]).all()}
-    # By Little's law: as many are on their way as there are callers.
+    # Little's law: the batches in flight are as many as the callers.
     callers = opened.callers
     mean = float(np.concatenate(wanted["predict"]).mean())
     gflops = gflops_of(case.target.path, height=opened.size[0], width=opened.size[1])
-    # Weights of 16 bits are multiplied as floats of 32.
+    # Weights of 16 bits are multiplied as 32-bit floats.
     computed = "int8" if opened.precision == "int8" else "fp32"
     most = max(probes.get(f"{computed}, {case.threads}", [0.0])) if case.device == "cpu" else 0.0
     share = None

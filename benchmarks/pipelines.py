@@ -1,4 +1,4 @@
-"""A file opened for measuring: its steps from a photo to an answer, one by one."""
+"""A file opened for measuring, with its separate steps from a photo to an answer."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from .cases import Case
 
 @dataclass(frozen=True, eq=False)
 class Pipeline:
-    """One file, opened.
+    """One opened file.
 
     Attributes:
-        task: The contract's, or the peer's.
-        precision: Of the weights.
-        name: What network it is.
-        contract: Of files of ours; None of peers.
-        size: Height and width of the network's input.
+        task: Task from the contract or of the peer.
+        precision: Precision of the weights.
+        name: Name of the network.
+        contract: The file's contract; None for peers.
+        size: Height and width of the network's input, in pixels.
         resize: "letterbox", "stretch" or "align".
-        session: None where another library does it all.
-        model: What the task's `measure` takes.
-        steps: What is timed.
+        session: The runtime's session; None if another library does all the work.
+        model: The model that the task's `measure` takes.
+        steps: The steps that are timed.
     """
 
     task: str
@@ -42,7 +42,7 @@ class Pipeline:
 
     @property
     def is_final(self) -> bool:
-        """The graph drops answers by itself (NMS inside)."""
+        """Whether the graph itself drops answers (NMS inside)."""
         return self.contract is not None and task_of(self.task).rules.is_final(self.contract)
 
 
@@ -50,8 +50,8 @@ def open_pipeline(case: Case) -> Pipeline:
     """Open a case's file.
 
     Raises:
-        UserError: This machine cannot run it so, or the file takes no such batch.
-        ModelFileError: It cannot be opened.
+        UserError: This machine cannot run the case, or the file does not take the batch size.
+        ModelFileError: The file cannot be opened.
         MissingPackageError: Its runtime is not installed.
     """
     target = case.target

@@ -1,4 +1,4 @@
-"""Results for people: Markdown, HTML, plots."""
+"""Reports of results in Markdown, HTML and plots."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ pre { white-space: pre-wrap }
 
 
 def write_report(results: Results, output: Path) -> list[Path]:
-    """Write report.md, report.html, and a plot for each task that was judged.
+    """Write report.md, report.html, and a plot for each task with measured accuracy.
 
     Args:
-        results: What.
-        output: Folder; made if missing.
+        results: The results to report.
+        output: Folder for the report; made if missing.
 
     Returns:
-        The files.
+        The files written.
     """
     files = [output / "report.md", output / "report.html"]
     parts = tables(results)
@@ -44,7 +44,7 @@ def write_report(results: Results, output: Path) -> list[Path]:
         if save_pareto(results.rows, task, picture):
             files.append(picture)
         else:
-            picture.unlink(missing_ok=True)  # of an earlier report
+            picture.unlink(missing_ok=True)  # left from an earlier report
     return files
 
 
@@ -69,7 +69,7 @@ def _markdown(results: Results, parts: Sequence[Table]) -> str:
 
 
 def _code(text: str) -> str:
-    """Markdown's backticks, in HTML."""
+    """Turn Markdown's backticks into HTML."""
     return re.sub("`(.+?)`", r"<code>\1</code>", html.escape(text))
 
 

@@ -1,4 +1,4 @@
-"""results.json: everything that a report is drawn from."""
+"""results.json: the data of a report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..model_templates.spec import Spec
 RESULTS_FILE = "results.json"
 
 STEPS = ("decode", "prepare", "network", "finish")
-"""Of the way from a file to an answer, in their order."""
+"""The steps from a photo's file to an answer, in order."""
 
 _DRAWS = 1000
 _CONFIDENCE = (2.5, 97.5)
@@ -25,19 +25,19 @@ _QUANTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0}
 
 
 class Estimate(Spec):
-    """A figure, and where it lies with 95 % confidence."""
+    """A figure with its 95 % confidence interval."""
 
     value: float
     low: float
     high: float
 
     def surely_below(self, other: Estimate) -> bool:
-        """The intervals do not overlap."""
+        """Whether this interval lies wholly below the other."""
         return self.high < other.low
 
 
 class Latency(Spec):
-    """Milliseconds of a batch: median, and what 90 and 99 of 100 stay below."""
+    """Milliseconds for a batch: median, and 90th and 99th percentile."""
 
     p50: Estimate
     p90: Estimate
@@ -45,34 +45,34 @@ class Latency(Spec):
 
 
 class Measurement(Spec):
-    """Of one file, run in one way.
+    """The measurement of one file, run in one way.
 
     Attributes:
-        name: The file's, for people.
-        peer: It is other people's.
-        model: What network it is.
-        runtime: With mode and provider.
-        input: Of the network.
-        bytes: On disk, all parts.
-        sha256: Of all parts, in turn.
-        load_ms: Opening it, not for the first time.
-        first_ms: The network's first answer; a compiler's work is in it.
-        steps: Of a batch: "decode", "prepare", "network", "finish"; "predict" is the last three
-            together, "end_to_end" all four. Without "decode" and "end_to_end" where several
-            callers keep the device busy.
-        resident: The network on arrays that are on the device already.
-        throughput: Photos a second, decoding apart.
-        cpu_ms: Time of all cores per photo, decoding apart.
-        memory: Most bytes that the process had.
-        gflops: 2 x MAC of convolutions for one photo.
-        peak_share: Of the operations that the machine can do at most in this precision, while
-            the network runs; 0 to 1.
-        figures: Accuracy; shares of 1.
+        name: Name of the file, for reports.
+        peer: Whether it is a third party's model.
+        model: Name of the network.
+        runtime: Runtime with mode and provider.
+        input: The network's input, in words.
+        bytes: Size on disk of all parts together.
+        sha256: SHA-256 over all parts, in order.
+        load_ms: Milliseconds to open the file when it is not the first time.
+        first_ms: Milliseconds to the network's first answer, compilation included.
+        steps: Latency for a batch of "decode", "prepare", "network" and "finish"; "predict" is the
+            last three together, "end_to_end" all four. Without "decode" and "end_to_end" if
+            several callers keep the device busy.
+        resident: Latency of the network on arrays that are on the device already.
+        throughput: Photos per second, without decoding.
+        cpu_ms: Milliseconds of all cores together per photo, without decoding.
+        memory: Peak memory of the process in bytes.
+        gflops: 2 x MAC of the convolutions for one photo, in 1e9.
+        peak_share: Speed of the network as a share of the machine's peak in this precision,
+            0 to 1.
+        figures: Accuracy by figure, 0 to 1.
         rounds: Median milliseconds of "predict" in each round.
-        runs: In all rounds.
-        group: Rows of one group took turns.
-        nms: It is inside the file, which shows no faces below its own threshold: its accuracy
-            cannot be compared, and is not measured.
+        runs: Number of timed runs in all rounds.
+        group: Number of the group; rows of one group took turns.
+        nms: Whether NMS is inside the file. It then hides faces below its threshold, so its
+            accuracy cannot be compared and is not measured.
     """
 
     name: str
@@ -104,27 +104,27 @@ class Measurement(Spec):
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What is the same row in another run."""
+        """Key of the same row in another run."""
         return (self.name, self.runtime, self.device, f"{self.threads}", f"{self.batch}")
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """Rows that are alike in this give the same answers."""
+        """Key that is equal for rows with the same answers."""
         return (self.sha256, self.runtime, self.device)
 
     @property
     def ms(self) -> Estimate:
-        """Median of "predict": from pixels to answers."""
+        """Median milliseconds of "predict", from pixels to answers."""
         return self.steps["predict"].p50
 
     @property
     def mb(self) -> float:
-        """On disk, 1e6 bytes."""
+        """Size on disk in units of 1e6 bytes."""
         return self.bytes / 1e6
 
 
 class Absent(Spec):
-    """What could not be measured, and why."""
+    """A case that could not be measured, and the reason."""
 
     name: str
     runtime: str
@@ -135,15 +135,15 @@ class Absent(Spec):
 
 
 class Results(Spec):
-    """Of one run.
+    """The results of one run.
 
     Attributes:
-        results_version: Of this file's shape.
-        finished: Nothing was interrupted.
-        command: What the user typed.
-        host: See `machine.fingerprint`.
-        protocol: How it was measured; what the accuracy of a task was measured on, by its name.
-        probes: Operations a second, 2 x MAC in 1e9, by "precision, threads", of each round.
+        results_version: Version of this file's schema.
+        finished: Whether the run was not interrupted.
+        command: The command that the user typed.
+        host: The machine; see `machine.fingerprint`.
+        protocol: How the run measured; under a task's name, the labels of its accuracy.
+        probes: Operations per second, 2 x MAC in 1e9, in each round, by "precision, threads".
     """
 
     results_version: Literal[2] = 2
@@ -158,7 +158,7 @@ class Results(Spec):
 
 
 def write_results(results: Results, path: Path) -> None:
-    """Write them, whole or not at all."""
+    """Write results.json atomically."""
     with atomic_write(path, "w") as handle:
         handle.write(results.model_dump_json(indent=1) + "\n")
 
@@ -167,7 +167,7 @@ def read_results(path: Path) -> Results:
     """Read what `write_results` wrote.
 
     Raises:
-        DataError: It cannot be read, or is nothing of the kind.
+        DataError: The file cannot be read, or is not a results.json.
     """
     try:
         return Results.model_validate_json(path.read_bytes())
@@ -182,14 +182,14 @@ def read_results(path: Path) -> Results:
 
 
 def latency_of(rounds: Sequence[NDArray[np.float64]], *, seed: int = 0) -> Latency:
-    """Quantiles with their uncertainty, of seconds measured in several rounds.
+    """Latency quantiles with uncertainty, from seconds measured in several rounds.
 
-    What slows a machine lasts for many runs, so runs of one round are not independent: rounds are
-    drawn with replacement, not runs (Davison and Hinkley 1997, section 3.8).
+    A slowdown of the machine lasts for many runs, so runs of one round are not independent:
+    rounds are drawn with replacement, not runs (Davison and Hinkley 1997, section 3.8).
 
     Args:
-        rounds: float64 (N,) each, not empty, seconds.
-        seed: Of the draws.
+        rounds: Seconds of the runs of each round, float64 (N,), not empty.
+        seed: Seed of the draws.
     """
     generator = np.random.default_rng(seed)
     quantiles = list(_QUANTILES.values())
@@ -207,10 +207,10 @@ def latency_of(rounds: Sequence[NDArray[np.float64]], *, seed: int = 0) -> Laten
 
 
 def places(estimates: Sequence[Estimate]) -> list[tuple[int, int]]:
-    """Between which places each stands, the lowest first: 1 to 3 where three cannot be told apart.
+    """Best and worst possible rank of each estimate: (1, 3) if three cannot be told apart.
 
     Args:
-        estimates: Lower is better.
+        estimates: The estimates; lower is better.
     """
     return [
         (

@@ -1,4 +1,4 @@
-"""The smallest file that meets a budget, by measured figures."""
+"""Choose the smallest file that meets a budget, by measured figures."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ LIMITS: dict[str, tuple[str, Callable[[Measurement], float], str]] = {
     "max_mb": ("size", lambda row: row.mb, "MB"),
     "max_memory": ("memory", lambda row: row.memory / 2**20, "MiB"),
 }
-"""Flag: what it limits, where that is in a row, and its unit."""
+"""By flag: what it limits, how to read that from a row, and its unit."""
 
 
 def budgets() -> dict[str, Figure]:
-    """Flag, without its dashes: the figure of some task that it asks a least value of."""
+    """Figures that a flag can set a minimum for, by the flag without its dashes."""
     figures = [figure for task in TASKS for figure in task_of(task).measure.FIGURES]
     return {figure.budget: figure for figure in figures if figure.budget is not None}
 
 
 @dataclass(frozen=True)
 class Miss:
-    """A wish that a row does not meet.
+    """A requirement that a row does not meet.
 
     Attributes:
-        what: In words.
+        what: What is limited, in words.
         wanted: The limit.
-        found: What it is; None where it was not measured.
-        unit: Of both.
-        short: By how much of the limit it fails.
+        found: The row's value; None if it was not measured.
+        unit: Unit of `wanted` and `found`.
+        short: Shortfall as a share of the limit.
     """
 
     what: str
@@ -50,12 +50,12 @@ class Miss:
 
 @dataclass(frozen=True)
 class Choice:
-    """What meets the budget, or comes nearest.
+    """The files that meet the budget, or the one that comes nearest.
 
     Attributes:
-        fitting: The files that meet it, the smallest first; of each the row that is fastest.
-        nearest: Where none does: the row that fails by least, and its misses; None where there
-            is no row at all.
+        fitting: The fastest row of each file that meets the budget, smallest file first.
+        nearest: If none does, the row that fails by least, and its misses; None if there is no
+            row at all.
     """
 
     fitting: Sequence[Measurement]
@@ -73,20 +73,20 @@ def select(
     threads: int | None = None,
     peers: bool = False,
 ) -> Choice:
-    """Choose.
+    """Choose the rows that meet the limits.
 
     Args:
-        rows: Measured; those of a batch of 1 count.
-        task: As contracts name it.
-        limits: By key of `LIMITS`.
-        figures: Least values by key of a figure, 0 to 1.
-        runtime: Only this one, with or without its mode.
-        device: Only this one.
-        threads: Only so many.
-        peers: Other people's files too.
+        rows: Measurements; only those of batch 1 are used.
+        task: Name of the task, as in contracts.
+        limits: Upper limits by key of `LIMITS`.
+        figures: Minimum of each figure, 0 to 1, by its key.
+        runtime: Runtime to choose among, with or without a mode; None for all.
+        device: Device to choose among; None for all.
+        threads: Number of threads to choose among; None for all.
+        peers: Whether to include third-party models.
 
     Raises:
-        UserError: No row is of this task, runtime, device and threads.
+        UserError: No row has this task, runtime, device and number of threads.
     """
     open_ones = [
         row

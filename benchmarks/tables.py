@@ -1,4 +1,4 @@
-"""Results to tables of text."""
+"""Tables of results, as text."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .results import Absent, Estimate, Measurement, Results, places
 
 ENOUGH_FOR_P99 = 100
 NOISY = 0.1
-"""Spread of the probe, as a share of its median, from which on the report says so."""
+"""Spread of the probe, as a share of its median, above which the report warns."""
 
 _CASE = ("file", "runtime", "device", "threads", "batch")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A heading, what the table shows, and its cells; `text` columns stand to the left."""
+    """A heading, an explanation and the cells; `text` has the left-aligned columns' indices."""
 
     title: str
     about: str
@@ -33,7 +33,7 @@ class Table:
 
 
 def tables(results: Results) -> list[Table]:
-    """What the report holds, the overview first."""
+    """All tables of the report, the overview first."""
     found = [overview(results), _time(results), _cost(results)]
     int8 = _int8(results.rows)
     if int8:
@@ -63,7 +63,7 @@ def overview(results: Results) -> Table:
         if any(row.figures.get(figure.key) is not None for row in rows)
     ]
     drift = _drift(results)
-    # Batches and tasks do not compete.
+    # Only rows of one task and batch size compete.
     place: dict[tuple[str, ...], str] = {}  # keys are unique: targets have names of their own
     for group in {(row.task, row.batch) for row in rows}:
         some = [row for row in rows if (row.task, row.batch) == group]
@@ -104,7 +104,7 @@ def overview(results: Results) -> Table:
 
 
 def _columns(rows: Sequence[Measurement]) -> list[Figure]:
-    """Figures that have a column, of the tasks of these rows; each key once."""
+    """Figures with a column, for the tasks of these rows; each key once."""
     tasks = [task for task in TASKS if any(row.task == task for row in rows)]
     found = {
         figure.key: figure
@@ -116,7 +116,7 @@ def _columns(rows: Sequence[Measurement]) -> list[Figure]:
 
 
 def _drift(results: Results) -> float:
-    """How far the machine's speed moved between groups of rows, as a share; by the probes."""
+    """Change of the machine's speed between groups of rows, as a share, by the probes."""
     groups = len({row.group for row in results.rows})
     if groups < 2:
         return 0.0
@@ -133,7 +133,7 @@ def _widened(one: Estimate, share: float) -> Estimate:
 
 
 def noise(results: Results) -> str | None:
-    """A warning where the probe did not take the same time all along."""
+    """A warning if the probe's speed varied too much; else None."""
     for key, values in results.probes.items():
         quartiles = statistics.quantiles(values, n=4) if len(values) > 1 else [values[0]] * 3
         spread = (quartiles[2] - quartiles[0]) / statistics.median(values)
@@ -218,7 +218,7 @@ def _cost(results: Results) -> Table:
 
 
 def _int8(rows: Sequence[Measurement]) -> list[tuple[str, ...]]:
-    """Each int8 row beside the FP32 row of the same network, runtime and settings."""
+    """Each int8 row beside a float row of the same network, runtime and settings."""
     found: list[tuple[str, ...]] = []
     for row in rows:
         if row.precision != "int8":
@@ -241,7 +241,7 @@ def _int8(rows: Sequence[Measurement]) -> list[tuple[str, ...]]:
         )
         for other in kin[:1]:
             times = f"~{other.ms.value / row.ms.value:.2f}"
-            if other.group == row.group:  # they took turns
+            if other.group == row.group:  # they took turns, so the ratio is not approximate
                 rounds = zip(other.rounds, row.rounds, strict=False)
                 times = f"{statistics.median(a / b for a, b in rounds):.2f}"
             main = main_figure([row], row.task)
@@ -277,7 +277,7 @@ def _probe_rows(results: Results) -> list[tuple[str, str]]:
 
 
 def probe_name(key: str) -> str:
-    """What a key of `Results.probes` is, for people."""
+    """Readable name of a key of `Results.probes`."""
     precision, threads = key.split(", ")
     return f"{precision} product, {threads} threads"
 

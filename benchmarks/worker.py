@@ -1,4 +1,4 @@
-"""One case in a process of its own: nothing else uses its memory, threads and caches."""
+"""One case in its own process, so that nothing else uses its memory, threads and caches."""
 
 from __future__ import annotations
 
@@ -43,25 +43,25 @@ _PACKAGES = {
     "litert": "ai_edge_litert.interpreter",
     "tensorflow": "tensorflow",
 }
-"""Imported before the clock for loading starts."""
+"""Packages of the runtimes, imported before the clock for loading starts."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """What is known of a case once it is open.
+    """Facts about a case once it is open.
 
     Attributes:
-        task: Of the network.
-        precision: Of its weights.
-        name: What network it is.
-        size: Height and width of its input.
-        resize: How a photo comes to that.
-        bytes: On disk, all parts.
-        sha256: Of all parts, in turn.
-        load_ms: Opening the file, not for the first time.
-        first_ms: The first answer of the network.
-        callers: That ask at once when it is timed.
-        nms: It is inside the file.
+        task: Task of the network.
+        precision: Precision of the weights.
+        name: Name of the network.
+        size: Height and width of the input, in pixels.
+        resize: How a photo is brought to that size.
+        bytes: Size on disk of all parts together.
+        sha256: SHA-256 over all parts, in order.
+        load_ms: Milliseconds to open the file when it is not the first time.
+        first_ms: Milliseconds to the network's first answer.
+        callers: Number of callers at once while it is timed.
+        nms: Whether NMS is inside the file.
     """
 
     task: str
@@ -79,15 +79,15 @@ class Opened:
 
 @dataclass(frozen=True, eq=False)
 class Turn:
-    """What one turn of a case took.
+    """Time and memory of one turn of a case.
 
     Attributes:
-        seconds: float64 (N, 4): of each batch, by `STEPS`. Where several callers keep the device
-            busy, photos are decoded beforehand: NaN.
-        cpu: Of the process, per photo, decoding apart.
-        memory: Most bytes that the process had so far.
-        resident: float64 (M,): of the network alone on arrays that are on the device; empty where
-            nothing is copied.
+        seconds: Seconds of each batch in each of `STEPS`, float64 (N, 4). Decoding is NaN if
+            several callers keep the device busy, as photos are then decoded beforehand.
+        cpu: CPU seconds of the process per photo, without decoding.
+        memory: Peak memory of the process so far, in bytes.
+        resident: Seconds of the network alone on arrays that are on the device, float64 (M,);
+            empty if nothing is copied.
     """
 
     seconds: NDArray[np.float64]
@@ -97,12 +97,12 @@ class Turn:
 
 
 def serve(pipe: Connection, job: Callable[[], Any]) -> None:
-    """Call methods of what `job` makes, as the other end of the pipe asks, until it closes.
+    """Call methods of the object that `job` makes, on request through the pipe, until it closes.
 
-    Every question is a method's name and its arguments; the answer is its result, or a
+    A request is a method's name and its arguments; the answer is its result or a
     `PocketfaceError`.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other end's business
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
     made = None
     with suppress(EOFError, ConnectionError):
         while True:
@@ -116,11 +116,11 @@ def serve(pipe: Connection, job: Callable[[], Any]) -> None:
 
 
 class CaseWorker:
-    """A case, opened.
+    """Opens and times one case.
 
     Args:
-        case: What.
-        items: To time it on, by task.
+        case: The case to measure.
+        items: Photos to time on, by task.
     """
 
     def __init__(self, case: Case, items: Mapping[str, Sequence[Item]]) -> None:
@@ -128,16 +128,16 @@ class CaseWorker:
         self._of_tasks = items
 
     def open(self) -> Opened:
-        """Load the file, and get a first answer."""
-        cv2.setNumThreads(self.case.threads)  # of resizing, beside the runtime's
+        """Load the file, and run the network once."""
+        cv2.setNumThreads(self.case.threads)  # for resizing; the runtime has its own threads
         name = self.case.runtime.partition(":")[0]
         if name in _PACKAGES:
-            with suppress(ImportError), quiet():  # the runtime says it better
+            with suppress(ImportError), quiet():  # the runtime's own error is clearer
                 importlib.import_module(_PACKAGES[name])
-        if self.case.runtime == "torch:compile":  # what another row compiled is no help
+        if self.case.runtime == "torch:compile":  # must not reuse another row's compilation
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="pocketface-")
             atexit.register(shutil.rmtree, os.environ["TORCHINDUCTOR_CACHE_DIR"], True)
-        # Twice: much of a runtime is only imported by its first use.
+        # Opened twice, because the first use of a runtime imports much of it.
         open_pipeline(self.case)
         begun = time.perf_counter()
         self.pipeline = open_pipeline(self.case)
@@ -170,7 +170,7 @@ class CaseWorker:
         )
 
     def turn(self, seconds: float) -> Turn:
-        """Run for a while, one batch at least."""
+        """Time batches for some seconds, at least one batch."""
         if self.callers == 1:
             rows, cpu = _run(self.pipeline, self._decoded(), seconds)
         else:
@@ -179,7 +179,7 @@ class CaseWorker:
         return Turn(np.array(rows), cpu / photos, _peak_memory(), self._resident(seconds))
 
     def accuracy(self, measure: Callable[[Pipeline], dict[str, float | None]]) -> Any:
-        """What `measure` makes of the pipeline."""
+        """The result of `measure` for this pipeline."""
         return measure(self.pipeline)
 
     def _run_at_once(self, seconds: float) -> tuple[list[tuple[float, ...]], float]:
@@ -221,7 +221,7 @@ class CaseWorker:
 def _run(
     pipeline: Pipeline, batches: Iterator[tuple[float, list[Any], list[Any]]], seconds: float
 ) -> tuple[list[tuple[float, ...]], float]:
-    """Seconds of each step of each batch, and of the CPU for all but decoding."""
+    """Seconds of each step of each batch, and CPU seconds of all steps but decoding."""
     rows: list[tuple[float, ...]] = []
     cpu = 0.0
     end = time.perf_counter() + seconds
@@ -241,9 +241,9 @@ def _run(
 
 
 def _peak_memory() -> int:
-    """Most bytes that this process had in memory."""
+    """Peak memory of this process in bytes."""
     with suppress(OSError), open("/proc/self/status", encoding="ascii") as status:
-        # Not `getrusage`: on Linux it knows of the parent's memory too.
+        # Not `getrusage`, which on Linux counts the parent's memory too.
         for line in status:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
@@ -258,9 +258,9 @@ def _peak_memory() -> int:
 
 
 def _told(error: Exception) -> PocketfaceError:
-    """An error that can be sent: others may need arguments to be made again."""
+    """The error as one that survives pickling; others may need arguments to be remade."""
     if isinstance(error, PocketfaceError):
         return PocketfaceError(str(error))
-    # Where this is installed is nobody's business who reads the report.
+    # The report need not reveal where the package is installed.
     said = str(error).replace(f"{_HERE}{os.sep}", "")
     return PocketfaceError(textwrap.shorten(f"{type(error).__name__}: {said}", 300))
