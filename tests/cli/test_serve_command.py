@@ -102,7 +102,7 @@ def test_workers_end_with_their_parent() -> None:
         (("--host", "192.0.2.1"), "--host: cannot listen at 192.0.2.1: Cannot assign"),
         (("--threads", "100000"), "threads 100000: expected 1 to"),
         (("--load-weights", "none.onnx"), "none.onnx: no such file"),
-        (("--template", "face-detection-n"), "is for face-detection, no classifier"),
+        (("--template", "face-detection-n"), "is for face-detection; expected a face classifier"),
         (("--workers", "0"), "--workers: expected a whole number, 1 or more"),
         (("--device", "quantum"), "device 'quantum'"),
     ],
