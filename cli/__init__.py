@@ -1,4 +1,4 @@
-"""The command line: one file per command, imported only when its verb is used."""
+"""The command line: one module per command, imported only when its verb is used."""
 
 from __future__ import annotations
 
@@ -50,41 +50,41 @@ _WRONG_PATH = {
     errno.ELOOP,
     errno.ENAMETOOLONG,
 }
-"""With the name of a file: most likely one that the user gave, not the disk or the machine."""
+"""Error numbers that, with a file's name, most likely mean a wrong path from the user."""
 
 _INTERRUPTED = 128 + signal.SIGINT
-_BROKEN_PIPE = 128 + 13  # as the shell reports SIGPIPE, which Windows does not have
+_BROKEN_PIPE = 128 + 13  # the shell's code for SIGPIPE; Windows has no such signal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: The arguments behind `pocketface`; those of the process by default.
+        argv: The arguments after `pocketface`; None for those of the process.
 
     Returns:
-        Exit code: 0; 2 for a user's mistake; 1 for a failure; 130 where Ctrl-C ended it.
+        Exit code: 0 for success, 2 for a user's mistake, 1 for a failure, 130 after Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        # File names may hold bytes that are no text, which come out as they were, and letters that
-        # Windows' code pages do not have.
+        # File names may hold bytes that are not text, which are printed unchanged, and letters
+        # that Windows' code pages do not have.
         is_utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
         sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
     try:
         try:
             _run(arguments)
         except SystemExit as left:
-            if left.code:  # argparse's --help and --version have none
+            if left.code:  # argparse exits with 0 after --help and --version
                 return int(left.code)
         if sys.stdout is not None:  # closed by `>&-`
-            sys.stdout.flush()  # here, where a closed pipe can still be answered
+            sys.stdout.flush()  # here, where a broken pipe can still be handled
         return 0
     except KeyboardInterrupt as error:
         _say("interrupted" + (f"; {error}" if str(error) else ""))
         return _INTERRUPTED
     except BrokenPipeError:
-        # The interpreter flushes stdout once more at its end: give it somewhere to go.
+        # The interpreter flushes stdout once more at exit, which must not fail again.
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
@@ -125,7 +125,7 @@ def _run(arguments: list[str]) -> None:
 
 
 def _report(error: Exception) -> int:
-    """Say it in one line, with a hint where there is one; returns the exit code."""
+    """Print an error as one line, and its hint if it has one; returns the exit code."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         if package in EXTRAS:
@@ -152,7 +152,7 @@ def _say(text: str, *, hint: str | None = None) -> None:
 def _logging_to_stderr(*, verbose: bool) -> Iterator[None]:
     """Show the package's log records, and other packages' warnings, for one command."""
     ours = logging.getLogger(__name__.partition(".")[0])
-    handler = logging.StreamHandler()  # to the sys.stderr of now
+    handler = logging.StreamHandler()  # uses the current sys.stderr
     handler.setFormatter(_LineFormatter())
     before = ours.level, ours.propagate
     ours.addHandler(handler)
@@ -169,7 +169,7 @@ class _LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         if record.exc_info is None:
-            text = " ".join(text.splitlines())  # file names may hold several
+            text = " ".join(text.splitlines())  # file names may contain line breaks
         level = record.levelname.lower()
         return text if level == "info" else f"pocketface: {level}: {text}"
 

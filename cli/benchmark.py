@@ -12,7 +12,7 @@ from .parser import a_path, names, paths, positive, positive_counts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags."""
+    """Add the command's flags."""
     parser.add_argument(
         "artefacts",
         nargs="*",
@@ -96,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measure and report; or only one of the two."""
+    """Measure and report, or only one of the two."""
     given = [args.redraw is not None, args.compare is not None, bool(args.artefacts or args.peers)]
     if sum(given) != 1:
         raise UserError("expected model files or --peers, or --redraw, or --compare, one of them")

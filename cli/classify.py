@@ -15,7 +15,7 @@ from .parser import a_path, positive_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags."""
+    """Add the command's flags."""
     parser.add_argument(
         "photos", nargs="+", type=a_path, metavar="PATH", help="photos, and folders of photos"
     )

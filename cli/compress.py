@@ -13,7 +13,7 @@ from .parser import PRECISIONS, a_path, count, fraction, names, paths, positive,
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags."""
+    """Add the command's flags."""
     parser.add_argument("--template", metavar="NAME|FILE", help="whose weights are the default")
     parser.add_argument("--load-weights", type=a_path, metavar="FILE", help=".pth or .safetensors")
     for part, use in (("train", "for the ranges"), ("val", "to measure on")):
@@ -132,7 +132,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Compress, and print what each file is worth."""
+    """Compress, and print size, speed and accuracy of each file."""
     methods = ("post_training", "nncf_quantization", "nncf_sparsity", "filter_pruning")
     if not any(getattr(args, method) for method in methods):
         flags = ", ".join(f"--{method.replace('_', '-')}" for method in methods)

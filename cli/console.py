@@ -19,10 +19,10 @@ def print_table(
     """Print a table.
 
     Args:
-        title: A line above it.
+        title: The line above the table.
         columns: Headings.
-        rows: Cells; a short row is empty at its end.
-        numbers: Indices of the columns that stand to the right.
+        rows: Cells of each row; missing ones at the end stay empty.
+        numbers: Indices of the right-aligned columns.
     """
     from rich import box
     from rich.console import Console
@@ -34,8 +34,8 @@ def print_table(
         made.add_column(column, justify="right" if index in numbers else "left", no_wrap=True)
     for row in rows:
         made.add_row(*row)
-    # As wide as the table is: a narrow terminal breaks long lines, but Rich would cut words out
-    # of the cells.
+    # The table's own width: a narrow terminal wraps long lines, but Rich would cut words out of
+    # the cells.
     screen = Console(highlight=False, markup=False, emoji=False, width=_MOST_WIDTH)
     screen.width = Measurement.get(screen, screen.options, made).maximum
     print(title)
@@ -44,10 +44,10 @@ def print_table(
 
 @contextmanager
 def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, where that is a terminal; moved by calling it with done and total.
+    """A progress bar on stderr if that is a terminal; call the result with done and total.
 
-    What is printed meanwhile goes to standard output as it is: above the bar where both are the
-    same terminal, and never into the bar's stream where only that is one.
+    Text printed meanwhile still goes to standard output: above the bar if both are the same
+    terminal, and never to stderr.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn

@@ -1,4 +1,4 @@
-"""`pocketface data`: converting and splitting annotations."""
+"""`pocketface data`: convert and split annotations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .parser import a_path, count, fraction
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The verbs below `data` and their flags."""
+    """Add the verbs below `data` and their flags."""
     verbs = parser.add_subparsers(metavar="ACTION", required=True)
 
     wider = verbs.add_parser("wider", help="WIDER FACE's official layout to COCO JSON")

@@ -10,7 +10,7 @@ from .parser import a_path, paths, positive_count, size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags."""
+    """Add the command's flags."""
     parser.add_argument("model", type=a_path, metavar="FILE", help="a detector, ours or another's")
     parser.add_argument("--test-ann-files", nargs="+", required=True, metavar="JSON", help="COCO")
     parser.add_argument(
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Try them all; fail where the declared one is not the best."""
+    """Try all pre-processings; fail if the declared one is not the best."""
     from ..apps.diagnose import diagnose
     from ..tasks.detection.preprocessing import Preprocessing
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags."""
+    """Add the command's flags."""
     parser.add_argument("--template", metavar="NAME|FILE", help="whose weights are the default")
     parser.add_argument(
         "--load-weights",

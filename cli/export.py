@@ -13,7 +13,7 @@ from .parser import a_path, names, size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags."""
+    """Add the command's flags."""
     parser.add_argument(
         "--template",
         metavar="NAME|FILE",
@@ -60,10 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Export, and print what was written and how far it is from PyTorch."""
+    """Export, and print the files and how far their answers are from PyTorch's."""
     weights = open_weights(args.template, args.load_weights)
     check_place(args.save_model_to, "--save-model-to", folder=True)
-    # After the flags were checked: the exporters take seconds to load.
+    # Imported after the flags were checked, because the exporters take seconds to load.
     from ..export import ExportRequest, export_model
 
     report = export_model(

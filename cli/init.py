@@ -11,14 +11,14 @@ from .parser import a_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags."""
+    """Add the command's flags."""
     parser.add_argument("template", metavar="TEMPLATE", help="a name, or a template.yaml")
     parser.add_argument("work_dir", metavar="WORK_DIR", type=a_path, help="made if it is not there")
     parser.add_argument("--force", action="store_true", help="overwrite files that are there")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Make the work directory and say what comes next."""
+    """Make the work directory, and print the next steps."""
     written = create_work_dir(args.template, args.work_dir, force=args.force)
     print(f"{args.work_dir}: {', '.join(path.name for path in written)}")
     print("next:")

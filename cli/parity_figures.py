@@ -12,13 +12,13 @@ _RUNTIME, _AGREED = "runtime", "agreed"
 
 
 def columns(certificates: Iterable[Certificate | None]) -> list[str]:
-    """Columns of a table: the runtime, each difference that some certificate holds, agreement."""
+    """Columns of a table: runtime, each difference that a certificate holds, and agreement."""
     names = {name: None for one in certificates if one is not None for name in one.differences}
     return [_RUNTIME, *names, _AGREED]
 
 
 def figures(certificate: Certificate | None, columns: Sequence[str]) -> list[str]:
-    """Cells of these columns."""
+    """A certificate's cells for these columns."""
     if certificate is None:
         return [""] * len(columns)
     both = certificate.agreement

@@ -1,4 +1,4 @@
-"""Argument parsing shared by the commands: one-line errors, and types that say what they expect."""
+"""Argument parsing shared by the commands: one-line errors that name what was expected."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any, NoReturn
 from ..errors import UserError
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-"""Of the arithmetic of a training; the first is the default."""
+"""Precisions of the arithmetic in training; the first is the default."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises `UserError` where argparse would print its usage and exit; takes no abbreviations."""
+    """Raises `UserError` where argparse would print its usage and exit; allows no abbreviations."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, **settings)
-        # SUPPRESS: given before the verb, they are not undone by the defaults behind it.
+        # SUPPRESS: flags before the verb are not reset by the defaults of the verb's parser.
         self.add_argument(
             "--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks"
         )
@@ -33,7 +33,7 @@ class Parser(argparse.ArgumentParser):
         raise UserError(message, hint=f"see `{self.prog} --help`")
 
     def refuse(self, unknown: Sequence[str], arguments: Sequence[str]) -> NoReturn:
-        """Raise for those of the arguments that nothing takes, with the help of their command."""
+        """Raise for unknown arguments, with a hint to the help of their command."""
         for action in self._actions:
             if isinstance(action, argparse._SubParsersAction):
                 verb = next((word for word in arguments if word in action.choices), None)
@@ -87,24 +87,24 @@ def size(text: str) -> tuple[int, int]:
 
 
 def names(text: str) -> list[str]:
-    """Names with commas between them."""
+    """Names separated by commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def positive_counts(text: str) -> list[int]:
-    """Whole numbers of 1 or more with commas between them."""
+    """Whole numbers of 1 or more, separated by commas."""
     return [positive_count(one) for one in names(text)]
 
 
 def a_path(text: str) -> Path:
-    """A path; nothing would be the current folder."""
+    """A path; refuses the empty text, which would mean the current folder."""
     if not text:
         raise argparse.ArgumentTypeError("expected a path, found ''")
     return Path(text)
 
 
 def paths(values: Sequence[str] | None) -> list[Path]:
-    """The paths of a flag that takes many, apart by spaces or commas.
+    """The paths of a flag that takes many, separated by spaces or commas.
 
     A comma inside the name of an existing file or folder is part of that name.
     """

@@ -11,7 +11,7 @@ from .parser import a_path, fraction
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which files do it, on what."""
+    """Add the flags for the two model files, the device and the threads."""
     parser.add_argument(
         "--template",
         metavar="NAME|FILE",
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def files_of(args: argparse.Namespace) -> tuple[Path, Path]:
-    """The classifier's and the detector's."""
+    """The classifier's file and the detector's file."""
     template = args.template or (None if args.load_weights else "glasses-n")
     classifier = model_file(template, args.load_weights)
     return classifier, args.detector or model_file("face-detection-n", None)

@@ -19,7 +19,7 @@ _RUNNERS_UP = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags."""
+    """Add the command's flags."""
     parser.add_argument(
         "--task",
         required=True,
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the choice, or why there is none."""
+    """Print the chosen file, or why there is none."""
     from ..benchmarks.machine import differences, fingerprint
     from ..benchmarks.results import RESULTS_FILE, read_results
 

@@ -10,7 +10,7 @@ from .parser import count, positive_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags."""
+    """Add the command's flags."""
     photo_classifier.add_arguments(parser)
     parser.add_argument(
         "--host",
@@ -69,5 +69,5 @@ def run(args: argparse.Namespace) -> None:
 def _cores() -> int:
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
+    except AttributeError:  # macOS and Windows do not have it
         return os.cpu_count() or 1

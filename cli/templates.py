@@ -19,7 +19,7 @@ _COLUMNS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags."""
+    """Add the command's flags."""
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags."""
+    """Add the command's flags."""
     parser.add_argument("--template", required=True, metavar="NAME|FILE", help="what to train")
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Train, and name what was written."""
+    """Train, and print the files written."""
     if (args.val_ann_files is None) != (args.val_data_roots is None):
         raise UserError("--val-ann-files and --val-data-roots go together")
     template = open_template(args.template)

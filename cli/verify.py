@@ -11,7 +11,7 @@ from .parser import a_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags."""
+    """Add the command's flags."""
     parser.add_argument("models", nargs="+", type=a_path, metavar="FILE|DIR", help="model files")
     parser.add_argument(
         "--load-weights",
