@@ -1,1 +1,1 @@
-"""Smaller and faster files of trained weights, which keep their promise or are not written."""
+"""Make smaller and faster files of trained weights; those that lose too much are not written."""

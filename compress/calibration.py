@@ -1,4 +1,4 @@
-"""What a quantizer sees of the world: a fair choice of samples, as the network gets them."""
+"""Calibration data for quantizers: a balanced choice of samples, as network inputs."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ COUNT = 300
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Inputs that ranges are measured on.
+    """Inputs on which ranges of activations are measured.
 
     Attributes:
-        batches: float32 (1, 3, H, W) each, 0-255, BGR.
-        photos: The file of each, below the folder that all are in.
-        asked: How many there should have been.
-        unreadable: Photos that could not be decoded, for which others came.
-        seed: Of the choice.
+        batches: The inputs, float32 (1, 3, H, W) each, 0-255, BGR.
+        photos: The photo's file of each input, relative to the folder common to all.
+        asked: Number of inputs asked for.
+        unreadable: Number of photos that could not be decoded and were replaced by others.
+        seed: Seed of the choice.
     """
 
     batches: list[NDArray[np.float32]]
@@ -44,16 +44,16 @@ class Calibration:
 def calibrate(
     contract: Contract, samples: Sequence[Sample], *, count: int = COUNT, seed: int = 0
 ) -> Calibration:
-    """Choose samples, evenly from all kinds that the task tells apart: sizes of faces, or labels.
+    """Choose samples evenly over the task's kinds: sizes of faces, or labels.
 
     Args:
-        contract: Whose input they become.
-        samples: The task's; those that it cannot use are left out.
-        count: As many as there are, if there are fewer.
-        seed: Of the choice.
+        contract: The contract of the network whose inputs are made.
+        samples: The task's samples; unusable ones are left out.
+        count: Number of inputs; all samples if there are fewer.
+        seed: Seed of the choice.
 
     Raises:
-        DataError: None of them can be used.
+        DataError: None of the samples can be used.
     """
     batches: list[NDArray[np.float32]] = []
     used: list[Path] = []
@@ -77,11 +77,11 @@ def calibrate(
 
 
 def _names(paths: Sequence[Path]) -> tuple[str, ...]:
-    """Below the folder that all are in, where there is one."""
+    """The paths, relative to the folder common to all if there is one."""
     whole = [Path(os.path.abspath(path)) for path in paths]
     try:
         common = os.path.commonpath([path.parent for path in whole])
-    except ValueError:  # of two drives
+    except ValueError:  # paths on different drives
         return tuple(name_in_utf8(path.name) for path in whole)
     return tuple(name_in_utf8(path.relative_to(common).as_posix()) for path in whole)
 
@@ -97,7 +97,7 @@ def _strata(contract: Contract, samples: Sequence[Sample]) -> list[list[Sample]]
 
 
 def _in_turn(strata: Sequence[list[Sample]], seed: int) -> Iterator[Sample]:
-    """One of each stratum, again and again, until all are empty; shuffled within each."""
+    """Samples in turn from each stratum, shuffled within it, until all are empty."""
     random = np.random.default_rng(seed)
     shuffled = [[one[index] for index in random.permutation(len(one))] for one in strata]
     while any(shuffled):

@@ -1,4 +1,4 @@
-"""One float file made small: quantized, given layers back, measured and judged."""
+"""Compress one float file: quantize it, restore float layers, measure and judge it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .sensitivity import most_guilty_first
 _log = logging.getLogger(__name__)
 
 TUNED = "tuned"
-"""Folder, beside the float files, of those of the tuned weights."""
+"""Folder beside the float files, for the files of the tuned weights."""
 
 _SMALL = "small"
 _SENSITIVITY_PHOTOS = 16
@@ -43,10 +43,10 @@ class Job:
     """What all files of one network share.
 
     Attributes:
-        promise: What must be kept.
-        tuned: What the files are made of; None for the weights as they were trained.
-        calibration: For the ranges.
-        goal: What compressed files must be better at.
+        promise: The limits on lost accuracy.
+        tuned: The tuned weights that files are made from; None for the weights as trained.
+        calibration: Inputs to measure ranges on.
+        goal: What compressed files must improve.
     """
 
     promise: Promise
@@ -56,7 +56,7 @@ class Job:
 
 
 class Timing(NamedTuple):
-    """Median milliseconds of two files, and how many times as fast the second is: see `Speedup`."""
+    """Median milliseconds of two files, and the second one's speedup; see `Speedup`."""
 
     before_ms: float
     after_ms: float
@@ -66,12 +66,12 @@ class Timing(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FloatFile:
-    """What is to be made small.
+    """A float file to compress.
 
     Attributes:
-        format: Its name.
+        format: Name of its format.
         path: The file.
-        measured: What it is worth.
+        measured: Its size and figures.
     """
 
     format: str
@@ -80,7 +80,7 @@ class FloatFile:
 
 
 class Candidate:
-    """The compressed files that are tried for one float file; the last one is at `target`."""
+    """Compressed files tried for one float file; the latest one is at `target`."""
 
     def __init__(self, job: Job, file: FloatFile, quantizer: Quantizer, precision: str) -> None:
         self.job = job
@@ -88,11 +88,11 @@ class Candidate:
         self.quantizer = quantizer
         tuned = job.tuned
         made_of = path if tuned is None else path.parent / TUNED / path.name
-        # The arithmetic of an ML Program is typed: a small one starts from FP16.
+        # The arithmetic of an ML Program is typed, so compressed ones start from FP16.
         small = precision == "fp16" or (path.suffix == ".mlpackage" and precision != "fp32")
         self.source = _named(made_of, "fp16") if small else made_of
         suffix = tuned.name if tuned is not None and precision == "fp32" else precision
-        # In a folder of its own: the exporter's FP16 files have such names too.
+        # In a separate folder, as the exporter's FP16 files have the same names.
         self.target = _named(path.parent / _SMALL / path.name, suffix)
         self.target.parent.mkdir(exist_ok=True)
         self.layers = quantizer.layers(self.source)
@@ -105,7 +105,7 @@ class Candidate:
             seed=job.calibration.seed,
             metric=job.promise.metric,
         )
-        # Of the file that the user has, not of a plain copy.
+        # The SHA-256 of the user's file, not of a plain copy.
         self._sha256 = tuned.weights.sha256 if tuned else None
         self.contract = self._contract_of(self.source, precision)
 
@@ -118,14 +118,14 @@ class Candidate:
         return contract.model_copy(update={**changes, "compression": self.compression})
 
     def within_promise(self) -> tuple[list[str], Figures]:
-        """Quantize, and give layers back until the drop is within the promise, or all are float.
+        """Quantize, and make layers float again until the promise holds or all are float.
 
         Returns:
-            Those that stay float, and the figures of the file.
+            The layers that stay float, and the figures of the file.
         """
         found = self._try([])
         lost = self._loss(found)
-        # Giving layers back does not make a file faster.
+        # Float layers do not make a file faster.
         if lost.share <= 1 or not self.layers or self._slow(self._timing()):
             return [], found
         at_first = 0.0
@@ -133,7 +133,7 @@ class Candidate:
             as_float = self.job.promise.measure(load(self.source)).figures
             at_first = self._loss(as_float).share
             if at_first > 1:
-                return [], found  # it was not the rounding
+                return [], found  # the loss does not come from rounding
         _log.info(
             "%.2f points of %s lost: looking for the layers that cost most",
             lost.points,
@@ -142,7 +142,7 @@ class Candidate:
         if isinstance(self.quantizer, Restoring):
             return self._restored(self.quantizer, 1 - at_first)
         batches = self.job.calibration.batches[:_SENSITIVITY_PHOTOS]
-        # The layers of a file with NMS inside are those of the one without.
+        # A file with NMS inside has the layers of the file without.
         plain = self.source.with_stem(self.source.stem.replace("_nms", ""))
         contract = self._contract_of(plain, self.contract.precision)
         guilty = most_guilty_first(self.quantizer, plain, contract, batches)
@@ -157,7 +157,7 @@ class Candidate:
             count = min(2 * count, len(guilty))
 
     def _restored(self, quantizer: Restoring, max_loss: float) -> tuple[list[str], Figures]:
-        """Likewise, by the library's own search."""
+        """Do the same as `within_promise` by the library's own search."""
         promise = self.job.promise
 
         def loss(session: Session, indices: Sequence[int]) -> float:
@@ -165,7 +165,7 @@ class Candidate:
             try:
                 found = promise.measure(model, [promise.validation[one] for one in indices])
             except DataError:
-                return 0.0  # a single photo that cannot be read
+                return 0.0  # the only photo cannot be read
             return self._loss(found.figures).share
 
         kept_float = quantizer.restore(
@@ -182,7 +182,7 @@ class Candidate:
     def judge(
         self, row: CompressedFile, kept_float: Sequence[str], found: Figures
     ) -> CompressedFile:
-        """Is the compressed file worth it? Its row says so."""
+        """Fill in the row: the verdict on the compressed file, and its measurements."""
         before, after = row.before, file_measured(self.target, row.precision, found)
         timing = self._timing()
         goal: Goal = "size"
@@ -190,7 +190,7 @@ class Candidate:
             goal = self.job.goal
             before = before.model_copy(update={"ms": timing.before_ms})
             after = after.model_copy(update={"ms": timing.after_ms})
-        # Zeros are stored like other numbers: what they save shows when files are packed.
+        # Zeros are stored like other numbers, so they save space only in packed files.
         sparse = self.job.tuned is not None and self.job.tuned.sparsity is not None
         share = after.zipped / before.zipped if sparse else after.bytes / before.bytes
         reason = None
@@ -220,7 +220,7 @@ class Candidate:
         )
 
     def _timing(self) -> Timing | None:
-        """Of the float file and `target`, on one core; None of Core ML files, off a Mac."""
+        """Time the float file and `target` on one core; None for Core ML files off a Mac."""
         if load(self.target).session.runtime == "coreml-reference":
             return None
         batch = self.job.calibration.batches[0]
@@ -230,11 +230,11 @@ class Candidate:
         return Timing(before_ms, after_ms, *speedup(*seconds))
 
     def _slow(self, timing: Timing | None) -> bool:
-        """Is speed the goal, and not reached?"""
+        """Whether speed is the goal and is not reached."""
         return self.job.goal == "speed" and timing is not None and timing.surely <= FASTER
 
     def embed(self, kept_float: Sequence[str], found: Figures) -> None:
-        """Write into the file what it is worth."""
+        """Write the figures and the layers that stay float into the file's contract."""
         metric = self.job.promise.metric
         before, after = self._before.figures[metric], found[metric]
         assert before is not None
@@ -259,7 +259,7 @@ class Candidate:
         found = self.job.promise.measure(load(self.target))
         if found.verdicts is None or self._before.verdicts is None:
             return found.figures
-        said = np.isfinite(found.verdicts)  # of the others neither file says anything
+        said = np.isfinite(found.verdicts)  # the other samples have no verdict
         same = float((found.verdicts == self._before.verdicts)[said].mean())
         return {**found.figures, "same_label": same}
 
@@ -268,12 +268,12 @@ class Candidate:
 
 
 def _named(path: Path, precision: str) -> Path:
-    """As the exporters name it: `model_nms` is `model_int8_nms`."""
+    """The exporters' name for a precision: `model_nms` becomes `model_int8_nms`."""
     return path.with_stem(path.stem.replace("model", f"model_{precision}", 1))
 
 
 def file_measured(path: Path, precision: Precision, figures: Figures) -> FileMeasured:
-    """What is known of a file that was not timed yet."""
+    """Size and figures of a file that was not timed yet."""
     parts = [part.read_bytes() for part in model_files(path)]
     return FileMeasured(
         file=path.name,

@@ -1,6 +1,6 @@
-"""Weights of 8, 6 and 4 bits for Core ML, by coremltools; arithmetic stays float.
+"""Weights of 8, 6 and 4 bits for Core ML, by coremltools; the arithmetic stays float.
 
-In an ML Program it is FP16, which is all that the Neural Engine has.
+In an ML Program the arithmetic is FP16, the only type of the Neural Engine.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from ..runtimes.coreml import import_coremltools, read_spec
 from ..runtimes.seal import model_files
 
 PACKAGE = "coremltools"
-"""Whose quantizer it is."""
+"""The package that quantizes."""
 
 PRECISIONS = ("int8", "palette6", "palette4")
-"""What it can write."""
+"""The precisions that it can write."""
 
 SMALLEST = 512
-"""Weights that a layer of an ML Program must have to be worth a table or scales."""
+"""Fewest weights of an ML Program's layer for which a table or scales pay off."""
 
 _BITS = {"int8": 8, "palette6": 6, "palette4": 4}
 _LAYERS = ("convolution", "innerProduct")
@@ -35,7 +35,7 @@ _OPERATIONS = ("conv", "linear")
 
 
 def layers(path: Path) -> list[str]:
-    """Names of the layers that may be given back to float, in order."""
+    """Names of the layers that can be kept float, in order."""
     network = _network(read_spec(path))
     if network.WhichOneof("Type") == "mlProgram":
         return list(_weights_of_operations(network))
@@ -53,17 +53,17 @@ def quantize(
 
     Args:
         path: The float file.
-        target: To write, of the same kind.
-        contract: Of the new file; its precision says how: "int8" is linear, by channel.
-        batches: Weights alone need no ranges.
-        keep_float: Of `layers`.
+        target: The file to write, of the same kind.
+        contract: The new file's contract; its precision decides how: "int8" is linear, by channel.
+        batches: Unused, as weights alone need no ranges.
+        keep_float: Names from `layers` that stay float.
 
     Raises:
         MissingPackageError: coremltools or scikit-learn is not installed.
     """
     spec = read_spec(path)
     network = _network(spec)
-    with tempfile.TemporaryDirectory() as scratch, quiet():  # it tells of every layer
+    with tempfile.TemporaryDirectory() as scratch, quiet():  # it prints every layer
         if network.WhichOneof("Type") == "mlProgram":
             weights = model_files(path)[0].parent / "weights"
             small = _program(network, weights, contract.precision, keep_float)
@@ -86,7 +86,7 @@ def _layers(network: Any) -> Any:
 
 
 def _weights_of_operations(network: Any) -> dict[str, str]:
-    """Names of the constants that are the weights of convolutions and the like."""
+    """Names of the constants that are weights, by the name of their operation."""
     main = network.mlProgram.functions["main"]
     return {
         operation.outputs[0].name: operation.inputs["weight"].arguments[0].name
@@ -106,13 +106,13 @@ def _program(network: Any, weights: Path, precision: str, keep_float: Collection
         )
         compress = optimize.linear_quantize_weights
     else:
-        _import_kmeans()  # by which coremltools makes palettes
+        _import_kmeans()  # coremltools makes palettes with it
         settings = optimize.OpPalettizerConfig(
             mode="kmeans", nbits=_BITS[precision], weight_threshold=SMALLEST
         )
         compress = optimize.palettize_weights
     weights_of = _weights_of_operations(network)
-    # By name: others are large too, as the places of a detector's cells, and must stay exact.
+    # Chosen by name: other large constants, such as a detector's cell positions, must stay exact.
     wanted = {constant: settings for name, constant in weights_of.items() if name not in keep_float}
     config = optimize.OptimizationConfig(op_name_configs=wanted)
     model = coremltools.models.MLModel(network, weights_dir=str(weights), skip_model_load=True)
@@ -132,7 +132,7 @@ def _quantize_layers(network: Any, precision: str, keep_float: Collection[str]) 
 
     settings: dict[str, Any] = {"quantization_mode": "linear"}
     if precision != "int8":
-        # Its own k-means mode writes tables of arrays, which protobuf refuses.
+        # The k-means mode of coremltools writes tables of arrays, which protobuf refuses.
         settings = {"quantization_mode": "custom_lut", "lut_function": _palette}
     model = coremltools.models.MLModel(network, skip_model_load=True)
     small = quantization_utils.quantize_weights(
@@ -144,7 +144,7 @@ def _quantize_layers(network: Any, precision: str, keep_float: Collection[str]) 
 def _palette(
     bits: int, weights: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """A table of 2^bits values, and which of them each weight becomes."""
+    """A table of 2^bits values, and each weight's index into it."""
     values = np.asarray(weights, np.float32).reshape(-1, 1)
     clusters = min(2**bits, len(np.unique(values)))
     found = _import_kmeans()(clusters, n_init=1, random_state=0).fit(values)

@@ -1,4 +1,4 @@
-"""Weights to small files that are as good as promised, and faster or smaller."""
+"""Turn weights into compressed files that keep their accuracy and are faster or smaller."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Wanted:
-    """Compressed files of one network.
+    """A request for compressed files of one network.
 
     Attributes:
-        weights: What all is compared with.
-        tuned: What the files are made of; None for `weights`.
-        calibration: For the ranges.
-        validation: For the figures.
-        folder: Where to; made if missing.
-        formats: Of `QUANTIZERS`.
+        weights: The weights that everything is compared with.
+        tuned: The tuned weights that files are made from; None for `weights`.
+        calibration: Inputs to measure ranges on.
+        validation: Samples to measure the figures on.
+        folder: Folder for the files; made if missing.
+        formats: Names from `QUANTIZERS`.
         precisions: See `check_precisions`; and "fp32", to leave the tuned weights as they are.
         max_drop: See `Promise`.
-        goal: What compressed files must be better at.
+        goal: What compressed files must improve.
     """
 
     weights: Weights
@@ -56,12 +56,12 @@ class Wanted:
 
 
 def compress_files(wanted: Wanted) -> CompressionReport:
-    """Write compressed files, and `compression.md` and `.json`, which say what they are worth.
+    """Write compressed files, and `compression.md` and `.json` with their figures.
 
     Raises:
         UserError: The folder cannot be written.
         MissingPackageError: A package that a format needs is not installed.
-        PocketfaceError: A float file does not answer as the network does.
+        PocketfaceError: A float file's answers differ from the network's.
     """
     folder, formats, precisions = wanted.folder, wanted.formats, wanted.precisions
     half = list(formats) if "fp16" in precisions else []
@@ -94,9 +94,9 @@ def compress_files(wanted: Wanted) -> CompressionReport:
         try:
             for name, path in files:
                 for row in _compressed(job, name, path, precisions, folder):
-                    rows.append(row)  # and stays in the report if the next one is interrupted
+                    rows.append(row)  # at once, so that an interrupted run still reports it
         finally:
-            # Not before: a file with NMS inside needs the one without.
+            # Only now, as compressing a file with NMS inside needs the file without.
             _place_float_files([path for _, path in files], rows, folder)
             report = _report(job, rows)
             if rows:
@@ -129,7 +129,7 @@ def _exported(
 def _compressed(
     job: Job, name: str, path: Path, precisions: Sequence[str], folder: Path
 ) -> Iterator[CompressedFile]:
-    """A float file made small, measured and judged; what is worth it is moved to its place."""
+    """Compress a float file, measure and judge it; good files are moved to their place."""
     file = FloatFile(name, path, job.promise.measure(load(path)))
     metric, figures = job.promise.metric, file.measured.figures
     if not figures[metric]:
@@ -155,7 +155,7 @@ def _compressed(
                 work.embed(kept_float, found)
         except MissingPackageError:
             raise
-        except Exception as error:  # quantizers, and runtimes of what they made, raise anything
+        except Exception as error:  # quantizers, and runtimes on their files, raise anything
             _log.debug("%s", name, exc_info=True)
             reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
             row = row.model_copy(update={"status": "failed", "reason": reason})
@@ -171,7 +171,7 @@ def _compressed(
 
 
 def _place_float_files(files: Sequence[Path], rows: Sequence[CompressedFile], folder: Path) -> None:
-    """Write those of which something is not compressed; of others warn of an older one."""
+    """Write float files that have an uncompressed row; warn if others left an older file."""
     for path in files:
         stays = [row.file == path.name for row in rows if row.before.file == path.name]
         if any(stays):
@@ -191,7 +191,7 @@ def _same_network(older: Path, path: Path) -> bool:
 
 
 def _remove_earlier(path: Path) -> None:
-    """An earlier run's file would pass for this one's."""
+    """Remove an earlier run's file, which could be mistaken for this run's."""
     if path.exists():
         remove_model(path)
         _log.warning("%s of an earlier run is removed", path)

@@ -1,4 +1,4 @@
-"""Training on, so that compressed weights lose less: sparse, and quantization-aware."""
+"""Fine-tuning of compressed weights: quantization-aware, narrower and sparse."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .sparsity import KeepZeros, SparsitySchedule, layer_weights, share_of_zeros
 from .stage import Stage, Training
 
 _BATCH = 8
-"""Photos at once where batch normalisation adapts: of single ones, the variance is too small."""
+"""Batch size while batch normalisation adapts: for single photos the variance is too small."""
 
 
 def quantization_aware(
@@ -32,17 +32,17 @@ def quantization_aware(
 ) -> tuple[Weights, str]:
     """Fine-tune with the rounding of int8 in place (Jacob et al. 2018), by NNCF.
 
-    Ranges begin as the calibration photos have them, and are trained with the weights. Weights
-    that are zero stay zero.
+    Ranges start from the calibration photos, and are trained with the weights. Weights that are
+    zero stay zero.
 
     Args:
-        weights: To start from.
-        calibration: For the first ranges, and for batch normalisation.
-        training: Happens in its folder "quantization".
+        weights: The weights to start from.
+        calibration: Inputs for the first ranges, and for batch normalisation.
+        training: Settings of the training, which uses the subfolder "quantization".
 
     Returns:
-        Weights with NNCF's quantizers, in quantized.safetensors, which can be measured, exported
-        to OpenVINO and trained on like any other; and what was done, in words.
+        Weights with NNCF's quantizers, in quantized.safetensors, which can be measured, trained
+        further and exported to OpenVINO like any other; and what was done, in words.
 
     Raises:
         UserError: See `fit`.
@@ -70,8 +70,8 @@ def rounding(network: Network, batches: Sequence[NDArray[np.float32]]) -> Networ
     """A network with NNCF's quantizers, in eval mode.
 
     Args:
-        network: On the CPU; it may be changed.
-        batches: For the first ranges; float32 (1, 3, H, W) each, 0-255, BGR.
+        network: A network on the CPU; it may be changed.
+        batches: Inputs for the first ranges, float32 (1, 3, H, W) each, 0-255, BGR.
 
     Raises:
         MissingPackageError: NNCF is not installed.
@@ -81,14 +81,14 @@ def rounding(network: Network, batches: Sequence[NDArray[np.float32]]) -> Networ
     images = [torch.from_numpy(batch) for batch in batches]
     together = [torch.cat(images[i : i + _BATCH]) for i in range(0, len(images), _BATCH)]
     whole = [one for one in together if len(one) == _BATCH]
-    with quiet():  # NNCF tells of every step
+    with quiet():  # NNCF logs every step
         hooked: Network = nncf.quantize(
             network.eval(),
             nncf.Dataset([_raw(one) for one in images]),
             subset_size=len(images),
             preset=nncf.QuantizationPreset.MIXED,
             advanced_parameters=nncf.AdvancedQuantizationParameters(
-                disable_bias_correction=True  # the training does that
+                disable_bias_correction=True  # the training corrects biases
             ),
         )
         if whole:
@@ -97,12 +97,12 @@ def rounding(network: Network, batches: Sequence[NDArray[np.float32]]) -> Networ
 
 
 def narrow(weights: Weights, spec: PruningSpec, training: Training) -> tuple[Weights, str]:
-    """Drop channels, and fine-tune what is left.
+    """Drop channels, and fine-tune the narrower network.
 
     Args:
-        weights: To start from.
-        spec: How many.
-        training: Happens in its folder "pruning".
+        weights: The weights to start from.
+        spec: How many channels to drop.
+        training: Settings of the training, which uses the subfolder "pruning".
 
     Returns:
         Weights of a narrower network, in pruned.safetensors; and what was done, in words.
@@ -128,16 +128,16 @@ def sparse(
     """Fine-tune while more and more weights are made zero, by NNCF.
 
     Args:
-        weights: To start from.
-        spec: How many, and how they are chosen.
-        contract: Of the network.
-        training: Happens in its folder "sparsity".
+        weights: The weights to start from.
+        spec: How many weights become zero, and how they are chosen.
+        contract: The network's contract.
+        training: Settings of the training, which uses the subfolder "sparsity".
 
     Returns:
         Weights with zeros, in sparse.safetensors; and what was done, in words.
 
     Raises:
-        UserError: See `fit`; ask `check_sparsity` before.
+        UserError: See `fit`; call `check_sparsity` before.
         MissingPackageError: NNCF is not installed.
     """
     nncf = import_nncf()
@@ -167,10 +167,10 @@ def sparse(
 
 
 def check_sparsity(template: Template, spec: SparsitySpec, training: Training) -> None:
-    """Refuse what `sparse` cannot do, before other trainings have begun.
+    """Refuse what `sparse` cannot do, before other trainings begin.
 
     Raises:
-        UserError: The template's optimizer would not move masks, or there is a single epoch.
+        UserError: The template's optimizer would not train masks, or there is only one epoch.
     """
     optimizer = template.hyper_parameters.optimizer.type
     if spec.mode == "regularization" and optimizer == "sgd":
@@ -183,10 +183,10 @@ def check_sparsity(template: Template, spec: SparsitySpec, training: Training) -
 
 
 def count_parameters(state: Mapping[str, Tensor]) -> int:
-    """Numbers in a state."""
+    """Number of parameters in a state dict."""
     return sum(value.numel() for value in state.values())
 
 
 def _raw(images: Tensor) -> dict[str, Any]:
-    """Arguments of `Network.forward` up to where boxes are decoded, which stays float."""
+    """Arguments of `Network.forward` that leave out the decoding of boxes, which stays float."""
     return {"images": images, "raw": True}

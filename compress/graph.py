@@ -1,4 +1,4 @@
-"""Which part of a graph is quantized."""
+"""Decide which nodes of a graph are quantized."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 
 def behind(convolutions: Mapping[str, bool], readers: Mapping[str, Sequence[str]]) -> list[str]:
-    """The nodes from which no convolution follows, but for the last convolutions themselves.
+    """The nodes that no convolution follows, except the last convolutions themselves.
 
-    That is the decoding of boxes and scores: in int8 it would round coordinates to whole pixels and
-    more. It stays float.
+    They decode boxes and scores and stay float: int8 would round coordinates to whole pixels or
+    worse.
 
     Args:
-        convolutions: Whether each node is one.
-        readers: Of each node, those that read what it gives.
+        convolutions: For each node, whether it is a convolution.
+        readers: For each node, the nodes that read its output.
     """
     before = _before(convolutions, readers)
     return [name for name, one in convolutions.items() if name not in before and not one]
@@ -30,15 +30,15 @@ def beside(
     readers: Mapping[str, Sequence[str]],
     kept_float: Collection[str],
 ) -> list[str]:
-    """The nodes that have no quantized convolution next to them on one side or on both.
+    """The nodes without a quantized convolution next to them on at least one side.
 
-    Sums, resizing and the like before convolutions that are all float, or behind such: their
-    rounding would only cost. With all convolutions float they are all.
+    These are sums, resizing and the like before or behind convolutions that are all float, where
+    rounding would only cost accuracy. With all convolutions float they are all nodes.
 
     Args:
-        convolutions: Whether each node is one.
-        readers: Of each node, those that read what it gives.
-        kept_float: Convolutions that are not quantized.
+        convolutions: For each node, whether it is a convolution.
+        readers: For each node, the nodes that read its output.
+        kept_float: The convolutions that are not quantized.
     """
     makers: dict[str, list[str]] = {name: [] for name in convolutions}
     for name, those in readers.items():
@@ -56,7 +56,7 @@ def beside(
 def _next(
     name: str, edges: Mapping[str, Sequence[str]], convolutions: Mapping[str, bool]
 ) -> set[str]:
-    """The first convolutions on each way from a node."""
+    """The first convolutions on each path from a node."""
     found: set[str] = set()
     seen: set[str] = set()
     ahead = [*edges[name]]
@@ -71,9 +71,9 @@ def _next(
 
 
 def _before(convolutions: Mapping[str, bool], readers: Mapping[str, Sequence[str]]) -> set[str]:
-    """The nodes that a convolution follows."""
+    """The nodes that some convolution follows."""
     before: set[str] = set()
-    # Graphs come sorted, but do not promise it.
+    # Graphs are usually sorted, but nothing guarantees it.
     changed = True
     while changed:
         changed = False

@@ -1,4 +1,4 @@
-"""int8 for LiteRT, by AI Edge Quantizer's static recipe; dynamic ranges run slower than float."""
+"""int8 for LiteRT, by AI Edge Quantizer's static recipe; dynamic ranges are slower than float."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from .graph import behind, beside, last
 _FLOAT = "no_quantize"
 
 PACKAGE = "ai-edge-quantizer"
-"""Whose quantizer it is."""
+"""The package that quantizes."""
 
 PRECISIONS = ("int8",)
-"""What it can write."""
+"""The precisions that it can write."""
 
 
 def layers(path: Path) -> list[str]:
-    """Names of the layers that may be given back to float, in order."""
+    """Names of the layers that can be kept float, in order."""
     convolutions, readers = _graph(path)
     stays = set(_float(convolutions, readers, load(path).contract))
     return [name for name, scope in _named(convolutions).items() if scope not in stays]
@@ -42,17 +42,17 @@ def quantize(
     batches: Sequence[NDArray[np.float32]],
     keep_float: Collection[str] = (),
 ) -> None:
-    """Write an int8 file: weights by channel, activations of 8 bits.
+    """Write an int8 file: weights by channel, 8-bit activations.
 
-    Where outputs are coordinates the last convolutions stay float: here, int8 kernels would round
-    their results to 8 bits. Those of other runtimes give floats.
+    If outputs are coordinates the last convolutions stay float, because LiteRT's int8 kernels
+    round their results to 8 bits, unlike those of other runtimes.
 
     Args:
         path: The float file.
-        target: To write.
-        contract: Of the new file.
-        batches: For the ranges; float32 (1, 3, H, W).
-        keep_float: Of `layers`.
+        target: The file to write.
+        contract: The new file's contract.
+        batches: Inputs to measure ranges on, float32 (1, 3, H, W) each.
+        keep_float: Names from `layers` that stay float.
 
     Raises:
         MissingPackageError: ai-edge-quantizer is not installed.
@@ -62,7 +62,7 @@ def quantize(
     stays = [*_float(convolutions, readers, contract), *(named[name] for name in keep_float)]
     stays += beside(convolutions, readers, stays)
     if convolutions.keys() <= set(stays):
-        shutil.copyfile(path, target)  # the quantizer refuses to have nothing to do
+        shutil.copyfile(path, target)  # the quantizer raises if it has nothing to do
     else:
         _quantize(path, target, contract, batches, stays)
     embed(target, contract)
@@ -82,9 +82,9 @@ def _quantize(
             raise MissingPackageError("ai_edge_quantizer") from error
         work = quantizer.Quantizer(str(path), recipe.static_wi8_ai8())
         for scope in stays:
-            # A later rule wins.
+            # Later rules override earlier ones.
             work.update_quantization_recipe(f"^{re.escape(scope)}$", "*", algorithm_key=_FLOAT)
-        # The file is used as the float one is.
+        # Inputs and outputs stay float, so that the file is used like the float one.
         for edge in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
             work.update_quantization_recipe(".*", edge, algorithm_key=_FLOAT)
         inputs = [
@@ -98,16 +98,16 @@ def _quantize(
 def _float(
     convolutions: dict[str, bool], readers: dict[str, list[str]], contract: Contract
 ) -> list[str]:
-    """What is never quantized."""
+    """The operations that are never quantized."""
     pixels = any("pixel" in output.unit for output in contract.outputs)
     outputs = last(convolutions, readers) if pixels else []
     return [*behind(convolutions, readers), *outputs]
 
 
 def _named(convolutions: dict[str, bool]) -> dict[str, str]:
-    """The convolutions by a number and a name: their own names are the paths of all their modules.
+    """The convolutions by a number and a short name, as their own names are long module paths.
 
-    Of "…/torch.nn.modules.conv.Conv2d_classes;2;" it is the last part.
+    The name is the last part of one like "…/torch.nn.modules.conv.Conv2d_classes;2;".
     """
     scopes = [scope for scope, is_convolution in convolutions.items() if is_convolution]
     return {
@@ -117,7 +117,7 @@ def _named(convolutions: dict[str, bool]) -> dict[str, str]:
 
 
 def _graph(path: Path) -> tuple[dict[str, bool], dict[str, list[str]]]:
-    """The operations by the names of what they give: whether they are convolutions, who reads."""
+    """By name of an operation's output: whether it is a convolution, and its readers."""
     schema = import_schema()
     model: Any = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
     (graph,) = model.subgraphs

@@ -1,11 +1,11 @@
 """int8 for ONNX Runtime, by its own static quantizer.
 
-NNCF's int8 ONNX files run slower there than float ones: few of their convolutions fuse.
+NNCF's int8 ONNX files run slower there than float ones, because few of their convolutions fuse.
 
-Where a convolution stays float between quantized ones, ONNX Runtime (from 1.21 on, its
-WeightBiasQuantization) rounds its weights nevertheless as it opens the file, all by one scale: then
-it is worse than in int8. It does not where the rounding of what the convolution reads has a scale
-for each channel, so these get one, the same for all.
+If a convolution stays float between quantized ones, ONNX Runtime (WeightBiasQuantization, since
+1.21) still rounds its weights when it opens the file, all by one scale, which is worse than int8.
+It does not if the convolution's input is dequantized by a scale for each channel, so these inputs
+get one, with the same value for all channels.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from ..quiet import quiet
 from .graph import behind, beside
 
 _CONVOLUTION = "Conv"
-# What ONNX Runtime has int8 kernels for, or passes int8 through.
+# Operations that have int8 kernels in ONNX Runtime, or pass int8 through.
 _QUANTIZED = (_CONVOLUTION, "Add", "AveragePool", "Concat", "Gemm", "MaxPool", "Mul", "Resize")
 
 PACKAGE = "onnxruntime"
-"""Whose quantizer it is."""
+"""The package that quantizes."""
 
 PRECISIONS = ("int8",)
-"""What it can write."""
+"""The precisions that it can write."""
 
 
 def layers(path: Path) -> list[str]:
-    """Names of the layers that may be given back to float, in order."""
+    """Names of the layers that can be kept float, in order."""
     import onnx
 
     return [node.name for node in onnx.load(path).graph.node if node.op_type == _CONVOLUTION]
@@ -48,14 +48,14 @@ def quantize(
     batches: Sequence[NDArray[np.float32]],
     keep_float: Collection[str] = (),
 ) -> None:
-    """Write an int8 file: QDQ, weights by channel, activations of 8 bits without sign.
+    """Write an int8 file: QDQ, weights by channel, unsigned 8-bit activations.
 
     Args:
         path: The float file.
-        target: To write.
-        contract: Of the new file.
-        batches: For the ranges; float32 (1, 3, H, W).
-        keep_float: Of `layers`.
+        target: The file to write.
+        contract: The new file's contract.
+        batches: Inputs to measure ranges on, float32 (1, 3, H, W) each.
+        keep_float: Names from `layers` that stay float.
     """
     import onnx
     from onnxruntime.quantization import (  # type: ignore[import-untyped]
@@ -75,7 +75,7 @@ def quantize(
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             return next(self._feeds, None)
 
-    with tempfile.TemporaryDirectory() as scratch, quiet():  # it advises what was just done
+    with tempfile.TemporaryDirectory() as scratch, quiet():  # it advises steps already done
         prepared = Path(scratch, "prepared.onnx")
         quant_pre_process(str(path), str(prepared))
         graph = onnx.load(prepared).graph
@@ -95,7 +95,7 @@ def quantize(
 
 
 def _float(graph: Any, keep_float: Collection[str]) -> list[str]:
-    """What is not quantized: boxes and scores, too, must not share a range with anything."""
+    """Nodes that stay float; boxes and scores too must not share a range with anything."""
     reading: dict[str, list[str]] = {}
     for node in graph.node:
         for name in node.input:
@@ -110,7 +110,7 @@ def _float(graph: Any, keep_float: Collection[str]) -> list[str]:
 
 
 def _with_own_scales(model: Any, keep_float: Collection[str]) -> Any:
-    """What float convolutions read is dequantized for each by a scale for each channel."""
+    """Dequantize the input of each float convolution by a scale for each channel."""
     import onnx
 
     graph = model.graph

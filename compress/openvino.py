@@ -20,22 +20,22 @@ from .graph import behind
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 _RANKED_ON = 100
-"""Photos, those that lose most, to find out what a group of operations costs."""
+"""Number of photos, those that lose most, on which groups of operations are ranked."""
 
 _NOTHING_LOST = 100.0
-"""NNCF divides by the float model's score, even where it is asked for the difference."""
+"""The float model's score; not 0, as NNCF divides by it even for absolute differences."""
 
 _CONSTANTS = ("Constant", "Parameter", "Result")
 
 PACKAGE = "nncf"
-"""Whose quantizer it is."""
+"""The package that quantizes."""
 
 PRECISIONS = ("int8",)
-"""What it can write."""
+"""The precisions that it can write."""
 
 
 def layers(path: Path) -> list[str]:
-    """Names of the layers that may be given back to float, in order."""
+    """Names of the layers that can be kept float, in order."""
     return [
         op.get_friendly_name()
         for op in _read(path).get_ordered_ops()
@@ -51,19 +51,19 @@ def quantize(
     batches: Sequence[NDArray[np.float32]],
     keep_float: Collection[str] = (),
 ) -> None:
-    """Write an int8 file, with its weights that are not quantized in FP16.
+    """Write an int8 file, in which weights that are not quantized are FP16.
 
     Args:
         path: The float `.xml`.
         target: The `.xml` to write; its `.bin` goes beside it.
-        contract: Of the new file.
-        batches: For the ranges; float32 (1, 3, H, W).
-        keep_float: Of `layers`.
+        contract: The new file's contract.
+        batches: Inputs to measure ranges on, float32 (1, 3, H, W) each.
+        keep_float: Names from `layers` that stay float.
 
     Raises:
         MissingPackageError: NNCF is not installed.
     """
-    with quiet():  # NNCF tells of every step
+    with quiet():  # NNCF logs every step
         nncf = import_nncf()
         model = _read(path)
         quantized = nncf.quantize(model, **_settings(nncf, model, batches, keep_float))
@@ -83,9 +83,8 @@ def restore(
 ) -> list[str]:
     """Write an int8 file with some layers float, found by NNCF's accuracy control.
 
-    It ranks groups of operations by what giving one back alone saves, then gives one after the
-    other back (NNCF,
-    `quantize_with_accuracy_control`).
+    It ranks groups of operations by the accuracy that restoring each alone saves, then restores
+    one after the other (NNCF, `quantize_with_accuracy_control`).
 
     Args, Returns, Raises:
         See `Restoring` and `quantize`.
@@ -127,16 +126,16 @@ def _settings(
     return {
         "calibration_dataset": nncf.Dataset(list(batches)),
         "subset_size": len(batches),
-        # Activations that have both signs get a zero point.
+        # Activations with both signs get a zero point.
         "preset": nncf.QuantizationPreset.MIXED,
-        # The fast one moves biases too far: of glasses-n, answers by 0.019 instead of 0.002.
+        # The fast one moves biases too far: answers of glasses-n change by 0.019, not 0.002.
         "fast_bias_correction": False,
         "ignored_scope": nncf.IgnoredScope(names=[*_decode(model), *keep_float]),
     }
 
 
 def _has_int8_weights(convolution: Any) -> bool:
-    """Through what rounds, scales and shapes them; a float layer's may be FP16."""
+    """Whether a convolution's weights are int8; a float layer's may be FP16."""
     node = convolution.input_value(1).get_node()
     while node.get_type_name() not in ("Constant", "FakeQuantize"):
         node = node.input_value(0).get_node()
@@ -151,7 +150,7 @@ def _read(path: Path) -> Any:
 
 
 def _decode(model: Any) -> list[str]:
-    """What follows the last convolutions: boxes and scores must not share a range with anything."""
+    """Nodes behind the last convolutions: boxes and scores must not share a range with others."""
     ops = {op.get_friendly_name(): op for op in model.get_ordered_ops()}
     readers = {
         name: [

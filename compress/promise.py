@@ -1,4 +1,4 @@
-"""What is promised of a compressed file, and how much of it is lost."""
+"""Limits on the accuracy that a compressed file may lose, and how much it loses."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ..tasks.task import Sample
 
 @dataclass(frozen=True)
 class Loss:
-    """The figure of which the largest part of what may be lost is lost.
+    """The loss of the figure that uses up most of its limit.
 
     Attributes:
-        figure: Its key.
-        points: Lost.
-        allowed: That may be lost.
+        figure: Key of the figure.
+        points: Percentage points lost.
+        allowed: Percentage points that may be lost.
     """
 
     figure: str
@@ -30,18 +30,18 @@ class Loss:
 
     @property
     def share(self) -> float:
-        """Of what may be lost; above 1 a promise is broken."""
+        """Points lost as a share of those allowed; above 1 the promise is broken."""
         return self.points / self.allowed
 
 
 @dataclass(frozen=True, eq=False)
 class Promise:
-    """Of all compressed files of one network.
+    """The promise for all compressed files of one network.
 
     Attributes:
-        contract: Of its float files.
-        validation: What is measured on.
-        max_drop: Points of the metric that may be lost, 0 to 100.
+        contract: The contract of its float files.
+        validation: The samples to measure on.
+        max_drop: Percentage points of the metric that may be lost, 0 to 100.
     """
 
     contract: Contract
@@ -55,21 +55,21 @@ class Promise:
 
     @property
     def metric(self) -> str:
-        """Key of the figure that it is about first of all."""
+        """Key of the main figure, to which `max_drop` applies."""
         return decisive(self.known).key
 
     @property
     def limits(self) -> dict[str, float]:
-        """Points that may be lost, by figure; the decisive one first."""
+        """Percentage points that may be lost, by figure; the main figure first."""
         promised = [figure for figure in self.known if figure.may_drop is not None]
         promised.sort(key=lambda figure: not figure.decisive)
         return {figure.key: (figure.may_drop or 0.0) * self.max_drop for figure in promised}
 
     def measure(self, model: Model[Any], samples: Sequence[Sample] | None = None) -> Measured:
-        """Measure a file, on all samples or on some; the figures are those of the report.
+        """Measure a file on all samples or on some, by the figures of the report.
 
         Raises:
-            DataError: None of the samples can be read.
+            DataError: No sample can be read.
         """
         samples = self.validation if samples is None else samples
         measure = task_of(self.contract.task).measure
@@ -79,13 +79,13 @@ class Promise:
         return replace(found, figures=kept)
 
     def protocol(self, contract: Contract) -> str:
-        """How the figures of a file with this contract come about."""
+        """How the figures of a file with this contract are measured, in words."""
         how = task_of(contract.task).measure.protocol(contract)
         text = f"{len(self.validation)} validation photos of `compress`"
         return f"{text}, {how}" if how else text
 
     def loss(self, before: Figures, after: Figures) -> Loss:
-        """What a file lost, of the figures of which something can be said."""
+        """The file's worst loss, among the figures that both measurements have."""
         losses = [
             Loss(key, 100 * (value - left), allowed)
             for key, allowed in self.limits.items()

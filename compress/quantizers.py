@@ -1,4 +1,4 @@
-"""What makes a small file of a float one, by format and by what was done to the weights."""
+"""Choose what compresses a float file, by format and by what was done to the weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ..runtimes.seal import model_files
 from ..runtimes.session import Session
 
 QUANTIZERS = ("openvino", "onnx", "coreml", "litert")
-"""Formats that have a quantizer of their own, each in a module of its name here."""
+"""Formats with a quantizer; each is a module of that name in this folder."""
 
 
 _PACKAGES = {
@@ -36,18 +36,18 @@ _PACKAGES = {
 
 
 class Quantizer(Protocol):
-    """One of the modules of `QUANTIZERS`, or what stands in for it."""
+    """Interface of the modules of `QUANTIZERS`, and of the classes that replace them."""
 
     @property
     def PACKAGE(self) -> str:
-        """Whose it is; nothing where nobody quantizes."""
+        """The package that quantizes; empty if none does."""
 
     @property
     def PRECISIONS(self) -> Sequence[str]:
-        """What it can write."""
+        """The precisions that it can write."""
 
     def layers(self, path: Path) -> list[str]:
-        """Names of the layers of a file that may be given back to float, in order."""
+        """Names of a file's layers that can be kept float, in order."""
 
     def quantize(
         self,
@@ -57,12 +57,12 @@ class Quantizer(Protocol):
         batches: Sequence[NDArray[np.float32]],
         keep_float: Collection[str] = (),
     ) -> None:
-        """Write `target` of the float file at `path`."""
+        """Write the compressed file `target` from the float file at `path`."""
 
 
 @runtime_checkable
 class Restoring(Quantizer, Protocol):
-    """One that finds itself which layers must stay float."""
+    """A quantizer that finds by itself which layers must stay float."""
 
     def restore(
         self,
@@ -75,32 +75,32 @@ class Restoring(Quantizer, Protocol):
         count: int,
         max_loss: float,
     ) -> list[str]:
-        """Write `target` of the float file at `path`, with some of `layers` float.
+        """Write `target` from the float file at `path`, with some of `layers` float.
 
         Args:
             path: As for `quantize`.
             target: As for `quantize`.
             contract: As for `quantize`.
             batches: As for `quantize`.
-            loss: Of a graph, on the validation samples with these indices.
-            count: Of validation samples.
-            max_loss: More than the float file's that may be lost on all of them.
+            loss: Loss of a session on the validation samples with the given indices.
+            count: Number of validation samples.
+            max_loss: Largest loss, beyond the float file's, on all samples.
 
         Returns:
-            Those that are float.
+            The layers that stay float.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """What fine-tuning, or pruning, made of the weights, and files are made of.
+    """Weights after fine-tuning or pruning, from which files are made.
 
     Attributes:
-        weights: Of quantized ones, other formats than OpenVINO take the plain weights.
-        quantized: Whether it has NNCF's quantizers.
-        name: In file names, where files are not quantized: "sparse", "pruned".
-        method: In words.
-        sparsity: Share of zeros among the weights of layers; None where nobody asked for any.
+        weights: The weights. Formats other than OpenVINO ignore any quantizers in them.
+        quantized: Whether the weights have NNCF's quantizers.
+        name: Part of the names of files that are not quantized: "sparse", "pruned".
+        method: What was done, in words.
+        sparsity: Share of zeros among the layers' weights, 0 to 1; None if not asked for.
     """
 
     weights: Weights
@@ -111,7 +111,7 @@ class Tuned:
 
 
 def quantizer_for(name: str, precision: str, tuned: Tuned | None = None) -> Quantizer:
-    """What writes a format in a precision, of weights to which something was done or nothing."""
+    """The quantizer for a format and precision, and for tuned weights if there are any."""
     if precision in AsItIs.PRECISIONS:
         return AsItIs(name)
     if name == "openvino" and tuned is not None and tuned.quantized:
@@ -120,7 +120,7 @@ def quantizer_for(name: str, precision: str, tuned: Tuned | None = None) -> Quan
 
 
 def method_of(quantizer: Quantizer, precision: str) -> str:
-    """What it did, and its version."""
+    """The method and version of a quantizer, in words."""
     package = quantizer.PACKAGE
     return (
         f"{precision} by {package} {importlib.metadata.version(package)}" if package else precision
@@ -128,10 +128,10 @@ def method_of(quantizer: Quantizer, precision: str) -> str:
 
 
 def check_precisions(formats: Sequence[str], precisions: Sequence[str]) -> None:
-    """See that every format has a quantizer, is installed, and has one of the precisions.
+    """Check that every format has a quantizer, is installed, and has one of the precisions.
 
     Raises:
-        UserError: It has none, or a precision belongs to no format.
+        UserError: A format has no quantizer, or a precision belongs to no format.
         MissingPackageError: A package is not installed.
     """
     for name in formats or [""]:
@@ -157,7 +157,7 @@ def check_precisions(formats: Sequence[str], precisions: Sequence[str]) -> None:
 
 
 def missing_for(name: str, precisions: Sequence[str] = ("int8",)) -> MissingPackageError | None:
-    """A package that a format, or its quantizer, needs and that is not installed."""
+    """The error for a missing package that a format or its quantizer needs; None if all exist."""
     needed = list(EXPORTERS[name].packages)
     if set(precisions) - set(AsItIs.PRECISIONS):
         needed.append(_PACKAGES[name])
@@ -167,7 +167,7 @@ def missing_for(name: str, precisions: Sequence[str] = ("int8",)) -> MissingPack
 
 
 class DuringTraining:
-    """Of a checkpoint that has its quantizers already."""
+    """Writes int8 files of a checkpoint that has its quantizers already."""
 
     PACKAGE = "nncf"
     PRECISIONS = ("int8",)
@@ -176,11 +176,11 @@ class DuringTraining:
         self._checkpoint = checkpoint
 
     def layers(self, _: Path) -> list[str]:
-        """None: it was trained as it is."""
+        """Empty, as the quantized layers are fixed since training."""
         return []
 
     def quantize(self, _: Path, target: Path, contract: Contract, *_others: Any) -> None:
-        """Export the checkpoint; its own contract gives way to `contract`."""
+        """Export the checkpoint with `contract` in place of its own."""
         size = (contract.input.height, contract.input.width)
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             report = export_model(
@@ -201,7 +201,7 @@ class DuringTraining:
 
 
 class AsItIs:
-    """Takes files as the exporter wrote them: FP16, or of sparse or fewer weights."""
+    """Takes files as the exporter wrote them: FP16, sparse or pruned ones."""
 
     PACKAGE = ""
     PRECISIONS = ("fp32", "fp16")
@@ -210,11 +210,11 @@ class AsItIs:
         self._writer = writer_of(name)
 
     def layers(self, _: Path) -> list[str]:
-        """None can be made more float."""
+        """Empty, as nothing is quantized."""
         return []
 
     def quantize(self, path: Path, target: Path, contract: Contract, *_others: Any) -> None:
-        """Copy."""
+        """Copy the file."""
         if path.is_dir():
             shutil.copytree(path, target, dirs_exist_ok=True)
         else:

@@ -1,4 +1,4 @@
-"""What compression made of each file, for people and for programs."""
+"""The report of a compression, as Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..model_templates.spec import Spec
 Goal = Literal["speed", "size"]
 
 FASTER = 1.05
-"""Times as fast a compressed file must be, with 95 % confidence, where speed is asked for."""
+"""Least speedup of a compressed file, with 95 % confidence, if the goal is speed."""
 
 SMALLER = 0.6
-"""Of the float file's size that it may have where size is asked for."""
+"""Largest size of a compressed file as a share of the float file's, if the goal is size."""
 
 _GOALS = {
     "speed": f"the file is, with 95 % confidence, more than {FASTER:g} times as fast",
@@ -24,15 +24,15 @@ _GOALS = {
 
 
 class FileMeasured(Spec):
-    """Of one file.
+    """Size, accuracy and speed of one file.
 
     Attributes:
-        file: Its name, if it is written.
-        precision: Of its weights.
-        bytes: Of all its parts.
-        zipped: The same, each part deflated: of sparse weights it tells more.
-        figures: By metric; shares of 1.
-        ms: Median of one inference on one core; None where it was not timed.
+        file: Name of the file, whether or not it is written.
+        precision: Precision of its weights.
+        bytes: Size of all its parts together.
+        zipped: Size with each part deflated, which shows the effect of sparse weights.
+        figures: Figures by key, 0 to 1.
+        ms: Median milliseconds of one inference on one core; None if not timed.
     """
 
     file: str
@@ -44,18 +44,18 @@ class FileMeasured(Spec):
 
 
 class CompressedFile(Spec):
-    """Of one float file and one precision.
+    """The outcome for one float file and one precision.
 
     Attributes:
-        status: "compressed" where that file is written; "float" where it would have broken a
-            promise, and the float file is written; "failed" where nothing could be made.
-        reason: Why not compressed.
-        goal: What the compressed file had to be better at.
-        kept_float: Layers given back for the sake of accuracy, the most guilty first.
+        status: "compressed" if that file is written; "float" if it was not good enough and the
+            float file is written instead; "failed" if no file could be made.
+        reason: Why the file is not compressed.
+        goal: What the compressed file had to improve.
+        kept_float: Layers kept float for accuracy, those that cost most first.
         before: The float file.
         after: The compressed file, written or not.
-        faster: Median of the ratios of interleaved runs.
-        minutes: All of it took.
+        faster: Speedup: median of the ratios of interleaved runs.
+        minutes: Minutes that compressing, measuring and judging took.
     """
 
     format: str
@@ -72,7 +72,7 @@ class CompressedFile(Spec):
 
     @property
     def file(self) -> str:
-        """What is written."""
+        """Name of the file that is written."""
         if self.status == "compressed":
             assert self.after is not None
             return self.after.file
@@ -80,16 +80,16 @@ class CompressedFile(Spec):
 
 
 class CompressionReport(Spec):
-    """Of one network.
+    """The report for one network.
 
     Attributes:
-        method: What was done to the weights, in words; None where nothing was.
-        sparsity: Share of zeros among the weights of its layers that was reached.
-        limits: Points that may be lost, by figure; the first is the metric.
-        goal: What compressed files must be better at.
-        calibration: Photos that were used.
-        unreadable: Photos that could not be.
-        asked: How many there should have been.
+        method: What was done to the weights, in words; None if nothing.
+        sparsity: Share of zeros reached among the layers' weights, 0 to 1.
+        limits: Percentage points that may be lost, by figure; the main figure first.
+        goal: What compressed files must improve.
+        calibration: Number of photos used to measure ranges.
+        unreadable: Number of photos that could not be read.
+        asked: Number of photos asked for.
     """
 
     name: str
@@ -108,7 +108,7 @@ class CompressionReport(Spec):
 
     @property
     def failed(self) -> list[str]:
-        """Files that stay float, and why."""
+        """Float files that have no compressed version, and why."""
         return [
             f"{row.after.file if row.after else row.before.file}: {row.reason}"
             for row in self.rows
@@ -116,11 +116,11 @@ class CompressionReport(Spec):
         ]
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Column heads, and a row for each file, written or not."""
+        """Column headings, and a row for each file, written or not."""
         written = {row.file for row in self.rows}
         lines: dict[str, tuple[FileMeasured, CompressedFile | None]] = {}
         for row in self.rows:
-            # The float file was timed beside each of its compressed ones: one of them is shown.
+            # The float file was timed again beside each compressed one; the first time is shown.
             lines.setdefault(row.before.file, (row.before, None))
             if row.after is not None:
                 lines[row.after.file] = row.after, row
@@ -143,7 +143,7 @@ class CompressionReport(Spec):
         ]
 
     def as_markdown(self) -> str:
-        """The table, and what is behind it."""
+        """The report as Markdown: the table, and how it was measured."""
         height, width = self.input_size
         head, cells = self.table()
         limits = [f"{points:g} points of {key}" for key, points in self.limits.items()]

@@ -1,4 +1,4 @@
-"""What a compression is asked for."""
+"""The request for a compression."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ class CompressRequest:
     """One compression.
 
     Attributes:
-        weights: What is compressed, described by the template whose recipes count.
-        train: For the ranges, and to train on.
-        validation: To measure on.
-        folder: Where to; made if missing.
-        quantization: Fine-tune with the rounding in place. OpenVINO's file has the trained ranges;
-            those of other formats come from photos, for the trained weights.
-        sparsity: Fine-tune until so many weights are zero, before that.
-        pruning: Drop so many channels and fine-tune, before that.
-        post_training: Quantize files. Without it they are int8 only after `quantization`.
-        training: How; by default as the template says, in `folder`.
-        formats: Of `QUANTIZERS`; by default all whose packages are installed.
-        precisions: "fp16"; where files are quantized "int8", which is the default then, and of Core
-            ML "palette6" and "palette4". By default else, files stay FP32.
-        max_drop: Points of the metric, 0 to 100.
-        goal: What compressed files must be better at.
-        photos: For the ranges, from the training photos.
-        seed: Of their choice.
+        weights: The weights to compress; the recipes of their template apply.
+        train: Labelled photos to train on, and to measure ranges on.
+        validation: Labelled photos to measure accuracy on.
+        folder: Folder for the files; made if missing.
+        quantization: Recipe to fine-tune with int8 rounding. OpenVINO's file has the trained
+            ranges; for other formats they are measured on photos, with the trained weights.
+        sparsity: Recipe to make weights zero and fine-tune, before quantization.
+        pruning: Recipe to drop channels and fine-tune, before the other two.
+        post_training: Quantize files. If False they are int8 only after `quantization`.
+        training: Settings of fine-tuning; by default the template's, in `folder`.
+        formats: Names from `QUANTIZERS`; by default all whose packages are installed.
+        precisions: "fp16", and if files are quantized "int8" (then the default) and for Core ML
+            "palette6" and "palette4". The default is FP32 if nothing is quantized.
+        max_drop: Percentage points of the metric that may be lost, 0 to 100.
+        goal: What compressed files must improve.
+        photos: Number of training photos to measure ranges on.
+        seed: Seed of the choice of these photos.
     """
 
     weights: Weights

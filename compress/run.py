@@ -1,4 +1,4 @@
-"""A whole compression: of the weights, then of the files."""
+"""Run a compression: first of the weights, then of the files."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from .stage import Training
 _log = logging.getLogger(__name__)
 
 FEW = 50
-"""Validation photos below which a figure promises little."""
+"""Number of validation photos below which figures are unreliable."""
 
-# Where the template has no recipe.
+# Used if the template has no recipe.
 _SPARSITY = SparsitySpec(epochs=4, base_learning_rate=5e-4, ratio=0.5)
 _PRUNING = PruningSpec(epochs=8, base_learning_rate=1e-3, ratio=0.25)
 
 
 def compress(request: CompressRequest) -> CompressionReport:
-    """Write compressed files, and `compression.md` and `.json`, which say what they are worth.
+    """Write compressed files, and `compression.md` and `.json` with their figures.
 
-    A file is compressed if the task's metric on the validation photos drops by no more than
-    `max_drop`, for which layers are given back to float where need be, and if it is faster or
-    smaller. Else the float file is written. Core ML files, whose speed can only be measured on a
-    Mac, are judged by their size elsewhere.
+    A compressed file is written if the task's metric on the validation photos drops by no more
+    than `max_drop`, and if it is faster or smaller. Layers are kept float as far as accuracy needs
+    it. Otherwise the float file is written. Core ML files can be timed only on a Mac, so elsewhere
+    they are judged by their size.
 
     Raises:
         UserError: An unknown format or precision, annotations that do not fit, weights that are
             compressed already or would be overwritten, several processes, a folder that cannot be
             written; see `Stage`.
         MissingPackageError: A package that a format needs is not installed.
-        PocketfaceError: A float file does not answer as the network does.
+        PocketfaceError: A float file's answers differ from the network's.
     """
     if "WORLD_SIZE" in os.environ:
         raise UserError("compress works in one process: expected no torchrun")
@@ -101,7 +101,7 @@ def _formats_and_precisions(request: CompressRequest) -> tuple[Sequence[str], Se
             f"precision {', '.join(precisions)}: nothing is quantized without --post-training or "
             "--nncf-quantization; expected fp16"
         )
-    # FP32 files need the same packages as FP16 ones.
+    # No quantizer lists FP32; its files need the same packages as FP16 ones.
     check_precisions(formats, precisions if list(precisions) != ["fp32"] else ["fp16"])
     return formats, precisions
 
@@ -117,12 +117,12 @@ def _check_weights(weights: Weights, folder: Path) -> None:
 
 
 def sparsity_for(template: Template, *, ratio: float | None, mode: str | None) -> SparsitySpec:
-    """The recipe of the template, or a common one, with what was asked for.
+    """The template's sparsity recipe, or a default one, with the values asked for.
 
     Args:
-        template: Of the weights.
-        ratio: Share of zeros, between 0 and 1.
-        mode: See `SparsitySpec`.
+        template: The template of the weights.
+        ratio: Share of zeros, between 0 and 1; None for the recipe's.
+        mode: Mode of `SparsitySpec`; None for the recipe's.
     """
     spec = template.optimisations.nncf_sparsity or _SPARSITY
     asked = {"ratio": ratio, "mode": mode}
@@ -135,7 +135,7 @@ def sparsity_for(template: Template, *, ratio: float | None, mode: str | None) -
 
 
 def pruning_for(template: Template, *, ratio: float | None) -> PruningSpec:
-    """The recipe of the template, or a common one, with the share of channels asked for."""
+    """The template's pruning recipe, or a default one, with the share of channels asked for."""
     spec = template.optimisations.filter_pruning or _PRUNING
     if ratio is None:
         return spec
@@ -145,7 +145,7 @@ def pruning_for(template: Template, *, ratio: float | None) -> PruningSpec:
 
 
 def _tuned(request: CompressRequest, contract: Contract, calibration: Calibration) -> Tuned | None:
-    """What is asked for, one after the other."""
+    """Do the fine-tunings asked for, one after the other; None if there are none."""
     weights = request.weights
     training = request.training or Training(labels=request.train, folder=request.folder)
     if request.sparsity is not None:

@@ -1,4 +1,4 @@
-"""Which layers int8 hurts most."""
+"""Rank layers by how much int8 hurts them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .quantizers import Quantizer
 def most_guilty_first(
     quantizer: Quantizer, path: Path, contract: Contract, batches: Sequence[NDArray[np.float32]]
 ) -> list[str]:
-    """The layers by how much nearer to the float file's answers one alone brings the int8 file.
+    """The layers by how much keeping each alone float brings int8 closer to the float answers.
 
     Args:
-        quantizer: Of the file's format.
+        quantizer: The quantizer of the file's format.
         path: The float file.
-        contract: Of the int8 files that are tried.
-        batches: For the ranges, and what the files are asked; float32 (1, 3, H, W).
+        contract: The contract of the int8 files that are tried.
+        batches: Inputs for ranges and for the comparison, float32 (1, 3, H, W) each.
     """
     error = task_of(contract.task).parity.error
     model = load(path)

@@ -1,4 +1,4 @@
-"""Weights that become zero while a network is trained on, and stay so."""
+"""Make weights zero during fine-tuning, and keep them zero."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _RISE = 2 / 3
 
 
 class SparsitySchedule(Callback):
-    """Raises the share of zeros from epoch to epoch.
+    """Raises the share of zeros with each epoch.
 
     Args:
-        spec: From where to where.
-        mode: NNCF's, where weights are chosen by their size; None for trained masks.
+        spec: The share of zeros at the start and at the end.
+        mode: NNCF's mode that chooses weights by their size; None for trained masks.
     """
 
     def __init__(self, spec: SparsitySpec, mode: Any) -> None:
@@ -37,7 +37,7 @@ class SparsitySchedule(Callback):
         trainer: lightning.Trainer,  # noqa: ARG002
         pl_module: lightning.LightningModule,
     ) -> None:
-        """Make NNCF's schedule for the network that is trained."""
+        """Make NNCF's schedule for the trained network."""
         from nncf.torch.function_hook.pruning.magnitude.schedulers import (  # type: ignore[import-untyped]
             ExponentialMagnitudePruningScheduler,
         )
@@ -49,7 +49,7 @@ class SparsitySchedule(Callback):
         )
 
         assert isinstance(pl_module, TemplateModule)
-        # NNCF flattens weights in a way that knows only this layout.
+        # NNCF's way to flatten weights works only for this layout.
         pl_module.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         spec, epochs = self._spec, pl_module.course.epochs
         ratios = {
@@ -64,22 +64,22 @@ class SparsitySchedule(Callback):
             return
         loss = RBLoss(pl_module.network, spec.initial_ratio)
         self._scheduler = ExponentialRBPruningScheduler(loss, **ratios)
-        # Behind a function: as a module of the module, it would be saved with it.
+        # A function, as the loss would be saved if it were a submodule.
         pl_module.penalty = lambda: loss()
 
     def on_train_epoch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """The next share."""
+        """Set the share of zeros of this epoch."""
         assert isinstance(pl_module, TemplateModule)
         self._scheduler.step(pl_module.course.first_epoch + trainer.current_epoch)
 
 
 class KeepZeros(Callback):
-    """Puts weights back to zero after every step.
+    """Sets weights back to zero after every step.
 
     Args:
-        zeros: By name of the weight, where it is zero.
+        zeros: By a weight's name, bool mask of its zeros.
     """
 
     def __init__(self, zeros: Mapping[str, Tensor]) -> None:
@@ -91,7 +91,7 @@ class KeepZeros(Callback):
         pl_module: lightning.LightningModule,
         *_: Any,
     ) -> None:
-        """Before the average of the weights is taken, whose callback comes later."""
+        """Set the zeros; runs before the callback that averages the weights."""
         assert isinstance(pl_module, TemplateModule)
         parameters = dict(pl_module.network.named_parameters())
         with torch.no_grad():
@@ -100,7 +100,7 @@ class KeepZeros(Callback):
 
 
 def layer_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of convolutions and dense layers: what sparsity is about."""
+    """Weights of convolutions and dense layers, which sparsity applies to."""
     return {
         name: value
         for name, value in state.items()
@@ -109,6 +109,6 @@ def layer_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def share_of_zeros(state: Mapping[str, Tensor]) -> float:
-    """Of the weights of all layers, 0 to 1."""
+    """Share of zeros among the weights of all layers, 0 to 1."""
     values = layer_weights(state).values()
     return sum(int((one == 0).sum()) for one in values) / sum(one.numel() for one in values)

@@ -1,4 +1,4 @@
-"""A fine-tuning in a folder of its own, that can be gone on with."""
+"""A fine-tuning in its own folder, which can be resumed."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from ..training.request import Arithmetic, FitRequest, HangHooks
 
 @dataclass(frozen=True)
 class Training:
-    """How to train on.
+    """Settings of a fine-tuning.
 
     Attributes:
         labels: Training annotations, and the folders of their photos.
-        folder: Each training has a folder in it, with latest.pth, curves.png, receipt.yaml, logs/.
-        resume: Go on where one was interrupted; one that has ended is taken as it is.
-        epochs: By default the template's.
-        base_learning_rate: By default the template's.
-        batch_size: By default the template's for a training from scratch.
-        gpu_num: 0 for the CPU; by default 1 if there is one.
-        seed: Of order and augmentation.
-        workers: Processes that cut samples.
-        precision: Of the arithmetic.
-        command: For the receipt: what the user typed.
+        folder: Each training has a subfolder with latest.pth, curves.png, receipt.yaml and logs/.
+        resume: Continue interrupted trainings, and reuse finished ones.
+        epochs: Number of epochs; None for the template's.
+        base_learning_rate: Base learning rate; None for the template's.
+        batch_size: Photos per step; None for the template's of a training from scratch.
+        gpu_num: Number of GPUs, 0 for the CPU; None for 1 if there is one.
+        seed: Seed of order and augmentation.
+        workers: Number of processes that cut samples.
+        precision: Precision of the arithmetic.
+        command: The command that the user typed, for the receipt.
     """
 
     labels: Labels
@@ -57,17 +57,17 @@ Recipe = QuantizationSpec | SparsitySpec | PruningSpec
 
 
 class Stage:
-    """One training in a folder of its own, which remembers what it was begun with.
+    """One training in its own folder, which records what it was started with.
 
     Args:
-        training: How, and where.
-        name: Of its folder.
-        weights: Where it begins.
-        recipe: What is done, and defaults.
+        training: Settings of the training.
+        name: Name of its folder.
+        weights: The weights that it starts from.
+        recipe: The recipe, with default epochs and learning rate.
 
     Raises:
-        UserError: There is such a training already, and nobody said `resume`, or it was begun
-            with something else; or the folder cannot be written.
+        UserError: The folder has such a training and `resume` is False, or that training was
+            started differently; or the folder cannot be written.
     """
 
     def __init__(self, training: Training, name: str, weights: Weights, recipe: Recipe) -> None:
@@ -76,7 +76,7 @@ class Stage:
         self.epochs = training.epochs or recipe.epochs
         self.folder = training.folder / name
         self.latest = self.folder / "latest.pth"
-        # How long and how fast may change; what, may not.
+        # On resume, epochs and learning rate may change; the rest may not.
         what = recipe.model_dump(mode="json", exclude={"epochs", "base_learning_rate"})
         begun = {"weights": weights.sha256, **what}
         note = self.folder / "begun.json"
@@ -102,7 +102,7 @@ class Stage:
             raise UserError(f"{self.folder}: cannot be written: {error.strerror}") from error
 
     def ended(self) -> Weights | None:
-        """What the training ended with, or None if it has not."""
+        """The final weights, or None if the training has not finished."""
         if not self.latest.exists():
             return None
         found = read_weights(self.latest)
@@ -114,17 +114,17 @@ class Stage:
         hang_hooks: HangHooks | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> Weights:
-        """Fine-tune by the weights' own template; what has ended is taken as it is.
+        """Fine-tune by the weights' own template; a finished training is reused.
 
         Args:
-            weights: To start from.
+            weights: The weights to start from.
             hang_hooks: See `FitRequest`.
             callbacks: See `FitRequest`.
         """
         if ended := self.ended():
             return ended
         goes_on = self.latest.exists()
-        # That of the weights, which may be nobody's file any more.
+        # Written from the weights, as the original template file may be gone.
         text, path = _without_teacher(weights), self.folder / "template.yaml"
         path.write_text(text, encoding="utf-8")
         training = self.training
@@ -152,7 +152,7 @@ class Stage:
 
 
 def _without_teacher(weights: Weights) -> str:
-    """Their template. A teacher that is a file may be nobody's any more."""
+    """Text of the weights' template without the teacher, whose file may be gone."""
     if weights.template.hyper_parameters.distillation is None:
         return weights.template_text
     content = parse_yaml(weights.template_text, source=str(weights.path))
@@ -161,7 +161,7 @@ def _without_teacher(weights: Weights) -> str:
 
 
 def _gpus() -> int:
-    """Not more than one: what follows the training is the work of one process."""
+    """Number of GPUs, at most one, as the steps after training run in one process."""
     return min(1, torch.cuda.device_count())
 
 
@@ -171,7 +171,7 @@ def _fit(request: FitRequest) -> None:
     except KeyboardInterrupt as left:
         raise KeyboardInterrupt("go on with the same command and --resume") from left
     except Exception as error:
-        if type(error).__name__ != "InstallationError":  # NNCF's
+        if type(error).__name__ != "InstallationError":  # raised by NNCF
             raise
         raise UserError(
             "NNCF cannot compile its extension for this GPU: " + " ".join(str(error).split())[:200],
