@@ -1,1 +1,1 @@
-"""Readers and converters of photo collections, and the one way to decode a photo."""
+"""Readers and converters of photo collections, and the only photo decoder."""

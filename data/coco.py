@@ -1,4 +1,4 @@
-"""COCO JSON: the one format that training and evaluation read."""
+"""COCO JSON, the format of labelled faces that training and evaluation read."""
 
 from __future__ import annotations
 
@@ -22,29 +22,28 @@ from .pairs import paired
 _log = logging.getLogger(__name__)
 
 _MAX_ID = 2**53
-"""Ids above are not kept: JSON readers that use float64 would round them."""
+"""Largest id that is kept: JSON readers that use float64 round larger ones."""
 
 _MAX_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """One photo and its faces, as the annotation file has them.
+    """One photo and its faces, as in the annotation file.
 
-    Nothing is decoded to make one, so `width` and `height` (and the boxes with them) are only the
-    file's word: whoever decodes the photo and finds another size scales boxes and landmarks
-    (`scale_to`).
+    The photo is not decoded, so `width`, `height` and the boxes are as the file states. Code that
+    decodes the photo and finds another size must scale boxes and landmarks (`scale_to`).
 
     Attributes:
-        path: The image file; it was there when the dataset was read.
-        image_id: Unique within the dataset; the annotation file's own id where that was free.
-        width: Pixels, as the annotation file says.
-        height: Pixels, as the annotation file says.
+        path: The image file, which existed when the dataset was read.
+        image_id: Id unique within the dataset; the annotation file's own id if that was free.
+        width: Width in pixels, as the annotation file states.
+        height: Height in pixels, as the annotation file states.
         boxes: float32 (N, 4): x1, y1, x2, y2 in pixels, clipped to the photo, x1 < x2, y1 < y2.
-        ignore: bool (N,): neither a face to be found nor background (`iscrowd`, `ignore`, or
-            WIDER's `invalid` is 1).
+        ignore: bool (N,): boxes that are neither a face to find nor background (`iscrowd`,
+            `ignore`, or WIDER's `invalid` is 1).
         landmarks: float32 (N, 5, 2): x, y in pixels in the order of `results.LANDMARK_NAMES`; NaN
-            where not known. They are not clipped.
+            if unknown. They are not clipped.
     """
 
     path: Path
@@ -56,17 +55,17 @@ class Photo:
     landmarks: NDArray[np.float32]
 
     def scale_to(self, height: int, width: int) -> NDArray[np.float32]:
-        """What x and y of the annotation are multiplied by in the decoded photo, float32 (2,).
+        """Factors from the annotation's x and y to the decoded photo's, float32 (2,).
 
         Args:
-            height: Of the decoded photo, in pixels.
-            width: Likewise.
+            height: Height of the decoded photo, in pixels.
+            width: Width of the decoded photo, in pixels.
 
         Raises:
-            ImageError: The photo has another shape, so that no scale brings the labels to their
-                faces: it was labelled before it was turned (EXIF) or cropped.
+            ImageError: The photo has another aspect ratio, so that no scale fits the labels: it
+                was rotated (EXIF) or cropped after it was labelled.
         """
-        # A pixel of rounding on the shorter side, and what makes no difference to a box.
+        # One pixel of rounding on the shorter side, plus 2 %, which hardly moves a box.
         tolerance = 0.02 + 1 / min(self.width, self.height, width, height)
         if abs(math.log(width / self.width * self.height / height)) > tolerance:
             turned = abs(math.log(width / self.height * self.width / height)) <= tolerance
@@ -79,12 +78,12 @@ class Photo:
 
 @dataclass(frozen=True, eq=False)
 class FaceDataset:
-    """Photos with faces, and what had to be left out.
+    """Photos with faces, and a count of what was left out.
 
     Attributes:
-        photos: In the order of the annotation files.
-        skipped: Reason to exact count of bad records; empty where all were good.
-        missing: `file_name` of each image that is not there; such photos are not in `photos`.
+        photos: The photos, in the order of the annotation files.
+        skipped: Number of bad records by reason; empty if all were good.
+        missing: `file_name` of each image that does not exist; such photos are not in `photos`.
     """
 
     photos: tuple[Photo, ...]
@@ -92,7 +91,7 @@ class FaceDataset:
     missing: tuple[str, ...]
 
     def __len__(self) -> int:
-        """How many photos."""
+        """Number of photos."""
         return len(self.photos)
 
 
@@ -108,23 +107,22 @@ def read_coco(
     partly outside their photo are clipped to it, as a network cannot see the rest; a box wholly
     outside is a bad record. Annotations of categories other than `classes` are not read, and a
     warning counts them.
-    Landmarks come from the first of these keys that is there: `landmarks` and `landmarks_pseudo`
-    (ten numbers x, y; null or the pair -1, -1 where not known), `keypoints` (fifteen numbers x,
-    y, visibility; visibility 0 where not known).
+    Landmarks come from the first key present of `landmarks` and `landmarks_pseudo` (ten numbers
+    x, y; null or the pair -1, -1 if unknown), and `keypoints` (fifteen numbers x, y, visibility;
+    visibility 0 if unknown).
 
     Args:
-        annotation_files: One or more.
-        roots: The folder that `file_name` is relative to: one for each annotation file, or one
-            for all.
-        classes: Names of the categories that are faces; each file must have all of them. With
-            none the photos have no boxes.
+        annotation_files: One or more files.
+        roots: Folders that `file_name` is relative to, one for each file or one for all.
+        classes: Names of the categories that are faces; each file must have all of them. If
+            empty, the photos have no boxes.
 
     Returns:
-        The photos whose image file is there. Those with no face stay: they are background.
+        The photos whose image file exists, including those without a face (background).
 
     Raises:
         DataError: Counts of files and roots do not match; a file is missing, is not JSON or not
-            COCO, or lacks a class; a root is no folder; none of a file's images is there.
+            COCO, or lacks a class; a root is not a folder; none of a file's images exists.
     """
     read = _Read()
     for file, root in paired(annotation_files, roots):
@@ -180,7 +178,7 @@ def _read_one(file: Path, root: Path, classes: Sequence[str], read: _Read) -> No
 
 
 def _find(root: Path, name: str) -> Path | None:
-    """A photo, whose name another system may write otherwise: macOS its umlauts, Windows its /."""
+    """Find a photo whose name may be written differently: umlauts by macOS, / by Windows."""
     forward = name.replace("\\", "/")
     for one in (name, *(unicodedata.normalize(form, forward) for form in ("NFC", "NFD"))):
         path = os.path.join(root, one)
@@ -194,7 +192,7 @@ def _listed(counts: Counter[str]) -> str:
 
 
 class _Ids:
-    """Gives each photo an id of its own: the annotation file's where it is a free integer."""
+    """Gives each photo a unique id: the annotation file's if that is a free integer."""
 
     def __init__(self) -> None:
         self._taken: set[int] = set()
@@ -211,7 +209,7 @@ class _Ids:
 
 @dataclass
 class _Read:
-    """What was read so far."""
+    """The photos and counts read so far."""
 
     photos: list[Photo] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)

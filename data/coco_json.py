@@ -1,4 +1,4 @@
-"""Reading and writing COCO JSON files as they are."""
+"""Read and write COCO JSON files without interpreting them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..errors import DataError
 from ..files import atomic_write
 
 FACE_CATEGORY: Final = {"id": 1, "name": "face"}
-"""The one category of the files that we make."""
+"""The only category of the files that we write."""
 
 
 def load_coco_json(path: Path) -> dict[str, Any]:
-    """Read a COCO JSON file as it is, checking only its outermost shape.
+    """Read a COCO JSON file, checking only its outermost structure.
 
     Returns:
         A dict in which `images`, `annotations` and `categories` are lists.
@@ -43,7 +43,7 @@ def load_coco_json(path: Path) -> dict[str, Any]:
 
 
 def save_coco_json(content: Mapping[str, Any], path: Path) -> None:
-    """Write a COCO JSON file whole or not at all.
+    """Write a COCO JSON file atomically.
 
     Raises:
         DataError: The folder cannot be written, or a number is not finite.
@@ -52,7 +52,7 @@ def save_coco_json(content: Mapping[str, Any], path: Path) -> None:
 
 
 def save_coco_jsons(contents: Mapping[Path, Mapping[str, Any]]) -> None:
-    """Likewise several, none of them where a number is not finite."""
+    """Write several COCO JSON files; if any holds a number that is not finite, write none."""
     texts = {}
     for path, content in contents.items():
         try:

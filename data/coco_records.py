@@ -1,4 +1,4 @@
-"""The records of a COCO file, each checked on its own; bad ones are counted by reason."""
+"""Check each record of a COCO file on its own, and count bad ones by reason."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 from ..errors import DataError
 
 _MAX_SIDE = 1_000_000
-"""Width and height above this many pixels are a mistake of the annotation file."""
+"""Largest width or height in pixels; larger values are mistakes in the file."""
 
 _MIN_SIDE = 0.01
-"""Pixels of a box that must lie inside its photo, each way, for it to be a box at all."""
+"""Smallest width and height, in pixels, of a box's part inside its photo."""
 
 Key = int | str
-"""An id as the file has it."""
+"""An id as it stands in the file."""
 
 Face = tuple[tuple[float, float, float, float], bool, list[float]]
 """Corners, ignore flag, and landmarks as ten numbers."""
@@ -27,10 +27,10 @@ _UNKNOWN_POINTS = [math.nan] * 10
 
 
 def category_names(file: Path, categories: list[Any], classes: Sequence[str]) -> dict[Key, str]:
-    """Category id to name.
+    """Names of the categories by id.
 
     Raises:
-        DataError: A category has no id or name, or one of `classes` is not there.
+        DataError: A category has no id or name, or one of `classes` is missing.
     """
     names: dict[Key, str] = {}
     for category in categories:
@@ -49,11 +49,11 @@ def category_names(file: Path, categories: list[Any], classes: Sequence[str]) ->
 
 
 def image_records(records: list[Any], skipped: Counter[str]) -> dict[Key, tuple[str, int, int]]:
-    """Id to file name, width and height of each good image record.
+    """File name, width and height of each good image record, by id.
 
     Args:
         records: The list `images` of the file.
-        skipped: Counts of bad records by reason, added to.
+        skipped: Counts of bad records by reason, which this updates.
     """
     images: dict[Key, tuple[str, int, int]] = {}
     for record in records:
@@ -87,11 +87,11 @@ def faces_by_image(
 
     Args:
         records: The list `annotations` of the file.
-        images: As `image_records` gives them.
-        names: As `category_names` gives them.
-        classes: Those wanted.
-        skipped: Counts of bad records by reason, added to.
-        others: Counts of good records of other categories by name, added to.
+        images: The result of `image_records`.
+        names: The result of `category_names`.
+        classes: Names of the wanted categories.
+        skipped: Counts of bad records by reason, which this updates.
+        others: Counts of good records of other categories by name, which this updates.
     """
     faces: dict[Key, list[Face]] = {}
     for record in records:
@@ -126,7 +126,7 @@ def faces_by_image(
 
 
 def _landmarks(record: Mapping[str, Any], skipped: Counter[str]) -> list[float]:
-    """Ten numbers x, y; NaN where not known."""
+    """Ten numbers x, y; NaN if unknown."""
     for name, per_point in (("landmarks", 2), ("landmarks_pseudo", 2), ("keypoints", 3)):
         value = record.get(name)
         if not value:
@@ -139,7 +139,7 @@ def _landmarks(record: Mapping[str, Any], skipped: Counter[str]) -> list[float]:
         for start in range(0, len(numbers), per_point):
             x, y = numbers[start : start + 2]
             known = numbers[start + 2] > 0 if per_point == 3 else (x, y) != (-1, -1)
-            known = known and abs(x) < _MAX_SIDE and abs(y) < _MAX_SIDE  # not so for NaN
+            known = known and abs(x) < _MAX_SIDE and abs(y) < _MAX_SIDE  # false for NaN
             points += (x, y) if known else (math.nan, math.nan)
         return points
     return _UNKNOWN_POINTS
@@ -154,7 +154,7 @@ def _numbers(value: object, count: int) -> list[float] | None:
         if item is None:
             numbers.append(math.nan)
         elif isinstance(item, int | float) and not isinstance(item, bool):
-            # Integers of JSON have no bound; beyond float64's they are as good as infinite.
+            # JSON integers have no bound; those beyond float64 count as infinite.
             numbers.append(float(item) if abs(item) < 1e300 else math.inf)
         else:
             return None
@@ -162,7 +162,7 @@ def _numbers(value: object, count: int) -> list[float] | None:
 
 
 def parse_id(value: object) -> Key | None:
-    """An id: an integer (1.0 counts as 1, some tools write it so) or a text."""
+    """An integer id (some tools write 1 as 1.0) or a text; None for anything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float):
@@ -171,7 +171,7 @@ def parse_id(value: object) -> Key | None:
 
 
 def _escapes(name: str) -> bool:
-    """Whether a file name is absolute or climbs, by the rules of any system."""
+    """Whether a file name is absolute or goes up a folder, by the rules of any system."""
     parts = re.split(r"[/\\]", name)
     drive = re.match(r"[A-Za-z]:", name)
     return ".." in parts or not parts[0] or drive is not None or "\0" in name

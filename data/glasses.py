@@ -1,4 +1,4 @@
-"""Photos labelled as with or without glasses: the layouts in which people have them."""
+"""Read photos labelled as with or without glasses, in common layouts."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _LABEL_COLUMNS = ("glasses", "label")
 
 @dataclass(frozen=True)
 class LabelledPhoto:
-    """A row of a list.
+    """A photo with its label.
 
     Attributes:
-        image: Below the folder of photos.
+        image: Path relative to the folder of photos.
         label: One of `LABELS`.
-        part: Name of the list that it belongs to: "train", "test", "all".
-        person: Who it is; None where nobody says.
+        part: Name of the list that the photo belongs to, such as "train", "test" or "all".
+        person: Id of the person; None if unknown.
     """
 
     image: str
@@ -39,16 +39,16 @@ def read_glasses(source: Path) -> tuple[Path, list[LabelledPhoto]]:
     """Read labelled photos.
 
     Args:
-        source: MeGlass (Guo et al. 2018): a folder with `meta.txt`, a name and 0 or 1 in each
-            line, whose names begin with the person's id; a folder with one folder for each label,
+        source: MeGlass (Guo et al. 2018): a folder with `meta.txt`, whose lines have a name that
+            begins with the person's id, and 0 or 1; or a folder with one subfolder for each label,
             `glass` and `no_glass`; or a CSV with a column `image` or `path`, a column `glasses` (0
-            or 1) or `label`, and perhaps a column `split`.
+            or 1) or `label`, and an optional column `split`.
 
     Returns:
-        The folder of the photos (of a CSV: that of the file, or `images` in it), and the rows.
+        The folder of the photos (for a CSV its folder, or `images` in it), and the photos.
 
     Raises:
-        DataError: It is none of these, or a row does not fit; the message names it.
+        DataError: The source is none of these, or a row does not fit; the message names it.
     """
     if source.is_dir():
         if (source / _META).is_file():
@@ -102,7 +102,7 @@ def _table(file: Path) -> list[LabelledPhoto]:
                 f"{file}:{number}: {label} {row[label]!r}: expected one of {', '.join(meaning)}"
             )
         part = row.get("split") or "all"
-        if not _PART.fullmatch(part):  # it becomes the name of a file
+        if not _PART.fullmatch(part):  # the part becomes a file's name
             raise DataError(f"{file}:{number}: split {part!r}: expected letters, digits, _ and -")
         rows.append(LabelledPhoto(row[image], meaning[row[label]], part))
     if not rows:
@@ -111,12 +111,12 @@ def _table(file: Path) -> list[LabelledPhoto]:
 
 
 def split_people(rows: Sequence[LabelledPhoto], *, test_fraction: float) -> list[LabelledPhoto]:
-    """Put about a share of the people into part "test", all others into "train".
+    """Put about `test_fraction` of the people into part "test", and all others into "train".
 
-    Nobody is in both. Who is in which, the hash of the name decides: it stays so as a set grows.
+    No person is in both. A hash of the person's id decides, so a growing set keeps its split.
 
     Raises:
-        DataError: Nobody knows who is in the photos.
+        DataError: The persons in the photos are unknown.
     """
     import hashlib
     from dataclasses import replace

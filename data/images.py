@@ -1,8 +1,8 @@
-"""Photos from disk or the wire to arrays: every format alike, nothing large without asking.
+"""Decode photos from disk or memory, all formats in the same way, within limits of size.
 
-One decoder for all formats, Pillow. It reads the size from the header before it allocates, says
-nothing on stderr about damaged files, and its pixels are those of cv2 (bit for bit for JPEG, WebP
-and PNG); cv2 differs from format to format in EXIF rotation, alpha and 16 bits.
+Pillow decodes all formats. It reads the size from the header before it allocates, prints nothing
+on stderr about damaged files, and its pixels are those of cv2 (bit for bit for JPEG, WebP and
+PNG); cv2 treats EXIF rotation, alpha and 16 bits differently in each format.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MAX_PIXELS = 64_000_000
-"""Larger photos are refused before anything is allocated (64 Mpx are 192 MB of BGR)."""
+"""Most pixels of a photo; larger ones are refused before allocation (64 Mpx are 192 MB of BGR)."""
 
 MAX_SCANS = 100
-"""Of a JPEG. Ordinary ones have about ten at most, but a hundred bytes can order another pass over
-all pixels: a small file could keep a core busy for hours. libtiff has the same limit."""
+"""Most scans of a JPEG. Ordinary ones have up to about ten, but a hundred bytes can demand another
+pass over all pixels, so a small file could keep a core busy for hours. libtiff has this limit."""
 
 _MAX_JPEG = 256_000_000
 _MAX_SEGMENTS = 10_000
-"""Bytes and parts of a JPEG; what surpasses either is damaged or made to harm."""
+"""Limits on bytes and segments of a JPEG; a file beyond them is damaged or malicious."""
 
 _SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
-"""Of a JPEG (ITU-T T.81, B.1.1.3): a marker that has a length, or ends the picture. Compressed data
-holds none."""
+"""A JPEG marker that has a length or ends the picture (ITU-T T.81, B.1.1.3). Compressed data holds
+none."""
 
 _START_OF_SCAN, _END_OF_PICTURE = 0xDA, 0xD9
 
@@ -53,20 +53,20 @@ _IMAGE_SUFFIXES = (
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .tif .tiff .bmp .gif .ppm .pgm .pbm .pnm .avif"
 )
 IMAGE_SUFFIXES = frozenset(_IMAGE_SUFFIXES.split())
-"""Lower-case suffixes that `list_images` takes for images; `read_image` does not look at them."""
+"""Lower-case suffixes that `list_images` takes for images; `read_image` ignores suffixes."""
 
 _OTHER_SUFFIXES = (
     ".heic .heif .hif .jxl .jp2 .dng .cr2 .cr3 .nef .arw .raf .orf .rw2 .pef .srw .psd"
 )
 _OTHER_PHOTOS = frozenset(_OTHER_SUFFIXES.split())
-"""Of phones, cameras and Photoshop, which nothing here decodes."""
+"""Suffixes of photos from phones, cameras and Photoshop, which are not decoded."""
 
 _VIDEO_SUFFIXES = ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .wmv .flv .ts .mts .m2ts .3gp .ogv"
 VIDEO_SUFFIXES = frozenset(_VIDEO_SUFFIXES.split())
 """Lower-case file suffixes of videos."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")
-"""Pillow's names. Its other parsers, some of which start programs, are left alone."""
+"""Pillow's names of the allowed formats. Some of its other parsers start programs."""
 
 _ORIENTATION = 0x0112
 """EXIF tag (Exif 2.32, section 4.6.4)."""
@@ -80,32 +80,32 @@ _warnings_lock = threading.Lock()
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Decode one image file: JPEG, PNG, WebP, TIFF, BMP, GIF, PPM family or AVIF.
 
-    The format is recognized by content, not by suffix. The picture comes out as a viewer shows it:
-    turned by its EXIF orientation (all eight), transparent parts on white, first frame or page,
-    16 bits reduced to 8, CMYK without a colour profile. Colour profiles are not applied.
+    The format is recognized by content, not by suffix. The result is what a viewer shows: rotated
+    by its EXIF orientation (all eight), transparent parts on white, the first frame or page, 16
+    bits reduced to 8. Colour profiles are not applied, to CMYK either.
 
     Returns:
         uint8 (H, W, 3), BGR, contiguous.
 
     Raises:
-        ImageTooLargeError: More than `MAX_PIXELS`.
-        ImageError: No such file; not an image; damaged or cut off; float or 32-bit integer pixels;
-            a JPEG of more than `MAX_SCANS`, or of absurd size.
+        ImageTooLargeError: The photo has more than `MAX_PIXELS`.
+        ImageError: The file is missing, not an image, damaged or truncated; its pixels are float
+            or 32-bit integers; or it is a JPEG with more than `MAX_SCANS` or of absurd size.
     """
     with _open_file(path) as stream:
         return _decode(stream, str(path))
 
 
 def decode_image(buffer: bytes, *, source: str) -> NDArray[np.uint8]:
-    """Like `read_image`, for the bytes of a file; `source` is what error messages call them."""
+    """Decode a file's bytes as `read_image` does; `source` is their name in error messages."""
     return _decode(io.BytesIO(buffer), source)
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels as `read_image` gives them, from the header alone.
+    """Width and height in pixels of the result of `read_image`, from the header alone.
 
     Raises:
-        ImageError: As `read_image`, as far as the header shows it.
+        ImageError: See `read_image`, as far as the header shows the fault.
     """
     with _open_file(path) as stream, _silenced():
         image, orientation = _open_image(stream, str(path))
@@ -114,13 +114,13 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """All image files in a folder and the folders in it, by suffix, sorted.
+    """All image files in a folder and its subfolders, chosen by suffix, sorted.
 
-    Names that begin with a dot are skipped; links to folders are not followed. Of photos in
-    formats that are not read a warning tells how many there are.
+    Names that begin with a dot are skipped, and links to folders are not followed. A warning
+    counts photos in formats that cannot be read.
 
     Raises:
-        DataError: There is no such folder.
+        DataError: The folder does not exist.
     """
     if not folder.is_dir():
         what = "is a file; expected a folder" if folder.exists() else "no such folder"
@@ -157,7 +157,7 @@ def _open_file(path: Path) -> IO[bytes]:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise ImageError(f"{path}: not an image: it is a folder")
-        if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
+        if not stat.S_ISREG(mode):  # opening a pipe would block for ever
             raise ImageError(f"{path}: not an image: it is no regular file")
         return path.open("rb")
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a NUL byte
@@ -168,7 +168,7 @@ def _open_file(path: Path) -> IO[bytes]:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Hold back Pillow's warnings. `catch_warnings` is global, hence one thread at a time."""
+    """Silence Pillow's warnings, one thread at a time, as `catch_warnings` is global."""
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -177,7 +177,7 @@ def _silenced() -> Iterator[None]:
 def _decode(stream: IO[bytes], source: str) -> NDArray[np.uint8]:
     with _silenced():
         image, orientation = _open_image(stream, source)
-        if image.format == "TIFF":  # the one that may warn while it decodes
+        if image.format == "TIFF":  # only TIFF may warn while it decodes
             _load(image, source)
     if image.format in ("JPEG", "MPO"):
         _check_scans(stream, source)
@@ -186,7 +186,7 @@ def _decode(stream: IO[bytes], source: str) -> NDArray[np.uint8]:
 
 
 def _open_image(stream: IO[bytes], source: str) -> tuple[PILImage, int]:
-    """Read the header. The orientation (1 to 8) is what remains to be done after decoding."""
+    """Read the header; also returns the orientation (1 to 8) to apply after decoding."""
     from PIL import Image, UnidentifiedImageError
 
     head = stream.read(64)
@@ -197,7 +197,7 @@ def _open_image(stream: IO[bytes], source: str) -> tuple[PILImage, int]:
         if width < 1 or height < 1:
             raise ImageError(f"{source}: not an image: its size is {width} x {height}")
         tags = getattr(image, "tag_v2", {})
-        # A TIFF is decoded by whole tiles, whose size has nothing to do with the picture's.
+        # A TIFF is decoded in whole tiles, whose size is independent of the picture's.
         tile = [tags.get(tag, 1) for tag in (_TILE_WIDTH, _TILE_LENGTH)]
         if not all(isinstance(side, int) for side in tile):
             raise ImageError(f"{source}: damaged or cut-off image: its tiles have no size")
@@ -209,10 +209,10 @@ def _open_image(stream: IO[bytes], source: str) -> tuple[PILImage, int]:
         raise
     except UnidentifiedImageError as error:
         raise ImageError(f"{source}: not an image: {_what_it_is(head)}") from error
-    except Image.DecompressionBombError as error:  # Pillow's own limit, above ours
+    except Image.DecompressionBombError as error:  # Pillow's own limit, which is above ours
         pixels = re.search(r"\d+", str(error))
         raise _too_large(source, pixels[0] if pixels else "too many") from error
-    except Exception as error:  # a damaged file can raise nearly anything in a parser
+    except Exception as error:  # parsers raise nearly anything on damaged files
         raise _damaged(source, error) from error
 
 
@@ -244,8 +244,8 @@ def _orientation(image: PILImage, stream: IO[bytes]) -> int:
     from PIL import Image
 
     if image.format == "TIFF":
-        image.info.pop("xmp", None)  # viewers go by the TIFF tag alone, as for the other formats
-        return 1  # Pillow turns TIFF itself, in size and pixels
+        image.info.pop("xmp", None)  # viewers use the TIFF tag only, and ignore XMP
+        return 1  # Pillow rotates TIFF itself, in size and pixels
     data = image.info.get("exif")
     if data is None and image.format == "PNG":
         data = _png_exif(stream)
@@ -253,13 +253,13 @@ def _orientation(image: PILImage, stream: IO[bytes]) -> int:
     try:
         exif.load(data or b"")
         value = exif.get(_ORIENTATION)
-    except Exception:  # damaged EXIF in a sound photo: as if there were none
+    except Exception:  # damaged EXIF in an intact photo is ignored
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _png_exif(stream: IO[bytes]) -> bytes | None:
-    """The eXIf chunk, which may also stand behind the pixels (PNG 3rd edition, section 5.6)."""
+    """The eXIf chunk, which may also follow the pixels (PNG 3rd edition, section 5.6)."""
     start = stream.tell()
     try:
         stream.seek(8)
@@ -274,9 +274,9 @@ def _png_exif(stream: IO[bytes]) -> bytes | None:
 
 
 def _check_scans(stream: IO[bytes], source: str) -> None:
-    """Refuse a JPEG of too many scans; what follows its end, as a phone's video, is no part of it.
+    """Refuse a JPEG with too many scans.
 
-    A thumbnail in its EXIF is not counted either.
+    What follows the picture's end, such as a phone's video, and an EXIF thumbnail do not count.
     """
     start = stream.tell()
     stream.seek(0)
@@ -300,7 +300,7 @@ def _check_scans(stream: IO[bytes], source: str) -> None:
 def _load(image: PILImage, source: str) -> None:
     try:
         image.load()
-    except Exception as error:  # as in _open_image
+    except Exception as error:  # decoders too raise nearly anything on damaged files
         raise _damaged(source, error) from error
 
 
@@ -308,7 +308,7 @@ def _to_bgr(image: PILImage, orientation: int, source: str) -> NDArray[np.uint8]
     from PIL import Image
 
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
-        # The upper 8 bits, as Pillow does for 16-bit colour. A PPM's "I" is scaled to 16 bits.
+        # Keep the upper 8 bits, as Pillow does for 16-bit colour. Pillow scales a PPM's "I" to 16.
         wide = np.asarray(image).clip(0, 65535).astype(np.uint16)
         image = Image.fromarray((wide >> 8).astype(np.uint8))
     elif image.mode == "1":
@@ -316,7 +316,7 @@ def _to_bgr(image: PILImage, orientation: int, source: str) -> NDArray[np.uint8]
     elif image.mode in ("I", "F"):
         raise ImageError(f"{source}: has 32-bit pixels: expected 8 or 16 bits for each channel")
     elif image.has_transparency_data:
-        if image.mode == "La":  # grey, multiplied by its transparency
+        if image.mode == "La":  # grey premultiplied by alpha
             image = image.convert("LA")
         layer = image.convert("RGBA")
         image = Image.new("RGB", layer.size, "white")

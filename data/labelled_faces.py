@@ -1,4 +1,4 @@
-"""Faces with a label each: a CSV that `pocketface data glasses` writes, with their landmarks."""
+"""Lists of labelled faces with landmarks, as CSV written by `pocketface data glasses`."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _log = logging.getLogger(__name__)
 
 POINTS = tuple(f"{axis}_{name}" for name in LANDMARK_NAMES for axis in "xy")
 COLUMNS = ("image", "label", *POINTS)
-"""`image` is below the root; landmarks are pixels of the file, empty where no face was found."""
+"""`image` is relative to the root; landmarks are in pixels, empty if no face was found."""
 
 _MAX_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledFace:
-    """A photo with one face.
+    """A photo with one labelled face.
 
     Attributes:
-        path: The image file; it was there when the list was read.
-        image_id: Its place in the list.
+        path: The image file, which existed when the list was read.
+        image_id: Position in the list.
         label: Index into the classes.
-        landmarks: float32 (5, 2): x, y in pixels; NaN where no face was found.
+        landmarks: float32 (5, 2): x, y in pixels; NaN if no face was found.
     """
 
     path: Path
@@ -45,7 +45,7 @@ class LabelledFace:
 
     @property
     def found(self) -> bool:
-        """Whether there is a face to look at."""
+        """Whether a face was found."""
         return bool(np.isfinite(self.landmarks).all())
 
 
@@ -55,13 +55,13 @@ def read_labelled_faces(
     """Read lists of labelled faces.
 
     Args:
-        files: CSV with `COLUMNS`.
-        roots: Folders of the photos, one each or one for all.
-        classes: The labels, in the template's order; None for any: all have index 0.
+        files: CSV files with `COLUMNS`.
+        roots: Folders of the photos, one for each file or one for all.
+        classes: The labels in the template's order; None takes any label, with index 0.
 
     Raises:
-        DataError: A file or root cannot be read, a column is missing, a row does not fit, a photo
-            is not there, or nothing is left.
+        DataError: A file or root cannot be read, a column or photo is missing, a row does not
+            fit, or nothing is left.
     """
     faces: list[LabelledFace] = []
     for file, root in paired(files, roots):
@@ -91,10 +91,10 @@ def read_labelled_faces(
 
 
 def labels_in(file: Path) -> list[str]:
-    """The label of each row of a list, whatever it is.
+    """The label of each row of a list, unchecked.
 
     Raises:
-        DataError: The file cannot be read, or is no such list.
+        DataError: The file cannot be read, or is not a list of labelled faces.
     """
     return [row["label"] for _, row in _rows(file)]
 
@@ -102,11 +102,11 @@ def labels_in(file: Path) -> list[str]:
 def write_labelled_faces(
     path: Path, rows: Sequence[tuple[str, str, NDArray[np.float32] | None]]
 ) -> None:
-    """Write a list, whole or not at all.
+    """Write a list of labelled faces atomically.
 
     Args:
-        path: The CSV.
-        rows: Image below the root, label, and landmarks (5, 2) or None.
+        path: The CSV file to write.
+        rows: For each photo the path relative to the root, the label, and landmarks (5, 2) or None.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

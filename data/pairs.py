@@ -1,4 +1,4 @@
-"""Annotation files, each with the folder of its photos."""
+"""Pair annotation files with the folders of their photos."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def paired(
     *,
     flags: tuple[str, str] = ("--*-ann-files", "--*-data-roots"),
 ) -> list[tuple[Path, Path]]:
-    """Each file with its folder.
+    """Pair each file with the folder of its photos.
 
     Args:
-        files: One or more.
-        roots: As many, or one for all.
-        flags: That both were given by.
+        files: One or more annotation files.
+        roots: One folder for each file, or one for all.
+        flags: Names of the flags of `files` and `roots`, for the error message.
 
     Raises:
-        DataError: Their numbers do not fit.
+        DataError: The numbers of files and folders do not match.
     """
     if not files or len(roots) not in (1, len(files)):
         raise DataError(

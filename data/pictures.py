@@ -1,4 +1,4 @@
-"""Pictures to run model files on: photos in the public domain or the user's, and noise."""
+"""Pictures to run model files on: public-domain photos or the user's, and noise."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _PUBLIC_DOMAIN = {
         ((203, 105), (245, 104), (223, 130), (206, 147), (241, 146))
     ),
 }
-"""Photos in the public domain, in packages that training needs or the demo brings; and by eye the
-landmarks of the face in each."""
+"""Public-domain photos in packages that training or the demo installs, with the landmarks of the
+face in each, marked by eye."""
 
 MOST_PHOTOS = 50
-"""Of a folder: they are all in memory at once."""
+"""Most photos taken from a folder, as they are all in memory at once."""
 
 PHOTO, NOISE = "photo", "noise"
 
 VIEWS = 20
-"""Of the photos at hand, together, where the user names none."""
+"""Number of views of the public-domain photos together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +45,10 @@ class Picture:
     """A picture to run a model on.
 
     Attributes:
-        name: The file's, or that of a view of one.
-        sha256: Of the pixels, with their shape.
+        name: Name of the file, or of a view of a photo.
+        sha256: SHA-256 of the pixels and their shape.
         pixels: uint8 (H, W, 3), BGR.
-        kind: `PHOTO`, `NOISE`, or what a task calls pictures of its own.
+        kind: `PHOTO`, `NOISE`, or a task's name for its own pictures.
     """
 
     name: str
@@ -58,12 +58,12 @@ class Picture:
 
 
 def pictures_for(spec: InputSpec, folder: Path | None = None) -> list[Picture]:
-    """What a model file is to be run on: photos, or aligned faces, and noise.
+    """Pictures to run a model file on: photos or aligned faces, and noise.
 
     Args:
-        spec: The file's input. One of aligned faces gets, without a folder, faces aligned more or
-            less well.
-        folder: See `check_photos`; where faces are to be aligned, each photo is taken for one.
+        spec: The file's input. For aligned faces and without `folder`, the pictures are faces
+            aligned more or less well.
+        folder: See `check_photos`; for aligned faces each of its photos counts as a face.
     """
     if spec.points is not None and folder is None:
         pictures = list(_faces(spec))
@@ -73,18 +73,18 @@ def pictures_for(spec: InputSpec, folder: Path | None = None) -> list[Picture]:
 
 
 def check_photos(folder: Path | None = None) -> list[Picture]:
-    """Photos of a folder, or else `VIEWS` views of photos in the public domain.
+    """Photos of a folder, or `VIEWS` views of public-domain photos.
 
-    The views are cuts, mirrored, darker and brighter ones of scikit-image's astronaut and
-    matplotlib's Grace Hopper, as far as those packages are installed; always the same ones.
+    The views are crops, mirrored, darker and brighter versions of scikit-image's astronaut and
+    matplotlib's Grace Hopper, if those packages are installed; they are always the same.
 
     Args:
-        folder: With photos, in any depth: at most `MOST_PHOTOS`, evenly picked, are taken. One
-            that cannot be read is named in a warning, and left out.
+        folder: Folder with photos, also in subfolders; at most `MOST_PHOTOS`, evenly spread, are
+            taken. Unreadable ones are left out with a warning.
 
     Raises:
-        UserError: There is no such folder.
-        DataError: It holds no photo, or none that can be read.
+        UserError: The folder does not exist.
+        DataError: The folder has no readable photo.
     """
     if folder is None:
         return list(_views())
@@ -110,7 +110,7 @@ def check_photos(folder: Path | None = None) -> list[Picture]:
 
 
 def noise_pictures(height: int, width: int) -> list[Picture]:
-    """Noise, and soft shapes, of a network's input size: what no photo shows."""
+    """Noise and soft shapes of a network's input size, unlike any photo."""
     generator = np.random.default_rng(0)
     noise = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
     soft = generator.integers(0, 256, (7, 7, 3), dtype=np.uint8)
@@ -119,7 +119,7 @@ def noise_pictures(height: int, width: int) -> list[Picture]:
 
 
 def public_domain_photos() -> list[tuple[Path, NDArray[np.float32]]]:
-    """The photos of that kind that are here, each with the landmarks (5, 2) of its face."""
+    """The public-domain photos that are installed, with the landmarks (5, 2) of each face."""
     found = []
     for (package, inside), landmarks in _PUBLIC_DOMAIN.items():
         spec = find_spec(package)
@@ -156,10 +156,10 @@ def _views() -> Iterator[Picture]:
 
 
 def _view(image: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.uint8]:
-    """A cut of 60 to 100 % of each side, perhaps mirrored, at another size and brightness."""
+    """A crop of 60 to 100 % of each side, perhaps mirrored, at another size and brightness."""
     height, width = image.shape[:2]
     h, w = (round(size * generator.uniform(0.6, 1.0)) for size in (height, width))
-    # Both faces are in the upper half.
+    # The faces of both photos are in the upper half.
     top, left = round(generator.uniform(0, 0.3) * (height - h)), generator.integers(width - w + 1)
     cut = image[top : top + h, left : left + w]
     if generator.random() < 0.5:
@@ -171,7 +171,7 @@ def _view(image: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[n
 
 
 def picture(name: str, pixels: NDArray[np.uint8], kind: str = PHOTO) -> Picture:
-    """A picture with its SHA-256; arguments as `Picture` has them."""
+    """Make a `Picture` with its SHA-256."""
     digest = hashlib.sha256(str(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels).tobytes())
     return Picture(name, digest.hexdigest(), pixels, kind)

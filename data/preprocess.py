@@ -1,4 +1,4 @@
-"""A photo to the network's input, and positions back to the photo."""
+"""Bring a photo to the network's input, and positions back to the photo."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from ..model_templates.contract import InputSpec
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a photo lies in the network's input: its top left corner in the input's.
+    """Where a photo lies in the network's input; their top left corners coincide.
 
     Attributes:
-        width: Of the photo, pixels.
-        height: Of the photo, pixels.
+        width: Width of the photo, in pixels.
+        height: Height of the photo, in pixels.
         scale_x: Network-input pixels per photo pixel, horizontally.
-        scale_y: The same, vertically; letterbox differs from `scale_x` by rounding only.
+        scale_y: Network-input pixels per photo pixel, vertically; for letterbox it differs from
+            `scale_x` by rounding only.
     """
 
     width: int
@@ -29,22 +30,22 @@ class Placement:
     scale_y: float
 
     def to_photo(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """float32 (..., 2) of x, y in network-input pixels to photo pixels.
+        """Convert x, y, float32 (..., 2), from network-input pixels to photo pixels.
 
         Positions count from the outer edge of the first pixel, so plain scaling is exact for
-        images resized by their pixel centres, as cv2 does.
+        images that cv2 resized, which aligns pixel centres.
         """
         scaled: NDArray[np.float64] = points / np.array([self.scale_x, self.scale_y])
         return scaled.astype(np.float32)
 
 
 def prepare(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.float32], Placement]:
-    """Bring a photo to the input that a contract asks for.
+    """Bring a photo to a contract's input.
 
     Args:
         image: uint8 (H, W, 3), BGR.
-        spec: `letterbox`: scaled to fit, aspect ratio kept, at the top left, the rest
-            `pad_value`; `stretch`: scaled to the input's size.
+        spec: The input. `letterbox` scales the photo to fit with its aspect ratio, at the top
+            left, and fills the rest with `pad_value`; `stretch` scales it to the input's size.
 
     Returns:
         float32 (1, 3, height, width), 0-255, BGR planes; and where the photo lies in it.
@@ -56,7 +57,7 @@ def prepare(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.float
 def prepare_batch(
     images: Sequence[NDArray[np.uint8]], spec: InputSpec, *, size: int | None = None
 ) -> tuple[NDArray[np.float32], list[Placement]]:
-    """As `prepare`, of several photos; with `size` more than they are the rest is zero."""
+    """Run `prepare` on several photos; a batch of a larger `size` is filled up with zeros."""
     count = len(images) if size is None else size
     batch = np.empty((count, 3, spec.height, spec.width), np.float32)
     batch[len(images) :] = 0
@@ -66,7 +67,7 @@ def prepare_batch(
 
 
 def resized(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.uint8], Placement]:
-    """The photo in the size that it has in the input: uint8 (H, W, 3); and where it lies there."""
+    """The photo at its size in the input, uint8 (H, W, 3), and where it lies there."""
     height, width = image.shape[:2]
     new_width, new_height = spec.width, spec.height
     if spec.resize == "letterbox":
@@ -81,7 +82,7 @@ def resized(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.uint8
 
 
 def _place(image: NDArray[np.uint8], spec: InputSpec, planes: NDArray[np.float32]) -> Placement:
-    """Fill (3, height, width) with a photo."""
+    """Write a photo into `planes`, (3, height, width)."""
     small, placement = resized(image, spec)
     height, width = small.shape[:2]
     for channel, plane in enumerate(planes):

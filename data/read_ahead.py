@@ -1,4 +1,4 @@
-"""Work on photos in threads, a few ahead of whoever takes the results in order."""
+"""Process photos in threads, a few ahead of the caller, who gets the results in order."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Result = TypeVar("Result")
 def read_ahead(
     work: Callable[[Item], Result], items: Iterable[Item], *, threads: int = 1, ahead: int = 1
 ) -> Iterator[Result | ImageError]:
-    """The result of `work` for each item, in their order.
+    """Yield the result of `work` for each item, in order.
 
     Args:
-        work: Reads or makes something; called in several threads if `threads` is more than 1.
-        items: Taken from a generator only as far as is worked ahead.
-        threads: At work at once.
-        ahead: Results made before they are asked for, the one asked for not counted.
+        work: Function of an item; called in several threads if `threads` is more than 1.
+        items: The items; a generator is read only as far as work goes ahead.
+        threads: Number of threads.
+        ahead: Number of results made ahead of the one asked for.
 
     Yields:
-        The result, or the `ImageError` that `work` raised: a photo that cannot be read is the
-        caller's to count. Any other exception is raised when its turn comes.
+        The result, or the `ImageError` that `work` raised, so that the caller can count unreadable
+        photos. Any other exception is raised at its turn.
     """
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Result]] = deque()
@@ -51,7 +51,7 @@ def read_ahead(
 
 
 def decoded(paths: Iterable[Path]) -> Iterator[NDArray[np.uint8] | ImageError]:
-    """Photos as `read_image` gives them, uint8 (H, W, 3) BGR, or why it does not; one ahead."""
+    """Decode photos, one ahead: each is uint8 (H, W, 3) BGR, or an error of `read_image`."""
     return read_ahead(read_image, paths)
 
 

@@ -1,4 +1,4 @@
-"""Splitting a COCO JSON file in two, by image."""
+"""Split a COCO JSON file in two, by image."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ def split_coco(
 ) -> tuple[Path, Path]:
     """Split a COCO file into a part to train on and a part to validate on.
 
-    An image goes with all its annotations to one side; the same file, fraction and seed always
-    give the same split. Records stay as they are, in their order, unknown keys included;
-    annotations of an image that is not listed go to neither.
+    An image goes with all its annotations to one part; the same file, fraction and seed always
+    give the same split. Records keep their order and unknown keys. Annotations of an image that
+    is not listed go to neither part.
 
     Args:
-        annotation_file: COCO JSON.
+        annotation_file: The COCO JSON file.
         train_fraction: Share of the images that goes to the train part, above 0 and below 1. The
             count is rounded, and neither part is ever empty.
-        seed: Of the choice.
-        output: Folder for the two files; made if it is not there.
+        seed: Seed of the choice.
+        output: Folder for the two files; made if missing.
 
     Returns:
         `<output>/<stem>.train.json` and `<output>/<stem>.val.json`.
 
     Raises:
-        UserError: `train_fraction` is not between 0 and 1, or one of the files is there and is
-            another: it may have been corrected by hand.
+        UserError: `train_fraction` is not between 0 and 1, or a file with other content exists,
+            which may have been corrected by hand.
         DataError: The file is not COCO, has fewer than two images, an image without an id or an
             id used twice, or `output` cannot be written.
     """

@@ -1,4 +1,4 @@
-"""Pictures made worse: in quality alone, or in light, colour and by what covers them too."""
+"""Degrade pictures: in quality only, or also in light, colour and by covering parts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Step = tuple[float, Callable[[Floats, np.random.Generator, float], Floats]]
-"""Chance at full hardness, and what is done."""
+"""Probability at full hardness, and the function that degrades the picture."""
 
 
 def spoil(
@@ -21,13 +21,13 @@ def spoil(
     *,
     steps: Sequence[Step],
 ) -> NDArray[np.uint8]:
-    """Make a picture worse in a random choice of ways.
+    """Degrade a picture by a random choice of steps.
 
     Args:
         picture: uint8 (H, W, 3), BGR.
-        rng: All chance of it.
-        hardness: 0 to 1: how often, and how much.
-        steps: `QUALITY` or `ALL`.
+        rng: Source of all randomness.
+        hardness: How often and how strongly, 0 to 1.
+        steps: The possible steps: `QUALITY` or `ALL`.
     """
     x = picture.astype(np.float32)
     for chance, step in steps:
@@ -87,7 +87,7 @@ def _jpeg(x: Floats, rng: np.random.Generator, hardness: float) -> Floats:
 
 
 def _patch(x: Floats, rng: np.random.Generator, hardness: float) -> Floats:
-    """A hand, hair, or Random Erasing (Zhong et al. 2020): a rectangle of one colour."""
+    """Cover a rectangle with one colour, as a hand or hair does (Random Erasing, Zhong 2020)."""
     height, width = x.shape[:2]
     tall, broad = rng.uniform(0.1, 0.1 + 0.25 * hardness, 2)
     top, left = rng.uniform(-0.1, 1, 2)
@@ -99,7 +99,7 @@ def _patch(x: Floats, rng: np.random.Generator, hardness: float) -> Floats:
 
 
 QUALITY: tuple[Step, ...] = ((0.2, _blur), (0.2, _small), (0.2, _noise), (0.2, _jpeg))
-"""What cameras and files do."""
+"""Steps that imitate cameras and file formats."""
 
 ALL: tuple[Step, ...] = (
     (0.15, _grey),

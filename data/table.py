@@ -1,4 +1,4 @@
-"""CSV with a heading, as people and spreadsheets write it."""
+"""Read CSV files with a heading, as people and spreadsheets write them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def read_table(file: Path) -> tuple[Sequence[str], Iterator[tuple[int, dict[str,
         column; cells that a row lacks are empty.
 
     Raises:
-        DataError: It cannot be read, or is no such text. Damage in a row is raised when that row
-            is asked for.
+        DataError: The file cannot be read or is not UTF-8. A damaged row raises when that row is
+            reached.
     """
     reader = csv.DictReader(io.StringIO(read_text(file)), restval="")
     try:
@@ -33,13 +33,13 @@ def read_table(file: Path) -> tuple[Sequence[str], Iterator[tuple[int, dict[str,
 
 
 def read_text(file: Path) -> str:
-    """A UTF-8 file, with or without a byte order mark.
+    """Read a UTF-8 file, with or without a byte order mark.
 
     Raises:
-        DataError: It cannot be read, or is no such text.
+        DataError: The file cannot be read or is not UTF-8.
     """
     try:
-        return file.read_text(encoding="utf-8-sig")  # as spreadsheets write it
+        return file.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""WIDER FACE (Yang et al., CVPR 2016): from its official layout to COCO JSON."""
+"""Convert WIDER FACE (Yang et al., CVPR 2016) from its official layout to COCO JSON."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _log = logging.getLogger(__name__)
 
 _SPLITS = ("train", "val")
 _FLAGS = ("blur", "expression", "illumination", "invalid", "occlusion", "pose")
-"""What follows x, y, w, h on a line of the list, in its order (wider_face_split/readme.txt)."""
+"""Flags after x, y, w, h on a line of the list, in order (wider_face_split/readme.txt)."""
 
 
 @dataclass
 class ListedPhoto:
-    """A photo of WIDER's list.
+    """A photo in WIDER's list.
 
     Attributes:
-        name: `<event>/<file name>`.
-        faces: x, y, w, h in pixels, and six flags, each.
+        name: Path `<event>/<file name>`.
+        faces: For each face x, y, w, h in pixels, and six flags.
     """
 
     name: str
@@ -34,25 +34,25 @@ class ListedPhoto:
 
 
 def convert_wider(folder: Path, *, output: Path | None = None) -> list[Path]:
-    """Convert the splits of WIDER FACE that are there to COCO JSON.
+    """Convert the available splits of WIDER FACE to COCO JSON.
 
     Expects `wider_face_split/wider_face_{train,val}_bbx_gt.txt` and
     `WIDER_{train,val}/images/<event>/<name>`. Each annotation keeps WIDER's six flags under their
     names; faces marked `invalid` also get `"ignore": 1`. Boxes without area are left out; their
-    count is logged and stands in the file under `info`. A photo of the list that is not on disk is
-    left out and named in a warning. Width and height come from the image's header.
+    count is logged and written under `info`. Listed photos that are not on disk are left out with
+    a warning. Width and height come from the image's header.
 
     Args:
-        folder: The one that holds `wider_face_split`.
-        output: Folder for the results, made if it is not there; `folder` if None.
+        folder: The folder that holds `wider_face_split`.
+        output: Folder for the results, made if missing; None for `folder`.
 
     Returns:
-        `wider_train.json` and `wider_val.json`, as many as were written. Their `file_name` is
-        relative to `<folder>/WIDER_<split>/images`: the data root.
+        The written ones of `wider_train.json` and `wider_val.json`. Their `file_name` is relative
+        to the data root, `<folder>/WIDER_<split>/images`.
 
     Raises:
-        DataError: There is no list, or photos for none of the lists; a list is damaged (file and
-            line are named); a photo is damaged; a file cannot be written.
+        DataError: There is no list, or no list has photos; a list is damaged (file and line are
+            named); a photo is damaged; a file cannot be written.
     """
     written = []
     lists = {split: _list_file(folder, split) for split in _SPLITS}
@@ -87,10 +87,10 @@ def _list_file(folder: Path, split: str) -> Path:
 def read_list(file: Path) -> Iterator[ListedPhoto]:
     """Read an official list: a name, a count, and that many lines of ten integers, and so on.
 
-    The official lists put one line of zeros behind a count of 0.
+    The official lists have one line of zeros after a count of 0.
 
     Raises:
-        DataError: It cannot be read or is damaged; the message has the line.
+        DataError: The list cannot be read or is damaged; the message names the line.
     """
     lines = read_text(file).splitlines()
     while lines and not lines[-1].strip():
@@ -128,7 +128,7 @@ def _face(line: str, where: str) -> list[int]:
 
 
 def _integers(line: str) -> list[int]:
-    """The integers of a line; an empty list if it has anything else."""
+    """The integers of a line; empty if the line has anything else."""
     try:
         return [int(word) for word in line.split()]
     except ValueError:
