@@ -1,4 +1,4 @@
-"""The one exception tree. `cli/` turns these into one line and an exit code."""
+"""The package's exceptions. `cli/` turns each into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EXTRAS = {
     "uvicorn": "serve",
     "vl_convert": "benchmark",
 }
-"""Optional package, by the name of its import -> the extra that brings it."""
+"""Import name of an optional package -> the extra that installs it."""
 
 
 class PocketfaceError(Exception):
@@ -40,7 +40,7 @@ class PocketfaceError(Exception):
 
     Args:
         message: One line: the file, key or flag, its value, and what was expected.
-        hint: What to do about it, if there is something to do.
+        hint: What the user can do about it; None if nothing.
     """
 
     exit_code = 1
@@ -77,7 +77,7 @@ class ImageError(DataError):
 
 
 class ImageTooLargeError(ImageError):
-    """A photo of more pixels than are decoded."""
+    """A photo with more pixels than the limit for decoding."""
 
 
 class InputError(UserError):
@@ -85,10 +85,10 @@ class InputError(UserError):
 
 
 class MissingPackageError(UserError):
-    """An optional package is needed and absent; the message names the extra.
+    """An optional package is needed but not installed; the message names the extra.
 
     Args:
-        package: As in `EXTRAS`; of others it is said that `all` brings them.
+        package: Import name of the package. The extra is `all` if `EXTRAS` does not have it.
     """
 
     def __init__(self, package: str) -> None:

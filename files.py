@@ -1,4 +1,4 @@
-"""Files written whole or not at all, where that can be, and their SHA-256."""
+"""Write files atomically, check that a path can be written, and compute SHA-256."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def atomic_write(path: Path, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Cut: a letter may be four of the 255 bytes that a name can have.
+    # Shortened, as a letter may take four of the 255 bytes of a name.
     temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(6)}{path.suffix}")
-    # File names may hold bytes that are no UTF-8; they come out as they were.
+    # File names may hold bytes that are not UTF-8; they are written unchanged.
     utf8 = {"encoding": "utf-8", "newline": "\n", "errors": "surrogateescape"}
     text = {} if mode == "wb" else utf8
     try:
-        # "x": never into a file of somebody else; and the usual umask, unlike `mkstemp`.
+        # "x" never writes into an existing file, and uses the usual umask, unlike `mkstemp`.
         with open(temporary, mode.replace("w", "x"), **text) as handle:  # type: ignore[call-overload]
             yield handle
             handle.flush()
@@ -58,9 +58,9 @@ def atomic_write(path: Path, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any
 
 
 def why_not_writable(path: Path, *, folder: bool = False) -> str | None:
-    """Why `path` cannot become a file, or a folder with files, in words; None where it can.
+    """The reason why `path` cannot become a file, or a folder with files; None if it can.
 
-    A file that is there can be replaced.
+    An existing file can be replaced.
     """
     there = next((one for one in (path, *path.parents) if os.path.lexists(one)), None)
     if there is None:
@@ -68,21 +68,21 @@ def why_not_writable(path: Path, *, folder: bool = False) -> str | None:
     fits = there.is_file() if there == path and not folder else there.is_dir()
     if not fits:
         return f"{there} is in the way"
-    # A file is replaced by one beside it: its own rights say nothing.
+    # A file is replaced by one written beside it, so its own permissions do not matter.
     place = there if there.is_dir() else there.parent
     return None if os.access(place, os.W_OK | os.X_OK) else f"{place} is not writable"
 
 
 def check_place(path: Path, flag: str, *, folder: bool = False) -> None:
-    """Refuse a place that cannot become a file, before the work that it is to hold.
+    """Refuse a path that cannot be written, before the work for it begins.
 
     Args:
-        path: Where the file is to be; a file that is there can be replaced.
-        flag: That named it.
-        folder: It is to be a folder, new or old, with files in it.
+        path: The file to write later; an existing file can be replaced.
+        flag: The command-line flag that named the path.
+        folder: Whether the path is to be a folder, new or existing, for files.
 
     Raises:
-        UserError: Something else is there, a file is where its folder would be, or the folder
+        UserError: Something else has this path, a file is in place of its folder, or the folder
             cannot be written.
     """
     why = why_not_writable(path, folder=folder)
@@ -91,7 +91,7 @@ def check_place(path: Path, flag: str, *, folder: bool = False) -> None:
 
 
 def name_in_utf8(name: str) -> str:
-    """The name of a file, to be written: "?" stands for bytes that are no UTF-8."""
+    """A file's name for UTF-8 text, with "?" for bytes that are not UTF-8."""
     return name.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM that other packages can neither swallow nor turn into a crash."""
+"""Handle Ctrl-C and SIGTERM so that other packages neither swallow them nor crash."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import Any
 
 @contextlib.contextmanager
 def signals_kept() -> Iterator[Callable[[], None]]:
-    """Raise at SIGINT and SIGTERM as usual, and again at the next check.
+    """Raise at SIGINT and SIGTERM as usual, and raise again at the next check.
 
-    Some converters catch every exception, or are in a destructor when it comes.
+    The first exception may be lost: some converters catch all, or are in a destructor.
 
     Yields:
-        A check, to be called between two steps: raises what was asked for before.
+        A check to call between two steps, which raises again what a signal raised before.
 
     Raises:
         KeyboardInterrupt: At Ctrl-C.
-        SystemExit: At SIGTERM, so that what is half done is cleaned up.
+        SystemExit: At SIGTERM, so that unfinished work is cleaned up.
     """
     asked: list[BaseException] = []
 
@@ -50,8 +50,8 @@ def signals_kept() -> Iterator[Callable[[], None]]:
 def signal_stack_kept() -> Iterator[None]:
     """Leave this thread's alternate signal stack, `sigaltstack(2)`, as it was before the block.
 
-    OpenVINO's CPU plugin sets one of its own and frees it with the plugin, in whichever thread
-    and order that happens: the next signal would be a segmentation fault.
+    OpenVINO's CPU plugin sets its own and frees it with the plugin, in any thread and order: the
+    next signal would be a segmentation fault.
     """
     if sys.platform != "linux":
         yield

@@ -1,4 +1,4 @@
-"""Other packages' remarks, kept from people who can do nothing about them."""
+"""Silence output of other packages that users can do nothing about."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 
 IMPORTING = threading.RLock()
-"""Held while a package is imported that changes the process, or must not see another package."""
+"""Lock held while importing a package that changes the process, or must not see another one."""
 
 _lock = threading.Lock()
 _silenced = contextlib.ExitStack()
@@ -20,10 +20,10 @@ _inside = 0
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence standard output and error, logging below errors, and warnings, of C++ code too.
+    """Silence standard output and error (also of C++ code), warnings, and logging below errors.
 
-    For imports and conversions that print progress and versions whatever one asks. Exceptions
-    pass. What other threads print meanwhile is lost; several may be in such a block at once.
+    For imports and conversions that always print progress and versions. Exceptions pass. Output
+    of other threads meanwhile is lost; several threads may be in such a block at once.
     """
     global _silenced, _inside
     with _lock:
@@ -40,7 +40,7 @@ def quiet() -> Iterator[None]:
 
 
 def _silence() -> contextlib.ExitStack:
-    """Closing it ends the silence."""
+    """Start the silence; closing the result ends it."""
     with contextlib.ExitStack() as stack:
         before = logging.root.manager.disable
         stack.callback(logging.disable, before)
@@ -48,7 +48,7 @@ def _silence() -> contextlib.ExitStack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         for stream in (sys.stdout, sys.stderr):
-            # None in programs without a console; closed in some services.
+            # The stream is None in programs without a console, and closed in some services.
             with contextlib.suppress(AttributeError, ValueError, OSError):
                 stream.flush()
         # C++ writes past Python's streams, to the descriptors themselves.

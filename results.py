@@ -1,4 +1,4 @@
-"""What models answer: frozen dataclasses of numpy arrays, in pixels of the original image."""
+"""Results of models: frozen dataclasses of numpy arrays, in pixels of the original image."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Detections:
 
     Attributes:
         boxes: float32 (N, 4): x1, y1, x2, y2 in pixels of the original image.
-        scores: float32 (N,), 0 to 1, not increasing.
+        scores: float32 (N,), 0 to 1, in descending order.
         landmarks: float32 (N, 5, 2) in the order of `LANDMARK_NAMES`, pixels of the original
-            image; None where the model has none.
+            image; None if the model has none.
     """
 
     boxes: NDArray[np.float32]
@@ -34,20 +34,21 @@ class Detections:
         return self.where(self.scores >= score)
 
     def where(self, keep: NDArray[np.bool_]) -> Detections:
-        """The detections at which `keep`, bool (N,), is true."""
+        """The detections for which `keep`, bool (N,), is true."""
         landmarks = None if self.landmarks is None else self.landmarks[keep]
         return Detections(self.boxes[keep], self.scores[keep], landmarks)
 
 
 @dataclass(frozen=True, eq=False)
 class Classification:
-    """What a classifier says of one face.
+    """A classifier's answer for one face.
 
     Attributes:
-        label: One of the contract's.
-        index: Its place among them.
-        score: Its probability, 0 to 1.
-        scores: float32 (labels,): of all labels, in the contract's order; they add up to 1.
+        label: The label of the face, one of the contract's.
+        index: Index of that label in the contract.
+        score: Probability of that label, 0 to 1.
+        scores: Probabilities of all labels in the contract's order, float32 (labels,); their sum
+            is 1.
     """
 
     label: str
@@ -59,7 +60,7 @@ class Classification:
 def pairwise_intersection(
     one: NDArray[np.float32], other: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Common area of boxes (N, 4) and (M, 4), x1 y1 x2 y2: float64 (N, M)."""
+    """Area of the overlap of boxes (N, 4) and (M, 4), x1 y1 x2 y2: float64 (N, M)."""
     low = np.maximum(one[:, None, :2], other[None, :, :2]).astype(np.float64)
     high = np.minimum(one[:, None, 2:], other[None, :, 2:])
     return np.asarray((high - low).clip(min=0).prod(2))
@@ -69,6 +70,6 @@ def pairwise_iou(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArra
     """Intersection over union of boxes (N, 4) and (M, 4), x1 y1 x2 y2: float64 (N, M)."""
     common = pairwise_intersection(one, other)
     areas = [(boxes[:, 2:] - boxes[:, :2]).astype(np.float64).prod(1) for boxes in (one, other)]
-    # Boxes without area overlap nothing.
+    # `tiny` gives boxes without area an IoU of 0, not NaN.
     union = np.maximum(areas[0][:, None] + areas[1][None] - common, np.finfo(np.float64).tiny)
     return np.asarray(common / union)
