@@ -49,6 +49,32 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def onnx_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Shipped models as ONNX files, which open without PyTorch: "classifier", "detector", "nms".
+
+    The last is the detector with NMS inside.
+    """
+    from pocketface.export import ExportRequest, export_model
+    from pocketface.tasks.weights import open_weights
+
+    folder = tmp_path_factory.mktemp("onnx")
+    for template in ("glasses-n", "face-detection-n"):
+        request = ExportRequest(
+            weights=open_weights(template, None),
+            folder=folder / template,
+            formats=["onnx"],
+            with_nms=template == "face-detection-n",
+            verify=False,
+        )
+        export_model(request)
+    return {
+        "classifier": folder / "glasses-n" / "model.onnx",
+        "detector": folder / "face-detection-n" / "model.onnx",
+        "nms": folder / "face-detection-n" / "model_nms.onnx",
+    }
+
+
 @pytest.fixture
 def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of `made`, which is the current folder for the test."""

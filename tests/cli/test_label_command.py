@@ -15,9 +15,8 @@ import pytest
 import skimage
 
 from pocketface.data.coco import read_coco
-from pocketface.export import ExportRequest, export_model
 from pocketface.model_templates import template_path
-from pocketface.models.weights import read_weights
+from pocketface.tasks.templates import load_template
 
 Run = Callable[..., Any]
 ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"
@@ -68,21 +67,14 @@ def test_fainter_ones_are_to_be_ignored(run: Run, photos: Path) -> None:
     assert photo.ignore.all()
 
 
-def test_a_file_with_its_own_threshold(run: Run, photos: Path) -> None:
+def test_a_file_with_its_own_threshold(run: Run, photos: Path, onnx_files: dict[str, Path]) -> None:
     """With NMS inside, it gives nothing below the threshold: nothing is unsure by default."""
-    template = template_path("face-detection-n")
-    weights = read_weights(template.with_name("weights.safetensors"))
-    export_model(
-        ExportRequest(
-            weights=weights, folder=Path("export"), formats=["onnx"], with_nms=True, verify=False
-        )
-    )
-    flags = ("--detector", "export/model_nms.onnx", "--output", "faces.json")
+    flags = ("--detector", onnx_files["nms"], "--output", "faces.json")
     made = run("data", "label", photos, *flags)
     assert (made.code, made.err) == (0, "")
     assert made.out == "written: faces.json (3 photos, 2 faces, 0 perhaps faces)\n"
     Path("faces.json").unlink()
-    threshold = weights.template.inference["score_threshold"]
+    threshold = load_template(template_path("face-detection-n")).inference["score_threshold"]
     assert run("data", "label", photos, *flags, "--unsure", "0.1").err.strip() == (
         f"pocketface: error: --unsure 0.1: expected {threshold:g} or more, and no more than "
         f"--score {threshold:g}"

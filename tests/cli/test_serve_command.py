@@ -47,18 +47,37 @@ def answers(where: str) -> bytes:
             time.sleep(0.1)
 
 
+@pytest.fixture
+def files(onnx_files: dict[str, Path]) -> tuple[str, ...]:
+    """Flags of model files that a process opens soon."""
+    return (
+        *("--load-weights", str(onnx_files["classifier"])),
+        *("--detector", str(onnx_files["detector"])),
+    )
+
+
+def test_runs_on_the_shipped_weights_until_ctrl_c() -> None:
+    check_end((), signal.SIGINT, 0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "end", "code"),
     [
-        ((), signal.SIGINT, 0),
         ((), signal.SIGTERM, -signal.SIGTERM),
         (("--workers", "2", "--host", "localhost"), signal.SIGTERM, 0),
     ],
 )
-def test_runs_until_it_is_ended(arguments: tuple[str, ...], end: signal.Signals, code: int) -> None:
+def test_runs_until_it_is_ended(
+    arguments: tuple[str, ...], end: signal.Signals, code: int, files: tuple[str, ...]
+) -> None:
+    check_end((*files, *arguments), end, code)
+
+
+def check_end(arguments: tuple[str, ...], end: signal.Signals, code: int) -> None:
+    """It answers, and ends as told."""
     with serving(*arguments) as (process, where):
         assert answers(where) == b'{"status":"ok"}'
-        if arguments:
+        if "--workers" in arguments:
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
             commands = [Path(f"/proc/{child}/cmdline").read_bytes() for child in children]
             assert sum(b"spawn_main" in command for command in commands) == 2
@@ -69,8 +88,8 @@ def test_runs_until_it_is_ended(arguments: tuple[str, ...], end: signal.Signals,
         assert "error" not in said.lower()
 
 
-def test_without_anybody_to_read_its_log() -> None:
-    with serving() as (process, where):
+def test_without_anybody_to_read_its_log(files: tuple[str, ...]) -> None:
+    with serving(*files) as (process, where):
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
@@ -82,8 +101,8 @@ def test_without_anybody_to_read_its_log() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
-def test_workers_end_with_their_parent() -> None:
-    with serving("--workers", "2") as (process, where):
+def test_workers_end_with_their_parent(files: tuple[str, ...]) -> None:
+    with serving(*files, "--workers", "2") as (process, where):
         answers(where)
         process.kill()
         process.wait()
@@ -115,12 +134,9 @@ def test_bad_input(run: Run, arguments: tuple[str, ...], message: str) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_what_only_an_answer_shows(run: Run, workers: str, tmp_path: Path) -> None:
+def test_what_only_an_answer_shows(run: Run, workers: str, onnx_files: dict[str, Path]) -> None:
     """A detector with NMS inside cannot find fainter faces; in a worker it would be too late."""
-    run("export", "--template", "face-detection-n", "--formats", "onnx", "--with-nms",
-        "--no-verify", "--save-model-to", tmp_path)  # fmt: skip
-    detector = tmp_path / "model_nms.onnx"
-    arguments = ("--detector", detector, "--face-score", "0.3", "--workers", workers)
+    arguments = ("--detector", onnx_files["nms"], "--face-score", "0.3", "--workers", workers)
     result = run("serve", "--port", "0", *arguments)
     assert (result.code, result.out) == (2, "")
     assert "has its NMS inside" in result.err
