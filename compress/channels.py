@@ -32,7 +32,7 @@ _EPSILON = 1e-5
 _PARTS: dict[str, dict[str, Callable[..., Any]]] = {
     "backbone": BACKBONES,
     "neck": {"fpn": FPN},
-    "head": HEADS,
+    "head": {name: head.make for name, head in HEADS.items()},
 }
 """The parts of a network in the order they run, and the class of each type of part."""
 
