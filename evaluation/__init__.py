@@ -1,1 +1,1 @@
-"""How good predictions are, wherever they come from: figures, their protocol, metrics.yaml."""
+"""Measure the accuracy of predictions: figures, their protocol, metrics.yaml."""

@@ -1,4 +1,4 @@
-"""Average precision with its uncertainty: which of several detectors is better on these photos?"""
+"""Average precision with its uncertainty, to compare detectors on the same photos."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..results import Detections, pairwise_intersection, pairwise_iou
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """What became of a detector's boxes, best score first, over all photos.
+    """A detector's boxes over all photos, best score first, and whether each is a hit.
 
     Attributes:
-        hits: bool (D,): it is a face that no better box has found.
-        scores: float64 (D,): falling.
-        photo: int (D,): index of its photo.
-        faces: int (P,): faces to be found in each photo.
+        hits: Whether the box is a face that no better box has found, bool (D,).
+        scores: Scores in descending order, float64 (D,).
+        photo: Index of the box's photo, int (D,).
+        faces: Number of faces to find in each photo, int (P,).
     """
 
     hits: NDArray[np.bool_]
@@ -39,18 +39,18 @@ def match_faces(
     """Match boxes to faces, greedily and best score first, as COCO does.
 
     Args:
-        photos: With the faces.
-        detections: Of each photo, in the annotation's pixels, best first.
-        iou: Least overlap of a hit. Boxes that only match a face that does not count, or lie by
-            that share in an ignored region, count for nothing.
-        uncounted: bool (faces,) of each photo: its faces that do not count this time.
+        photos: The photos with their faces.
+        detections: Boxes found in each photo, in the annotation's pixels, best first.
+        iou: Smallest IoU of a hit. Boxes that match only an uncounted face, or lie by that share
+            in an ignored region, are dropped.
+        uncounted: For each photo, bool (faces,): the faces that do not count.
     """
     hits, index, scores, faces = [], [], [], []
     for place, (photo, found) in enumerate(zip(photos, detections, strict=True)):
         overlaps = pairwise_iou(found.boxes, photo.boxes)
         skipped = np.zeros_like(photo.ignore) if uncounted is None else uncounted[place]
         free = ~photo.ignore & ~skipped
-        # COCO: of crowds it counts how much of the box they hold.
+        # As in COCO, the overlap with a crowd is the share of the box inside it.
         whole = np.maximum((found.boxes[:, 2:] - found.boxes[:, :2]).prod(1), 1e-9)
         inside = pairwise_intersection(found.boxes, photo.boxes[photo.ignore]) / whole[:, None]
         passed = (inside >= iou).any(1) | (overlaps[:, skipped & ~photo.ignore] >= iou).any(1)
@@ -78,8 +78,8 @@ def average_precision_of(matches: Matches, times: NDArray[np.intp] | None = None
     """Area under the curve of precision over recall, 0 to 1.
 
     Args:
-        matches: Of one detector.
-        times: int (P,): how often each photo counts; None for once.
+        matches: Matches of one detector.
+        times: How often each photo counts, int (P,); None for once.
     """
     weights = np.ones(len(matches.faces)) if times is None else times.astype(np.float64)
     total = float(weights @ matches.faces)
@@ -98,9 +98,9 @@ def resampled(many: Sequence[Matches], *, rounds: int = 2000, seed: int = 0) -> 
     Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979.
 
     Args:
-        many: Of several detectors on the same photos.
-        rounds: Draws.
-        seed: Of the draws.
+        many: Matches of each detector, on the same photos.
+        rounds: Number of draws.
+        seed: Seed of the draws.
 
     Returns:
         float64 (detectors, rounds).

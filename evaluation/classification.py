@@ -1,4 +1,4 @@
-"""The arithmetic of a classifier's figures: accuracy, F1, ROC, calibration."""
+"""Figures of a classifier: accuracy, F1, ROC, calibration."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _BINS = 15
 def classification_figures(
     scores: NDArray[np.floating], labels: NDArray[np.integer], *, threshold: float
 ) -> dict[str, float | None]:
-    """Measure scores of the second label against the truth.
+    """Compare scores of the second label with the true labels.
 
     Args:
-        scores: (N,), 0 to 1; NaN where nothing could be said: wrong whatever the label is, and
-            not in `roc_auc` and `ece`.
-        labels: (N,): 0 or 1.
-        threshold: The second label from this score on.
+        scores: Scores (N,), 0 to 1; NaN without an answer, which counts as wrong, and is left out
+            of `roc_auc` and `ece`.
+        labels: True labels (N,), 0 or 1.
+        threshold: Lowest score that means the second label.
 
     Returns:
         Fractions of 1: `balanced_accuracy` (mean of both labels' recall), `accuracy`, `f1` (of
         the second label), `roc_auc` (Mann-Whitney; ties count half), `ece` (expected calibration
         error in fifteen bins of the likelier label's score, Guo et al. 2017); `images` and
-        `no_face` (NaN scores). None where a label is missing.
+        `no_face` (NaN scores). Figures that need both labels are None if one is missing.
 
     Raises:
         DataError: There is nothing to measure.

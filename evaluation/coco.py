@@ -32,24 +32,24 @@ def average_precision(
 ) -> dict[str, float | None]:
     """COCO detection figures (Lin et al. 2014, cocoeval) for the one class "face".
 
-    Boxes marked `ignore` are COCO's `iscrowd`: missing them costs nothing, and detections that
-    lie in them are not false. Faces outside an area range are ignored in that range's figure,
-    and so are unmatched detections outside it.
+    Boxes marked `ignore` are COCO's `iscrowd`: missing them costs nothing, and detections in them
+    are not false. In the figure of an area range, faces and unmatched detections outside the range
+    are ignored.
 
     Args:
-        photos: The ground truth; areas are those of the boxes in pixels of the annotated photo.
-        detections: One entry for each photo, in the same order and the same pixels.
-        max_detections: The best so many detections of each photo count; None counts all. COCO's
-            own 100 would cut crowds: one WIDER photo can hold a thousand faces.
+        photos: The ground truth; areas are those of the boxes, in pixels of the annotated photo.
+        detections: One entry for each photo, in the same order and pixels.
+        max_detections: Number of best detections of each photo that count; None for all. COCO's
+            own 100 would cut crowds: a WIDER photo can hold a thousand faces.
 
     Returns:
         `ap` (mean over IoU 0.50 to 0.95 in steps of 0.05), `ap50`, `ap75`, `ap_small` (area up to
         32²), `ap_medium` (32² to 96²), `ap_large` (from 96²), all at the mean IoU as in COCO, and
-        `ap_over_64` (IoU 0.50, area from 64²). Fractions of 1; None where the photos hold no
-        face that counts in the range, so that there is nothing to measure.
+        `ap_over_64` (IoU 0.50, area from 64²). They are 0 to 1, or None if the photos have no
+        face that counts in the range.
 
     Raises:
-        DataError: There are no photos, or their number is not that of the detections.
+        DataError: There are no photos, or the numbers of photos and detections differ.
         PocketfaceError: A box or score is not finite.
         MissingPackageError: faster-coco-eval is not installed.
     """
@@ -68,7 +68,7 @@ def average_precision(
         max_detections = max(1, *(len(found) for found in detections))
     truth = COCO(_truth(photos), print_function=_log.debug)
     results = truth.loadRes(_results(detections))
-    # Not `summarize`: it knows only COCO's own detection limits and prints through them.
+    # Not `summarize`, which prints, and knows only COCO's own detection limits.
     evaluator = COCOeval_faster(
         truth,
         results,
@@ -79,7 +79,7 @@ def average_precision(
     evaluator.params.maxDets = [max_detections]
     evaluator.evaluate()
     evaluator.accumulate()
-    # (IoU thresholds 10, recalls 101, classes 1, areas 5, detection limits 1); -1: no truth.
+    # (IoU thresholds 10, recalls 101, classes 1, areas 5, detection limits 1); -1 without truth.
     precision = np.asarray(evaluator.eval["precision"], dtype=np.float64)[:, :, 0, :, 0]
     area = {name: i for i, name in enumerate(evaluator.params.areaRngLbl)}
     return {
@@ -94,7 +94,7 @@ def average_precision(
 
 
 def check_finite(detections: Detections, *, source: str) -> None:
-    """Refuse detections that no figure can be made of; `source` is the photo.
+    """Refuse detections that are not finite; `source` is the photo.
 
     Raises:
         PocketfaceError: A box or score is NaN or infinite.
@@ -108,7 +108,7 @@ def _mean(precision: Any) -> float | None:
 
 
 def _truth(photos: Sequence[Photo]) -> dict[str, Any]:
-    # Ids are positions from 1: the evaluator takes id 0 for "not matched".
+    # Ids count from 1, because the evaluator takes id 0 for "not matched".
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, photo in enumerate(photos, start=1):
@@ -139,7 +139,7 @@ def _results(detections: Sequence[Detections]) -> list[dict[str, Any]]:
             "category_id": FACE_CATEGORY["id"],
             "bbox": [x1, y1, x2 - x1, y2 - y1],
             "score": score,
-            "segmentation": [],  # given, so that the reader makes no polygon of each box
+            "segmentation": [],  # else the reader makes a polygon from each box
         }
         for image_id, found in enumerate(detections, start=1)
         for (x1, y1, x2, y2), score in zip(found.boxes.tolist(), found.scores.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Many small pictures as one, each with what was said of it."""
+"""A contact sheet: many small pictures in one, each with a caption."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _COLUMNS = 8
 def contact_sheet(
     pictures: Sequence[NDArray[np.uint8]], captions: Sequence[str]
 ) -> NDArray[np.uint8]:
-    """Pictures in rows of eight, a caption above each.
+    """Arrange pictures in rows of eight, with a caption above each.
 
     Args:
-        pictures: uint8 (H, W, 3), BGR; scaled to squares.
-        captions: Of each, in ASCII: about 18 letters fit.
+        pictures: Pictures, uint8 (H, W, 3), BGR; scaled to squares.
+        captions: Caption of each picture, in ASCII; about 18 letters fit.
 
     Returns:
-        uint8 (H, W, 3), BGR; one empty row where there are no pictures.
+        uint8 (H, W, 3), BGR; one empty row if there are no pictures.
     """
     rows = max(1, -(-len(pictures) // _COLUMNS))
     sheet = np.zeros((rows * (_SIDE + _TEXT), _COLUMNS * _SIDE, 3), np.uint8)

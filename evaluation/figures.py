@@ -1,4 +1,4 @@
-"""A figure of accuracy, and what each stage makes of it."""
+"""Figures of accuracy, and how each command uses them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 Figures = dict[str, float | None]
-"""By key; shares of 1 where the unit is "%". None: nothing to measure it on."""
+"""Figures by key; 0 to 1 if the unit is "%". None if there is nothing to measure."""
 
 
 @dataclass(frozen=True)
@@ -14,17 +14,17 @@ class Figure:
     """One figure of a task.
 
     Attributes:
-        key: In metrics, logs and results.
-        title: For people.
-        unit: "%" for a share of 1.
-        column: Head of its column in a benchmark's tables; None where it is in none.
-        chart: What it is called on the axis of a benchmark's chart; of a task's figures the first
-            one that has such a name, and was measured, is drawn. None where it is never drawn.
-        budget: Flag of `select`, without its dashes, that asks for a least value.
-        decisive: The one by which training keeps the best epoch, and compression its promise.
-        may_drop: Times the points that compression may lose; None where nothing is promised.
-        compared: It stands in the report of a compression.
-        followed: It is logged at each validation of a training.
+        key: Key in metrics, logs and results.
+        title: Name for people.
+        unit: Unit; "%" for values from 0 to 1.
+        column: Heading of its column in a benchmark's tables; None if it has no column.
+        chart: Axis title in a benchmark's chart, which draws the first measured figure that has
+            one; None if it is never drawn.
+        budget: Flag of `select`, without its dashes, that sets a minimum; None if there is none.
+        decisive: Whether training keeps the best epoch, and compression its promise, by it.
+        may_drop: Factor on the points that compression may lose; None if nothing is promised.
+        compared: Whether it is in the report of a compression.
+        followed: Whether each validation of a training logs it.
     """
 
     key: str
@@ -40,11 +40,11 @@ class Figure:
 
     @property
     def name(self) -> str:
-        """In short, for a line of a log."""
+        """Short name for a log line."""
         return self.column or self.title
 
 
 def decisive(figures: Sequence[Figure]) -> Figure:
-    """The one that decides."""
+    """The decisive figure."""
     (found,) = (figure for figure in figures if figure.decisive)
     return found

@@ -1,4 +1,4 @@
-"""How long model files take, side by side."""
+"""Compare the latency of functions that run in turn."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 _WARM_UP = 3
 _SURELY = 1.645
-"""Standard deviations of a normal distribution below which 95 % lie."""
+"""Standard deviations above the mean below which 95 % of a normal distribution lie."""
 
 
 class Speedup(NamedTuple):
-    """How many times as fast one is as another.
+    """How many times as fast one function is as another.
 
     Attributes:
-        median: Of the ratios of runs in turn.
-        at_least: With 95 % confidence, the median of many more: by its order statistics.
+        median: Median of the ratios of paired runs.
+        at_least: Lower bound of the true median with 95 % confidence, by order statistics.
     """
 
     median: float
@@ -26,14 +26,14 @@ class Speedup(NamedTuple):
 
 
 def interleaved(runs: Sequence[Callable[[], object]], *, rounds: int = 30) -> list[list[float]]:
-    """Time some functions in turn: a machine that is busy for a while slows them all alike.
+    """Time functions in turn, so that a machine that is busy for a while slows all alike.
 
     Args:
-        runs: Each does the same work in its own way.
-        rounds: Of all of them.
+        runs: The functions to time.
+        rounds: Number of runs of each function.
 
     Returns:
-        Seconds of each run, by function.
+        For each function, the seconds of each run.
     """
     for run in [*runs] * _WARM_UP:
         run()
@@ -48,7 +48,7 @@ def interleaved(runs: Sequence[Callable[[], object]], *, rounds: int = 30) -> li
 
 
 def speedup(slow: Sequence[float], fast: Sequence[float]) -> Speedup:
-    """Of two functions' seconds, as `interleaved` gives them."""
+    """Speedup of `fast` over `slow`, from the seconds that `interleaved` gives."""
     ratios = sorted(one / other for one, other in zip(slow, fast, strict=True))
     count = len(ratios)
     rank = math.floor(count / 2 - _SURELY * math.sqrt(count) / 2)

@@ -1,4 +1,4 @@
-"""What a detector's user sees: faces found and false ones, from one score on."""
+"""A detector's faces found and false alarms at one score threshold."""
 
 from __future__ import annotations
 
@@ -12,29 +12,28 @@ from ..results import Detections
 from .bootstrap import match_faces
 
 SMALLEST = 1 / 64
-"""Longer side of the smallest faces that count, as a share of the photo's: 10 of 640 pixels."""
+"""Longer side of the smallest counted faces, as a share of the photo's: 10 of 640 pixels."""
 
 
 def best_f1(photos: Sequence[Photo], detections: Sequence[Detections]) -> dict[str, float | None]:
     """The score threshold with the best F1 at IoU 0.5, and that F1.
 
-    Smaller faces than `SMALLEST` are ignored, found or not: on photos of crowds they outnumber
-    the others, and a threshold made for them would show false faces everywhere.
+    Faces smaller than `SMALLEST` are ignored, found or not: in photos of crowds they outnumber
+    the others, and a threshold fitted to them would show false faces everywhere.
 
     Args:
-        photos: Both figures are fitted to these: what a detector is worth at that threshold, others
-            must say.
-        detections: Of each photo, at a low score floor.
+        photos: The photos that both are fitted to; measure the threshold's accuracy on others.
+        detections: Boxes found in each photo, down to a low score.
 
     Returns:
-        `best_f1`, 0 to 1, and `best_f1_threshold`; None both where no face counts.
+        `best_f1`, 0 to 1, and `best_f1_threshold`; both None if no face counts.
     """
     matches = match_faces(photos, detections, uncounted=_not_of_size(photos, SMALLEST))
     faces = int(matches.faces.sum())
     if not faces or not len(matches.hits):
         return {"best_f1": None, "best_f1_threshold": None}
     found, made = np.cumsum(matches.hits), np.arange(1, len(matches.hits) + 1)
-    # Boxes of one score are shown together or not at all.
+    # Boxes of equal score are all shown or all hidden.
     whole = np.append(np.diff(matches.scores) != 0, True)
     best = int((whole * 2 * found / (made + faces)).argmax())
     f1 = 2 * found[best] / (made[best] + faces)
@@ -46,22 +45,22 @@ SIZES = {
     "recall_20": (1 / 32, 1 / 16),
     "recall_40": (1 / 16, np.inf),
 }
-"""Longer side of a face as a share of its photo's, from and below: 10, 20 and 40 of 640 pixels."""
+"""Range of a face's longer side as a share of its photo's: from 10, 20 and 40 of 640 pixels."""
 
 
 def at_threshold(
     photos: Sequence[Photo], detections: Sequence[Detections], threshold: float
 ) -> dict[str, float | None]:
-    """Faces found at IoU 0.5, by their size, and false ones.
+    """Shares of faces found at IoU 0.5, by size, and false alarms.
 
     Args:
-        photos: To judge on.
-        detections: Of each photo, best first.
-        threshold: Least score of a box that is shown.
+        photos: The photos to measure on.
+        detections: Boxes found in each photo, best first.
+        threshold: Lowest score of a box that is shown.
 
     Returns:
-        Each of `SIZES`, 0 to 1, None where no face has that size; and `false_alarms`, boxes for
-        each photo that are no face of any size.
+        For each of `SIZES` the share found, 0 to 1, None if no face has that size; and
+        `false_alarms`, the number of boxes per photo that are not a face of any size.
     """
     shown = [found.above(threshold) for found in detections]
     figures: dict[str, float | None] = {}
@@ -76,7 +75,7 @@ def at_threshold(
 def _not_of_size(
     photos: Sequence[Photo], least: float, below: float = np.inf
 ) -> list[NDArray[np.bool_]]:
-    """Which faces of each photo have another size; sizes as in `SIZES`."""
+    """For each photo, which faces are outside a range of sizes; see `SIZES`."""
     found = []
     for photo in photos:
         sides = (photo.boxes[:, 2:] - photo.boxes[:, :2]).max(1, initial=0)

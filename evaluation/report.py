@@ -1,4 +1,4 @@
-"""metrics.yaml: measured figures with the protocol and the files that they belong to."""
+"""metrics.yaml: measured figures with their protocol and files."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from .figures import Figure
 def metrics_of(
     known: Sequence[Figure], figures: Mapping[str, float | None], *, protocol: str | None = None
 ) -> list[Metric]:
-    """Measured figures, named for people.
+    """Turn measured figures into metrics with readable names.
 
     Args:
         known: All figures of the task.
-        figures: What was measured; fractions of 1 become percent with two decimals.
-        protocol: How it was measured, in a few words, to stand in each metric.
+        figures: The measured values; those with unit "%" become percent with two decimals.
+        protocol: How they were measured, in a few words, for each metric.
 
     Raises:
-        KeyError: A figure that the task does not know.
+        KeyError: The task does not have such a figure.
     """
     by_key = {figure.key: figure for figure in known}
     metrics = []
@@ -53,17 +53,17 @@ def write_metrics(
     protocol: Mapping[str, Any],
     files: Mapping[str, Path],
 ) -> None:
-    """Write metrics.yaml, whole or not at all.
+    """Write metrics.yaml atomically.
 
-    It holds `metrics` (key, display_name, value, unit, and protocol where a metric has its own),
+    It holds `metrics` (key, display_name, value, unit, and protocol if a metric has its own),
     `protocol`, `files` (path, sha256, role) and `pocketface`, the version that measured.
 
     Args:
         path: The file to write; missing parent folders are made.
-        metrics: Values of unit "%" are percent and written with two decimals; None becomes null.
-        protocol: How it was measured: images, input rule, score floor, NMS IoU, …, as plain text,
-            numbers, lists and mappings.
-        files: What was measured: role (model, weights, annotations, …) to file.
+        metrics: Values with unit "%" are percent, written with two decimals; None becomes null.
+        protocol: How they were measured: images, input rule, score floor, NMS IoU, …, as plain
+            text, numbers, lists and mappings.
+        files: Files by role (model, weights, annotations, …).
 
     Raises:
         DataError: One of the files cannot be read, or `path` cannot be written.
@@ -90,7 +90,7 @@ def _entry(metric: Metric) -> dict[str, Any]:
     if value is not None:
         if metric.unit == "%":
             value = round(value, 2)
-        elif value.is_integer():  # a count, as a count
+        elif value.is_integer():  # counts are written without decimals
             value = int(value)
     entry = {
         "key": metric.key,

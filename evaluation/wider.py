@@ -1,15 +1,15 @@
 """The official WIDER FACE protocol: average precision on easy, medium and hard faces.
 
 Yang, Luo, Loy, Tang: "WIDER FACE: A Face Detection Benchmark", CVPR 2016, and the authors' Matlab
-evaluation. Its particulars, kept here because every published figure has them:
+evaluation. Details that are kept because every published figure has them:
 
-- scores are stretched to 0…1 by the least and the greatest of the whole set, and precision and
+- scores are stretched to 0…1 by the lowest and highest of the whole set, and precision and
   recall are taken at the 1,000 thresholds 0.999, 0.998, … 0;
 - the IoU of a detection and a face counts pixels: one is added to each width and height;
-- detections are taken by falling score, and each goes to the face that it overlaps most, or to
-  none below IoU 0.5. A face of another setting swallows it: it neither helps nor hurts. A second
-  detection of the same face is false;
-- a photo without any labelled face is left out, whatever was found in it;
+- detections are taken by falling score, and each is matched to the face that it overlaps most, if
+  the IoU is at least 0.5. A match with a face that does not count in the setting is ignored. A
+  second detection of the same face is false;
+- a photo without any labelled face is left out with all detections in it;
 - the area is under the monotone envelope of precision (as in PASCAL VOC from 2010).
 """
 
@@ -41,9 +41,9 @@ class WiderGroundTruth:
     """The labelled faces of a set of photos, by key: `event/name` without suffix.
 
     Attributes:
-        files: The photo's path below `WIDER_val/images`, in the order of the list.
-        boxes: float64 (N, 4): x1, y1, x2, y2 in pixels, x2 = x1 + width. All faces.
-        counted: For each of `SETTINGS`, bool (N,): the faces that count in it.
+        files: Paths of the photos relative to `WIDER_val/images`, in the order of the list.
+        boxes: Boxes of all faces, float64 (N, 4): x1, y1, x2, y2 in pixels, x2 = x1 + width.
+        counted: For each of `SETTINGS` the faces that count, bool (N,).
     """
 
     files: Mapping[str, str]
@@ -52,15 +52,15 @@ class WiderGroundTruth:
 
 
 def read_ground_truth(folder: Path) -> WiderGroundTruth:
-    """Read the official ground truth of the photos that the list names.
+    """Read the official ground truth of the listed photos.
 
     Args:
-        folder: Holds `wider_face_split/wider_face_val_bbx_gt.txt` and, in `ground_truth/`, the
-            official `wider_face_val.mat` and `wider_{easy,medium,hard}_val.mat`.
+        folder: Folder with `wider_face_split/wider_face_val_bbx_gt.txt` and, in `ground_truth/`,
+            the official `wider_face_val.mat` and `wider_{easy,medium,hard}_val.mat`.
 
     Raises:
-        DataError: A file is missing or not as the official ones are, or a listed photo is not in
-            the ground truth.
+        DataError: A file is missing or differs from the official form, or a listed photo is not
+            in the ground truth.
         MissingPackageError: scipy is not installed.
     """
     folder = Path(folder)
@@ -90,15 +90,15 @@ def wider_ap(
     """Average precision by the official protocol (see the module).
 
     Args:
-        ground_truth: What `read_ground_truth` gives.
-        detections: For each key of the ground truth, and no other, the faces found, in pixels of
-            the original photo. Down to a low score (0.02): the curve ends where they end.
+        ground_truth: The result of `read_ground_truth`.
+        detections: The faces found for exactly the keys of the ground truth, in pixels of the
+            original photo, down to a low score (0.02), at which the curve ends.
 
     Returns:
-        `easy`, `medium`, `hard`: fractions of 1, or None where no face of the photos counts.
+        `easy`, `medium`, `hard`: 0 to 1, or None if no face of the photos counts.
 
     Raises:
-        DataError: A photo of the ground truth has no entry, or an entry no photo.
+        DataError: The keys of the ground truth and of the detections differ.
         PocketfaceError: A box or score is not finite.
     """
     _check_whole(ground_truth, detections)
@@ -113,7 +113,7 @@ def wider_ap(
         faces = ground_truth.boxes[key]
         if not len(faces) or not len(scores):
             continue
-        # All scores alike cannot be stretched; they then pass every threshold.
+        # Equal scores cannot be stretched; they pass every threshold.
         stretched = (scores - low) / span if span > 0 else np.ones_like(scores)
         passing = np.searchsorted(-stretched, -_THRESHOLDS, side="right")
         overlap = _pixel_iou(boxes, faces)
@@ -144,7 +144,7 @@ def _by_score(found: Detections, key: str) -> tuple[NDArray[np.float64], NDArray
 
 
 def _pixel_iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    # (N, 4) and (M, 4) to (N, M), each side one pixel longer than x2 - x1.
+    # IoU of (N, 4) and (M, 4) as (N, M), each side one pixel longer than x2 - x1.
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     common = np.clip(high - low + 1, 0, None).prod(axis=2)
@@ -154,7 +154,7 @@ def _pixel_iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def _count_of_best(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
-    # How many flags are set among the best 0, 1, … N detections.
+    # Number of flags set among the best 0, 1, … N detections.
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(flags, dtype=np.int64)])
 
 
@@ -194,7 +194,7 @@ def _read_list(path: Path) -> dict[str, str]:
 
 
 def _read_mat(path: Path, variable: str) -> dict[str, NDArray[Any]]:
-    """One array for each photo of an official .mat, whose cells nest event by photo."""
+    """Read an official .mat: one array for each photo; its cells nest photos in events."""
     try:
         from scipy.io import loadmat  # type: ignore[import-untyped]
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Trained weights to model files: one module per format, each file checked before it stays."""
+"""Export trained weights as model files: one module per format; each file is verified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parity certificate: how far a model file answers as the network that it was made from."""
+"""The parity certificate: how well a model file's answers match its network's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ..tasks.comparison import Comparison
 
 CERTIFICATE_VERSION: Final = 2
 SUFFIX = ".parity.json"
-"""Behind the whole name of the model file."""
+"""Suffix after the whole name of the model file."""
 
 _PACKAGES = {
     "openvino": ("openvino",),
@@ -41,16 +41,16 @@ _PACKAGES = {
 
 
 def _finite(value: float | None) -> float | None:
-    # JSON has no NaN; a comparison may.
+    # A comparison may give NaN, which JSON does not have.
     return value if value is None or math.isfinite(value) else None
 
 
 Number = Annotated[float | None, BeforeValidator(_finite)]
-"""None where it is not finite."""
+"""A number; values that are not finite become None."""
 
 
 class TensorParity(Spec):
-    """Of one output tensor over all photos, in the output's own unit."""
+    """Differences of one output tensor over all photos, in the output's unit."""
 
     max_abs: Number
     mean_abs: Number
@@ -58,12 +58,12 @@ class TensorParity(Spec):
 
 
 class Agreement(Spec):
-    """Answers, as users see them, that both sides give.
+    """Counts of answers, as users see them, that both sides give.
 
     Attributes:
-        asked: That the trained network gives: faces found, or faces that it labels.
-        agreed: Of these, given by the file too.
-        extra: That only the file gives.
+        asked: Answers of the trained network: faces found, or faces labelled.
+        agreed: Answers of these that the file gives too.
+        extra: Answers that only the file gives.
     """
 
     asked: int
@@ -72,14 +72,14 @@ class Agreement(Spec):
 
 
 class Array(Spec):
-    """Numbers of one output for one photo, row by row."""
+    """Values of one output for one photo, row by row."""
 
     shape: tuple[int, ...]
     values: tuple[float, ...]
 
 
 class PhotoAnswers(Spec):
-    """A photo, and what the trained network says of it, by name: see `Parity.answers_of`."""
+    """A photo, and the trained network's answers by name; see `Parity.answers_of`."""
 
     name: str
     sha256: str
@@ -87,19 +87,19 @@ class PhotoAnswers(Spec):
 
 
 class Certificate(Spec):
-    """What lies beside a model file as `<its name>.parity.json`.
+    """Content of the file `<name>.parity.json` beside a model file.
 
     Attributes:
-        files: SHA-256 of the file and of its other parts, by name.
-        checkpoint_sha256: Of the weights that it was made from.
-        status: "not verified" where nothing could be compared.
-        reason: Why it is not "passed".
-        against: What it was compared with: the trained network itself, or what an earlier
-            certificate says that it answered.
-        differences: The largest ones, by name.
-        tolerances: The largest allowed, by name, and what else the comparison goes by.
-        photos: With the trained network's answers, so that the file can be verified again where
-            neither PyTorch nor the checkpoint is.
+        files: SHA-256 of each part of the model file, by name.
+        checkpoint_sha256: SHA-256 of the weights that the file was made from.
+        status: "passed", "failed", or "not verified" if nothing could be compared.
+        reason: Why the status is not "passed".
+        against: What the file was compared with: the trained network, or its answers in an
+            earlier certificate.
+        differences: Largest differences by name.
+        tolerances: Largest differences allowed by name, and other settings of the comparison.
+        photos: Photos with the trained network's answers, so that the file can be verified again
+            without PyTorch and the checkpoint.
     """
 
     certificate_version: Literal[2] = CERTIFICATE_VERSION
@@ -122,7 +122,7 @@ class Certificate(Spec):
     date: str
 
     def summary(self) -> ParitySummary:
-        """What the file's own contract holds of it."""
+        """The summary for the file's contract."""
         both = self.agreement
         return ParitySummary(
             status=self.status,
@@ -146,13 +146,13 @@ def certify(
     """Make a certificate.
 
     Args:
-        path: The file.
-        contract: The file's.
-        runtime: What ran it.
-        found: What was found.
+        path: The model file.
+        contract: The file's contract.
+        runtime: The runtime that ran the file.
+        found: The result of the comparison.
         against: See `Certificate`.
-        pictures: What it was run on.
-        answers: What the trained network says of each; see `Parity.answers_of`.
+        pictures: The pictures that the file was run on.
+        answers: The trained network's answers to each picture; see `Parity.answers_of`.
     """
     reason = found.problem
     status: Literal["passed", "failed", "not verified"] = "failed" if reason else "passed"
@@ -185,7 +185,7 @@ def certify(
 
 
 def this_host() -> dict[str, str]:
-    """What measurements here depend on."""
+    """Facts about this machine that results depend on."""
     return {
         "machine": platform.machine(),
         "system": platform.system(),
@@ -194,15 +194,15 @@ def this_host() -> dict[str, str]:
 
 
 def certificate_path(path: Path) -> Path:
-    """Where the certificate of a model file lies."""
+    """Path of a model file's certificate."""
     return path.with_name(path.name + SUFFIX)
 
 
 def write_certificate(path: Path, certificate: Certificate) -> Path:
-    """Write the certificate of a finished model file beside it, with the file's SHA-256.
+    """Write the certificate beside a finished model file, with the file's SHA-256.
 
     Returns:
-        Where it lies.
+        The path written.
     """
     base = path if path.is_dir() else path.parent
     files = {part.relative_to(base).as_posix(): sha256_file(part) for part in model_files(path)}
@@ -214,10 +214,10 @@ def write_certificate(path: Path, certificate: Certificate) -> Path:
 
 
 def read_certificate(path: Path) -> Certificate | None:
-    """The certificate beside a model file; None where there is none.
+    """Read the certificate beside a model file; None if there is none.
 
     Raises:
-        ModelFileError: It cannot be read, or is none.
+        ModelFileError: The file cannot be read, or is not a certificate.
     """
     source = certificate_path(path)
     try:
@@ -235,7 +235,7 @@ def read_certificate(path: Path) -> Certificate | None:
 
 
 def answers_in(certificate: Certificate) -> dict[str, Outputs]:
-    """What the trained network said by the photo's SHA-256; see `Parity.answers_of`."""
+    """The trained network's answers by the photo's SHA-256; see `Parity.answers_of`."""
     return {
         photo.sha256: {
             name: np.array(array.values, np.float32).reshape(array.shape)

@@ -38,17 +38,17 @@ _VISION = (
     ),
     OutputSpec(name="confidence", shape=(-1, 1), meaning="how surely it is a face", unit="0 to 1"),
 )
-"""What Vision turns into `VNRecognizedObjectObservation`s."""
+"""Outputs that Vision turns into `VNRecognizedObjectObservation`s."""
 
 
 def convert(order: Order) -> list[Path]:
-    """Write `<stem>.mlmodel`, `<stem>.mlpackage`, and of a detector both again as `<stem>_nms`.
+    """Write `<stem>.mlmodel` and `<stem>.mlpackage`, and for a detector both as `<stem>_nms` too.
 
-    The latter are pipelines with NMS, for Apple's Vision framework; they are written in any case.
-    What chooses a label is a classifier in Core ML's own sense: Vision makes
-    `VNClassificationObservation`s of it. The image input takes CVPixelBuffers of BGR planes, 0-255;
-    mean, scale and channel order are in the network. Precision is that of the stored weights; in an
-    ML Program of the arithmetic too.
+    The `_nms` files are pipelines with NMS for Apple's Vision framework, and are always written.
+    A classifier is one in Core ML's own sense, whose answers Vision turns into
+    `VNClassificationObservation`s. The image input takes CVPixelBuffers of BGR planes, 0-255; mean,
+    scale and channel order are in the network. The precision applies to the stored weights, and in
+    an ML Program to the arithmetic too.
 
     Raises:
         MissingPackageError: coremltools is not installed.
@@ -91,7 +91,7 @@ def embed(path: Path, contract: Contract) -> None:
 
 
 def _contract_of(contract: Contract) -> Contract:
-    """For one image."""
+    """The contract of a file for one image."""
     spec = contract.input
     fixed = spec.model_copy(update={"shape": (1, *spec.shape[1:]), "dtype": "image"})
     outputs = tuple(
@@ -101,7 +101,7 @@ def _contract_of(contract: Contract) -> Contract:
 
 
 def _trace(network: Network, contract: Contract, suppression: Suppression | None) -> Any:
-    """TorchScript that gives the network's outputs, and boxes as Vision wants them, too."""
+    """TorchScript of the network, which with `suppression` also gives boxes in Vision's form."""
     import torch
     from torch import Tensor, nn
     from torch.jit._trace import TracerWarning
@@ -123,7 +123,7 @@ def _trace(network: Network, contract: Contract, suppression: Suppression | None
             low, high = boxes[..., :2], boxes[..., 2:]
             size = torch.tensor([float(width), float(height)])
             coordinates = torch.cat(((low + high) / 2 / size, (high - low) / size), dim=-1)
-            # For one image: Vision's have no axis for it.
+            # One image only, as Vision's outputs have no batch axis.
             return *outputs, coordinates.squeeze(0), scores.transpose(0, 1)
 
     with warnings.catch_warnings(), torch.inference_mode():
@@ -142,7 +142,7 @@ def _converted(
     choice: Choice | None,
     folder: Path,
 ) -> tuple[Any, Path | None]:
-    """The specification with all outputs under our names, and the folder of its weights."""
+    """The specification with outputs under our names, and the folder of its weights."""
     coremltools = import_coremltools()
     size = (contract.input.height, contract.input.width)
     shapes: dict[str, tuple[int, ...]] = {
@@ -177,7 +177,7 @@ def _converted(
     if choice is not None:
         rename_probabilities(spec, choice.output)
     elif kind == "mlmodel":
-        # The converter fails at some networks if it is told the names.
+        # The converter fails on some networks if it is given the names.
         rename_outputs(spec, list(shapes))
     if kind == "mlmodel" and precision == "fp16":
         store_as_fp16(spec)

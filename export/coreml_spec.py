@@ -1,4 +1,4 @@
-"""Core ML's protobuf (`Model` of its format specification), changed after the conversion."""
+"""Edit Core ML's protobuf (`Model` of its format specification) after conversion."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..tasks import task_of
 from ..tasks.task import Suppression
 
 RAW = "raw_"
-"""In front of Vision's names, what the network gives to the suppression."""
+"""Prefix to Vision's names for the network's outputs that the suppression reads."""
 
 
 def rename_outputs(spec: Any, names: list[str]) -> None:
@@ -62,7 +62,7 @@ def store_as_fp16(spec: Any) -> None:
 
 
 def with_outputs(spec: Any, names: list[str]) -> Any:
-    """A copy that gives only some outputs, without what only the others needed."""
+    """A copy with only some outputs, and without layers that only the others need."""
     copy = type(spec)()
     copy.CopyFrom(spec)
     outputs = {output.name: output for output in spec.description.output}
@@ -105,7 +105,7 @@ def _inputs(operation: Any) -> list[str]:
 
 
 def vision_pipeline(network: Any, contract: Contract, suppression: Suppression) -> Any:
-    """Network and suppression as one model, as Vision wants it."""
+    """Network and suppression as one pipeline for Vision."""
     spec = type(network)()
     spec.specificationVersion = network.specificationVersion
     stages = spec.pipeline.models
@@ -147,9 +147,9 @@ def write_coreml(spec: Any, contract: Contract, path: Path, weights: Path | None
 
     Args:
         spec: The model, with the contract's names.
-        contract: That describes it.
-        path: `.mlmodel` or `.mlpackage`.
-        weights: Folder of the weights of an ML Program.
+        contract: The contract that describes it.
+        path: The `.mlmodel` or `.mlpackage` to write.
+        weights: Folder of the weights of an ML Program; None for a NeuralNetwork.
 
     Returns:
         `path`.
@@ -171,7 +171,7 @@ def write_coreml(spec: Any, contract: Contract, path: Path, weights: Path | None
 
 
 def describe(spec: Any, contract: Contract) -> None:
-    """What Xcode shows, and what `load` reads."""
+    """Set the metadata that Xcode shows and `load` reads."""
     how = {
         "stretch": "a photo scaled to it",
         "letterbox": "a photo scaled to fit, top left",
@@ -197,7 +197,7 @@ def describe(spec: Any, contract: Contract) -> None:
     metadata.license = contract.provenance.licence
     metadata.shortDescription = f"{contract.name}: {contract.task}, {contract.precision}"
     metadata.versionString = contract.version
-    # Dates and versions of the converter would make equal exports different files.
+    # Dates and versions of the converter would make files of equal exports differ.
     metadata.userDefined.clear()
     metadata.userDefined[CONTRACT_KEY] = contract.to_json()
     metadata.userDefined[SEAL_KEY] = BLANK_SEAL

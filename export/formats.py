@@ -1,4 +1,4 @@
-"""The table of formats, and what each module of this room does for one."""
+"""The table of export formats, and the interface of their modules."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from ..models.network import Network
 
 ExportPrecision = Literal["fp32", "fp16"]
-"""What may be asked for; a network that was quantized during training has "int8" alone."""
+"""Precisions that may be asked for; a network quantized during training has only "int8"."""
 
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """Files of one format and precision, to be written.
+    """An order for files of one format and precision.
 
     Attributes:
-        network: On the CPU.
-        contract: That describes it; its input size is the graph's, its precision that of the
-            stored weights.
-        folder: Where to.
-        stem: Of the files' names.
-        with_nms: Write files with NMS inside, too, where the format can be had so.
+        network: The network, on the CPU.
+        contract: Its contract, with the graph's input size and the precision of the stored
+            weights.
+        folder: Folder for the files.
+        stem: Stem of the files' names.
+        with_nms: Whether to write files with NMS inside too, if the format has them.
     """
 
     network: Network
@@ -41,19 +41,19 @@ class Order:
 
     @property
     def precision(self) -> Precision:
-        """Of the stored weights."""
+        """Precision of the stored weights."""
         return self.contract.precision
 
 
 class Writer(Protocol):
-    """A module of this room that writes one format."""
+    """Interface of a module that writes one format."""
 
     def convert(self, order: Order) -> list[Path]:
-        """Write model files, each with its contract inside; returns what `load` opens.
+        """Write model files with their contracts inside; returns the paths that `load` opens.
 
         Raises:
             MissingPackageError: A package that the format needs is not installed.
-            UserError: The network cannot be had in this format.
+            UserError: The format cannot hold this network.
         """
 
     def embed(self, path: Path, contract: Contract) -> None:
@@ -62,12 +62,12 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class Exporter:
-    """A format.
+    """An export format.
 
     Attributes:
-        module: Of this room.
-        packages: That write and run its files.
-        precisions: Of the stored weights.
+        module: Name of its module in this folder.
+        packages: Packages that write and run its files.
+        precisions: Possible precisions of the stored weights.
     """
 
     module: str
@@ -86,7 +86,7 @@ EXPORTERS: dict[str, Exporter] = {
     "litert": Exporter("litert", ("litert_torch", "ai_edge_litert")),
     "tensorflow": Exporter("tensorflow", ("tensorflow",), ("fp32",)),
 }
-"""By name; their modules are imported when they are used."""
+"""Formats by name; their modules are imported when used."""
 
 
 def writer_of(name: str) -> Writer:
@@ -95,5 +95,5 @@ def writer_of(name: str) -> Writer:
 
 
 def missing_of(packages: Iterable[str]) -> MissingPackageError | None:
-    """The first that is not installed."""
+    """The error for the first package that is not installed; None if all are."""
     return next((MissingPackageError(one) for one in packages if find_spec(one) is None), None)

@@ -1,4 +1,4 @@
-"""ATen's operations, as Keras has them, for channels last."""
+"""ATen's operations in Keras, for channels last."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import numpy as np
 _TO_NHWC, _TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
 
 BATCH = object()
-"""The size of the batch, or a multiple of it, where the graph computes a shape."""
+"""Stands for the batch size, or a multiple of it, where the graph computes a shape."""
 
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """A Keras tensor; `last`: of rank 4, with channels last, where the network has them first."""
+    """A Keras tensor; `last` if it has rank 4 and channels last, which the network has first."""
 
     tensor: Any
     last: bool = False
 
     def first(self) -> Any:
-        """In the network's own order of axes."""
+        """The tensor in the network's order of axes."""
         return _ops().transpose(self.tensor, _TO_NCHW) if self.last else self.tensor
 
     def image(self) -> Any:
-        """With channels last."""
+        """The tensor with channels last."""
         return self.tensor if self.last else _ops().transpose(self.tensor, _TO_NHWC)
 
 
 class Layers:
-    """Layers by the weights that they carry: a head that serves all levels is made once."""
+    """Layers by their weights, so that a head shared by all levels is made once."""
 
     def __init__(self, names: Mapping[int, str]) -> None:
         self._names = names
@@ -40,7 +40,7 @@ class Layers:
     def __call__(
         self, x: Any, kind: Callable[..., Any], weights: list[Any], like: Any, **options: Any
     ) -> Value:
-        """The layer of `weights` applied to an NHWC tensor; named after the weight `like`."""
+        """Apply the layer with these weights to an NHWC tensor; its name comes from `like`."""
         name = self._names[id(like)].removesuffix(".weight").replace(".", "_")
         if name not in self._made:
             layer = kind(name=name, **options)
@@ -77,7 +77,7 @@ def _convolve(
     same = same and max(stride) == 1
     image = x.image()
     if max(padding) and not same:
-        # "same" pads strided convolutions elsewhere than PyTorch does.
+        # Keras's "same" pads strided convolutions on other sides than PyTorch.
         image = _layers().ZeroPadding2D(tuple(padding))(image)
     options: dict[str, Any] = {
         "kernel_size": tuple(kernel),
@@ -104,7 +104,7 @@ def _normalize_batch(
     momentum, epsilon = how
     weights = [weight, bias, mean, variance]
     kind = _layers().BatchNormalization
-    # Keras weighs the old value, PyTorch the new one.
+    # Keras's momentum weights the old value, PyTorch's the new one.
     options = {"epsilon": epsilon, "momentum": 1 - momentum}
     return (layers(x.image(), kind, weights, weight, **options),)
 
@@ -125,7 +125,7 @@ def _linear(layers: Layers, x: Value, weight: Any, bias: Any = None) -> Value:
 def _mean(_: Layers, x: Value, axes: list[int], keep: bool = False) -> Value:
     places = [_axis(axis, last=x.last) for axis in axes]
     found = Value(_ops().mean(x.tensor, places, keepdims=keep), last=x.last and keep)
-    # Without its height and width, an image is a row of channels either way.
+    # Without height and width, only channels are left, in either order of axes.
     assert keep or sorted(axis % 4 for axis in axes) == [2, 3]
     return found
 
@@ -133,7 +133,7 @@ def _mean(_: Layers, x: Value, axes: list[int], keep: bool = False) -> Value:
 def _max_pool(
     _: Layers, x: Value, kernel: Any, stride: Any, padding: Any = (0, 0), *rest: Any
 ) -> Value:
-    assert not rest  # neither dilation nor rounding up
+    assert not rest  # no dilation, no rounding up
     edges = [(0, 0), *((pad, pad) for pad in padding), (0, 0)]
     lowest = float(np.finfo(np.float32).min)
     padded = _ops().pad(x.image(), edges, constant_values=lowest)
@@ -163,7 +163,7 @@ def _clamp(_: Layers, x: Value, low: float | None = None, high: float | None = N
 
 def _binary(name: str) -> Callable[..., Value]:
     def apply(_: Layers, *pair: Any) -> Value:
-        # Channels stay last where both sides have them there, or can be brought there.
+        # Channels stay last if both sides have them last, or can be transposed.
         last = any(isinstance(one, Value) and one.last for one in pair)
         last = last and all(_rank(one) in (0, 4) for one in pair)
         return Value(getattr(_ops(), name)(*(_side(one, last=last) for one in pair)), last=last)
@@ -204,7 +204,7 @@ def _split(_: Layers, x: Value, size: int, axis: int = 0) -> list[Value]:
 
 def _slice(_: Layers, x: Value, axis: int, start: int, end: int) -> Value:
     parts = [slice(None)] * len(x.tensor.shape)
-    # The end of an axis is the largest integer there is, which Keras does not take.
+    # ATen marks the end of an axis by the largest integer, which Keras does not take.
     parts[_axis(axis, last=x.last)] = slice(start, None if end >= 2**31 else end)
     return Value(x.tensor[tuple(parts)], last=x.last)
 
@@ -271,4 +271,4 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "upsample_nearest2d": _enlarge,
     "view": _view,
 }
-"""By ATen name; each takes `Layers` and the operation's own arguments."""
+"""Functions by ATen name; each takes `Layers` and the operation's arguments."""

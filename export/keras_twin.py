@@ -1,8 +1,8 @@
 """A network's twin in Keras: the same layers with the same weights, NHWC.
 
-The network's graph is what `torch.export` gives, operation by operation (ATen). What does not
-depend on the image becomes a constant; convolutions and normalisations become layers that carry
-the names of the checkpoint's weights; the rest become `keras.ops`. An operation that is not in
+The graph from `torch.export` is translated operation by operation (ATen). Values that do not
+depend on the image become constants; convolutions and normalisations become layers with the names
+of the checkpoint's weights; other operations become `keras.ops`. An operation that is not in
 `keras_operations` is refused by name.
 """
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 
 def keras_twin(network: Network, contract: Contract) -> Any:
-    """Build it.
+    """Build the Keras twin of a network.
 
     Args:
-        network: On the CPU.
-        contract: Of the file to be, with an NHWC input, and outputs in the network's order.
+        network: The network, on the CPU.
+        contract: Contract of the new file, with an NHWC input, and outputs in the network's order.
 
     Returns:
         A functional `keras.Model` from float32 (B, H, W, 3), 0-255 BGR, to a dict of the
         contract's outputs.
 
     Raises:
-        UserError: The network has an operation that has no twin.
+        UserError: An operation of the network has no Keras version.
     """
     import keras  # type: ignore[import-untyped]
 
@@ -62,14 +62,14 @@ def _program(network: Network, contract: Contract) -> Any:
     images = torch.zeros(2, 3, contract.input.height, contract.input.width)
     any_batch = ({0: torch.export.Dim.DYNAMIC},)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch, about torch
+        warnings.simplefilter("ignore")  # torch warns about its own internals
         program = torch.export.export(network.eval(), (images,), dynamic_shapes=any_batch)
-        # Functional, and with fewer ways to say the same.
+        # Functional, and with fewer different operations.
         return program.run_decompositions({})
 
 
 def _call(node: Any, values: Mapping[str, Any], layers: Layers) -> Any:
-    """One operation: a `Value` where it depends on the image, else what torch makes of it."""
+    """Run one operation: a `Value` if it depends on the image, else torch's result."""
     arguments = [_resolve(argument, values) for argument in node.args]
     if not _depends_on_image(arguments):
         return node.target(*arguments, **node.kwargs)
@@ -87,7 +87,7 @@ def _call(node: Any, values: Mapping[str, Any], layers: Layers) -> Any:
 def _resolve(argument: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(argument, list | tuple):
         return [_resolve(one, values) for one in argument]
-    # A node of the graph has a name, and nothing else that is an argument has.
+    # Of all arguments only nodes of the graph have `graph` and a name.
     return values[argument.name] if hasattr(argument, "graph") else argument
 
 

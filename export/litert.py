@@ -1,4 +1,4 @@
-"""LiteRT: `.tflite` for one image, NHWC, contract and seal in the flatbuffer's metadata."""
+"""LiteRT: `.tflite` for one image, NHWC, with contract and seal in the flatbuffer's metadata."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _IDENTIFIER = b"TFL3"
 def convert(order: Order) -> list[Path]:
     """Write `<stem>.tflite`: float32 input `image` (1, H, W, 3), 0-255, BGR.
 
-    Arithmetic is FP32, whatever the precision of the stored weights; NMS cannot be had inside.
+    Arithmetic is FP32 for any precision of the stored weights. NMS cannot be inside.
 
     Raises:
         MissingPackageError: litert-torch or ai-edge-litert is not installed.
@@ -46,12 +46,12 @@ def embed(path: Path, contract: Contract) -> None:
     _write(_unpack(path.read_bytes()), contract, path)
 
 
-# By network and input size: the seconds that a conversion takes serve all precisions.
+# By network and input size, so that a slow conversion is done once for all precisions.
 _converted: WeakKeyDictionary[Network, dict[tuple[int, int], bytes]] = WeakKeyDictionary()
 
 
 def _flatbuffer(network: Network, height: int, width: int, path: Path) -> bytes:
-    """What the converter makes of the network, by way of the file `path`."""
+    """The converter's result for the network, written to and read from the file `path`."""
     known = _converted.setdefault(network, {})
     if (height, width) in known:
         return known[height, width]
@@ -59,7 +59,7 @@ def _flatbuffer(network: Network, height: int, width: int, path: Path) -> bytes:
 
     from ..models.network import with_scale_folded
 
-    # It tells of each of its steps.
+    # The converter prints each of its steps.
     with quiet():
         try:
             import litert_torch  # type: ignore[import-untyped]
@@ -75,7 +75,7 @@ def _flatbuffer(network: Network, height: int, width: int, path: Path) -> bytes:
 def _unpack(content: bytes) -> Any:
     model = import_schema().ModelT.InitFromPackedBuf(content, 0)
     for buffer in model.buffers:
-        # Some tools put constants behind the flatbuffer, where packing would not take them along.
+        # Some tools put constants behind the flatbuffer, where packing would lose them.
         if buffer.offset > 1:
             start = buffer.offset
             buffer.data = np.frombuffer(content, np.uint8, buffer.size, start)
@@ -84,7 +84,7 @@ def _unpack(content: bytes) -> Any:
 
 
 def _name(model: Any, contract: Contract) -> None:
-    """Give input and outputs the contract's names: the converter numbers them."""
+    """Give inputs and outputs the contract's names, as the converter only numbers them."""
     (graph,), (signature,) = model.subgraphs, model.signatureDefs
     signature.signatureKey = SIGNATURE.encode()
     names = [output.name for output in contract.outputs]
@@ -97,7 +97,7 @@ def _name(model: Any, contract: Contract) -> None:
 def _store_as_fp16(model: Any) -> None:
     """Store the kernels of convolutions as FP16, dequantized by an operation that XNNPACK folds.
 
-    They are nearly all of a file. Biases and coordinates stay exact.
+    Kernels are nearly all of a file. Biases and coordinates stay exact.
     """
     schema = import_schema()
     (graph,) = model.subgraphs
@@ -139,7 +139,7 @@ def _write(model: Any, contract: Contract, path: Path) -> None:
 
     schema = import_schema()
     entries = {CONTRACT_KEY: contract.to_json(), SEAL_KEY: BLANK_SEAL}
-    # The converter's own entries tell of the runtimes that can read the file.
+    # The converter's own entries stay: they name the runtimes that can read the file.
     metadata = {entry.name.decode(): entry for entry in model.metadata or []}
     for name, text in entries.items():
         if name not in metadata:

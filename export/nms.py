@@ -1,4 +1,4 @@
-"""NMS inside an ONNX graph, for runtimes without code of ours around them."""
+"""NMS inside an ONNX graph, for use without our code."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ..model_templates.contract import Contract
 from ..tasks import task_of
 
 _ALL = "all_"
-"""In front of the names of the outputs that the network itself gives."""
+"""Prefix to the names of the network's own outputs."""
 
 
 def append_nms(model: Any, contract: Contract) -> tuple[Any, Contract]:
-    """A copy of a detector's graph that ends with the faces, best first, instead of all boxes.
+    """A copy of a detector's graph that gives only the faces, best first, not all boxes.
 
-    They are those that `Model.predict` finds at the contract's own thresholds.
+    They are the faces that `Model.predict` finds at the contract's thresholds.
 
     Args:
         model: An `onnx.ModelProto` with the contract's inputs and outputs, any batch size.
-        contract: That describes it, of a task that has a `Suppression`.
+        contract: The graph's contract, of a task that has a `Suppression`.
 
     Returns:
-        The graph for one image, M faces: boxes (1, M, 4), scores (1, M), and its other outputs
+        The graph for one image with M faces: boxes (1, M, 4), scores (1, M), and other outputs
         (1, M, ...); and its contract.
     """
     import onnx
@@ -43,7 +43,7 @@ def append_nms(model: Any, contract: Contract) -> tuple[Any, Contract]:
             for index, name in enumerate(places):
                 if name in names:
                     places[index] = _ALL + name
-    # The runtime keeps scores at the threshold, NonMaxSuppression those above it.
+    # Our NMS keeps scores equal to the threshold, NonMaxSuppression only those above it.
     below = np.nextafter(np.float32(suppression.score), np.float32(-1))
     constants: dict[str, NDArray[Any]] = {
         "nms_limit": np.array([suppression.most], np.int64),
@@ -63,7 +63,7 @@ def append_nms(model: Any, contract: Contract) -> tuple[Any, Contract]:
                 [_ALL + boxes, "nms_scores", "nms_limit", "nms_iou", "nms_score"],
                 ["nms_selected"],
             ),
-            # (M, 3): image, class, box; in an order that the specification leaves open.
+            # (M, 3): image, class, box. The specification does not define the order of the rows.
             node("Gather", ["nms_selected", "nms_index_column"], ["nms_indices"], axis=1),
             node("Gather", [_ALL + scores, "nms_indices"], ["nms_kept_scores"], axis=1),
             node("Shape", ["nms_indices"], ["nms_count"]),
@@ -77,7 +77,7 @@ def append_nms(model: Any, contract: Contract) -> tuple[Any, Contract]:
         for name in names
         if name != scores
     )
-    del graph.value_info[:]  # of any batch size
+    del graph.value_info[:]  # its shapes were for any batch size
     graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     del graph.output[:]
     for output in contract.outputs:

@@ -1,4 +1,4 @@
-"""Finished files to their place, whole."""
+"""Move finished model files to their place."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from .certificate import certificate_path
 
 
 def move_model(path: Path, folder: Path) -> Path:
-    """Move a model's files, and its certificate, to their place; the one that `load` opens last.
+    """Move a model's files and certificate to their place; the file that `load` opens goes last.
 
     Args:
-        path: What `load` opens; on the same file system.
-        folder: Where to. An older model there, and its certificate, is replaced.
+        path: The file that `load` opens, on the same file system as `folder`.
+        folder: The target folder. An older model of that name and its certificate are replaced.
 
     Returns:
-        What `load` opens, in its place.
+        The new path of the file that `load` opens.
 
     Raises:
-        UserError: Something that is no model is in its place.
+        UserError: Something other than a model is in its place.
     """
     for file in model_files(path):
-        with open(file, "rb+") as handle:  # Windows syncs no file that cannot be written
+        with open(file, "rb+") as handle:  # Windows syncs only files open for writing
             os.fsync(handle.fileno())
     parts = [path] if path.is_dir() else [*model_files(path)[1:], path]
     certificate = certificate_path(path)
     for part in (*parts, certificate):
         _check_place(folder / part.name, part)
-    # One of an older file must not stand beside this one, nor an older file that failed.
+    # Remove an older file's certificate, and an older file that failed.
     (folder / certificate.name).unlink(missing_ok=True)
     remove_model(folder / failed(path).name)
     for part in parts:
         target = folder / part.name
         if target.is_dir() and not target.is_symlink():
-            # A folder cannot take the place of one that is not empty.
+            # A folder cannot replace a folder that is not empty.
             old = Path(tempfile.mkdtemp(dir=path.parent, prefix=".old-"))
             os.replace(target, old / target.name)
         os.replace(part, target)
@@ -48,7 +48,7 @@ def move_model(path: Path, folder: Path) -> Path:
 
 
 def remove_model(path: Path) -> None:
-    """Remove a model's files and its certificate; what is no model stays."""
+    """Remove a model's files and its certificate; anything else stays."""
     if path.is_dir() and not path.is_symlink():
         if not model_files(path)[0].exists():
             return
@@ -60,12 +60,12 @@ def remove_model(path: Path) -> None:
 
 
 def failed(path: Path) -> Path:
-    """What a file that does not pass verification is named."""
+    """Name of a file that failed verification."""
     return path.with_stem(f"{path.stem}-failed")
 
 
 def _check_place(target: Path, part: Path) -> None:
-    """Is there nothing, or what a new file may replace: a file a file, a model another one?"""
+    """Raise unless the target is free, or may be replaced: a file by a file, a model by a model."""
     if not target.exists() and not target.is_symlink():
         return
     if not part.is_dir():

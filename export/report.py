@@ -1,4 +1,4 @@
-"""What an export, or a later verification, tells of itself."""
+"""Reports of exports and of later verifications."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """One model file, made or asked for.
+    """One model file that was made or asked for.
 
     Attributes:
         format: Key of `EXPORTERS`.
-        precision: "fp32" or "fp16"; "int8" of weights quantized in training.
-        status: Of the file's certificate; "unchecked" where verification was switched off;
-            "skipped" and "failed" without a file: it was not asked for by name, or was.
-        file: What `load` opens; None where there is none.
-        size: Of all its parts, bytes.
-        seconds: That the whole format took, verification included; on its first file only.
-        certificate: None where there is no file, or it was not checked.
-        reason: Why it is not "passed".
+        precision: "fp32" or "fp16"; "int8" for weights quantized in training.
+        status: Status of the file's certificate; "unchecked" if verification was switched off.
+            Without a file: "failed" if the format was asked for by name, else "skipped".
+        file: The path that `load` opens; None without a file.
+        size: Size of all its parts together, in bytes.
+        seconds: Time for the whole format, verification included; set on its first file only.
+        certificate: The file's certificate; None without a file or a check.
+        reason: Why the status is not "passed".
     """
 
     format: str
@@ -38,12 +38,12 @@ class ExportedFile:
 
 @dataclass(frozen=True)
 class ExportReport:
-    """All that was asked for: made, failed or skipped.
+    """All files asked for, whether made, failed or skipped.
 
     Attributes:
-        name: Of the network.
-        input_size: Height and width, pixels.
-        files: By precision and format.
+        name: Name of the network.
+        input_size: Height and width in pixels.
+        files: The files, in order of precision and format.
     """
 
     name: str
@@ -52,12 +52,12 @@ class ExportReport:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """What `load` opens, of all that was made."""
+        """Paths that `load` opens, of all files made."""
         return tuple(one.file for one in self.files if one.file is not None)
 
     @property
     def failed(self) -> tuple[ExportedFile, ...]:
-        """What could not be made, or does not answer as the network does."""
+        """Files that could not be made, or whose answers differ from the network's."""
         return tuple(one for one in self.files if one.status == "failed")
 
 
@@ -66,10 +66,10 @@ class Verified:
     """A model file that was verified again.
 
     Attributes:
-        file: What `load` opens.
-        status: "failed" also where `load` refuses it.
-        certificate: None where it was not run.
-        reason: Why it is not "passed".
+        file: The path that `load` opens.
+        status: Status of the certificate; "failed" also if `load` refuses the file.
+        certificate: The new certificate; None if the file was not run.
+        reason: Why the status is not "passed".
     """
 
     file: Path

@@ -1,4 +1,4 @@
-"""An export: every format and precision asked for, each file verified and put in its place."""
+"""Run an export: write, verify and place each file of the formats and precisions asked for."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class ExportRequest:
     """One export.
 
     Attributes:
-        weights: What is exported, described by their template.
-        folder: Where to; made if missing.
+        weights: The weights to export, with their template.
+        folder: Folder for the files; made if missing.
         formats: Keys of `EXPORTERS`; None for those of the template's `output_format` whose
             packages are installed.
-        precisions: Of the stored weights, a set of files for each. Weights that were quantized
-            during training become "int8" whatever is asked for, which OpenVINO alone takes.
-        with_nms: Write a detector's ONNX and OpenVINO files with NMS inside, too. Core ML has
-            them always.
-        input_size: Height and width in pixels instead of the template's.
-        verify: Run each file and compare it with PyTorch.
-        photos: Folder of photos to compare them on; see `data.pictures.check_photos`.
+        precisions: Precisions of the stored weights, with a set of files for each. Weights
+            quantized during training always become "int8", which only OpenVINO takes.
+        with_nms: Whether to write a detector's ONNX and OpenVINO files with NMS inside too. Core
+            ML always has them.
+        input_size: Height and width in pixels; None for the template's.
+        verify: Whether to run each file and compare it with PyTorch.
+        photos: Folder of photos to compare on; see `data.pictures.check_photos`.
     """
 
     weights: Weights
@@ -61,15 +61,15 @@ class ExportRequest:
 def export_model(request: ExportRequest) -> ExportReport:
     """Write model files, each with its contract inside and its parity certificate beside it.
 
-    A file replaces an older one of its name when it is whole and verified. One that does not
-    answer as the network does is kept as `<name>-failed`. FP16 files are named `model_fp16`.
+    A file replaces an older one of its name when it is complete and verified. A file whose answers
+    differ from the network's is kept as `<name>-failed`. FP16 files are named `model_fp16`.
 
     Returns:
-        What was written, how far it is from PyTorch, and what could not be made, and why.
+        The files written with their distance from PyTorch, and why others could not be made.
 
     Raises:
-        UserError: An unknown format or precision, an input size that the template does not allow,
-            NMS for what has no boxes, a folder that cannot be written.
+        UserError: A format or precision is unknown, the template does not allow the input size,
+            NMS is asked for a model without boxes, or the folder cannot be written.
         MissingPackageError: A package that a format asked for needs is not installed.
     """
     job = _job(request)
@@ -96,8 +96,8 @@ class _Job:
     """What all formats of one export share.
 
     Attributes:
-        impossible: Why a format cannot hold this architecture, by format.
-        by_name: The user named the formats.
+        impossible: By format, why it cannot hold this architecture.
+        by_name: Whether the user named the formats.
     """
 
     network: Network
@@ -112,7 +112,7 @@ class _Job:
 
 
 def _job(request: ExportRequest) -> _Job:
-    """Everything that can be refused, and what is needed after that."""
+    """Check the request, and prepare what the formats share."""
     from ..models.nncf_hooks import is_quantized, masked
     from ..models.weights import build_network
     from ..tasks.describe import contract_for
@@ -161,7 +161,7 @@ def _check_precisions(precisions: Sequence[str]) -> None:
 def _check_format(
     name: str, stored: Sequence[Precision], request: ExportRequest, *, quantized: bool
 ) -> None:
-    """Refuse a format that the user named, and that has none of the precisions."""
+    """Refuse a format that the user named if it has none of the precisions."""
     able = EXPORTERS[name].precisions
     if quantized and "int8" not in able:
         raise UserError(
@@ -198,7 +198,7 @@ def _formats(formats: Sequence[str] | None, template: Template) -> list[str]:
 def _export(
     job: _Job, name: str, precision: Precision, check_signals: Callable[[], None]
 ) -> list[ExportedFile]:
-    """The files of one format, in their place; and one without a file that says why none is."""
+    """Write and place the files of one format; an entry without a path says what failed and why."""
     exporter = EXPORTERS[name]
     missing = missing_of(exporter.packages)
     if missing is not None:
@@ -212,7 +212,7 @@ def _export(
         return [ExportedFile(name, precision, _missed(job.by_name), reason=job.impossible[name])]
     started = time.monotonic()
     files: list[ExportedFile] = []
-    # Inside the folder: the same file system, so that the last step is only a change of names.
+    # Inside the folder, so that files only have to be renamed at the end.
     with tempfile.TemporaryDirectory(dir=job.folder, prefix=".export-") as scratch:
         writer = writer_of(name)
         paths: list[Path] | None = None
@@ -231,14 +231,14 @@ def _export(
                 files.append(_finish(job, name, precision, writer, path))
             check_signals()
         except UserError as error:
-            # A network that cannot be had in this format is missed where it was asked for by
-            # name, and else only told of. A file that was made is missed in any case.
+            # If the format cannot hold the network, that is a failure only if the user named the
+            # format. If a file was made, it always is.
             missed = job.by_name or paths is not None
             reason = str(error).replace(scratch, str(job.folder))
             files.append(ExportedFile(name, precision, _missed(missed), reason=reason))
-        except Exception as error:  # converters raise whatever they like
+        except Exception as error:  # converters raise any kind of exception
             if isinstance(error, OSError) and error.errno is not None:
-                raise  # of the system, not of a library that does not load: no room, no right
+                raise  # from the system (disk full, no permission), not a library failing to load
             check_signals()
             _log.debug("%s", name, exc_info=True)
             reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
@@ -251,7 +251,7 @@ def _missed(is_missed: bool) -> Literal["failed", "skipped"]:
 
 
 def _finish(job: _Job, name: str, precision: Precision, writer: Writer, path: Path) -> ExportedFile:
-    """Verify a file that was just made, write that into it, and move it to its place."""
+    """Verify a new file, write the result into its contract, and move it to its place."""
     from .place import move_model
 
     size = sum(part.stat().st_size for part in model_files(path))
@@ -286,7 +286,7 @@ def _mark_failed(path: Path) -> Path:
 
 
 def _tell_of_others(folder: Path, files: Sequence[ExportedFile], checkpoint: str) -> None:
-    """Warn of files of another checkpoint that stand beside the new ones."""
+    """Warn about files of another checkpoint beside the new ones."""
     from .certificate import SUFFIX, read_certificate
 
     new = {one.file for one in files}

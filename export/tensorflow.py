@@ -19,12 +19,12 @@ def convert(order: Order) -> list[Path]:
     """Write `<stem>.savedmodel` and `<stem>.keras`: float32 `image` (B, H, W, 3), 0-255, BGR.
 
     The SavedModel, a folder, has the signature `serving_default`, as TensorFlow Serving and the
-    converter of TensorFlow.js expect; the Keras model can be trained further. NMS cannot be had
+    converter of TensorFlow.js expect; the Keras model can be trained further. NMS cannot be
     inside.
 
     Raises:
         MissingPackageError: TensorFlow is not installed.
-        UserError: The network has an operation without a twin.
+        UserError: An operation of the network has no Keras version.
     """
     from .keras_twin import keras_twin
 
@@ -33,7 +33,7 @@ def convert(order: Order) -> list[Path]:
     contract = order.contract.channels_last(batch=-1)
     saved_model = order.folder / f"{order.stem}.savedmodel"
     keras_file = order.folder / f"{order.stem}.keras"
-    with quiet():  # Keras tells what it exports
+    with quiet():  # Keras prints what it exports
         twin = keras_twin(order.network, contract)
         twin.save(keras_file)
         _save(twin, contract, saved_model)
@@ -63,14 +63,14 @@ def _save(twin: Any, contract: Contract, path: Path) -> None:
     )
     function = tensorflow.function(lambda image: twin(image, training=False), [signature])
     module = tensorflow.Module()
-    # Once each; Keras's own archive lists them twice.
+    # Each variable once; Keras's own archive lists them twice.
     module.weights = [variable.value for variable in twin.variables]
     options = tensorflow.saved_model.SaveOptions(experimental_custom_gradients=False)
     tensorflow.saved_model.save(module, str(path), {SIGNATURE: function}, options)
 
 
 def _rewrite(path: Path, contract: Contract) -> None:
-    """A `.keras` file is a zip archive; the seal is its comment, which has no checksum."""
+    """Rewrite a `.keras` file, a zip archive; its comment is the seal, as it has no checksum."""
     with zipfile.ZipFile(path) as archive:
         parts = {one: archive.read(one) for one in archive.infolist()}
     with atomic_write(path) as handle, zipfile.ZipFile(handle, "w") as archive:

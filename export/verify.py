@@ -1,4 +1,4 @@
-"""Model files run beside the trained network, at export and at any time later."""
+"""Compare model files with the trained network, at export or later."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Reference:
     """The trained network's answers.
 
     Attributes:
-        contract: Its contract, of any format.
-        pictures: What it was asked.
-        outputs: Its raw answers.
-        answers: Those that a user would see; see `Parity.answers_of`.
+        contract: The network's contract, for any format.
+        pictures: The pictures that the network was run on.
+        outputs: Its raw outputs for each picture.
+        answers: The answers that a user would see; see `Parity.answers_of`.
     """
 
     contract: Contract
@@ -47,7 +47,7 @@ class Reference:
     answers: Sequence[Outputs]
 
     def for_file(self, contract: Contract) -> Reference:
-        """The part of it that a file with this contract is to be asked."""
+        """The part of the reference that a file with this contract is compared with."""
         is_for = task_of(contract.task).parity.is_for
         kept = [i for i, picture in enumerate(self.pictures) if is_for(contract, picture)]
         return Reference(
@@ -59,15 +59,15 @@ class Reference:
 
 
 def reference_for(network: Network, contract: Contract, *, photos: Path | None = None) -> Reference:
-    """Ask a network, in evaluation mode on the CPU, all that files will be asked.
+    """Run a network, in eval mode on the CPU, on all pictures that files will be run on.
 
     Args:
-        network: The trained one.
-        contract: That describes it.
+        network: The trained network.
+        contract: The contract that describes it.
         photos: A folder of photos; see `data.pictures.check_photos`.
 
     Raises:
-        UserError: There is no such folder, or no photo in it.
+        UserError: The folder does not exist, or has no photo.
     """
     from ..runtimes.torch import session_of
 
@@ -83,14 +83,14 @@ def reference_for(network: Network, contract: Contract, *, photos: Path | None =
 
 
 def check(path: Path, reference: Reference) -> tuple[Contract, Certificate]:
-    """Run a model file, opened as a user opens it, beside the network's answers.
+    """Open a model file as a user does, run it, and compare it with the network's answers.
 
     Returns:
-        The file's own contract; and its certificate, not yet written.
+        The file's contract, and its certificate, not yet written.
 
     Raises:
-        ContractError, ModelFileError: `load` refuses the file, or its contract promises other
-            answers than the network gives.
+        ContractError, ModelFileError: `load` refuses the file, or its contract has other outputs
+            than the network.
         MissingPackageError: Its runtime is not installed.
     """
     model = load(path)
@@ -117,19 +117,20 @@ def check(path: Path, reference: Reference) -> tuple[Contract, Certificate]:
 def verify_files(
     paths: Sequence[Path], *, weights: Path | None = None, photos: Path | None = None
 ) -> list[Verified]:
-    """Verify model files again, here; the certificates on disk stay as they are.
+    """Verify model files again on this machine; the certificates on disk stay unchanged.
 
-    A file is compared with the trained network where its checkpoint is at hand: `weights`, or
-    the weights that ship with its template. Elsewhere it is compared with what the certificate
-    beside it says that the network answered, on photos that are at hand.
+    A file is compared with the trained network if its checkpoint is available: `weights`, or the
+    weights that ship with its template. Otherwise it is compared with the network's answers in
+    the certificate beside it, on photos that are available.
 
     Args:
-        paths: Model files, or folders of them.
+        paths: Model files, or folders with model files.
         weights: The checkpoint that the files were made from.
         photos: A folder of photos; see `data.pictures.check_photos`.
 
     Raises:
-        UserError: No such file, no model file in a folder, a file made from other weights.
+        UserError: A file is missing, a folder has no model file, or a file was made from other
+            weights.
         ModelFileError: The checkpoint is missing or damaged.
     """
     files = [file for path in paths for file in _model_files_in(path)]
@@ -137,7 +138,7 @@ def verify_files(
     if weights is not None and find_spec("torch") is not None:
         from ..models.weights import read_weights
 
-        read = read_weights(weights)  # what is wrong with it is not wrong with the files
+        read = read_weights(weights)  # first, as faulty weights are not the files' fault
     verifier = _Verifier(read, photos, needs_torch=weights is not None)
     return [verifier.verify(file) for file in files]
 
@@ -156,7 +157,7 @@ def _model_files_in(path: Path) -> list[Path]:
 
 
 class _Verifier:
-    """Verifies files that may share a network, whose answers are asked for once."""
+    """Verifies files that may share a network, and runs that network once."""
 
     def __init__(self, weights: Weights | None, photos: Path | None, *, needs_torch: bool) -> None:
         self.weights = weights
@@ -168,7 +169,7 @@ class _Verifier:
         try:
             model = load(path)
             if model.contract.compression is not None:
-                # Its promise is about accuracy on many photos, not about numbers.
+                # Compression promises accuracy on many photos, not equal numbers.
                 reason = "compressed: compression.md says how good"
                 return Verified(path, "not verified", reason=reason)
             reference = self._reference_of(model)
@@ -181,9 +182,9 @@ class _Verifier:
             return Verified(path, "not verified", reason=str(error))
         except UserError as error:
             if self.needs_torch or self.photos is not None:
-                raise  # these concern all files
+                raise  # the error concerns all files
             return Verified(path, "not verified", reason=str(error))
-        except Exception as error:  # of a runtime, which raises whatever it likes
+        except Exception as error:  # runtimes raise any kind of exception
             reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
             return Verified(path, "failed", reason=reason)
         return Verified(
@@ -191,7 +192,7 @@ class _Verifier:
         )
 
     def _reference_of(self, model: Model[Any]) -> Reference | None:
-        """The network's answers to what this file is to be asked; None where it is not at hand."""
+        """The network's answers to compare this file with; None if the network is unavailable."""
         contract, spec = model.contract, model.contract.input
         asked = (spec.height, spec.width, spec.resize, spec.pad_value)
         rules = task_of(contract.task).rules.of_network(contract)
@@ -204,7 +205,7 @@ class _Verifier:
         return self._known[key]
 
     def _weights_of(self, contract: Contract, path: Path) -> Weights | None:
-        """What a file was made from: the weights given, or those that ship with its template."""
+        """The weights that a file was made from: those given, or shipped with its template."""
         checkpoint = contract.provenance.checkpoint_sha256
         if find_spec("torch") is None:
             if self.needs_torch:
@@ -227,7 +228,7 @@ class _Verifier:
         return read_weights(shipped) if template.spec.initial_weights.sha256 == checkpoint else None
 
     def _by_certificate(self, model: Model[Any]) -> Verified:
-        """Compare a file with the answers that the certificate beside it remembers."""
+        """Compare a file with the answers in the certificate beside it."""
         path = model.path
         try:
             certificate = read_certificate(path)
@@ -268,15 +269,15 @@ class _Verifier:
 
 
 def _reference_from(weights: Weights, contract: Contract, photos: Path | None) -> Reference:
-    """The network behind a file, asked what the file is to be asked."""
+    """Run the network behind a file on the pictures for that file."""
     from ..models.weights import build_network
 
-    # Size, look and rules may come from another template than that inside the weights.
+    # Size, resizing and rules may come from another template than that inside the weights.
     spec, template = contract.input, weights.template
     size = template.input.model_copy(update={"height": spec.height, "width": spec.width})
     described = contract_for(template.model_copy(update={"input": size}), weights=weights)
     look = described.input.model_copy(update={"resize": spec.resize, "pad_value": spec.pad_value})
-    # What tells labels apart is the network's: a file with others must not pass.
+    # The labels belong to the network, so a file with other labels must not pass.
     rules = task_of(contract.task).rules.of_network(contract)
     if "labels" in described.rules:
         rules["labels"] = described.rules["labels"]
