@@ -1,4 +1,4 @@
-"""ONNX: one file, the contract in `metadata_props`."""
+"""ONNX: one file with the contract in `metadata_props`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from ..errors import MissingPackageError
 from ..files import atomic_write
@@ -26,15 +27,13 @@ _BATCH = "batch"
 def convert(order: Order) -> list[Path]:
     """Write `<stem>.onnx`, and `<stem>_nms.onnx` for batch 1 with NMS inside.
 
-    Arithmetic is FP32, whatever the precision of the stored weights.
+    Arithmetic is FP32 for any precision of the stored weights.
 
     Raises:
         MissingPackageError: onnx or onnxscript is not installed.
     """
-    from ..models.network import with_scale_folded
-
     contract = order.contract
-    model = trace(with_scale_folded(order.network), contract)
+    model = folded_trace(order.network, contract)
     if order.precision == "fp16":
         _store_as_fp16(model)
     written = [_write(model, contract, order.folder / f"{order.stem}.onnx")]
@@ -60,6 +59,21 @@ def _write(model: Any, contract: Contract, path: Path) -> Path:
     return path
 
 
+# By network and input size: the seconds that a trace takes serve all formats and precisions.
+_traced: WeakKeyDictionary[Network, dict[tuple[int, int], bytes]] = WeakKeyDictionary()
+
+
+def folded_trace(network: Network, contract: Contract) -> Any:
+    """As `trace`, of the network with its scale folded; a model of the caller's own."""
+    from ..models.network import with_scale_folded
+
+    known = _traced.setdefault(network, {})
+    size = (contract.input.height, contract.input.width)
+    if size not in known:
+        known[size] = trace(with_scale_folded(network), contract).SerializeToString()
+    return _onnx().load_from_string(known[size])
+
+
 def trace(network: Network, contract: Contract) -> Any:
     """The network as an `onnx.ModelProto`, constants folded, with the contract's names and shapes.
 
@@ -78,8 +92,8 @@ def trace(network: Network, contract: Contract) -> Any:
     names = [output.name for output in contract.outputs]
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # The input size is fixed, so sizes and lengths may become constants of the graph; and the
-        # exporter that replaces this one takes 5 to 38 s instead of 2.
+        # The tracer warns that sizes become constants, which is right for a fixed input size; and
+        # that it is deprecated, but its replacement takes 5 to 38 s instead of 2.
         warnings.simplefilter("ignore", TracerWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
@@ -95,18 +109,18 @@ def trace(network: Network, contract: Contract) -> Any:
         )
     model = onnx.load_from_string(buffer.getvalue())
     for value, output in zip(model.graph.output, contract.outputs, strict=True):
-        # The tracer loses the sizes behind a free batch.
+        # The tracer loses output sizes if the batch is free.
         sizes = [_BATCH if size == -1 else size for size in output.shape]
         value.CopyFrom(
             onnx.helper.make_tensor_value_info(value.name, onnx.TensorProto.FLOAT, sizes)
         )
-    # Without the shapes, the optimizer keeps an `If` for every squeeze.
+    # Without shapes, the optimizer keeps an `If` for every squeeze.
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     return optimizer.optimize(model, num_iterations=1)
 
 
 def example_for(contract: Contract) -> Tensor:
-    """An input of zeros: float32 (1, 3, H, W)."""
+    """An example input of zeros, float32 (1, 3, H, W)."""
     import torch
 
     return torch.zeros(1, *contract.input.shape[1:])
@@ -115,7 +129,7 @@ def example_for(contract: Contract) -> Tensor:
 def _store_as_fp16(model: Any) -> None:
     """Store the kernels of convolutions as FP16, with a Cast that runtimes fold away.
 
-    They are nearly all of a file. Biases and coordinates stay exact.
+    Kernels are nearly all of a file. Biases and coordinates stay exact.
     """
     import numpy as np
     import onnx

@@ -1,4 +1,4 @@
-"""OpenVINO: `.xml` and `.bin`, the contract in `rt_info`."""
+"""OpenVINO: `.xml` and `.bin`, with the contract in `rt_info`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..runtimes.openvino import CONTRACT_PATH
 from ..runtimes.seal import BLANK_SEAL, seal
 from .formats import Order
 from .nms import append_nms
-from .onnx import example_for, trace
+from .onnx import example_for, folded_trace, trace
 
 SEAL_PATH = ["pocketface", "seal"]
-"""Where the seal of the pair lies in `rt_info`."""
+"""Path in `rt_info` of the seal of both files."""
 
 
 def convert(order: Order) -> list[Path]:
     """Write `<stem>.xml` and `.bin`, and `<stem>_nms.xml` and `.bin` for batch 1 with NMS inside.
 
-    By way of ONNX: straight from PyTorch names are lost. Arithmetic on the CPU is FP32, but for
-    "int8", the precision of a network that was quantized during training.
+    The conversion goes through ONNX, as a direct one from PyTorch loses names. Arithmetic on the
+    CPU is FP32, except for "int8", the precision of a network quantized during training.
 
     Returns:
         The `.xml` files.
@@ -35,12 +35,9 @@ def convert(order: Order) -> list[Path]:
     if precision == "int8":
         from ..models.nncf_hooks import stripped
 
-        network = stripped(network, example_for(contract))
+        traced = trace(stripped(network, example_for(contract)), contract)
     else:
-        from ..models.network import with_scale_folded
-
-        network = with_scale_folded(network)
-    traced = trace(network, contract)
+        traced = folded_trace(network, contract)
     path = order.folder / f"{order.stem}.xml"
     written = [_convert(traced, contract, path, precision=precision)]
     if order.with_nms:
@@ -51,13 +48,13 @@ def convert(order: Order) -> list[Path]:
 
 
 def embed(path: Path, contract: Contract) -> None:
-    """Change the contract of a file pair that `convert` wrote; the `.bin` stays as it is."""
-    # As a string to a string: the file's other content is none of our business.
+    """Change the contract of two files that `convert` wrote; the `.bin` stays unchanged."""
+    # Replaced in the text, so that the rest of the file is unchanged.
     text = path.read_text(encoding="utf-8")
     entry = re.compile(r"""<contract value=("[^"]*"|'[^']*')""")
     if len(entry.findall(text)) != 1:
         raise ValueError(f"{path}: no single contract")
-    # JSON is full of double quotes, which need no escape between single ones.
+    # Single quotes, as the many double quotes of JSON then need no escape.
     quoted = escape(contract.to_json(), {"'": "&apos;"})
     path.write_text(entry.sub(lambda _: f"<contract value='{quoted}'", text), encoding="utf-8")
     seal(path)
@@ -73,7 +70,7 @@ def _convert(traced: Any, contract: Contract, path: Path, *, precision: Precisio
     except ImportError as error:
         raise MissingPackageError("openvino") from error
 
-    # What `convert_model` does, but for telling its makers of every conversion.
+    # The steps of `convert_model`, which would also report each conversion to its makers.
     model = openvino.Core().read_model(traced.SerializeToString())
     apply_moc_transformations(model, False)
     if precision == "int8":
@@ -86,20 +83,20 @@ def write_openvino(model: Any, contract: Contract, path: Path, *, precision: Pre
 
     Args:
         model: The graph, with the contract's names.
-        contract: That describes it.
-        path: The `.xml`; its `.bin` goes beside it.
-        precision: Of the stored weights; those that are not quantized in an int8 file are FP16.
+        contract: The contract that describes it.
+        path: The `.xml` to write; its `.bin` goes beside it.
+        precision: Precision of the stored weights; in an int8 file, float weights are FP16.
 
     Returns:
-        The `.xml`.
+        The path of the `.xml`.
     """
     import openvino
 
     _name_by_place(model)
-    model.set_rt_info("-", CONTRACT_PATH)  # its place, until `embed`
+    model.set_rt_info("-", CONTRACT_PATH)  # a placeholder until `embed`
     model.set_rt_info(BLANK_SEAL, SEAL_PATH)
     openvino.save_model(model, path, compress_to_fp16=precision != "fp32")
-    # Of a small network's file, indentation is a tenth.
+    # Indentation is a tenth of a small network's file.
     text = path.read_text(encoding="utf-8")
     path.write_text(re.sub(r">\s+<", "><", text), encoding="utf-8")
     embed(path, contract)
@@ -107,10 +104,10 @@ def write_openvino(model: Any, contract: Contract, path: Path, *, precision: Pre
 
 
 def _name_by_place(model: Any) -> None:
-    """Number the nodes, but for convolutions, inputs and outputs; only these keep tensor names.
+    """Number all nodes except convolutions, inputs and outputs; only these keep tensor names.
 
-    OpenVINO's own count goes on through the life of the process: equal exports would be different
-    files. Of the file of a small network, names are a tenth.
+    OpenVINO's own numbers go on rising within a process, so that files of equal exports would
+    differ. Names are a tenth of a small network's file.
     """
     last = {result.input_value(0).get_node().get_friendly_name() for result in model.get_results()}
     for index, node in enumerate(model.get_ordered_ops()):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UserError
+from ..errors import MissingPackageError, UserError
 from ..model_templates.schema import TemplateFile
 from .load import load
 from .model import Model
@@ -36,6 +37,7 @@ def open_weights(template: str | None, weights: Path | None) -> Weights:
     """
     described = None if template is None else open_template(template)
     path = _file(described, weights)
+    _need_torch()
     from ..models.weights import read_weights
 
     read = read_weights(path)
@@ -79,6 +81,7 @@ def model_file(template: str | None, file: Path | None) -> Path:
     described = None if template is None else open_template(template)
     path = _file(described, file)
     if described is not None and path.suffix in WEIGHTS_SUFFIXES:
+        _need_torch()
         from ..models.weights import read_weights
 
         read_weights(path).described_by(described)
@@ -90,12 +93,18 @@ def shipped_file(template: TemplateFile) -> Path | None:
     spec = template.spec.initial_weights
     if spec is None:
         return None
+    _need_torch()
     from ..models.weights import shipped_weights
 
     original = template
     if not template.path.with_name(spec.file).exists():
         original = shipped_template(template.spec.name) or template
     return shipped_weights(original)
+
+
+def _need_torch() -> None:
+    if find_spec("torch") is None:
+        raise MissingPackageError("torch")
 
 
 def _file(template: TemplateFile | None, given: Path | None) -> Path:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from pocketface.export import ExportReport, export_model
-from pocketface.tasks.templates import parse_template
+from pocketface.export import EXPORTERS, ExportReport, ExportRequest, export_model
 from pocketface.models.network import Network
 from pocketface.models.weights import write_weights
+from pocketface.tasks.templates import parse_template
+from pocketface.tasks.weights import open_weights
 
 TEMPLATE = (Path(__file__).parents[1] / "tiny_template.yaml").read_text()
 # The same network with the other heads, scores and input rules that templates have.
@@ -64,15 +65,28 @@ FORMATS = ["openvino", "onnx"]
 FILES = ["model.bin", "model.onnx", "model.onnx.parity.json", "model.xml", "model.xml.parity.json"]
 
 
-def run(weights: Path | None, folder: Path, **options: Any) -> ExportReport:
-    settings = {"template": None, "formats": FORMATS, **options}
-    return export_model(weights=weights, folder=folder, **settings)
+def run(
+    weights: Path | None, folder: Path, *, template: str | Path | None = None, **options: Any
+) -> ExportReport:
+    read = open_weights(None if template is None else str(template), weights)
+    return export_model(
+        ExportRequest(weights=read, folder=folder, **{"formats": FORMATS} | options)
+    )
 
 
 @pytest.fixture(scope="session")
 def texts() -> dict[str, str]:
     """Template texts by kind of head."""
     return {"dense": TEMPLATE, "ssd": SSD, "fcos": FCOS}
+
+
+@pytest.fixture(scope="session")
+def two_formats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny template, file, that wants `FORMATS` and no other."""
+    formats = ", ".join(f"{name}: {str(name in FORMATS).lower()}" for name in EXPORTERS)
+    path = tmp_path_factory.mktemp("two_formats") / "template.yaml"
+    path.write_text(TEMPLATE.replace("{openvino: true, onnx: true}", f"{{{formats}}}"))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,8 @@ import onnx
 import pytest
 
 import pocketface
-from pocketface import export
 from pocketface.errors import MissingPackageError, UserError
-from pocketface.export import ExportReport
+from pocketface.export import EXPORTERS, ExportReport
 from pocketface.models.weights import read_weights
 
 from .conftest import FILES, MakeWeights, run
@@ -26,7 +25,7 @@ def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportR
 
 @pytest.fixture(scope="module")
 def folder(exported: ExportReport) -> Path:
-    return exported.files[0].parent
+    return exported.paths[0].parent
 
 
 def assert_answers(model: Path, weights: Path, *, pixels: float, score: float) -> None:
@@ -47,13 +46,13 @@ def assert_answers(model: Path, weights: Path, *, pixels: float, score: float) -
 
 
 def test_files_answer_as_the_network(exported: ExportReport, weights: Path) -> None:
-    assert [(row.format, row.precision, row.status) for row in exported.rows] == [
+    assert [(row.format, row.precision, row.status) for row in exported.files] == [
         ("openvino", "fp32", "passed"),
         ("onnx", "fp32", "passed"),
         ("openvino", "fp16", "passed"),
         ("onnx", "fp16", "passed"),
     ]
-    for row in exported.rows:
+    for row in exported.files:
         assert row.file is not None
         precise = row.precision == "fp32"
         assert_answers(
@@ -70,9 +69,9 @@ def test_so_do_other_heads(
 ) -> None:
     weights = make_weights(tmp_path, texts[head])
     report = run(weights, tmp_path / "out", precisions=[precision])
-    assert [(row.status, row.reason) for row in report.rows] == [("passed", None)] * 2
+    assert [(row.status, row.reason) for row in report.files] == [("passed", None)] * 2
     pixels, score = (1e-3, 1e-6) if precision == "fp32" else (0.5, 5e-3)
-    for file in report.files:
+    for file in report.paths:
         assert_answers(file, weights, pixels=pixels, score=score)
 
 
@@ -88,10 +87,10 @@ def test_what_the_contract_says(exported: ExportReport, folder: Path, weights: P
     assert contract.provenance.checkpoint_sha256 == read.sha256
     assert (contract.provenance.data, contract.provenance.seed) == ("nothing", 0)
     assert contract.provenance.package_version == pocketface.__version__
-    assert (contract.precision, contract.score_threshold) == ("fp32", 0.3)
+    assert (contract.precision, contract.rules["score_threshold"]) == ("fp32", 0.3)
     assert [output.name for output in contract.outputs] == ["boxes", "scores", "landmarks"]
     assert contract.parity is not None
-    certificate = exported.rows[1].certificate
+    certificate = exported.files[1].certificate
     assert certificate is not None
     assert contract.parity == certificate.summary()
     assert (contract.parity.status, contract.parity.runtime) == ("passed", "onnxruntime")
@@ -126,14 +125,14 @@ def test_the_graph_is_plain(folder: Path) -> None:
 
 def test_export_is_reproducible(weights: Path, folder: Path, tmp_path: Path) -> None:
     # FP16, because there OpenVINO adds nodes of its own.
-    for file in run(weights, tmp_path, precisions=["fp16"]).files:
+    for file in run(weights, tmp_path, precisions=["fp16"]).paths:
         assert file.read_bytes() == (folder / file.name).read_bytes()
 
 
 def test_another_input_size(weights: Path, tmp_path: Path) -> None:
     report = run(weights, tmp_path, input_size=(96, 32))
     assert report.input_size == (96, 32)
-    for file in report.files:
+    for file in report.paths:
         model = pocketface.load(file)
         assert model.contract.input.shape == (-1, 3, 96, 32)
         found = model.raw(np.zeros((1, 3, 96, 32), np.float32))
@@ -149,7 +148,7 @@ def test_a_template_says_what_weights_do_not(
     template.write_text(texts["dense"].replace("score_threshold: 0.3", "score_threshold: 0.7"))
     run(weights, tmp_path, template=template, formats=["onnx"], verify=False)
     contract = pocketface.load(tmp_path / "model.onnx").contract
-    assert (contract.score_threshold, contract.parity) == (0.7, None)
+    assert (contract.rules["score_threshold"], contract.parity) == (0.7, None)
     template.write_text(texts["fcos"])
     with pytest.raises(UserError, match="made for the architecture of tiny, which differs"):
         run(weights, tmp_path, template=template)
@@ -164,7 +163,7 @@ def test_shipped_weights_are_the_default(
         run(None, tmp_path / "out", template=template)
     assert "--load-weights" in str(caught.value.hint)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(UserError, match="nothing to export"):
+    with pytest.raises(UserError, match="no weights to work with: expected --load-weights"):
         run(None, tmp_path / "out")
     read = read_weights(weights)
     shipped = tmp_path / weights.name
@@ -228,14 +227,13 @@ def test_arguments(weights: Path, tmp_path: Path, arguments: dict, message: str)
 )
 def test_a_missing_package_names_its_extra(
     weights: Path,
+    texts: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     package: str,
     format_: str,
     extra: str,
 ) -> None:
-    installed = export.find_spec
-    monkeypatch.setattr(export, "find_spec", lambda n: None if n == package else installed(n))
     monkeypatch.setitem(sys.modules, package, None)
     message = rf"{package!r}.*pocketface\[{extra}\]"
     with pytest.raises(MissingPackageError, match=message):
@@ -243,16 +241,38 @@ def test_a_missing_package_names_its_extra(
     assert not (tmp_path / "out").exists()
     if package in ("torch", "onnx", "onnxscript"):
         return  # nothing of the rest works without
-    # Not asked for by name: the others are written, and the row says what is missing.
-    monkeypatch.setattr(
-        export,
-        "EXPORTERS",
-        {name: export.EXPORTERS[name] for name in ("onnx", format_)},
+    # Not asked for by name: the others are written, and the report says what is missing.
+    template = tmp_path / "template.yaml"
+    wanted = {name: name in ("onnx", format_) for name in EXPORTERS}
+    listed = ", ".join(f"{name}: {str(one).lower()}" for name, one in wanted.items())
+    template.write_text(
+        texts["dense"].replace("{openvino: true, onnx: true}", f"{{{listed}}}"),
     )
-    monkeypatch.setattr(export, "_formats", lambda *_: ["onnx", format_])
-    report = run(weights, tmp_path / "out", formats=None, verify=False)
-    assert [(row.format, row.status) for row in report.rows] == [
+    report = run(weights, tmp_path / "out", template=template, formats=None, verify=False)
+    assert {(one.format, one.status) for one in report.files} == {
         ("onnx", "unchecked"),
         (format_, "skipped"),
+    }
+    assert not report.failed
+    (skipped,) = [one for one in report.files if one.format == format_]
+    assert f"pocketface[{extra}]" in str(skipped.reason)
+
+
+def test_a_format_that_the_network_cannot_have(
+    weights: Path, two_formats: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told of where the template wants it; a failure where the user does."""
+    reason = "its boxes are found by what ONNX has no word for"
+    head = read_weights(weights).template.architecture.head
+    monkeypatch.setattr(type(head), "impossible_formats", {"onnx": reason})
+    report = run(weights, tmp_path, template=two_formats, formats=None, verify=False)
+    assert [(one.format, one.status, one.reason) for one in report.files] == [
+        ("openvino", "unchecked", None),
+        ("onnx", "skipped", reason),
     ]
-    assert f"pocketface[{extra}]" in str(report.rows[1].reason)
+    assert not report.failed
+    report = run(weights, tmp_path, formats=["onnx"], verify=False)
+    assert [(one.format, one.status, one.reason) for one in report.failed] == [
+        ("onnx", "failed", reason)
+    ]
+    assert not report.paths

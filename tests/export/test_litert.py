@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import pocketface
-from pocketface.export import export_model
+from pocketface.export import ExportRequest, export_model
+from pocketface.models.weights import read_weights
 from pocketface.runtimes import litert
 from pocketface.runtimes.litert import import_schema, read_metadata
 
@@ -23,13 +24,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.fixture(scope="module")
 def folder(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("litert")
-    export_model(
-        weights=weights,
-        template=None,
+    request = ExportRequest(
+        weights=read_weights(weights),
         folder=folder,
         formats=["litert"],
         precisions=["fp32", "fp16"],
     )
+    assert not export_model(request).failed
     return folder
 
 

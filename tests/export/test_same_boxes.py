@@ -10,9 +10,8 @@ import pytest
 
 import pocketface
 from pocketface.data.images import read_image
-from pocketface.export import export_model
-from pocketface.model_templates import template_path
-from pocketface.models.weights import shipped_weights
+from pocketface.export import ExportRequest, export_model
+from pocketface.models.weights import read_weights, shipped_weights
 from pocketface.tasks.templates import open_template
 
 NAME = "face-detection-n"
@@ -36,7 +35,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pocketface.Mod
     if weights is None:
         pytest.skip(f"{NAME} ships no weights yet")
     folder = tmp_path_factory.mktemp("export")
-    export_model(weights=weights, template=NAME, folder=folder, formats=["openvino", "onnx"])
+    request = ExportRequest(
+        weights=read_weights(weights), folder=folder, formats=["openvino", "onnx"], verify=False
+    )
+    assert not export_model(request).failed
     return {
         "torch": pocketface.load(weights, threads=1),
         "openvino": pocketface.load(folder / "model.bin"),

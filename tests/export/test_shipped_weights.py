@@ -11,12 +11,12 @@ import skimage
 
 import pocketface
 from pocketface.data.glasses import read_glasses
-from pocketface.export import export_model
-from pocketface.model_templates import template_names, template_path
-from pocketface.tasks.templates import read_template
+from pocketface.export import ExportRequest, export_model
+from pocketface.model_templates import template_names
 from pocketface.models.weights import shipped_weights
-from pocketface.tasks.templates import open_template
 from pocketface.results import LANDMARK_NAMES
+from pocketface.tasks.templates import open_template, read_template
+from pocketface.tasks.weights import open_weights
 
 # By eye: x1, y1, x2, y2 of the face, and x, y of the five landmarks.
 PHOTOS = {
@@ -43,14 +43,13 @@ DETECTORS = [
 
 @pytest.fixture(scope="module", params=DETECTORS)
 def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    report = export_model(
-        weights=None,
-        template=request.param,
+    export = ExportRequest(
+        weights=open_weights(request.param, None),
         folder=tmp_path_factory.mktemp("shipped"),
         formats=["openvino"],
         verify=False,
     )
-    (file,) = report.files
+    (file,) = export_model(export).paths
     return file
 
 

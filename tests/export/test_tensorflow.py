@@ -14,9 +14,9 @@ import torch
 
 import pocketface
 from pocketface.errors import ModelFileError, UserError
-from pocketface.export import export_model
+from pocketface.export import ExportRequest, export_model
 from pocketface.model_templates.contract import Contract
-from pocketface.models.weights import build_network, contract_for, read_weights
+from pocketface.models.weights import build_network, read_weights
 from pocketface.runtimes import open_session
 from pocketface.runtimes.tensorflow import (
     KERAS_CONTRACT,
@@ -24,6 +24,7 @@ from pocketface.runtimes.tensorflow import (
     import_keras,
     import_tensorflow,
 )
+from pocketface.tasks.describe import contract_for
 
 pytest.importorskip("tensorflow", reason="needs tensorflow")
 
@@ -39,8 +40,9 @@ def contract_of(weights: Path) -> Contract:
 @pytest.fixture(scope="module")
 def folder(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tensorflow")
-    report = export_model(weights=weights, template=None, folder=folder, formats=["tensorflow"])
-    assert [(row.file, row.status) for row in report.rows] == [
+    request = ExportRequest(weights=read_weights(weights), folder=folder, formats=["tensorflow"])
+    report = export_model(request)
+    assert [(row.file, row.status) for row in report.files] == [
         (folder / "model.savedmodel", "passed"),
         (folder / "model.keras", "passed"),
     ]
@@ -100,22 +102,23 @@ def test_other_heads(
     make_weights: Callable[..., Path], texts: dict[str, str], tmp_path: Path, head: str
 ) -> None:
     weights = make_weights(tmp_path, texts[head])
-    report = export_model(
-        weights=weights, template=None, folder=tmp_path / "out", formats=["tensorflow"]
+    request = ExportRequest(
+        weights=read_weights(weights), folder=tmp_path / "out", formats=["tensorflow"]
     )
-    assert [row.status for row in report.rows] == ["passed", "passed"]
+    report = export_model(request)
+    assert [row.status for row in report.files] == ["passed", "passed"]
 
 
 def test_fp16_is_told_to_be_out_of_reach(weights: Path, tmp_path: Path) -> None:
-    report = export_model(
-        weights=weights,
-        template=None,
+    request = ExportRequest(
+        weights=read_weights(weights),
         folder=tmp_path,
         formats=["tensorflow", "onnx"],
         precisions=["fp32", "fp16"],
         verify=False,
     )
-    assert [(row.format, row.precision, row.status, row.reason) for row in report.rows] == [
+    report = export_model(request)
+    assert [(row.format, row.precision, row.status, row.reason) for row in report.files] == [
         ("tensorflow", "fp32", "unchecked", None),
         ("tensorflow", "fp32", "unchecked", None),
         ("onnx", "fp32", "unchecked", None),

@@ -6,16 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 import pocketface
-from pocketface.errors import DataError, ModelFileError
+from pocketface.errors import ModelFileError
 from pocketface.export.onnx import embed
-from pocketface.data.pictures import check_photos, crowd_photos
 from pocketface.export.verify import verify_files
-from pocketface.model_templates import template_path
-from pocketface.models.weights import read_weights, shipped_weights, write_weights
-from pocketface.tasks.templates import open_template
+from pocketface.models.weights import read_weights, write_weights
 
 from .conftest import MakeWeights, run
 
@@ -35,8 +31,8 @@ def test_files_of_different_templates_are_verified_together(
         template.write_text(texts["dense"].replace(old, new))
         folder = tmp_path / name
         report = run(weights, folder, template=template, formats=["onnx"], with_nms=True)
-        assert [row.status for row in report.rows] == ["passed", "passed"]
-        files += report.files
+        assert [row.status for row in report.files] == ["passed", "passed"]
+        files += report.paths
     for order in (files, files[::-1]):
         found = verify_files(order, weights=weights)
         assert [(one.file.name, one.status, one.reason) for one in found] == [
@@ -57,14 +53,14 @@ def test_a_file_of_an_edited_template_is_verified_by_its_checkpoint(
     write_weights(fixed, template_text=text, state_dict=read.state_dict, epochs=1)
     options: dict[str, Any] = {"template": template, "input_size": (96, 32), "formats": ["onnx"]}
     report = run(fixed, tmp_path / "out", **options)
-    (found,) = verify_files(report.files, weights=fixed)
+    (found,) = verify_files(report.paths, weights=fixed)
     assert (found.status, found.reason) == ("passed", None)
 
 
 def test_a_checkpoint_is_not_passed_over_without_pytorch(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (file,) = run(weights, tmp_path, formats=["onnx"]).files
+    (file,) = run(weights, tmp_path, formats=["onnx"]).paths
     monkeypatch.setattr("pocketface.export.verify.find_spec", lambda _: None)
     (found,) = verify_files([file], weights=weights)
     assert found.status == "not verified"
@@ -78,63 +74,21 @@ def test_a_checkpoint_is_not_passed_over_without_pytorch(
     assert "packages matplotlib and scikit-image" in str(found.reason)
 
 
-def test_crowds_show_threshold_and_nms() -> None:
-    """What a graph with other ones inside would answer differently."""
-    path = shipped_weights(open_template("face-detection-n"))
-    assert path is not None
-    model = pocketface.load(path)
-    threshold = model.contract.score_threshold
-    scores, more = [], 0
-    for photo in crowd_photos():
-        faces = model.predict(photo.pixels)
-        scores += faces.scores.tolist()
-        overlapping = model.predict(photo.pixels, nms_iou=0.9)
-        more += len(overlapping) - len(faces)
-    assert sum(score < threshold + 0.05 for score in scores) >= 3
-    assert more >= 3
-
-
 def test_a_file_with_other_labels_than_its_network(
     make_weights: MakeWeights, tmp_path: Path
 ) -> None:
     weights = make_weights(tmp_path)
-    (file,) = run(weights, tmp_path / "out", formats=["onnx"]).files
+    (file,) = run(weights, tmp_path / "out", formats=["onnx"]).paths
     contract = pocketface.load(file).contract
-    embed(file, contract.model_copy(update={"labels": ("cat",)}))
+    embed(file, contract.model_copy(update={"rules": {**contract.rules, "labels": ["cat"]}}))
     (found,) = verify_files([file], weights=weights)
     assert found.status == "failed"
-    assert "its labels are ('cat',); the trained network's are ('face',)" in str(found.reason)
-
-
-def test_photos_of_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for name in ("a.png", "deep/b.ppm", "c.gif"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.new("RGB", (9, 7), "red").save(tmp_path / name)
-    (tmp_path / "broken.jpg").write_text("no photo")
-    assert [photo.name for photo in check_photos(tmp_path)] == ["a.png", "c.gif", "deep/b.ppm"]
-    assert "left out: " in caplog.text
-    assert "broken.jpg" in caplog.text
-    for name in ("a.png", "deep/b.ppm", "c.gif"):
-        (tmp_path / name).unlink()
-    with pytest.raises(DataError, match=r"--photos .*: none of its 1 photos can be read"):
-        check_photos(tmp_path)
-    (tmp_path / "broken.jpg").unlink()
-    with pytest.raises(DataError, match=r"--photos .*: holds no photo \(\.apng, \.avif"):
-        check_photos(tmp_path)
-
-
-def test_of_many_photos_some_are_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-    for index in range(99):
-        Image.new("RGB", (4, 4)).save(tmp_path / f"{index:02}.png")
-    names = [photo.name for photo in check_photos(tmp_path)]
-    assert (names[0], names[1], names[-1], len(names)) == ("00.png", "02.png", "98.png", 50)
-    assert "50 of its 99 photos" in caplog.text
+    assert "its labels are ['cat']; the trained network's are ['face']" in str(found.reason)
 
 
 def test_a_checkpoint_that_cannot_be_read_is_no_fault_of_the_files(
     weights: Path, tmp_path: Path
 ) -> None:
-    files = run(weights, tmp_path, formats=["onnx"]).files
+    files = run(weights, tmp_path, formats=["onnx"]).paths
     with pytest.raises(ModelFileError, match=r"typo\.safetensors: "):
         verify_files(files, weights=tmp_path / "typo.safetensors")
