@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import cv2
 import numpy as np
 import pytest
 
-from pocketface.data.labelled_faces import LabelledFace
 from pocketface.errors import DataError
-from pocketface.evaluation.classification import (
-    classification_figures,
-    evaluate_classifier,
-)
-from pocketface.results import Classification
+from pocketface.evaluation.classification import classification_figures
 
 
 def sample(seed: int = 0, count: int = 300) -> tuple[np.ndarray, np.ndarray]:
@@ -63,30 +55,3 @@ def test_a_photo_without_a_face_is_wrong_whatever_its_label() -> None:
     assert (figures["no_face"], figures["roc_auc"]) == (2, 1.0)
     with pytest.raises(DataError, match="no labelled face"):
         classification_figures(np.zeros(0), np.zeros(0, int), threshold=0.5)
-
-
-def test_evaluation(tmp_path: Path) -> None:
-    """Pictures that say their score by their grey; one is broken, one has no face."""
-    faces = []
-    for index, (grey, label) in enumerate([(200, 1), (50, 0), (60, 1), (0, 0)]):
-        path = tmp_path / f"{index}.png"
-        assert cv2.imwrite(str(path), np.full((8, 8, 3), grey, np.uint8))
-        landmarks = np.zeros((5, 2), np.float32)
-        faces.append(LabelledFace(path, index, label, landmarks))
-    faces[3].landmarks[:] = np.nan
-    (tmp_path / "broken.png").write_text("text")
-    faces.append(LabelledFace(tmp_path / "broken.png", 4, 1, np.zeros((5, 2), np.float32)))
-    done: list[tuple[int, int]] = []
-
-    def classify(pixels: np.ndarray, landmarks: np.ndarray) -> list[Classification]:
-        assert landmarks.shape == (1, 5, 2)
-        share = pixels[0, 0, 0] / 255
-        return [Classification("", 0, 0.0, np.array([1 - share, share], np.float32))]
-
-    scores, figures = evaluate_classifier(
-        classify, faces, threshold=0.5, on_progress=lambda *one: done.append(one)
-    )
-    assert done == [(count, 5) for count in range(1, 6)]
-    np.testing.assert_allclose(scores, [200 / 255, 50 / 255, 60 / 255, np.nan, np.nan], atol=1e-6)
-    assert figures["accuracy"] == pytest.approx(2 / 5)
-    assert figures["no_face"] == 2

@@ -13,19 +13,20 @@ from pocketface.errors import DataError
 from pocketface.evaluation.report import metrics_of, write_metrics
 from pocketface.model_templates.contract import Metric
 from pocketface.model_templates.strict_yaml import read_yaml
+from pocketface.tasks.detection.measure import FIGURES
 
 
 def test_figures_become_metrics_in_percent() -> None:
-    metrics = metrics_of({"ap50": 0.876543, "ap_small": None, "images": 500})
+    metrics = metrics_of(FIGURES, {"ap50": 0.876543, "ap_small": None, "images": 500})
     assert [(m.key, m.value, m.unit) for m in metrics] == [
         ("ap50", 87.65, "%"),
         ("ap_small", None, "%"),
         ("images", 500.0, "photos"),
     ]
     assert metrics[0].display_name == "AP @ [IoU=0.50]"
-    assert [m.protocol for m in metrics_of({"ap": 0.5}, protocol="p")] == ["p"]
+    assert [m.protocol for m in metrics_of(FIGURES, {"ap": 0.5}, protocol="p")] == ["p"]
     with pytest.raises(KeyError, match="colour"):
-        metrics_of({"colour": 0.5})
+        metrics_of(FIGURES, {"colour": 0.5})
 
 
 def test_writes_what_it_is_told(tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_writes_what_it_is_told(tmp_path: Path) -> None:
     write_metrics(
         path,
         [
-            *metrics_of({"ap50": 0.876543, "ap_small": None, "images": 500}),
+            *metrics_of(FIGURES, {"ap50": 0.876543, "ap_small": None, "images": 500}),
             Metric(key="ms", display_name="Größe", value=1.23456, unit="ms", protocol="1 thread"),
         ],
         protocol={"images": 500, "input": "letterbox 640", "score_floor": 1e-5, "size": (3, 4)},

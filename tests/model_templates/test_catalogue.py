@@ -9,12 +9,9 @@ from pathlib import Path
 import pytest
 
 from pocketface.errors import TemplateError
-from pocketface.model_templates import (
-    find_template,
-    read_template,
-    template_names,
-    template_path,
-)
+from pocketface.model_templates import find_template, template_names, template_path
+from pocketface.tasks.detection.rules import augmentation_of
+from pocketface.tasks.templates import read_template
 
 PUBLISHED = ["0200", "0202", "0204", "0205", "0206", "0207"]
 
@@ -41,7 +38,7 @@ def test_the_published_recipe(name: str) -> None:
     assert recipe.schedule.type == "step"
     assert recipe.schedule.milestones == [40, 55, 65]
     assert recipe.schedule.warmup_iterations == 1200
-    augmentation = recipe.augmentation
+    augmentation = augmentation_of(template)
     assert (augmentation.crop, augmentation.flip, augmentation.photometric) == ("iou", 0.5, True)
 
 

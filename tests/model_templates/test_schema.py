@@ -240,6 +240,11 @@ def complaint(text: str) -> TemplateError:
         ),
         (
             "    milestones: [40, 55, 65]",
+            "    milestones: [40, 55, 55]",
+            "t.yaml: hyper_parameters.schedule: milestones are [40, 55, 55]: expected rising ones",
+        ),
+        (
+            "    milestones: [40, 55, 65]",
             "    milestones: [40, 55, 65]\n    decay: 0.5",
             "t.yaml: hyper_parameters.schedule: decay is not of schedule 'step'",
         ),
@@ -334,7 +339,7 @@ def test_refusals_of_a_pyramid_and_a_dense_head(old: str, new: str, message: str
             "classes: [no_glass, glass]",
             "classes: [glass, glass]",
             "t.yaml: dataset.classes is ['glass', 'glass']: expected 2 for problem "
-            "'glasses-classification', each once",
+            "'face-classification', each once",
         ),
         (
             "  height: 82\n  width: 82\n",

@@ -9,15 +9,9 @@ from torch import nn
 from torch.nn import functional
 
 from pocketface.model_templates import template_path
-from pocketface.model_templates.architecture import (
-    AnchorLevelSpec,
-    FPNSpec,
-    MobileNetV2Spec,
-    ResNetSpec,
-    ShuffleNetV2Spec,
-    SSDHeadSpec,
-)
-from pocketface.tasks.templates import parse_template
+from pocketface.model_templates.architecture import FPNSpec
+from pocketface.model_templates.backbones import MobileNetV2Spec, ResNetSpec, ShuffleNetV2Spec
+from pocketface.model_templates.heads import AnchorLevelSpec, SSDHeadSpec
 from pocketface.models.fpn import FPN
 from pocketface.models.layers import conv_norm_act
 from pocketface.models.mobilenet_v2 import InvertedResidual, MobileNetV2, scaled_channels
@@ -25,6 +19,7 @@ from pocketface.models.network import make_network
 from pocketface.models.resnet import ResNet
 from pocketface.models.shufflenet_v2 import ShuffleNetV2, shuffle
 from pocketface.models.ssd_head import SSDHead, level_anchors
+from pocketface.tasks.templates import parse_template
 
 
 def parameters(module: nn.Module) -> int:

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from pocketface.model_templates import template_names, template_path
-from pocketface.tasks.templates import read_template
-from pocketface.model_templates.architecture import SSDHeadSpec
+from pocketface.model_templates.heads import SSDHeadSpec
 from pocketface.model_templates.schema import Template
 from pocketface.models.count import NetworkSize, count
 from pocketface.models.network import make_network, with_scale_folded
+from pocketface.tasks.templates import read_template
 
 SMALL = 128
 HEAVY = 20.0  # GFLOPs at the template's own input, beyond which SMALL is used instead

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -8,31 +9,30 @@ import torch
 
 from pocketface.errors import ModelFileError, UserError
 from pocketface.files import sha256_file
-from pocketface.model_templates import template_path
-from pocketface.model_templates.contract import CONTRACT_KEY, Contract, Metric
-from pocketface.tasks.templates import parse_template
-from pocketface.tasks.describe import contract_for
+from pocketface.model_templates.contract import CONTRACT_KEY, Metric
 from pocketface.models.network import Network
 from pocketface.models.weights import (
     build_network,
     read_weights,
-    READ_WEIGHTS_FOR,
     shipped_weights,
     write_weights,
 )
+from pocketface.models.weights_formats import SECTION_KEY, TEMPLATE_KEY
+from pocketface.tasks.describe import contract_for
+from pocketface.tasks.templates import open_template, parse_template
 
 TEMPLATE = (Path(__file__).parents[1] / "tiny_template.yaml").read_text()
 METRIC = Metric(key="ap50", display_name="AP50", value=0.5, unit="%", protocol="toy")
 
 
 @pytest.fixture
-def network() -> Detector:
+def network() -> Network:
     torch.manual_seed(3)
     return Network(parse_template(TEMPLATE, source="tiny").architecture).eval()
 
 
 @pytest.fixture(params=[".safetensors", ".pth"])
-def file(request: pytest.FixtureRequest, network: Detector, tmp_path: Path) -> Path:
+def file(request: pytest.FixtureRequest, network: Network, tmp_path: Path) -> Path:
     path = tmp_path / f"weights{request.param}"
     write_weights(
         path,
@@ -46,7 +46,7 @@ def file(request: pytest.FixtureRequest, network: Detector, tmp_path: Path) -> P
     return path
 
 
-def test_what_is_written_is_read(file: Path, network: Detector) -> None:
+def test_what_is_written_is_read(file: Path, network: Network) -> None:
     weights = read_weights(file)
     assert (weights.epochs, weights.data, weights.seed) == (7, "toy photos", 11)
     assert weights.metrics == (METRIC,)
@@ -61,7 +61,7 @@ def test_what_is_written_is_read(file: Path, network: Detector) -> None:
             assert torch.equal(a, b)
 
 
-def test_equal_weights_are_equal_files(network: Detector, tmp_path: Path) -> None:
+def test_equal_weights_are_equal_files(network: Network, tmp_path: Path) -> None:
     contents = set()
     for index in range(8):
         path = tmp_path / f"{index}.safetensors"
@@ -70,7 +70,7 @@ def test_equal_weights_are_equal_files(network: Detector, tmp_path: Path) -> Non
     assert len(contents) == 1
 
 
-def test_half_the_size(network: Detector, tmp_path: Path) -> None:
+def test_half_the_size(network: Network, tmp_path: Path) -> None:
     """Kernels are rounded to 16 bits, and nothing else; they are FP32 to whoever reads them."""
     state = network.state_dict()
     norm = next(name for name in state if name.endswith("running_var"))
@@ -86,7 +86,7 @@ def test_half_the_size(network: Detector, tmp_path: Path) -> None:
         assert torch.equal(value, expected)
 
 
-def test_a_lightning_checkpoint_is_read(network: Detector, tmp_path: Path) -> None:
+def test_a_lightning_checkpoint_is_read(network: Network, tmp_path: Path) -> None:
     path = tmp_path / "epoch.pth"
     states = {f"network.{k}": v for k, v in network.state_dict().items()}
     content = {
@@ -101,14 +101,29 @@ def test_a_lightning_checkpoint_is_read(network: Detector, tmp_path: Path) -> No
     assert weights.state_dict.keys() == network.state_dict().keys()
 
 
-def test_safetensors_carry_the_contract(network: Detector, tmp_path: Path) -> None:
+def test_safetensors_say_what_they_are_to_whoever_opens_them(
+    network: Network, tmp_path: Path
+) -> None:
     safetensors = pytest.importorskip("safetensors")
     path = tmp_path / "w.safetensors"
     write_weights(path, template_text=TEMPLATE, state_dict=network.state_dict(), epochs=1, seed=5)
     with safetensors.safe_open(path, framework="np") as handle:
-        contract = Contract.from_json(handle.metadata()[CONTRACT_KEY], source="w")
-    assert contract.input.shape == (-1, 3, 64, 96)
-    assert contract.provenance.seed == 5
+        metadata = handle.metadata()
+    assert metadata[TEMPLATE_KEY] == TEMPLATE
+    section = json.loads(metadata[SECTION_KEY])
+    assert (section["epochs"], section["seed"], section["data"]) == (1, 5, None)
+    assert CONTRACT_KEY not in metadata
+
+
+def test_older_safetensors_are_refused(network: Network, tmp_path: Path) -> None:
+    """They had a contract in place of the section."""
+    safetensors = pytest.importorskip("safetensors.torch")
+    path = tmp_path / "older.safetensors"
+    metadata = {TEMPLATE_KEY: TEMPLATE, CONTRACT_KEY: "{}"}
+    safetensors.save_file(network.state_dict(), path, metadata=metadata)
+    with pytest.raises(ModelFileError, match="written by an older pocketface") as caught:
+        read_weights(path)
+    assert "checkpoint" in str(caught.value.hint)
 
 
 def flip(path: Path, position: int) -> None:
@@ -118,7 +133,7 @@ def flip(path: Path, position: int) -> None:
 
 
 @pytest.mark.parametrize("position", [1, 9, 40, 3000, -5000, -2500])
-def test_a_flipped_bit_is_refused_or_harmless(file: Path, network: Detector, position: int) -> None:
+def test_a_flipped_bit_is_refused_or_harmless(file: Path, network: Network, position: int) -> None:
     flip(file, position)
     message, weights = "", None
     try:
@@ -134,7 +149,7 @@ def test_a_flipped_bit_is_refused_or_harmless(file: Path, network: Detector, pos
             assert torch.equal(weights.state_dict[name], tensor)
 
 
-def test_a_flipped_bit_of_a_tensor_is_refused(file: Path, network: Detector) -> None:
+def test_a_flipped_bit_of_a_tensor_is_refused(file: Path, network: Network) -> None:
     tensor = network.state_dict()["backbone.stem.0.weight"].numpy().tobytes()
     flip(file, file.read_bytes().index(tensor) + 100)
     with pytest.raises(ModelFileError, match="damaged"):
@@ -167,13 +182,13 @@ def test_missing_and_unknown_files_are_refused(tmp_path: Path) -> None:
         read_weights(tmp_path / "folder.pth")
 
 
-def test_other_peoples_files_are_refused(network: Detector, tmp_path: Path) -> None:
+def test_other_peoples_files_are_refused(network: Network, tmp_path: Path) -> None:
     torch.save({"state_dict": network.state_dict()}, tmp_path / "a.pth")
     with pytest.raises(ModelFileError, match="no 'pocketface' section"):
         read_weights(tmp_path / "a.pth")
     safetensors = pytest.importorskip("safetensors.torch")
     safetensors.save_file(network.state_dict(), tmp_path / "a.safetensors")
-    with pytest.raises(ModelFileError, match=r"no metadata 'pocketface\.contract'"):
+    with pytest.raises(ModelFileError, match=r"no metadata 'pocketface\.template'"):
         read_weights(tmp_path / "a.safetensors")
 
 
@@ -203,7 +218,7 @@ def test_a_pickle_that_runs_code_is_not_run(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_tensors_that_do_not_fit(network: Detector, tmp_path: Path, change, message: str) -> None:
+def test_tensors_that_do_not_fit(network: Network, tmp_path: Path, change, message: str) -> None:
     states = dict(network.state_dict())
     change(states)
     path = tmp_path / "w.pth"
@@ -223,10 +238,10 @@ def test_tensors_that_do_not_fit(network: Detector, tmp_path: Path, change, mess
     assert not (tmp_path / "w.safetensors").exists()
 
 
-def test_shipped_weights(network: Detector, tmp_path: Path) -> None:
+def test_shipped_weights(network: Network, tmp_path: Path) -> None:
     path, template = tmp_path / "tiny.safetensors", tmp_path / "template.yaml"
     template.write_text(TEMPLATE)
-    assert shipped_weights(template) is None
+    assert shipped_weights(open_template(template)) is None
     write_weights(path, template_text=TEMPLATE, state_dict=network.state_dict(), epochs=1)
     size = path.stat().st_size
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -236,16 +251,16 @@ def test_shipped_weights(network: Detector, tmp_path: Path) -> None:
         template.write_text(TEMPLATE.replace("weights: null", f"weights: {spec}"))
 
     name(size, sha256)
-    assert shipped_weights(template) == path
+    assert shipped_weights(open_template(template)) == path
     name(size + 1, sha256)
     with pytest.raises(ModelFileError, match=f"{size} bytes; .* says {size + 1}"):
-        shipped_weights(template)
+        shipped_weights(open_template(template))
     name(size, "a" * 64)
     with pytest.raises(ModelFileError, match=f"SHA-256 is {sha256}; .* says aaaa"):
-        shipped_weights(template)
+        shipped_weights(open_template(template))
     path.unlink()
     with pytest.raises(ModelFileError, match="No such file"):
-        shipped_weights(template)
+        shipped_weights(open_template(template))
 
 
 def test_contract(file: Path) -> None:
@@ -291,16 +306,18 @@ def test_figures_are_of_an_input_and_nms(file: Path, old: str, new: str, kept: b
     ],
 )
 def test_weights_answer_what_they_learnt(tmp_path: Path, old: str, new: str, message: str) -> None:
-    shipping = template_path("glasses-n")
-    weights = shipped_weights(shipping)
-    assert weights is not None
-    text = shipping.read_text()
+    shipping = open_template("glasses-n")
+    path = shipped_weights(shipping)
+    assert path is not None
+    weights, text = read_weights(path), shipping.text
     assert text.count(old) == 1
-    own = tmp_path / "own.yaml"
-    own.write_text(text.replace(old, new))
+    (tmp_path / "own.yaml").write_text(text.replace(old, new))
+    own = open_template(tmp_path / "own.yaml")
     with pytest.raises(ModelFileError, match=f"made for {message}"):
-        READ_WEIGHTS_FOR(weights, own)
-    assert READ_WEIGHTS_FOR(weights, own, learns_anew=True).sha256 == sha256_file(weights)
+        weights.described_by(own)
+    described = weights.described_by(own, learns_anew=True)
+    assert (described.sha256, described.template) == (sha256_file(path), own.spec)
+    assert described.measured_with == weights.template
 
 
 def test_input_sizes() -> None:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from pocketface.data.coco import Photo
 from pocketface.errors import DataError, ImageError
-from pocketface.tasks.detection.measure import evaluate_detector, evaluate_wider
 from pocketface.results import Detections
+from pocketface.tasks.detection.measure import evaluate_wider, find_in
 
 MakeWider = Callable[..., Path]
 
@@ -60,10 +60,11 @@ def photos(tmp_path: Path) -> list[Photo]:
 
 def test_measures_each_photo_in_order(photos: list[Photo]) -> None:
     calls: list[tuple[int, int]] = []
-    _, detections, figures = evaluate_detector(
+    found = find_in(
         _bright_square, photos, on_progress=lambda done, total: calls.append((done, total))
     )
-    assert [tuple(found.boxes[0]) for found in detections] == BOXES
+    figures = found.figures
+    assert [tuple(one.boxes[0]) for one in found.detections] == BOXES
     assert calls == [(1, 3), (2, 3), (3, 3)]
     assert figures["ap"] == pytest.approx(1)
     assert (figures["images"], figures["images_skipped"]) == (3, 0)
@@ -71,7 +72,7 @@ def test_measures_each_photo_in_order(photos: list[Photo]) -> None:
 
 def test_a_wrong_detector_scores_less(photos: list[Photo]) -> None:
     shifted = [_photo(p.path, BOXES[(i + 1) % 3]) for i, p in enumerate(photos)]
-    assert evaluate_detector(_bright_square, shifted)[2]["ap50"] == 0.0
+    assert find_in(_bright_square, shifted).figures["ap50"] == 0.0
 
 
 def test_an_unreadable_photo_is_left_out_named_and_counted(
@@ -79,9 +80,10 @@ def test_an_unreadable_photo_is_left_out_named_and_counted(
 ) -> None:
     photos[1].path.write_text("no photo")
     with caplog.at_level(logging.WARNING):
-        measured, detections, figures = evaluate_detector(_bright_square, photos)
-    assert measured == [photos[0], photos[2]]
-    assert [tuple(found.boxes[0]) for found in detections] == [BOXES[0], BOXES[2]]
+        found = find_in(_bright_square, photos)
+    figures = found.figures
+    assert found.photos == [photos[0], photos[2]]
+    assert [tuple(one.boxes[0]) for one in found.detections] == [BOXES[0], BOXES[2]]
     assert figures["ap"] == pytest.approx(1)  # its face does not count as missed
     assert (figures["images"], figures["images_skipped"]) == (2, 1)
     assert str(photos[1].path) in caplog.text
@@ -91,8 +93,9 @@ def test_detections_are_in_the_pixels_of_the_annotation(tmp_path: Path) -> None:
     # The annotation is of a photo three times the file's size.
     _write(tmp_path / "small.png", BOXES[0])
     large = _photo(tmp_path / "small.png", tuple(3 * v for v in BOXES[0]), scale=3)  # type: ignore[arg-type]
-    _, detections, figures = evaluate_detector(_bright_square, [large])
-    assert figures["ap"] == pytest.approx(1)
+    found = find_in(_bright_square, [large])
+    detections = found.detections
+    assert found.figures["ap"] == pytest.approx(1)
     assert detections[0].boxes.tolist() == [[30, 60, 180, 210]]
     assert detections[0].landmarks is not None
     assert detections[0].landmarks[0, 0].tolist() == [30, 60]
@@ -104,19 +107,19 @@ def test_a_photo_that_was_turned_after_it_was_labelled_is_left_out(
     _write(tmp_path / "turned.png", (10, 20, 60, 70), size=(100, 200))
     turned = _photo(tmp_path / "turned.png", BOXES[0])
     with caplog.at_level(logging.WARNING):
-        measured, _, figures = evaluate_detector(_bright_square, [photos[0], turned])
-    assert measured == [photos[0]]
-    assert figures["images_skipped"] == 1
+        found = find_in(_bright_square, [photos[0], turned])
+    assert found.photos == [photos[0]]
+    assert found.figures["images_skipped"] == 1
     assert "turned.png: is 100x200, and was labelled as 200x100: before its EXIF" in caplog.text
 
 
 def test_refuses_to_measure_nothing(photos: list[Photo]) -> None:
     with pytest.raises(DataError, match="no photos"):
-        evaluate_detector(_bright_square, [])
+        find_in(_bright_square, [])
     for photo in photos:
         photo.path.unlink()
     with pytest.raises(DataError, match=r"none of the 3 photos can be read.*0\.png"):
-        evaluate_detector(_bright_square, photos)
+        find_in(_bright_square, photos)
 
 
 def test_a_failure_of_the_predictor_comes_through(photos: list[Photo]) -> None:
@@ -124,7 +127,7 @@ def test_a_failure_of_the_predictor_comes_through(photos: list[Photo]) -> None:
         raise ZeroDivisionError(image.shape)
 
     with pytest.raises(ZeroDivisionError):
-        evaluate_detector(fail, photos)
+        find_in(fail, photos)
 
 
 def test_wider_folder(make_wider: MakeWider) -> None:
