@@ -1,4 +1,4 @@
-"""Templates as data, their strict schema, and the contract that exported files carry."""
+"""Templates, their strict schema, and the contract in exported files."""
 
 from __future__ import annotations
 

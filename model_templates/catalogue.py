@@ -18,10 +18,10 @@ def template_names() -> list[str]:
 
 
 def template_path(name: str) -> Path:
-    """The template file of this name.
+    """Path of the template with this name.
 
     Raises:
-        TemplateError: There is none; the message lists the choices and the nearest one.
+        TemplateError: The name is unknown; the message lists the choices and the nearest one.
     """
     paths = _paths()
     if name not in paths:
@@ -36,12 +36,12 @@ def template_path(name: str) -> Path:
 
 
 def find_template(name_or_path: str | os.PathLike[str]) -> Path:
-    """A template by name, or by the path of its file or of the folder that holds it.
+    """Find a template by name, or by the path of its file or folder.
 
-    A name of the catalogue goes before a file of the same name; write `./name` for the file.
+    A name in the catalogue takes precedence over a file of that name; write `./name` for the file.
 
     Raises:
-        TemplateError: Neither a known name nor an existing path.
+        TemplateError: The text is neither a known name nor an existing path.
     """
     text = os.fspath(name_or_path)
     path = Path(text)

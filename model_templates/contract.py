@@ -11,27 +11,28 @@ from ..errors import ContractError
 from .spec import Spec
 
 CONTRACT_KEY = "pocketface.contract"
-"""Metadata key of the contract, wherever a format has keys; OpenVINO's is a path of two parts."""
+"""Metadata key of the contract, if the format has keys; OpenVINO uses a path of two parts."""
 
 CONTRACT_VERSION: Final = 2
 
 IMAGE: Final = "image"
-"""Name of the one input."""
+"""Name of the only input."""
 
 Precision = Literal["fp32", "fp16", "int8", "palette6", "palette4"]
-"""Of the stored weights; palettes are indices of 6 and 4 bits into a table for each layer."""
+"""Precision of the stored weights; palettes are 6- or 4-bit indices into a table for each layer."""
 Resize = Literal["letterbox", "stretch", "align"]
 
 
 class InputSpec(Spec):
-    """The one input: a raw image; scale, mean and channel order are inside the graph.
+    """The only input, a raw image; scale, mean and channel order are inside the graph.
 
-    `shape` is (batch, 3, height, width), or (batch, height, width, 3) where `layout` is NHWC; -1
-    is a batch size free at run time. `dtype` "image" is a picture of the platform's own kind
-    (Core ML: CVPixelBuffer), from which the file itself takes `colour`. `letterbox` keeps the
-    aspect ratio: scaled to fit, placed top left, the rest filled with `pad_value`; `stretch`
-    does not. `align` takes one face: turned, scaled and shifted so that its five landmarks come
-    closest to `points`, x and y in pixels of the input, in the order of `LANDMARK_NAMES`.
+    `shape` is (batch, 3, height, width), or (batch, height, width, 3) if `layout` is NHWC; -1 is
+    a batch size that is free at run time. `dtype` "image" is the platform's image type (Core ML:
+    CVPixelBuffer), from which the file itself takes `colour`. `letterbox` scales the image to fit,
+    keeps its aspect ratio, places it top left and fills the rest with `pad_value`; `stretch`
+    scales it to the input's size. `align` takes one face: rotated, scaled and shifted so that its
+    five landmarks come closest to `points`, x and y in pixels of the input, in the order of
+    `LANDMARK_NAMES`.
     """
 
     name: str = IMAGE
@@ -46,12 +47,12 @@ class InputSpec(Spec):
 
     @property
     def batch(self) -> int:
-        """Images of one inference; -1 for any number."""
+        """Number of images in one inference; -1 for any."""
         return self.shape[0]
 
     @property
     def channels(self) -> int:
-        """3 in every file of ours."""
+        """Number of channels; 3 in all our files."""
         return self.shape[1] if self.layout == "NCHW" else self.shape[3]
 
     @property
@@ -66,7 +67,7 @@ class InputSpec(Spec):
 
 
 class OutputSpec(Spec):
-    """One named output; -1 in `shape` is free at run time."""
+    """One named output; a size of -1 in `shape` is free at run time."""
 
     name: str
     shape: tuple[int, ...]
@@ -75,7 +76,7 @@ class OutputSpec(Spec):
 
 
 class Provenance(Spec):
-    """Where a file comes from. `checkpoint_sha256` is None for a network never trained."""
+    """Origin of a file. `checkpoint_sha256` is None for a network that was never trained."""
 
     template: str
     package_version: str
@@ -96,14 +97,14 @@ class Metric(Spec):
 
 
 class ParitySummary(Spec):
-    """What the file's parity certificate says: how far it answers as the trained network does.
+    """Summary of the parity certificate: how well a file's answers match the trained network's.
 
     Attributes:
-        status: "passed" and "failed" only where the file was run.
-        runtime: What ran it; None where nothing could.
-        images: Photos it was run on.
-        differences: The largest ones by name, as the task measures them; None where not finite.
-        agreement: Share of the network's answers that the file gives too.
+        status: Result of the check; "passed" and "failed" only if the file was run.
+        runtime: Runtime that ran the file; None if none could.
+        images: Number of photos that it was run on.
+        differences: Largest differences by name, as the task measures them; None if not finite.
+        agreement: Share of the network's answers that the file gives too, 0 to 1.
     """
 
     status: Literal["passed", "failed", "not verified"]
@@ -114,15 +115,15 @@ class ParitySummary(Spec):
 
 
 class Compression(Spec):
-    """How a file became smaller than what was trained.
+    """How a file was compressed after training.
 
     Attributes:
-        method: In words, with the quantizer and its version.
-        photos: That ranges were measured on: their files, below the folder that all are in.
-        seed: Of their choice.
-        kept_float: Layers that stay float for the sake of accuracy.
-        metric: Key of what was promised.
-        drop: Points of it that were lost, on the photos that it was measured on.
+        method: Method in words, with the quantizer and its version.
+        photos: Photos that ranges were measured on, as paths relative to their common folder.
+        seed: Seed of the choice of these photos.
+        kept_float: Layers that stay float to keep accuracy.
+        metric: Key of the figure whose drop is limited.
+        drop: Percentage points of that figure lost on the validation photos.
     """
 
     method: str
@@ -134,22 +135,22 @@ class Compression(Spec):
 
 
 class Contract(Spec):
-    """Everything a runtime must know to use a model file, and where the file comes from.
+    """Everything needed to use a model file, and where the file comes from.
 
     Attributes:
-        contract_version: Of this schema.
-        name: The template's.
+        contract_version: Version of this schema.
+        name: Name of the template.
         task: A key of `tasks.TASKS`.
-        version: Of the model.
-        input: The one input.
-        outputs: In the order in which the network gives them.
-        rules: How the task makes answers of the outputs: labels, thresholds and the like. Each
-            task has a schema of its own for it (`tasks/<task>/rules.py`).
-        precision: Of the stored weights.
-        provenance: Where the file comes from.
+        version: Version of the model.
+        input: The only input.
+        outputs: The outputs, in the network's order.
+        rules: How the task turns outputs into answers: labels, thresholds and the like. Each task
+            has its own schema for it (`tasks/<task>/rules.py`).
+        precision: Precision of the stored weights.
+        provenance: Origin of the file.
         metrics: Measured figures.
-        parity: What the certificate says; None where the file was not verified.
-        compression: How it became smaller; None where it did not.
+        parity: Summary of the certificate; None if the file was not verified.
+        compression: How the file was compressed; None if it was not.
     """
 
     contract_version: Literal[2] = CONTRACT_VERSION
@@ -184,11 +185,11 @@ class Contract(Spec):
         """Read a contract back.
 
         Args:
-            text: JSON as `to_json` writes it, or None where a file has no contract.
+            text: JSON as `to_json` writes it, or None if a file has no contract.
             source: The file, for error messages.
 
         Raises:
-            ContractError: There is none, it is of an older version, or it does not fit the schema.
+            ContractError: The contract is missing, of an older version, or does not fit the schema.
         """
         if not text:
             raise ContractError(
@@ -211,5 +212,5 @@ def _version(text: str) -> object:
     try:
         content = json.loads(text)
     except ValueError:
-        return None  # the schema says what is wrong
+        return None  # validation by the schema will report the fault
     return content.get("contract_version") if isinstance(content, dict) else None

@@ -1,4 +1,4 @@
-"""A pydantic error in one line that a template's author can act on."""
+"""Turn a pydantic error into one line that a template's author can act on."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _PATTERNS = {
 def explain(
     error: ValidationError, model: type[BaseModel], *, under: str = ""
 ) -> tuple[str, str | None]:
-    """Say what is wrong first of all.
+    """Describe the most important problem.
 
     Args:
-        error: From validating JSON with `model`.
-        model: Its root model.
+        error: The error from validating JSON with `model`.
+        model: The root model of the validation.
         under: The key of the file whose value was validated; "" for the whole file.
 
     Returns:
-        The line (key, what was expected, the value found, how many more problems there are) and
-        a hint where an unknown key looks like a known one.
+        The line (key, expected value, value found, number of further problems), and a hint if an
+        unknown key looks like a known one.
     """
-    # An unknown key first: misspelt, it makes the right one missing too.
+    # Unknown keys first, as a misspelt key also makes the right one missing.
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     first = problems[0]
     path, models = _follow(model, first["loc"])
@@ -65,7 +65,7 @@ def explain(
     rest = f"; and {more} more problem{'s' if more > 1 else ''}" if more else ""
     if under:
         path = [under, *path]
-    where = f"{'.'.join(path)}: " if path else ""  # what does not fit together names its keys
+    where = f"{'.'.join(path)}: " if path else ""  # checks of several keys name them in the message
     return f"{where}{text}{rest}", hint
 
 
@@ -92,9 +92,9 @@ def _expectation(problem: ErrorDetails) -> str:
 def _follow(
     model: type[BaseModel], loc: Sequence[int | str]
 ) -> tuple[list[str], list[type[BaseModel]]]:
-    """The path as written in the file, and the models that may stand there.
+    """The path as written in the file, and the models allowed there.
 
-    Pydantic's `loc` also holds the tag of each union on the way, which no file has as a key.
+    Pydantic's `loc` also holds the tag of each union on the way, which is not a key in the file.
     """
     path: list[str] = []
     models = [model]
@@ -115,7 +115,7 @@ def _follow(
 
 
 def _expected_type(model: type[BaseModel], loc: Sequence[int | str]) -> str:
-    """`; expected an integer` for a missing key of simple type, nothing for others."""
+    """`; expected an integer` for a missing key of simple type, empty for others."""
     for holder in _follow(model, loc[:-1])[1]:
         field = holder.model_fields.get(str(loc[-1]))
         if field is None:

@@ -1,4 +1,4 @@
-"""Size of a network's input, where a template leaves it free."""
+"""The size of a network's input, which a template may leave free."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ..errors import UserError
 from .schema import Template
 
 MAX_PIXELS = 64_000_000
-"""Of an input: no photo that is read is larger."""
+"""Most pixels of an input; photos with more are not read either."""
 
 
 def input_size(
@@ -15,7 +15,7 @@ def input_size(
     """Height and width of the network input, the template's unless overridden.
 
     Raises:
-        UserError: The template does not allow this size, or it has more than `MAX_PIXELS`.
+        UserError: The template does not allow this size, or it exceeds `MAX_PIXELS`.
     """
     default = template.input
     size = (default.height if height is None else height, default.width if width is None else width)

@@ -1,4 +1,4 @@
-"""The schema of `hyper_parameters`: how a network is trained."""
+"""The schema of `hyper_parameters`, the training recipe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .spec import PositiveFloat, PositiveInt, Spec
 
 
 class BasicSpec(Spec):
-    """The three that users change first. `batch_size` is per GPU."""
+    """The settings that users change first. `batch_size` is per GPU."""
 
     batch_size: PositiveInt
     base_learning_rate: PositiveFloat
@@ -21,9 +21,9 @@ class OptimizerSpec(Spec):
     """SGD with Nesterov momentum, or AdamW (Loshchilov & Hutter 2019) with `momentum` as beta 1.
 
     `muon` (Jordan et al. 2024; steps scaled as by Liu et al. 2025) makes the steps of convolutions
-    inside the network orthogonal, at the base rate times `muon_factor`; AdamW takes those of all
-    else.
-    `gradient_clip`: largest norm of all gradients together; none by default.
+    inside the network orthogonal, at the base rate times `muon_factor`; AdamW trains all other
+    parameters.
+    `gradient_clip` is the largest norm of all gradients together; none by default.
     """
 
     type: Literal["sgd", "adamw", "muon"] = "sgd"
@@ -43,8 +43,8 @@ class ScheduleSpec(Spec):
     """Learning rate over epochs.
 
     `step` divides by ten at each milestone; `cosine` falls to 1 %; `wsd` (warm-up, stable, decay:
-    Hu et al. 2024) stays as it is and falls linearly to 1 % in the share `decay` of all steps, at
-    the end: until then the number of epochs may be changed without loss.
+    Hu et al. 2024) stays constant and falls linearly to 1 % in the last share `decay` of all
+    steps. Until then the number of epochs may be changed without loss.
     """
 
     type: Literal["step", "cosine", "wsd"]
@@ -70,9 +70,9 @@ class DistillationSpec(Spec):
     """Learning from a larger detector beside the labels (Hinton et al. 2015).
 
     Args:
-        teacher: A template whose weights ship, or the path of a template or of a weights file,
-            from the folder of the template that names it.
-        weight: Of what it says; of what the labels say it is 1.
+        teacher: Name of a template whose weights ship, or path of a template or weights file,
+            relative to the folder of this template.
+        weight: Weight of the distillation loss; the weight of the losses on labels is 1.
     """
 
     teacher: Annotated[str, Field(min_length=1)]
@@ -83,8 +83,8 @@ class HyperParametersSpec(Spec):
     """The training recipe.
 
     Args:
-        repeats: How often an epoch goes over the photos.
-        augmentation: How samples are cut and changed; its keys are the task's.
+        repeats: Number of passes over the photos in each epoch.
+        augmentation: How samples are cut and changed; the task defines the keys.
     """
 
     basic: BasicSpec

@@ -28,19 +28,19 @@ class WeightsSpec(Spec):
 
 
 class DatasetSpec(Spec):
-    """What the network tells apart; of a classifier, what it is sure of comes last."""
+    """The classes that the network tells apart; a classifier's positive class comes last."""
 
     classes: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 
 
 class NetworkInputSpec(Spec):
-    """Input of the exported network, pixels; `resize` says how a photo is brought to it.
+    """Input of the exported network, in pixels; `resize` says how a photo is brought to it.
 
     Args:
-        multiple_of: Other sizes are allowed too, if they are multiples of this.
-        eyes: Where `resize` is "align": x of the left and of the right eye (as seen in the
-            picture), and y of both, as shares of width and height. The other landmarks stand as
-            in a face seen from the front.
+        multiple_of: Other sizes are allowed if they are multiples of this.
+        eyes: For `resize` "align": x of the left and of the right eye (as seen in the picture),
+            and y of both, as shares of width and height. The other landmarks are placed as in a
+            face seen from the front.
     """
 
     height: Annotated[int, Field(gt=0, le=8192)]
@@ -66,7 +66,7 @@ class NetworkInputSpec(Spec):
 
 
 class OutputFormatSpec(Spec):
-    """Formats that export writes unless told otherwise, as far as their packages are installed."""
+    """Formats that export writes by default, if their packages are installed."""
 
     openvino: bool
     onnx: bool
@@ -83,13 +83,13 @@ class QuantizationSpec(Spec):
 
 
 class SparsitySpec(Spec):
-    """Fine-tuning while weights are made zero, up to a share of those of all layers.
+    """Fine-tuning while a growing share of all layers' weights becomes zero.
 
     Args:
-        ratio: The share, reached after two thirds of the epochs.
-        initial_ratio: In the first epoch.
-        mode: The smallest weights of all layers together, chosen anew in each epoch; or trained
-            masks with a penalty (Louizos et al. 2018).
+        ratio: The final share, reached after two thirds of the epochs.
+        initial_ratio: The share in the first epoch.
+        mode: Which weights become zero: the smallest of all layers together, chosen anew in each
+            epoch, or those of trained masks with a penalty (Louizos et al. 2018).
     """
 
     epochs: PositiveInt
@@ -109,7 +109,7 @@ class SparsitySpec(Spec):
 
 
 class PruningSpec(Spec):
-    """Fine-tuning after a share of all channels has gone."""
+    """Fine-tuning after a share of all channels was dropped."""
 
     epochs: PositiveInt
     base_learning_rate: PositiveFloat
@@ -135,9 +135,9 @@ class PublishedSpec(Spec):
 class Template(Spec):
     """One `template.yaml`.
 
-    `domain`, `training_target` and `inference_target` tell people where it belongs; no command
-    reads them. `problem` is a key of `tasks.TASKS`, whose rules say what may stand in `inference`
-    and in `hyper_parameters.augmentation`.
+    `domain`, `training_target` and `inference_target` are for people; no command reads them.
+    `problem` is a key of `tasks.TASKS`; the task's rules define the keys of `inference` and
+    `hyper_parameters.augmentation`.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -173,8 +173,8 @@ class TemplateFile:
 
     Attributes:
         path: The file.
-        text: Its content, as weights files embed it.
-        spec: What it says.
+        text: Its text, which weights files embed.
+        spec: Its parsed content.
     """
 
     path: Path
@@ -183,9 +183,9 @@ class TemplateFile:
 
 
 def parse_template(text: str, *, source: str) -> Template:
-    """Read a template's text by this schema; `source` is what error messages call it.
+    """Parse a template's text by this schema; `source` is its name in error messages.
 
-    What only a task can judge is left to `tasks.templates`.
+    Checks that depend on the task are in `tasks.templates`.
 
     Raises:
         TemplateError: See `strict_yaml.read_yaml`; or a key is unknown, missing, or of the wrong
@@ -198,19 +198,19 @@ Kind = TypeVar("Kind", bound=Spec)
 
 
 def validate(kind: type[Kind], content: Mapping[str, Any], *, source: str, under: str = "") -> Kind:
-    """A mapping as one of our schemas.
+    """Validate a mapping by one of our schemas.
 
     Args:
         kind: The schema.
-        content: What YAML or JSON gave.
-        source: What error messages call the file.
-        under: The key in it whose value `content` is; "" for the whole file.
+        content: The mapping from YAML or JSON.
+        source: Name of the file in error messages.
+        under: The key in the file whose value is `content`; "" for the whole file.
 
     Raises:
-        TemplateError: It does not fit.
+        TemplateError: The mapping does not fit the schema.
     """
     try:
-        # By way of JSON: strict mode takes a list for a tuple only there.
+        # Through JSON, because only there strict mode accepts a list for a tuple.
         return kind.model_validate_json(json.dumps(content))
     except ValidationError as error:
         text, hint = explain(error, kind, under=under)

@@ -1,4 +1,4 @@
-"""What all schemas of ours have in common: templates, contracts, certificates, reports."""
+"""The base of all our schemas: templates, contracts, certificates, reports."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Spec(BaseModel):
-    """Frozen, without unknown keys, and nothing is converted on the way in."""
+    """A frozen model that allows no unknown keys and converts no types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)

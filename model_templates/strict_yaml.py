@@ -1,7 +1,7 @@
 """YAML without its surprises: YAML 1.2 numbers, no duplicate keys, no aliases, 64 KiB at most.
 
-PyYAML splits the text into events. What they mean is decided here, as its own rules are those of
-YAML 1.1, which read ``1e-3`` as text, ``010`` as 8 and ``no`` as False.
+PyYAML splits the text into events, which are interpreted here, because its own rules are those of
+YAML 1.1, which reads ``1e-3`` as text, ``010`` as 8 and ``no`` as False.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PLAIN = re.compile(
     r"|(?P<number>[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?)"
     r"|(?P<infinite>[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))"
 )
-"""The core schema of YAML 1.2.2 (section 10.3.2) without 0o and 0x; all else is text."""
+"""The core schema of YAML 1.2.2 (section 10.3.2) without 0o and 0x; anything else is text."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -40,20 +40,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
     Raises:
         TemplateError: The file is missing, too large, not UTF-8, not YAML, not a mapping, or uses
-            aliases, tags, duplicate keys, keys that are no text, numbers that are not finite, or
+            aliases, tags, duplicate keys, keys that are not text, numbers that are not finite, or
             more than 32 levels. The message names file and line.
     """
     return parse_yaml(read_yaml_text(path), source=str(path))
 
 
 def read_yaml_text(path: Path) -> str:
-    """The text of a file, as `parse_yaml` takes it.
+    """Read the text of a YAML file, for `parse_yaml`.
 
     Raises:
         TemplateError: The file is missing, too large, or not UTF-8.
     """
     try:
-        # Not by its size, which a pipe or device does not have.
+        # Read, as a pipe or device does not have a size to check.
         with open(path, "rb") as handle:
             content = handle.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
@@ -66,7 +66,7 @@ def read_yaml_text(path: Path) -> str:
 
 
 def parse_yaml(text: str, *, source: str) -> dict[str, Any]:
-    """Parse strict YAML; `source` is what error messages call the text. See `read_yaml`."""
+    """Parse strict YAML; `source` is its name in error messages. See `read_yaml`."""
     if len(text.encode("utf-8", errors="surrogatepass")) > MAX_BYTES:
         raise TemplateError(f"{source}: larger than {MAX_BYTES} bytes, the most of a template")
     try:
@@ -84,7 +84,7 @@ def parse_yaml(text: str, *, source: str) -> dict[str, Any]:
 
 
 def _document(events: Iterator[Any]) -> Any:
-    """The value of the only document; None where there is none."""
+    """The value of the only document; None if there is none."""
     next(events)  # the start of the stream
     if isinstance(next(events), yaml.StreamEndEvent):
         return None
@@ -98,7 +98,7 @@ def _document(events: Iterator[Any]) -> Any:
 
 
 def _value(events: Iterator[Any], event: Any, *, depth: int) -> Any:
-    """The value that begins with `event` and goes on in `events`, `depth` levels deep."""
+    """The value that begins with `event` and continues in `events`, `depth` levels deep."""
     _check(event, depth=depth)
     if isinstance(event, yaml.ScalarEvent):
         return _scalar(event)

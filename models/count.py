@@ -1,4 +1,4 @@
-"""Parameters and floating-point operations, counted from the built network."""
+"""Count parameters and floating-point operations of the built network."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .network import make_network
 
 @dataclass(frozen=True)
 class NetworkSize:
-    """`gflops` counts multiply and add (2 x MAC) of convolutions and matrix products."""
+    """Size of a network; `gflops` is 2 x MAC of convolutions and matrix products, in 1e9."""
 
     mparams: float
     gflops: float
 
 
 def count(architecture: ArchitectureSpec, *, height: int, width: int) -> NetworkSize:
-    """Build the network without memory (meta device) and count it at one input size."""
+    """Build the network on the meta device (without memory), and count it at one input size."""
     with torch.device("meta"):
         network = make_network(architecture).eval()
         images = torch.empty(1, 3, height, width)

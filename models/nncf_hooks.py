@@ -1,7 +1,7 @@
-"""NNCF on a network: fake quantization and masks, as hooks on what `forward` computes.
+"""NNCF on a network: fake quantization and masks, as hooks on operations in `forward`.
 
-A hooked network is a `Network` like any other. Its state has the hooks' tensors too, under
-`HOOKS`; where they belong says `hooks_of`, which a checkpoint keeps.
+A hooked network is still a `Network`. Its state also has the hooks' tensors, under `HOOKS`. A
+checkpoint keeps the result of `hooks_of`, which says where they belong.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ HOOKS = "__nncf_hooks."
 _STORAGE = HOOKS.rstrip(".")
 _SECONDS_TO_COMPILE = "600"
 _MARK = "lock"
-"""Of `torch.utils.cpp_extension`, in the folder where it compiles."""
+"""Name of the lock file of `torch.utils.cpp_extension`, in the folder where it compiles."""
 
 
 def import_nncf() -> Any:
-    """NNCF with its PyTorch side.
+    """Import NNCF with its PyTorch part.
 
-    It reports its use to its makers unless this is said before, and gives up compiling its
-    extension after a minute.
+    Before the import, this turns off its telemetry, and raises its limit of one minute for
+    compiling its extension.
 
     Raises:
-        MissingPackageError: It is not installed.
+        MissingPackageError: NNCF is not installed.
     """
     os.environ.setdefault("NNCF_CI", "1")
     os.environ.setdefault("NNCF_EXTENSION_LOAD_TIMEOUT", _SECONDS_TO_COMPILE)
-    # The extension fits one PyTorch: another environment's would not load.
+    # The extension fits one PyTorch only, so each environment needs its own.
     if os.access(sys.prefix, os.W_OK):
         os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(Path(sys.prefix, "torch_extensions")))
     with quiet():
@@ -49,15 +49,15 @@ def import_nncf() -> Any:
             import nncf.torch  # type: ignore[import-untyped]
         except ImportError as error:
             raise MissingPackageError("nncf") from error
-    logging.getLogger("nncf").setLevel(logging.ERROR)  # it tells of every step
+    logging.getLogger("nncf").setLevel(logging.ERROR)  # it logs every step
     return nncf
 
 
 def load_extension() -> None:
-    """Load NNCF's fake quantization, compiled by the first process that needs it.
+    """Load NNCF's fake quantization, which the first process that needs it compiles.
 
-    PyTorch marks the folder where it compiles by a file. When its process is killed that file
-    stays, and whoever comes next would wait for it in vain.
+    While it compiles, PyTorch keeps a lock file in the folder. If its process is killed, the file
+    stays, and other processes would wait for it for ever.
 
     Raises:
         MissingPackageError: NNCF is not installed.
@@ -70,27 +70,27 @@ def load_extension() -> None:
     )
 
     folder = Path(QuantizedFunctionsCPULoader.get_build_dir())
-    with FileLock(folder / "pocketface.lock"):  # the system frees it with its process
+    with FileLock(folder / "pocketface.lock"):  # the system releases it when its process ends
         (folder / _MARK).unlink(missing_ok=True)
         with quiet():
             QuantizedFunctionsCPU.get("Quantize_forward")
 
 
 def hooks_of(network: Network) -> dict[str, Any] | None:
-    """Where a network has hooks, and of what kind, as plain data; None where it has none."""
+    """The places and kinds of a network's hooks as plain data; None if it has none."""
     if not hasattr(network, _STORAGE):
         return None
     config = import_nncf().torch.get_config(network)
-    # Its enumerations are strings to JSON, and would be code to a checkpoint.
+    # Through JSON, as NNCF's enumerations would be code in a checkpoint.
     hooks: dict[str, Any] = json.loads(json.dumps(config))
     return hooks
 
 
 def masked(network: Network, example: Any) -> Network:
-    """A copy whose weights are zero where its masks say so, and which has no hooks.
+    """A copy without hooks, whose weights are zero where the masks are off.
 
     Args:
-        network: With masks, on the CPU.
+        network: A network with masks, on the CPU.
         example: Arguments of its `forward`, by name.
     """
     nncf = import_nncf()
@@ -105,17 +105,17 @@ def masked(network: Network, example: Any) -> Network:
 
 
 def is_quantized(hooks: dict[str, Any] | None) -> bool:
-    """Whether there are quantizers among the hooks; masks are hooks too."""
+    """Whether any of the hooks is a quantizer, not a mask."""
     commands = [] if hooks is None else hooks.get("compression_state", [])
     return any("Quantizer" in command["module_cls_name"] for command in commands)
 
 
 def with_hooks(network: Network, hooks: dict[str, Any]) -> Network:
-    """The network with such hooks, whose tensors are still to be loaded.
+    """Add hooks to a network; their tensors must still be loaded.
 
     Raises:
         MissingPackageError: NNCF is not installed.
-        ValueError: They are no hooks of this version of NNCF.
+        ValueError: The hooks do not fit this version of NNCF.
     """
     nncf = import_nncf()
     if is_quantized(hooks):
@@ -128,14 +128,14 @@ def with_hooks(network: Network, hooks: dict[str, Any]) -> Network:
 
 
 def stripped(network: Network, example: Tensor) -> Network:
-    """A copy that converters understand: with PyTorch's own fake quantization.
+    """A copy with PyTorch's own fake quantization, which converters understand.
 
     Args:
-        network: Quantized, on the CPU.
-        example: float32 (1, 3, H, W).
+        network: A quantized network, on the CPU.
+        example: An input, float32 (1, 3, H, W).
     """
     nncf = import_nncf()
-    with quiet():  # it imports packages that warn of what they lack
+    with quiet():  # it imports packages that warn about missing ones
         plain: Network = nncf.strip(network.eval(), do_copy=True, example_input=example)
     return plain
 
@@ -146,5 +146,5 @@ def is_mask(name: str) -> bool:
 
 
 def without_hooks(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The network's own tensors of the state of a hooked one."""
+    """The state of a hooked network without the hooks' tensors."""
     return {name: tensor for name, tensor in state.items() if not name.startswith(HOOKS)}

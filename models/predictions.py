@@ -1,4 +1,4 @@
-"""What every head's predictions can do, whatever they are made of."""
+"""The common interface of all heads' predictions."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from torch import Tensor
 
 
 class Predictions(Protocol):
-    """Raw predictions for a batch of B images, N candidate boxes each."""
+    """Raw predictions for a batch of B images with N candidate boxes each."""
 
     def boxes(self) -> Tensor:
-        """(B, N, 4): x1, y1, x2, y2 in network-input pixels."""
+        """Boxes (B, N, 4): x1, y1, x2, y2 in network-input pixels."""
         ...
 
     def scores(self) -> Tensor:
-        """(B, N), 0 to 1."""
+        """Scores (B, N), 0 to 1."""
         ...
 
     def landmark_points(self) -> Tensor | None:
-        """(B, N, 5, 2): x, y in network-input pixels; None where the head has no landmarks."""
+        """Landmarks (B, N, 5, 2): x, y in network-input pixels; None if the head has none."""
         ...

@@ -1,4 +1,4 @@
-"""Weights of a network: read from a file and checked, written, and made into the network."""
+"""Read, check and write weights files, and build the network from them."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from .weights_formats import READERS, Section, write_checkpoint, write_safetenso
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """A weights file, read and checked.
+    """The checked content of a weights file.
 
     Attributes:
-        template: What describes the network: the template embedded in the file, or the one that
-            `described_by` put in its place.
+        template: The template that describes the network: the one embedded in the file, or the
+            one given to `described_by`.
         template_text: Its YAML text.
         state_dict: Tensors of the network, on the CPU, without prefix.
         epochs: Epochs trained so far.
-        data: What it was trained on, in words; None where nobody said so.
-        seed: Of the training run.
-        sha256: Of the file.
+        data: Training data in words; None if unknown.
+        seed: Seed of the training run.
+        sha256: SHA-256 of the file.
         path: The file.
         metrics: Figures measured on these weights.
-        hooks: Of `hooks_of`: what compression during training hung on the network.
-        measured_with: The template embedded in the file, by which `metrics` were measured; None
-            where that is `template`.
+        hooks: Result of `hooks_of`: NNCF's hooks from compression during training, or None.
+        measured_with: The embedded template, by which `metrics` were measured; None if that is
+            `template`.
     """
 
     template: Template
@@ -52,15 +52,16 @@ class Weights:
     measured_with: Template | None = None
 
     def described_by(self, template: TemplateFile, *, learns_anew: bool = False) -> Weights:
-        """The same weights with a template of one's own: recipes and thresholds may be others.
+        """The same weights with another template, whose recipes and thresholds may differ.
 
         Args:
-            template: Of the same network.
-            learns_anew: A training begins with them: classes and alignment may be others, too.
+            template: A template of the same network.
+            learns_anew: Whether a training starts from them; classes and alignment may then
+                differ too.
 
         Raises:
-            ModelFileError: They were made for another architecture, for other classes or for eyes
-                at another place.
+            ModelFileError: The weights were made for another architecture, other classes or
+                another position of the eyes.
         """
         then, now = self.template, template.spec
         hint = "give weights that were trained with this template.yaml, or undo the change in it"
@@ -136,29 +137,29 @@ def write_weights(
     hooks: dict[str, Any] | None = None,
     half: bool = False,
 ) -> None:
-    """Write a weights file, whole or not at all.
+    """Write a weights file atomically.
 
     Args:
-        path: Ends in `.safetensors` or `.pth`.
+        path: The file to write; ends in `.safetensors` or `.pth`.
         template_text: YAML of the template the network was built from.
         state_dict: Tensors of the network, without prefix.
         epochs: Epochs trained so far.
-        data: What it was trained on, in words.
-        seed: Of the training run.
+        data: Training data in words; None if unknown.
+        seed: Seed of the training run.
         metrics: Figures measured on these weights.
-        hooks: Of `hooks_of`.
-        half: Kernels and matrices in 16 bits, which takes half the room; read, they are FP32 again.
+        hooks: Result of `hooks_of`; None for a network without hooks.
+        half: Whether to store kernels and matrices in 16 bits; reading makes them FP32 again.
 
     Raises:
-        ModelFileError: The suffix is another, or the tensors do not fit the template.
-        TemplateError: The text is no template.
+        ModelFileError: The suffix is another one, or the tensors do not fit the template.
+        TemplateError: The text is not a template.
     """
     path = Path(path)
     _check_suffix(path)
     template = parse_template(template_text, source=f"{path}: template")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     _check_fit(tensors, template=template, path=path, hooked=hooks is not None)
-    if half:  # not variances: they may be beyond its range
+    if half:  # but not variances, which may exceed the range of FP16
         tensors = {
             name: tensor.half() if tensor.ndim > 1 and tensor.is_floating_point() else tensor
             for name, tensor in tensors.items()
@@ -184,14 +185,14 @@ def rewritten(
     template_text: str | None = None,
     half: bool = False,
 ) -> Weights:
-    """Write changed weights to a file of their own, without the figures of the old ones.
+    """Write changed weights to a new file, without the figures of the old ones.
 
     Args:
         path: See `write_weights`.
-        weights: Whose origin they have.
+        weights: The weights that they were made from.
         state: The new tensors.
-        hooks: Of `hooks_of`.
-        template_text: Where the architecture changed.
+        hooks: Result of `hooks_of`; None for a network without hooks.
+        template_text: The new template if the architecture changed; None for that of `weights`.
         half: See `write_weights`.
 
     Raises:
@@ -211,7 +212,7 @@ def rewritten(
 
 
 def shipped_weights(template: TemplateFile) -> Path | None:
-    """The weights file that ships beside a template, or None where none does.
+    """The weights file that ships beside a template; None if none does.
 
     Raises:
         ModelFileError: The template names weights that are missing or differ from its size and
@@ -239,8 +240,8 @@ def build_network(weights: Weights) -> Network:
     """The trained network, on the CPU and in eval mode.
 
     Raises:
-        ModelFileError: Its hooks are not to be restored, or their tensors do not fit.
-        MissingPackageError: It has hooks, and NNCF is not installed.
+        ModelFileError: Its hooks cannot be restored, or their tensors do not fit.
+        MissingPackageError: The network has hooks, and NNCF is not installed.
     """
     network = make_network(weights.template.architecture)
     try:
@@ -254,7 +255,7 @@ def build_network(weights: Weights) -> Network:
 
 
 def _whole(tensor: Tensor) -> Tensor:
-    """Kernels that were written as halves."""
+    """The tensor as FP32 if it was stored as FP16."""
     return tensor.float() if tensor.dtype == torch.float16 and tensor.ndim > 1 else tensor
 
 

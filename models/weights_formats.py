@@ -1,7 +1,7 @@
-"""The two formats of weights files, as bytes on disk; `weights.py` says what they mean.
+"""The two formats of weights files on disk; `weights.py` interprets them.
 
-A `.safetensors` file holds the network's tensors and, as metadata, the template's text, what else
-there is to say of them, and a digest of it all. A `.pth` file is what Lightning writes, with the
+A `.safetensors` file holds the network's tensors and, as metadata, the template's text, the other
+fields of `Section`, and a digest of everything. A `.pth` file is a Lightning checkpoint with the
 network's tensors under `network.` in `state_dict` and a plain dict under `pocketface`.
 """
 
@@ -32,19 +32,19 @@ NETWORK_PREFIX = "network."
 """Prefix of the network's tensors in the `state_dict` of a `.pth` checkpoint."""
 
 SECTION_KEY = "pocketface.section"
-"""Metadata key of the rest of `Section`, as JSON."""
+"""Metadata key of the other fields of `Section`, as JSON."""
 
-# Most single bit flips load silently: the format itself has no checksum.
+# The format has no checksum, so most single bit flips would load silently.
 _DIGEST_KEY = "pocketface.content_sha256"
 _DIGESTED = (TEMPLATE_KEY, SECTION_KEY)
 
 
 class Section(BaseModel):
-    """What a weights file says beside its tensors.
+    """The data in a weights file beside its tensors.
 
     Attributes:
-        template: YAML text.
-        hooks: Of `hooks_of`; None where the network has none.
+        template: YAML text of the template.
+        hooks: Result of `hooks_of`; None if the network has none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,10 +70,10 @@ def write_safetensors(path: Path, *, tensors: Mapping[str, Tensor], section: Sec
 
 
 def _in_order(content: bytes) -> bytes:
-    """A safetensors file with its metadata by the alphabet: equal weights are equal files.
+    """A safetensors file with its metadata sorted, so that equal weights give equal files.
 
-    The library writes them in any order. A file begins with the length of its header, 8 bytes,
-    and the header, JSON filled up with blanks (huggingface/safetensors, "Format").
+    The library writes metadata in any order. A file begins with the length of its header (8
+    bytes) and the header, JSON padded with blanks (huggingface/safetensors, "Format").
     """
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:start])
@@ -84,7 +84,7 @@ def _in_order(content: bytes) -> bytes:
 
 
 def write_checkpoint(path: Path, *, tensors: Mapping[str, Tensor], section: Section) -> None:
-    """Write a `.pth` file that holds nothing but the network and its section."""
+    """Write a `.pth` file that holds only the network's tensors and its section."""
     content = {
         "state_dict": {NETWORK_PREFIX + name: tensor for name, tensor in tensors.items()},
         CHECKPOINT_KEY: section.model_dump(mode="json"),
@@ -97,14 +97,14 @@ def read_safetensors(path: Path) -> tuple[Section, dict[str, Tensor]]:
     """Read what `write_safetensors` wrote.
 
     Raises:
-        ModelFileError: It is damaged or somebody else's.
+        ModelFileError: The file is damaged, or not written by pocketface.
     """
     safetensors = _safetensors()
     try:
         with safetensors.safe_open(path, framework="pt") as handle:
             metadata = handle.metadata() or {}
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
-    except Exception as error:  # whatever a damaged file makes the library raise
+    except Exception as error:  # the library raises anything on damaged files
         raise _damaged(path, error) from error
     if SECTION_KEY not in metadata and CONTRACT_KEY in metadata:
         raise ModelFileError(
@@ -128,16 +128,16 @@ def read_checkpoint(path: Path) -> tuple[Section, dict[str, Tensor]]:
     """Read a `.pth` file; tensors not under `NETWORK_PREFIX` are left out.
 
     Raises:
-        ModelFileError: It is damaged or somebody else's.
+        ModelFileError: The file is damaged, or not written by pocketface.
     """
     try:
-        # torch writes checksums but does not compare them.
+        # torch writes checksums but does not check them.
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
         if broken is not None:
             raise ValueError(f"wrong checksum of {broken}")
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged or hostile file makes the readers raise
+    except Exception as error:  # the readers raise anything on damaged or malicious files
         raise _damaged(path, error) from error
     if not isinstance(content, dict) or CHECKPOINT_KEY not in content:
         raise ModelFileError(f"{path}: not written by pocketface: no {CHECKPOINT_KEY!r} section")
