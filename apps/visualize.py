@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from ..tasks import task_of
 from ..tasks.detection.model import FaceDetector
 from ..tasks.load import load_as
 from ..tasks.model import Model
+from ..tasks.task import Draw, Told
 from ..tasks.weights import model_file
 from .faces import FACE_SCORE, FaceReader, looks_at_faces
 from .outputs import mirrored, output_path, write_photo
@@ -29,10 +30,11 @@ from .window import Window, check_display
 
 _log = logging.getLogger(__name__)
 
-Labels = tuple[Any, ...]
-"""The answers of a model of aligned faces, one for each face; empty for a detector."""
+_Found = tuple[Any, ...]
+"""The `Detections` of a picture; after them, of a model of aligned faces, its answers."""
 
-_Found = tuple[Detections, Labels]
+OnPhoto = Callable[[Path, Detections, Sequence[Told]], None]
+"""Takes a photo, its faces, and what is told of each face; of a detector's faces nothing is."""
 
 _SAY_EVERY = 10.0
 """Seconds between two log lines of progress while a video runs."""
@@ -77,7 +79,7 @@ class VisualizeRequest:
         threads: Threads of the detector's runtime.
         delay: Milliseconds each picture stays in the window; 0 waits for a key. None waits after
             photos and shows frames for 1 ms.
-        on_photo: Called with each photo, its faces and their labels; not called for frames.
+        on_photo: Called with each photo; not called for frames.
     """
 
     source: str
@@ -90,7 +92,7 @@ class VisualizeRequest:
     device: str = "cpu"
     threads: int | None = None
     delay: int | None = None
-    on_photo: Callable[[Path, Detections, Labels], None] | None = None
+    on_photo: OnPhoto | None = None
 
 
 def visualize(request: VisualizeRequest) -> Summary:
@@ -112,7 +114,7 @@ def visualize(request: VisualizeRequest) -> Summary:
     model = request.open_model()
     viewer = _Viewer(
         find=_finder(model, request),
-        draw=_drawer(model),
+        task=task_of(model.contract.task).draw,
         window=Window() if request.show else None,
         delay=delay if delay is not None else (0 if found.photos else 1),
         draws=request.show or target is not None,
@@ -137,7 +139,7 @@ def visualize(request: VisualizeRequest) -> Summary:
 
 
 def _finder(model: Model[Any], request: VisualizeRequest) -> Callable[[NDArray[np.uint8]], _Found]:
-    """A function that finds the faces of a picture, and their labels if the model gives any."""
+    """A function that finds the faces of a picture, and answers for each if the model does."""
     score, iou = request.score_threshold, request.nms_iou
     if looks_at_faces(model):
         face_score = FACE_SCORE if score is None else score
@@ -147,12 +149,7 @@ def _finder(model: Model[Any], request: VisualizeRequest) -> Callable[[NDArray[n
         return lambda image: reader.read([image], nms_iou=iou)[0]
     if request.detector is not None:
         raise UserError(f"--detector {request.detector}: {model.path} finds the faces itself")
-    return lambda image: (model.predict(image, score_threshold=score, nms_iou=iou), ())
-
-
-def _drawer(model: Model[Any]) -> Callable[[NDArray[np.uint8], Any, Labels], NDArray[np.uint8]]:
-    draw = task_of(model.contract.task).draw.draw
-    return draw if looks_at_faces(model) else lambda image, found, _: draw(image, found)
+    return lambda image: (model.predict(image, score_threshold=score, nms_iou=iou),)
 
 
 class _Viewer:
@@ -162,7 +159,7 @@ class _Viewer:
         self,
         *,
         find: Callable[[NDArray[np.uint8]], _Found],
-        draw: Callable[[NDArray[np.uint8], Any, Labels], NDArray[np.uint8]],
+        task: Draw,
         window: Window | None,
         delay: int,
         draws: bool,
@@ -171,22 +168,26 @@ class _Viewer:
         self.faces = 0
         self.more = True
         self._find = find
-        self._draw = draw
+        self._task = task
         self._window = window
         self._delay = delay
         self._draws = draws
 
-    def look(self, image: NDArray[np.uint8]) -> tuple[_Found, NDArray[np.uint8]]:
-        """The faces and the drawn picture; sets `more` to False when the user ends the run."""
-        detections, labels = self._find(image)
+    def look(
+        self, image: NDArray[np.uint8]
+    ) -> tuple[Detections, Sequence[Told], NDArray[np.uint8]]:
+        """The faces, what is told of each, and the drawn picture.
+
+        Sets `more` to False when the user ends the run.
+        """
+        detections, *answers = found = self._find(image)
         self.pictures += 1
         self.faces += len(detections)
-        drawn = image
-        if self._draws:
-            drawn = self._draw(image, detections, labels)
+        drawn = self._task.draw(image, *found) if self._draws else image
         if self._window is not None:
             self.more = self._window.show(drawn, delay=self._delay)
-        return (detections, labels), drawn
+        told = [self._task.told(answer) for some in answers for answer in some]
+        return detections, told, drawn
 
     def close(self) -> None:
         if self._window is not None:
@@ -197,7 +198,7 @@ def _photos(
     source: Source,
     target: Path | None,
     viewer: _Viewer,
-    on_photo: Callable[[Path, Detections, Labels], None] | None,
+    on_photo: OnPhoto | None,
 ) -> tuple[int, Path | None]:
     """Process photos; returns the number of unreadable ones, and where the drawn ones are."""
     place = target
@@ -211,12 +212,12 @@ def _photos(
             _log.warning("%s", error)
             unreadable += 1
             continue
-        found, drawn = viewer.look(image)
+        detections, told, drawn = viewer.look(image)
         if target is not None:
             written = write_photo(mirrored(photo, source, target), drawn)
             place = written if source.kind == "photo" else target
         if on_photo is not None:
-            on_photo(photo, *found)
+            on_photo(photo, detections, told)
         if not viewer.more:
             break
     if unreadable == len(source.photos):
@@ -232,7 +233,7 @@ def _frames(source: Source, target: Path | None, viewer: _Viewer) -> None:
             video = stack.enter_context(video_file(target, fps=frames.fps, live=frames.live))
         said = time.monotonic()
         for frame in frames.images:
-            _, drawn = viewer.look(frame)
+            _, _, drawn = viewer.look(frame)
             if video is not None:
                 video.write(drawn)
             if not viewer.more:

@@ -13,19 +13,10 @@ from ..tasks import TASKS, task_of
 from ..tasks.timing import Peer
 
 _ON_CUDA_ONLY = ("cuda-graph",)
-_PROVIDERS = {"cpu": ("cpu", "openvino"), "cuda": ("cuda", "tensorrt"), "coreml": ("coreml",)}
-"""ONNX Runtime's execution providers for each device."""
+_PROVIDERS = {"cpu": ("cpu", "openvino"), "cuda": ("cuda", "tensorrt")}
+"""ONNX Runtime's execution providers for each device that has another one than of its own name."""
 
-_DEVICES = {
-    "torch": ("cpu", "cuda", "mps"),
-    "onnxruntime": tuple(_PROVIDERS),
-    "openvino": ("cpu", "gpu", "npu"),
-    "tensorflow": ("cpu", "cuda"),
-    "coreml": ("cpu", "gpu", "ane", "all"),
-}
-"""The devices of each runtime; runtimes not listed have only "cpu"."""
-
-DEVICES = tuple(sorted({one for many in _DEVICES.values() for one in many}))
+DEVICES = tuple(sorted({one for runtime in RUNTIMES.values() for one in runtime.devices}))
 
 
 @dataclass(frozen=True)
@@ -214,6 +205,7 @@ def _ways(target: Target) -> list[str]:
 
 def _providers(way: str, device: str) -> tuple[str, ...]:
     name, _, mode = way.partition(":")
-    if device not in _DEVICES.get(name, ("cpu",)) or (mode in _ON_CUDA_ONLY and device != "cuda"):
+    devices = RUNTIMES[name].devices if name in RUNTIMES else ("cpu",)
+    if device not in devices or (mode in _ON_CUDA_ONLY and device != "cuda"):
         return ()
-    return _PROVIDERS[device] if name == "onnxruntime" else (device,)
+    return _PROVIDERS.get(device, (device,)) if name == "onnxruntime" else (device,)

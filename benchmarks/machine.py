@@ -18,18 +18,12 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..errors import MissingPackageError
 from ..interrupts import signal_stack_kept
+from ..runtimes import RUNTIMES
 
-PACKAGES = (
-    "numpy",
-    "opencv-python",
-    "torch",
-    "openvino",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "ai-edge-litert",
-    "tensorflow-cpu",
-    "tensorflow",
-    "coremltools",
+PACKAGES = tuple(
+    dict.fromkeys(
+        ("numpy", "opencv-python", *(one for way in RUNTIMES.values() for one in way.packages))
+    )
 )
 """Packages that answers and speed depend on; a fingerprint has those that are installed."""
 

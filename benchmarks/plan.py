@@ -1,4 +1,4 @@
-"""From what a user names to what is measured."""
+"""Make a plan of measurements from what the user names."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from .pipelines import Pipeline
 from .results import Results
 
 _TIMED_PHOTOS = 8
-"""So few that slow rows see all of them too."""
+"""Number of photos for timing, small enough that slow cases process all of them too."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Measures models of one task on labelled photos, in whatever process it is called.
+    """Measures models of one task on labelled photos; works in any process.
 
     Attributes:
-        task: Its name.
-        labels: What to measure on.
+        task: Name of the task.
+        labels: The labelled photos to measure on.
     """
 
     task: str
     labels: Labels
 
     def __call__(self, pipeline: Pipeline) -> Figures:
-        """The figures that have a column in the tables.
+        """Measure the figures that have a column in the tables.
 
-        None of a file with NMS inside, which shows no face below its own threshold: they need all.
+        Empty for a file with NMS inside: figures need the faces below its score threshold too.
         """
         if pipeline.is_final:
             return {}
@@ -69,28 +69,27 @@ def plan_for(
     duration: float = 3.0,
     command: str = "",
 ) -> Plan:
-    """Photos to time each task on, and what measures its accuracy.
+    """Choose the photos to time each task on, and how to measure its accuracy.
 
     Args:
-        cases: What to measure.
-        data: Annotation files, each of the tasks that read files of its suffix. Without any, files
-            are timed on photos in the public domain, and not judged.
-        roots: Folders of their photos, one each or one for all.
-        wider: WIDER FACE's folder, for its figures.
-        known: Earlier runs: accuracy of files that they measured on the same labels is taken from
-            them.
-        duration: Seconds of timing of each case.
-        command: What the user typed.
+        cases: The cases to measure.
+        data: Annotation files; a file's suffix decides its tasks. Without any, cases are timed on
+            photos in the public domain, and their accuracy is not measured.
+        roots: Folders of the photos, one for each annotation file or one for all.
+        wider: Folder of WIDER FACE, to measure its figures.
+        known: Earlier runs, whose accuracy on the same labels is reused.
+        duration: Seconds of timing for each case.
+        command: The command that the user typed.
 
     Raises:
         UserError: Labels of an unknown kind, or no photo at all.
         DataError: The labels cannot be read.
     """
     given = paired(data, roots, flags=("--data", "--root")) if data else []
-    suffixes = {task_of(task).samples.SUFFIX: task_of(task).samples for task in TASKS}
+    readers = [task_of(task).samples for task in TASKS]
     for file in data:
-        if file.suffix not in suffixes:
-            able = ", ".join(f"{suffix} ({s.ANNOTATIONS})" for suffix, s in suffixes.items())
+        if not any(reader.reads(file) for reader in readers):
+            able = ", ".join(reader.ANNOTATIONS for reader in readers)
             raise UserError(f"--data {file}: expected some of {able}")
     public = public_items()
     items: dict[str, Sequence[Item]] = dict.fromkeys(TASKS, public)
@@ -136,9 +135,9 @@ def plan_for(
 
 
 def _labels_of(task: str, given: Sequence[tuple[Path, Path]], wider: Path | None) -> Labels:
-    """Those of the files that are of a task."""
+    """The labels of one task among the given files."""
     part = task_of(task)
-    pairs = [pair for pair in given if pair[0].suffix == part.samples.SUFFIX]
+    pairs = [pair for pair in given if part.samples.reads(pair[0])]
     return Labels(
         files=[file for file, _ in pairs],
         roots=[root for _, root in pairs],
@@ -147,7 +146,7 @@ def _labels_of(task: str, given: Sequence[tuple[Path, Path]], wider: Path | None
 
 
 def _known(runs: Sequence[Results], protocol: Mapping[str, str]) -> dict[tuple[str, ...], Figures]:
-    """What earlier runs on such a machine, with the same code, say of the same photos."""
+    """Accuracy from earlier runs on the same kind of machine, code and photos."""
     here = fingerprint()
     found = {}
     for run in runs:
@@ -166,7 +165,7 @@ def _known(runs: Sequence[Results], protocol: Mapping[str, str]) -> dict[tuple[s
 
 
 def _some(items: Sequence[Item]) -> list[Item]:
-    """As many as are timed, evenly spread over the list; none that cannot be read."""
+    """The readable items to time on, evenly spread over the list."""
     count = min(_TIMED_PHOTOS, len(items))
     some = [items[i] for i in np.linspace(0, len(items) - 1, count).round().astype(int)]
     good = []

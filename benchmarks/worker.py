@@ -29,21 +29,13 @@ from ..data.images import read_image
 from ..errors import PocketfaceError, UserError
 from ..files import sha256_file
 from ..quiet import quiet
+from ..runtimes import RUNTIMES
 from ..runtimes.seal import model_files
 from ..tasks.timing import Item
 from .cases import Case
 from .pipelines import Pipeline, open_pipeline
 
 _HERE = Path(__file__).resolve().parents[1]
-
-_PACKAGES = {
-    "torch": "torch",
-    "onnxruntime": "onnxruntime",
-    "openvino": "openvino",
-    "litert": "ai_edge_litert.interpreter",
-    "tensorflow": "tensorflow",
-}
-"""Packages of the runtimes, imported before the clock for loading starts."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +122,10 @@ class CaseWorker:
     def open(self) -> Opened:
         """Load the file, and run the network once."""
         cv2.setNumThreads(self.case.threads)  # for resizing; the runtime has its own threads
-        name = self.case.runtime.partition(":")[0]
-        if name in _PACKAGES:
+        runtime = RUNTIMES.get(self.case.runtime.partition(":")[0])
+        if runtime is not None and runtime.imports is not None:
             with suppress(ImportError), quiet():  # the runtime's own error is clearer
-                importlib.import_module(_PACKAGES[name])
+                importlib.import_module(runtime.imports)
         if self.case.runtime == "torch:compile":  # must not reuse another row's compilation
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="pocketface-")
             atexit.register(shutil.rmtree, os.environ["TORCHINDUCTOR_CACHE_DIR"], True)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from ..apps.visualize import Labels, Summary, VisualizeRequest, visualize
+from ..apps.visualize import Summary, VisualizeRequest, visualize
 from ..results import Detections
+from ..tasks.task import Told
 from ..tasks.weights import open_model
 from .parser import a_path, count, fraction, positive_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags."""
+    """Add the command's flags."""
     parser.add_argument("--template", metavar="NAME|FILE", help="whose weights are the default")
     parser.add_argument(
         "--load-weights",
@@ -55,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Go through the source and say what was found."""
+    """Process the source, and print what was found."""
     photo = Path(args.video)
     summary = visualize(
         VisualizeRequest(
@@ -77,18 +79,18 @@ def run(args: argparse.Namespace) -> None:
     _print_summary(summary)
 
 
-def _print_count(photo: Path, detections: Detections, labels: Labels) -> None:
-    counts = Counter(label.label for label in labels)
-    told = "".join(f", {number} {label}" for label, number in sorted(counts.items()))
-    print(f"{photo}: {_faces(len(detections))}{told}")
+def _print_count(photo: Path, detections: Detections, told: Sequence[Told]) -> None:
+    counts = Counter(one.kind for one in told if one.kind is not None)
+    kinds = "".join(f", {number} {kind}" for kind, number in sorted(counts.items()))
+    print(f"{photo}: {_faces(len(detections))}{kinds}")
 
 
-def _print_faces(photo: Path, detections: Detections, labels: Labels) -> None:
-    _print_count(photo, detections, labels)
-    for index, (score, box) in enumerate(zip(detections.scores, detections.boxes, strict=True)):
+def _print_faces(photo: Path, detections: Detections, told: Sequence[Told]) -> None:
+    _print_count(photo, detections, told)
+    texts = [f"  {one.text}" for one in told] or [""] * len(detections)
+    for score, box, text in zip(detections.scores, detections.boxes, texts, strict=True):
         corners = " ".join(f"{value:.1f}" for value in box)
-        label = f"  {labels[index].label} {labels[index].score:.3f}" if labels else ""
-        print(f"  score {score:.3f}  box {corners}{label}")
+        print(f"  score {score:.3f}  box {corners}{text}")
 
 
 def _print_summary(summary: Summary) -> None:

@@ -20,6 +20,7 @@ from ..errors import ModelFileError
 from ..files import atomic_write, sha256_file
 from ..model_templates.contract import Contract, ParitySummary
 from ..model_templates.spec import Spec
+from ..runtimes import RUNTIMES
 from ..runtimes.seal import model_files
 from ..runtimes.session import Outputs
 from ..tasks import task_of
@@ -28,16 +29,6 @@ from ..tasks.comparison import Comparison
 CERTIFICATE_VERSION: Final = 2
 SUFFIX = ".parity.json"
 """Suffix after the whole name of the model file."""
-
-_PACKAGES = {
-    "openvino": ("openvino",),
-    "onnxruntime": ("onnxruntime",),
-    "coreml": ("coremltools",),
-    "coreml-reference": ("coremltools", "torch"),
-    "litert": ("ai-edge-litert",),
-    "tensorflow": ("tensorflow-cpu", "tensorflow", "keras"),
-    "torch": ("torch",),
-}
 
 
 def _finite(value: float | None) -> float | None:
@@ -258,7 +249,8 @@ def _arrays(answers: Outputs, task: str) -> dict[str, Array]:
 
 def _versions(runtime: str) -> dict[str, str]:
     versions = {"pocketface": __version__, "python": platform.python_version()}
-    for package in dict.fromkeys((*_PACKAGES.get(runtime, ()), "torch", "numpy")):
+    packages = RUNTIMES[runtime.removesuffix("-reference")].packages
+    for package in dict.fromkeys((*packages, "torch", "numpy")):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

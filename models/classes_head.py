@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ..model_templates.architecture import ClassesHeadSpec
+from ..model_templates.heads import ClassesHeadSpec
 from .layers import ChannelGroups, Group
 
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ..model_templates.architecture import DenseHeadSpec
+from ..model_templates.heads import DenseHeadSpec
 from .layers import ChannelGroups, Group, conv_norm_act, mark_convolution
 
 NUM_LANDMARKS = 5

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from ..model_templates.architecture import GROUPS
+from ..model_templates.channels import GROUPS
 
 Norm = Literal["none", "batch", "group"]
 

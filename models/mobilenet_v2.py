@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from ..model_templates.architecture import MobileNetV2Spec
+from ..model_templates.backbones import MobileNetV2Spec
 from .layers import Stages, conv_norm_act, init_backbone
 
 STAGES = (

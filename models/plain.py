@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
-from ..model_templates.architecture import PlainSpec
+from ..model_templates.backbones import PlainSpec
 from .layers import (
     ChannelGroups,
     Group,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from ..model_templates.architecture import ResNetSpec
+from ..model_templates.backbones import ResNetSpec
 from .layers import Stages, conv_norm_act, init_backbone
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}

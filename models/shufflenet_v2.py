@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from ..model_templates.architecture import ShuffleNetV2Spec
+from ..model_templates.backbones import ShuffleNetV2Spec
 from .layers import Stages, conv_norm_act, init_backbone
 
 STEM_CHANNELS = 24

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..model_templates.architecture import AnchorLevelSpec, SSDHeadSpec
+from ..model_templates.heads import AnchorLevelSpec, SSDHeadSpec
 from .dense_head import grid_points
 from .layers import conv_norm_act
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ..model_templates.architecture import ValidSpec
+from ..model_templates.backbones import ValidSpec
 from .layers import ChannelGroups, Group, init_backbone
 
 

@@ -1,4 +1,4 @@
-"""Model files to sessions: one file per runtime. `tasks.load` says what they are."""
+"""Open model files as sessions: one module per runtime. `tasks.load` makes models of them."""
 
 from __future__ import annotations
 
@@ -16,46 +16,73 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Runtime:
-    """A module of this room with an `open_session`, and the files that it opens.
+    """A module of this room with an `open_session`, and what others have to know of it.
 
     Attributes:
-        module: Its name.
-        suffixes: Of the files.
-        modes: Other ways to run them than the usual one: "openvino:throughput".
-        sizes: Its files' input may have another size than theirs.
+        module: The module's name.
+        suffixes: Suffixes of the files that it opens unless another runtime is asked for.
+        packages: The packages that its answers depend on, as pip names them; installed or not.
+        imports: The module that is slow to import; a benchmark does so before its clock starts.
+        also: Suffixes of the files that it opens if it is asked for.
+        devices: The devices that a benchmark may run it on.
+        modes: Other ways to run its files than the usual one: "openvino:throughput".
+        sizes: Whether its files' input may get another size than theirs.
     """
 
     module: str
     suffixes: tuple[str, ...]
+    packages: tuple[str, ...]
+    imports: str | None = None
+    also: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ("cpu",)
     modes: tuple[str, ...] = ()
     sizes: bool = False
 
 
 RUNTIMES: dict[str, Runtime] = {
-    "openvino": Runtime("openvino", (".xml", ".onnx"), ("throughput",)),
-    "onnxruntime": Runtime("onnxruntime", (".onnx",)),
-    "coreml": Runtime("coreml", (".mlmodel", ".mlpackage")),
-    "litert": Runtime("litert", (".tflite",)),
-    "tensorflow": Runtime("tensorflow", (".savedmodel", ".keras")),
+    "openvino": Runtime(
+        "openvino",
+        (".xml",),
+        ("openvino",),
+        imports="openvino",
+        also=(".onnx",),
+        devices=("cpu", "gpu", "npu"),
+        modes=("throughput",),
+    ),
+    "onnxruntime": Runtime(
+        "onnxruntime",
+        (".onnx",),
+        ("onnxruntime", "onnxruntime-gpu"),
+        imports="onnxruntime",
+        devices=("cpu", "cuda", "coreml"),
+    ),
+    "coreml": Runtime(
+        "coreml", (".mlmodel", ".mlpackage"), ("coremltools",), devices=("cpu", "gpu", "ane", "all")
+    ),
+    "litert": Runtime(
+        "litert", (".tflite",), ("ai-edge-litert",), imports="ai_edge_litert.interpreter"
+    ),
+    "tensorflow": Runtime(
+        "tensorflow",
+        (".savedmodel", ".keras"),
+        ("tensorflow-cpu", "tensorflow", "keras"),
+        imports="tensorflow",
+        devices=("cpu", "cuda"),
+    ),
     "torch": Runtime(
         "torch",
         (".safetensors", ".pth"),
-        ("compile", "script", "channels-last", "bf16", "cuda-graph"),
+        ("torch",),
+        imports="torch",
+        devices=("cpu", "cuda", "mps"),
+        modes=("compile", "script", "channels-last", "bf16", "cuda-graph"),
         sizes=True,
     ),
 }
 """By name; their modules are imported when they are used."""
 
 DEFAULT_RUNTIMES: dict[str, str] = {
-    ".xml": "openvino",
-    ".onnx": "onnxruntime",
-    ".mlmodel": "coreml",
-    ".mlpackage": "coreml",
-    ".tflite": "litert",
-    ".savedmodel": "tensorflow",
-    ".keras": "tensorflow",
-    ".safetensors": "torch",
-    ".pth": "torch",
+    suffix: name for name, runtime in RUNTIMES.items() for suffix in runtime.suffixes
 }
 """Which runtime opens a file unless told otherwise."""
 
@@ -64,7 +91,7 @@ FOLDERS = (".mlpackage", ".savedmodel")
 
 
 _MAX_THREADS = 64
-"""Runtimes start all that they are told to, and some crash of too many."""
+"""Most threads that may be asked for; some runtimes crash with too many."""
 
 
 def open_session(
@@ -75,25 +102,24 @@ def open_session(
     threads: int | None = None,
     input_size: tuple[int, int] | None = None,
 ) -> Session:
-    """Open the graph of a model file, which may be somebody else's.
+    """Open the graph of a model file, which may be a third party's.
 
     Args:
-        path: As `tasks.load.load` takes it.
-        runtime: A key of `RUNTIMES`, perhaps with one of its modes: "torch", "torch:compile"; None
-            for the one that the suffix stands for.
-        device: As the runtime names it: "cpu", "cuda", "gpu".
-        threads: Of one inference; None for one per core.
-        input_size: Height and width in pixels of a weights file's input, instead of the
-            template's; other files have theirs for good.
+        path: The model file; see `tasks.load.load`.
+        runtime: A key of `RUNTIMES`, optionally with a mode, such as "torch:compile"; None for
+            the suffix's default.
+        device: The runtime's name of the device, such as "cpu", "cuda" or "gpu".
+        threads: Threads for one inference; None for one per core.
+        input_size: Height and width in pixels of a weights file's input; None for the template's.
+            Other files have a fixed size.
 
     Returns:
-        It, with the contract unread, if it has one.
+        The session, with the contract unparsed if the file has one.
 
     Raises:
-        ModelFileError: The file, or another part of it, is missing, damaged, or of an unknown
-            kind.
-        MissingPackageError: Its runtime is not installed.
-        UserError: There is no such runtime or device, or `threads` is less than 1.
+        ModelFileError: The file or one of its parts is missing, damaged or of an unknown kind.
+        MissingPackageError: The runtime is not installed.
+        UserError: The runtime or device is unknown, or `threads` is less than 1.
     """
     from .seal import check_seal
 
@@ -112,7 +138,7 @@ def open_session(
 
 
 def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> tuple[str, str]:
-    """Which runtime is to open a file that is there, and in which mode ("" for the usual one)."""
+    """The runtime and mode ("" for the usual one) that open an existing file."""
     if path.suffix not in DEFAULT_RUNTIMES:
         known = ", ".join([*DEFAULT_RUNTIMES, ".bin"])
         raise ModelFileError(f"{path}: unknown kind of model file; expected one of {known}")
@@ -135,11 +161,11 @@ def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> tup
 
 
 def ways_to_open(path: Path) -> list[str]:
-    """Runtimes that open files of this suffix, each followed by its modes."""
+    """Runtimes that open files with this suffix, each followed by its modes."""
     return [
         way
         for name, runtime in RUNTIMES.items()
-        if path.suffix in runtime.suffixes
+        if path.suffix in (*runtime.suffixes, *runtime.also)
         for way in (name, *(f"{name}:{mode}" for mode in runtime.modes))
     ]
 

@@ -1,4 +1,4 @@
-"""The contract of a network, from its template."""
+"""Make the contract of a network from its template."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..model_templates.contract import (
 )
 from ..model_templates.input_size import input_size
 from ..model_templates.schema import Template
-from . import task_of
+from . import TASKS, task_of
 
 if TYPE_CHECKING:
     from ..models.weights import Weights
@@ -28,7 +28,7 @@ _FRONT = (
     (41.5493, 92.3655),
     (70.7299, 92.2041),
 )
-"""Landmarks of a face seen from the front, as ArcFace aligns it to 112 x 112 (Deng et al. 2019)."""
+"""Landmarks of a frontal face, as ArcFace aligns it to 112 x 112 (Deng et al. 2019)."""
 
 
 def contract_for(
@@ -42,22 +42,28 @@ def contract_for(
     seed: int | None = None,
     metrics: tuple[Metric, ...] = (),
 ) -> Contract:
-    """What a file made from this template says about itself.
+    """Make the contract of a file made from this template.
 
     Args:
-        template: Describes network and input.
-        weights: Where the tensors come from; None for a network never trained. They fill
-            provenance, and metrics if those were measured on this input by these rules.
-        height: Input height in pixels instead of the template's, a multiple of its `multiple_of`.
-        width: Input width, likewise.
-        precision: Of the file's weights.
-        data: Training data in words; taken from `weights` where given.
-        seed: Of the training run; taken from `weights` where given.
-        metrics: Measured figures; taken from `weights` where given.
+        template: The template of network and input.
+        weights: The trained weights; None for a network never trained. They fill provenance, and
+            metrics if these were measured on this input by these rules.
+        height: Input height in pixels, a multiple of `multiple_of`; None for the template's.
+        width: Input width in pixels, a multiple of `multiple_of`; None for the template's.
+        precision: Precision of the file's weights.
+        data: Training data in words; taken from `weights` if given.
+        seed: Seed of the training run; taken from `weights` if given.
+        metrics: Measured figures; taken from `weights` if given.
 
     Raises:
-        UserError: See `input_size`.
+        UserError: See `input_size`; or there is no such task, as in a checkpoint of long ago.
     """
+    if template.problem not in TASKS:
+        raise UserError(
+            f"{weights.path if weights else template.name}: its problem is {template.problem!r}: "
+            f"expected one of {', '.join(TASKS)}",
+            hint="`--template` names a template of today for the same network",
+        )
     height, width = input_size(template, height=height, width=width)
     checkpoint = None
     if weights is not None:
@@ -70,7 +76,10 @@ def contract_for(
         shipped = template.initial_weights
         if not metrics and shipped is not None and shipped.sha256 == checkpoint:
             metrics = tuple(template.metrics)
-        if _protocol(template, height, width) != _protocol(weights.measured_with or template):
+        then = weights.measured_with or weights.template
+        if then.problem != template.problem:
+            metrics = ()
+        elif _protocol(template, height, width) != _protocol(then):
             metrics = ()
     return Contract(
         name=template.name,
@@ -97,7 +106,7 @@ def contract_for(
 def _protocol(
     template: Template, height: int | None = None, width: int | None = None
 ) -> tuple[object, ...]:
-    """What figures depend on beside the weights."""
+    """The settings, beside the weights, that figures depend on."""
     spec = template.input
     rules = task_of(template.problem).rules
     size = (height or spec.height, width or spec.width)
@@ -125,7 +134,7 @@ def _outputs(template: Template, *, height: int, width: int) -> tuple[OutputSpec
 def _points(
     template: Template, *, height: int, width: int
 ) -> tuple[tuple[float, float], ...] | None:
-    """Where aligned faces have the five landmarks, from where the template wants the eyes."""
+    """Positions of the five landmarks in aligned faces, from the template's eye positions."""
     if template.input.eyes is None:
         return None
     left, right, level = template.input.eyes

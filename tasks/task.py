@@ -114,12 +114,11 @@ class Samples(Protocol):
     """Annotations to samples, and samples to a network's input."""
 
     @property
-    def SUFFIX(self) -> str:
-        """Of its annotation files: ".json"."""
-
-    @property
     def ANNOTATIONS(self) -> str:
-        """What they are, for people."""
+        """What such files are, for people: ".json (COCO JSON)"."""
+
+    def reads(self, file: Path) -> bool:
+        """Whether `read` is for such a file, by its name or its first line."""
 
     def read(
         self, files: Sequence[Path], roots: Sequence[Path], *, rules: Mapping[str, Any]
@@ -272,12 +271,28 @@ class Parity(Protocol):
         """How far raw outputs for one image are apart, as one number: 0 where they are equal."""
 
 
+@dataclass(frozen=True)
+class Told:
+    """What is printed of one face.
+
+    Attributes:
+        kind: What faces are counted by, such as their label; None where they are of one kind.
+        text: The whole answer; empty where the face itself is all.
+    """
+
+    kind: str | None = None
+    text: str = ""
+
+
 class Draw(Protocol):
-    """Answers drawn into a picture."""
+    """Answers drawn into a picture, and told in words."""
 
     @property
     def draw(self) -> Callable[..., NDArray[np.uint8]]:
         """Image uint8 (H, W, 3) BGR, then what the model answered; a new picture comes back."""
+
+    def told(self, answer: Any) -> Told:
+        """The answer of a model of aligned faces for one face."""
 
 
 class Peers(Protocol):

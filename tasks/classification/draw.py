@@ -1,4 +1,4 @@
-"""Faces and their labels drawn into a picture."""
+"""Draw faces and their labels into a picture."""
 
 from __future__ import annotations
 
@@ -9,17 +9,23 @@ from numpy.typing import NDArray
 
 from ...results import Classification, Detections
 from ..canvas import draw_faces
+from ..task import Told
 
 
 def draw(
     image: NDArray[np.uint8], faces: Detections, labels: Sequence[Classification]
 ) -> NDArray[np.uint8]:
-    """A copy of a picture, uint8 (H, W, 3) BGR, with boxes and labels; colours tell these apart.
+    """A copy of a picture, uint8 (H, W, 3) BGR, with boxes and labels; each label has a colour.
 
     Args:
-        image: uint8 (H, W, 3), BGR; stays as it is.
-        faces: In pixels of `image`.
-        labels: Of each face.
+        image: uint8 (H, W, 3), BGR; not changed.
+        faces: The faces, in pixels of `image`.
+        labels: The classifier's answer for each face.
     """
     captions = [[f"{one.label} {one.score:.2f}", one.label] for one in labels]
     return draw_faces(image, faces, captions=captions, colours=[one.index for one in labels])
+
+
+def told(answer: Classification) -> Told:
+    """See `tasks.task.Draw`."""
+    return Told(answer.label, f"{answer.label} {answer.score:.3f}")

@@ -1,4 +1,4 @@
-"""Labelled faces to samples, and samples to a classifier's input."""
+"""A classifier's samples: labelled faces, and their network inputs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,12 @@ from ..timing import Item
 
 _log = logging.getLogger(__name__)
 
-SUFFIX = ".csv"
-ANNOTATIONS = "CSV by `pocketface data glasses`"
+ANNOTATIONS = ".csv (CSV by `pocketface data glasses`)"
+
+
+def reads(file: Path) -> bool:
+    """See `tasks.task.Samples`."""
+    return file.suffix == ".csv"
 
 
 def read(
@@ -31,7 +35,7 @@ def read(
 
 
 def check(samples: Sequence[LabelledFace], *, flag: str) -> None:
-    """See `tasks.task.Samples`: more than one label; without landmarks no face is aligned."""
+    """See `tasks.task.Samples`; needs more than one label, and landmarks to align faces."""
     found = [face for face in samples if face.found]
     if len(found) < len(samples):
         _log.warning(
@@ -42,7 +46,7 @@ def check(samples: Sequence[LabelledFace], *, flag: str) -> None:
 
 
 def counted(samples: Sequence[LabelledFace]) -> Sequence[LabelledFace]:
-    """See `tasks.task.Samples`: a photo that cannot be read counts as answered wrongly."""
+    """See `tasks.task.Samples`; a photo that cannot be read counts as wrong."""
     return samples
 
 
@@ -52,7 +56,7 @@ def can_be_lost(_: LabelledFace) -> bool:
 
 
 def stratum(_: Contract, sample: LabelledFace) -> Hashable | None:
-    """See `tasks.task.Samples`: the label."""
+    """See `tasks.task.Samples`; the label."""
     return sample.label if sample.found else None
 
 
@@ -62,7 +66,7 @@ def network_input(contract: Contract, sample: LabelledFace) -> NDArray[np.float3
 
 
 def items(files: Sequence[Path], roots: Sequence[Path]) -> list[Item]:
-    """See `tasks.task.Samples`: one face in each photo, landmarks known."""
+    """See `tasks.task.Samples`; each photo has one face with known landmarks."""
     faces = read_labelled_faces(files, roots, classes=None)
     with_face = [Item(one.path, one.landmarks) for one in faces if one.found]
     if not with_face:

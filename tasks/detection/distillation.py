@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...errors import UserError
-from ...model_templates.architecture import DenseHeadSpec
 from ...model_templates.catalogue import template_names
+from ...model_templates.heads import DenseHeadSpec
 from ...model_templates.schema import TemplateFile
 from ...models.dense_head import DensePredictions
 from ...models.network import Network

@@ -21,11 +21,15 @@ from ..timing import Item
 
 _log = logging.getLogger(__name__)
 
-SUFFIX = ".json"
-ANNOTATIONS = "COCO JSON"
+ANNOTATIONS = ".json (COCO JSON)"
 
 _CLASSES = ("face",)
 """Of peers, whose files do not say what they call a face."""
+
+
+def reads(file: Path) -> bool:
+    """See `tasks.task.Samples`."""
+    return file.suffix == ".json"
 
 
 def classes_in(rules: Mapping[str, Any] | None) -> Sequence[str]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...model_templates.architecture import SSDHeadSpec
+from ...model_templates.heads import SSDHeadSpec
 from ...models.ssd_head import FACE, SSDPredictions, encode
 from .assign import Assignment, Claims, resolve
 from .boxes import paired_similarity

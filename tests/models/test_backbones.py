@@ -133,6 +133,27 @@ def test_fpn_meets_odd_maps_and_adds_levels() -> None:
     ]
 
 
+def test_further_levels_of_a_pyramid_see_what_is_positive_alone() -> None:
+    """As RetinaNet's: otherwise two linear convolutions would follow each other."""
+    torch.manual_seed(0)
+    fpn = FPN(FPNSpec(type="fpn", channels=8, levels=5, batch_norm=False), [4, 6, 10])
+    maps = [torch.randn(1, c, 32 // k, 32 // k) for c, k in zip([4, 6, 10], [1, 2, 4], strict=True)]
+    with torch.no_grad():
+        third, fourth, fifth = fpn(maps)[2:]
+        for source, found, layer in zip((third, fourth), (fourth, fifth), fpn.extra, strict=True):
+            assert source.min() < 0
+            torch.testing.assert_close(found, layer(source.relu()))
+    # Where nothing is positive, the bias is all that is left.
+    with torch.no_grad():
+        for smooth in fpn.smooth:
+            nn.init.zeros_(smooth[0].weight)
+            nn.init.constant_(smooth[0].bias, -1.0)
+        _, _, _, fourth, _ = fpn(maps)
+    torch.testing.assert_close(
+        fourth, fpn.extra[0][0].bias.detach()[:, None, None].expand(1, 8, 4, 4)
+    )
+
+
 def test_context_adds_three_1x1_convolutions_to_each_level() -> None:
     plain = FPNSpec(type="fpn", channels=8, levels=3)
     more = FPN(plain.model_copy(update={"context": True}), [4, 6])

@@ -162,6 +162,22 @@ def test_a_folded_scale_changes_nothing(case: Case) -> None:
     assert len(list(folded.normalize.buffers())) == int(has_mean)
 
 
+@pytest.mark.parametrize("colour", ["RGB", "BGR"])
+def test_a_folded_scale_knows_its_colours(colour: str) -> None:
+    """Means and deviations of three kinds go to their own channels."""
+    architecture = read_template("glasses-n").architecture.model_copy(
+        update={"colour": colour, "mean": (124.0, 80.0, 30.0), "std": (58.0, 40.0, 25.0)}
+    )
+    torch.manual_seed(0)
+    network = make_network(architecture).eval()
+    folded = with_scale_folded(network)
+    images = torch.rand(2, 3, 80, 80) * 255
+    with torch.no_grad():
+        first, other = (one.backbone(one.normalize(images))[0] for one in (network, folded))
+        torch.testing.assert_close(other, first, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(folded(images)[0], network(images)[0])
+
+
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
 def test_a_traced_graph_takes_any_batch_size(case: Case) -> None:
     if case.size.gflops > HEAVY:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -25,11 +26,11 @@ from pocketface.evaluation.figures import decisive
 from pocketface.export import ExportRequest, export_model
 from pocketface.export.verify import Reference, reference_for
 from pocketface.model_templates.contract import Contract
-from pocketface.model_templates.schema import Template, TemplateFile
+from pocketface.model_templates.schema import Template
 from pocketface.models.network import Network, make_network
 from pocketface.models.weights import read_weights, write_weights
 from pocketface.runtimes.torch import session_of
-from pocketface.tasks import TASKS, Task, task_of
+from pocketface.tasks import Task, task_of
 from pocketface.tasks.describe import contract_for
 from pocketface.tasks.measuring import Labels
 from pocketface.tasks.model import Model
@@ -37,6 +38,19 @@ from pocketface.tasks.task import Sample
 from pocketface.tasks.templates import parse_template
 
 Pixels = NDArray[np.uint8]
+
+LANDMARKS = np.array([[30, 20], [50, 20], [40, 28], [32, 36], [48, 36]], np.float32)
+"""Of the one face in each photo of `write_photos`."""
+
+
+def write_photos(folder: Path, count: int) -> list[str]:
+    """Photos of 96 x 64 noise; returns their names."""
+    generator = np.random.default_rng(0)
+    names = [f"{index}.png" for index in range(count)]
+    for name in names:
+        image = generator.integers(0, 256, (64, 96, 3), dtype=np.uint8)
+        assert cv2.imwrite(str(folder / name), image)
+    return names
 
 
 class EveryTask(ABC):
@@ -288,11 +302,3 @@ def _answering(model: Model[Any], samples: Sequence[Sample], answer: Any) -> Mod
 
 def _digest(image: Pixels) -> str:
     return hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest()
-
-
-def suites(kind: type = EveryTask) -> dict[str, type]:
-    """The suite of each task that has one, by name."""
-    return {one.NAME: one for one in kind.__subclasses__()}
-
-
-__all__ = ["TASKS", "EveryTask", "TemplateFile", "suites"]

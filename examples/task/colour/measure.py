@@ -1,0 +1,95 @@
+"""How good a colour model is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...data.align import align_face
+from ...data.images import read_image
+from ...data.labelled_faces import LabelledFace
+from ...errors import DataError
+from ...evaluation.figures import Figure, Figures
+from ...model_templates.contract import Contract
+from ..measuring import Evaluation, Labels, Measured, Options, Progress, files_of, protocol_of
+from ..timing import Item
+from .model import FaceColour
+from .samples import counted, read, truth
+
+NEAR = 0.02
+"""A share counts as right that is at most so far from the truth."""
+
+FIGURES = (
+    Figure(
+        "right",
+        "Faces whose colour is right",
+        column="right",
+        chart="faces whose colour is right, %",
+        budget="min-right",
+        decisive=True,
+        may_drop=1.0,
+        compared=True,
+        followed=True,
+    ),
+)
+
+HAS_OFFICIAL = False
+
+
+def measure(
+    model: FaceColour, samples: Sequence[LabelledFace], *, on_progress: Progress | None = None
+) -> Measured:
+    """See `tasks.task.Measure`. `verdicts`: 1 where the colour is right."""
+    faces = counted(samples)
+    if not faces:
+        raise DataError(f"none of the {len(samples)} photos has landmarks")
+    verdicts = np.zeros(len(faces))
+    for index, face in enumerate(faces):
+        image = read_image(face.path)
+        (shares,) = model.predict(image, face.landmarks[None])
+        expected = truth(align_face(image, face.landmarks, model.contract.input))
+        verdicts[index] = np.abs(shares - expected).max() <= NEAR
+        if on_progress is not None:
+            on_progress(index + 1, len(faces))
+    return Measured({"right": float(verdicts.mean())}, verdicts)
+
+
+def promised(figures: Figures) -> Figures:
+    """See `tasks.task.Measure`."""
+    return figures
+
+
+def protocol(_: Contract) -> str:
+    """See `tasks.task.Measure`."""
+    return f"a colour is right within {NEAR:g}"
+
+
+def evaluate(
+    model: FaceColour, labels: Labels, options: Options, *, on_progress: Progress | None = None
+) -> Evaluation:
+    """See `tasks.task.Measure`."""
+    faces = read(labels.files, labels.roots, rules=model.contract.rules)
+    found = measure(model, faces, on_progress=on_progress)
+    return Evaluation(
+        found.figures,
+        {"near": NEAR, **protocol_of(model, options)},
+        files_of(model, labels.files),
+    )
+
+
+def labels_fit(labels: Labels, _: Contract | None) -> Labels:
+    """See `tasks.task.Measure`: any face will do."""
+    return labels
+
+
+def told(labels: Labels, items: Sequence[Item]) -> str:
+    """See `tasks.task.Measure`."""
+    named = ", ".join(file.name for file in labels.files)
+    return f"faces of {named}; timed on {len(items)}"
+
+
+def official_photos(_: Path) -> list[Item]:
+    """See `tasks.task.Measure`; never asked for."""
+    return []
