@@ -22,21 +22,21 @@ _UNITS = {"cpu": "CPU_ONLY", "gpu": "CPU_AND_GPU", "ane": "CPU_AND_NE", "all": "
 _FREE = -1
 
 Run = Callable[[NDArray[np.float32]], Outputs]
-"""As `Session.run`."""
+"""Type of `Session.run`."""
 
 
 def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     """Open a Core ML file.
 
     Args:
-        path: `.mlmodel` or `.mlpackage`.
-        threads: Of the reference, which is PyTorch's: one setting for the whole process.
+        path: The `.mlmodel` or `.mlpackage`.
+        threads: Threads of the reference, set in PyTorch for the whole process.
         device: "cpu"; on a Mac also "gpu", "ane" (Neural Engine) and "all".
 
     Raises:
-        MissingPackageError: coremltools, or elsewhere than on a Mac PyTorch, is not installed.
-        ModelFileError: The file is no Core ML model, or one that the reference does not know.
-        UserError: There is no such device.
+        MissingPackageError: coremltools, or off a Mac PyTorch, is not installed.
+        ModelFileError: The file is not a Core ML model, or the reference cannot run it.
+        UserError: The device does not exist.
     """
     usable = _UNITS if sys.platform == "darwin" else ["cpu"]
     if device not in usable:
@@ -56,9 +56,9 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
         runtime="coreml" if sys.platform == "darwin" else "coreml-reference",
         device=device,
         contract_json=spec.description.metadata.userDefined.get(CONTRACT_KEY),
-        # Thresholds are inputs too, with defaults of their own.
+        # Inputs without a shape are thresholds with defaults.
         input_shapes={name: shape for name, shape in inputs.items() if shape},
-        # A classifier's likeliest label is text.
+        # Outputs without a shape are a classifier's label, which is text.
         output_shapes={name: shape for name, shape in outputs.items() if shape},
         run=run,
     )
@@ -69,7 +69,7 @@ def read_spec(path: Path) -> Any:
 
     Raises:
         MissingPackageError: coremltools is not installed.
-        ModelFileError: It cannot be read.
+        ModelFileError: The file cannot be read.
     """
     import_coremltools()
     from coremltools.proto import Model_pb2  # type: ignore[import-untyped]
@@ -87,7 +87,7 @@ def read_spec(path: Path) -> Any:
 
 
 def class_labels(spec: Any) -> list[str]:
-    """The labels of a classifier, in the order of its probabilities; none of other models."""
+    """A classifier's labels in the order of its probabilities; empty for other models."""
     kind = spec.WhichOneof("Type")
     if kind == "neuralNetworkClassifier":
         return list(spec.neuralNetworkClassifier.stringClassLabels.vector)
@@ -105,24 +105,24 @@ def class_labels(spec: Any) -> list[str]:
 
 
 def import_coremltools() -> Any:
-    """The package, without what it says of other packages on the way.
+    """Import coremltools, without its messages about other packages.
 
     Raises:
-        MissingPackageError: It is not installed.
+        MissingPackageError: coremltools is not installed.
     """
     with IMPORTING, _without("tensorflow"), quiet():
         try:
             import coremltools  # type: ignore[import-untyped]
         except ImportError as error:
             raise MissingPackageError("coremltools") from error
-    # It warns of versions newer than those that it was tested with, and of what Linux lacks.
+    # It warns about untested versions of other packages, and about parts that Linux lacks.
     logging.getLogger("coremltools").setLevel(logging.ERROR)
     return coremltools
 
 
 @contextmanager
 def _without(package: str) -> Iterator[None]:
-    """Import as if a package were not there: it takes seconds, and nothing here needs it."""
+    """Hide a package from imports in a block: it takes seconds to import and is not needed."""
     if package in sys.modules or "coremltools" in sys.modules:
         yield
         return
@@ -156,12 +156,12 @@ def _apple(path: Path, spec: Any, labels: list[str], coremltools: Any, device: s
     units = getattr(coremltools.ComputeUnit, _UNITS[device])
     try:
         model = coremltools.models.MLModel(str(path), compute_units=units)
-    except Exception as error:  # its exceptions have no common base
+    except Exception as error:  # coremltools's exceptions have no common base
         raise ModelFileError(f"{path}: Core ML cannot load it: {error}") from error
     (image,) = (i.name for i in spec.description.input if i.type.WhichOneof("Type") == "imageType")
 
     def run(batch: NDArray[np.float32]) -> Outputs:
-        # Apple's own images have 8 bits a channel, and are RGB to whoever hands them over.
+        # coremltools takes RGB images with 8 bits per channel.
         pixels = batch[0].transpose(1, 2, 0)[..., ::-1].round().astype(np.uint8)
         found = model.predict({image: Image.fromarray(np.ascontiguousarray(pixels))})
         return {

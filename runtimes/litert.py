@@ -1,4 +1,4 @@
-"""LiteRT (TensorFlow Lite): `.tflite`, contract in the flatbuffer's metadata."""
+"""LiteRT (TensorFlow Lite): `.tflite`, with the contract in the flatbuffer's metadata."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from .session import Outputs, Session, Shape
 from .tensorflow import import_tensorflow
 
 SIGNATURE = "serving_default"
-"""The one that our files have."""
+"""Name of the signature in our files."""
 
 
 def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     """Open a LiteRT file.
 
     Args:
-        path: `.tflite`.
-        threads: Of one inference; None for one per core.
-        device: "cpu": in Python, LiteRT has no other.
+        path: The `.tflite` file.
+        threads: Threads for one inference; None for one per core.
+        device: "cpu"; in Python, LiteRT has no other.
 
     Raises:
         MissingPackageError: Neither ai-edge-litert nor TensorFlow is installed.
         ModelFileError: LiteRT cannot load the file.
-        UserError: There is no such device.
+        UserError: The device does not exist.
     """
     if device != "cpu":
         raise UserError(f"device {device!r}: not usable by LiteRT in Python; expected cpu")
-    count = threads or os.cpu_count()  # its own default is one
+    count = threads or os.cpu_count()  # LiteRT's own default is one
     interpreter_class = _interpreter_class()
     content = path.read_bytes()
 
     def open_interpreter() -> Any:
-        with quiet():  # it tells that it made a delegate
+        with quiet():  # it prints that it made a delegate
             interpreter = interpreter_class(model_content=content, num_threads=count)
             interpreter.allocate_tensors()
         return interpreter
@@ -60,12 +60,12 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     local.runner, local.keep = runner, first
 
     def run(batch: NDArray[np.float32]) -> Outputs:
-        # One interpreter serves one thread at a time.
+        # An interpreter is not thread-safe, so each thread has its own.
         if not hasattr(local, "runner"):
             local.keep = open_interpreter()
             local.runner = local.keep.get_signature_runner(SIGNATURE)
         image = np.ascontiguousarray(batch.transpose(0, 2, 3, 1))
-        # Its arrays are views of memory that the next run writes to.
+        # Copied, as the arrays are views of memory that the next run overwrites.
         return {name: array.copy() for name, array in local.runner(**{input_name: image}).items()}
 
     return Session(
@@ -79,7 +79,7 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
 
 
 def read_metadata(content: bytes, key: str) -> str | None:
-    """An entry of a model's `metadata` table, as text; None where there is none."""
+    """An entry of a model's `metadata` table as text; None if there is none."""
     schema = import_schema()
     model = schema.Model.GetRootAs(content)
     for index in range(model.MetadataLength()):
@@ -90,7 +90,7 @@ def read_metadata(content: bytes, key: str) -> str | None:
 
 
 def import_schema() -> Any:
-    """The flatbuffer schema's generated classes.
+    """Import the classes generated from the flatbuffer schema.
 
     Raises:
         MissingPackageError: Neither ai-edge-litert nor TensorFlow is installed.

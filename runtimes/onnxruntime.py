@@ -1,4 +1,4 @@
-"""ONNX Runtime: `.onnx`, contract in `metadata_props`."""
+"""ONNX Runtime: `.onnx`, with the contract in `metadata_props`."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _PROVIDERS = {
     "directml": "DmlExecutionProvider",
 }
 _SILENT = 4
-"""Log severity "fatal": errors come as exceptions; the rest is noise on stderr."""
+"""Log severity "fatal", as errors come as exceptions, and the rest is noise on stderr."""
 
 
 def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     """Open an ONNX file.
 
     Args:
-        path: `.onnx`.
-        threads: Of one inference; None for one per core.
-        device: "cpu", or one for which the installed build has a provider: "cuda", "tensorrt",
-            "openvino", "coreml", "directml".
+        path: The `.onnx` file.
+        threads: Threads for one inference; None for one per core.
+        device: "cpu", or another with a provider in the installed build: "cuda", "tensorrt",
+            "openvino", "coreml" or "directml".
 
     Raises:
         MissingPackageError: ONNX Runtime is not installed.
         ModelFileError: ONNX Runtime cannot load the file.
-        UserError: There is no such device.
+        UserError: The device does not exist.
     """
     try:
         import onnxruntime  # type: ignore[import-untyped]
@@ -54,7 +54,7 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     options.log_severity_level = _SILENT
     if threads is not None:
         options.intra_op_num_threads = threads
-    # Its own threads, which `options` do not reach.
+    # The OpenVINO provider has its own threads, which `options` do not set.
     own = device == "openvino" and threads is not None
     settings = {"num_of_threads": str(threads)} if own else {}
     try:
@@ -62,16 +62,16 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
             str(path),
             sess_options=options,
             providers=[(_PROVIDERS[device], settings)],
-            enable_fallback=0,  # it prints, and hides the reason
+            enable_fallback=0,  # a fallback prints and hides the reason
         )
         metadata = session.get_modelmeta().custom_metadata_map
-    except Exception as error:  # its exceptions have no common base
+    except Exception as error:  # ONNX Runtime's exceptions have no common base
         reason = (str(error).splitlines() or [""])[0]
         raise ModelFileError(
             f"{path}: ONNX Runtime cannot load it, is it whole? {reason}"
         ) from error
     if _PROVIDERS[device] not in session.get_providers():
-        # A provider whose libraries are missing is left out silently.
+        # ONNX Runtime silently drops a provider whose libraries are missing.
         raise UserError(f"device {device!r}: ONNX Runtime has it, but it does not start here")
     (input_name, *_) = [node.name for node in session.get_inputs()] or [""]
     names = [node.name for node in session.get_outputs()]
@@ -90,7 +90,7 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
 
 
 def _shapes(nodes: Iterable[Any]) -> dict[str, Shape]:
-    # A free size has a name, or None.
+    # A free size is a name or None.
     return {
         node.name: tuple(size if isinstance(size, int) else -1 for size in node.shape)
         for node in nodes

@@ -1,4 +1,4 @@
-"""OpenVINO: `.xml` with its `.bin`, contract in `rt_info`; `.onnx` too."""
+"""OpenVINO: `.xml` with its `.bin`, with the contract in `rt_info`; also `.onnx`."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from ..model_templates.contract import CONTRACT_KEY
 from .session import Outputs, Session, Shape
 
 CONTRACT_PATH = ["pocketface", "contract"]
-"""Where the contract lies in `rt_info`."""
+"""Path of the contract in `rt_info`."""
 
 
 @signal_stack_kept()
 def open_session(path: Path, *, threads: int | None, device: str, mode: str = "") -> Session:
-    """Open an OpenVINO file pair, or an ONNX file.
+    """Open an OpenVINO model or an ONNX file.
 
     Args:
-        path: `.xml`, its `.bin` beside it; or `.onnx`.
-        threads: Of one inference on the CPU; None for one per core.
-        device: As OpenVINO names it, in any case: "cpu", "gpu", "npu", "auto".
-        mode: "throughput" for most inferences a second, of several callers, instead of soonest
-            answers.
+        path: The `.xml`, with its `.bin` beside it, or an `.onnx` file.
+        threads: Threads for one inference on the CPU; None for one per core.
+        device: OpenVINO's name of the device, in upper or lower case: "cpu", "gpu", "npu", "auto".
+        mode: "throughput" for most inferences per second with several callers; "" for lowest
+            latency.
 
     Raises:
         MissingPackageError: OpenVINO is not installed.
-        ModelFileError: The `.bin` is missing or another one; OpenVINO cannot load the file.
-        UserError: There is no such device.
+        ModelFileError: The `.bin` is missing or does not fit, or OpenVINO cannot load the file.
+        UserError: The device does not exist.
     """
     try:
         import openvino  # type: ignore[import-untyped]
@@ -45,19 +45,19 @@ def open_session(path: Path, *, threads: int | None, device: str, mode: str = ""
         raise ModelFileError(f"{path}: its weights {weights.name} are not beside it")
     core = openvino.Core()
     target = device.upper()
-    # Where there are two, they are called GPU.0 and GPU.1, and "GPU" is the first.
+    # Two GPUs are called GPU.0 and GPU.1, and "GPU" means the first.
     known = {part for name in core.available_devices for part in (name, name.split(".")[0])}
     if target not in known | {"AUTO"}:
         choices = ", ".join(sorted(name.lower() for name in known | {"AUTO"}))
         raise UserError(f"device {device!r}: not usable by OpenVINO; expected one of {choices}")
     config: dict[str, Any] = {"PERFORMANCE_HINT": mode.upper() or "LATENCY"}
     if target == "CPU":
-        # Some CPUs would compute an FP32 file in bfloat16 otherwise.
+        # By default some CPUs compute an FP32 file in bfloat16.
         config["INFERENCE_PRECISION_HINT"] = "f32"
         if threads is not None and mode == "throughput":
-            config["INFERENCE_NUM_THREADS"] = threads  # in all
+            config["INFERENCE_NUM_THREADS"] = threads  # of all streams together
         elif threads is not None:
-            # Else inferences that several threads ask for would wait for each other.
+            # Several streams, so that inferences of several callers do not wait for each other.
             streams = max(1, (os.cpu_count() or 1) // threads)
             config |= {"INFERENCE_NUM_THREADS": threads * streams, "NUM_STREAMS": streams}
     try:
@@ -76,20 +76,21 @@ def open_session(path: Path, *, threads: int | None, device: str, mode: str = ""
 
 
 def session_of(compiled: Any, model: Any, *, device: str, at_once: int = 1) -> Session:
-    """A compiled model as what all runtimes open.
+    """Make a session of a compiled model.
 
     Args:
-        compiled: `openvino.CompiledModel`.
-        model: `openvino.Model`, which it was compiled of, or one with the same inputs and outputs.
-        device: As OpenVINO names it.
+        compiled: The `openvino.CompiledModel`.
+        model: The `openvino.Model` that it was compiled from, or one with the same inputs and
+            outputs.
+        device: OpenVINO's name of the device.
         at_once: See `Session`.
     """
-    # By position: a compiled graph adds names of its own to these.
+    # Outputs are read by position, because compiling adds names.
     names = list(_shapes(model.outputs))
     local = threading.local()
 
     def run(batch: NDArray[np.float32]) -> Outputs:
-        # One request serves one thread at a time.
+        # A request is not thread-safe, so each thread has its own.
         if not hasattr(local, "request"):
             local.request = compiled.create_infer_request()
         results = local.request.infer({0: batch}, share_inputs=True)
@@ -125,6 +126,6 @@ def _shapes(ports: list[Any]) -> dict[str, Shape]:
 
 
 def _reason(error: Exception) -> str:
-    """The last line that says something: the first ones name OpenVINO's own source files."""
+    """The last non-empty line: the first ones name OpenVINO's own source files."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:200] if lines else ""

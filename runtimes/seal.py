@@ -1,8 +1,8 @@
-"""A file's SHA-256 inside the file: damage that loads silently is noticed all the same.
+"""A file's SHA-256 inside the file, to detect damage that would load silently.
 
-The digest is that of the file with 64 zeros in the digest's own place, and of the names and
-contents of its other parts, if it has any. It stands behind a mark that occurs nowhere else, so
-that it is found, and compared, before any parser sees the file.
+The digest covers the file with 64 zeros in place of the digest, and the names and contents of its
+other parts, if any. It follows a mark that occurs nowhere else, so that it can be found and
+compared before any parser reads the file.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from ..errors import ModelFileError
 from ..files import atomic_write, sha256_file
 
 SEAL_KEY = "pocketface.seal"
-"""Metadata key of the seal, wherever a format has keys; OpenVINO's is a path of two parts."""
+"""Metadata key of the seal, if the format has keys; OpenVINO uses a path of two parts."""
 
 _MARK = b"pocketface-sha256:"
 BLANK_SEAL = _MARK.decode() + "0" * 64
-"""What an exporter writes in the seal's place; `seal` fills it in."""
+"""Placeholder that an exporter writes; `seal` replaces it."""
 
 _SEAL = re.compile(re.escape(_MARK) + rb"([0-9a-f]{64})")
 
 SAVED_MODEL_CONTRACT = Path("assets.extra", "pocketface.json")
-"""Where a SavedModel has contract and seal: TensorFlow leaves that folder to its users."""
+"""Place of a SavedModel's contract and seal, in a folder that TensorFlow leaves to users."""
 
 _SEALED_FILES = {
     ".mlpackage": Path("Data", "com.apple.CoreML", "model.mlmodel"),
     ".savedmodel": SAVED_MODEL_CONTRACT,
 }
-"""Of models that are folders: the file that has the seal."""
+"""For models that are folders, the file that holds the seal."""
 
 
 def seal(path: Path) -> None:
     """Write the digest into a file that has `BLANK_SEAL`, or an old seal, exactly once.
 
     Args:
-        path: What `load` opens; a folder for `.mlpackage` and `.savedmodel`.
+        path: The path that `load` opens; a folder for `.mlpackage` and `.savedmodel`.
 
     Raises:
-        ValueError: There is no single place for it.
+        ValueError: The file does not have exactly one place for the digest.
     """
     target = _sealed_file(path)
     content = target.read_bytes()
@@ -55,13 +55,13 @@ def check_seal(path: Path) -> bool:
     """Compare a file, and its other parts, with the digest inside it.
 
     Args:
-        path: What `load` opens; a folder for `.mlpackage` and `.savedmodel`.
+        path: The path that `load` opens; a folder for `.mlpackage` and `.savedmodel`.
 
     Returns:
-        Whether it has one: other people's files have none.
+        Whether the file has a seal; third-party files have none.
 
     Raises:
-        ModelFileError: The file cannot be read, or is not what was sealed.
+        ModelFileError: The file cannot be read, or does not match its seal.
     """
     target = _sealed_file(path)
     try:
@@ -103,7 +103,7 @@ def _other_parts(path: Path) -> list[Path]:
         return [path.with_suffix(".bin")]
     if not path.is_dir():
         return []
-    # Not what file managers leave behind.
+    # Hidden files are left out: file managers create them.
     files = [file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")]
     return sorted(set(files) - {_sealed_file(path)})
 

@@ -1,4 +1,4 @@
-"""What every runtime opens: a graph that takes one array and gives named arrays."""
+"""A session, the common form of opened graphs: one array in, named arrays out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Outputs = dict[str, NDArray[np.float32]]
 """Output arrays by name."""
 
 Shape = tuple[int, ...]
-"""-1 where the graph leaves a size free."""
+"""Sizes of an array; -1 if the graph leaves a size free."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,18 +24,17 @@ class Session:
     """An opened model file.
 
     Attributes:
-        runtime: Key of `RUNTIMES`, or "coreml-reference" where Core ML is not.
-        device: As the runtime names it.
-        contract_json: The contract embedded in the file, unread; None where there is none.
-        input_shapes: Of the graph's inputs, by name; ours have one.
-        output_shapes: Of the graph's outputs, by name.
-        run: float32 (B, 3, H, W), 0-255, BGR, whatever the graph's own layout is, to the outputs
-            as the graph gives them. Safe to call from several threads. It checks nothing:
-            `Model` does.
-        at_once: Calls of `run` from as many threads keep the device busy.
-        weights: Of a weights file, which has no contract: its template says what it is.
-        place: Of PyTorch on another device than the CPU: brings an array there, and gives what
-            runs the network on it and waits for it to end, its answers left where they are.
+        runtime: Key of `RUNTIMES`, or "coreml-reference" for Core ML files off a Mac.
+        device: The runtime's name of the device.
+        contract_json: The embedded contract, unparsed; None if there is none.
+        input_shapes: Shapes of the graph's inputs by name; ours have one.
+        output_shapes: Shapes of the graph's outputs by name.
+        run: Function from float32 (B, 3, H, W), 0-255, BGR, whatever the graph's own layout is, to
+            the graph's outputs. It is thread-safe and checks nothing, as `Model` does that.
+        at_once: Number of threads that must call `run` to keep the device busy.
+        weights: The content of a weights file, which has a template instead of a contract.
+        place: For PyTorch on a device other than the CPU, a function that copies an array there
+            and returns a function that runs the network on it and waits, without copying back.
     """
 
     runtime: str

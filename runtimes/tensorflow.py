@@ -19,10 +19,10 @@ from .seal import SAVED_MODEL_CONTRACT
 from .session import Outputs, Session, Shape
 
 SIGNATURE = "serving_default"
-"""Of a SavedModel; the one that TensorFlow Serving calls unless told otherwise."""
+"""Name of a SavedModel's signature, which TensorFlow Serving calls by default."""
 
 KERAS_CONTRACT = "pocketface.json"
-"""The contract's name in a `.keras` archive."""
+"""Name of the contract's file in a `.keras` archive."""
 
 _DEVICES = {"cpu": "CPU", "gpu": "GPU", "cuda": "GPU"}
 
@@ -31,14 +31,14 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     """Open a SavedModel or a Keras file.
 
     Args:
-        path: `.savedmodel`, a folder, or `.keras`.
-        threads: Of one inference; None for one per core. TensorFlow takes one number per process.
+        path: The `.savedmodel` folder or `.keras` file.
+        threads: Threads for one inference, the same in the whole process; None for one per core.
         device: "cpu", or "gpu" (also called "cuda").
 
     Raises:
         MissingPackageError: TensorFlow is not installed.
         ModelFileError: TensorFlow cannot load the file.
-        UserError: There is no such device, or the process has another number of threads already.
+        UserError: The device does not exist, or the process has another number of threads already.
     """
     tensorflow = import_tensorflow()
     _check_device(tensorflow, device)
@@ -50,7 +50,7 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
             contract_json, inputs, outputs, call = opener(tensorflow, path)
     except (ModelFileError, UserError):
         raise
-    except Exception as error:  # it has many kinds of them
+    except Exception as error:  # TensorFlow raises many kinds of exceptions
         reason = (str(error).splitlines() or [""])[0]
         raise ModelFileError(f"{path}: TensorFlow cannot load it, is it whole? {reason}") from error
 
@@ -70,14 +70,14 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
 
 
 def import_tensorflow() -> Any:
-    """The package, with its start-up remarks kept quiet.
+    """Import TensorFlow without its start-up messages.
 
     Raises:
-        MissingPackageError: It is not installed.
+        MissingPackageError: TensorFlow is not installed.
         UserError: KERAS_BACKEND names another backend.
     """
-    # Both are read once, at the import: what it says of instruction sets and missing GPUs; and
-    # what Keras, which it brings, runs on, whatever ~/.keras/keras.json says.
+    # Both are read only at the import: the first silences messages on instruction sets and GPUs;
+    # the second sets Keras's backend, whatever ~/.keras/keras.json says.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend != "tensorflow":
@@ -91,11 +91,11 @@ def import_tensorflow() -> Any:
 
 
 def import_keras() -> Any:
-    """Keras on TensorFlow.
+    """Import Keras on TensorFlow.
 
     Raises:
         MissingPackageError: TensorFlow is not installed.
-        UserError: Keras runs on something else in this process.
+        UserError: Keras runs on another backend in this process.
     """
     import_tensorflow()
     with IMPORTING, quiet():
@@ -121,7 +121,7 @@ def _open_saved_model(tensorflow: Any, path: Path) -> _Opened:
     }
     outputs = {name: _shape(spec.shape) for name, spec in function.structured_outputs.items()}
     (name,) = inputs if len(inputs) == 1 else [""]
-    # Only the object that was loaded keeps the variables alive.
+    # `loaded` is kept, as only it keeps the variables alive.
     return text, inputs, outputs, lambda image, _kept=loaded: function(**{name: image})
 
 
@@ -141,7 +141,7 @@ def _open_keras(tensorflow: Any, path: Path) -> _Opened:
 
 
 def _by_name(answers: Any, described: list[Any]) -> dict[str, Any]:
-    """Of other people's models too, which answer with one tensor or a list of them."""
+    """Answers by name; third-party models may answer with one tensor or a list."""
     if isinstance(answers, dict):
         return answers
     parts = list(answers) if isinstance(answers, list | tuple) else [answers]

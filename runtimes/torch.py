@@ -1,4 +1,4 @@
-"""PyTorch: weights files (`.safetensors`, `.pth`), with the network built from their template."""
+"""PyTorch: weights files (`.safetensors`, `.pth`), whose template builds the network."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def open_session(
     """Open a weights file.
 
     Args:
-        path: `.safetensors` or `.pth`.
-        threads: PyTorch keeps one setting for the whole process: this changes it.
-        device: As `torch.device` names it: "cpu", "cuda", "cuda:1", "mps".
+        path: The `.safetensors` or `.pth` file.
+        threads: Number of threads, which PyTorch sets for the whole process.
+        device: Device for `torch.device`: "cpu", "cuda", "cuda:1", "mps".
         mode: See `accelerated`.
-        input_size: Height and width in pixels instead of the template's.
+        input_size: Height and width in pixels; None for the template's.
 
     Returns:
-        A session with `weights`, whose template describes it: it has no contract.
+        A session with `weights` and without a contract; the template describes it.
 
     Raises:
         MissingPackageError: PyTorch is not installed.
         ModelFileError: See `read_weights`.
-        UserError: There is no such device, or the template does not allow the size.
+        UserError: The device does not exist, or the template does not allow the size.
     """
     try:
         import torch
@@ -62,7 +62,7 @@ def open_session(
     try:
         target = torch.device(device)
         network = build_network(weights).to(target)
-    except (RuntimeError, AssertionError) as error:  # a CPU build asserts
+    except (RuntimeError, AssertionError) as error:  # a CPU build raises AssertionError
         reason = str(error).splitlines()[0]
         raise UserError(f"device {device!r}: not usable by PyTorch: {reason}") from error
     if threads is not None:
@@ -73,19 +73,19 @@ def open_session(
 
 
 def accelerated(network: Network, mode: str, *, size: tuple[int, int], device: Any) -> Any:
-    """A network that answers the same, by other means.
+    """Make a version of the network that gives the same answers faster.
 
     Args:
-        network: In evaluation mode, on `device`.
-        mode: "" for as it is; "compile" (TorchInductor, which compiles at the first call and needs
-            a C++ compiler), "script" (TorchScript, traced and frozen), "channels-last" (memory
-            format), "bf16" (the same, arithmetic in bfloat16 as autocast has it), "cuda-graph"
+        network: The network, in eval mode, on `device`.
+        mode: "" for no change; "compile" (TorchInductor, which compiles at the first call and
+            needs a C++ compiler), "script" (TorchScript, traced and frozen), "channels-last"
+            (memory format), "bf16" (channels last, with autocast to bfloat16), "cuda-graph"
             (recorded at the first call for each batch size, then replayed).
-        size: Height and width of the input.
-        device: A `torch.device`.
+        size: Height and width of the input, in pixels.
+        device: The `torch.device`.
 
     Raises:
-        UserError: This device has no such mode.
+        UserError: The device does not have this mode.
     """
     import torch
 
@@ -96,7 +96,7 @@ def accelerated(network: Network, mode: str, *, size: tuple[int, int], device: A
     if mode == "script":
         example = torch.zeros(1, 3, *size, device=device)
         with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the tracer's doubts about constants, which are meant
+            warnings.simplefilter("ignore")  # the tracer warns about constants, which are intended
             return torch.jit.freeze(torch.jit.trace(network, example))  # type: ignore[no-untyped-call]
     if mode == "bf16":
 
@@ -118,7 +118,7 @@ def accelerated(network: Network, mode: str, *, size: tuple[int, int], device: A
 
 
 def _graphed(network: Network) -> Callable[[Tensor], tuple[Tensor, ...]]:
-    """One CUDA graph for each batch size; one caller at a time, as they share its memory."""
+    """One CUDA graph for each batch size; one caller at a time, as calls share its memory."""
     import torch
 
     lock = threading.Lock()
@@ -128,7 +128,7 @@ def _graphed(network: Network) -> Callable[[Tensor], tuple[Tensor, ...]]:
         held = images.clone()
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):  # libraries allocate at their first calls
+        with torch.cuda.stream(aside):  # a warm-up, as libraries allocate at their first calls
             for _ in range(3):
                 network(held)
         torch.cuda.current_stream().wait_stream(aside)
@@ -156,14 +156,14 @@ def session_of(
     size: tuple[int, int],
     device: str = "cpu",
 ) -> Session:
-    """A session of a network at hand, as training has one.
+    """Make a session of a network in memory, as in training.
 
     Args:
-        network: On `device`; its mode (training or evaluation) is the caller's business. Or what
-            `accelerated` made of it.
-        outputs: Names of what it gives, in order, and shapes for one image.
-        size: Height and width of its input.
-        device: As `torch.device` names it.
+        network: The network on `device`, or the result of `accelerated`. The caller sets its mode
+            (training or eval).
+        outputs: Names of its outputs, in order, and their shapes for one image.
+        size: Height and width of its input, in pixels.
+        device: Device for `torch.device`.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""What differs from task to task, one folder for each; and the table of them."""
+"""The table of tasks; each has its own folder for everything that differs by task."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ TASKS: dict[str, str] = {
     "face-detection": "detection",
     "face-classification": "classification",
 }
-"""Task, as templates and contracts name it -> its folder here."""
+"""Name of a task in templates and contracts -> its folder here."""
 
 
 @cache
 def task_of(name: str) -> Task:
-    """The task of this name; its parts are imported when they are asked for.
+    """The task of this name; its modules are imported when used.
 
     Raises:
-        UserError: There is none; the message lists the known ones.
+        UserError: The task is unknown; the message lists the known ones.
     """
     if name not in TASKS:
         raise UserError(f"unknown task {name!r}: expected one of {', '.join(TASKS)}")

@@ -1,4 +1,4 @@
-"""Faces drawn into a picture: boxes, landmarks and captions, whatever the task says of them."""
+"""Draw faces into a picture: boxes, landmarks and captions, for any task."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from ..results import Detections
 
-# By what is said of a face.
+# Colours of boxes, by the number in `colours`.
 _BOXES = ((80, 220, 60), (40, 140, 255), (230, 90, 200), (230, 200, 40))
 _INK = (0, 0, 0)
-# Left eye, right eye, nose, left and right mouth corner, apart by colour.
+# Colours of left eye, right eye, nose, left and right mouth corner.
 _POINTS = ((255, 160, 40), (40, 60, 255), (40, 230, 255), (230, 60, 230), (60, 160, 255))
 _LEAST_SIDE_FOR_POINTS = 28
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -26,24 +26,24 @@ def draw_faces(
     captions: Sequence[Sequence[str]],
     colours: Sequence[int],
 ) -> NDArray[np.uint8]:
-    """Draw boxes with captions, and landmarks where there are any.
+    """Draw boxes with captions, and landmarks if there are any.
 
-    Line and letter sizes follow the picture's size. Faces too small for a caption or for points get
-    none, so that a crowd stays visible.
+    Line and letter sizes follow the picture's size. Small faces get no caption or points, so that
+    a crowd stays visible.
 
     Args:
-        image: uint8 (H, W, 3), BGR; stays as it is.
-        faces: In pixels of `image`.
-        captions: Of each face: the first text that is not much wider than the box is drawn.
-        colours: Of each face: faces of which the same is said have the same number.
+        image: uint8 (H, W, 3), BGR; not changed.
+        faces: The faces, in pixels of `image`.
+        captions: For each face, texts from long to short; the first that fits its box is drawn.
+        colours: For each face a number; equal numbers get the same colour.
 
     Returns:
-        A new uint8 (H, W, 3), BGR.
+        The drawn copy, uint8 (H, W, 3), BGR.
     """
     canvas = image.copy()
     height, width = image.shape[:2]
     line = max(1, round(min(height, width) / 300))
-    # Weakest first: where boxes overlap, the surest lies on top.
+    # Weakest first, so that the surest is on top where boxes overlap.
     for index in reversed(range(len(faces))):
         left, top, right, bottom = (int(v) for v in np.rint(faces.boxes[index]))
         # A dark edge around the line keeps it visible on grass and on snow.
@@ -76,7 +76,7 @@ def _draw_label(
     line: int,
     colour: tuple[int, int, int],
 ) -> None:
-    """The first of some texts that is not much wider than the box."""
+    """Draw the first text that is not much wider than the box."""
     scale = 0.35 + 0.1 * line
     thickness = max(1, line // 2)
     for text in texts:
@@ -86,7 +86,7 @@ def _draw_label(
             break
     else:
         return
-    # Above the box, or inside it at the picture's upper edge; never over the right edge.
+    # Above the box, or inside it at the picture's upper edge; never beyond the right edge.
     bottom = top if top >= high else top + high
     left = max(0, min(left, canvas.shape[1] - wide))
     cv2.rectangle(canvas, (left, bottom - high), (left + wide, bottom), colour, -1)

@@ -1,4 +1,4 @@
-"""How far one model answers as another: what the comparisons of all tasks have in common."""
+"""Common parts of all tasks' comparisons of two models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .model import Model
 
 
 class TensorDifference(NamedTuple):
-    """Of one output tensor over all images; in the output's own unit."""
+    """Differences of one output tensor over all images, in the output's unit."""
 
     max_abs: float
     mean_abs: float
@@ -25,16 +25,16 @@ class TensorDifference(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found, over all images.
+    """The result of a comparison over all images.
 
     Attributes:
-        tensors: By output; empty where outputs cannot be compared one by one.
-        differences: The largest ones, by name.
-        tolerances: The largest allowed, by name; a difference without one is not judged.
-        asked: Answers that the reference gives: faces found, or faces shown.
-        agreed: Of these, given by the other too.
-        extra: Answers that only the other gives.
-        problem: Why it is not the same model; None if it is.
+        tensors: Differences by output; empty if outputs cannot be compared element by element.
+        differences: Largest differences by name.
+        tolerances: Largest allowed differences by name; others are not judged.
+        asked: Number of the reference's answers: faces found, or faces shown.
+        agreed: Number of these that the other model gives too.
+        extra: Number of answers that only the other model gives.
+        problem: Why the models are not the same; None if they are.
     """
 
     tensors: Mapping[str, TensorDifference]
@@ -47,17 +47,17 @@ class Comparison:
 
 
 def largest(*values: float) -> float:
-    """The maximum, or NaN where one is: Python's `max` may lose it."""
+    """The maximum, or NaN if any value is NaN, which Python's `max` may ignore."""
     return float(np.max(values))
 
 
 def raw_outputs(model: Model[Any], images: Sequence[NDArray[np.uint8]]) -> list[Outputs]:
-    """For each image, batch 1; one input at a time, as they may be large."""
+    """Outputs for each image in batches of 1, with one input in memory at a time."""
     return [model.raw(prepare(image, model.contract.input)[0]) for image in images]
 
 
 def as_batch(model: Model[Any], images: Sequence[NDArray[np.uint8]]) -> list[Outputs]:
-    """The first two as one batch, taken apart again; none where the batch size is fixed."""
+    """Outputs of the first two images run as one batch; empty if the batch size is fixed."""
     if model.contract.input.batch != -1:
         return []
     batch = np.concatenate([prepare(image, model.contract.input)[0] for image in images[:2]])
@@ -71,7 +71,7 @@ def as_batch(model: Model[Any], images: Sequence[NDArray[np.uint8]]) -> list[Out
 def tensor_differences(
     expected: Sequence[Outputs], found: Sequence[Outputs]
 ) -> dict[str, TensorDifference]:
-    """Each output over all images."""
+    """Differences of each output over all images."""
     return {
         name: _difference([one[name] for one in expected], [one[name] for one in found])
         for name in expected[0]
@@ -79,7 +79,7 @@ def tensor_differences(
 
 
 def kind_of(contract: Contract) -> str:
-    """By which tolerances a file is judged: "fp32", "fp16" or "int8"."""
+    """The precision whose tolerances apply to a file: "fp32", "fp16" or "int8"."""
     return contract.precision if contract.precision in ("fp32", "fp16") else "int8"
 
 

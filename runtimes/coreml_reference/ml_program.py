@@ -1,4 +1,4 @@
-"""ML Programs, operation by operation (MIL.proto, the MIL operation documents)."""
+"""Run ML Programs, operation by operation (MIL.proto, the MIL operation documents)."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _DTYPES = {"fp16": torch.float16, "fp32": torch.float32, "int32": torch.int32}
 def build_program(
     program: Any, folder: Path, *, where: str
 ) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
-    """The `main` function of an ML Program, of its inputs to its outputs.
+    """The `main` function of an ML Program, from inputs to outputs by name.
 
-    Of a classifier, its dictionary of probabilities is the array of them, in the order of the
-    labels, and the likeliest label is left out.
+    A classifier's dictionary of probabilities becomes an array in the order of the labels, and
+    its most probable label is left out.
 
     Raises:
-        ModelFileError: An operation or argument is not known; the message names it.
+        ModelFileError: An operation or argument is unknown; the message names it.
     """
     main = program.functions["main"]
     if set(program.functions) != {"main"} or main.opset not in main.block_specializations:
@@ -47,7 +47,7 @@ def build_program(
             constants[names[0]] = _tensor(value) if floats else value
             continue
         if kind in COMPRESSED:
-            # Their arguments are constants, which decompress at loading.
+            # Their arguments are constants, so they are decompressed when the file is loaded.
             stored = {
                 key: program_value(value, folder, where=name)
                 for key, value in operation.attributes.items()
@@ -59,7 +59,7 @@ def build_program(
             constants[names[0]] = _typed(_tensor(weights), types[0])
             continue
         if kind == "classify":
-            # Probabilities and labels to the likeliest label, and a dictionary of all.
+            # Its outputs are the most probable label, and a dictionary of all probabilities.
             (shares,) = operation.inputs["probabilities"].arguments
             steps.append((_hand_on, {"x": [_Name(shares.name)]}, names[1:], [FLOAT32], name))
             continue
@@ -103,7 +103,7 @@ class _NotKnown(Exception):
 
 
 class _Name(str):
-    """The name of a value, told apart from a string constant."""
+    """The name of a value, to tell it from a string constant."""
 
 
 def _binding(binding: Any, folder: Path, *, where: str) -> Any:
@@ -135,7 +135,7 @@ def _ints(value: Any) -> list[int]:
 
 
 def _padding(given: dict[str, Any]) -> list[int]:
-    """As `functional.pad` takes it: left, right, top, bottom."""
+    """Padding for `functional.pad`: left, right, top, bottom."""
     kind = given.get("pad_type", "valid")
     if kind == "valid":
         return [0, 0, 0, 0]
@@ -235,7 +235,7 @@ def _reduce_mean(given: dict[str, Any]) -> list[Tensor]:
 
 
 def _affine_dequantize(stored: dict[str, Any]) -> NDArray[np.float32]:
-    """Of 8 bits, with a scale and a zero point for each channel, or for all."""
+    """Weights from 8-bit integers, with a scale and a zero point for each channel or for all."""
     data = np.asarray(stored["quantized_data"])
     shape = [1] * data.ndim
     shape[int(stored["axis"])] = -1
@@ -246,7 +246,7 @@ def _affine_dequantize(stored: dict[str, Any]) -> NDArray[np.float32]:
 
 
 def _lut_to_dense(stored: dict[str, Any]) -> NDArray[Any]:
-    """Indices into a palette, the lowest bit first."""
+    """Weights from packed indices into a palette, lowest bit first."""
     palette, shape = np.asarray(stored["lut"]), _ints(stored["shape"])
     bits = len(palette).bit_length() - 1
     count = math.prod(shape)
@@ -258,7 +258,7 @@ COMPRESSED: dict[str, Callable[[dict[str, Any]], NDArray[Any]]] = {
     "constexpr_affine_dequantize": _affine_dequantize,
     "constexpr_lut_to_dense": _lut_to_dense,
 }
-"""By type: what makes the weights of what is stored."""
+"""By operation type, the function that decompresses stored weights."""
 
 Operation = tuple[set[str], Callable[[dict[str, Any]], list[Tensor]]]
 
@@ -314,4 +314,4 @@ OPERATIONS: dict[str, Operation] = {
     "transpose": ({"x", "perm"}, lambda given: [_tensor(given["x"]).permute(_ints(given["perm"]))]),
     "upsample_nearest_neighbor": (_UPSAMPLE, _upsample),
 }
-"""By type: the arguments that are honoured, and what computes the results."""
+"""By operation type, the supported arguments and the function that computes the results."""

@@ -1,4 +1,4 @@
-"""A whole Core ML model: image input, network or pipeline, non-maximum suppression."""
+"""Run a whole Core ML model: image input, network or pipeline, non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .ml_program import build_program
 from .neural_network import build_layers, preprocess
 
 _COLOURS = {20: "RGB", 30: "BGR"}
-"""`ImageFeatureType.ColorSpace`."""
+"""Colour orders by `ImageFeatureType.ColorSpace`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +25,11 @@ class Function:
     """A model as a function.
 
     Attributes:
-        image: Name of its image input.
-        size: Height and width of the image.
-        outputs: Names.
-        run: The image as float32 (1, 3, H, W), 0-255, BGR, and values of optional inputs by name,
-            to the outputs by name.
+        image: Name of the image input.
+        size: Height and width of the image, in pixels.
+        outputs: Names of the outputs.
+        run: Function of the image, float32 (1, 3, H, W), 0-255, BGR, and of optional inputs by
+            name; gives the outputs by name.
     """
 
     image: str
@@ -45,19 +45,19 @@ def function_of(spec: Any, folder: Path, *, where: str) -> Function:
     """Make a model executable.
 
     Args:
-        spec: `Model` of Model.proto.
-        folder: Of the weights of an ML Program.
-        where: The file, for messages.
+        spec: The `Model` protobuf.
+        folder: Folder with the weights of an ML Program.
+        where: Name of the file in error messages.
 
     Raises:
-        ModelFileError: Something in it is not known to this interpreter; the message names it.
+        ModelFileError: A part of the model is unknown to this interpreter; the message names it.
     """
     images = [i for i in spec.description.input if i.type.WhichOneof("Type") == "imageType"]
     if len(images) != 1:
         raise ModelFileError(f"{where}: has {len(images)} image inputs: expected one")
     (image,) = images
     run = _build(spec, folder, where=where)
-    # A classifier's likeliest label is text: whoever wants it reads it from the probabilities.
+    # A classifier's label is left out: it is text, and follows from the probabilities.
     names = tuple(
         output.name
         for output in spec.description.output
@@ -127,7 +127,7 @@ def _colour(feature: Any, *, where: str) -> str:
 
 
 def _suppression(settings: Any, *, where: str) -> Callable[[Blobs], Blobs]:
-    """NonMaximumSuppression.proto: greedy, by falling confidence, all classes together."""
+    """Greedy NMS by falling confidence, all classes together (NonMaximumSuppression.proto)."""
     known = {
         "pickTop", "stringClassLabels", "iouThreshold", "confidenceThreshold",
         "confidenceInputFeatureName", "coordinatesInputFeatureName",
@@ -163,7 +163,7 @@ def _suppression(settings: Any, *, where: str) -> Callable[[Blobs], Blobs]:
 
 
 def _greedy(boxes: NDArray[np.float64], overlap: float) -> list[int]:
-    """Indices of (N, 4) boxes, centre and size, best first, that no better kept one covers."""
+    """Indices of the boxes kept by NMS, from (N, 4) centres and sizes, best first."""
     low, high = boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2
     area = boxes[:, 2:].clip(min=0).prod(1)
     kept: list[int] = []

@@ -1,4 +1,4 @@
-"""NeuralNetwork models, layer by layer (NeuralNetwork.proto)."""
+"""Run NeuralNetwork models, layer by layer (NeuralNetwork.proto)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...errors import ModelFileError
 from .weights import layer_weights
 
 Run = Callable[[list[Tensor]], list[Tensor]]
-"""What a layer does with its inputs."""
+"""A layer as a function of its inputs."""
 
 _EXACT_ARRAYS, _RANK4_IMAGES = 1, 1
 _UNARY: dict[int, Callable[[Tensor, float], Tensor]] = {
@@ -26,10 +26,10 @@ _SLICE_AXES = {0: -3, 1: -2, 2: -1}
 
 
 def build_layers(network: Any, *, where: str) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
-    """All layers of a `NeuralNetwork`, as a function of its inputs to all blobs.
+    """All layers of a `NeuralNetwork` as a function from its inputs to all blobs, by name.
 
     Raises:
-        ModelFileError: A layer or setting is not known; the message names it.
+        ModelFileError: A layer or setting is unknown; the message names it.
     """
     if (
         network.arrayInputShapeMapping != _EXACT_ARRAYS
@@ -60,7 +60,7 @@ def build_layers(network: Any, *, where: str) -> Callable[[dict[str, Tensor]], d
 
 
 def preprocess(network: Any, image: Tensor, *, name: str, colour: str, where: str) -> Tensor:
-    """Scale and bias of an image input, (1, 3, H, W) in the order of `colour`, "BGR" or "RGB"."""
+    """Apply scale and bias to an image, (1, 3, H, W) in the order of `colour`, "BGR" or "RGB"."""
     for one in network.preprocessing:
         if one.WhichOneof("preprocessor") != "scaler" or one.featureName not in ("", name):
             raise ModelFileError(f"{where}: preprocessing of {one.featureName!r} is not known")
@@ -76,7 +76,7 @@ def _refuse(name: str, what: str) -> ModelFileError:
 
 
 def _padding(params: Any, name: str) -> list[int]:
-    """As `functional.pad` takes it: left, right, top, bottom."""
+    """Padding for `functional.pad`: left, right, top, bottom."""
     kind = params.WhichOneof(
         "ConvolutionPaddingType" if hasattr(params, "isDeconvolution") else "PoolingPaddingType"
     )
@@ -310,4 +310,4 @@ LAYERS: dict[str, tuple[set[str], Callable[[Any, str], Run]]] = {
     "unary": ({"type", "alpha", "epsilon", "scale", "shift"}, _unary),
     "upsample": ({"scalingFactor", "mode"}, _upsample),
 }
-"""By the name of the oneof: the fields that are honoured, and what makes the function."""
+"""By the name of the oneof, the supported fields and the function that builds the layer."""

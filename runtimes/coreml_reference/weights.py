@@ -1,4 +1,4 @@
-"""Stored tensors of Core ML files."""
+"""Read stored tensors of Core ML files."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def layer_weights(params: Any, shape: Sequence[int], *, where: str) -> NDArray[n
 
     Args:
         params: The protobuf.
-        shape: Of the result; output channels, if any, come first.
-        where: For messages.
+        shape: Shape of the result; output channels, if any, come first.
+        where: Name of the layer in error messages.
 
     Raises:
-        ModelFileError: They are stored in another way, or there are too few or too many.
+        ModelFileError: The weights are stored in an unknown way, or their number is wrong.
     """
     fields = {field.name for field, _ in params.ListFields()}
     if fields <= {"floatValue"}:
@@ -61,7 +61,7 @@ def layer_weights(params: Any, shape: Sequence[int], *, where: str) -> NDArray[n
 
 
 def _dequantized(params: Any, count: int) -> NDArray[np.float32]:
-    """NeuralNetwork.proto, `QuantizationParams`: levels of some bits, the highest bit first."""
+    """Weights from packed levels, highest bit first (`QuantizationParams`, NeuralNetwork.proto)."""
     quantization = params.quantization
     bits = int(quantization.numberOfBits)
     raw = np.frombuffer(params.rawValue, np.uint8)
@@ -69,7 +69,7 @@ def _dequantized(params: Any, count: int) -> NDArray[np.float32]:
     if quantization.WhichOneof("QuantizationType") == "lookupTableQuantization":
         return np.array(quantization.lookupTableQuantization.floatValue, np.float32)[levels]
     linear = quantization.linearQuantization
-    # By output channel, or one for all.
+    # One scale and bias for each output channel, or one for all.
     scale, bias = (np.array(one, np.float32)[:, None] for one in (linear.scale, linear.bias))
     by_channel = levels.reshape(len(scale), -1).astype(np.float32)
     return (by_channel * scale + bias).reshape(-1)
@@ -78,13 +78,13 @@ def _dequantized(params: Any, count: int) -> NDArray[np.float32]:
 def unpacked(
     packed: NDArray[np.uint8], bits: int, count: int, *, bitorder: Literal["big", "little"]
 ) -> NDArray[np.intp]:
-    """Numbers of some bits each, packed without gaps.
+    """Unpack numbers of 1 to 8 bits that are packed without gaps.
 
     Args:
         packed: The bytes.
-        bits: 1 to 8.
-        count: Of numbers; what follows is padding.
-        bitorder: Whether the highest or the lowest bit comes first.
+        bits: Bits per number, 1 to 8.
+        count: Number of numbers; the rest is padding.
+        bitorder: "big" if the highest bit comes first, "little" if the lowest does.
 
     Raises:
         ValueError: There are too few bytes, or too many.
@@ -97,14 +97,14 @@ def unpacked(
 
 
 def program_value(value: Any, folder: Path | None, *, where: str) -> Any:
-    """A `Value` of an ML Program: a numpy array, or a str, bool, int or float where it is scalar.
+    """A `Value` of an ML Program as a numpy array, or as a str, bool, int or float if scalar.
 
     FP16 arrays stay FP16.
 
     Args:
         value: The protobuf.
-        folder: Of `weights/weight.bin`; None where there is none.
-        where: For messages.
+        folder: Folder with `weights/weight.bin`; None if there is none.
+        where: Name of the operation in error messages.
     """
     tensor_type = value.type.tensorType
     kind = value.WhichOneof("value")
@@ -140,7 +140,7 @@ def _immediate(tensor: Any, data_type: int, *, where: str) -> Any:
 
 
 def _blob(reference: Any, folder: Path | None, *, where: str) -> NDArray[Any]:
-    """A tensor of weight.bin: 64 bytes of metadata at an offset, and the data where they say."""
+    """A tensor of weight.bin: 64 bytes of metadata at an offset, which say where the data is."""
     name = reference.fileName
     if folder is None or not name.startswith(_BLOB_FOLDER):
         raise ModelFileError(f"{where}: its weights {name!r} are not there")

@@ -1,1 +1,1 @@
-"""Face classification: an aligned face in, one of two labels out."""
+"""Face classification: takes an aligned face and gives one of two labels."""

@@ -1,4 +1,4 @@
-"""Aligned faces as a classifier's training samples, harder as the training goes on."""
+"""A classifier's training samples: aligned faces, augmented harder as training goes on."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from .rules import AugmentationSpec
 Pixels = NDArray[np.uint8]
 
 _MARGIN = 0.5
-"""Of a face's input, kept on each side, so that shifts and turns find something there."""
+"""Margin kept on each side of a cut face, as a share of the input, for shifts and rotations."""
 
 _FULL_HARDNESS = 0.6
-"""Share of the training after which augmentation is as hard as it gets."""
+"""Share of the training after which augmentation has full strength."""
 
 
 class Labels(NamedTuple):
-    """Of a batch: `labels` and `image_ids`, int64 (B,)."""
+    """Labels and image ids of a batch, int64 (B,) each."""
 
     labels: Tensor
     image_ids: Tensor
 
     def to(self, device: torch.device, *, non_blocking: bool = False) -> Labels:
-        """On another device."""
+        """A copy on another device."""
         return Labels(
             self.labels.to(device, non_blocking=non_blocking),
             self.image_ids.to(device, non_blocking=non_blocking),
@@ -51,11 +51,11 @@ class FaceCrops(Dataset[list[tuple[Tensor, int, int]]]):
     As with `PhotoCrops`, a sample is drawn from a generator seeded with (seed, pass, index).
 
     Args:
-        faces: With landmarks and labels; those without a face are left out.
+        faces: Photos with landmarks and labels; those without a face are left out.
         spec: The template's augmentation.
         target: The network's input.
-        seed: Of the whole training.
-        passes: Over all faces, in the whole training.
+        seed: Seed of the whole training.
+        passes: Number of passes over all faces in the whole training.
     """
 
     def __init__(
@@ -82,16 +82,16 @@ class FaceCrops(Dataset[list[tuple[Tensor, int, int]]]):
 
     @property
     def used(self) -> int:
-        """How many photos are learnt from."""
+        """Number of photos that are used."""
         return len(self.faces)
 
     def preload(self, *, budget: float) -> tuple[int, int]:
-        """Cut the faces out of their photos, with a margin: they are small.
+        """Cut the faces out of their photos with a margin, and keep them in memory.
 
         Photos that cannot be decoded are left out, with a warning that counts and names them.
 
         Raises:
-            DataError: None can be decoded, or they do not fit into `budget` bytes.
+            DataError: No photo can be decoded, or the faces do not fit into `budget` bytes.
         """
         side = _wide(self.target)
         needed = len(self.faces) * side.height * side.width * 3
@@ -118,7 +118,7 @@ class FaceCrops(Dataset[list[tuple[Tensor, int, int]]]):
         return align_face(read_image(face.path), face.landmarks, _wide(self.target))
 
     def __getitem__(self, keys: Sequence[Key]) -> list[tuple[Tensor, int, int]]:
-        """The samples of one batch: uint8 (3, H, W) BGR, label, image id."""
+        """The samples of one batch: each uint8 (3, H, W) BGR, label and image id."""
         return [self.sample(key) for key in keys]
 
     def sample(self, key: Key) -> tuple[Tensor, int, int]:
@@ -139,13 +139,13 @@ class FaceCrops(Dataset[list[tuple[Tensor, int, int]]]):
 
 
 def collate(items: Sequence[tuple[Tensor, int, int]]) -> tuple[Tensor, Labels]:
-    """Samples to uint8 images (B, 3, H, W) and their `Labels`."""
+    """Stack samples to uint8 images (B, 3, H, W) and their `Labels`."""
     images, labels, ids = zip(*items, strict=True)
     return torch.stack(images), Labels(torch.tensor(labels), torch.tensor(ids))
 
 
 def _balanced(labels: Sequence[int]) -> list[int]:
-    """Indices of all, rarer labels several times: up to half as often as the commonest."""
+    """Indices of all faces, with rare labels repeated up to half the count of the commonest."""
     counts = np.bincount(labels)
     times = [max(1, round(counts.max() / count / 2)) if count else 0 for count in counts]
     return [index for index, label in enumerate(labels) for _ in range(times[label])]
@@ -161,7 +161,7 @@ def _wide(target: InputSpec) -> InputSpec:
 
 
 def _jittered(wide: Pixels, target: InputSpec, rng: np.random.Generator, hardness: float) -> Pixels:
-    """Turned, zoomed and shifted as much as a detector's landmarks are off, and more."""
+    """Rotate, zoom and shift a face, by somewhat more than the errors of detected landmarks."""
     angle = math.radians(rng.normal(0, 6 * hardness))
     zoom = math.exp(rng.normal(0, 0.09 * hardness))
     size = np.array([target.width, target.height], np.float64)

@@ -1,4 +1,4 @@
-"""How a classifier is trained: aligned faces, and cross-entropy."""
+"""Training of a classifier: aligned faces and cross-entropy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def crops(
 
 
 class ClassificationLearner:
-    """Cross-entropy with smoothed labels (Szegedy et al. 2016); samples come distorted already."""
+    """Cross-entropy with smoothed labels (Szegedy et al. 2016), on samples already augmented."""
 
     def losses(
         self, network: Network, images: Tensor, targets: Labels, *, seed: int
@@ -44,14 +44,14 @@ class ClassificationLearner:
         images = images.float().contiguous(memory_format=torch.channels_last)
         devices = [images.device] if images.is_cuda else []
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)  # of dropout
+            torch.manual_seed(seed)  # for dropout
             logits = network(images, raw=True)
         loss = functional.cross_entropy(logits, targets.labels, label_smoothing=LABEL_SMOOTHING)
         return {"classes": loss}
 
 
 def find_teacher(_: TemplateFile) -> Teacher | None:
-    """See `tasks.task.Learn`: the rules allow none."""
+    """See `tasks.task.Learn`; None, as the rules allow no teacher."""
     return None
 
 

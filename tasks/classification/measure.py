@@ -1,4 +1,4 @@
-"""How good a classifier is, and the faces that it gets wrong."""
+"""Measure a classifier, and draw the faces that it gets wrong."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def measure(
 
 
 def promised(figures: Figures) -> Figures:
-    """See `tasks.task.Measure`: of one label alone, its recall."""
+    """See `tasks.task.Measure`; if only one label occurs, its recall."""
     if figures["balanced_accuracy"] is None:
         return {**figures, "balanced_accuracy": figures["accuracy"]}
     return figures
@@ -84,10 +84,9 @@ def scores_of(
     *,
     on_progress: Progress | None = None,
 ) -> NDArray[np.float64]:
-    """The last label's score of each face, float64 (faces,); NaN where there is none.
+    """The last label's score for each face, float64 (faces,); NaN if there is none.
 
-    A photo that cannot be read, and one in which no face was found, has none: it counts as answered
-    wrongly.
+    Photos that cannot be read, or in which no face was found, have none and count as wrong.
     """
     scores = np.full(len(faces), np.nan)
     images = decoded([face.path for face in faces])
@@ -131,7 +130,7 @@ def evaluate(
 
 
 def labels_fit(labels: Labels, contract: Contract | None) -> Labels:
-    """See `tasks.task.Measure`: lists of other labels than the contract's are left out."""
+    """See `tasks.task.Measure`; lists with labels that the contract lacks are left out."""
     if contract is None or not labels.files:
         return labels
     known = set(classification_rules(contract).labels)
@@ -153,7 +152,7 @@ def told(labels: Labels, items: Sequence[Item]) -> str:
 
 
 def official_photos(_: Path) -> list[Item]:
-    """See `tasks.task.Measure`; never asked for."""
+    """See `tasks.task.Measure`; never called."""
     return []
 
 
@@ -168,7 +167,7 @@ def _draw_mistakes(
     threshold: float,
     path: Path,
 ) -> None:
-    """The faces with wrong labels as the network saw them, the surest mistake first."""
+    """Draw the wrongly labelled faces as the network saw them, the surest mistake first."""
     spec, labels = model.contract.input, model.rules.labels
     pictures, captions = [], []
     truth = _truth(faces)

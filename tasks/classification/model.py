@@ -1,4 +1,4 @@
-"""A loaded classifier of faces: photo and landmarks in, a label for each face out."""
+"""A loaded classifier: takes a photo and landmarks and gives a label for each face."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .rules import classification_rules
 
 
 class FaceClassifier(Model[list[Classification]]):
-    """Tells labels of faces apart. Where the faces are, a `FaceDetector` says.
+    """Labels faces, whose landmarks come from a `FaceDetector`.
 
     Attributes:
-        rules: The contract's own part of the task.
+        rules: The contract's rules for this task.
     """
 
     WHAT = "face classifier"
@@ -41,18 +41,18 @@ class FaceClassifier(Model[list[Classification]]):
 
         Args:
             image: uint8 (H, W, 3), BGR, any size; or the path of an image file.
-            landmarks: (N, 5, 2): x, y in pixels of the photo, as `Detections` has them.
-            score_threshold: From which on the last label is given, 0 to 1; the contract's if
-                None.
-            batch_size: Faces that go through the network at once; a file of a fixed batch size
-                keeps to that.
+            landmarks: (N, 5, 2): x, y in pixels of the photo, as in `Detections`.
+            score_threshold: Lowest score, 0 to 1, at which the last of two labels is given; None
+                for the contract's.
+            batch_size: Faces that go through the network at once; ignored by files with a fixed
+                batch size.
 
         Returns:
-            One for each face, in their order.
+            One answer for each face, in order.
 
         Raises:
-            InputError: The array is no such image, the landmarks have another shape or are not
-                finite, or the threshold is out of range.
+            InputError: The array is not such an image, the landmarks have another shape or are
+                not finite, or the threshold is out of range.
             ImageError: The file does not decode to a photo.
         """
         pixels = read_pixels(image)
@@ -67,7 +67,7 @@ class FaceClassifier(Model[list[Classification]]):
     def cut(
         self, image: NDArray[np.uint8], landmarks: NDArray[np.float32]
     ) -> list[NDArray[np.uint8]]:
-        """The faces of a photo as the network wants them: uint8 (height, width, 3), BGR.
+        """Cut and align the faces of a photo for the network: uint8 (height, width, 3), BGR.
 
         Args:
             image: uint8 (H, W, 3), BGR.
@@ -82,15 +82,15 @@ class FaceClassifier(Model[list[Classification]]):
         score_threshold: float | None = None,
         batch_size: int = 32,
     ) -> list[Classification]:
-        """Label faces that are cut and aligned: uint8 (height, width, 3) BGR of the input's size.
+        """Label faces that are already cut and aligned.
 
         Args:
-            faces: As `cut` cuts them.
-            score_threshold: As for `predict`.
-            batch_size: As for `predict`.
+            faces: Faces from `cut`, uint8 (height, width, 3) BGR of the input's size.
+            score_threshold: See `predict`.
+            batch_size: See `predict`.
 
         Raises:
-            InputError: One is of another type or size, or `batch_size` is below 1.
+            InputError: A face has another type or size, or `batch_size` is below 1.
         """
         threshold = fraction("score_threshold", score_threshold, self.rules.score_threshold)
         if batch_size < 1:
@@ -111,26 +111,26 @@ class FaceClassifier(Model[list[Classification]]):
         return found
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network alone: float32 (B, 3, height, width) to probabilities (B, labels).
+        """Run the network: float32 (B, 3, height, width) to probabilities (B, labels).
 
         Raises:
-            PocketfaceError: They are not finite.
+            PocketfaceError: The probabilities are not finite.
         """
         shares = self.session.run(batch)["probabilities"]
-        # NaN would be below every threshold.
+        # NaN would silently be below every threshold.
         if not np.isfinite(shares).all():
             raise PocketfaceError(f"{self.path}: the network's probabilities are not finite")
         return shares
 
     def answer(self, shares: NDArray[np.float32], threshold: float) -> Classification:
-        """Probabilities (labels,) of one face to its label."""
-        # Two labels: the last one from the threshold on. More: the likeliest.
+        """Turn the probabilities (labels,) of one face into its label."""
+        # With two labels the threshold decides, with more the highest probability.
         labels = self.rules.labels
         index = int(shares[-1] >= threshold) if len(labels) == 2 else int(shares.argmax())
         return Classification(labels[index], index, float(shares[index]), shares)
 
     def steps(self) -> Steps:
-        """See `Model.steps`: one face of each photo, whose landmarks are known."""
+        """See `Model.steps`; one face of each photo, whose landmarks are known."""
         threshold = self.rules.score_threshold
         return Steps(
             prepare=lambda images, points: (

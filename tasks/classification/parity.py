@@ -1,4 +1,4 @@
-"""Whether two classifiers are the same: probabilities, and the labels that come of them."""
+"""Compare two classifiers: their probabilities, and the resulting labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .rules import classification_rules
 DIGITS: dict[str, int] = {}
 
 LIMITS = {"fp32": 1e-4, "fp16": 5e-3, "int8": 0.1}
-"""Of a probability, by precision."""
+"""Largest difference of a probability, by precision."""
 
 _NAME = "probabilities"
 
@@ -35,7 +35,7 @@ def is_for(_: Contract, __: Picture) -> bool:
 
 
 def answers_of(_: Contract, outputs: Outputs) -> Outputs:
-    """See `tasks.task.Parity`: they are few, and seen as they are."""
+    """See `tasks.task.Parity`; the outputs unchanged, as they are small."""
     return outputs
 
 
@@ -49,7 +49,7 @@ def compare(
 ) -> Comparison:
     """See `tasks.task.Parity`.
 
-    A label agrees that is the same, or whose score is at the threshold but for the tolerance.
+    A label agrees if it is the same, or if its score is within the tolerance of the threshold.
     """
     limit = LIMITS[kind_of(model.contract)]
     found = raw_outputs(model, images)
@@ -76,12 +76,12 @@ def compare(
 
 
 def error(expected: Outputs, found: Outputs) -> float:
-    """See `tasks.task.Parity`: of probabilities."""
+    """See `tasks.task.Parity`; the error of probabilities."""
     return float(np.abs(expected[_NAME] - found[_NAME]).mean())
 
 
 def _problem(apart: float, limit: float, *, asked: int, agreed: int) -> str | None:
-    if not apart <= limit:  # said so that NaN fails too
+    if not apart <= limit:  # this form fails for NaN too
         return f"probabilities differ by {apart:.3g}; allowed {limit:g}"
     if agreed < asked:
         return f"{asked - agreed} of {asked} faces have another label"

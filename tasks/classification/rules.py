@@ -1,4 +1,4 @@
-"""What a classifier's template and contract may say."""
+"""The task's part of a classifier's template and contract."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Endpoint = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
 class AugmentationSpec(Spec):
-    """How a training sample is made of a photo.
+    """How a training sample is made from a photo.
 
     Args:
-        crop: `face`: one face aligned, with rotation, zoom, shift, and its picture made worse in
-            many ways, harder as the training goes on.
+        crop: `face`: one aligned face with rotation, zoom and shift, degraded in many ways, more
+            strongly as training goes on.
         flip: Probability of a horizontal flip.
-        photometric: Whether the picture is made worse.
+        photometric: Whether the picture is degraded.
     """
 
     crop: Literal["face"]
@@ -47,8 +47,9 @@ class InferenceSpec(Spec):
     """Defaults of inference.
 
     Args:
-        score_threshold: From which on the last label is given; can be changed at run time.
-        endpoint: Of the HTTP service; by default the template's name.
+        score_threshold: Lowest score, 0 to 1, at which the last label is given; can be changed at
+            run time.
+        endpoint: Path of the HTTP service; by default the template's name.
     """
 
     score_threshold: Fraction
@@ -56,12 +57,12 @@ class InferenceSpec(Spec):
 
 
 class ClassificationRules(Spec):
-    """The contract's own part: how probabilities become a label.
+    """The contract's rules for a classifier: how probabilities become a label.
 
     Attributes:
-        labels: In the order of the probabilities; what the model is sure of comes last.
-        score_threshold: From which on the last label is given.
-        endpoint: Of the HTTP service.
+        labels: Names of the labels, in the order of the probabilities; the positive one last.
+        score_threshold: Lowest score, 0 to 1, at which the last label is given.
+        endpoint: Path of the HTTP service.
     """
 
     labels: Annotated[tuple[str, ...], Field(min_length=LABELS)]
@@ -75,7 +76,7 @@ def classification_rules(contract: Contract) -> ClassificationRules:
 
 
 def augmentation_of(template: Template) -> AugmentationSpec:
-    """The augmentation of a template that was checked."""
+    """The augmentation of a checked template."""
     return augmentation_in(AugmentationSpec, template)
 
 
@@ -147,7 +148,7 @@ def suppression(_: Contract) -> Suppression | None:
 
 
 def with_suppression(contract: Contract) -> dict[str, Any]:
-    """See `tasks.task.Rules`; never asked for."""
+    """See `tasks.task.Rules`; never called."""
     return dict(contract.rules)
 
 
