@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pocketface.export import EXPORTERS
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -46,33 +51,75 @@ def make_model(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the tiny network as weights.safetensors, weights.pth, model.onnx and .xml."""
-    for package in ("torch", "onnx", "onnxscript", "onnxruntime", "openvino", "safetensors"):
-        pytest.importorskip(package)
-    import torch
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """weights.safetensors of the network of `tiny_template.yaml`."""
+    from .tiny_network import write_tiny_weights
 
-    from pocketface.export import ExportRequest, export_model
-    from pocketface.models.network import Network
+    folder = _for_all_processes(tmp_path_factory) / "tiny"
+    return _made_once(folder, write_tiny_weights) / "weights.safetensors"
+
+
+@pytest.fixture(scope="session")
+def converted(
+    tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """The folder with the tiny network's files of a format, verified, in each precision.
+
+    They are for all tests: to be changed in a copy alone.
+    """
+    from .tiny_network import export_tiny
+
+    def folder_of(name: str) -> Path:
+        for package in EXPORTERS[name].packages:
+            pytest.importorskip(package, reason=f"needs {package}")
+        folder = _for_all_processes(tmp_path_factory) / f"tiny-{name}"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of converters
+            return _made_once(folder, lambda part: export_tiny(tiny_weights, part, name))
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
+def exported(
+    tiny_weights: Path,
+    converted: Callable[[str], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A folder with the tiny network as weights.safetensors, weights.pth, model.onnx and .xml."""
     from pocketface.models.weights import read_weights, write_weights
-    from pocketface.tasks.templates import parse_template
 
     folder = tmp_path_factory.mktemp("exported")
-    text = (Path(__file__).parent / "tiny_template.yaml").read_text()
-    torch.manual_seed(0)
-    network = Network(parse_template(text, source="tiny").architecture)
-    for suffix in ("safetensors", "pth"):
-        write_weights(
-            folder / f"weights.{suffix}",
-            template_text=text,
-            state_dict=network.state_dict(),
-            epochs=0,
-        )
-    request = ExportRequest(
-        weights=read_weights(folder / "weights.safetensors"),
-        folder=folder,
-        formats=["openvino", "onnx"],
-        verify=False,
+    shutil.copy(tiny_weights, folder)
+    read = read_weights(tiny_weights)
+    write_weights(
+        folder / "weights.pth",
+        template_text=read.template_text,
+        state_dict=read.state_dict,
+        epochs=read.epochs,
+        data=read.data,
+        seed=read.seed,
     )
-    assert not export_model(request).failed
+    for name in ("openvino", "onnx"):
+        for path in converted(name).glob("model.*"):
+            shutil.copy(path, folder)
+    return folder
+
+
+def _for_all_processes(factory: pytest.TempPathFactory) -> Path:
+    """The test run's own folder, which pytest-xdist's processes have theirs in."""
+    base = factory.getbasetemp()
+    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+
+def _made_once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """A folder that `make` fills, once for all processes of a test run."""
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            part = folder.with_suffix(".part")
+            shutil.rmtree(part, ignore_errors=True)  # of one that failed
+            part.mkdir()
+            make(part)
+            part.rename(folder)
     return folder

@@ -190,3 +190,52 @@ def test_scans_are_those_of_the_picture(picture: Image.Image, where: str) -> Non
     np.testing.assert_array_equal(
         decode_image(odd, source="odd.jpg"), decode_image(whole, source="whole.jpg")
     )
+
+
+def refuses(data: bytes) -> str | None:
+    try:
+        decode_image(data, source="x")
+    except ImageError as error:
+        return str(error)
+    return None
+
+
+def test_each_limit_is_itself_allowed(
+    picture: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is refused is above it, not at it."""
+    tiles = tiff_of_tiles({tag: long_field(tag, 10) for tag in (322, 323)})
+    baseline, progressive = (
+        encode(picture, "jpeg", progressive=progressive) for progressive in (False, True)
+    )
+    segments, place = 1, 2  # the scan; and each segment before it
+    while baseline[place + 1] != 0xDA:
+        segments += 1
+        place += 2 + int.from_bytes(baseline[place + 2 : place + 4], "big")
+    # Compressed data has no marker in it.
+    scans = progressive.count(b"\xff\xda")
+    assert scans > 1
+    for data, name, most, message in (
+        (png_of_zeros(30, 20), "MAX_PIXELS", 600, "30 x 20 pixels: above the limit of 599"),
+        (tiles, "MAX_PIXELS", 100, "10 x 10 pixels: above the limit of 99"),
+        (progressive, "MAX_SCANS", scans, f"more scans than the limit of {scans - 1}"),
+        (baseline, "_MAX_SEGMENTS", segments, f"of more than {segments - 1} segments"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"pocketface.data.images.{name}", most)
+            assert "above the limit" not in (refuses(data) or "")
+            assert "more" not in (refuses(data) or "")
+            patch.setattr(f"pocketface.data.images.{name}", most - 1)
+            assert message in (refuses(data) or "")
+
+
+def test_jpeg_that_does_not_end(picture: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its scans cannot be counted, so that it might demand a pass for each of its bytes."""
+    whole = encode(picture, "jpeg")
+    monkeypatch.setattr("pocketface.data.images._MAX_JPEG", len(whole))
+    assert refuses(whole) is None
+    monkeypatch.setattr("pocketface.data.images._MAX_JPEG", len(whole) - 2)
+    message = f"a JPEG without an end in its first {len(whole) - 2} bytes"
+    assert message in (refuses(whole) or "")
+    # Shorter ones are damaged, as the decoder says.
+    assert "damaged or cut-off image" in (refuses(whole[: len(whole) // 2]) or "")

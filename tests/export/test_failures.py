@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import pytest
 
 import pocketface
 from pocketface.errors import ContractError, UserError
+from pocketface.export import coreml as coreml_format
 from pocketface.export import onnx as onnx_format
 from pocketface.export.coreml_spec import store_as_fp16
+from pocketface.export.formats import Order
 from pocketface.models.weights import build_network, read_weights
 from pocketface.runtimes.seal import check_seal
 
@@ -117,17 +120,31 @@ def test_what_is_in_the_way_stays(weights: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.bin", "model.onnx"]
 
 
-def test_a_folder_gives_way_only_to_another_of_its_kind(weights: Path, tmp_path: Path) -> None:
-    pytest.importorskip("coremltools", reason="needs coremltools")
+def test_a_folder_gives_way_only_to_another_of_its_kind(
+    weights: Path,
+    converted: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ready = converted("coreml")
+
+    def convert(order: Order) -> list[Path]:
+        """The seconds that a conversion takes are spent already."""
+        kinds = ("mlmodel", "mlpackage")
+        paths = [order.folder / f"{order.stem}.{kind}" for kind in kinds]
+        shutil.copy(ready / paths[0].name, paths[0])
+        shutil.copytree(ready / paths[1].name, paths[1])
+        return paths
+
+    monkeypatch.setattr(coreml_format, "convert", convert)
     place = tmp_path / "model.mlpackage"
     place.mkdir()
     (place / "thesis.txt").write_text("precious")
     options: dict[str, Any] = {"formats": ["coreml"], "verify": False}
-    rows = {
-        row.file.name if row.file else None: row for row in run(weights, tmp_path, **options).files
-    }
-    assert "model.mlmodel" in rows
-    assert "model.mlpackage: is a folder, but no model that this" in str(rows[None].reason)
+    report = run(weights, tmp_path, **options)
+    assert [path.name for path in report.paths] == ["model.mlmodel"]
+    (failed,) = report.failed
+    assert "model.mlpackage: is a folder, but no model that this" in str(failed.reason)
     assert (place / "thesis.txt").read_text() == "precious"
     (place / "thesis.txt").unlink()
     assert not run(weights, tmp_path, **options).failed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,6 @@ import numpy as np
 import pytest
 
 import pocketface
-from pocketface.export import ExportRequest, export_model
-from pocketface.models.weights import read_weights
 from pocketface.runtimes import litert
 from pocketface.runtimes.litert import import_schema, read_metadata
 
@@ -22,16 +21,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
-def folder(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("litert")
-    request = ExportRequest(
-        weights=read_weights(weights),
-        folder=folder,
-        formats=["litert"],
-        precisions=["fp32", "fp16"],
-    )
-    assert not export_model(request).failed
-    return folder
+def folder(converted: Callable[[str], Path]) -> Path:
+    return converted("litert")
 
 
 def test_what_an_app_sees(folder: Path) -> None:

@@ -9,6 +9,7 @@ that ship where any do, and writes down what came of it.
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
@@ -25,6 +26,7 @@ import torch
 from matplotlib import cbook
 
 import pocketface
+from pocketface.data.pictures import check_photos
 from pocketface.errors import ModelFileError, UserError
 from pocketface.export import (
     EXPORTERS,
@@ -37,10 +39,22 @@ from pocketface.export import (
 from pocketface.model_templates import template_names, template_path
 from pocketface.models.network import make_network
 from pocketface.models.weights import read_weights, shipped_weights, write_weights
+from pocketface.runtimes import DEFAULT_RUNTIMES
 from pocketface.runtimes.seal import model_files
 from pocketface.tasks.templates import open_template, parse_template
 
 SIDE = 64
+
+
+@pytest.fixture(scope="module")
+def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """Four of the photos that an export compares files on; with `full`, None: all of them."""
+    if os.environ.get("POCKETFACE_TEST_ALL") == "1":
+        return None
+    folder = tmp_path_factory.mktemp("portraits")
+    for index, photo in enumerate(check_photos()[:4]):
+        assert cv2.imwrite(str(folder / f"{index}.png"), photo.pixels)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +104,11 @@ def write_calibrated(text: str, folder: Path) -> Path:
 
 
 _HALF = (320, 320)
-_LARGE = ("face-detection-s", "face-detection-m")
+_LARGE = ("face-detection-n", "face-detection-s", "face-detection-m")
 """Verified with inputs of this size: Core ML's interpreter takes minutes for whole ones."""
+
+_ALIKE = ("face-detection-0202", "face-detection-0204", "face-detection-s")
+"""Of the same layers as `-0200` and `-n`, of other sizes: exported by `make test-all`."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +123,11 @@ class Case:
 def cases() -> list[Any]:
     """Template and format; a process of its own for each template, as far as there are cores."""
     return [
-        pytest.param((name, to), marks=pytest.mark.xdist_group(name), id=f"{name}-{to}")
+        pytest.param(
+            (name, to),
+            marks=[pytest.mark.xdist_group(name), *[pytest.mark.full] * (name in _ALIKE)],
+            id=f"{name}-{to}",
+        )
         for name in template_names()
         for to in EXPORTERS
         if to == "openvino" or not name.endswith("-int8")  # no other holds what it learned
@@ -124,6 +145,7 @@ def case(
     request: pytest.FixtureRequest,
     made: dict[str, Path],
     photos: Path,
+    portraits: Path | None,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Case:
     name, to = request.param
@@ -145,7 +167,7 @@ def case(
         precisions=_precisions(to),
         with_nms=read.template.architecture.head.type != "classes",
         input_size=_HALF if name in _LARGE else None,
-        photos=photos if shipped is None else None,
+        photos=photos if shipped is None else portraits,
     )
     return Case(weights, shipped is not None, export_model(request))
 
@@ -220,19 +242,17 @@ FLIPS = 200
     "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in EXPORTERS]
 )
 def test_one_flipped_byte_is_refused(
-    name: str, tmp_path: Path, make_weights: Callable[..., Path]
+    name: str, tmp_path: Path, converted: Callable[[str], Path]
 ) -> None:
     """Anywhere in any part of a file; and the whole one is not."""
-    for package in EXPORTERS[name].packages:
-        if find_spec(package) is None:
-            pytest.skip(f"needs {package}")
-    weights = make_weights(tmp_path)
-    request = ExportRequest(
-        weights=read_weights(weights), folder=tmp_path / "out", formats=[name], verify=False
-    )
-    report = export_model(request)
+    files = [
+        path
+        for path in converted(name).iterdir()
+        if path.suffix in DEFAULT_RUNTIMES and "fp16" not in path.name
+    ]
+    assert files
     generator = random.Random(0)
-    for file in report.paths:
+    for file in files:
         pocketface.load(file)
         # Alone, without anything else of its folder.
         alone = tmp_path / "alone" / file.name

@@ -15,8 +15,6 @@ from pocketface.errors import ModelFileError
 if find_spec("coremltools") is None:
     pytest.skip("needs coremltools", allow_module_level=True)
 
-from pocketface.export import ExportRequest, export_model
-from pocketface.models.weights import read_weights
 from pocketface.runtimes.coreml import read_spec
 from pocketface.runtimes.coreml_reference import function_of
 from pocketface.runtimes.seal import model_files
@@ -25,17 +23,8 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (1, 3, 64, 96)).astype(np.fl
 
 
 @pytest.fixture(scope="module")
-def folder(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("coreml")
-    request = ExportRequest(
-        weights=read_weights(exported / "weights.safetensors"),
-        folder=folder,
-        formats=["coreml"],
-        precisions=["fp32", "fp16"],
-        verify=False,
-    )
-    assert not export_model(request).failed
-    return folder
+def folder(converted: Callable[[str], Path]) -> Path:
+    return converted("coreml")
 
 
 def answer(path: Path, change: Callable[[Any], object] = lambda spec: spec) -> dict[str, Any]:

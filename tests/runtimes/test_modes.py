@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,6 +71,26 @@ def test_a_graph_of_cuda_needs_cuda(exported: Path) -> None:
         pocketface.load(exported / "weights.safetensors", runtime="torch:cuda-graph")
     with pytest.raises(UserError, match=r"expected one of torch, torch:compile, torch:script"):
         pocketface.load(exported / "weights.safetensors", runtime="torch:fast")
+
+
+def test_threads_are_those_of_one_inference(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime has another pool, which works on graphs of parallel branches alone."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    opened = []
+    true = onnxruntime.InferenceSession
+
+    def open_one(*arguments: Any, **options: Any) -> Any:
+        opened.append(true(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", open_one)
+    pocketface.load(exported / "model.onnx", threads=3)
+    pocketface.load(exported / "model.onnx")
+    options = [one.get_session_options() for one in opened]
+    assert [one.intra_op_num_threads for one in options] == [3, 0]
+    assert [one.inter_op_num_threads for one in options] == [0, 0]
 
 
 def test_photos_from_disk_keep_their_order(make_model: MakeModel, tmp_path: Path) -> None:

@@ -241,6 +241,29 @@ def test_a_contract_that_is_none(make_model: MakeModel, text: str) -> None:
         pocketface.load(make_model(BOXES, SCORES, contract=text))
 
 
+VERSION_1 = """{
+  "contract_version": 1, "name": "constant", "task": "face-detection", "version": "1",
+  "input": {
+    "name": "image", "shape": [-1, 3, 80, 160], "layout": "NCHW", "dtype": "float32",
+    "colour": "BGR", "value_range": [0, 255], "resize": "letterbox", "pad_value": 0
+  },
+  "outputs": [
+    {"name": "boxes", "shape": [-1, 1, 4], "meaning": "box", "unit": "px"},
+    {"name": "scores", "shape": [-1, 1], "meaning": "score", "unit": "0-1"}
+  ],
+  "labels": ["face"], "score_threshold": 0.5, "nms_iou": 0.4, "nms": "runtime",
+  "precision": "fp32", "provenance": {"template": "constant", "package_version": "0"}
+}"""
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_a_contract_of_the_first_version(make_model: MakeModel, runtime: str) -> None:
+    path = make_model(BOXES, SCORES, contract=VERSION_1)
+    with pytest.raises(ContractError) as caught:
+        pocketface.load(path, runtime=runtime)
+    assert str(caught.value) == f"{path}: exported by an older pocketface: export it again"
+
+
 def test_a_free_batch_needs_a_free_graph(make_model: MakeModel) -> None:
     free = changed(make_model(BOXES, SCORES), lambda c: c)
     path = make_model(BOXES, SCORES, contract=free, batch=1)
