@@ -55,6 +55,24 @@ def test_pixels_are_where_positions_are() -> None:
     np.testing.assert_array_equal(same, small)
 
 
+@pytest.mark.parametrize(("angle", "scale"), [(0.0, 0.8), (0.0, 2.5), (0.5, 1.0), (-0.3, 1.4)])
+def test_each_pixel_is_of_its_place_in_the_photo(angle: float, scale: float) -> None:
+    """The photo's grey rises evenly; at x, y from its outer edge it is 2 x + y - 1.5."""
+    rows, columns = np.mgrid[:80, :80]
+    ramp = np.repeat((2 * columns + rows)[..., None], 3, axis=2).astype(np.uint8)
+    turn = scale * np.array(
+        [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+    )
+    transform = np.hstack([turn, np.array([[20.0], [20.0]]) - turn @ [[40.0], [40.0]]])
+    cut = cut_face(ramp, transform, SPEC)
+    y, x = np.mgrid[12:28, 12:28] + 0.5  # far from the border
+    places = np.stack([x - 20, y - 20], axis=-1) @ np.linalg.inv(turn).T + 40
+    expected = 2 * places[..., 0] + places[..., 1] - 1.5
+    off = cut[12:28, 12:28, 0] - expected
+    assert abs(off.mean()) < 0.15
+    assert np.abs(off).max() < 1.0  # grey is in whole steps
+
+
 def test_beside_the_photo_it_is_black() -> None:
     white = np.full((40, 40, 3), 255, np.uint8)
     cut = cut_face(white, similarity(np.array(POINTS) - (20, 0), POINTS), SPEC)

@@ -87,7 +87,8 @@ def test_landmarks(write: Write, good: dict[str, Any]) -> None:
     points = [float(number) for number in range(1, 11)]
     with_visibility = []
     for index in range(5):
-        with_visibility += [*points[2 * index : 2 * index + 2], 0 if index == 2 else 2]
+        # Of COCO: 0 not labelled, 1 labelled but hidden, 2 seen.
+        with_visibility += [*points[2 * index : 2 * index + 2], (2, 1, 0, 1, 2)[index]]
     cases: list[dict[str, Any]] = [
         {"landmarks": points, "landmarks_pseudo": [0.0] * 10},
         {"landmarks_pseudo": points},

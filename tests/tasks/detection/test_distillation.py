@@ -121,9 +121,7 @@ def unlabelled(airport: Labels, folder: Path) -> Labels:
     """Six faces of 96 x 96 with what is around them, which no label says are any."""
     (labels,), (root,) = airport.files, airport.roots
     content = json.loads(labels.read_text(encoding="utf-8"))
-    photos = {
-        image["id"]: cv2.imread(str(root / image["file_name"])) for image in content["images"]
-    }
+    names = {image["id"]: image["file_name"] for image in content["images"]}
     largest = sorted(content["annotations"], key=lambda one: one["bbox"][2], reverse=True)[:6]
     images, annotations = [], []
     for number, annotation in enumerate(largest):
