@@ -1,1 +1,1 @@
-"""Face detection: a photo in, boxes, scores and perhaps landmarks out."""
+"""Face detection: takes a photo and gives boxes, scores and, for some models, landmarks."""

@@ -1,7 +1,7 @@
-"""Which cells of a head learn which face.
+"""Assign the cells of a head to the faces that they learn.
 
-Every assigner makes `Claims`: which cells each box would take, were it alone. `resolve` settles
-them. Ignored boxes claim by the same rule, and what they claim is no background either.
+Every assigner makes `Claims`: the cells that each box would take if it were alone. `resolve`
+settles conflicts. Ignored boxes claim by the same rule, and their cells are not background.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .boxes import paired_similarity
 from .targets import Targets
 
 REACH = 1.5
-"""How far from its centre a small face may take cells, in strides; FCOS's radius."""
+"""Largest distance, in strides, of a small face's cells from its centre; FCOS's radius."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +25,11 @@ class Claims:
     """Cells that M boxes claim: the T faces of a batch, then its I ignored boxes.
 
     Attributes:
-        cells: int64 (M, K): candidates, indices into a head's N cells, each once in a row.
-        chosen: bool (M, K): claimed, if the box's centre or overlap earns the cell.
-        preference: float32 (M, K): of one box among its cells; its best is claimed in any case.
-            -inf where it can never have the cell.
-        priority: float32 (M, K): of the boxes that claim one cell, the highest has it.
+        cells: int64 (M, K): candidates, as indices into a head's N cells, each once in a row.
+        chosen: bool (M, K): whether the box claims the cell, by its centre or overlap.
+        preference: float32 (M, K): a box's order of its cells; it always claims the best. -inf if
+            the box can never have the cell.
+        priority: float32 (M, K): of the boxes that claim a cell, the one with the highest gets it.
     """
 
     cells: Tensor
@@ -43,9 +43,9 @@ class Assignment:
     """Positive cells of a batch of B samples with N cells each.
 
     Attributes:
-        positive: int64 (P,): indices into the flattened (B * N) cells, each once, increasing.
+        positive: int64 (P,): indices into the flattened (B * N) cells, unique and increasing.
         target: int64 (P,): indices into `Targets.boxes`.
-        weight: float32 (B, N): 0 where an ignored box has the cell and no face does, else 1.
+        weight: float32 (B, N): 0 for cells of ignored boxes that no face has, else 1.
     """
 
     positive: Tensor
@@ -64,22 +64,22 @@ def atss(
     top_k: int,
     min_cells: int = 1,
 ) -> Assignment:
-    """Adaptive training sample selection (Zhang et al. 2020, algorithm 1), one anchor a cell.
+    """Adaptive training sample selection (Zhang et al. 2020, algorithm 1), one anchor per cell.
 
-    The paper takes cells inside a face only, and so few or none for faces of about a stride and
-    less. Here a face of fewer than `min_cells` takes, on the level of its best candidate, the
-    `min_cells` nearest within `REACH` strides too, as far as no other face has them by the rule.
+    The paper takes only cells inside a face, so that faces of about a stride or less get few or
+    none. Here a face with fewer than `min_cells` also takes the `min_cells` nearest ones within
+    `REACH` strides, on the level of its best candidate, if no other face has them by the rule.
 
     Args:
         targets: Faces of the batch.
-        points: (N, 2) cell centres, pixels.
-        strides: (N,).
-        level_sizes: Cells per level; sums to N.
-        batch_size: B.
+        points: Cell centres (N, 2), in pixels.
+        strides: Stride of each cell (N,), in pixels.
+        level_sizes: Number of cells of each level; the sum is N.
+        batch_size: Number of samples, B.
         anchor_scale: Side of the square anchor, in strides.
-        top_k: Candidates per level and face.
-        min_cells: Cells of a small face, at most `top_k`; 1 keeps to the paper but for faces
-            that have none.
+        top_k: Number of candidates per level and face.
+        min_cells: Number of cells of a small face, at most `top_k`; 1 follows the paper except
+            for faces without a cell.
     """
     boxes = torch.cat((targets.boxes, targets.ignore_boxes))
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -101,10 +101,10 @@ def atss(
     anchors = torch.cat((points[cells] - half, points[cells] + half), dim=-1)
     iou = paired_similarity(anchors, boxes[:, None])
     mean = iou.mean(1, keepdim=True)
-    # Not `std`, which warns of a batch without faces and is NaN for a single candidate.
+    # Not `std`, which warns for a batch without faces and is NaN for a single candidate.
     variance = (iou - mean).square().sum(1, keepdim=True) / max(iou.shape[1] - 1, 1)
     by_rule = (iou >= mean + variance.sqrt()) & _inside(points[cells], boxes[:, None])
-    # All anchors that hold a tiny face have the same IoU with it: then the nearest.
+    # All anchors that hold a tiny face have the same IoU with it, so the nearest one is best.
     preference = by_rule + iou - 1e-4 * distance
     best_level = level_of[preference.argmax(1)]
     few = by_rule.sum(1) < min_cells
@@ -131,9 +131,9 @@ def center_sampling(
     """FCOS (Tian et al. 2019): cells near a face's centre, on the level made for its size.
 
     A cell belongs to a face if it lies inside it, within `radius` strides of its centre, and its
-    farthest side falls into the level's range: (0, first], (first, 2 first], ... doubling, the
-    last open. Of several faces the smallest wins. A face without such a cell takes the nearest
-    one of the level made for its size; in the paper it is background.
+    farthest side is in the level's range: (0, first], (first, 2 first], ... doubling, the last
+    one open. Of several faces the smallest wins. A face without such a cell takes the nearest one
+    on the level made for its size; in the paper it has none.
     """
     boxes = torch.cat((targets.boxes, targets.ignore_boxes))
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -148,7 +148,7 @@ def center_sampling(
     farthest = reach.amax(-1)
     distance = (points[None] - centres[:, None]).abs().amax(-1) / strides
     chosen = (reach.amin(-1) > 0) & (distance < radius) & (farthest > lower) & (farthest <= upper)
-    # No cell's farthest side is nearer than half the box.
+    # A cell's farthest side is at least half the box away.
     own = (sizes.amax(-1) / (2 * first_range)).clamp(min=1.0).log2().ceil()
     own = own.clamp(max=len(level_sizes) - 1)
     elsewhere = 1e3 * (1 + (level - own[:, None]).abs())
@@ -164,17 +164,18 @@ def center_sampling(
 def simota(
     targets: Targets, predictions: DensePredictions, *, radius: float = REACH, top_k: int = 10
 ) -> Assignment:
-    """YOLOX's simplified optimal transport (Ge et al. 2021): cells that find a face cheapest.
+    """YOLOX's simplified optimal transport (Ge et al. 2021): the cells with the lowest cost.
 
-    A cell may learn a face whose box it lies in, or whose centre is within `radius` strides; what
-    it costs is its class loss plus 3 times -log(IoU) of the box that it predicts, and cells that
-    are not both come last. A face takes as many cells as the IoUs of its `top_k` best boxes sum up
-    to, rounded down, and one at least. Of several faces that with which a cell costs least has it.
+    A cell may learn a face whose box it lies in, or whose centre is within `radius` strides. Its
+    cost is its class loss plus 3 times -log(IoU) of its predicted box; cells that do not meet
+    both conditions come last. The number of a face's cells is the sum of the IoUs of its `top_k`
+    best boxes, rounded down, at least one. Of several faces, the one with the lowest cost gets
+    the cell.
 
     Args:
         targets: Faces of the batch.
-        predictions: Of the network as it is.
-        radius: In strides; the paper's is 2.5, where a tiny face's centre-ness would be 0.
+        predictions: The network's current predictions.
+        radius: Radius in strides; the paper's 2.5 would give tiny faces a centre-ness of 0.
         top_k: Most cells of a face.
     """
     boxes = torch.cat((targets.boxes, targets.ignore_boxes))[:, None]
@@ -191,7 +192,7 @@ def simota(
     preference = (-cost).masked_fill(~(inside | near), -torch.inf)
     overlaps = iou.masked_fill(~(inside | near), 0.0).topk(min(top_k, len(points)), dim=1).values
     wanted = overlaps.sum(1, keepdim=True).int().clamp(min=1)
-    # More than it may take: in a crowd others have the best ones.
+    # More than it may take, because in a crowd other faces get the best ones.
     best = preference.topk(min(8 * top_k, len(points)), dim=1)
     rank = torch.arange(best.indices.shape[1], device=points.device)
     claims = Claims(
@@ -217,14 +218,14 @@ def resolve(
     batch_size: int,
     strides: Tensor | None = None,
 ) -> Assignment:
-    """One face per cell, and no face without a cell.
+    """Give each cell at most one face, and each face at least one cell.
 
-    First each face gets one cell of its own, its best that is still free (in rounds, as SSD's
-    bipartite matching); a face goes without only where no candidate is left. Then the claims on
-    the other cells are settled by priority.
+    First each face gets its best free cell (in rounds, as in SSD's bipartite matching); a face
+    gets none only if no candidate is left. Then the claims on the other cells are settled by
+    priority.
 
-    Ignored boxes leave out of the loss what they claim, and the cells whose centre lies in them;
-    with `strides` (N,) all cells that they touch.
+    The cells that ignored boxes claim, or whose centres lie in them, are left out of the loss; with
+    `strides` (N,) all cells that these boxes touch are.
     """
     count, faces = len(points), len(targets.boxes)
     index = torch.cat((targets.image_index, targets.ignore_index))
@@ -266,7 +267,7 @@ def resolve(
 
 
 def _first_of_each(cell: Tensor, priority: Tensor) -> Tensor:
-    """Index of each distinct cell's claim of highest priority, of equals the first."""
+    """Index of each distinct cell's claim with the highest priority, the first of equal ones."""
     order = torch.argsort(priority, descending=True, stable=True)
     order = order[torch.argsort(cell[order], stable=True)]
     claimed = cell[order]

@@ -24,22 +24,23 @@ class AugmentationSpec(Spec):
         crop: `zoom`: a window of the short side times one of `scales` (above 1 pads);
             `iou`: SSD's random crop with a minimum IoU to the faces, whole photos and free windows
             included, stretched to the sample.
-        scales: For `zoom`.
-        shape: For `zoom`, of the windows: `square`, or the `photo`'s, stretched to the sample, as
-            a network sees it to whose input whole photos are stretched.
-        anywhere: For `zoom`, share of the windows that need hold no face.
-        rotate: For square windows, share of them that are turned, by up to `max_angle`; one in some
+        scales: For `zoom`, the possible sizes of the window as factors of the short side.
+        shape: For `zoom`, shape of the windows: `square`, or the `photo`'s, stretched to the
+            sample, for networks to whose input whole photos are stretched.
+        anywhere: For `zoom`, share of the windows that need not hold a face.
+        rotate: For square windows, share that are rotated by up to `max_angle`; about one in a
             hundred loses its face by that.
-        max_angle: Degrees, either way.
-        mosaic: For `zoom`, share of the samples that are of four photos, a quarter each.
-        paste: For `zoom`, share of the samples in which up to four faces of another photo are
+        max_angle: Largest rotation in degrees, in both directions.
+        mosaic: For `zoom`, share of the samples that consist of four photos, a quarter each.
+        paste: For `zoom`, share of the samples into which up to four faces of another photo are
             pasted.
-        degrade: For `zoom`, share of the samples whose quality suffers: blur, fewer pixels, noise,
-            JPEG, each by chance.
-        size: Side of the sample, a square, in pixels; by default it is as the network's input.
+        degrade: For `zoom`, share of the samples with random blur, fewer pixels, noise or JPEG
+            artefacts.
+        size: Side of the square sample in pixels; by default the size of the network's input.
         flip: Probability of a horizontal flip.
-        photometric: Random brightness, contrast, saturation, hue and grey.
-        min_face: Faces below this side (in sample pixels) are ignored, neither face nor background.
+        photometric: Whether brightness, contrast, saturation, hue and grey are changed at random.
+        min_face: Faces with a shorter side (in sample pixels) are ignored: neither face nor
+            background.
     """
 
     crop: Literal["zoom", "iou"]

@@ -14,13 +14,13 @@ def paired_similarity(first: Tensor, second: Tensor, *, kind: BoxSimilarity = "i
     """IoU, generalized (Rezatofighi 2019), distance (Zheng 2019) or efficient IoU of each pair.
 
     Args:
-        first: (..., 4).
-        second: (..., 4), broadcastable to it.
+        first: Boxes (..., 4).
+        second: Boxes (..., 4), broadcastable to `first`.
         kind: `iou` is 0 to 1; `giou` and `diou` are -1 to 1; `eiou` (Zhang 2021), which also
             compares widths and heights, is -3 to 1.
 
     Returns:
-        (...): differentiable; a box without area has IoU 0.
+        The similarities (...), differentiable; a box without area has IoU 0.
     """
     inner = (
         torch.minimum(first[..., 2:], second[..., 2:])

@@ -24,8 +24,8 @@ class Sample:
     Attributes:
         image: uint8 (H, W, 3), BGR.
         boxes: float32 (N, 4): x1, y1, x2, y2 in pixels of `image`.
-        landmarks: float32 (N, 5, 2); NaN where not known.
-        ignore: bool (N,): neither face nor background.
+        landmarks: float32 (N, 5, 2); NaN if unknown.
+        ignore: bool (N,): boxes that are neither face nor background.
     """
 
     image: NDArray[np.uint8]
@@ -42,9 +42,9 @@ def augment(
     Args:
         sample: A whole photo.
         spec: The template's recipe.
-        height: Of the result, pixels.
-        width: Of the result, pixels.
-        rng: All chance comes from here, so that a sample can be made again.
+        height: Height of the result, in pixels.
+        width: Width of the result, in pixels.
+        rng: Source of all randomness, so that a sample can be made again.
     """
     window = _zoom_window(sample, spec, rng) if spec.crop == "zoom" else _iou_window(sample, rng)
     if spec.crop == "zoom" and spec.rotate and rng.random() < spec.rotate:
@@ -62,7 +62,7 @@ def augment(
 
 
 def flip(sample: Sample) -> Sample:
-    """Mirror left to right; left and right landmarks change places."""
+    """Mirror left to right, and swap left and right landmarks."""
     width = sample.image.shape[1]
     boxes = sample.boxes.copy()
     boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
@@ -74,9 +74,9 @@ def flip(sample: Sample) -> Sample:
 def _zoom_window(
     sample: Sample, spec: AugmentationSpec, rng: np.random.Generator
 ) -> tuple[float, float, float, float]:
-    """A window that holds the centre of one face, chosen at random, and all of it if it fits.
+    """A window with the centre of a randomly chosen face, and with all of it if it fits.
 
-    Or one anywhere, which most often shows what is beside faces.
+    Or, for the share `anywhere`, a window at any place, which mostly shows background.
     """
     extent = np.array(sample.image.shape[1::-1], dtype=np.float64)
     unit = np.full(2, extent.min()) if spec.shape == "square" else extent
@@ -88,7 +88,7 @@ def _zoom_window(
     else:
         face = faces[rng.integers(len(faces))].astype(np.float64)
         size = max(scale, 1.05 * float(((face[2:] - face[:2]) / unit).max())) * unit
-        # Inside the photo as far as it goes: padding shows only where the window is the larger one.
+        # Inside the photo if possible: there is padding only if the window is larger.
         low, high = np.minimum(0.0, extent - size), np.maximum(0.0, extent - size)
         lower, upper = np.clip(face[2:] - size, low, high), np.clip(face[:2], low, high)
     left, top = rng.uniform(lower, np.maximum(lower, upper)).tolist()
@@ -97,17 +97,16 @@ def _zoom_window(
 
 
 def _iou_window(sample: Sample, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """SSD's crop (Liu et al. 2016, section 2.2), as MMDetection's MinIoURandomCrop draws it.
+    """SSD's crop (Liu et al. 2016, section 2.2), drawn as by MMDetection's MinIoURandomCrop.
 
     One of seven modes: the whole photo, a window whose IoU with every face of the photo is at
-    least .1, .3, .5, .7 or .9, or a free one. Windows have sides of .3 to 1 of the photo's, aspect
-    ratios of 1/2 to 2, and the centre of at least one face (any do where there are no faces). A
-    mode that fails 50 times is drawn anew.
+    least .1, .3, .5, .7 or .9, or a free window. Windows have sides of .3 to 1 of the photo's,
+    aspect ratios of 1/2 to 2, and the centre of at least one face if the photo has faces. A mode
+    that fails 50 times is drawn anew.
 
-    A face far smaller than the photo has no such IoU with any window, so on photos of groups the
-    draw ends with the whole photo or a free window, one as often as the other: on WIDER FACE
-    about half and half. The paper's windows have sides from .1 and other rules for a failed draw;
-    these here are those that the published models were trained with.
+    A face far smaller than the photo has no such IoU with any window, so photos of groups end
+    with the whole photo or a free window, about half each on WIDER FACE. The paper's windows have
+    sides from .1 and other rules for a failed draw; the published models were trained with these.
     """
     height, width = sample.image.shape[:2]
     faces = sample.boxes[~sample.ignore]
@@ -118,7 +117,7 @@ def _iou_window(sample: Sample, rng: np.random.Generator) -> tuple[float, float,
         minimum = _IOU_MODES[rng.integers(len(_IOU_MODES))]
         if minimum == _WHOLE:
             return 0.0, 0.0, float(width), float(height)
-        # All attempts at once: modes that no window can satisfy are drawn often.
+        # All attempts at once, because modes that no window can satisfy are drawn often.
         sizes = rng.uniform(0.3, 1.0, (_ATTEMPTS, 2)) * extent
         origins = rng.uniform(0.0, 1.0, (_ATTEMPTS, 2)) * (extent - sizes)
         aspects = sizes[:, 0] / sizes[:, 1]
@@ -144,12 +143,12 @@ def _cut(
     width: int,
     rng: np.random.Generator,
 ) -> Sample:
-    """Cut a window (left, top, width, height) and scale it; what lies outside is black.
+    """Cut a window (left, top, width, height) and scale it; parts outside the photo are black.
 
-    Boxes may reach beyond it.
+    Boxes may reach beyond the result.
     """
     left, top, w, h = window
-    # At least one pixel of the photo, however small it is.
+    # At least one pixel of the photo, even for a tiny window.
     x0 = min(round(left), sample.image.shape[1] - 1)
     y0 = min(round(top), sample.image.shape[0] - 1)
     x1, y1 = max(x0 + 1, 1, round(left + w)), max(y0 + 1, 1, round(top + h))
@@ -165,7 +164,7 @@ def _cut(
     py = min(max(0, round(-y0 * scale_y)), height - target_h)
     image[py : py + target_h, px : px + target_w] = resized
 
-    # By what was really done to the pixels, rounding included.
+    # The scale really applied to the pixels, rounding included.
     scale = np.array([target_w / inside.shape[1], target_h / inside.shape[0]], dtype=np.float32)
     origin = np.array([max(x0, 0), max(y0, 0)], dtype=np.float32)
     place = np.array([px, py], dtype=np.float32)
@@ -183,10 +182,10 @@ def _cut_turned(
     width: int,
     rng: np.random.Generator,
 ) -> Sample:
-    """Cut a window that is turned about its middle, counter-clockwise by degrees.
+    """Cut a window rotated about its centre, counter-clockwise in degrees.
 
-    A face's box becomes that of the turned ellipse in it, which is nearer to a head than that of
-    the turned box; where faces are ignored, all of the turned box is.
+    A face's new box encloses the rotated ellipse inside the old one, which fits a head better than
+    the rotated box; an ignored box encloses the whole rotated box.
     """
     left, top, w, h = window
     diagonal = math.ceil(math.hypot(width, height))  # enough for any angle
@@ -196,7 +195,7 @@ def _cut_turned(
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     turn = np.array([[cos, sin], [-sin, cos]])  # y points down
     shift = np.array([width, height]) / 2 - turn @ np.full(2, diagonal / 2)
-    # cv2 counts from the middle of the first pixel, boxes from its corner.
+    # cv2 counts from the centre of the first pixel, boxes from its corner.
     matrix = np.column_stack((turn, shift + turn @ (0.5, 0.5) - 0.5))
     image = cv2.warpAffine(sample.image, matrix, (width, height), flags=cv2.INTER_LINEAR)
     centres = (sample.boxes[:, :2] + sample.boxes[:, 2:]) / 2 @ turn.T + shift
@@ -209,7 +208,7 @@ def _cut_turned(
 
 
 def _clipped(sample: Sample) -> Sample:
-    """Boxes cut to the image, without those outside; faces whose centre is cut off are ignored."""
+    """Clip boxes and drop those outside the image; faces with their centre outside are ignored."""
     height, width = sample.image.shape[:2]
     boxes = sample.boxes
     limit = np.array([width, height], dtype=np.float32)
@@ -220,6 +219,6 @@ def _clipped(sample: Sample) -> Sample:
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     centred = ((centres > 0) & (centres < limit)).all(1)
     keep = visible > 0
-    # A face whose centre is cut off is still partly there: it must not be learned as background.
+    # A face whose centre is cut off is still partly visible, so it must not become background.
     ignore = sample.ignore | ~centred
     return Sample(sample.image, clipped[keep], sample.landmarks[keep], ignore[keep])

@@ -1,4 +1,4 @@
-"""Pictures of many faces, on which a graph with its NMS inside is checked."""
+"""Pictures of many faces, to check graphs with NMS inside."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ...data.images import read_image
 from ...data.pictures import Picture, picture, public_domain_photos
 
 CROWDS = 4
-"""Pictures of them."""
+"""Number of crowd pictures."""
 
 CROWD = "crowd"
-"""Their kind; see `Picture`."""
+"""The kind of crowd pictures; see `Picture`."""
 
 
 def crowd_pictures() -> list[Picture]:
-    """Many small faces beside and upon each other, dark and blurred ones too.
+    """Pictures of many small faces side by side and overlapping, some dark or blurred.
 
-    In photos of one plain face no score is near the threshold and no two boxes overlap as much as
-    NMS just allows: a graph with another threshold or NMS inside would answer the same. The faces
-    are those of the public-domain photos: none where these are not installed.
+    In photos of one clear face no score is near the threshold, and no boxes overlap just as much
+    as NMS allows, so a graph with a wrong threshold or NMS inside would give the same answers. The
+    faces come from the public-domain photos; without these the list is empty.
     """
     found = [(read_image(path), landmarks) for path, landmarks in public_domain_photos()]
     generator = np.random.default_rng(0)
@@ -36,7 +36,7 @@ def crowd_pictures() -> list[Picture]:
 def _crowd(
     found: Sequence[tuple[NDArray[np.uint8], NDArray[np.float32]]], generator: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Forty faces of 16 to 147 pixels, grey between them."""
+    """A picture of forty faces of 16 to 147 pixels on grey."""
     side = 640
     crowd = np.full((side, side, 3), 110, np.uint8)
     for _ in range(40):

@@ -13,13 +13,13 @@ from .boxes import paired_similarity
 from .targets import Targets
 
 _WEIGHTING = {"quality_focal": "confidence", "focal": "centerness"}
-"""Of box losses, as the papers have it."""
+"""Weighting of box losses for each class loss, as in the papers."""
 
 
 def dense_loss(
     predictions: DensePredictions, targets: Targets, *, spec: DenseHeadSpec
 ) -> dict[str, Tensor]:
-    """Losses of a batch: `class`, `box`, and where the head has them `centerness`, `landmark`.
+    """Losses of a batch: `class`, `box`, and if the head has them `centerness` and `landmark`.
 
     Classification is divided by the number of positive cells; box and landmark losses are
     weighted by each cell's confidence or centre-ness and divided by the sum of these weights
@@ -68,7 +68,7 @@ def dense_loss(
 
 
 def assign(predictions: DensePredictions, targets: Targets, *, spec: DenseHeadSpec) -> Assignment:
-    """Positive cells by the assigner that the template names."""
+    """Positive cells, by the assigner that the template names."""
     if spec.loss.assigner == "simota":
         return simota(targets, predictions)
     if spec.loss.assigner == "atss":
@@ -115,13 +115,13 @@ def focal(logits: Tensor, target: Tensor, *, alpha: float = 0.25, gamma: float =
 def centerness_target(points: Tensor, boxes: Tensor, *, smallest: Tensor) -> Tensor:
     """FCOS's centre-ness (equation 3): 1 at a box's centre, 0 at its edge and outside.
 
-    A box is taken as no smaller than `smallest`: the cell nearest to a tiny face can lie outside
-    of it, and of centre-ness 0 it would learn no box and never be found.
+    A box counts as at least `smallest` wide and high: the cell nearest to a tiny face can lie
+    outside it, and with centre-ness 0 it would learn no box and never find the face.
 
     Args:
-        points: (P, 2), pixels.
-        boxes: (P, 4), pixels.
-        smallest: (P,), pixels.
+        points: Cell centres (P, 2), in pixels.
+        boxes: Boxes (P, 4), in pixels.
+        smallest: Smallest side of each box (P,), in pixels.
     """
     grow = (smallest[:, None] - (boxes[:, 2:] - boxes[:, :2])).clamp(min=0) / 2
     to_first, to_second = points - boxes[:, :2] + grow, boxes[:, 2:] + grow - points
@@ -133,7 +133,7 @@ def centerness_target(points: Tensor, boxes: Tensor, *, smallest: Tensor) -> Ten
 def _landmark_loss(
     predictions: DensePredictions, targets: Targets, assignment: Assignment, weight: Tensor
 ) -> Tensor:
-    """Smooth L1 in strides over the points that are known; `weight` is (P,)."""
+    """Smooth L1 in strides over the known points; `weight` is (P,)."""
     assert predictions.landmarks is not None
     positive = assignment.positive
     cells = positive % len(predictions.points)
@@ -145,5 +145,5 @@ def _landmark_loss(
         predicted, offsets.where(known[..., None], predicted.detach()), reduction="none"
     ).sum(-1)
     share = weight[:, None] * known
-    # Per face, as if all five points were known.
+    # Scaled per face as if all five points were known.
     return (error * share).sum() / (share.sum() / known.shape[1]).clamp(min=1.0)

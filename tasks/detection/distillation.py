@@ -1,4 +1,4 @@
-"""Distillation: what a larger detector makes of the same samples is learnt beside the labels."""
+"""Distillation: learn a larger detector's answers to the same samples beside the labels."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from .boxes import paired_similarity
 from .dense_loss import quality_focal
 
 SURE = 0.1
-"""Score from which on the teacher's boxes and points are learnt."""
+"""Lowest score of the teacher's boxes and points that are learnt."""
 
 
 class DetectorTeacher:
-    """A trained detector with the cells of the one that learns; no checkpoint holds its weights.
+    """A trained detector with the same cells as the pupil; checkpoints leave out its weights.
 
     Args:
-        network: In eval mode.
-        path: Where its weights are from.
-        sha256: Of that file.
-        weight: Of its losses.
-        spec: Of the pupil's head.
+        network: The teacher's network, in eval mode.
+        path: File of its weights.
+        sha256: SHA-256 of that file.
+        weight: Weight of the distillation losses.
+        spec: Specification of the pupil's head.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class DetectorTeacher:
         self._spec = spec
 
     def __deepcopy__(self, _: object) -> DetectorTeacher:
-        return self  # of averaged weights: it never changes
+        return self  # averaging copies the module, but the teacher never changes
 
     def losses(self, images: Tensor, predictions: DensePredictions) -> dict[str, Tensor]:
-        """By name, of a batch: float32 (B, 3, H, W) images, 0-255 BGR, and what the pupil says."""
+        """Losses of a batch by name, from float32 (B, 3, H, W), 0-255 BGR, and the predictions."""
         with torch.no_grad():
             taught = self._network.to(images.device)(images, raw=True)
         losses = distillation_loss(predictions, taught, spec=self._spec)
@@ -56,13 +56,13 @@ class DetectorTeacher:
 
 
 def find_teacher(student: TemplateFile) -> DetectorTeacher | None:
-    """The teacher that a template's recipe names, or None where it names none.
+    """The teacher that a template's recipe names; None if it names none.
 
-    A teacher's path begins in the template's folder.
+    A teacher's path is relative to the template's folder.
 
     Raises:
-        UserError: There is no such template or file, it ships no weights, or its cells are others
-            than the student's.
+        UserError: The template or file does not exist, the template ships no weights, or the
+            teacher's cells differ from the student's.
     """
     spec = student.spec.hyper_parameters.distillation
     if spec is None:
@@ -78,7 +78,7 @@ def find_teacher(student: TemplateFile) -> DetectorTeacher | None:
         raise UserError(f"{key}: ships no weights", hint="name another one, or a checkpoint of it")
     weights = read_weights(path)
     head, own = weights.template.architecture.head, student.spec.architecture.head
-    assert isinstance(own, DenseHeadSpec)  # the schema sees to it
+    assert isinstance(own, DenseHeadSpec)  # guaranteed by the schema
     if not isinstance(head, DenseHeadSpec) or head.strides != own.strides:
         raise UserError(
             f"{key}: its cells are others; expected a detector with a dense head of strides "
@@ -91,11 +91,11 @@ def find_teacher(student: TemplateFile) -> DetectorTeacher | None:
 def distillation_loss(
     predictions: DensePredictions, taught: DensePredictions, *, spec: DenseHeadSpec
 ) -> dict[str, Tensor]:
-    """Losses of a batch against the teacher's answers, with the label losses' weights.
+    """Losses of a batch against the teacher's answers, weighted like the label losses.
 
-    `taught_class` is the quality focal loss to its scores, in all cells: in ignored regions too it
-    says what is a face. `taught_box` and `taught_landmark` are of cells where it is `SURE`,
-    weighted by its scores.
+    `taught_class` is the quality focal loss to its scores in all cells, as the teacher also knows
+    faces in ignored regions. `taught_box` and `taught_landmark` use the cells with a score from
+    `SURE` on, weighted by that score.
     """
     scores = taught.scores().float()
     sure = scores > SURE

@@ -1,4 +1,4 @@
-"""Found faces drawn into a picture."""
+"""Draw found faces into a picture."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def draw(image: NDArray[np.uint8], faces: Detections) -> NDArray[np.uint8]:
     """A copy of a picture, uint8 (H, W, 3) BGR, with boxes, scores and landmarks.
 
     Args:
-        image: uint8 (H, W, 3), BGR; stays as it is.
-        faces: In pixels of `image`.
+        image: uint8 (H, W, 3), BGR; not changed.
+        faces: The faces, in pixels of `image`.
     """
     captions = [[f"{score:.2f}"] for score in faces.scores]
     return draw_faces(image, faces, captions=captions, colours=[0] * len(faces))

@@ -1,4 +1,4 @@
-"""Any detector's file, ours or another's: outputs recognised by their shapes."""
+"""Open any detector's file, ours or a third party's; outputs are recognised by their shapes."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from .preprocessing import Preprocessing
 from .rules import MAX_DETECTIONS
 
 _FREE_SIDE = 640
-"""Side of the input where a graph leaves it free, unless told otherwise."""
+"""Default side of the input in pixels, if a graph leaves it free."""
 
 _STEP = 32
-"""Coarsest stride: free sides are multiples of it."""
+"""Coarsest stride in pixels; free sides are multiples of it."""
 
 Array = NDArray[np.float32]
 Raw = tuple[Array, Array, Array | None]
 """Boxes (N, 4) and landmarks (N, 5, 2) or None in network-input pixels; scores (N,)."""
 
 Decoder = Callable[[Outputs, int, int], Raw]
-"""Outputs of one image, and the input's height and width, to candidates."""
+"""Function from one image's outputs, and the input's height and width, to candidates."""
 
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """An opened file that makes boxes.
+    """An opened detector file.
 
     Attributes:
         path: The file.
-        session: The runtime's side of it.
+        session: The runtime's session.
         kind: Key of `DECODERS`.
-        height: Of the input, pixels.
-        width: Of the input, pixels.
-        contract: Of our own files; None for others.
+        height: Height of the input, in pixels.
+        width: Width of the input, in pixels.
+        contract: Contract of our own files; None for others.
     """
 
     path: Path
@@ -66,14 +66,14 @@ class Detector:
         nms_iou: float,
         max_detections: int = MAX_DETECTIONS,
     ) -> Detections:
-        """Find the faces in a photo that is prepared in a given way.
+        """Find the faces in a photo after a given pre-processing.
 
         Args:
             image: uint8 (H, W, 3), BGR.
-            preprocessing: What the network is shown.
-            score_threshold: Lowest score kept.
-            nms_iou: Of two boxes that overlap by more than this IoU the better one is kept.
-            max_detections: The best so many.
+            preprocessing: How the photo is prepared for the network.
+            score_threshold: Lowest score of a face, 0 to 1.
+            nms_iou: IoU above which NMS keeps only the better of two boxes.
+            max_detections: Most faces, best first.
 
         Returns:
             Faces in pixels of the photo, best first.
@@ -90,26 +90,26 @@ class Detector:
     def prepare(
         self, image: NDArray[np.uint8], preprocessing: Preprocessing
     ) -> tuple[Array, Placement]:
-        """The first step of `find`: what the graph takes, and where the photo lies in it."""
+        """The first step of `find`: the graph's input, and where the photo lies in it."""
         pad_value = 0.0 if self.contract is None else self.contract.input.pad_value
         planes, placement = preprocessing.apply(
             image, height=self.height, width=self.width, pad_value=pad_value
         )
         (shape,) = self.session.input_shapes.values()
-        # These runtimes hand the array to the graph as it is; the others know their layout.
+        # Only these runtimes pass the array to the graph unchanged; the others convert the layout.
         if shape[-1] == 3 and self.session.runtime in ("openvino", "onnxruntime"):
             planes = planes.transpose(0, 2, 3, 1)
         return np.ascontiguousarray(planes), placement
 
     def infer(self, batch: Array) -> Outputs:
-        """The second step: the network.
+        """The second step of `find`: run the network.
 
         Raises:
-            ModelFileError: It does not take such an array.
+            ModelFileError: The graph does not take such an array.
         """
         try:
             return self.session.run(batch)
-        except Exception as error:  # runtimes raise whatever they like
+        except Exception as error:  # runtimes raise any kind of exception
             raise self._other(error) from error
 
     def faces(
@@ -121,14 +121,14 @@ class Detector:
         nms_iou: float,
         max_detections: int = MAX_DETECTIONS,
     ) -> Detections:
-        """The last step: outputs read as those of this kind, and NMS.
+        """The last step of `find`: decode the outputs by their kind, and apply NMS.
 
         Raises:
-            ModelFileError: They cannot be.
+            ModelFileError: The outputs cannot be decoded.
         """
         try:
             boxes, scores, landmarks = DECODERS[self.kind][1](outputs, self.height, self.width)
-        except Exception as error:  # others' graphs hold what they like
+        except Exception as error:  # outputs of third-party graphs can be anything
             raise self._other(error) from error
         return find_faces(
             boxes,
@@ -155,18 +155,18 @@ def open_detector(
     threads: int | None = None,
     device: str = "cpu",
 ) -> Detector:
-    """Open a detector's file, whoever made it.
+    """Open a detector's file, ours or a third party's.
 
     Args:
-        path: As for `runtimes.load`.
-        input_size: Height and width where the graph leaves them free.
-        runtime: As for `runtimes.load`.
-        threads: Of one inference; None for one per core.
-        device: As for `runtimes.load`.
+        path: The model file; see `runtimes.open_session`.
+        input_size: Height and width in pixels, if the graph leaves them free.
+        runtime: See `runtimes.open_session`.
+        threads: Threads for one inference; None for one per core.
+        device: See `runtimes.open_session`.
 
     Raises:
-        ModelFileError: It cannot be opened, takes no single image, or has outputs of no kind that
-            is known here.
+        ModelFileError: The file cannot be opened, does not take a single image, or its kind of
+            outputs is unknown.
     """
     session = open_session(path, runtime=runtime, threads=threads, device=device)
     contract = None
@@ -189,7 +189,7 @@ def open_detector(
 
 
 def _sides(sides: tuple[int, ...], asked: tuple[int, int] | None, path: Path) -> tuple[int, int]:
-    """Height and width of the input: the graph's, and where it leaves them free those asked for."""
+    """Height and width of the input: the graph's, or those asked for if it leaves them free."""
     wanted = (_FREE_SIDE, _FREE_SIDE) if asked is None else asked
     size = [one if side == -1 else side for side, one in zip(sides, wanted, strict=True)]
     if asked is not None:
@@ -222,9 +222,9 @@ def _vision(outputs: Outputs, height: int, width: int) -> Raw:
 
 def _plain(outputs: Outputs, height: int, width: int) -> Raw:
     boxes = outputs["boxes"].reshape(-1, 4)
-    if not len(boxes):  # of a graph with its NMS inside
+    if not len(boxes):  # a graph with NMS inside may give no boxes
         return boxes, np.zeros(0, np.float32), None
-    # (N,), or (N, 2) with the background's share first.
+    # (N,), or (N, 2) with the background's score first.
     scores = outputs["scores"].reshape(len(boxes), -1)[:, -1]
     if np.median(np.abs(boxes)) <= 1:  # shares of the input's sides
         boxes = boxes * np.array([width, height] * 2, np.float32)
@@ -237,7 +237,7 @@ def _is_detection_output(shapes: dict[str, Shape]) -> bool:
 
 
 def _detection_output(outputs: Outputs, height: int, width: int) -> Raw:
-    """Rows of image, label, confidence, x1, y1, x2, y2 as shares of the input's sides."""
+    """Decode rows of image, label, confidence, x1, y1, x2, y2 as shares of the input's sides."""
     rows = next(iter(outputs.values())).reshape(-1, 7)
     rows = rows[: int(np.argmax(rows[:, 0] < 0)) or len(rows)]  # -1 ends the list
     return rows[:, 3:] * np.array([width, height] * 2, np.float32), rows[:, 2], None
@@ -248,7 +248,7 @@ def _is_scrfd(shapes: dict[str, Shape]) -> bool:
 
 
 def _scrfd(outputs: Outputs, height: int, width: int) -> Raw:
-    """Two predictions a cell; distances and points from its corner, in strides.
+    """Decode two predictions per cell, with distances and points from its corner, in strides.
 
     SCRFD: Guo et al., "Sample and Computation Redistribution for Efficient Face Detection", 2022.
     """
@@ -266,7 +266,7 @@ def _is_yunet(shapes: dict[str, Shape]) -> bool:
 
 
 def _yunet(outputs: Outputs, height: int, width: int) -> Raw:
-    """One prediction a cell: centre and points from its corner, in strides; sides as logarithms.
+    """Decode one prediction per cell: centre, points and the logarithm of sides, in strides.
 
     YuNet: Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", 2023.
     """
@@ -284,7 +284,7 @@ def _yunet(outputs: Outputs, height: int, width: int) -> Raw:
 def _levels(
     outputs: Outputs, height: int, width: int, *, per_cell: int
 ) -> list[tuple[dict[int, list[Array]], Array, int]]:
-    """Of each stride: arrays (N, K) by K, the cells' corners (N, 2) in pixels, and the stride."""
+    """For each stride: arrays (N, K) by K, the cells' corners (N, 2) in pixels, the stride."""
     levels = []
     for stride in (8, 16, 32):
         rows, columns = -(-height // stride), -(-width // stride)
@@ -314,4 +314,4 @@ DECODERS: dict[str, tuple[Callable[[dict[str, Shape]], bool], Decoder]] = {
     "SCRFD": (_is_scrfd, _scrfd),
     "YuNet": (_is_yunet, _yunet),
 }
-"""Kind to (do these output shapes look so, how they are read)."""
+"""By kind: a test of the output shapes, and the decoder."""

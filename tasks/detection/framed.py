@@ -1,4 +1,4 @@
-"""Detection for portraits: a face that fills the photo is found better with room around it."""
+"""Detection for portraits: a face that fills the photo is found better with a frame around it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from ...results import Detections, pairwise_iou
 from .model import FaceDetector
 
 LARGE = 0.5
-"""Share of the photo's longer side from which on a face is looked at again."""
+"""Smallest share of the photo's longer side at which a face is searched again with a frame."""
 
 FRAME = 0.25
 """Width of the black frame around the photo, as a share of its longer side."""
 
 FAINT = 0.1
-"""Score from which on a large face is looked at again: without surroundings it is often fainter
-than with them."""
+"""Lowest score of a large face that is searched again; without surroundings scores are often
+lower."""
 
 _SURER = 2.0
 _NOT_SMALLER = 1 / 3
-"""A face that was found tells that this is no portrait of a large faint one, if its score is so
-many times that one's, and its side at least this share: smaller, it may be but an eye or a mouth.
-On 500 photos of WIDER FACE this saves 24 of 61 second looks, most of them at torsos."""
+"""A large faint box is not searched again if another face is surer by this factor and its side is
+at least this share of the box's; a smaller one may be only an eye or a mouth. On 500 photos of
+WIDER FACE this saves 24 of 61 second searches, most of them at torsos."""
 
 _SAME = 0.3
-"""IoU from which on a large face was found again; without a frame its box is rather off."""
+"""IoU from which two boxes are the same large face; without a frame its box is rather inexact."""
 
 
 def find_framed(
@@ -38,23 +38,23 @@ def find_framed(
     score_threshold: float | None = None,
     nms_iou: float | None = None,
 ) -> list[Detections]:
-    """Find faces, and where one is large, find them again with a frame around the photo.
+    """Find faces, and if one is large, find them again with a frame around the photo.
 
-    Detectors are trained on faces with surroundings. On 767 face crops of MTFL, face-detection-n
-    misses the landmarks by 20 % of the eyes' distance without a frame, by 11 % with it.
+    Detectors are trained on faces with surroundings. On 767 face crops of MTFL, the landmark error
+    of face-detection-n is 20 % of the eyes' distance without a frame, and 11 % with it.
 
     Args:
-        detector: Any.
-        images: uint8 (H, W, 3), BGR; sizes may differ.
-        score_threshold: As `FaceDetector.predict` takes it.
-        nms_iou: As `FaceDetector.predict` takes it.
+        detector: Any detector.
+        images: Photos, uint8 (H, W, 3), BGR; sizes may differ.
+        score_threshold: See `FaceDetector.predict`.
+        nms_iou: See `FaceDetector.predict`.
 
     Returns:
-        The faces of each photo, in its pixels. Boxes and landmarks may reach beyond it.
+        The faces of each photo, in its pixels. Boxes and landmarks may reach beyond the photo.
     """
     rules = detector.rules
     score = rules.score_threshold if score_threshold is None else score_threshold
-    faint = score if rules.nms == "graph" else min(score, FAINT)  # such a file gives no fainter
+    faint = score if rules.nms == "graph" else min(score, FAINT)  # NMS in the graph drops fainter
     find = partial(detector.predict_batch, nms_iou=nms_iou)
     answers = []
     for image, seen in zip(images, find(images, score_threshold=faint), strict=True):
@@ -64,10 +64,10 @@ def find_framed(
         large = large.where((large.scores >= score) | ~_beside_a_surer(large, found))
         if len(large):
             frame = round(FRAME * longer)
-            # One at a time: the copy is large.
+            # One photo at a time, because the framed copy is large.
             (again,) = find([_framed(image, frame)], score_threshold=score)
             again = _moved(again, -frame)
-            # Smaller faces stay as the first look, in which they are larger, found them.
+            # Smaller faces are kept from the first search, in which they are larger.
             same = np.any(pairwise_iou(again.boxes, large.boxes) >= _SAME, axis=1)
             same |= _sides(again.boxes) >= LARGE * longer
             found = _joined(again.where(same), found)
@@ -96,7 +96,7 @@ def _moved(faces: Detections, by: float) -> Detections:
 
 
 def _joined(again: Detections, plain: Detections) -> Detections:
-    """The large faces of the second look, and of the first one those that are no part of them."""
+    """The large faces of the second search, and faces of the first that are not part of them."""
     same = np.any(pairwise_iou(plain.boxes, again.boxes) >= _SAME, axis=1)
     centres = (plain.boxes[:, None, :2] + plain.boxes[:, None, 2:]) / 2
     within = (centres >= again.boxes[None, :, :2]) & (centres <= again.boxes[None, :, 2:])

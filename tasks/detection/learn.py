@@ -1,4 +1,4 @@
-"""How a detector is trained: samples, losses, and a teacher's answers."""
+"""Training of a detector: samples, losses, and a teacher's answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .targets import Targets
 _log = logging.getLogger(__name__)
 
 LOSSES: dict[str, Callable[..., dict[str, Tensor]]] = {"dense": dense_loss, "ssd": ssd_loss}
-"""By type of head."""
+"""Loss functions by type of head."""
 
 loader = EpochSampler
 
@@ -60,8 +60,8 @@ class DetectionLearner(nn.Module):
     """Losses of boxes, scores and landmarks.
 
     Args:
-        template: What is learnt, and how.
-        teacher: Of the recipe's distillation.
+        template: The template, with the recipe.
+        teacher: The teacher for distillation; None without distillation.
     """
 
     def __init__(self, template: Template, *, teacher: DetectorTeacher | None) -> None:
@@ -73,7 +73,7 @@ class DetectionLearner(nn.Module):
     def losses(
         self, network: Network, images: Tensor, targets: Targets, *, seed: int
     ) -> dict[str, Tensor]:
-        """Distort, predict, and compare with the boxes."""
+        """Distort the images, predict, and compare with the boxes."""
         images = images.float()
         if self.photometric is not None:
             images = self.photometric(images, seed=seed)
@@ -81,7 +81,7 @@ class DetectionLearner(nn.Module):
         predictions = network(images, raw=True)
         losses = LOSSES[self.head.type](predictions, targets, spec=self.head)
         if self.teacher is not None:
-            assert isinstance(predictions, DensePredictions)  # the rules see to it
+            assert isinstance(predictions, DensePredictions)  # guaranteed by the rules
             losses |= self.teacher.losses(images, predictions)
         return losses
 

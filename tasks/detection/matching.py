@@ -1,4 +1,4 @@
-"""Faces of two sides paired: which are lost or added beyond what rounding explains."""
+"""Pair the faces of two models, and find those that rounding cannot explain."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from .postprocess import as_boxes, find_faces
 from .rules import MAX_DETECTIONS, DetectionRules, detection_rules
 
 MATCH_IOU = 0.9
-"""Two boxes are the same face from this IoU on."""
+"""Lowest IoU of two boxes of the same face."""
 
 RIVALS = "rivals"
 
 _NMS_SLACK = 0.02
-"""IoU by which two boxes may seem to overlap more or less than NMS allows."""
+"""Tolerance on the IoU at which NMS drops a box."""
 
 
 class Limits(NamedTuple):
     """Largest differences allowed.
 
     Attributes:
-        pixels: Of box corners and landmarks, network-input pixels.
-        of_side: The same, as a share of the box's longer side; the larger of both counts.
-        score: Of scores.
-        compared_from: Boxes of a lower score are not compared, as a share of the score threshold.
+        pixels: For box corners and landmarks, in network-input pixels.
+        of_side: For box corners and landmarks, as a share of the box's longer side; the larger of
+            both limits counts.
+        score: For scores.
+        compared_from: Lowest score of compared boxes, as a share of the score threshold.
     """
 
     pixels: float
@@ -40,7 +41,7 @@ class Limits(NamedTuple):
 
 
 def faces_of(contract: Contract, outputs: Outputs) -> Detections:
-    """Faces in network-input pixels, at the contract's thresholds, of one image's outputs."""
+    """Faces of one image's outputs at the contract's thresholds, in network-input pixels."""
     spec, rules = contract.input, detection_rules(contract)
     found = as_boxes(outputs, spec)
     landmarks = found.get("landmarks")
@@ -55,12 +56,12 @@ def faces_of(contract: Contract, outputs: Outputs) -> Detections:
 
 
 class Match(NamedTuple):
-    """Faces of both sides.
+    """The pairs of faces, and the faces without a partner.
 
     Attributes:
-        pairs: (P, 2): indices of one and the same face on both.
-        lost: Faces of the reference that no allowed difference takes away.
-        extra: Faces of the other that none brings.
+        pairs: (P, 2): indices of the same face in both models.
+        lost: Faces of the reference whose absence no allowed difference explains.
+        extra: Faces of the other model whose presence no allowed difference explains.
     """
 
     pairs: NDArray[np.intp]
@@ -78,17 +79,17 @@ def match_faces(
     """Pair the faces of the trained network with those of a file.
 
     Args:
-        wanted: The network's.
-        seen: The file's.
-        rivals: `rivals_of` the network.
-        rules: With the thresholds.
-        limits: What is allowed.
+        wanted: The network's faces.
+        seen: The file's faces.
+        rivals: The network's boxes from `rivals_of`.
+        rules: The rules with the thresholds.
+        limits: The allowed differences.
     """
     iou = pairwise_iou(wanted.boxes, seen.boxes)
     pairs = _pairs(iou)
     lost, added = np.ones(len(wanted), bool), np.ones(len(seen), bool)
     lost[pairs[:, 0]], added[pairs[:, 1]] = False, False
-    # A box that the network does not even take into consideration excuses nothing.
+    # A box that the network does not even consider is no explanation.
     known = ~added | _among(seen.boxes, rivals, limits)
     instead = _instead(wanted, seen, iou, rules, limits)
     lost &= ~(_cut_off(wanted, seen, rules, limits) | (instead & known).any(1))
@@ -98,13 +99,13 @@ def match_faces(
 
 
 def allowed_px(boxes: NDArray[np.float32], pixels: float, share: float) -> NDArray[np.float64]:
-    """How far the corners of each box may be off: pixels, or a share of its longer side."""
+    """Allowed error of each box's corners in pixels: a limit, or a share of its longer side."""
     sides: NDArray[np.float64] = (boxes[:, 2:].astype(np.float64) - boxes[:, :2]).max(1)
     return np.maximum(pixels, share * sides)
 
 
 def _pairs(iou: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Faces of both sides (P, 2), each in one pair at most, those that overlap most first."""
+    """Pairs of faces (P, 2), each face in at most one, those with most overlap first."""
     pairs: list[tuple[int, int]] = []
     taken: tuple[set[int], set[int]] = (set(), set())
     for place in np.argsort(-iou, axis=None, kind="stable"):
@@ -119,7 +120,7 @@ def _pairs(iou: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def faces_in(answers: Outputs) -> Detections:
-    """The faces of `answers_of`. Clipped to the input, they overlap more than NMS saw."""
+    """The faces from `answers_of`. As they are clipped, they overlap more than they did in NMS."""
     landmarks = answers.get("landmarks")
     return Detections(
         boxes=answers["boxes"][0],
@@ -135,9 +136,9 @@ def _instead(
     rules: DetectionRules,
     limits: Limits,
 ) -> NDArray[np.bool_]:
-    """Which of G others NMS might keep instead of each of F faces: (F, G).
+    """Which of G other boxes NMS might keep instead of each of F faces, (F, G).
 
-    One that is as good, but for an allowed difference, and overlaps it as much as NMS allows.
+    Such a box has as high a score and enough overlap for NMS, within the allowed differences.
     """
     overlaps = iou > rules.nms_iou - _NMS_SLACK
     as_good = others.scores > faces.scores[:, None] - 2 * limits.score
@@ -148,7 +149,7 @@ def _instead(
 def _cut_off(
     faces: Detections, others: Detections, rules: DetectionRules, limits: Limits
 ) -> NDArray[np.bool_]:
-    """Which faces are at the threshold, or at the end of as many as there may be."""
+    """Which faces are at the score threshold, or at the limit on the number of faces."""
     least = rules.score_threshold
     if len(others) >= MAX_DETECTIONS:
         least = max(least, float(others.scores.min()))
@@ -159,10 +160,10 @@ def _cut_off(
 def rivals_of(
     contract: Contract, outputs: Outputs, faces: Detections, slack: float
 ) -> NDArray[np.float32]:
-    """Boxes that NMS dropped for a face whose score is higher by twice `slack` at most.
+    """Boxes that NMS dropped for a face whose score is at most twice `slack` higher.
 
     Returns:
-        (K, 4): clipped to the input, as faces are.
+        The boxes (K, 4), clipped to the input as faces are.
     """
     rules = detection_rules(contract)
     found = as_boxes(outputs, contract.input)
@@ -180,14 +181,14 @@ def rivals_of(
 def _among(
     boxes: NDArray[np.float32], rivals: NDArray[np.float32], limits: Limits
 ) -> NDArray[np.bool_]:
-    """Which boxes are one of the rivals."""
+    """Which boxes are among the rivals."""
     apart = np.abs(boxes[:, None].astype(np.float64) - rivals).max(-1)  # (B, K)
     same: NDArray[np.bool_] = (apart <= allowed_px(rivals, limits.pixels, limits.of_side)).any(1)
     return same
 
 
 def nms_problem(contract: Contract, outputs: Outputs, limits: Limits) -> str | None:
-    """What the NMS inside a graph left undone: `faces_of` does it again, and would hide that."""
+    """A fault of the NMS inside a graph, which `faces_of` would hide by applying NMS again."""
     rules = detection_rules(contract)
     found = as_boxes(outputs, contract.input)
     boxes, scores = found["boxes"][0], found["scores"][0]

@@ -1,4 +1,4 @@
-"""How good a detector is: COCO's figures, WIDER FACE's, and what a user sees at the threshold."""
+"""Measure a detector: COCO's figures, WIDER FACE's, and accuracy at the score threshold."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ FIGURES = (
         "ap_medium", "AP for medium faces (32² < area < 96²)", column="AP medium", compared=True
     ),
     Figure("ap_large", "AP for large faces (area > 96²)", column="AP large", compared=True),
-    # Most faces of a crowd are small: int8 can lose the large ones, for which boxes need the widest
-    # range, and AP50 hardly tell. They are fewer, so that their own figure is less certain.
+    # int8 can lose large faces, whose boxes need the widest range, but AP50 hardly shows it, as
+    # most faces are small. Large faces are fewer, so this figure may drop more.
     Figure("ap_over_64", "AP @ [IoU=0.50] for faces > 64x64", may_drop=2.0, compared=True),
     Figure("best_f1", "Best F1 of faces from 1/64 of the photo"),
     Figure("best_f1_threshold", "Score threshold of the best F1", unit=""),
@@ -75,14 +75,14 @@ FIGURES = (
 HAS_OFFICIAL = True
 
 SCORE_FLOOR = 0.02
-"""Figures that need the whole curve are of all faces from this score on, as is usual for WIDER."""
+"""Lowest score of faces for figures that need the whole curve, as is usual for WIDER."""
 
 Predictor = Callable[[NDArray[np.uint8]], Detections]
-"""From a (H, W, 3) BGR uint8 photo to the faces in its pixels."""
+"""Function from a photo, uint8 (H, W, 3) BGR, to the faces in its pixels."""
 
 
 class Detects(Protocol):
-    """A `FaceDetector`, or a peer that answers as one."""
+    """A `FaceDetector`, or a third-party model with the same interface."""
 
     def predict(
         self, image: Any, *, score_threshold: float, nms_iou: float | None = None
@@ -95,10 +95,10 @@ class Found:
     """What a detector found in labelled photos.
 
     Attributes:
-        photos: Those that could be read.
-        detections: The faces found in each, in the pixels of its annotation.
-        figures: Those of `average_precision`, `images` (photos measured) and `images_skipped`
-            (photos left out).
+        photos: The photos that could be read.
+        detections: The faces found in each photo, in the pixels of its annotation.
+        figures: The figures of `average_precision`, `images` (photos measured) and
+            `images_skipped` (photos left out).
     """
 
     photos: list[Photo]
@@ -107,7 +107,7 @@ class Found:
 
 
 def score_floor(contract: Contract) -> float:
-    """From which score on AP of a file is measured: with NMS inside, it knows no faces below."""
+    """Lowest score for a file's AP: with NMS inside, it gives no faces below its threshold."""
     return detection_rules(contract).score_threshold if is_final(contract) else SCORE_FLOOR
 
 
@@ -133,7 +133,7 @@ def protocol(contract: Contract) -> str:
 def predictor(
     model: Detects, *, floor: float | None = None, nms_iou: float | None = None
 ) -> Predictor:
-    """A model at the low score from which figures are measured, or at `floor`."""
+    """A function that runs a model at the low score for figures, or at `floor`."""
     if floor is None:
         floor = score_floor(model.contract) if isinstance(model, FaceDetector) else SCORE_FLOOR
     return lambda image: model.predict(image, score_threshold=floor, nms_iou=nms_iou)
@@ -144,13 +144,13 @@ def find_in(
 ) -> Found:
     """Run a detector over labelled photos, and measure it by COCO's figures.
 
-    A photo that cannot be read, or has another shape than its labels say, is left out of every
-    figure, with a warning that names it.
+    A photo that cannot be read, or whose shape differs from its labels', is left out of every
+    figure with a warning.
 
     Args:
-        predict: The detector, at a low score floor: the figures need the whole curve.
-        photos: What to measure on.
-        on_progress: Told after each photo.
+        predict: The detector, at a low score, as figures need the whole curve.
+        photos: The labelled photos to measure on.
+        on_progress: Called after each photo.
 
     Raises:
         DataError: There are no photos, or none of them can be read.
@@ -174,17 +174,17 @@ def evaluate_wider(
     """Measure a detector by the official WIDER FACE protocol.
 
     Args:
-        predict: The detector, at a low score floor (0.02 is usual).
-        folder: WIDER's folder, with `WIDER_val/images` beside what `read_ground_truth` needs.
-        on_progress: Told after each photo.
+        predict: The detector, at a low score (0.02 is usual).
+        folder: WIDER's folder, with `WIDER_val/images` and the files for `read_ground_truth`.
+        on_progress: Called after each photo.
 
     Returns:
-        The faces found, by `event/name` without suffix, and the figures: `wider_easy`,
-        `wider_medium`, `wider_hard` (fractions of 1; None where no face counts) and `images`.
+        The faces found, by `event/name` without suffix, and the figures `wider_easy`,
+        `wider_medium`, `wider_hard` (0 to 1; None if no face counts) and `images`.
 
     Raises:
-        DataError: The ground truth cannot be used, or a listed photo cannot be read: a figure
-            needs the whole set.
+        DataError: The ground truth cannot be used, or a listed photo cannot be read (figures need
+            the whole set).
         MissingPackageError: scipy is not installed.
     """
     ground_truth = read_ground_truth(folder)
@@ -206,7 +206,7 @@ def evaluate_wider(
 def evaluate(
     model: Detects, labels: Labels, options: Options, *, on_progress: Progress | None = None
 ) -> Evaluation:
-    """See `tasks.task.Measure`. A peer has neither protocol nor files."""
+    """See `tasks.task.Measure`; a peer has neither protocol nor files."""
     if options.mistakes is not None:
         path = model.path if isinstance(model, FaceDetector) else "the model"
         raise UserError(f"--mistakes-to {options.mistakes}: {path} is no classifier")
@@ -278,12 +278,12 @@ def told(labels: Labels, items: Sequence[Item]) -> str:
 
 
 def official_photos(folder: Path) -> list[Item]:
-    """See `tasks.task.Measure`: WIDER FACE's."""
+    """See `tasks.task.Measure`; the photos of WIDER FACE."""
     return [Item(folder / IMAGE_FOLDER / one) for one in read_ground_truth(folder).files.values()]
 
 
 def _once(predict: Predictor) -> Predictor:
-    """Photos that stand in two lists are looked at once."""
+    """A predictor that runs on photos in two lists only once."""
     known: dict[bytes, Detections] = {}
 
     def remembered(image: NDArray[np.uint8]) -> Detections:
@@ -296,7 +296,7 @@ def _once(predict: Predictor) -> Predictor:
 
 
 def to_annotation(found: Detections, scale: NDArray[np.float32]) -> Detections:
-    """Faces of a decoded photo in the pixels of its annotation; see `Photo.scale_to`."""
+    """Convert faces from pixels of the decoded photo to its annotation's; see `Photo.scale_to`."""
     ratio = np.reciprocal(scale)
     landmarks = None if found.landmarks is None else found.landmarks * ratio
     return replace(found, boxes=found.boxes * np.tile(ratio, 2), landmarks=landmarks)

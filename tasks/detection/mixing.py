@@ -1,4 +1,4 @@
-"""Training samples made of several photos: mosaics, and faces pasted from one into another."""
+"""Training samples from several photos: mosaics, and faces pasted into another photo."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from .crops import Sample, flip
 
 _MOST = 4
-"""Faces pasted at once."""
+"""Most faces pasted into a sample."""
 _MARGIN = 0.25
-"""Of a face's sides, pasted with it on each side."""
+"""Margin pasted on each side of a face, as a share of its sides."""
 _SHARE = 0.4
-"""Of the sample's side: that of a pasted face, at most."""
+"""Largest side of a pasted face, as a share of the sample's side."""
 _TRIES = 8
 
 
 def mosaic(quarters: Sequence[Sample]) -> Sample:
-    """Four samples as one (Bochkovskiy et al. 2020), row by row."""
+    """Combine four samples into one (Bochkovskiy et al. 2020), row by row."""
     height, width = quarters[0].image.shape[:2]
     rows = [np.concatenate([one.image for one in quarters[i : i + 2]], axis=1) for i in (0, 2)]
     shifts = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float32)
@@ -37,18 +37,18 @@ def mosaic(quarters: Sequence[Sample]) -> Sample:
 def paste_faces(
     sample: Sample, donor: Sample, *, smallest: float, rng: np.random.Generator
 ) -> Sample:
-    """Up to four faces of another photo where the sample has none, after Kisantal et al. (2019).
+    """Paste up to four faces of another photo where the sample has none (Kisantal et al. 2019).
 
-    Each is cut out with what is around it, mirrored or not, shrunk to a side drawn evenly on a
-    logarithmic scale, and faded in over its margin. Faces are not enlarged, and none covers
-    another or an ignored region. Those that have another one beside them are not taken: half of
-    that would be pasted with them, as background.
+    Each face is cut out with a margin, mirrored by chance, shrunk to a side drawn evenly on a
+    logarithmic scale, and faded in over its margin. Faces are never enlarged, and none covers
+    another or an ignored region. Faces with another one in their margin are not taken, as part of
+    that one would be pasted as background.
 
     Args:
-        sample: Is left as it is.
-        donor: A whole photo.
-        smallest: Side of a pasted face, in pixels of the sample.
-        rng: All chance of it.
+        sample: The sample, which is not changed.
+        donor: The photo that the faces come from, whole.
+        smallest: Smallest side of a pasted face, in pixels of the sample.
+        rng: Source of all randomness.
     """
     sizes = donor.boxes[:, 2:] - donor.boxes[:, :2]
     sides = sizes.max(1, initial=0)
@@ -71,7 +71,7 @@ def paste_faces(
 
 
 def _surroundings(donor: Sample, index: int) -> tuple[int, int, int, int]:
-    """x1, y1, x2, y2 of a face with its margin, as far as the photo reaches, in whole pixels."""
+    """x1, y1, x2, y2 of a face with its margin, clipped to the photo, in whole pixels."""
     box = donor.boxes[index]
     margin = _MARGIN * np.tile(box[2:] - box[:2], 2) * [-1, -1, 1, 1]
     limit = np.tile(donor.image.shape[1::-1], 2)
@@ -80,7 +80,7 @@ def _surroundings(donor: Sample, index: int) -> tuple[int, int, int, int]:
 
 
 def _is_alone(donor: Sample, index: int) -> bool:
-    """Whether nothing else that is labelled reaches into its margin."""
+    """Whether no other labelled box reaches into the face's margin."""
     x1, y1, x2, y2 = _surroundings(donor, index)
     others = np.delete(donor.boxes, index, axis=0)
     apart = (others[:, :2] >= (x2, y2)) | (others[:, 2:] <= (x1, y1))
@@ -88,7 +88,7 @@ def _is_alone(donor: Sample, index: int) -> bool:
 
 
 def _cut_out(donor: Sample, index: int, scale: float) -> Sample:
-    """One face with its margin."""
+    """One face with its margin, scaled."""
     box = donor.boxes[index]
     x1, y1, x2, y2 = _surroundings(donor, index)
     size = (max(1, round((x2 - x1) * scale)), max(1, round((y2 - y1) * scale)))
@@ -106,7 +106,7 @@ def _cut_out(donor: Sample, index: int, scale: float) -> Sample:
 def _free_place(
     sample: Sample, face: Sample, rng: np.random.Generator
 ) -> NDArray[np.float32] | None:
-    """Left and top of a place for it that touches no box, or None where none was found."""
+    """Left and top of a place for the face that touches no box; None if none was found."""
     room = np.array(sample.image.shape[1::-1]) - face.image.shape[1::-1]
     if (room < 0).any():
         return None
@@ -123,7 +123,7 @@ def _faded_in(sample: Sample, face: Sample, place: NDArray[np.float32]) -> Sampl
     height, width = face.image.shape[:2]
     left, top = place.astype(int).tolist()
     x1, y1, x2, y2 = face.boxes[0]
-    # Full inside the face's box, falling to nothing at the edge of what was cut out.
+    # Opaque inside the face's box, fading to nothing at the edge of the margin.
     x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
     fade_x = np.minimum(x / max(x1, 0.5), (width - x) / max(width - x2, 0.5)).clip(0, 1)
     fade_y = np.minimum(y / max(y1, 0.5), (height - y) / max(height - y2, 0.5)).clip(0, 1)

@@ -1,4 +1,4 @@
-"""A loaded detector: photo in, faces out."""
+"""A loaded detector: takes a photo and gives faces."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FaceDetector(Model[Detections]):
     """Finds faces.
 
     Attributes:
-        rules: The contract's own part of the task.
+        rules: The contract's rules for this task.
     """
 
     WHAT = "face detector"
@@ -46,13 +46,13 @@ class FaceDetector(Model[Detections]):
 
         Args:
             image: uint8 (H, W, 3), BGR, any size; or the path of an image file.
-            score_threshold: Faces of at least this score, 0 to 1; the contract's if None.
-            nms_iou: Of two boxes that overlap by more than this IoU the better one is kept,
-                above 0 to 1; the contract's if None.
-            max_detections: The best so many.
+            score_threshold: Lowest score of a face, 0 to 1; None for the contract's.
+            nms_iou: IoU, above 0 to 1, above which NMS keeps only the better of two boxes; None
+                for the contract's.
+            max_detections: Most faces, best first.
 
         Raises:
-            InputError: The array is no such image, or a threshold is out of range.
+            InputError: The array is not such an image, or a threshold is out of range.
             ImageError: The file does not decode to a photo.
         """
         (found,) = self.predict_batch(
@@ -75,12 +75,12 @@ class FaceDetector(Model[Detections]):
         """Find the faces in several photos, which may differ in size.
 
         Args:
-            images: Each as for `predict`; also of a generator.
-            score_threshold: As for `predict`.
-            nms_iou: As for `predict`.
-            max_detections: As for `predict`.
-            batch_size: Photos that go through the network at once; a file of a fixed batch size
-                keeps to that.
+            images: Images as for `predict`; may be a generator.
+            score_threshold: See `predict`.
+            nms_iou: See `predict`.
+            max_detections: See `predict`.
+            batch_size: Photos that go through the network at once; ignored by files with a fixed
+                batch size.
 
         Returns:
             The faces of each photo, in the order of `images`.
@@ -112,10 +112,10 @@ class FaceDetector(Model[Detections]):
     def prepare(
         self, images: Sequence[NDArray[np.uint8]]
     ) -> tuple[NDArray[np.float32], list[Placement]]:
-        """The first step of `predict_batch`: photos to the network's input.
+        """The first step of `predict_batch`: make the network's input from photos.
 
         Args:
-            images: uint8 (H, W, 3), BGR; no more than the file's batch, if that is fixed.
+            images: uint8 (H, W, 3), BGR; at most the file's batch size if that is fixed.
 
         Returns:
             float32 (B, 3, height, width), and where each photo lies in it.
@@ -124,13 +124,13 @@ class FaceDetector(Model[Detections]):
         return prepare_batch(images, self.contract.input, size=None if fixed == -1 else fixed)
 
     def infer(self, batch: NDArray[np.float32]) -> Outputs:
-        """The second step: the network. Boxes are in its pixels, and many.
+        """The second step: run the network, which gives all boxes, in its input's pixels.
 
         Raises:
-            PocketfaceError: Its scores are not finite.
+            PocketfaceError: The scores are not finite.
         """
         outputs = as_boxes(self.session.run(batch), self.contract.input)
-        # NaN would be below every threshold: no faces, and no hint why.
+        # NaN would be below every threshold: no faces, without a hint why.
         if not np.isfinite(outputs["scores"]).all():
             raise PocketfaceError(f"{self.path}: the network's scores are not finite")
         return outputs
@@ -138,12 +138,12 @@ class FaceDetector(Model[Detections]):
     def faces(
         self, outputs: Outputs, placements: Sequence[Placement], **limits: Any
     ) -> list[Detections]:
-        """The last step: the faces of each photo.
+        """The last step: find the faces of each photo in the outputs.
 
         Args:
-            outputs: Of `infer`.
-            placements: Of `prepare`.
-            **limits: As `find_faces` takes them.
+            outputs: The result of `infer`.
+            placements: The placements from `prepare`.
+            **limits: Thresholds, as `find_faces` takes them.
         """
         landmarks = outputs.get("landmarks")
         return [

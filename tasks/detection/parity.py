@@ -1,4 +1,4 @@
-"""Whether two detectors are the same: raw tensors, and the faces that come of them."""
+"""Compare two detectors: their raw outputs, and the resulting faces."""
 
 from __future__ import annotations
 
@@ -37,28 +37,27 @@ from .matching import (
 from .rules import detection_rules, is_final
 
 DIGITS = {"boxes": 3, "landmarks": 3, RIVALS: 3}
-"""To a thousandth of a pixel: a hundredth of the least tolerance and less."""
+"""Decimals of stored answers: a thousandth of a pixel is far below the smallest tolerance."""
 
 BEST_BOXES = 100
-"""Corners are compared for so many boxes of each image, the best by the reference's score,
-whatever the score is (but for int8): a box that nobody will ever see may be far off, and some
-network without training finds no face at all."""
+"""Number of boxes in each image whose corners are compared: the best by the reference's score,
+which may be low (except for int8), as an untrained network finds no face at all. Other boxes may
+be far off, but nobody sees them."""
 
 
 LIMITS = {
     "fp32": Limits(pixels=0.5, of_side=0.0, score=1e-4),
-    # FP16 rounds weights to 11 bits, so the error of a box grows with the box.
+    # FP16 rounds weights to 11 bits, so a box's error grows with its size.
     "fp16": Limits(pixels=1.0, of_side=0.01, score=5e-3),
-    # A value in the middle of two levels is rounded up here and down there, and others follow: a
-    # box that is no face was seen to move by half a cell, of 32 pixels, and a little more, and the
-    # landmarks of one that nearly nothing speaks for by 64. The faces found must be the same all
-    # the same.
+    # A value halfway between two levels is rounded up in one model and down in the other, which
+    # changes others: a box that is not a face moved by half a cell of 32 pixels and more, and
+    # landmarks of a box with almost no score by 64. The faces found must still be the same.
     "int8": Limits(pixels=24.0, of_side=0.05, score=0.1, compared_from=0.5),
 }
 
 
 class _Worst(NamedTuple):
-    """Largest differences so far, the allowed one subtracted in `beyond` (above 0: too far)."""
+    """Largest differences so far; `beyond` is the excess over the allowed one, if above 0."""
 
     pixels: float
     score: float
@@ -67,7 +66,7 @@ class _Worst(NamedTuple):
     def with_boxes(self, pixels: NDArray[np.float64], allowed: NDArray[np.float64]) -> _Worst:
         if not pixels.size:
             return self
-        # np.max hands NaN on, Python's max may not.
+        # np.max passes NaN on, Python's max may not.
         return _Worst(
             float(np.max([self.pixels, pixels.max()])),
             self.score,
@@ -79,7 +78,7 @@ class _Worst(NamedTuple):
 
 
 def pictures(contract: Contract, folder: Path | None = None) -> list[Picture]:
-    """See `tasks.task.Parity`: and crowds, for files with NMS inside."""
+    """See `tasks.task.Parity`; includes crowds, for files with NMS inside."""
     return pictures_for(contract.input, folder) + crowd_pictures()
 
 
@@ -96,7 +95,7 @@ def compare(
     *,
     answers_only: bool = False,
 ) -> Comparison:
-    """See `tasks.task.Parity`; of the differences, `corners_px` counts landmarks, too."""
+    """See `tasks.task.Parity`; the difference `corners_px` includes landmarks."""
     limits, rules = LIMITS[kind_of(model.contract)], detection_rules(contract)
     final = is_final(model.contract)
     found = raw_outputs(model, images)
@@ -133,12 +132,12 @@ def compare(
 
 
 def answers_of(contract: Contract, outputs: Outputs) -> Outputs:
-    """See `tasks.task.Parity`: the faces, in network-input pixels.
+    """See `tasks.task.Parity`; the faces, in network-input pixels.
 
-    With them `RIVALS` (1, K, 4), boxes that a network of rounded numbers might find in their stead.
+    Also `RIVALS` (1, K, 4), boxes that a rounded network might find instead.
     """
     found = faces_of(contract, outputs)
-    slack = LIMITS["fp16"].score  # files of that precision may be compared with them, too
+    slack = LIMITS["fp16"].score  # FP16 files may be compared with these answers too
     answers = {
         "boxes": found.boxes[None],
         "scores": found.scores[None],
@@ -150,11 +149,11 @@ def answers_of(contract: Contract, outputs: Outputs) -> Outputs:
 
 
 _LEAST_SCORE = 0.05
-"""Of the reference, from which on a box counts in `error`: of background, nothing is shown."""
+"""Lowest reference score of a box that counts in `error`, as background is never shown."""
 
 
 def error(expected: Outputs, found: Outputs) -> float:
-    """See `tasks.task.Parity`: of scores, plus that of corners as shares of their box's side."""
+    """See `tasks.task.Parity`; the error of scores, plus that of corners in shares of the side."""
     shown = expected["scores"] >= _LEAST_SCORE
     if not shown.any():
         return 0.0
@@ -185,7 +184,7 @@ def _compare_tensors(
     best = best[scores[best] >= least]
     if not len(best):
         return worst.with_scores(apart)
-    # Corners and landmarks of a box in one row.
+    # One row holds a box's corners and landmarks.
     rows = [
         np.abs(array[0][best].astype(np.float64) - other[name][0][best]).reshape(len(best), -1)
         for name, array in one.items()
@@ -213,7 +212,7 @@ def _compare_faces(
         points = np.abs(wanted.landmarks[first].astype(np.float64) - seen.landmarks[second])
         apart = np.maximum(corners, points.max((1, 2)))
     if len(rivals):
-        # Of two boxes with next to equal scores NMS may keep the other: that is the one to compare.
+        # If two scores are almost equal NMS may keep the other box, so compare with that one.
         nearest = np.abs(boxes[:, None] - rivals).max(2).min(1)
         apart = np.where(nearest < corners, nearest, apart)
     scores = np.abs(wanted.scores[first].astype(np.float64) - seen.scores[second])
@@ -222,7 +221,7 @@ def _compare_faces(
 
 
 def _problem(worst: _Worst, limits: Limits, *, faces: int, matched: int, extra: int) -> str | None:
-    # Said so that NaN fails too.
+    # This form fails for NaN too.
     if not (worst.beyond <= 0 or worst.beyond == -np.inf):
         share = ""
         if limits.of_side:

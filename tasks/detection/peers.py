@@ -1,4 +1,4 @@
-"""Other people's detectors, to be measured beside ours by the same protocol; none is shipped."""
+"""Third-party detectors, to measure beside ours by the same protocol; none is shipped."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from .preprocessing import Preprocessing
 Pixels = NDArray[np.uint8]
 
 OPENCV = "opencv"
-"""OpenCV's own face detector, which opens YuNet's files alone."""
+"""OpenCV's own face detector, which opens only YuNet's files."""
 
 WAYS = (OPENCV,)
 
 THRESHOLD = 0.4
 NMS_IOU = 0.45
-"""Of other people's detectors, which carry none; ours have their own."""
+"""NMS IoU of third-party detectors, whose files state none; ours have their own."""
 
 _SIDE = 640
 _TOP_K = 5000
@@ -40,10 +40,10 @@ _TOP_K = 5000
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorPeer(Peer):
-    """A detector of others.
+    """A third-party detector.
 
     Attributes:
-        preprocessing: What it was trained on.
+        preprocessing: The pre-processing that it was trained with.
     """
 
     preprocessing: Preprocessing
@@ -73,18 +73,18 @@ PEERS: dict[str, DetectorPeer] = {
         preprocessing=_STRETCHED,
     ),
 }
-"""By name; `file` is below the folder of peers (../shared/data/peers beside a clone)."""
+"""Peers by name; `file` is relative to the peers' folder (../shared/data/peers beside a clone)."""
 
 
 @dataclass(frozen=True, eq=False)
 class PeerDetector:
-    """An opened peer, which answers as a `FaceDetector` does.
+    """An opened peer with the interface of a `FaceDetector`.
 
     Attributes:
-        size: Height and width of its input.
+        size: Height and width of its input, in pixels.
         resize: "letterbox" or "stretch".
-        session: The runtime's side of it; None where OpenCV does it all.
-        find: Photo, score threshold and NMS IoU to faces.
+        session: The runtime's session; None if OpenCV does everything.
+        find: Function from photo, score threshold and NMS IoU to faces.
     """
 
     size: tuple[int, int]
@@ -94,7 +94,7 @@ class PeerDetector:
     made_of: Steps
 
     def steps(self) -> Steps:
-        """See `Model.steps`; one photo at once."""
+        """See `Model.steps`; one photo at a time."""
         return self.made_of
 
     def predict(
@@ -138,13 +138,13 @@ def _of_others(detector: Detector, preprocessing: Preprocessing) -> PeerDetector
 
 
 def _opencv(path: Path) -> PeerDetector:
-    """YuNet by OpenCV's FaceDetectorYN, which has decoding and NMS inside."""
+    """Open YuNet with OpenCV's FaceDetectorYN, which has decoding and NMS inside."""
     import cv2
 
     if not hasattr(cv2, "FaceDetectorYN"):
         raise MissingPackageError("opencv-python with FaceDetectorYN")
     size = (_SIDE, _SIDE)
-    with quiet():  # it remarks on targets that nobody chose
+    with quiet():  # it prints about targets that were not chosen
         detector = cv2.FaceDetectorYN.create(str(path), "", size, THRESHOLD, NMS_IOU, _TOP_K)
     spec = InputSpec(shape=(1, 3, *size), resize="letterbox")
 

@@ -1,4 +1,4 @@
-"""Photos in memory, cut into training samples that can be made again."""
+"""Photos in memory, cut into reproducible training samples."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from .targets import Targets
 _log = logging.getLogger(__name__)
 
 CACHE_LONG_SIDE = 1280
-"""Photos are kept in memory at this size at most."""
+"""Longer side, in pixels, to which photos in memory are reduced."""
 
 Item = tuple[Tensor, Sample, int]
-"""The uint8 (3, H, W) BGR image of a sample, the sample, and the photo's COCO id."""
+"""A sample's image, uint8 (3, H, W) BGR, the sample, and the photo's COCO id."""
 
 
 class PhotoCrops(Dataset[list["Item"]]):
-    """Batches of augmented samples of a list of photos.
+    """Batches of augmented samples from a list of photos.
 
     A sample is asked for by (pass, index) and drawn from a generator seeded with (seed, pass,
-    index): it does not depend on workers, order, or on how often training was interrupted.
+    index), so it does not depend on workers, order, or interruptions of the training.
 
     Args:
-        photos: With their boxes.
+        photos: Photos with boxes.
         spec: The template's augmentation.
-        height: Of a sample, pixels.
-        width: Of a sample, pixels.
-        seed: Of the whole training.
+        height: Height of a sample, in pixels.
+        width: Width of a sample, in pixels.
+        seed: Seed of the whole training.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class PhotoCrops(Dataset[list["Item"]]):
 
     @property
     def used(self) -> int:
-        """How many photos are learnt from."""
+        """Number of photos that are used."""
         return len(self.photos)
 
     def preload(self, *, budget: float = math.inf) -> tuple[int, int]:
@@ -77,13 +77,13 @@ class PhotoCrops(Dataset[list["Item"]]):
         and names them.
 
         Args:
-            budget: Bytes that may be held; further photos are decoded each time they are wanted.
+            budget: Most bytes to hold; other photos are decoded each time they are needed.
 
         Returns:
-            Photos and bytes held.
+            Numbers of photos and bytes held.
 
         Raises:
-            DataError: None can be used.
+            DataError: No photo can be used.
         """
         kept: list[tuple[Photo, Sample | None]] = []
         damaged: list[str] = []
@@ -103,7 +103,7 @@ class PhotoCrops(Dataset[list["Item"]]):
         return held, size
 
     def _whole(self, index: int) -> tuple[Photo, Sample]:
-        """A photo; where it has been lost since `preload`, the next one that is there."""
+        """A photo, or the next readable one if it was lost since `preload`."""
         for place in (*range(index, len(self.photos)), *range(index)):
             photo = self.photos[place]
             try:
@@ -137,7 +137,7 @@ class PhotoCrops(Dataset[list["Item"]]):
         return self._whole(int(rng.integers(len(self.photos))))[1]
 
     def _mosaic(self, whole: Sample, rng: np.random.Generator) -> Sample:
-        """A sample and three of other photos, whose faces are as large as in whole samples."""
+        """Combine a sample with three of other photos; faces stay as large as in whole samples."""
         scales = [scale / 2 for scale in self.spec.scales]
         halved = self.spec.model_copy(update={"scales": scales})
         above, left = self.height // 2, self.width // 2
@@ -153,7 +153,7 @@ class PhotoCrops(Dataset[list["Item"]]):
 
 
 def collate(items: Sequence[Item]) -> tuple[Tensor, Targets]:
-    """Samples to uint8 images (B, 3, H, W) and their `Targets`."""
+    """Stack samples to uint8 images (B, 3, H, W) and their `Targets`."""
     images = torch.stack([image for image, _, _ in items])
     samples = [sample for _, sample, _ in items]
     counts = torch.tensor([len(sample.boxes) for sample in samples])

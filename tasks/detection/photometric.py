@@ -1,4 +1,4 @@
-"""Random light and colour, in batches."""
+"""Random changes of light and colour, in batches."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import torch
 from torch import Tensor, nn
 
 MAX_HUE = math.radians(18.0)
-"""As in the published recipe (MMDetection's PhotoMetricDistortion)."""
+"""Largest hue rotation in radians, as in MMDetection's PhotoMetricDistortion."""
 
 
 class Photometric(nn.Module):
     """Brightness, contrast, saturation, grey and hue for a random part of the samples.
 
-    Chosen for cost as well as effect: on a CPU kornia's ColorJiggle on all samples takes longer
-    than a training step of a small network. So hue is a rotation, and the rest kornia's.
+    On a CPU, kornia's ColorJiggle on all samples takes longer than a training step of a small
+    network. So hue is a cheaper rotation, and kornia does the rest.
 
     Args:
-        share: Chance of each sample to be distorted at all.
+        share: Probability that a sample is distorted, 0 to 1.
     """
 
     def __init__(self, *, share: float = 0.4) -> None:
@@ -39,10 +39,10 @@ class Photometric(nn.Module):
 
         Args:
             images: float32 (B, 3, H, W), 0-255, BGR.
-            seed: All chance of this call; the caller's random state is left as it was.
+            seed: Seed of this call; the caller's random state is not changed.
 
         Returns:
-            The same shape and range.
+            The images, same shape and range.
         """
         devices = [images.device] if images.is_cuda else []
         with torch.random.fork_rng(devices=devices):
@@ -50,7 +50,7 @@ class Photometric(nn.Module):
             chosen = torch.rand(len(images), device=images.device) < self.share
             if not chosen.any():
                 return images
-            # kornia speaks RGB in 0-1.
+            # kornia takes RGB, 0-1.
             distorted = self.steps(images[chosen].flip(1) / 255.0)
             angles = (torch.rand(len(distorted), device=images.device) * 2 - 1) * MAX_HUE
             angles *= torch.rand(len(distorted), device=images.device) < 0.5
@@ -61,18 +61,18 @@ class Photometric(nn.Module):
 
 
 def rotate_hue(images: Tensor, angles: Tensor) -> Tensor:
-    """Turn colours around the grey axis, which a single matrix does: no trip through HSV.
+    """Rotate colours around the grey axis by a matrix, which avoids a conversion to HSV.
 
     Args:
         images: float32 (B, 3, H, W).
-        angles: float32 (B,), radians; 120 degrees make red green.
+        angles: Angles in radians, float32 (B,); 120 degrees turn red into green.
 
     Returns:
-        The same shape; greys and the mean of the three channels stay as they are, and values may
-        leave the range.
+        The images, same shape; greys and the mean of the three channels do not change, and values
+        may leave the range.
     """
     cos, sin = angles.cos()[:, None, None, None], angles.sin()[:, None, None, None]
-    # Rodrigues' formula for the axis (1, 1, 1) / sqrt(3): each row is the one above, shifted.
+    # Rodrigues' formula for the axis (1, 1, 1) / sqrt(3); each row is the row above, shifted.
     own = cos + (1 - cos) / 3
     following = (1 - cos) / 3 - sin / math.sqrt(3)
     # Not as a matrix product, which autocast would round to bfloat16.

@@ -1,4 +1,4 @@
-"""Raw outputs of a detector to faces in a photo."""
+"""Turn a detector's raw outputs into faces in a photo."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from ...runtimes.session import Outputs
 from .rules import MAX_DETECTIONS
 
 MAX_CANDIDATES = 5000
-"""Most boxes that go into NMS, which is quadratic."""
+"""Most boxes that enter NMS, whose cost is quadratic."""
 
 
 def as_boxes(outputs: Outputs, spec: InputSpec) -> Outputs:
-    """Outputs made for Apple's Vision as the others are; those others as they are.
+    """Convert outputs made for Apple's Vision to the usual form; others are returned unchanged.
 
     Args:
-        outputs: Of one inference.
-        spec: The input that they belong to.
+        outputs: Outputs of one inference.
+        spec: The input of the same file.
 
     Returns:
-        boxes (B, N, 4), scores (B, N) and perhaps landmarks, in network-input pixels.
+        boxes (B, N, 4), scores (B, N) and, if the model has them, landmarks, in network-input
+        pixels.
     """
     if "coordinates" not in outputs:
         return outputs
@@ -46,19 +47,19 @@ def find_faces(
     nms_iou: float,
     max_detections: int = MAX_DETECTIONS,
 ) -> Detections:
-    """Score threshold, NMS, and the way back to the photo, for one image.
+    """Apply score threshold and NMS for one image, and convert to the photo's pixels.
 
-    Boxes without area are dropped, before NMS and after clipping to the photo. Landmarks are not
-    clipped: those of a face at the edge may lie outside.
+    Boxes without area are dropped before NMS and after clipping to the photo. Landmarks are not
+    clipped, so those of a face at the edge may lie outside.
 
     Args:
         boxes: (N, 4): x1, y1, x2, y2 in network-input pixels.
         scores: (N,), 0 to 1.
         landmarks: (N, 5, 2): x, y in network-input pixels; or None.
         placement: Where the photo lies in the network's input.
-        score_threshold: Boxes of at least this score are kept.
-        nms_iou: Of two boxes that overlap by more than this IoU the better one is kept.
-        max_detections: The best so many are kept.
+        score_threshold: Lowest score of a box that is kept, 0 to 1.
+        nms_iou: IoU above which only the better of two boxes is kept.
+        max_detections: Most faces, best first.
 
     Returns:
         Faces in pixels of the photo, best first.
@@ -66,7 +67,7 @@ def find_faces(
     keep = np.flatnonzero(scores >= score_threshold)
     keep = keep[np.argsort(-scores[keep], kind="stable")]
     keep = keep[_has_area(boxes[keep])][:MAX_CANDIDATES]
-    # One class, and the overlap of two boxes does not change with the scale of the axes.
+    # In network-input pixels, as scaling the axes does not change the overlap of boxes.
     corners = boxes[keep].astype(np.float64)
     sides = np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), axis=1)
     best = cv2.dnn.NMSBoxes(sides, scores[keep], 0.0, nms_iou)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What a photo may go through before a network sees it, and the usual ways to get it wrong."""
+"""Common pre-processings of a photo for a network, right or wrong ones."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _RANGES: dict[Range, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "-1-1": ((127.5,) * 3, (127.5,) * 3),
     "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
 }
-"""Mean and standard deviation of red, green and blue, on the scale of 0 to 255."""
+"""Mean and standard deviation of red, green and blue, on a scale of 0 to 255, by range."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Colour order, range of values, and how a photo comes to the input's size."""
+    """Colour order, range of values, and how a photo is brought to the input's size."""
 
     colour: Colour
     range: Range
@@ -39,10 +39,10 @@ class Preprocessing:
 
     @classmethod
     def parse(cls, text: str) -> Preprocessing:
-        """Read what `str` writes, as "rgb,0-1,letterbox".
+        """Parse the result of `str`, such as "rgb,0-1,letterbox".
 
         Raises:
-            UserError: It is nothing of the kind.
+            UserError: The text is not of this form.
         """
         for one in ALL_PREPROCESSINGS:
             if str(one) == text:
@@ -52,7 +52,7 @@ class Preprocessing:
 
     @classmethod
     def of(cls, contract: Contract) -> Preprocessing:
-        """What a file of ours declares: the rest is inside its graph."""
+        """The pre-processing for one of our files; mean and scale are inside its graph."""
         stretched = contract.input.resize == "stretch"
         return cls("bgr", "0-255", "stretch" if stretched else "letterbox")
 
@@ -63,13 +63,13 @@ class Preprocessing:
 
         Args:
             image: uint8 (H, W, 3), BGR.
-            height: Of the input, pixels.
-            width: Of the input, pixels.
-            pad_value: Beside a letterboxed photo, 0 to 255.
+            height: Height of the input, in pixels.
+            width: Width of the input, in pixels.
+            pad_value: Value beside a letterboxed photo, 0 to 255.
 
         Returns:
-            float32 (1, 3, height, width) in this colour order and range; and where the photo
-            lies in it.
+            float32 (1, 3, height, width) in this colour order and range, and where the photo lies
+            in it.
         """
         spec = InputSpec(shape=(1, 3, height, width), resize=self.resize, pad_value=pad_value)
         planes, placement = prepare(image, spec)
@@ -85,4 +85,4 @@ class Preprocessing:
 ALL_PREPROCESSINGS = tuple(
     Preprocessing(*parts) for parts in product(get_args(Colour), get_args(Range), get_args(Resize))
 )
-"""Every combination: sixteen."""
+"""All sixteen combinations."""

@@ -1,4 +1,4 @@
-"""What a detector's template and contract may say."""
+"""The task's part of a detector's template and contract."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OUTPUTS = {
 }
 
 MAX_DETECTIONS = 750
-"""Most faces of one photo; the usual cap of the WIDER protocol."""
+"""Most faces in one photo; the usual limit of the WIDER protocol."""
 
 Overlap = Annotated[float, Field(gt=0, le=1)]
 
@@ -47,13 +47,13 @@ class InferenceSpec(Spec):
 
 
 class DetectionRules(Spec):
-    """The contract's own part: how boxes become faces.
+    """The contract's rules for a detector: how boxes become faces.
 
     Attributes:
-        labels: The one class.
-        score_threshold: Boxes of at least this score are faces.
-        nms_iou: Of two boxes that overlap more the better one is kept.
-        nms: Who drops the other one: the runtime, or the graph itself, by these two numbers.
+        labels: The name of the only class.
+        score_threshold: Lowest score of a face, 0 to 1.
+        nms_iou: IoU above which NMS keeps only the better of two boxes, 0 to 1.
+        nms: Where score threshold and NMS are applied: by the "runtime", or in the "graph".
     """
 
     labels: tuple[str, ...]
@@ -68,7 +68,7 @@ def detection_rules(contract: Contract) -> DetectionRules:
 
 
 def augmentation_of(template: Template) -> AugmentationSpec:
-    """The augmentation of a template that was checked."""
+    """The augmentation of a checked template."""
     return augmentation_in(AugmentationSpec, template)
 
 
@@ -116,7 +116,7 @@ def rules_of(template: Template) -> dict[str, Any]:
 
 
 def decides(template: Template) -> Hashable:
-    """See `tasks.task.Rules`: AP counts boxes below the score threshold too."""
+    """See `tasks.task.Rules`; not the score threshold, as AP counts boxes below it too."""
     return inference_in(InferenceSpec, template).nms_iou
 
 
@@ -160,7 +160,7 @@ def of_network(contract: Contract) -> dict[str, Any]:
 
 
 def is_final(contract: Contract) -> bool:
-    """See `tasks.task.Rules`: NMS is in the graph, which gives no box below its threshold."""
+    """See `tasks.task.Rules`; NMS in the graph gives no box below its threshold."""
     return detection_rules(contract).nms == "graph"
 
 

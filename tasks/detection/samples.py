@@ -1,4 +1,4 @@
-"""Annotated photos to samples, and samples to a detector's input."""
+"""A detector's samples: annotated photos, and their network inputs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 ANNOTATIONS = ".json (COCO JSON)"
 
 _CLASSES = ("face",)
-"""Of peers, whose files do not say what they call a face."""
+"""Names of face categories for peers, whose files state none."""
 
 
 def reads(file: Path) -> bool:
@@ -33,7 +33,7 @@ def reads(file: Path) -> bool:
 
 
 def classes_in(rules: Mapping[str, Any] | None) -> Sequence[str]:
-    """Names of the categories that are faces; `rules` are a contract's, None a peer's."""
+    """Names of the categories that are faces; `rules` is None for a peer."""
     return _CLASSES if rules is None else rules["labels"]
 
 
@@ -45,7 +45,7 @@ def read(
 
 
 def check(samples: Sequence[Photo], *, flag: str) -> None:
-    """See `tasks.task.Samples`: one face to be found, in a photo that can be used."""
+    """See `tasks.task.Samples`; needs a face to find in a usable photo."""
     problem = f"none of the {len(samples)} photos has a face to be found"
     for photo in samples:
         if can_be_lost(photo):
@@ -60,7 +60,7 @@ def check(samples: Sequence[Photo], *, flag: str) -> None:
 
 
 def counted(samples: Sequence[Photo]) -> list[Photo]:
-    """See `tasks.task.Samples`: figures leave out what cannot be read."""
+    """See `tasks.task.Samples`; figures leave out photos that cannot be read."""
     return [photo for photo, _, _ in readable(samples)]
 
 
@@ -70,7 +70,7 @@ def can_be_lost(sample: Photo) -> bool:
 
 
 def stratum(contract: Contract, sample: Photo) -> Hashable | None:
-    """See `tasks.task.Samples`: the largest face's side in the input, by powers of two."""
+    """See `tasks.task.Samples`; the largest face's side in the input, by powers of two."""
     boxes = sample.boxes[~sample.ignore]
     if not len(boxes):
         return None
@@ -93,9 +93,9 @@ def items(files: Sequence[Path], roots: Sequence[Path]) -> list[Item]:
 def readable(
     photos: Sequence[Photo], *, on_progress: Progress | None = None
 ) -> Iterator[tuple[Photo, NDArray[np.uint8], NDArray[np.float32]]]:
-    """Photos, their pixels and the scale of their labels (`Photo.scale_to`).
+    """Yield photos, their pixels and the scale of their labels (`Photo.scale_to`).
 
-    One that cannot be used is named in a warning, and left out.
+    Unusable photos are left out with a warning.
     """
     images = decoded([photo.path for photo in photos])
     for done, (photo, image) in enumerate(zip(photos, images, strict=True), start=1):

@@ -18,10 +18,10 @@ def ssd_loss(
 ) -> dict[str, Tensor]:
     """Losses of a batch: `class` (softmax cross-entropy) and `box` (smooth L1 on the deltas).
 
-    Only the hardest negatives of each photo count, `spec.negative_ratio` for each of its
-    positives, and as many as for one positive where a photo has none. Anchors that match an
-    ignored box as they would match a face, or are centred in it, are no negatives: mining would
-    pick just those. Both sums are divided by the positives of the batch.
+    Only the hardest negatives of each photo count: `spec.negative_ratio` for each of its
+    positives, and as many as for one positive if it has none. Anchors that match an ignored box,
+    or are centred in it, are not negatives, as mining would pick just those. Both sums are divided
+    by the number of positives in the batch.
     """
     assignment = match(
         targets,
@@ -58,12 +58,12 @@ def ssd_loss(
 
 
 def match(targets: Targets, *, anchors: Tensor, batch_size: int, positive_iou: float) -> Assignment:
-    """Anchors that learn a face: all of enough IoU with it, and its best free one in any case.
+    """Assign anchors to faces: all with enough IoU, and in any case the best free one.
 
     Args:
         targets: Faces of the batch.
-        anchors: (N, 4) as centre x, centre y, width, height, pixels.
-        batch_size: B.
+        anchors: Anchors (N, 4): centre x, centre y, width, height, in pixels.
+        batch_size: Number of samples, B.
         positive_iou: Smallest IoU of a match.
     """
     halves = anchors[:, 2:] / 2
@@ -73,7 +73,7 @@ def match(targets: Targets, *, anchors: Tensor, batch_size: int, positive_iou: f
     claims = Claims(
         cells=torch.arange(len(anchors), device=anchors.device).expand(len(boxes), -1),
         chosen=iou >= positive_iou,
-        # A face without area, or outside, overlaps no anchor and has no encoding.
+        # A face without area or outside the image overlaps no anchor, and cannot be encoded.
         preference=iou.masked_fill(iou <= 0, -torch.inf),
         priority=iou,
     )
@@ -81,16 +81,16 @@ def match(targets: Targets, *, anchors: Tensor, batch_size: int, positive_iou: f
 
 
 def hard_negatives(loss: Tensor, *, positive: Tensor, candidate: Tensor, ratio: int) -> Tensor:
-    """The candidates of highest loss in each photo, `ratio` for each positive, at least `ratio`.
+    """The candidates with the highest loss in each photo: `ratio` per positive, at least `ratio`.
 
     Args:
-        loss: float32 (B, N).
-        positive: bool (B, N).
-        candidate: bool (B, N), disjoint from `positive`.
-        ratio: Negatives per positive.
+        loss: Loss of each anchor, float32 (B, N).
+        positive: Which anchors are positive, bool (B, N).
+        candidate: Which anchors may be negative, bool (B, N), disjoint from `positive`.
+        ratio: Number of negatives per positive.
 
     Returns:
-        bool (B, N).
+        Which anchors are chosen, bool (B, N).
     """
     limit = ratio * positive.sum(1, keepdim=True).clamp(min=1)
     order = loss.masked_fill(~candidate, -1.0).argsort(dim=1, descending=True)

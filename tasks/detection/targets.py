@@ -1,4 +1,4 @@
-"""Ground truth of one batch, all photos concatenated."""
+"""Ground truth of one batch, with all photos concatenated."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Targets:
     """Faces and ignored regions of a batch of B samples, in pixels of the sample.
 
     Attributes:
-        boxes: float32 (T, 4): x1, y1, x2, y2.
-        image_index: int64 (T,): which sample of the batch, not decreasing.
-        landmarks: float32 (T, 5, 2); NaN where not known.
-        ignore_boxes: float32 (I, 4): neither face nor background.
-        ignore_index: int64 (I,).
-        image_ids: int64 (B,): COCO ids of the photos, for error messages.
+        boxes: Faces, float32 (T, 4): x1, y1, x2, y2.
+        image_index: Index of each face's sample in the batch, int64 (T,), in ascending order.
+        landmarks: float32 (T, 5, 2); NaN if unknown.
+        ignore_boxes: Boxes that are neither face nor background, float32 (I, 4).
+        ignore_index: Index of each ignored box's sample, int64 (I,).
+        image_ids: COCO ids of the photos, int64 (B,), for error messages.
     """
 
     boxes: Tensor
