@@ -1,4 +1,4 @@
-"""Does a contract describe the graph that it lies in?"""
+"""Check that a contract can be used and describes its graph."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from . import task_of
 
 
 def check_fit(contract: Contract, session: Session, *, source: str) -> None:
-    """Compare a contract with the graph, and with what the runtime can do.
+    """Check that a contract can be used, and compare it with the graph.
 
     Raises:
-        ContractError: Names or shapes differ, or nothing of ours looks so; or its task is unknown.
+        ContractError: The contract cannot be used, its task is unknown, or names or shapes differ.
     """
     problem = _usable(contract) or _differs(contract, session)
     if problem:
@@ -52,7 +52,7 @@ def _differs(contract: Contract, session: Session) -> str | None:
 
 
 def _same(said: Shape, found: Shape) -> bool:
-    # The graph may leave open what the contract knows, not the other way round.
+    # The graph may leave a size free that the contract states, but not the other way round.
     return len(said) == len(found) and all(b in (a, -1) for a, b in zip(said, found, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""What the training sides of all tasks have in common. Imports torch."""
+"""Common parts of all tasks' training. Imports torch."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ _log = logging.getLogger(__name__)
 DECODE_THREADS = 2
 
 DECODED_AHEAD = 64
-"""Photos decoded before they are taken into memory."""
+"""Number of photos decoded ahead while loading them into memory."""
 
 Key = tuple[int, int]
-"""Pass over the samples, and index of the sample."""
+"""Pass over the samples, and index of the sample, of one training sample."""
 
 EXTRA = 1_000_003
-"""Added to the pass of a sample that fills up a batch."""
+"""Added to the pass of a sample that fills up a batch, so that it is cut differently."""
 
 
 class Crops(Protocol):
-    """Training samples in memory: a torch `Dataset` of batches, asked for by lists of `Key`."""
+    """Training samples in memory: a torch `Dataset` of batches, indexed by lists of `Key`."""
 
     def __len__(self) -> int:
-        """Samples of one pass."""
+        """Number of samples in one pass."""
 
     def __getitem__(self, keys: Sequence[Key]) -> Any:
         """The samples of one batch, each made from (seed, pass, index) alone."""
 
     @property
     def used(self) -> int:
-        """How many photos are learnt from."""
+        """Number of photos that are used."""
 
     def preload(self, *, budget: float) -> tuple[int, int]:
         """Decode photos into memory before workers fork, so that they share it.
 
         Args:
-            budget: Bytes that may be held.
+            budget: Most bytes to hold.
 
         Returns:
-            Photos and bytes held.
+            Numbers of photos and bytes held.
 
         Raises:
-            DataError: None can be used, or they do not fit.
+            DataError: No photo can be used, or they do not fit.
         """
 
 
@@ -60,7 +60,7 @@ class Teacher(Protocol):
 
     Attributes:
         path: The file of its weights.
-        sha256: Of that file.
+        sha256: SHA-256 of that file.
     """
 
     path: Path
@@ -68,28 +68,27 @@ class Teacher(Protocol):
 
 
 class Learner(Protocol):
-    """What makes losses of a batch.
+    """Computes the losses of a batch.
 
-    One that has parameters of its own (a matrix of classes, say) is a `torch.nn.Module`: they are
-    trained with the network and kept for a training that goes on, but are part of no model.
+    A learner with its own parameters (such as a matrix of classes) is a `torch.nn.Module`: they
+    are trained with the network and kept for resuming, but are not part of the model.
     """
 
     def losses(
         self, network: Network, images: Tensor, targets: Any, *, seed: int
     ) -> dict[str, Tensor]:
-        """By name, of a batch.
+        """Losses of a batch by name.
 
         Args:
-            network: That learns; in training mode. It may be shown the targets, too.
+            network: The network that learns, in training mode; it may be given the targets too.
             images: uint8 (B, 3, H, W), BGR.
-            targets: What the task's `collate` knows of them.
-            seed: Of all chance of this step and process, so that a resumed training goes on
-                exactly.
+            targets: The targets from the task's `collate`.
+            seed: Seed of this step and process, so that a resumed training continues exactly.
         """
 
 
 class Loader(Protocol):
-    """What makes the sampler of one process; see `EpochSampler` for the arguments."""
+    """Makes the sampler of one process; see `EpochSampler` for the arguments."""
 
     def __call__(
         self,
@@ -106,20 +105,21 @@ class Loader(Protocol):
 
 
 class EpochSampler(Sampler[list[Key]]):
-    """Batches of (pass, index): every sample `repeats` times an epoch, in a seeded order.
+    """Batches of (pass, index): every sample `repeats` times per epoch, in a seeded order.
 
-    Whole batches only: in each epoch some samples, others each time, have one turn less.
+    Batches are always full, so in each epoch some samples, different ones each time, are left out
+    once.
 
-    It is a `sampler` of whole batches, not a `batch_sampler`: Lightning calls `set_epoch` of the
-    former only, and without it every epoch would bring the same samples.
+    It is a `sampler` of whole batches, not a `batch_sampler`, because Lightning calls `set_epoch`
+    only for the former; without it every epoch would have the same samples.
 
     Args:
-        crops: The samples; their number alone counts here.
-        batch_size: Of this process.
+        crops: The samples; only their number is used.
+        batch_size: Samples per batch of this process.
         repeats: Passes over the samples in one epoch.
-        seed: Of the whole training.
-        first_epoch: Epochs that went before Lightning began to count.
-        rank: Of this process.
+        seed: Seed of the whole training.
+        first_epoch: Epochs before Lightning began to count.
+        rank: Rank of this process.
         world_size: Number of processes; each takes its share of every global batch.
     """
 
@@ -144,7 +144,7 @@ class EpochSampler(Sampler[list[Key]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning at the start of every epoch, also of a resumed one."""
+        """Set the epoch; Lightning calls this at the start of each, also when resumed."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -158,7 +158,7 @@ class EpochSampler(Sampler[list[Key]]):
             for index in np.random.default_rng((self.seed, run)).permutation(self.count)
         ]
         wanted = self.batch_size * self.world_size
-        # Fewer samples than one batch: a batch takes some of them again, cut differently.
+        # With fewer samples than a batch, some are taken again, cut differently.
         for extra in range(1, 1 + -(-(wanted - len(keys)) // self.count)):
             keys += [(run + extra * EXTRA, index) for run, index in keys[: self.count]]
         for batch in range(len(self)):
@@ -167,10 +167,10 @@ class EpochSampler(Sampler[list[Key]]):
 
 
 def left_out(damaged: Sequence[str], *, kept: int) -> None:
-    """Tell of photos that cannot be used.
+    """Warn about photos that cannot be used.
 
     Raises:
-        DataError: None was kept.
+        DataError: No photo is left.
     """
     if not kept:
         raise DataError(f"none of the {len(damaged)} photos can be used: {damaged[0]}")

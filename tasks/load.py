@@ -1,4 +1,4 @@
-"""Model files to models: what an opened graph is, its contract says."""
+"""Open model files as models; the contract says which kind of model a file is."""
 
 from __future__ import annotations
 
@@ -29,21 +29,20 @@ def load(
     """Open a model file.
 
     Args:
-        path: `.xml` or `.bin` (one pair, either name), `.onnx`, `.mlmodel`, `.mlpackage`,
+        path: `.xml` or `.bin` (either file of the pair), `.onnx`, `.mlmodel`, `.mlpackage`,
             `.tflite`, `.savedmodel`, `.keras`, `.safetensors` or `.pth`.
-        runtime: A key of `runtimes.RUNTIMES`, perhaps with one of its modes: "torch",
-            "torch:compile"; None for the one that the suffix stands for.
-        device: As the runtime names it: "cpu", "cuda", "gpu".
-        threads: Of one inference; None for one per core.
-        input_size: Height and width in pixels instead of the template's, of a weights file.
+        runtime: A key of `runtimes.RUNTIMES`, optionally with a mode, such as "torch:compile";
+            None for the suffix's default.
+        device: The runtime's name of the device, such as "cpu", "cuda" or "gpu".
+        threads: Threads for one inference; None for one per core.
+        input_size: Height and width in pixels of a weights file's input; None for the template's.
 
     Raises:
-        ModelFileError: The file, or another part of it, is missing, damaged, or of an unknown
-            kind.
-        ContractError: It carries no contract, or one that does not fit.
-        MissingPackageError: Its runtime is not installed.
-        UserError: There is no such runtime or device, `threads` is less than 1, or the input has
-            another size for good.
+        ModelFileError: The file or one of its parts is missing, damaged or of an unknown kind.
+        ContractError: The file has no contract, or one that does not fit.
+        MissingPackageError: The runtime is not installed.
+        UserError: The runtime or device is unknown, `threads` is less than 1, or the file has
+            another, fixed input size.
     """
     session = open_session(
         path, runtime=runtime, device=device, threads=threads, input_size=input_size
@@ -68,10 +67,10 @@ def load_as(
     device: str = "cpu",
     threads: int | None = None,
 ) -> Kind:
-    """As `load`, for who can use one kind of model alone.
+    """Open a model file with `load`, and refuse models of another kind.
 
     Raises:
-        ModelFileError: As `load`; or it is a model of another kind.
+        ModelFileError: See `load`; or the model is of another kind.
     """
     model = load(path, runtime=runtime, device=device, threads=threads)
     if not isinstance(model, kind):
@@ -85,12 +84,12 @@ def contract_of(
     """The contract of an opened file, compared with its graph.
 
     Args:
-        session: The file's.
-        source: What error messages call it.
-        input_size: As `load` takes it.
+        session: The file's session.
+        source: Name of the file in error messages.
+        input_size: See `load`.
 
     Raises:
-        ContractError: There is none, or it does not fit.
+        ContractError: The contract is missing, or does not fit.
     """
     if session.weights is not None:
         height, width = input_size or (None, None)
@@ -103,11 +102,11 @@ def contract_of(
 
 
 def model_of(session: Session, contract: Contract, *, path: Path) -> Model[Any]:
-    """An opened graph as a model of the contract's task.
+    """Make a model of the contract's task from an opened graph.
 
     Args:
-        session: The runtime's side of it.
-        contract: Which fits it.
-        path: The file.
+        session: The runtime's session.
+        contract: The contract, already checked against the session.
+        path: The model file.
     """
     return task_of(contract.task).model.make(contract=contract, session=session, path=path)

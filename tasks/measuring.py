@@ -1,4 +1,4 @@
-"""What the measurements of all tasks take and give."""
+"""Arguments and results of all tasks' measurements."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ..runtimes.seal import model_files
 from .model import Model
 
 Progress = Callable[[int, int], None]
-"""Called after each sample with the number done and the number of all."""
+"""Called after each sample with the number done and the total."""
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What a model was found to be worth on some samples.
+    """A model's accuracy on some samples.
 
     Attributes:
-        figures: By key of the task's `FIGURES`.
-        verdicts: float64 (samples,): what the model says of each, so that two models can be
-            compared one by one; NaN where it says nothing. None where a task has no such number.
+        figures: Figures by key of the task's `FIGURES`.
+        verdicts: The model's answer to each sample, float64 (samples,), to compare two models one
+            by one; NaN without an answer. None if the task has no such number.
     """
 
     figures: Figures
@@ -34,12 +34,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class Labels:
-    """What to measure on.
+    """Labelled photos to measure on.
 
     Attributes:
         files: Annotation files, as the task's `samples.read` takes them.
-        roots: The folders of their photos, one each or one for all.
-        official: The folder of an official protocol (WIDER FACE's, of a detector).
+        roots: Folders of the photos, one for each file or one for all.
+        official: Folder of an official protocol (for a detector, WIDER FACE's).
     """
 
     files: Sequence[Path] = ()
@@ -49,14 +49,14 @@ class Labels:
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may ask of a measurement; each task refuses what is another's.
+    """Options of a measurement; each task refuses those of other tasks.
 
     Attributes:
         score_threshold: Lowest score that counts.
-        nms_iou: Of a detector.
-        mistakes: Of a classifier: where to draw the faces with wrong labels, as a PNG.
-        runtime: As the user named it, for the protocol.
-        quick: Leave out what no table of a benchmark shows.
+        nms_iou: For a detector, the IoU threshold of NMS.
+        mistakes: For a classifier, a PNG file to draw the wrongly labelled faces into.
+        runtime: The runtime as the user named it, for the protocol.
+        quick: Whether to leave out figures that no table of a benchmark shows.
     """
 
     score_threshold: float | None = None
@@ -71,9 +71,9 @@ class Evaluation:
     """All figures of a model on labelled photos.
 
     Attributes:
-        figures: By key.
-        protocol: How they came about, for metrics.yaml.
-        files: What they are of: role to file.
+        figures: Figures by key.
+        protocol: How they were measured, for metrics.yaml.
+        files: The files that they belong to, by role.
     """
 
     figures: Figures
@@ -82,7 +82,7 @@ class Evaluation:
 
 
 def protocol_of(model: Model[Any], options: Options) -> dict[str, Any]:
-    """What every protocol says of how a model was run."""
+    """The part of every protocol that says how a model was run."""
     return {
         "runtime": options.runtime or model.session.runtime,
         "precision": model.contract.precision,

@@ -1,4 +1,4 @@
-"""A loaded model, whatever its task and runtime."""
+"""A loaded model of any task and runtime."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Result = TypeVar("Result", covariant=True)
 
 @dataclass(frozen=True)
 class Steps:
-    """The way from photos to answers in three steps, to be timed apart.
+    """Three steps from photos to answers, to be timed separately.
 
     Attributes:
-        prepare: Photos, uint8 (H, W, 3) BGR, and for each the landmarks (5, 2) of a face in it,
-            where the model needs them, to the network's input and whatever `finish` needs.
-        infer: The network.
-        finish: Its outputs to answers.
+        prepare: Function from photos, uint8 (H, W, 3) BGR, and for each the landmarks (5, 2) of
+            a face if the model needs them, to the network's input and what `finish` needs.
+        infer: Function that runs the network.
+        finish: Function from the network's outputs to answers.
     """
 
     prepare: Callable[[Sequence[NDArray[np.uint8]], Sequence[Any]], tuple[Any, Any]]
@@ -41,13 +41,13 @@ class Steps:
 
 
 class Model(ABC, Generic[Result]):
-    """A file that `load` opened; `Result` is what it says of a photo.
+    """A file that `load` opened; `Result` is its answer to a photo.
 
     Attributes:
-        contract: What the file says about itself.
-        session: The runtime's side of it.
+        contract: The file's contract.
+        session: The runtime's session.
         path: The file.
-        WHAT: What models of this kind are, in messages.
+        WHAT: Name of this kind of model in messages.
     """
 
     WHAT: ClassVar[str]
@@ -66,22 +66,22 @@ class Model(ABC, Generic[Result]):
 
     @abstractmethod
     def predict(self, image: Image, *arguments: Any, **options: Any) -> Result:
-        """What the model says of a photo; the task's own model says what else it takes."""
+        """The model's answer to a photo; the classes of the tasks define further arguments."""
 
     @abstractmethod
     def steps(self) -> Steps:
-        """What `predict` does, step by step, with the contract's own thresholds."""
+        """The steps of `predict`, with the contract's thresholds."""
 
     def raw(self, batch: NDArray[np.float32]) -> Outputs:
         """The graph's own outputs, as the contract names and describes them.
 
         Args:
-            batch: float32 (B, 3, height, width) of the contract's size, 0-255, BGR planes,
-                whatever the graph's own layout is.
+            batch: float32 (B, 3, height, width) of the contract's size, 0-255, BGR planes, also
+                if the graph's own layout differs.
 
         Raises:
-            InputError: Another type, shape or range. Runtimes themselves take such input
-                silently.
+            InputError: The batch has another type, shape or range, which runtimes themselves
+                accept silently.
         """
         spec = self.contract.input
         if not isinstance(batch, np.ndarray) or batch.dtype != np.float32:
@@ -96,17 +96,17 @@ class Model(ABC, Generic[Result]):
             raise InputError(
                 f"batch has shape {batch.shape}: expected ({size}, 3, {spec.height}, {spec.width})"
             )
-        # Not finite or out of range alike: no comparison holds for NaN.
+        # This form also refuses NaN, for which no comparison holds.
         if not (batch.min() >= 0 and batch.max() <= 255):
             raise InputError("batch has values outside 0 to 255, or not finite")
         return self.session.run(np.ascontiguousarray(batch))
 
 
 def fraction(name: str, value: float | None, own: float) -> float:
-    """A number from 0 to 1 that a user gave; the contract's own where it is None.
+    """Check a number from 0 to 1 that a user gave; None gives the contract's own.
 
     Raises:
-        InputError: It is something else.
+        InputError: The value is something else.
     """
     number = own if value is None else value
     try:
@@ -119,10 +119,10 @@ def fraction(name: str, value: float | None, own: float) -> float:
 
 
 def read_pixels(image: Image) -> NDArray[np.uint8]:
-    """The photo behind what a user gives.
+    """The pixels of an image that a user gives.
 
     Raises:
-        InputError: The array is no such image.
+        InputError: The array is not such an image.
         ImageError: The file does not decode to a photo.
     """
     if isinstance(image, str | os.PathLike):
@@ -133,18 +133,18 @@ def read_pixels(image: Image) -> NDArray[np.uint8]:
         )
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise InputError(f"image has shape {image.shape}: expected (height, width, 3), not empty")
-    return np.ascontiguousarray(image)  # cv2 takes no negative strides
+    return np.ascontiguousarray(image)  # cv2 does not take negative strides
 
 
 def pixels_of(images: Iterable[Image], *, ahead: int) -> Iterator[NDArray[np.uint8]]:
-    """The photos behind what a user gives, in their order; files are decoded in threads.
+    """The pixels of images that a user gives, in order; files are decoded in threads.
 
     Args:
         images: See `read_pixels`.
-        ahead: Files decoded before they are asked for.
+        ahead: Number of files decoded ahead.
 
     Raises:
-        InputError: They are one file's name.
+        InputError: `images` is a single file name.
     """
     if isinstance(images, str | os.PathLike):
         raise InputError(f"images is {os.fspath(images)!r}: expected several photos, not one path")

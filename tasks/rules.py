@@ -1,4 +1,4 @@
-"""What the rules of all tasks have in common."""
+"""Common parts of all tasks' rules."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Kind = TypeVar("Kind", bound=Spec)
 
 
 def rules_in(kind: type[Kind], rules: Mapping[str, Any]) -> Kind:
-    """A contract's `rules` by the schema of its task.
+    """Parse a contract's `rules` by the schema of its task.
 
     Raises:
-        ValidationError: They do not fit; `check_contract` asks before.
+        ValidationError: The rules do not fit; `check_contract` tests that before.
     """
     return kind.model_validate_json(json.dumps(rules))
 
 
 def why_no_rules(kind: type[Spec], contract: Contract) -> str | None:
-    """Why a contract's `rules` are none of this schema; None where they are."""
+    """Why a contract's `rules` do not fit this schema; None if they do."""
     try:
         rules_in(kind, contract.rules)
     except ValidationError as error:
@@ -37,25 +37,25 @@ def why_no_rules(kind: type[Spec], contract: Contract) -> str | None:
 
 
 def augmentation_in(kind: type[Kind], template: Template, *, source: str = "") -> Kind:
-    """A template's `augmentation` by the schema of its task.
+    """Parse a template's `augmentation` by the schema of its task.
 
     Raises:
-        TemplateError: It does not fit.
+        TemplateError: The augmentation does not fit.
     """
     content = template.hyper_parameters.augmentation
     return validate(kind, content, source=source, under="hyper_parameters.augmentation")
 
 
 def inference_in(kind: type[Kind], template: Template, *, source: str = "") -> Kind:
-    """Likewise of a template's `inference`."""
+    """Parse a template's `inference` by the schema of its task; raises like `augmentation_in`."""
     return validate(kind, template.inference, source=source, under="inference")
 
 
 def check_classes(template: Template, count: int, *, source: str) -> None:
-    """Refuse another number of classes than the task tells apart, or one that stands twice.
+    """Refuse a wrong number of classes, or duplicate classes.
 
     Raises:
-        TemplateError: It is so.
+        TemplateError: The number is not `count`, or a class occurs twice.
     """
     classes = template.dataset.classes
     if len(set(classes)) != count or len(classes) != count:
@@ -66,7 +66,7 @@ def check_classes(template: Template, count: int, *, source: str) -> None:
 
 
 def refuse_unless(fits: bool, key: str, template: Template, *, source: str) -> None:
-    """Refuse a template one of whose parts is of another task.
+    """Refuse a template with a part that belongs to another task.
 
     Raises:
         TemplateError: `fits` is false; the message names the key.

@@ -1,4 +1,4 @@
-"""What every stage may ask a task for. Each part is a module of the task's folder."""
+"""The interface of a task. Each part is a module of the task's folder."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from .timing import Item, Peer
 
 Sample = Any
-"""An annotated photo, a labelled face, …: what a task's `samples.read` gives. Each has `path` and
-`image_id`."""
+"""One item of a task's `samples.read`, such as an annotated photo or a labelled face. Each has
+`path` and `image_id`."""
 
 
 @dataclass(frozen=True)
 class Suppression:
-    """Non-maximum suppression, as a graph can do it itself.
+    """Non-maximum suppression inside a graph.
 
     Attributes:
         boxes: Name of the output (B, N, 4): x1, y1, x2, y2 in network-input pixels.
         scores: Name of the output (B, N).
-        labels: Of the one class.
-        iou: Of two boxes that overlap more the better one is kept.
-        score: Boxes of at least this score are kept.
-        most: The best so many.
+        labels: The name of the only class.
+        iou: IoU above which only the better of two boxes is kept, 0 to 1.
+        score: Lowest score of a box that is kept, 0 to 1.
+        most: Most boxes that are kept, best first.
     """
 
     boxes: str
@@ -53,11 +53,11 @@ class Suppression:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several labels, as a platform's own classifiers give it.
+    """The choice of one label, for classifiers in a platform's own sense.
 
     Attributes:
-        output: Name of the output (B, labels): a probability for each.
-        labels: In the order of the output.
+        output: Name of the output (B, labels) with the probabilities.
+        labels: Names of the labels, in the order of the output.
     """
 
     output: str
@@ -65,7 +65,7 @@ class Choice:
 
 
 class Rules(Protocol):
-    """What a template and a contract of the task may say. Needs neither numpy nor torch."""
+    """The task's part of templates and contracts. Needs neither numpy nor torch."""
 
     @property
     def OUTPUTS(self) -> Mapping[str, tuple[str, str]]:
@@ -79,110 +79,110 @@ class Rules(Protocol):
         """
 
     def rules_of(self, template: Template) -> dict[str, Any]:
-        """The contract's `rules` for a template that was checked."""
+        """The contract's `rules` for a checked template."""
 
     def decides(self, template: Template) -> Hashable:
-        """What of `inference` changes the task's figures: others may be changed without loss."""
+        """The values of `inference` that affect the task's figures."""
 
     def check_contract(self, contract: Contract) -> str | None:
-        """Why a contract describes no model of the task; None where it does."""
+        """Why a contract does not describe a model of the task; None if it does."""
 
     def of_network(self, contract: Contract) -> dict[str, Any]:
-        """The `rules` of the network behind a file, whose graph may have more inside."""
+        """The `rules` of a file's network, whose graph may have NMS inside."""
 
     def is_final(self, contract: Contract) -> bool:
-        """Whether the graph drops answers by itself: figures that need all are not to be had."""
+        """Whether the graph itself drops answers, so that figures that need all are impossible."""
 
     def suppression(self, contract: Contract) -> Suppression | None:
-        """What a graph may do to its own boxes; None where it has none."""
+        """The suppression that a graph may have inside; None for a task without boxes."""
 
     def with_suppression(self, contract: Contract) -> dict[str, Any]:
-        """The `rules` of a file whose graph does that."""
+        """The `rules` of a file with the suppression inside."""
 
     def choice(self, contract: Contract) -> Choice | None:
-        """The labels that the outputs choose among; None where they do not."""
+        """The choice among labels that the outputs make; None if they make none."""
 
 
 class ModelPart(Protocol):
-    """A loaded model. Needs numpy and OpenCV alone."""
+    """A loaded model. Needs only numpy and OpenCV."""
 
     def make(self, *, contract: Contract, session: Session, path: Path) -> Model[Any]:
-        """An opened file as a model of the task."""
+        """Make a model of the task from an opened file."""
 
 
 class Samples(Protocol):
-    """Annotations to samples, and samples to a network's input."""
+    """Reads samples from annotations, and makes network inputs from samples."""
 
     @property
     def ANNOTATIONS(self) -> str:
-        """What such files are, for people: ".json (COCO JSON)"."""
+        """Description of its annotation files for people, such as ".json (COCO JSON)"."""
 
     def reads(self, file: Path) -> bool:
-        """Whether `read` is for such a file, by its name or its first line."""
+        """Whether `read` takes a file, judged by its name or first line."""
 
     def read(
         self, files: Sequence[Path], roots: Sequence[Path], *, rules: Mapping[str, Any]
     ) -> Sequence[Sample]:
-        """Annotation files and the folders of their photos to samples.
+        """Read the samples of annotation files and the folders of their photos.
 
         Raises:
             DataError: See the readers in `data/`.
         """
 
     def check(self, samples: Sequence[Sample], *, flag: str) -> None:
-        """Refuse samples that nothing can be learnt from and no figure can come of.
+        """Refuse samples that are useless for training and measuring.
 
         Raises:
-            DataError: The message begins with the flag that named them.
+            DataError: The samples are useless; the message begins with the flag that named them.
         """
 
     def counted(self, samples: Sequence[Sample]) -> Sequence[Sample]:
-        """Those that figures are of: not those that are left out as unreadable."""
+        """The samples that count in figures, without those left out as unreadable."""
 
     def can_be_lost(self, sample: Sample) -> bool:
-        """Whether a model can answer it wrongly."""
+        """Whether a model can give a wrong answer to the sample."""
 
     def stratum(self, contract: Contract, sample: Sample) -> Hashable | None:
-        """Kind of sample, of which a fair choice has as many as of any other; None: not usable."""
+        """The sample's kind, for choices balanced over kinds; None if it is not usable."""
 
     def network_input(self, contract: Contract, sample: Sample) -> NDArray[np.float32]:
-        """float32 (1, 3, H, W), 0-255, BGR planes.
+        """The network's input for a sample: float32 (1, 3, H, W), 0-255, BGR planes.
 
         Raises:
             ImageError: The photo cannot be read.
         """
 
     def items(self, files: Sequence[Path], roots: Sequence[Path]) -> Sequence[Item]:
-        """Photos to time a model on, whatever its labels are."""
+        """Photos to time a model on; their labels are ignored."""
 
 
 class Learn(Protocol):
-    """What a training needs. Imports torch."""
+    """The task's part of training. Imports torch."""
 
     @property
     def loader(self) -> Loader:
-        """Which samples come in which step: `learning.EpochSampler`, or one of the task's own."""
+        """The sampler: `learning.EpochSampler`, or one of the task's own."""
 
     def crops(
         self, template: Template, samples: Sequence[Sample], *, seed: int, passes: int
     ) -> Crops:
-        """The training samples; `passes` over them in the whole training."""
+        """The training samples; `passes` is the number of passes in the whole training."""
 
     def collate(self, items: Any) -> tuple[Any, Any]:
-        """One batch: uint8 images (B, 3, H, W) BGR, and what is known of them.
+        """Make a batch: uint8 images (B, 3, H, W) BGR, and their targets.
 
-        The latter has `image_ids` int64 (B,) and can be brought to a device by `.to`.
+        The targets have `image_ids`, int64 (B,), and a method `to` that moves them to a device.
         """
 
     def find_teacher(self, student: TemplateFile) -> Teacher | None:
-        """The teacher that a template's recipe names."""
+        """The teacher that a template's recipe names; None if it names none."""
 
     def learner(self, template: Template, *, teacher: Teacher | None) -> Learner:
-        """What makes losses of a batch."""
+        """The object that computes losses of a batch."""
 
 
 class Measure(Protocol):
-    """How good a model is."""
+    """Measures the accuracy of models."""
 
     @property
     def FIGURES(self) -> tuple[Figure, ...]:
@@ -191,7 +191,7 @@ class Measure(Protocol):
     def measure(
         self, model: Any, samples: Sequence[Sample], *, on_progress: Progress | None = None
     ) -> Measured:
-        """Measure a model of the task, or what answers as one, on annotated samples.
+        """Measure a model of the task, or a peer with its interface, on annotated samples.
 
         Raises:
             DataError: None of the samples can be used.
@@ -201,7 +201,7 @@ class Measure(Protocol):
         """The figures by which a compressed file is judged."""
 
     def protocol(self, contract: Contract) -> str:
-        """How the figures of a file with this contract come about; "" where nothing is to say."""
+        """How figures of a file with this contract are measured; "" if there is nothing to say."""
 
     def evaluate(
         self,
@@ -211,41 +211,41 @@ class Measure(Protocol):
         *,
         on_progress: Progress | None = None,
     ) -> Evaluation:
-        """All figures of a model on labelled photos, with what they depend on.
+        """Measure all figures of a model on labelled photos, with their protocol.
 
         Raises:
-            UserError: An option is of another task, or the labels do not fit.
+            UserError: An option belongs to another task, or the labels do not fit.
         """
 
     def labels_fit(self, labels: Labels, contract: Contract | None) -> Labels:
-        """Those of the labels that a model with this contract (None: a peer) can be judged by."""
+        """The labels that fit a model with this contract, or a peer if it is None."""
 
     def told(self, labels: Labels, items: Sequence[Item]) -> str:
-        """What a benchmark's figures were measured on, and which photos it was timed on."""
+        """What a benchmark measured accuracy on, and which photos it timed on, in words."""
 
     @property
     def HAS_OFFICIAL(self) -> bool:
-        """Whether there is an official protocol, which `Labels.official` is the folder of."""
+        """Whether the task has an official protocol, for `Labels.official`."""
 
     def official_photos(self, folder: Path) -> Sequence[Item]:
-        """The photos of that folder."""
+        """The photos in the folder of the official protocol."""
 
 
 class Parity(Protocol):
-    """Whether two models are the same."""
+    """Compares two models."""
 
     @property
     def DIGITS(self) -> Mapping[str, int]:
-        """Decimals with which answers are remembered, by name; 6 where nothing is said."""
+        """Number of decimals in stored answers, by name; 6 for others."""
 
     def pictures(self, contract: Contract, folder: Path | None = None) -> list[Picture]:
-        """What files are run on; `folder` as `data.pictures.check_photos` takes it."""
+        """Pictures to run files on; see `data.pictures.check_photos` for `folder`."""
 
     def is_for(self, contract: Contract, picture: Picture) -> bool:
-        """Whether a file with this contract is to be run on a picture."""
+        """Whether a file with this contract must be run on a picture."""
 
     def answers_of(self, contract: Contract, outputs: Outputs) -> Outputs:
-        """What a user would see of one image's raw outputs; enough to compare a file with."""
+        """The answers that a user sees, from one image's raw outputs; enough for a comparison."""
 
     def compare(
         self,
@@ -256,28 +256,28 @@ class Parity(Protocol):
         *,
         answers_only: bool = False,
     ) -> Comparison:
-        """Run a file on images of which the trained network's answers are known.
+        """Run a file on images for which the trained network's answers are known.
 
         Args:
-            contract: Of the trained network.
-            expected: Its raw outputs for each image; with `answers_only` no more than `answers_of`
-                gives.
-            model: The file.
+            contract: Contract of the trained network.
+            expected: Its raw outputs for each image, or with `answers_only` the results of
+                `answers_of`.
+            model: The model to compare.
             images: uint8 (H, W, 3), BGR.
             answers_only: See `expected`.
         """
 
     def error(self, expected: Outputs, found: Outputs) -> float:
-        """How far raw outputs for one image are apart, as one number: 0 where they are equal."""
+        """The difference of two raw outputs for one image as a number, 0 if they are equal."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """What is printed of one face.
+    """The printed text about one face.
 
     Attributes:
-        kind: What faces are counted by, such as their label; None where they are of one kind.
-        text: The whole answer; empty where the face itself is all.
+        kind: The kind that faces are counted by, such as their label; None if there is only one.
+        text: The whole answer; empty if finding the face is all.
     """
 
     kind: str | None = None
@@ -285,45 +285,45 @@ class Told:
 
 
 class Draw(Protocol):
-    """Answers drawn into a picture, and told in words."""
+    """Draws answers into a picture, and puts them into words."""
 
     @property
     def draw(self) -> Callable[..., NDArray[np.uint8]]:
-        """Image uint8 (H, W, 3) BGR, then what the model answered; a new picture comes back."""
+        """Function from an image, uint8 (H, W, 3) BGR, and a model's answers to a drawn copy."""
 
     def told(self, answer: Any) -> Told:
-        """The answer of a model of aligned faces for one face."""
+        """Put the answer of a model of aligned faces for one face into words."""
 
 
 class Peers(Protocol):
-    """Other people's models of the task, to be measured beside ours."""
+    """Third-party models of the task, to measure beside ours."""
 
     @property
     def PEERS(self) -> Mapping[str, Peer]:
-        """By name."""
+        """The peers by name."""
 
     @property
     def WAYS(self) -> tuple[str, ...]:
-        """Ways to run them that are no runtimes of ours."""
+        """Ways to run peers other than our runtimes."""
 
     def ways_of(self, name: str) -> tuple[str, ...]:
-        """Those of `WAYS` that open a peer."""
+        """The ways in `WAYS` that open a peer."""
 
     def open_peer(
         self, name: str, path: Path, *, runtime: str, threads: int | None, device: str
     ) -> Any:
-        """Open one.
+        """Open a peer.
 
         Returns:
-            What answers as a model of the task does: `steps`, `predict`, `session`.
+            An object with a model's `steps`, `predict` and `session`.
         """
 
 
 class Task:
-    """A task: its name, and its parts, each imported when it is asked for.
+    """A task: its name, and its parts, each imported when first used.
 
     Attributes:
-        name: As templates and contracts have it.
+        name: Name of the task in templates and contracts.
     """
 
     def __init__(self, name: str, package: str) -> None:
@@ -334,7 +334,7 @@ class Task:
         return f"<Task {self.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Task, (self.name, self._package)  # modules can be neither copied nor sent
+        return Task, (self.name, self._package)  # modules can be neither copied nor pickled
 
     @cached_property
     def rules(self) -> Rules:
@@ -373,7 +373,7 @@ class Task:
 
     @cached_property
     def peers(self) -> Peers | None:
-        """See `Peers`; None where the task has none."""
+        """See `Peers`; None if the task has none."""
         if find_spec(f"{self._package}.peers") is None:
             return None
         return cast("Peers", self._part("peers"))

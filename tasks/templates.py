@@ -1,4 +1,4 @@
-"""Templates read and checked whole: by the schema, then by the rules of their task."""
+"""Read templates, and check them by the schema and by the rules of their task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def open_template(name_or_path: str | os.PathLike[str]) -> TemplateFile:
     """Find a template (see `find_template`), read it and check it.
 
     Raises:
-        TemplateError: It is not there; see `load_template`.
+        TemplateError: The template does not exist; see also `load_template`.
     """
     path = find_template(name_or_path)
     text = read_yaml_text(path)
@@ -25,7 +25,7 @@ def open_template(name_or_path: str | os.PathLike[str]) -> TemplateFile:
 
 
 def read_template(name_or_path: str | os.PathLike[str]) -> Template:
-    """As `open_template`, for who needs only what it says."""
+    """Open a template with `open_template`, and return only its content."""
     return open_template(name_or_path).spec
 
 
@@ -41,7 +41,7 @@ def load_template(path: Path) -> Template:
 
 
 def parse_template(text: str, *, source: str) -> Template:
-    """As `load_template`, for a text; `source` is what error messages call it."""
+    """Parse and check a template's text; `source` is its name in error messages."""
     template = parse_by_schema(text, source=source)
     try:
         task = task_of(template.problem)
@@ -52,5 +52,5 @@ def parse_template(text: str, *, source: str) -> Template:
 
 
 def shipped_template(name: str) -> TemplateFile | None:
-    """A template of the catalogue; None where there is none of that name."""
+    """A template of the catalogue; None if the name is unknown."""
     return open_template(template_path(name)) if name in template_names() else None

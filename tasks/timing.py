@@ -1,4 +1,4 @@
-"""What a benchmark needs of all tasks: photos to time on, and other people's models."""
+"""Common parts of all tasks for benchmarks: photos to time on, and third-party models."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..data.pictures import public_domain_photos
 
 @dataclass(frozen=True)
 class Item:
-    """A photo to run on.
+    """A photo to run a model on.
 
     Attributes:
-        path: The photo.
-        landmarks: (5, 2), x and y in its pixels, of a face in it; None where nobody knows.
+        path: The photo's file.
+        landmarks: Landmarks of a face in it, (5, 2), x and y in its pixels; None if unknown.
     """
 
     path: Path
@@ -26,12 +26,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Peer:
-    """Somebody else's model, to be measured beside ours; none is shipped.
+    """A third-party model, to measure beside ours; none is shipped.
 
     Attributes:
-        file: In the folder of peers.
-        licence: Its own.
-        precision: Of its weights.
+        file: Path relative to the folder of peers.
+        licence: Licence of the model.
+        precision: Precision of its weights.
     """
 
     file: str
@@ -40,5 +40,5 @@ class Peer:
 
 
 def public_items() -> list[Item]:
-    """The photos in the public domain that are here."""
+    """The public-domain photos that are installed."""
     return [Item(path, landmarks) for path, landmarks in public_domain_photos()]

@@ -1,4 +1,4 @@
-"""Which weights, or which model file, a command is to use."""
+"""Find and open the weights or the model file that a command uses."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from ..models.weights import Weights
 
 SNAPSHOT = "snapshot.pth"
-"""Weights of a work directory, beside its template."""
+"""Name of the weights file in a work directory, beside its template."""
 
 WEIGHTS_SUFFIXES = (".pth", ".safetensors")
 
 
 def open_weights(template: str | None, weights: Path | None) -> Weights:
-    """Read the weights that a command is to use, once.
+    """Read the weights that a command uses.
 
     Args:
-        template: Name or path, as given by --template: what describes them. Without it the one
+        template: Name or path of the template that describes them (--template); None for the one
             inside the weights.
-        weights: As given by --load-weights. Without it: `snapshot.pth` beside the template's
+        weights: The weights file (--load-weights); None for `snapshot.pth` beside the template's
             file, or else the weights that ship with the template.
 
     Raises:
-        UserError: None are given and none ship.
+        UserError: No weights are given, and none ship.
         MissingPackageError: PyTorch is not installed.
-        ModelFileError: They cannot be read, or belong to another architecture.
+        ModelFileError: The weights cannot be read, or belong to another architecture.
     """
     described = None if template is None else open_template(template)
     path = _file(described, weights)
@@ -53,18 +53,18 @@ def open_model(
     threads: int | None = None,
     input_size: tuple[int, int] | None = None,
 ) -> Model[Any]:
-    """Open the model that a command is to use, once: weights, or any model file.
+    """Open the model that a command uses: weights, or any model file.
 
     Args:
-        template: As `open_weights` takes it; weights given must fit it.
-        file: As `open_weights` takes it; or a model file.
-        runtime: As `load` takes it.
-        device: As `load` takes it.
-        threads: As `load` takes it.
-        input_size: As `load` takes it.
+        template: See `open_weights`; weights given must fit it.
+        file: See `open_weights`; may also be a model file.
+        runtime: See `load`.
+        device: See `load`.
+        threads: See `load`.
+        input_size: See `load`.
 
     Raises:
-        UserError: None is given and none ships; see `load`.
+        UserError: No model is given, and none ships; see also `load`.
         ModelFileError: See `load`; or the weights belong to another architecture.
     """
     described = None if template is None else open_template(template)
@@ -77,7 +77,7 @@ def open_model(
 
 
 def model_file(template: str | None, file: Path | None) -> Path:
-    """As `open_model`, for who opens it later, or in other processes."""
+    """The file that `open_model` opens, to open it later or in other processes."""
     described = None if template is None else open_template(template)
     path = _file(described, file)
     if described is not None and path.suffix in WEIGHTS_SUFFIXES:
