@@ -1,4 +1,4 @@
-"""Averaged weights, and checkpoints that are whole at every moment."""
+"""Averaged weights, and checkpoints that are written atomically."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ from .pace import PHOTOS_PER_SECOND, WAITING
 _log = logging.getLogger(__name__)
 
 RUN_KEY = "pocketface_run"
-"""Key of a checkpoint that can be resumed: `first_epoch` and `epochs` of its `Course`, and
-what its epochs are made of."""
+"""Key of the data for resuming a checkpoint: `first_epoch` and `epochs` of its `Course`, and the
+result of `made_of`."""
 
 
 def weight_averaging(decay: float, *, device: str | None = None) -> WeightAveraging:
-    """Exponential moving average whose memory grows to `decay` (as TensorFlow's `num_updates`).
+    """Exponential moving average whose decay grows to `decay` (like TensorFlow's `num_updates`).
 
-    A fine-tuning of a few steps would otherwise end with the weights that it began with.
+    With a constant decay, a fine-tuning of a few steps would end with its initial weights.
 
     Args:
-        decay: At most.
-        device: Where to keep it. Lightning asks before the network has moved to its GPU, and
-            would keep it on the CPU.
+        decay: Largest decay, 0 to 1.
+        device: Device that holds the average. By default Lightning decides before the network
+            moves to the GPU, and would keep it on the CPU.
     """
 
     def average(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
-        if not averaged[0].is_floating_point():  # all are of one type
+        if not averaged[0].is_floating_point():  # all tensors of a call have one type
             torch._foreach_copy_(averaged, current)
             return
         steps = float(count)
         weight = 1 - min(decay, (1 + steps) / (10 + steps))
         torch._foreach_lerp_(averaged, current, weight)
 
-    # All at once: a GPU is waited for at each `float`.
+    # All tensors at once, because each `float` waits for the GPU.
     return WeightAveraging(device=device, multi_avg_fn=average)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place, flushes it, and moves it there."""
+    """Writes a checkpoint to a temporary file, flushes it, and moves it to its place."""
 
     def save_checkpoint(
         self,
@@ -59,12 +59,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path: str | Path,
         storage_options: Any = None,  # noqa: ARG002
     ) -> None:
-        """See the base class; a killed run leaves the old file or the new one, never half."""
+        """See the base class; a killed run leaves the complete old or new file."""
         with atomic_write(Path(path)) as file:
             try:
                 torch.save(checkpoint, file)
             except RuntimeError as error:
-                # torch closes its archive on the way out of a Ctrl-C, and fails at that.
+                # After Ctrl-C torch fails when it closes its archive.
                 if isinstance(error.__context__, KeyboardInterrupt):
                     raise KeyboardInterrupt from error
                 raise
@@ -74,15 +74,14 @@ class Snapshots(Checkpoint):
     """`latest.pth` at the start and after every epoch, `best.pth` by the task's metric.
 
     Args:
-        folder: For both files.
-        about: Arguments of `Section` but for `epochs` and `hooks`.
-        made_of: What must be the same for the training to go on.
-        measured_on: What tells the validation photos from others: a best figure on others is
-            none.
-        figure: Decides which epoch is the best.
+        folder: Folder for both files.
+        about: Arguments of `Section` except `epochs` and `hooks`.
+        made_of: Settings that must be the same when the training is resumed; see `made_of`.
+        measured_on: Identifies the validation photos; a best figure on other photos is dropped.
+        figure: The figure that decides which epoch is the best.
 
     Attributes:
-        after_saving: Called when `latest.pth` is new.
+        after_saving: Called after `latest.pth` was written.
     """
 
     def __init__(
@@ -109,7 +108,7 @@ class Snapshots(Checkpoint):
         return {f"best_{self.figure.key}": self.best_value, "measured_on": self.measured_on}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Of a resumed run, if its best.pth is here and was measured on the same photos."""
+        """Restore the best figure if its best.pth exists and was measured on the same photos."""
         if state_dict["measured_on"] == self.measured_on and self.best.exists():
             self.best_value = state_dict[f"best_{self.figure.key}"]
 
@@ -119,7 +118,7 @@ class Snapshots(Checkpoint):
         pl_module: lightning.LightningModule,
         checkpoint: dict[str, Any],
     ) -> None:
-        """Add what makes a checkpoint a model: template, epochs, data, seed."""
+        """Add the data that makes a checkpoint a weights file: template, epochs, data, seed."""
         assert isinstance(pl_module, TemplateModule)
         section = Section(**self.about, epochs=self._epochs, hooks=hooks_of(pl_module.network))
         checkpoint[CHECKPOINT_KEY] = section.model_dump(mode="json")
@@ -132,11 +131,11 @@ class Snapshots(Checkpoint):
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """So that a run killed in its first epoch leaves a loadable file too."""
+        """Save, so that a run killed in its first epoch leaves a loadable file too."""
         assert isinstance(pl_module, TemplateModule)
         self._epochs = pl_module.course.first_epoch + trainer.current_epoch
-        # What is the best decides who saves, and saving ends in a barrier: all go by the first
-        # process, whatever their own disk holds.
+        # The best value decides whether to save, and saving ends in a barrier, so all processes
+        # must use the first one's value, whatever their own disks hold.
         self.best_value = trainer.strategy.broadcast(self.best_value)
         trainer.save_checkpoint(self.latest)
         self.after_saving()
@@ -146,14 +145,14 @@ class Snapshots(Checkpoint):
         trainer: lightning.Trainer,
         pl_module: lightning.LightningModule,  # noqa: ARG002
     ) -> None:
-        """The last epoch is measured in any case."""
+        """Make sure that the last epoch is validated."""
         if trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Save; Lightning calls checkpoint callbacks after validation and all others."""
+        """Save; Lightning calls this after validation and after other callbacks."""
         assert isinstance(pl_module, TemplateModule)
         self._epochs = pl_module.course.first_epoch + trainer.current_epoch + 1
         value = None
@@ -162,7 +161,7 @@ class Snapshots(Checkpoint):
         best = -1.0 if self.best_value is None else self.best_value
         if value is not None and float(value) > best:
             self.best_value = float(value)
-            # Before latest.pth, which remembers that it was: no kill between the two loses it.
+            # Before latest.pth, which records the best value: a kill between the two loses nothing.
             trainer.save_checkpoint(self.best)
         trainer.save_checkpoint(self.latest)
         self.after_saving()
@@ -186,7 +185,7 @@ class Snapshots(Checkpoint):
 
     @property
     def epochs(self) -> int:
-        """Whole epochs behind the newest checkpoint."""
+        """Number of complete epochs in the newest checkpoint."""
         return self._epochs
 
     @staticmethod

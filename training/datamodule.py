@@ -1,4 +1,4 @@
-"""The loaders of one training."""
+"""The data loaders of one training."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from .machine import available_memory
 _log = logging.getLogger(__name__)
 
 MEMORY_SHARE = 0.5
-"""Of the free memory, for decoded photos."""
+"""Share of the free memory for decoded photos."""
 
 
 class TrainingData(lightning.LightningDataModule):
     """Training samples and validation photos.
 
     Args:
-        task: Says what a batch is, and which samples come in which step.
+        task: The task, which defines batches and the order of samples.
         crops: The training samples.
-        val: What to measure on; may be empty.
-        batch_size: Per process.
+        val: The validation samples; may be empty.
+        batch_size: Samples per batch of each process.
         repeats: Passes over the samples in one epoch.
-        seed: Of order and augmentation.
-        first_epoch: Epochs that went before Lightning began to count.
-        workers: Processes that cut samples.
+        seed: Seed of order and augmentation.
+        first_epoch: Epochs before Lightning began to count.
+        workers: Number of processes that cut samples.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class TrainingData(lightning.LightningDataModule):
         self.workers = workers
 
     def preload(self, *, processes_here: int) -> None:
-        """Decode photos into memory, at most a half of what is free, shared by the processes."""
+        """Decode photos into at most half of the free memory, which the processes share."""
         budget = available_memory() * MEMORY_SHARE / processes_here
         held, size = self.crops.preload(budget=budget)
         _log.info("%d of %d photos in memory, %.2f GiB", held, len(self.crops), size / 2**30)
 
     def steps_per_epoch(self, *, processes: int) -> int:
-        """Batches of each process, one optimizer step each."""
+        """Number of batches of each process, with one optimizer step each."""
         return len(self._sampler(rank=0, processes=processes))  # type: ignore[arg-type]
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -93,7 +93,7 @@ class TrainingData(lightning.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """All photos at once: a figure over them is one thing."""
+        """All validation samples in one batch, as figures are over all of them."""
         return DataLoader([self.val], batch_size=None, collate_fn=_as_it_is)  # type: ignore[arg-type]
 
     def transfer_batch_to_device(
@@ -102,7 +102,7 @@ class TrainingData(lightning.LightningDataModule):
         device: torch.device,
         dataloader_idx: int,  # noqa: ARG002
     ) -> Any:
-        """Move images and what is known of them; validation photos stay where they are."""
+        """Move images and targets to the device; validation samples stay where they are."""
         if batch is self.val:
             return batch
         images, targets = batch

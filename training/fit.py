@@ -1,4 +1,4 @@
-"""Training from a template: the whole run."""
+"""Run a whole training from a template."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FitReport:
-    """What a training left behind.
+    """The results of a training.
 
     Attributes:
         latest: The checkpoint of the last epoch.
-        best: That of the best figure on the validation photos; None where there were none.
-        best_value: That figure, 0 to 1; None likewise.
-        metric_name: What it is.
-        epochs: In all, with those of the run resumed.
-        written: All files for people to look at; empty in processes other than the first.
+        best: The checkpoint with the best figure on the validation photos; None without photos.
+        best_value: The best figure, 0 to 1; None without validation photos.
+        metric_name: Name of that figure.
+        epochs: Total number of epochs, including those of a resumed run.
+        written: Files for people to look at; empty in processes other than the first.
     """
 
     latest: Path
@@ -57,8 +57,8 @@ def fit(request: FitRequest) -> FitReport:
 
     Raises:
         UserError: The data, weights or settings do not fit; nothing was written.
-        TrainingError: Loss or gradient is not finite; latest.pth is the last whole epoch.
-        KeyboardInterrupt: Interrupted; likewise.
+        TrainingError: Loss or gradient is not finite; latest.pth is the last complete epoch.
+        KeyboardInterrupt: The run was interrupted; latest.pth is the last complete epoch.
     """
     progress = sys.stderr.isatty() if request.progress is None else request.progress
     made = prepare_training(request)
@@ -100,7 +100,7 @@ def fit(request: FitRequest) -> FitReport:
                     weights_only=True,
                 )
             except SystemExit as left:
-                # Lightning turns Ctrl-C into an exit; callers want to know what it was.
+                # Lightning turns Ctrl-C into SystemExit, which callers cannot tell from others.
                 raise KeyboardInterrupt(f"go on with --resume-from {snapshots.latest}") from left
     report = FitReport(
         latest=snapshots.latest,
@@ -130,7 +130,7 @@ def _snapshots(request: FitRequest, made: PreparedTraining) -> Snapshots:
 
 
 def _settings(request: FitRequest, made: PreparedTraining) -> dict[str, Any]:
-    """What of a start people may want to know later."""
+    """The settings of this start, for the logs and the receipt."""
     machine = made.machine
     return {
         "epochs": made.start.epochs,
@@ -163,7 +163,7 @@ def _receipt(request: FitRequest, made: PreparedTraining, settings: Mapping[str,
 
 
 def _rate(trainer: lightning.Trainer) -> float | None:
-    """The base rate in force, which may be a resumed checkpoint's."""
+    """The base learning rate in use, which may come from a resumed checkpoint."""
     for config in trainer.lr_scheduler_configs:
         assert isinstance(config.scheduler, LambdaLR)
         return float(config.scheduler.base_lrs[0])
@@ -171,10 +171,9 @@ def _rate(trainer: lightning.Trainer) -> float | None:
 
 
 def _loggers(output: Path, settings: Mapping[str, Any]) -> list[Logger]:
-    # TensorBoard's own switch: it writes without TensorFlow as well, whose import takes seconds
-    # and prints remarks.
+    # TensorBoard's own switch to work without TensorFlow, whose import takes seconds and prints.
     sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
-    # A version per start: a resumed training must not delete its own past.
+    # A new version per start, so that a resumed training does not delete its earlier logs.
     loggers: list[Logger] = [
         CSVLogger(output / "logs", name="csv"),
         TensorBoardLogger(output / "logs", name="tensorboard"),
@@ -188,12 +187,12 @@ def _loggers(output: Path, settings: Mapping[str, Any]) -> list[Logger]:
 def _receipt_kept(
     trainer: lightning.Trainer, receipt: Receipt, snapshots: Snapshots
 ) -> Iterator[None]:
-    """A receipt that is true however the training ends: one for each `latest.pth`."""
+    """Write the receipt with each `latest.pth`, so that it is right however the training ends."""
     started = time.monotonic()
     saved = False
 
     def write(*, finished: bool = False) -> None:
-        # Before its first checkpoint this start has written nothing: the receipt that is there
+        # Until its first checkpoint this start has written nothing, and an existing receipt
         # belongs to an earlier training.
         if trainer.is_global_zero and saved:
             receipt.write(
@@ -220,7 +219,7 @@ def _receipt_kept(
 
 @contextmanager
 def _without_lightnings_news() -> Iterator[None]:
-    """Keep Lightning's remarks that no user of ours can act on from them."""
+    """Silence Lightning's messages that users cannot act on."""
     loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -241,7 +240,7 @@ def _callbacks(
     callbacks: list[Callback] = [Pace(), snapshots]
     decay = template.hyper_parameters.ema_decay
     if decay is not None:
-        # "cuda": the GPU that Lightning gives to this process.
+        # "cuda" is the GPU that Lightning gives to this process.
         device = "cuda" if machine.accelerator == "gpu" else None
         callbacks.insert(0, weight_averaging(decay, device=device))
     if progress:

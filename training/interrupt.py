@@ -1,4 +1,4 @@
-"""Ctrl-C between two batches, where nothing is half done."""
+"""Handle Ctrl-C between two batches, where nothing is half done."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _log = logging.getLogger(__name__)
 class StopBetweenBatches(Callback):
     """Raises KeyboardInterrupt after the batch in which Ctrl-C was pressed.
 
-    Raised wherever the interpreter happens to be, it can be lost in a destructor or break a file
-    that torch is writing.
+    Raised at any other place, it could be lost in a destructor or damage a file that torch is
+    writing.
     """
 
     def __init__(self) -> None:
         self._asked = False
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Stop here if asked to."""
+        """Raise if Ctrl-C was pressed."""
         if self._asked:
             raise KeyboardInterrupt
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take Ctrl-C until the block ends; a second one interrupts at once."""
+        """Handle Ctrl-C until the block ends; a second one interrupts at once."""
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread may set handlers
             return
@@ -49,5 +49,5 @@ class StopBetweenBatches(Callback):
 
 
 def ignore_ctrl_c(_: int) -> None:
-    """For `worker_init_fn`: a terminal's Ctrl-C reaches workers too, and the trainer ends them."""
+    """A `worker_init_fn`: a terminal's Ctrl-C reaches workers too, but the trainer ends them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

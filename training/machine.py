@@ -1,4 +1,4 @@
-"""Which devices a training runs on."""
+"""Choose the devices for a training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OWN_GROUP = Path("/proc/self/cgroup")
 
 @dataclass(frozen=True)
 class Machine:
-    """Nodes, and devices of each, one process a device; `accelerator` as Lightning names it."""
+    """Numbers of nodes and of devices per node, one process each; Lightning's `accelerator`."""
 
     nodes: int
     devices: int
@@ -34,23 +34,23 @@ class Machine:
 
     @property
     def processes(self) -> int:
-        """In all."""
+        """Total number of processes."""
         return self.nodes * self.devices
 
 
 def choose_machine(gpu_num: int | None, *, template_gpus: int) -> Machine:
-    """Follow --gpu-num, and torchrun where it started this process.
+    """Choose devices by --gpu-num, and by torchrun if it started this process.
 
     Args:
-        gpu_num: GPUs per node; 0 for the CPU; None for torchrun's processes, else the template's,
-            as far as there are GPUs.
+        gpu_num: GPUs per node, 0 for the CPU; None for torchrun's number of processes, or else
+            the template's number, limited to the GPUs present.
         template_gpus: The template's `gpu_num`.
 
     Raises:
-        UserError: More GPUs than present, or another number than torchrun's processes.
+        UserError: There are fewer GPUs, or torchrun has another number of processes.
     """
     present = torch.cuda.device_count()
-    # Only torchrun sets this one; Lightning's own child processes have WORLD_SIZE too.
+    # Only torchrun sets LOCAL_WORLD_SIZE; Lightning's own child processes have WORLD_SIZE too.
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "0"))
     if gpu_num is None:
         gpu_num = min(local or template_gpus, present)
@@ -67,10 +67,10 @@ def choose_machine(gpu_num: int | None, *, template_gpus: int) -> Machine:
 
 
 def available_memory() -> int:
-    """Bytes that this process can still have: the machine's, and what its containers allow.
+    """Bytes that this process can still use, limited by the machine and by its containers.
 
-    What the kernel keeps of files and gives back when asked counts as free. Of containers, the
-    limits of control groups count (cgroups v2, "Memory" in the kernel's documentation).
+    Reclaimable file caches count as free. Limits of containers are those of control groups
+    (cgroups v2, "Memory" in the kernel's documentation).
     """
     import psutil
 
@@ -80,7 +80,7 @@ def available_memory() -> int:
 def _left_in_groups() -> Iterator[int]:
     try:
         lines = _OWN_GROUP.read_text().splitlines()
-    except OSError:  # another system
+    except OSError:  # not Linux
         return
     for own in (line.removeprefix("0::/") for line in lines if line.startswith("0::/")):
         for group in (_GROUPS / own, *(_GROUPS / own).parents):
@@ -88,17 +88,17 @@ def _left_in_groups() -> Iterator[int]:
                 limit = int((group / "memory.max").read_text())
                 used = int((group / "memory.current").read_text())
                 parts = dict(map(str.split, (group / "memory.stat").read_text().splitlines()))
-            except (OSError, ValueError):  # no limit is the word "max"
+            except (OSError, ValueError):  # without a limit the file holds the word "max"
                 continue
             yield max(0, limit - used + int(parts["inactive_file"]))
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep what a batch frees for the next one, as PyTorch does on a GPU.
+    """Let glibc keep memory that a batch frees for the next one, as PyTorch does on a GPU.
 
-    By default it gives feature maps back to the kernel, which then clears every page of the next
-    batch's anew (mallopt(3)). Those of up to 32 MiB stay with the process now, until it ends. Other
-    C libraries are left as they are.
+    By default it returns feature maps to the kernel, which must clear every page again for the
+    next batch (mallopt(3)). Blocks of up to 32 MiB now stay with the process until it ends. Other
+    C libraries are not changed.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""The Lightning module: what happens to one batch."""
+"""The Lightning module: training and validation steps."""
 
 from __future__ import annotations
 
@@ -24,21 +24,20 @@ from .optimizers import FACTOR, make_optimizer
 from .schedule import learning_rate_factor
 
 MASK_DISTANCE = 20.0
-"""How far Adam may move the logit of a trained mask in a whole training: it begins at 4.6."""
+"""Largest move of a trained mask's logit by Adam in a whole training; it starts at 4.6."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """How fast a training learns, and for how long.
+    """Learning rate and length of a training.
 
     Attributes:
-        base_learning_rate: For the batch size that the run has.
-        rate_is_asked_for: It replaces the rate of a checkpoint that is resumed.
-        epochs: In all, `first_epoch` included.
-        steps_per_epoch: Optimizer steps.
-        first_epoch: Epochs that the loaded weights have behind them, where their optimizer state
-            is not at hand.
-        seed: Of all chance of the losses.
+        base_learning_rate: Base learning rate for the run's batch size.
+        rate_is_asked_for: Whether it replaces the rate of a resumed checkpoint.
+        epochs: Total number of epochs, `first_epoch` included.
+        steps_per_epoch: Optimizer steps per epoch.
+        first_epoch: Epochs already trained in loaded weights that have no optimizer state.
+        seed: Seed of randomness in the losses.
     """
 
     base_learning_rate: float
@@ -50,20 +49,20 @@ class Course:
 
 
 class TemplateModule(lightning.LightningModule):
-    """Trains a network by its template's recipe; what a batch is, the task says.
+    """Trains a network by its template's recipe; the task defines batches.
 
     Attributes:
-        figure: Decides which epoch is the best; logged as `val/<key>`, 0 to 1.
-        penalty: A further loss, of the weights alone.
+        figure: The figure that decides which epoch is the best; logged as `val/<key>`, 0 to 1.
+        penalty: A further loss that depends only on the weights; None for none.
 
     Args:
-        network: To be trained.
-        task: Of the template.
-        learner: Makes losses of a batch; parameters of its own are trained, too.
-        template: The recipe.
-        contract: Of the network, for validation by the same code that users predict with.
-        course: How fast, and for how long.
-        files: The photo of each image id, for error messages.
+        network: The network to train.
+        task: The template's task.
+        learner: Computes losses of a batch; its own parameters are trained too.
+        template: The template with the recipe.
+        contract: The network's contract, to validate with the code that users predict with.
+        course: Learning rate and length.
+        files: The photo's file for each image id, for error messages.
     """
 
     def __init__(
@@ -90,12 +89,12 @@ class TemplateModule(lightning.LightningModule):
         self._batch_ids: list[int] = []
 
     def step_seed(self) -> int:
-        """Of the step and the process, so that a resumed training goes on exactly."""
+        """Seed of this step and process, so that a resumed training continues exactly."""
         step = self.course.first_epoch * self.course.steps_per_epoch + self.global_step
         return ((self.course.seed * 1_000_003 + step) * 4_099 + self.global_rank) % 2**63
 
     def on_train_start(self) -> None:
-        """A rate asked for by the user outranks that of the checkpoint resumed."""
+        """Replace the resumed checkpoint's learning rate if the user asked for another."""
         if not self.course.rate_is_asked_for:
             return
         for config in self.trainer.lr_scheduler_configs:
@@ -103,7 +102,7 @@ class TemplateModule(lightning.LightningModule):
             assert isinstance(scheduler, LambdaLR)
             groups = scheduler.optimizer.param_groups
             for index, (group, factor) in enumerate(zip(groups, scheduler.lr_lambdas, strict=True)):
-                if not group.get("masks", False):  # checkpoints may be older
+                if not group.get("masks", False):  # older checkpoints lack this key
                     rate = self.course.base_learning_rate * group.get(FACTOR, 1.0)
                     scheduler.base_lrs[index] = rate
                     group["lr"] = rate * factor(scheduler.last_epoch)
@@ -138,9 +137,9 @@ class TemplateModule(lightning.LightningModule):
         return total
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:  # noqa: ARG002
-        """Gradients that are not finite would destroy the weights, though the loss was."""
+        """Raise if gradients are not finite, which can happen even if the loss is finite."""
         if self.trainer.precision == "16-mixed":
-            return  # its scaler leaves such steps out, and tries a smaller scale
+            return  # its scaler skips such steps, and tries a smaller scale
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         if not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
             raise self._not_finite("gradient")
@@ -160,7 +159,7 @@ class TemplateModule(lightning.LightningModule):
             self.network,
             recipe.optimizer,
             rate=course.base_learning_rate,
-            # Logits, which must be able to change their sign however short the training is.
+            # Masks are logits, which must be able to change sign even in a short training.
             mask_rate=MASK_DISTANCE / (course.steps_per_epoch * course.epochs),
             beside=self._own_parameters(),
         )
@@ -174,12 +173,12 @@ class TemplateModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def _own_parameters(self) -> list[Tensor]:
-        """Of the learner: they exist in training alone."""
+        """The learner's own parameters, which exist only in training."""
         learner: object = self.learner
         return list(learner.parameters()) if isinstance(learner, torch.nn.Module) else []
 
     def validation_step(self, samples: Sequence[Any]) -> None:
-        """Figures over all validation samples, by the code that users predict with."""
+        """Measure all validation samples, with the code that users predict with."""
         spec, outputs = self.contract.input, self.contract.outputs
         session = session_of(
             self.network,

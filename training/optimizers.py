@@ -1,4 +1,4 @@
-"""The template's optimizer over a network's parameters."""
+"""Make the template's optimizer for a network's parameters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..models.nncf_hooks import is_mask
 
 BETA2 = 0.999
 FACTOR = "rate_factor"
-"""Key of a group whose rate is the base rate times this."""
+"""Key of a parameter group for the factor on the base learning rate."""
 
 
 def make_optimizer(
@@ -25,14 +25,14 @@ def make_optimizer(
     mask_rate: float,
     beside: Sequence[Tensor] = (),
 ) -> torch.optim.Optimizer:
-    """SGD, AdamW or Muon; no weight decay on biases and normalisation.
+    """Make SGD, AdamW or Muon, without weight decay on biases and normalisation.
 
     Args:
-        network: Its parameters, those of NNCF's masks included.
-        settings: The template's.
+        network: The network, whose parameters may include NNCF's masks.
+        settings: The template's optimizer settings.
         rate: Base learning rate.
-        mask_rate: Of masks, which are logits; their group has `masks` true.
-        beside: Parameters that learn with the network and are none of it.
+        mask_rate: Learning rate of masks, which are logits; their group has `masks` true.
+        beside: Parameters outside the network that are trained with it.
     """
     masks = [p for name, p in network.named_parameters() if is_mask(name)]
     hidden = hidden_kernels(network) if settings.type == "muon" else []
@@ -51,7 +51,7 @@ def make_optimizer(
     betas = (settings.momentum, BETA2)
     if settings.type == "adamw":
         return torch.optim.AdamW(groups, lr=rate, betas=betas)
-    # It takes seconds to import.
+    # Imported here, because it takes seconds.
     from pytorch_optimizer import Muon
 
     for group in groups:
@@ -72,10 +72,10 @@ def make_optimizer(
 
 
 def hidden_kernels(network: Network) -> list[Tensor]:
-    """Kernels of convolutions between others: what Muon is for (Jordan et al. 2024).
+    """Kernels of inner convolutions, which Muon is for (Jordan et al. 2024).
 
-    Not those that read the picture; nor those with a bias, which predict; nor depthwise ones,
-    whose kernels are no matrix.
+    Without those that read the picture, those with a bias, which predict, and depthwise ones,
+    whose kernels are not matrices.
     """
     return [
         layer.weight

@@ -1,4 +1,4 @@
-"""How fast a training goes, and whether it waits for its photos."""
+"""Measure the speed of a training, and whether it waits for photos."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ WAITING = "train/waiting"
 
 
 class Pace(Callback):
-    """Logs both figures at the end of every epoch.
+    """Logs two figures at the end of every epoch.
 
-    `train/photos_per_second`: of all processes, from the first batch's end to the last one's.
-    `train/waiting`: share of that time, 0 to 1, in which this process had nothing to compute, as
-    the next batch was not there; a GPU may have been busy with earlier ones.
+    `train/photos_per_second`: photos of all processes per second, from the end of the first batch
+    to the end of the last. `train/waiting`: share of that time, 0 to 1, in which this process
+    waited for the next batch; a GPU may have been busy with earlier ones.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Pace(Callback):
         self._first = self._last = self._waited = 0.0
 
     def on_train_epoch_start(self, *_: Any) -> None:
-        """A new count."""
+        """Reset the counts."""
         self._photos, self._waited = 0, 0.0
 
     def on_train_batch_start(
@@ -35,7 +35,7 @@ class Pace(Callback):
         batch: Any,  # noqa: ARG002
         batch_idx: int,
     ) -> None:
-        """The batch is there."""
+        """Add the time spent waiting for this batch."""
         if batch_idx:
             self._waited += time.monotonic() - self._last
 
@@ -47,7 +47,7 @@ class Pace(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """One more. The first is not counted: it waits for processes that start."""
+        """Count the batch, except the first, which waits for workers to start."""
         self._last = time.monotonic()
         if batch_idx == 0:
             self._first = self._last
@@ -59,7 +59,7 @@ class Pace(Callback):
         trainer: lightning.Trainer,  # noqa: ARG002
         pl_module: lightning.LightningModule,
     ) -> None:
-        """Log them, if there were two batches."""
+        """Log both figures, if there were at least two batches."""
         seconds = self._last - self._first
         if seconds > 0:
             pl_module.log(PHOTOS_PER_SECOND, self._photos / seconds, batch_size=1)

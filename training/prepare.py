@@ -1,4 +1,4 @@
-"""All of a training but the training: what can be refused is refused here."""
+"""Check and build everything that a training needs."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from .start import (
 
 @dataclass(frozen=True, eq=False)
 class PreparedTraining:
-    """A training that may begin.
+    """A training that is ready to run.
 
     Attributes:
-        start: Where it begins, and how many epochs there are to be.
-        goes_on: Whether its folder holds the training that goes on.
-        machine: Where it runs.
-        batch_size: Per process.
-        seed: Of weights, order and augmentation.
-        data: Its photos, in memory.
-        module: What learns.
+        start: The initial weights and epoch, and the number of epochs.
+        goes_on: Whether the folder holds the training that is resumed.
+        machine: The devices.
+        batch_size: Photos per batch of each process.
+        seed: Seed of weights, order and augmentation.
+        data: The photos, in memory.
+        module: The Lightning module.
         made_of: See `made_of`.
-        teacher: The file of its weights; None where there is none.
+        teacher: File of the teacher's weights; None without a teacher.
     """
 
     start: Start
@@ -59,7 +59,7 @@ class PreparedTraining:
 
 
 def prepare_training(request: FitRequest) -> PreparedTraining:
-    """Read, check and build all that a training needs.
+    """Read, check and build everything that a training needs.
 
     Raises:
         UserError: The data, weights or settings do not fit; nothing was written.
@@ -82,7 +82,7 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
     teacher = task.learn.find_teacher(request.template)
     rules = task.rules.rules_of(template)
     samples = task.samples.read(request.train.files, request.train.roots, rules=rules)
-    if teacher is None:  # who finds faces without labels
+    if teacher is None:  # a teacher can find faces without labels
         task.samples.check(samples, flag="--train-ann-files")
     val_samples: Sequence[Any] = ()
     if request.val.files:
@@ -97,7 +97,7 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
         batch_size = batch_size_of(start, template, processes=machine.processes)
     rate = request.base_learning_rate
     if rate is None:
-        # A checkpoint that goes on has its own.
+        # A resumed checkpoint has its own rate.
         begins = start.made_of is None
         rate = template_rate(template, batch_size=batch_size * machine.processes, said=begins)
 

@@ -1,4 +1,4 @@
-"""What a training leaves for people: curves.png and receipt.yaml."""
+"""Files about a training for people: curves.png and receipt.yaml."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..files import atomic_write, sha256_file
 from .pace import PHOTOS_PER_SECOND, WAITING
 
 _CURVES = (("loss", "train/"), ("on the validation photos", "val/"))
-"""Of each plot: its title, and what the names of its curves begin with."""
+"""For each plot, its title and the prefix of its curves' names."""
 
 _NO_CURVES = ("train/loss_step", PHOTOS_PER_SECOND, WAITING)
 
@@ -27,7 +27,7 @@ def draw_curves(output: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    # By epoch, the last start wins: it may have done some again.
+    # For each epoch the last start wins, as it may have repeated some.
     points: dict[str, dict[int, float]] = {}
     logs: dict[int, Path] = {}
     for log in (output / "logs" / "csv").glob("version_*/metrics.csv"):
@@ -61,16 +61,16 @@ def draw_curves(output: Path) -> Path:
 
 
 class Receipt:
-    """`receipt.yaml`: enough to run the same training again, one entry for each start of it.
+    """`receipt.yaml`: what is needed to repeat the training, with an entry for each start.
 
     Args:
-        folder: For the file; a start adds to what earlier ones of the same training left there.
-        command: As it was typed; None where a program called.
+        folder: Folder for the file; a start is added to earlier ones of the same training.
+        command: The command that the user typed; None if called from Python.
         template: The template.yaml.
-        settings: Of this start.
-        files: What it read, by role: annotations, weights.
-        photos: To learn from.
-        goes_on: It resumes the training of this folder.
+        settings: Settings of this start.
+        files: Files that it read, by role: annotations, weights.
+        photos: Number of training photos.
+        goes_on: Whether it resumes the training of this folder.
     """
 
     def __init__(
@@ -105,15 +105,15 @@ class Receipt:
         base_learning_rate: float | None,
         best: Mapping[str, float | None],
     ) -> Path:
-        """Write the file anew, whole.
+        """Write the whole file again, atomically.
 
         Args:
-            hours: Of this start.
-            epochs: Whole epochs behind the newest checkpoint.
-            finished: False where something ended it.
-            base_learning_rate: Of the schedule: a checkpoint brings its own.
-            best: The best figure on the validation photos by its name, 0 to 1; None where
-                nothing was measured.
+            hours: Duration of this start in hours.
+            epochs: Number of complete epochs in the newest checkpoint.
+            finished: Whether the training ran to its end.
+            base_learning_rate: Base learning rate in use, which may be a checkpoint's.
+            best: The best figure on the validation photos by its name, 0 to 1; None if nothing
+                was measured.
         """
         result = {"epochs": epochs, "finished": finished, **best}
         rate = {"base_learning_rate": base_learning_rate}
@@ -135,12 +135,12 @@ def _starts(path: Path) -> list[dict[str, Any]]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         starts: list[dict[str, Any]] = content["starts"]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
-        return []  # lost, or not ours: no reason to refuse the training
+        return []  # a missing or foreign receipt is no reason to refuse the training
     return starts
 
 
 def _file(path: Path) -> dict[str, str]:
-    # Its folder is nobody else's: receipts travel with weights.
+    # Without the folder, which means nothing elsewhere: receipts travel with weights.
     return {"file": path.name, "sha256": sha256_file(path)}
 
 

@@ -1,4 +1,4 @@
-"""What a training is asked for."""
+"""The request for a training."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..models.weights import Weights
 from ..tasks.measuring import Labels
 
 Arithmetic = Literal["32-true", "bf16-mixed", "16-mixed"]
-"""Precision of a training's arithmetic, as Lightning names it."""
+"""Precision of a training's arithmetic, by Lightning's names."""
 
 HangHooks = Callable[[Network], Network]
-"""Makes a network with hooks of a network without."""
+"""Function that adds NNCF's hooks to a network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,26 +26,26 @@ class FitRequest:
     """One training.
 
     Attributes:
-        template: What is trained, and how.
-        train: What to learn from.
+        template: The template, with architecture and recipe.
+        train: Labelled photos to train on.
         output: Folder for latest.pth, best.pth, curves.png, receipt.yaml and logs/.
-        val: What to measure on; without it there is no best.pth.
-        load_weights: Start from these weights, at epoch 0.
-        resume_from: Go on with this training: epoch, optimizer, schedule, averaged weights.
-        epochs: In all, those of `resume_from` included; by default as many as it was to have, or
-            the template's.
-        batch_size: Per GPU; by default that of `resume_from`, or the template's.
-        base_learning_rate: By default the template's, scaled to the run's batch size: see
-            `scaled_rate`. One given is taken as it is.
-        gpu_num: 0 for the CPU; by default the template's, as far as the machine has them.
-        seed: Of weights, order and augmentation; by default that of `resume_from`, else 0.
-        workers: Processes that cut samples.
-        precision: Of the arithmetic.
-        val_every: Epochs between validations; the last is validated in any case.
-        progress: Show a bar; by default where stderr is a terminal.
-        command: For the receipt: what the user typed.
-        hang_hooks: For the network that `load_weights` gave, unless it has some.
-        callbacks: Further ones of Lightning's.
+        val: Labelled photos to validate on; None writes no best.pth.
+        load_weights: Weights to start from, at epoch 0.
+        resume_from: Checkpoint to resume: epoch, optimizer, schedule, averaged weights.
+        epochs: Total number of epochs, those of `resume_from` included; None for its planned
+            number, or the template's.
+        batch_size: Photos per step and GPU; None for that of `resume_from`, or the template's.
+        base_learning_rate: Base learning rate, used unscaled; None for the template's, scaled to
+            the batch size (see `scaled_rate`).
+        gpu_num: Number of GPUs, 0 for the CPU; None for the template's, limited to those present.
+        seed: Seed of weights, order and augmentation; None for that of `resume_from`, else 0.
+        workers: Number of processes that cut samples.
+        precision: Precision of the arithmetic.
+        val_every: Epochs between validations; the last epoch is always validated.
+        progress: Whether to show a progress bar; None if stderr is a terminal.
+        command: The command that the user typed, for the receipt.
+        hang_hooks: Adds hooks to the network of `load_weights`, unless it has some.
+        callbacks: Further Lightning callbacks.
     """
 
     template: TemplateFile

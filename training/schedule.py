@@ -1,4 +1,4 @@
-"""Learning rate as a factor of the base rate."""
+"""The learning rate as a factor of the base rate."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def learning_rate_factor(
 ) -> Callable[[int], float]:
     """The factor at each optimizer step, for `LambdaLR`.
 
-    Warm-up rises linearly from a tenth. It takes at most a tenth of the steps: a short
-    fine-tuning would otherwise never leave it.
+    Warm-up rises linearly from a tenth. It takes at most a tenth of the steps, because otherwise
+    a short fine-tuning would never leave it.
 
     Args:
         spec: The template's schedule.
-        steps_per_epoch: Optimizer steps.
-        epochs: In all, those before `first_epoch` included.
-        first_epoch: Where a training without optimizer state takes up; warm-up starts there.
+        steps_per_epoch: Optimizer steps per epoch.
+        epochs: Total number of epochs, those before `first_epoch` included.
+        first_epoch: Epoch at which a training without optimizer state starts, with warm-up.
     """
     total = max(1, steps_per_epoch * epochs)
     offset = steps_per_epoch * first_epoch
@@ -51,16 +51,16 @@ def learning_rate_factor(
 def scaled_rate(
     rate: float, optimizer: OptimizerSpec, *, batch_size: int, meant_batch_size: int
 ) -> float:
-    """The rate for another batch size than the one that a template's rate is meant for.
+    """Scale a template's learning rate to another batch size.
 
-    SGD's goes with the batch size (Goyal et al. 2017), Adam's with its root (Malladi et al. 2022),
-    and Muon's, which is as large.
+    SGD's rate grows with the batch size (Goyal et al. 2017), Adam's with its square root (Malladi
+    et al. 2022), and so does Muon's, whose steps are as large as Adam's.
 
     Args:
-        rate: The template's.
-        optimizer: The template's.
-        batch_size: Photos of one optimizer step, over all processes.
-        meant_batch_size: The same by the template.
+        rate: The template's learning rate.
+        optimizer: The template's optimizer settings.
+        batch_size: Photos per optimizer step, over all processes.
+        meant_batch_size: Photos per optimizer step that the template's rate is meant for.
     """
     ratio = batch_size / meant_batch_size
     return rate * (ratio if optimizer.type == "sgd" else math.sqrt(ratio))

@@ -1,4 +1,4 @@
-"""Where a training begins, and what must be so before it may."""
+"""Find the start of a training, and check that it may begin."""
 
 from __future__ import annotations
 
@@ -24,16 +24,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Where a training begins.
+    """The start of a training.
 
     Attributes:
-        weights: None for random ones.
-        epoch: Epochs behind it when Lightning began to count.
-        seed: Of the training that goes on, else 0.
-        epochs: To train in all: those asked for, else those that the training that goes on was
-            to have, else the template's.
-        made_of: What the epochs of a checkpoint that Lightning can resume were made of; None of
-            all else.
+        weights: Initial weights; None for random ones.
+        epoch: Epochs before Lightning began to count.
+        seed: Seed of the resumed training, else 0.
+        epochs: Total number of epochs: as asked for, else as planned by the resumed training,
+            else the template's.
+        made_of: The `made_of` of a checkpoint that Lightning can resume; None for other starts.
     """
 
     weights: Weights | None
@@ -51,19 +50,18 @@ def find_start(
     epochs: int | None,
     base_learning_rate: float | None,
 ) -> Start:
-    """Read the weights to begin with.
+    """Read the weights to start from.
 
     Args:
-        template: Whose architecture they must fit.
-        load_weights: Start from these, at epoch 0.
-        resume_from: Or go on with these.
-        epochs: Asked for in all; None for as many as were meant.
-        base_learning_rate: Asked for; None for that of the training that goes on.
+        template: The template whose architecture they must fit.
+        load_weights: Weights to start from, at epoch 0.
+        resume_from: Checkpoint to resume instead.
+        epochs: Total number of epochs asked for; None for the planned number.
+        base_learning_rate: Rate asked for; None for that of the resumed training.
 
     Raises:
-        UserError: The file does not fit, was trained by other losses or another optimizer, with or
-            without averaged weights, and is to go on where it was, or has as many epochs behind it
-            already.
+        UserError: The file does not fit; the checkpoint to resume was trained with other losses,
+            another optimizer or other averaging of weights; or it has that many epochs already.
     """
     now = template.spec
     wanted = now.hyper_parameters.basic.epochs if epochs is None else epochs
@@ -78,7 +76,7 @@ def find_start(
         checkpoint = torch.load(resume_from, map_location="cpu", weights_only=True, mmap=True)
         run = checkpoint.get(RUN_KEY)
     if epochs is None and run is not None:
-        wanted = run.get("epochs", wanted)  # older checkpoints do not say
+        wanted = run.get("epochs", wanted)  # older checkpoints lack this key
     if wanted <= weights.epochs:
         raise UserError(
             f"--epochs {wanted}: {resume_from} has {weights.epochs} epochs behind it already",
@@ -95,7 +93,7 @@ def find_start(
             f"--resume-from {resume_from}: it was trained by other losses than {template.path} has",
             hint="undo the change, or start anew by --load-weights",
         )
-    # All else of it is part of the optimizer's state.
+    # Other settings are part of the optimizer's state, so they must be equal.
     optimizers = [one.hyper_parameters.optimizer.model_dump(exclude={"gradient_clip"})
                   for one in (then, now)]  # fmt: skip
     for key, value in optimizers[0].items():
@@ -131,9 +129,9 @@ def find_start(
 def made_of(
     *, steps: int, batch_size: int, photos: Sequence[Path], teacher: str, precision: str
 ) -> dict[str, int | str]:
-    """What the epochs of a training are made of, for checkpoints and `check_same`.
+    """Settings that define the epochs of a training, for checkpoints and `check_same`.
 
-    `teacher` is the SHA-256 of its weights, "" where there is none; `precision` Lightning's name.
+    `teacher` is the SHA-256 of its weights, or "" without one; `precision` is Lightning's name.
     """
     names = hashlib.sha256("\0".join(path.name for path in photos).encode("utf-8", "replace"))
     return {
@@ -146,7 +144,7 @@ def made_of(
 
 
 def batch_size_of(start: Start, template: Template, *, processes: int) -> int:
-    """Photos of a step and process: those of the training that goes on, else the template's."""
+    """Photos per step and process: the resumed training's, else the template's."""
     whole = None if start.made_of is None else start.made_of.get("batch_size")
     if whole is None or whole % processes:
         return template.hyper_parameters.basic.batch_size
@@ -154,14 +152,14 @@ def batch_size_of(start: Start, template: Template, *, processes: int) -> int:
 
 
 def check_same(start: Start, here: Mapping[str, int | str], resume_from: Path | None) -> None:
-    """Refuse to go on with other epochs.
+    """Refuse to resume with different epochs.
 
     Raises:
-        UserError: They have other steps, or other photos.
+        UserError: The epochs have other steps, or other photos.
     """
     if start.made_of is None:
         return
-    then = {**here, **start.made_of}  # older checkpoints say less
+    then = {**here, **start.made_of}  # older checkpoints lack some keys
     hint = "give the same photos, --batch-size and number of GPUs; or start anew by --load-weights"
     has, would_have = (
         f"{one['steps_per_epoch']} steps of {one['batch_size']} photos" for one in (then, here)
@@ -188,18 +186,19 @@ def check_same(start: Start, here: Mapping[str, int | str], resume_from: Path | 
 
 
 def check_folder(output: Path, resume_from: Path | None, *, epochs: int) -> bool:
-    """Whether the training of this folder is the one that goes on.
+    """Whether the training in this folder is the one that is resumed.
 
     Args:
         output: The folder.
-        resume_from: What is gone on with.
-        epochs: Behind that.
+        resume_from: The checkpoint that is resumed.
+        epochs: Number of complete epochs in that checkpoint.
 
     Raises:
-        UserError: It holds another one, or a later state of this one, or cannot be made or written.
-        ModelFileError: It holds a damaged one.
+        UserError: The folder holds another training or a later state of this one, or cannot be
+            made or written.
+        ModelFileError: The folder holds a damaged checkpoint.
     """
-    # Of torchrun's processes the first writes; another node may have no such folder.
+    # Only the first of torchrun's processes writes; other nodes may not have the folder.
     if os.environ.get("RANK", "0") == "0":
         why = why_not_writable(output, folder=True)
         if why is not None:
@@ -212,7 +211,7 @@ def check_folder(output: Path, resume_from: Path | None, *, epochs: int) -> bool
             f"--save-checkpoints-to {output}: holds a {held[0].name} of another training",
             hint=f"go on with it by --resume-from {held[0]}, or name another folder",
         )
-    latest = held[0]  # a better state may be behind it
+    latest = held[0]  # latest.pth if there is one
     if latest.name == "latest.pth" and not resume_from.samefile(latest):
         later = read_weights(latest).epochs
         if later > epochs:
@@ -225,7 +224,7 @@ def check_folder(output: Path, resume_from: Path | None, *, epochs: int) -> bool
 
 
 def template_rate(template: Template, *, batch_size: int, said: bool) -> float:
-    """The template's learning rate, for steps of `batch_size` photos; `said` where it is scaled."""
+    """The template's learning rate for steps of `batch_size` photos; `said` logs any scaling."""
     basic = template.hyper_parameters.basic
     meant = basic.batch_size * template.gpu_num
     rate = scaled_rate(
