@@ -32,14 +32,14 @@ FIGURES = ("wider_easy", "wider_medium", "wider_hard")
 
 @dataclass(frozen=True)
 class Change:
-    """One row.
+    """One row of the table.
 
     Attributes:
-        edits: Dotted key of the template to its new value; None takes an optional key away.
-        seed: Of the training.
-        share: Of the photos; one over a whole number, so that as many passes make as many steps.
-        more: With the photos of `--more-…` too, in fewer epochs.
-        as_it_ships: The edits are to the template as it is, not to `BASE`.
+        edits: New values by dotted key of the template; None removes an optional key.
+        seed: Seed of the training.
+        share: Share of the photos: 1/n, so that n times the passes give the same number of steps.
+        more: Whether to add the photos of `--more-…`, in fewer epochs.
+        as_it_ships: Whether the edits apply to the template as it is, not to `BASE`.
     """
 
     edits: Mapping[str, Any]
@@ -50,7 +50,7 @@ class Change:
 
 
 def stages(*pairs: tuple[int, int]) -> dict[str, Any]:
-    """The edit that gives the backbone stages of these channels and blocks."""
+    """The edit that gives the backbone stages with these channels and blocks."""
     content = [{"channels": channels, "blocks": blocks} for channels, blocks in pairs]
     return {"architecture.backbone.stages": content}
 
@@ -76,7 +76,7 @@ BASE = {
     f"{HEAD}.channels": 32,
     **{f"architecture.{part}.separable": False for part in PARTS},
 }
-"""Of all other rows: face-detection-n as it was when the first of them was trained."""
+"""Edits under all other rows: face-detection-n as it was when the first row was trained."""
 
 MUON = {f"{OPTIMIZER}.type": "muon", f"{OPTIMIZER}.momentum": 0.95}
 AT_STRIDE_4 = stages((16, 1), (32, 1), (64, 1), (64, 1))
@@ -86,13 +86,14 @@ SEPARABLE = {
     f"{HEAD}.channels": 64,
     **{f"architecture.{part}.separable": True for part in PARTS},
 }
-"""As many operations as before, in more and wider layers: the template's now."""
+"""The template's current layers: more and wider ones with as many operations as before."""
 
 BEST = MUON | AT_STRIDE_4 | {f"{OPTIMIZER}.muon_factor": 6.0}
 SIMOTA = {f"{HEAD}.loss.assigner": "simota", f"{HEAD}.anchor_scale": None}
 CENTERED = {f"{HEAD}.loss.box_weighting": "centerness"}
 LATEST = BEST | CENTERED | SEPARABLE
-"""What ships, but for collages, mosaics, crops anywhere and turned ones: of "separable, …"."""
+"""Edits under the rows "separable, …": what ships, without collages, mosaics, crops anywhere and
+rotated ones."""
 
 CHANGES = {
     "the recipe, but each crop upright with a face": Change({}),
@@ -174,7 +175,7 @@ CHANGES = {
 
 
 def main() -> None:
-    """Train and measure what is not measured yet, and print the table."""
+    """Train and measure the missing rows, and print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--save-to", type=Path, required=True)
@@ -187,7 +188,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="ROW", choices=CHANGES, default=[*CHANGES])
     asked = parser.parse_args()
     if asked.more_ann_files:
-        paired(asked.more_ann_files, asked.more_data_roots)  # or an error, before the first row
+        paired(asked.more_ann_files, asked.more_data_roots)  # refuses a mismatch before any row
     print(f"| {TEMPLATE} | easy / medium / hard | difference |")
     print("|---|---|---|")
     first: list[float] = []
@@ -203,7 +204,7 @@ def main() -> None:
 
 
 def measured(name: str, change: Change, asked: argparse.Namespace) -> Iterator[float]:
-    """Percent for each of `FIGURES`, of a network trained with this change."""
+    """Percent for each of `FIGURES`, measured on a network trained with this change."""
     folder = asked.save_to / "".join(sign if sign.isalnum() else "_" for sign in name)
     metrics = folder / "metrics.yaml"
     if not metrics.exists():
@@ -236,12 +237,12 @@ def measured(name: str, change: Change, asked: argparse.Namespace) -> Iterator[f
 
 
 def photos_in(annotations: Sequence[Path]) -> int:
-    """How many are listed."""
+    """Number of photos listed."""
     return sum(len(load_coco_json(path)["images"]) for path in annotations)
 
 
 def edited(change: Change, folder: Path) -> Path:
-    """The template with this change, in a file of `folder`."""
+    """Write the template with this change into `folder`; returns its path."""
     content = yaml.safe_load(template_path(TEMPLATE).read_text())
     base = {"initial_weights": None} if change.as_it_ships else BASE
     for key, value in {**base, **change.edits}.items():
@@ -260,7 +261,7 @@ def edited(change: Change, folder: Path) -> Path:
 
 
 def run(*arguments: object) -> None:
-    """A command of pocketface in a process of its own."""
+    """Run a command of pocketface in a new process."""
     command = [sys.executable, "-m", "pocketface", *map(str, arguments)]
     subprocess.run(command, check=True, stdout=sys.stderr)
 

@@ -16,7 +16,7 @@ from pocketface.models.weights import read_weights, write_weights
 
 
 def main() -> None:
-    """Write it."""
+    """Average the two files, and write the result."""
     parser = argparse.ArgumentParser()
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)

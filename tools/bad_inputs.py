@@ -22,7 +22,7 @@ TESTS = Path(__file__).resolve().parents[1] / "tests" / "cli"
 
 
 def main() -> None:
-    """Run all cases in a folder of good and bad files, and print what each printed."""
+    """Run all cases in a folder of good and bad files, and print their output."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

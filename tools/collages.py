@@ -28,7 +28,7 @@ QUALITY = 90
 
 
 def main() -> None:
-    """Write as many as the crops fill."""
+    """Write as many collages as the crops fill."""
     parser = argparse.ArgumentParser()
     parser.add_argument("sources", nargs="+", type=Path)
     parser.add_argument("--output", type=Path, required=True)
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def squared(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The square in its middle, in the size of a cell."""
+    """The central square of an image, scaled to a cell."""
     side = min(image.shape[:2])
     top, left = ((extent - side) // 2 for extent in image.shape[:2])
     square = image[top : top + side, left : left + side]
@@ -65,7 +65,7 @@ def squared(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def crops_of(source: Path) -> list[Path]:
-    """Files of a folder, or of a list's part to train on."""
+    """Crops in a folder, or in the training part of a list."""
     if source.is_dir():
         return list_images(source)
     root, rows = read_glasses(source)

@@ -38,7 +38,7 @@ ABOUT = {
     "serve": "Explained in [serve.md](../guide/serve.md).",
     "data": "Explained in [data.md](../guide/data.md).",
 }
-"""Command -> what its help has no room for."""
+"""Further text about a command, by its name."""
 
 HEAD = """\
 # Commands
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def document() -> Iterator[str]:
-    """Its lines."""
+    """The lines of the document."""
     yield HEAD
     yield "| command | |"
     yield "|---|---|"
@@ -85,14 +85,14 @@ def document() -> Iterator[str]:
 
 
 def wrapped(text: str) -> str:
-    """A paragraph that begins with a capital letter, and an empty line."""
+    """A wrapped paragraph with an initial capital, and an empty line."""
     lines = textwrap.wrap(text, 116, break_long_words=False, break_on_hyphens=False)
     lines[0] = lines[0][0].upper() + lines[0][1:]
     return "\n".join([*lines, ""])
 
 
 def table_of(command: argparse.ArgumentParser) -> Iterator[str]:
-    """A row for each argument and flag."""
+    """The lines of a table with a row for each argument and flag."""
     yield "| argument | default | what |"
     yield "|---|---|---|"
     for action in command._actions:
@@ -106,7 +106,7 @@ def table_of(command: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def default_of(action: argparse.Action) -> str:
-    """What holds where the flag is not given; nothing where the help or the command says it."""
+    """A flag's default; empty if the help or the command states it."""
     if action.required and action.nargs != "*":
         return "required"
     value = action.default
@@ -116,7 +116,7 @@ def default_of(action: argparse.Action) -> str:
 
 
 def value_of(action: argparse.Action) -> str:
-    """What stands for the value: "DIR", "{a,b}", or nothing for a flag without one."""
+    """Placeholder of a flag's value, such as "DIR" or "{a,b}"; empty for a flag without a value."""
     if action.nargs == 0:
         return ""
     if action.metavar is None and action.choices is not None:

@@ -31,7 +31,7 @@ TRAINED = {
     "sparse, then after training": ("sparse", "sparsity"),
     "pruned, then after training": ("pruned", "pruning"),
 }
-"""Another way, and the training of it that this one begins with too."""
+"""For a way, another way whose training it shares, and that training's name."""
 
 REPORT = "compression.json"
 
@@ -59,7 +59,7 @@ def main() -> None:
         if not written.exists():
             command = ["compress", *others, "--save-checkpoints-to", str(place_of_way), *WAYS[way]]
             with redirect_stdout(sys.stderr):
-                pocketface.cli.main([*command, "--resume"])  # 1: some were not worth it
+                pocketface.cli.main([*command, "--resume"])  # returns 1 if some stay float
         if not written.exists():
             raise SystemExit(f"{way}: no {written}")
         reports[way] = CompressionReport.model_validate_json(written.read_text())

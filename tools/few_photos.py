@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def run(*arguments: object) -> None:
-    """A command of pocketface, whose output goes to stderr."""
+    """Run a command of pocketface, with its output on stderr."""
     with redirect_stdout(sys.stderr):
         code = pocketface.cli.main([str(one) for one in arguments])
     if code:

@@ -28,13 +28,13 @@ IMPORT = "from time import perf_counter as now; a = now(); import pocketface; pr
 
 
 def import_seconds() -> float:
-    """Of `import pocketface`, in a process of its own, Python's own start not counted."""
+    """Seconds for `import pocketface` in a new process, without Python's own start."""
     command = [sys.executable, "-c", IMPORT]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def seconds_of(action: Callable[[], object]) -> float:
-    """How long it takes."""
+    """Seconds that an action takes."""
     begun = time.perf_counter()
     action()
     return time.perf_counter() - begun
@@ -57,7 +57,7 @@ def main() -> None:
         )
         model = pocketface.load(report.paths[0])
     assert isinstance(model, pocketface.FaceDetector)
-    model.predict_batch(photos)  # what is made once is not measured
+    model.predict_batch(photos)  # a warm-up
     asking = [sys.executable, "-m", "pocketface", "--help"]
     rows: dict[str, Callable[[], float]] = {
         "`import pocketface`": import_seconds,

@@ -20,11 +20,12 @@ from pocketface.tasks.templates import open_template
 TEST = Path(__file__).resolve().parents[1] / "tests" / "export" / "test_matrix.py"
 
 SIDES = {"face-detection-0206": 128}
-"""Input where the template's own takes hours: 340 GFLOPs, in seven runtimes and two precisions."""
+"""Input side for templates whose own input takes hours: 340 GFLOPs, in seven runtimes and two
+precisions."""
 
 
 def main() -> None:
-    """Export, and print a table."""
+    """Export all templates, and print a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -60,7 +61,7 @@ def main() -> None:
 
 
 def cells_of(one: ExportedFile) -> str:
-    """What the table says of a file behind its template's name."""
+    """The cells of a file's row, after its template's name."""
     assert one.file is not None
     assert one.certificate is not None
     both, apart = one.certificate.agreement, one.certificate.differences

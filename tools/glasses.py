@@ -21,7 +21,7 @@ from pocketface.tasks.templates import open_template
 
 
 def load(path: Path) -> pocketface.FaceClassifier:
-    """A file that is known to be a classifier's."""
+    """Open a classifier's file."""
     model = pocketface.load(path)
     assert isinstance(model, pocketface.FaceClassifier)
     return model

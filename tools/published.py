@@ -27,14 +27,14 @@ TEMPLATE = "face-detection-0200"
 PHOTOS, BATCH = 256, 32
 
 Convolution = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Weight and bias."""
+"""Weight and bias of a convolution."""
 
 
 def published_network(source: Path) -> Any:
-    """Our `Detector` with the weights of a file, in eval mode.
+    """Our network with the weights of the published file, in eval mode.
 
     Args:
-        source: face-detection-0200.xml, its `.bin` beside it.
+        source: face-detection-0200.xml, with its `.bin` beside it.
     """
     import openvino  # type: ignore[import-untyped]
 
@@ -47,13 +47,13 @@ def published_network(source: Path) -> Any:
 
 
 def unfold_norms(network: Any, images: NDArray[np.float32]) -> None:
-    """Give batch normalisation the statistics of these images, and leave what it computes as it is.
+    """Give batch normalisation the statistics of these images without changing its result.
 
-    The file has it folded into the convolutions. Filled in as the identity, it would normalise
-    otherwise as soon as it is trained: by the statistics of a batch.
+    The file has it folded into the convolutions. As the identity, it would change its result as
+    soon as training normalises by the statistics of a batch.
 
     Args:
-        network: Of `published_network`.
+        network: The result of `published_network`.
         images: float32 (B, 3, H, W), 0-255, BGR.
     """
     import torch
@@ -83,7 +83,7 @@ def unfold_norms(network: Any, images: NDArray[np.float32]) -> None:
 
 
 def main() -> None:
-    """Write the weights to a file of ours."""
+    """Write the weights as a weights file of ours."""
     from pocketface.models.weights import write_weights
     from pocketface.tasks.describe import contract_for
 
@@ -127,7 +127,7 @@ def _weights(op: Any) -> Convolution:
 
 
 def _fill(network: Any, convolutions: list[Convolution]) -> None:
-    """Put convolutions, in the order of the graph, where they belong; norms become their bias."""
+    """Fill in convolutions in the order of the graph; norms take over their bias."""
     import torch
     from torch import nn
 
@@ -140,13 +140,13 @@ def _fill(network: Any, convolutions: list[Convolution]) -> None:
             backbone.append((weight, bias))
             continue
         branch = getattr(network.head, place[0])[place[1]]
-        _set(branch[0], backbone.pop())  # the depthwise one before it
-        if place[0] == "classes":  # face, background there; background, face here
+        _set(branch[0], backbone.pop())  # the depthwise convolution before it
+        if place[0] == "classes":  # the file has face, background; ours is background, face
             weight = weight.reshape(-1, 2, *weight.shape[1:])[:, ::-1].reshape(weight.shape)
             bias = bias.reshape(-1, 2)[:, ::-1].reshape(-1)
         branch[1].weight.data = torch.from_numpy(weight.copy())
         branch[1].bias.data = torch.from_numpy(bias.copy())
-    # The file takes BGR as it comes; our first convolution gets RGB.
+    # The file's first convolution takes BGR, ours RGB.
     backbone[0] = (backbone[0][0][:, ::-1], backbone[0][1])
     blocks = [
         module

@@ -17,13 +17,13 @@ TESTS = Path(__file__).resolve().parents[1] / "tests" / "apps"
 
 
 def main() -> None:
-    """Send all to a service, give all to `classify`, and print a table."""
+    """Send all files to a service, pass all to `classify`, and print a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.parse_args()
     logging.disable(logging.INFO)
-    sys.path.insert(0, str(TESTS))  # the test imports files beside it
+    sys.path.insert(0, str(TESTS))  # the test imports modules beside it
     test = runpy.run_path(str(TESTS / "test_sent_photos.py"))
     print(
         "# Photos of all kinds, and what became of them\n\n"

@@ -44,7 +44,7 @@ PART = b'Content-Disposition: form-data; name="image"; filename="photo.jpg"\r\n\
 
 @dataclass(frozen=True)
 class Service:
-    """One that is ready: its process, its port, and the path that photos go to."""
+    """A ready service: its process, its port, and the path for photos."""
 
     process: int
     port: int
@@ -53,22 +53,22 @@ class Service:
 
 @dataclass
 class Record:
-    """What clients saw: seconds of each answer, and statuses."""
+    """The clients' record: seconds of each answer, and statuses."""
 
     seconds: list[float] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
 
 
 def request_with(photo: bytes, path: str) -> bytes:
-    """A whole request."""
+    """The bytes of a whole HTTP request."""
     body = b"--%b\r\n%b%b\r\n--%b--\r\n" % (BOUNDARY, PART, photo, BOUNDARY)
     return HEAD % (path.encode(), BOUNDARY, len(body)) + body
 
 
 def photos(side: int | None = None) -> list[bytes]:
-    """A face with glasses and one without, of 512 x 600 and 512 x 512 pixels, as JPEG.
+    """Two JPEGs: a face with glasses, 512 x 600 pixels, and one without, 512 x 512.
 
-    With `side` only the one without, enlarged.
+    With `side`, only the one without, enlarged to that side.
     """
     hopper = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     astronaut = cv2.imread(str(Path(skimage.__path__[0]) / "data" / "astronaut.png"))
@@ -102,7 +102,7 @@ async def load(
     most: int = 10**9,
     side: int | None = None,
 ) -> Record:
-    """Many clients at once, for a time or a number of requests."""
+    """Run many clients at once, for a time or a number of requests."""
     requests = [request_with(photo, ready.path) for photo in photos(side)]
     record = Record()
     ends = time.monotonic() + seconds
@@ -113,7 +113,7 @@ async def load(
 
 @contextmanager
 def service(*arguments: str) -> Iterator[Service]:
-    """A service in a process of its own."""
+    """Run a service in a new process."""
     command = [sys.executable, "-m", "pocketface", "serve", "--port", "0", *arguments]
     with (
         tempfile.NamedTemporaryFile("w+") as log,
@@ -132,13 +132,13 @@ def service(*arguments: str) -> Iterator[Service]:
 
 
 def megabytes(process: int, kind: str = "VmRSS") -> float:
-    """Resident memory; its peak with `VmHWM`."""
+    """Resident memory of a process in megabytes, or its peak with `VmHWM`."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(kind))
 
 
 def row(name: str, arguments: list[str], options: argparse.Namespace) -> str:
-    """Measure one kind of files."""
+    """Measure the service with one kind of model files; returns a row of the table."""
     with service(*arguments) as ready:
         process = ready.process
         alone = asyncio.run(load(ready, 1, most=100))

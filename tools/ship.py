@@ -106,7 +106,7 @@ def main() -> None:
 
 
 def measured(file: Path, labels: Path, photos: Path, wider: Path | None = None) -> dict[str, float]:
-    """What `pocketface eval` says of a file, by key."""
+    """The figures of `pocketface eval` for a file, by key."""
     more = [] if wider is None else ["--wider-dir", wider]
     with tempfile.TemporaryDirectory() as name:
         metrics = Path(name) / "metrics.yaml"

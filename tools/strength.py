@@ -40,24 +40,25 @@ FLOOR = 0.02
 WITHOUT_FACES = 100
 PORTRAITS = 500
 PORTRAIT_SIDE = 0.3
-"""Of the photo's shorter side: that of its face, at least."""
+"""Smallest side of a portrait's face, as a share of the photo's shorter side."""
 
 CELLS = 24
-"""Of the grid, on a photo's longer side, on which rectangles without a face are looked for."""
+"""Number of grid cells along a photo's longer side, for finding rectangles without a face."""
 
 MARGIN = 0.5
-"""Of a face's side, kept free around it."""
+"""Margin kept free around a face, as a share of its side."""
 
 FLAGS = {"turned": {"pose": 1}, "hidden": {"occlusion": 2}}
-"""Of the faces from 40 px on, those of which WIDER's labels say so: profiles, lying and otherwise
-unusual heads, and faces that are hidden by more than 30 %."""
+"""Flags of WIDER for faces from 40 px on: profiles, lying and otherwise unusual heads, and faces
+that are hidden by more than 30 %."""
 
 HARD = 6
-"""Photos on which two detectors are drawn: those with most faces of 8 to 32 of 640 pixels."""
+"""Number of photos on which two detectors are drawn: those with most faces of 8 to 32 of 640
+pixels."""
 
 
 def main() -> None:
-    """Measure all, and print the table."""
+    """Measure all detectors, and print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--peers", type=Path, required=True)
@@ -111,7 +112,7 @@ def main() -> None:
 
 
 def opened(target: Target) -> Predictor:
-    """A file in its usual runtime, which gives faint faces too."""
+    """Open a file in its default runtime, to give faint faces too."""
     runtime = DEFAULT_RUNTIMES[target.path.suffix]
     case = Case(target, runtime, provider="cpu", device="cpu", threads=1, batch=1)
     return predictor(open_pipeline(case).model, floor=FLOOR)
@@ -125,7 +126,7 @@ def portraits_of(labels: Path) -> list[NDArray[np.uint8]]:
 
 
 def shows_face(predict: Predictor, portrait: NDArray[np.uint8], score: float) -> bool:
-    """Whether it finds a large face in the middle."""
+    """Whether a detector finds a large face in the middle."""
     boxes = predict(portrait).above(score).boxes
     height, width = portrait.shape[:2]
     middle = np.array([width, height]) / 2
@@ -135,7 +136,7 @@ def shows_face(predict: Predictor, portrait: NDArray[np.uint8], score: float) ->
 
 
 def with_flag(labels: Path, root: Path, flag: Mapping[str, int]) -> Sequence[Photo]:
-    """The photos, with all faces ignored that do not have the flag."""
+    """The photos, with all faces ignored that lack the flag."""
     content = load_coco_json(labels)
     records = [
         record if flag.items() <= record.items() else record | {"ignore": 1}
@@ -148,14 +149,14 @@ def with_flag(labels: Path, root: Path, flag: Mapping[str, int]) -> Sequence[Pho
 
 
 def small_faces(photo: Photo) -> int:
-    """How many of 8 to 32 of 640 pixels."""
+    """Number of faces of 8 to 32 of 640 pixels."""
     sides = (photo.boxes[:, 2:] - photo.boxes[:, :2]).max(1, initial=0)
     shares = 640 * sides[~photo.ignore] / max(photo.width, photo.height)
     return int(((shares >= 8) & (shares < 32)).sum())
 
 
 def without_faces(photos: Sequence[Photo]) -> list[NDArray[np.uint8]]:
-    """Of the photos with the most room beside faces, the largest rectangle without any."""
+    """The largest rectangles without a face, from the photos with the most free room."""
     rooms = [(room, photo) for photo in photos for room in [free_rectangle(photo)]]
     rooms.sort(key=lambda pair: -min(pair[0][2] - pair[0][0], pair[0][3] - pair[0][1]))
     return [
@@ -165,7 +166,7 @@ def without_faces(photos: Sequence[Photo]) -> list[NDArray[np.uint8]]:
 
 
 def free_rectangle(photo: Photo) -> tuple[int, int, int, int]:
-    """The one with the longest shorter side, of those that end at lines of a grid."""
+    """The rectangle without a face, on a grid, with the longest shorter side."""
     step = max(photo.width, photo.height) / CELLS
     rows, columns = int(photo.height / step), int(photo.width / step)
     taken = np.zeros((rows + 1, columns + 1))
