@@ -1,1 +1,1 @@
-"""What people do with the models: find, draw, show, keep."""
+"""Applications of the models: find, label, draw and show faces."""

@@ -1,4 +1,4 @@
-"""What was said of each photo, and of each face in it, as a CSV."""
+"""Write the answers for photos and their faces as a CSV."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = (
 
 
 def check_csv(path: Path, photos: Collection[Path]) -> None:
-    """Refuse a place that cannot become a file, before the work that it is to hold.
+    """Refuse a path that cannot be written, before the work for it begins.
 
     Raises:
         UserError: The path is one of the photos, or cannot be written; see `check_place`.
@@ -45,7 +45,7 @@ def answers_csv(path: Path) -> Iterator[Callable[[PhotoAnswer], None]]:
             writer.writerow(COLUMNS)
             yield lambda one: writer.writerows(_csv_rows(one))
     except BrokenPipeError:
-        raise  # of standard output
+        raise  # from standard output, not from this file
     except OSError as error:
         raise UserError(f"--csv {path}: cannot be written: {error.strerror or error}") from error
 

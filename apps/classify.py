@@ -80,8 +80,8 @@ class PhotoClassifier:
             classifier: A classifier's model file.
             detector: Model file of a detector with landmarks.
             face_score: See the class.
-            device: As `tasks.load` takes it, for both.
-            threads: As `tasks.load` takes it, for both.
+            device: Device for both, as `tasks.load` takes it.
+            threads: Threads for one inference of each, as `tasks.load` takes them.
 
         Raises:
             ModelFileError: A file holds a model of another kind.
@@ -104,7 +104,7 @@ class PhotoClassifier:
             images: uint8 (H, W, 3), BGR.
 
         Returns:
-            For each photo: the answer, the faces, and their labels.
+            For each photo the answer, the faces, and their labels; see `PhotoAnswer`.
         """
         answers = []
         for faces, labels in self._reader.read(images):
@@ -148,6 +148,6 @@ def classify_photos(
         answered += len(readable)
         if on_progress is not None:
             on_progress(done, len(photos))
-        del some, readable, answers, image  # not held while the next are read
+        del some, readable, answers, image  # free memory before the next photos are read
     if photos and not answered:
         raise DataError(f"none of the {len(photos)} photos could be read")

@@ -102,7 +102,7 @@ def diagnose(
         declared: The pre-processing to compare with; None for that of the file's contract.
         limit: Number of photos to use, spread evenly over all.
         input_size: Height and width in pixels, where the graph leaves them free.
-        runtime: As for `tasks.load`.
+        runtime: Runtime, as `tasks.load` takes it; None for the file's default.
         threads: Threads for one inference; None for one per core.
         on_progress: Called with the number of photos done and the total.
 

@@ -23,7 +23,7 @@ def output_path(source: Source, output: Path) -> Path:
     """The file or folder that a run writes.
 
     Raises:
-        UserError: `output` does not go with this source, or would overwrite it.
+        UserError: `output` does not fit this source, or would overwrite it.
     """
     if source.kind == "folder":
         if output.is_file():
@@ -65,7 +65,7 @@ def mirrored(photo: Path, source: Source, target: Path) -> Path:
     if source.kind == "photo" or source.path is None:
         return target
     path = target / photo.relative_to(source.path)
-    # The whole name stays, so that a.gif and a.png do not meet.
+    # The whole name is kept, so that a.gif and a.png get different names.
     return path if _writable(path) else path.with_name(f"{path.name}.png")
 
 
@@ -87,5 +87,5 @@ def write_photo(path: Path, image: NDArray[np.uint8]) -> Path:
 
 def _writable(path: Path) -> bool:
     suffix = path.suffix.lower()
-    # By suffix only, hence never a file's own name: OpenCV might look into it.
+    # Only the suffix is passed, because OpenCV might open a file of the real name.
     return bool(suffix) and suffix not in _WITHOUT_COLOUR and cv2.haveImageWriter(f"x{suffix}")

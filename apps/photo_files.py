@@ -31,5 +31,5 @@ def find_photos(sources: Sequence[Path]) -> list[tuple[Path, Path]]:
 
 
 def _place(path: Path) -> Path:
-    """One form for all ways to write a path; links to photos stay photos of their own."""
+    """The same path for all ways to write it; links to photos are not resolved."""
     return path.parent.resolve() / path.name

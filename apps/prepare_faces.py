@@ -33,7 +33,7 @@ is known to show a face."""
 
 @dataclass(frozen=True)
 class PreparedList:
-    """A list that was written, with its numbers of photos, without a face, and unreadable."""
+    """A written list; its numbers of photos, of those without a face, and of unreadable ones."""
 
     path: Path
     photos: int

@@ -31,10 +31,10 @@ from .window import Window, check_display
 _log = logging.getLogger(__name__)
 
 _Found = tuple[Any, ...]
-"""The `Detections` of a picture; after them, of a model of aligned faces, its answers."""
+"""A picture's `Detections`, followed by the answers of a model of aligned faces, if any."""
 
 OnPhoto = Callable[[Path, Detections, Sequence[Told]], None]
-"""Takes a photo, its faces, and what is told of each face; of a detector's faces nothing is."""
+"""Function of a photo, its faces, and the text about each face; empty for a detector."""
 
 _SAY_EVERY = 10.0
 """Seconds between two log lines of progress while a video runs."""
@@ -46,7 +46,7 @@ class Summary:
 
     Attributes:
         source: The source that was read.
-        pictures: Photos or frames in which faces were looked for.
+        pictures: Number of photos or frames that were searched.
         faces: Number of faces found in all pictures.
         unreadable: Number of photos in a folder that could not be decoded.
         seconds: Time from the first picture to the last.
@@ -176,7 +176,7 @@ class _Viewer:
     def look(
         self, image: NDArray[np.uint8]
     ) -> tuple[Detections, Sequence[Told], NDArray[np.uint8]]:
-        """The faces, what is told of each, and the drawn picture.
+        """The faces, the text about each, and the drawn picture.
 
         Sets `more` to False when the user ends the run.
         """

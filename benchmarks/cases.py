@@ -14,7 +14,7 @@ from ..tasks.timing import Peer
 
 _ON_CUDA_ONLY = ("cuda-graph",)
 _PROVIDERS = {"cpu": ("cpu", "openvino"), "cuda": ("cuda", "tensorrt")}
-"""ONNX Runtime's execution providers for each device that has another one than of its own name."""
+"""ONNX Runtime's execution providers by device; others have one of the device's name."""
 
 DEVICES = tuple(sorted({one for runtime in RUNTIMES.values() for one in runtime.devices}))
 

@@ -73,8 +73,8 @@ def plan_for(
 
     Args:
         cases: The cases to measure.
-        data: Annotation files; a file's suffix decides its tasks. Without any, cases are timed on
-            photos in the public domain, and their accuracy is not measured.
+        data: Annotation files, each used for the tasks that read it. Without any, cases are timed
+            on photos in the public domain, and their accuracy is not measured.
         roots: Folders of the photos, one for each annotation file or one for all.
         wider: Folder of WIDER FACE, to measure its figures.
         known: Earlier runs, whose accuracy on the same labels is reused.

@@ -78,10 +78,10 @@ class Restoring(Quantizer, Protocol):
         """Write `target` from the float file at `path`, with some of `layers` float.
 
         Args:
-            path: As for `quantize`.
-            target: As for `quantize`.
-            contract: As for `quantize`.
-            batches: As for `quantize`.
+            path: See `quantize`.
+            target: See `quantize`.
+            contract: See `quantize`.
+            batches: See `quantize`.
             loss: Loss of a session on the validation samples with the given indices.
             count: Number of validation samples.
             max_loss: Largest loss, beyond the float file's, on all samples.

@@ -27,7 +27,7 @@ class FileMeasured(Spec):
     """Size, accuracy and speed of one file.
 
     Attributes:
-        file: Name of the file, whether or not it is written.
+        file: Name of the file, also if it is not written.
         precision: Precision of its weights.
         bytes: Size of all its parts together.
         zipped: Size with each part deflated, which shows the effect of sparse weights.

@@ -59,12 +59,12 @@ def _write(model: Any, contract: Contract, path: Path) -> Path:
     return path
 
 
-# By network and input size: the seconds that a trace takes serve all formats and precisions.
+# By network and input size, so that a slow trace is made once for all formats and precisions.
 _traced: WeakKeyDictionary[Network, dict[tuple[int, int], bytes]] = WeakKeyDictionary()
 
 
 def folded_trace(network: Network, contract: Contract) -> Any:
-    """As `trace`, of the network with its scale folded; a model of the caller's own."""
+    """A new copy of the `trace` of the network with its scale folded."""
     from ..models.network import with_scale_folded
 
     known = _traced.setdefault(network, {})

@@ -1,4 +1,4 @@
-"""Numbers of channels and layers, as every part of a network has them in a template."""
+"""Types of numbers of channels and layers in a template."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Annotated, Protocol, Self, runtime_checkable
 from pydantic import Field
 
 GROUPS = 16
-"""The number of groups that a group normalisation splits the channels into."""
+"""Number of groups into which group normalisation splits the channels."""
 
 Channels = Annotated[int, Field(gt=0, le=4096)]
 """The number of channels of a layer.
 
-Small networks have at most a tenth of the limit; layers of ten times the limit fit no memory.
+Small networks have at most a tenth of the limit; layers of ten times the limit fill any memory.
 """
 
 Layers = Annotated[int, Field(ge=0, le=64)]
 
 Narrower = Callable[[int], int]
-"""Tells how many channels a layer keeps of those it has."""
+"""Function from a layer's number of channels to the number that it keeps."""
 
 
 @runtime_checkable
 class Narrowable(Protocol):
-    """A part of an architecture whose channels are keys of its own."""
+    """A part of an architecture whose own keys state its numbers of channels."""
 
     def narrowed(self, narrower: Narrower) -> Self:
-        """A copy in which each number of channels is what `narrower` makes of it."""
+        """A copy with `narrower` applied to each number of channels."""

@@ -11,7 +11,7 @@ from .layers import ChannelGroups, Group
 
 
 class ClassesHead(nn.Module):
-    """Global average pooling, perhaps a hidden layer, dropout, and a logit for each label."""
+    """Global average pooling, an optional hidden layer, dropout, and a logit for each label."""
 
     def __init__(self, spec: ClassesHeadSpec, in_channels: list[int]) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class ClassesHead(nn.Module):
         )
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """The last of the feature maps to logits (B, classes)."""
+        """Logits (B, classes) from the last feature map."""
         logits: Tensor = self.layers(maps[-1].mean((2, 3)))
         return logits
 

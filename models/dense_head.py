@@ -1,4 +1,4 @@
-"""One prediction for each grid cell. FCOS, ATSS and our own line differ only in their spec."""
+"""One prediction for each grid cell. FCOS, ATSS and our models differ only in their spec."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class DensePredictions:
     """Raw predictions of all levels, concatenated; N cells, finest level first.
 
     Attributes:
-        class_logits: (B, N): a face or none.
+        class_logits: (B, N): logits of a face.
         distances: (B, N, 4): from the cell centre to the left, top, right and bottom side of the
             box, in strides.
         centerness_logits: (B, N) or None.
@@ -40,19 +40,19 @@ class DensePredictions:
     level_sizes: tuple[int, ...]
 
     def boxes(self) -> Tensor:
-        """(B, N, 4): x1, y1, x2, y2 in network-input pixels."""
+        """Boxes (B, N, 4): x1, y1, x2, y2 in network-input pixels."""
         scaled = self.distances * self.strides[:, None]
         return torch.cat((self.points - scaled[..., :2], self.points + scaled[..., 2:]), dim=-1)
 
     def scores(self) -> Tensor:
-        """(B, N), 0 to 1; the geometric mean of class and centre-ness where there is one."""
+        """Scores (B, N), 0 to 1; with centre-ness, its geometric mean with the class score."""
         scores = self.class_logits.sigmoid()
         if self.centerness_logits is not None:
             scores = (scores * self.centerness_logits.sigmoid()).sqrt()
         return scores
 
     def landmark_points(self) -> Tensor | None:
-        """(B, N, 5, 2): x, y in network-input pixels; None where the head has no landmarks."""
+        """Landmarks (B, N, 5, 2): x, y in network-input pixels; None if the head has none."""
         if self.landmarks is None:
             return None
         # All sizes but the batch are constants of the traced graph.
@@ -61,7 +61,7 @@ class DensePredictions:
 
 
 class _LevelHead(nn.Module):
-    """The towers and predictions of one level, or of all levels where they share weights."""
+    """The towers and predictions of one level, or of all levels if they share weights."""
 
     def __init__(self, spec: DenseHeadSpec, in_channels: int) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class _LevelHead(nn.Module):
             return nn.Conv2d(spec.channels, size, kernel, padding=kernel // 2)
 
         self.class_tower = tower()
-        # A tower of its own for the box pays where all levels share the weights; otherwise one
+        # A separate tower for the box pays off if all levels share the weights; otherwise one
         # tower for both is cheaper.
         self.box_tower = tower() if spec.shared else None
         self.classes = prediction(1)
@@ -130,7 +130,7 @@ class DenseHead(nn.Module):
         self.scales = nn.Parameter(torch.ones(len(spec.strides))) if spec.shared else None
 
     def forward(self, maps: list[Tensor]) -> DensePredictions:
-        """Feature maps, one per stride and finest first, to raw predictions."""
+        """Raw predictions from feature maps, one per stride and finest first."""
         rows: list[list[Tensor | None]] = []
         points, strides = [], []
         for index, (x, stride) in enumerate(zip(maps, self.strides, strict=True)):

@@ -40,17 +40,17 @@ class FPN(nn.Module):
         self.out_channels = [channels] * spec.levels
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """Backbone maps, finest first, to `levels` maps of `channels` channels."""
+        """Make `levels` maps with `channels` channels from backbone maps, finest first."""
         laterals = [lateral(x) for lateral, x in zip(self.laterals, maps, strict=True)]
         for i in range(len(laterals) - 1, 0, -1):
             height, width = int(laterals[i - 1].shape[-2]), int(laterals[i - 1].shape[-1])
-            # To a fixed size, as no factor fits maps of odd size (416 / 32 = 13).
+            # Resized to a given size, as a factor does not fit maps of odd size (416 / 32 = 13).
             laterals[i - 1] = laterals[i - 1] + functional.interpolate(
                 laterals[i], size=(height, width), mode="nearest"
             )
         outputs = [smooth(x) for smooth, x in zip(self.smooth, laterals, strict=True)]
         for extra in self.extra:
-            # As in RetinaNet: without ReLU, two linear convolutions would follow each other.
+            # As in RetinaNet; without ReLU, two linear convolutions would follow each other.
             outputs.append(extra(torch.relu(outputs[-1])))
         if len(self.context):
             outputs = [context(x) for context, x in zip(self.context, outputs, strict=True)]
@@ -74,10 +74,10 @@ class FPN(nn.Module):
 
 
 class ContextModule(nn.Module):
-    """Three convolutions in a row whose outputs stand side by side (after SSH, 2017).
+    """Three convolutions in a row whose outputs are concatenated (after SSH, 2017).
 
-    They are 1x1, though SSH's module has 3x3 ones in three branches: only this reading of it
-    gives the published 63.79 M parameters and 340 GFLOPs of face-detection-0206.
+    They are 1x1, though SSH's module has 3x3 ones in three branches, because only this gives the
+    published 63.79 M parameters and 340 GFLOPs of face-detection-0206.
     """
 
     def __init__(self, channels: int) -> None:

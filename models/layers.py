@@ -127,7 +127,7 @@ class Normalize(nn.Module):
 
 
 class Subtract(nn.Module):
-    """What is left of `Normalize` where the first convolution does the rest."""
+    """The part of `Normalize` that remains if the first convolution does the rest."""
 
     mean: Tensor
 
@@ -141,7 +141,7 @@ class Subtract(nn.Module):
 
 
 class Stages(nn.Module):
-    """A backbone of a stem and stages behind each other, some of which are tapped.
+    """A backbone of a stem and consecutive stages, some of which are tapped.
 
     `forward` gives the maps of the tapped stages, finest first; `out_channels` their channels.
 

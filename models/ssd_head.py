@@ -13,10 +13,10 @@ from .dense_head import grid_points
 from .layers import conv_norm_act
 
 BACKGROUND, FACE = 0, 1
-"""The columns of the class logits."""
+"""Columns of the class logits."""
 
 MAX_LOG_RATIO = math.log(1000 / 16)
-"""Limits a box to 62.5 times the width or height of its anchor: `exp` stays finite in FP16."""
+"""Limits a box to 62.5 times the sides of its anchor, so that `exp` stays finite in FP16."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +37,12 @@ class SSDPredictions:
     variances: tuple[float, float]
 
     def boxes(self) -> Tensor:
-        """(B, N, 4): x1, y1, x2, y2 in network-input pixels."""
+        """Boxes (B, N, 4): x1, y1, x2, y2 in network-input pixels."""
         return decode(self.deltas, self.anchors, variances=self.variances)
 
     def scores(self) -> Tensor:
-        """(B, N), 0 to 1: the softmax share of the face."""
-        # A slice, as older Core ML cannot take a column by its index.
+        """Scores (B, N), 0 to 1: the softmax of the face."""
+        # A slice, because older Core ML cannot take a column by its index.
         return self.class_logits.softmax(-1)[..., FACE : FACE + 1].squeeze(-1)
 
     def landmark_points(self) -> Tensor | None:
@@ -70,7 +70,7 @@ class SSDHead(nn.Module):
         self.classes = nn.ModuleList(branch(channels, 2 * count) for channels, count in levels)
 
     def forward(self, maps: list[Tensor]) -> SSDPredictions:
-        """Feature maps, one per level and finest first, to raw predictions."""
+        """Raw predictions from feature maps, one per level and finest first."""
         logits, deltas, anchors = [], [], []
         for x, level, boxes, classes in zip(
             maps, self.anchors, self.boxes, self.classes, strict=True
@@ -105,7 +105,7 @@ def level_anchors(
 
 
 def decode(deltas: Tensor, anchors: Tensor, *, variances: tuple[float, float]) -> Tensor:
-    """Predicted deltas (..., N, 4) to boxes x1, y1, x2, y2; `anchors` (N, 4) as cx, cy, w, h."""
+    """Boxes x1, y1, x2, y2 from deltas (..., N, 4) and `anchors` (N, 4): cx, cy, w, h."""
     centres = anchors[:, :2] + deltas[..., :2] * (variances[0] * anchors[:, 2:])
     ratios = (deltas[..., 2:] * variances[1]).clamp(max=MAX_LOG_RATIO).exp()
     halves = ratios * (anchors[:, 2:] / 2)

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Runtime:
-    """A module of this room with an `open_session`, and what others have to know of it.
+    """A module of this folder with an `open_session`, and facts about it.
 
     Attributes:
         module: The module's name.
-        suffixes: Suffixes of the files that it opens unless another runtime is asked for.
-        packages: The packages that its answers depend on, as pip names them; installed or not.
-        imports: The module that is slow to import; a benchmark does so before its clock starts.
-        also: Suffixes of the files that it opens if it is asked for.
-        devices: The devices that a benchmark may run it on.
-        modes: Other ways to run its files than the usual one: "openvino:throughput".
-        sizes: Whether its files' input may get another size than theirs.
+        suffixes: Suffixes of the files that it opens by default.
+        packages: Packages that its answers depend on, installed or not, by their names for pip.
+        imports: A module that is slow to import, which a benchmark does before its clock starts.
+        also: Suffixes of further files, which it opens only if asked for.
+        devices: Devices that a benchmark may run it on.
+        modes: Names of other ways to run files, such as "throughput" in "openvino:throughput".
+        sizes: Whether files can be opened with another input size than their own.
     """
 
     module: str

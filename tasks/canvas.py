@@ -34,7 +34,7 @@ def draw_faces(
     Args:
         image: uint8 (H, W, 3), BGR; not changed.
         faces: The faces, in pixels of `image`.
-        captions: For each face, texts from long to short; the first that fits its box is drawn.
+        captions: For each face, texts to choose from; the first that fits its box is drawn.
         colours: For each face a number; equal numbers get the same colour.
 
     Returns:

@@ -63,7 +63,7 @@ def address_of(listening: socket.socket) -> str:
 
 
 def serve(config: Config, listening: socket.socket) -> None:
-    """Answer requests until Ctrl-C or SIGTERM; requests at work then are finished first.
+    """Answer requests until Ctrl-C or SIGTERM, then give those at work time to finish.
 
     Args:
         config: See `make_config`.
@@ -132,7 +132,7 @@ class LogHandler(logging.StreamHandler[TextIO]):
     """Logs to standard error, without a traceback at each request when that is closed."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Say nothing."""
+        """Ignore the error."""
 
 
 _LOGGING = {

@@ -22,5 +22,5 @@ def draw(image: NDArray[np.uint8], faces: Detections) -> NDArray[np.uint8]:
 
 
 def told(_: object) -> Told:
-    """See `tasks.task.Draw`: a detector says of a face where it is, and no more."""
+    """See `tasks.task.Draw`; empty, as a detector only finds faces."""
     return Told()
