@@ -72,7 +72,7 @@ class VisualizeRequest:
             the weights of face-detection-n.
         output: For a photo a file or an existing folder; for a folder the folder that mirrors it;
             for a video, camera or stream an .mp4 file.
-        show: Open a window; q or Esc ends the run.
+        show: Whether to open a window; q or Esc ends the run.
         score_threshold: Score threshold, 0 to 1; None for the detector's own.
         nms_iou: IoU threshold of NMS; None for the detector's own.
         device: The detector's device, as `tasks.load` takes it.

@@ -37,7 +37,7 @@ def create_work_dir(template: str, folder: Path, *, force: bool = False) -> list
     Args:
         template: Name in the catalogue, or path of a template.yaml.
         folder: The work directory; made if missing.
-        force: Overwrite files of the same names, and remove a snapshot of another template.
+        force: Whether to overwrite files, and to remove a snapshot of another template.
 
     Returns:
         The files written.

@@ -23,11 +23,11 @@ class CompressRequest:
         train: Labelled photos to train on, and to measure ranges on.
         validation: Labelled photos to measure accuracy on.
         folder: Folder for the files; made if missing.
-        quantization: Recipe to fine-tune with int8 rounding. OpenVINO's file has the trained
+        quantization: Whether to fine-tune with int8 rounding. OpenVINO's file has the trained
             ranges; for other formats they are measured on photos, with the trained weights.
         sparsity: Recipe to make weights zero and fine-tune, before quantization.
         pruning: Recipe to drop channels and fine-tune, before the other two.
-        post_training: Quantize files. If False they are int8 only after `quantization`.
+        post_training: Whether to quantize files; if not they are int8 only after `quantization`.
         training: Settings of fine-tuning; by default the template's, in `folder`.
         formats: Names from `QUANTIZERS`; by default all whose packages are installed.
         precisions: "fp16", and if files are quantized "int8" (then the default) and for Core ML

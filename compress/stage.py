@@ -29,7 +29,7 @@ class Training:
     Attributes:
         labels: Training annotations, and the folders of their photos.
         folder: Each training has a subfolder with latest.pth, curves.png, receipt.yaml and logs/.
-        resume: Continue interrupted trainings, and reuse finished ones.
+        resume: Whether to continue interrupted trainings, and to reuse finished ones.
         epochs: Number of epochs; None for the template's.
         base_learning_rate: Base learning rate; None for the template's.
         batch_size: Photos per step; None for the template's of a training from scratch.

@@ -52,9 +52,9 @@ class Agreement(Spec):
     """Counts of answers, as users see them, that both sides give.
 
     Attributes:
-        asked: Answers of the trained network: faces found, or faces labelled.
-        agreed: Answers of these that the file gives too.
-        extra: Answers that only the file gives.
+        asked: Number of the trained network's answers: faces found, or faces labelled.
+        agreed: Number of these answers that the file gives too.
+        extra: Number of answers that only the file gives.
     """
 
     asked: int

@@ -29,8 +29,8 @@ class Limits:
     """Limits of one process.
 
     Attributes:
-        at_work: Photos processed at once.
-        waiting: Further requests that may wait; any more get 503.
+        at_work: Number of photos processed at once.
+        waiting: Number of further requests that may wait; any more get 503.
         body_bytes: Largest body of a request, in bytes; a larger one gets 413.
         body_seconds: Seconds in which a body must arrive; else 408.
         head_seconds: Seconds in which a request's head must arrive; else the connection is closed.

@@ -49,7 +49,7 @@ class InferenceSpec(Spec):
     Args:
         score_threshold: Lowest score, 0 to 1, at which the last label is given; can be changed at
             run time.
-        endpoint: Path of the HTTP service; by default the template's name.
+        endpoint: Name of the HTTP service's endpoint; by default the template's name.
     """
 
     score_threshold: Fraction
@@ -62,7 +62,7 @@ class ClassificationRules(Spec):
     Attributes:
         labels: Names of the labels, in the order of the probabilities; the positive one last.
         score_threshold: Lowest score, 0 to 1, at which the last label is given.
-        endpoint: Path of the HTTP service.
+        endpoint: Name of the HTTP service's endpoint.
     """
 
     labels: Annotated[tuple[str, ...], Field(min_length=LABELS)]

@@ -60,8 +60,8 @@ class Match(NamedTuple):
 
     Attributes:
         pairs: (P, 2): indices of the same face in both models.
-        lost: Faces of the reference whose absence no allowed difference explains.
-        extra: Faces of the other model whose presence no allowed difference explains.
+        lost: Number of the reference's faces whose absence no allowed difference explains.
+        extra: Number of the other model's faces whose presence no allowed difference explains.
     """
 
     pairs: NDArray[np.intp]
