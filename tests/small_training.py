@@ -90,23 +90,42 @@ def airport(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Labels:
     return Labels([labels], [root])
 
 
+def _no_curves(output: Path) -> Path:
+    (output / "curves.png").touch()
+    return output / "curves.png"
+
+
 @pytest.fixture
 def settings(drawn_photos: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FitRequest:
     """A training on the drawn photos, without a GPU or processes of its own.
 
     Its curves.png is empty: to draw it takes longer than all else.
     """
+    monkeypatch.setattr(fit_file, "draw_curves", _no_curves)
+    return _settings(drawn_photos, tmp_path)
 
-    def no_curves(output: Path) -> Path:
-        (output / "curves.png").touch()
-        return output / "curves.png"
 
-    monkeypatch.setattr(fit_file, "draw_curves", no_curves)
+def _settings(photos: Labels, folder: Path) -> FitRequest:
     return FitRequest(
-        template=open_template(write_template(tmp_path / "template.yaml")),
-        train=drawn_photos,
-        output=tmp_path / "out",
+        template=open_template(write_template(folder / "template.yaml")),
+        train=photos,
+        output=folder / "out",
         workers=0,
         gpu_num=0,
         progress=False,
     )
+
+
+@pytest.fixture(scope="session")
+def _begun_once(drawn_photos: Labels, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit_file, "draw_curves", _no_curves)
+        request = _settings(drawn_photos, tmp_path_factory.mktemp("begun"))
+        return fit_file.fit(replace(request, epochs=1)).latest.parent
+
+
+@pytest.fixture
+def begun(settings: FitRequest, _begun_once: Path) -> Path:
+    """latest.pth of `settings` after one epoch, in its folder."""
+    shutil.copytree(_begun_once, settings.output)
+    return settings.output / "latest.pth"

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ..small_training import airport, drawn_photos, settings
+from ..small_training import _begun_once, airport, begun, drawn_photos, settings
 
-__all__ = ["airport", "drawn_photos", "settings"]
+__all__ = ["_begun_once", "airport", "begun", "drawn_photos", "settings"]

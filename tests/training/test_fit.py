@@ -119,12 +119,11 @@ def test_a_rate_is_scaled_to_the_photos_of_a_step(
     assert "learning rate 0.0005 instead of 0.001: a step takes 1 photos" in caplog.text
 
 
-def test_a_folder_of_another_training_is_left_alone(settings: FitRequest) -> None:
-    latest = fit(replace(settings, epochs=1)).latest
-    before = latest.read_bytes()
+def test_a_folder_of_another_training_is_left_alone(settings: FitRequest, begun: Path) -> None:
+    before = begun.read_bytes()
     with pytest.raises(UserError, match=r"--save-checkpoints-to .*: holds a latest\.pth"):
         fit(replace(settings, epochs=2))
-    assert latest.read_bytes() == before
+    assert begun.read_bytes() == before
 
 
 def test_a_damaged_photo_is_left_out_and_named(
@@ -235,15 +234,17 @@ def test_a_gradient_that_is_not_finite_does_not_reach_the_weights(
     assert all(tensor.isfinite().all() for tensor in weights.state_dict.values())
 
 
-def test_weights_of_another_architecture_are_refused(settings: FitRequest) -> None:
-    weights = read_weights(fit(replace(settings, epochs=1)).latest)
+def test_weights_of_another_architecture_are_refused(settings: FitRequest, begun: Path) -> None:
+    weights = read_weights(begun)
     other = open_template("face-detection-s")
     with pytest.raises(UserError, match="architecture"):
         fit(replace(settings, template=other, epochs=2, load_weights=weights))
 
 
-def test_weights_learn_on_by_another_loss(settings: FitRequest, tmp_path: Path) -> None:
-    quality = read_weights(fit(replace(settings, epochs=1)).latest)
+def test_weights_learn_on_by_another_loss(
+    settings: FitRequest, begun: Path, tmp_path: Path
+) -> None:
+    quality = read_weights(begun)
     text = settings.template.path.read_text(encoding="utf-8")
     other = tmp_path / "focal.yaml"
     other.write_text(text.replace("quality_focal", "focal"), encoding="utf-8")

@@ -91,9 +91,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_two_processes_share_the_work_under_torchrun(
-    settings: FitRequest, tmp_path: Path
-) -> None:
+def test_two_processes_share_the_work_under_torchrun(settings: FitRequest, tmp_path: Path) -> None:
     script = tmp_path / "telling.py"
     script.write_text(_TELLING)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]

@@ -101,12 +101,11 @@ def test_a_best_of_other_photos_is_none(
     assert read_weights(output / "best.pth").epochs == 4
 
 
-def test_a_resumed_training_must_have_the_same_steps(settings: FitRequest) -> None:
-    latest = fit(replace(settings, epochs=1)).latest
+def test_a_resumed_training_must_have_the_same_steps(settings: FitRequest, begun: Path) -> None:
     for batch_size, steps in ((2, 5), (5, 2)):
         message = rf"latest\.pth: .* 2 steps of 4 photos, .* {steps} steps of {batch_size} photos"
         with pytest.raises(UserError, match=message):
-            fit(replace(settings, epochs=2, batch_size=batch_size, resume_from=latest))
+            fit(replace(settings, epochs=2, batch_size=batch_size, resume_from=begun))
 
 
 def test_a_resumed_training_has_the_epochs_and_batches_that_it_was_to_have(
@@ -133,11 +132,10 @@ def test_a_resumed_training_has_the_epochs_and_batches_that_it_was_to_have(
 
 
 def test_what_is_other_than_before_is_told_of(
-    settings: FitRequest, caplog: pytest.LogCaptureFixture
+    settings: FitRequest, begun: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    latest = fit(replace(settings, epochs=1)).latest
     caplog.clear()
-    fit(replace(settings, epochs=2, resume_from=latest))
+    fit(replace(settings, epochs=2, resume_from=begun))
     assert "latest.pth:" not in caplog.text
 
     def change(content: Content) -> None:
@@ -149,39 +147,41 @@ def test_what_is_other_than_before_is_told_of(
         content["input"]["resize"] = "stretch"
 
     settings = with_template(settings, change)
-    fit(replace(settings, epochs=3, resume_from=latest, precision="bf16-mixed"))
+    fit(replace(settings, epochs=3, resume_from=begun, precision="bf16-mixed"))
     for key in ("augmentation", "schedule", "ema_decay", "input"):
         assert f"latest.pth: other {key} than before" in caplog.text
     assert "and is 0.25 now; it goes on at its own" in caplog.text
     assert "trained with --precision 32-true so far, with bf16-mixed from here on" in caplog.text
 
 
-def test_averaged_weights_are_not_begun_or_ended_in_between(settings: FitRequest) -> None:
-    latest = fit(replace(settings, epochs=1)).latest
+def test_averaged_weights_are_not_begun_or_ended_in_between(
+    settings: FitRequest, begun: Path
+) -> None:
     settings = with_template(settings, lambda content: content["hyper_parameters"].pop("ema_decay"))
     with pytest.raises(UserError, match=r"trained with ema_decay 0\.999, .* has None"):
-        fit(replace(settings, epochs=2, resume_from=latest))
+        fit(replace(settings, epochs=2, resume_from=begun))
 
 
-def test_a_best_of_another_training_is_kept(settings: FitRequest) -> None:
-    latest = fit(replace(settings, epochs=1)).latest
-    best = latest.rename(latest.with_name("best.pth"))
+def test_a_best_of_another_training_is_kept(settings: FitRequest, begun: Path) -> None:
+    best = begun.rename(begun.with_name("best.pth"))
     with pytest.raises(UserError, match=r"holds a best\.pth of another training"):
         fit(replace(settings, epochs=1, load_weights=read_weights(best)))
     assert fit(replace(settings, epochs=2, resume_from=best)).epochs == 2
 
 
-def test_curves_pass_over_folders_that_are_no_log(settings: FitRequest) -> None:
-    latest = fit(replace(settings, epochs=1)).latest
+def test_curves_pass_over_folders_that_are_no_log(settings: FitRequest, begun: Path) -> None:
     logs = settings.output / "logs" / "csv"
     shutil.copytree(logs / "version_0", logs / "version_old")
     shutil.copytree(logs / "version_0", logs / "version_7")
     (logs / "version_7" / "hparams.yaml").unlink()
-    assert fit(replace(settings, epochs=2, resume_from=latest)).epochs == 2
+    assert fit(replace(settings, epochs=2, resume_from=begun)).epochs == 2
+    curves = draw_curves(settings.output)
+    assert curves.stat().st_size > 1000
 
 
-def test_a_resumed_training_must_have_the_same_photos(settings: FitRequest, tmp_path: Path) -> None:
-    latest = fit(replace(settings, epochs=1)).latest
+def test_a_resumed_training_must_have_the_same_photos(
+    settings: FitRequest, begun: Path, tmp_path: Path
+) -> None:
     (annotations,), (root,) = settings.train.files, settings.train.roots
     shutil.copytree(root, tmp_path / "photos")
     content = json.loads(annotations.read_text())
@@ -192,20 +192,21 @@ def test_a_resumed_training_must_have_the_same_photos(settings: FitRequest, tmp_
     other.write_text(json.dumps(content))
     photos = Labels([other], [tmp_path / "photos"])
     with pytest.raises(UserError, match=r"latest\.pth: it was trained on other photos"):
-        fit(replace(settings, train=photos, epochs=2, resume_from=latest))
+        fit(replace(settings, train=photos, epochs=2, resume_from=begun))
 
 
-def test_an_older_checkpoint_does_not_replace_a_newer_one(settings: FitRequest) -> None:
-    latest = fit(replace(settings, epochs=1)).latest
-    older = latest.with_name("older.pth")
-    shutil.copy(latest, older)
+def test_an_older_checkpoint_does_not_replace_a_newer_one(
+    settings: FitRequest, begun: Path
+) -> None:
+    older = begun.with_name("older.pth")
+    shutil.copy(begun, older)
     assert fit(replace(settings, epochs=2, resume_from=older)).epochs == 2
-    before = latest.read_bytes()
+    before = begun.read_bytes()
     with pytest.raises(
         UserError, match=r"its latest\.pth has 2 epochs behind it, .*older\.pth has 1"
     ):
         fit(replace(settings, epochs=3, resume_from=older))
-    assert latest.read_bytes() == before
+    assert begun.read_bytes() == before
 
 
 def test_a_training_goes_on_with_the_same_teacher(settings: FitRequest) -> None:
@@ -246,10 +247,9 @@ def test_shipped_weights_bring_their_seed(settings: FitRequest, tmp_path: Path) 
     ],
 )
 def test_a_training_does_not_go_on_by_another_optimizer(
-    settings: FitRequest, key: str, value: Any, message: str
+    settings: FitRequest, begun: Path, key: str, value: Any, message: str
 ) -> None:
     settings = _by("muon", settings)
-    latest = fit(replace(settings, epochs=1)).latest
     before = settings.template.spec.hyper_parameters.optimizer.model_dump()
     common = {key: before[key] for key in ("type", "momentum", "weight_decay")}
 
@@ -259,9 +259,9 @@ def test_a_training_does_not_go_on_by_another_optimizer(
         )
 
     with pytest.raises(UserError, match=rf"--resume-from .*latest\.pth: .*{message}"):
-        fit(replace(with_optimizer(**common | {key: value}), epochs=2, resume_from=latest))
+        fit(replace(with_optimizer(**common | {key: value}), epochs=2, resume_from=begun))
     settings = with_optimizer(**before | {"gradient_clip": 5.0})  # which is no part of its state
-    assert read_weights(fit(replace(settings, epochs=2, resume_from=latest)).latest).epochs == 2
+    assert read_weights(fit(replace(settings, epochs=2, resume_from=begun)).latest).epochs == 2
 
 
 def test_the_receipt_tells_every_start(settings: FitRequest) -> None:
@@ -311,10 +311,9 @@ def test_a_rate_asked_for_reaches_each_part_of_muon(settings: FitRequest) -> Non
     assert rates() == pytest.approx([2e-5, 2e-5, 12e-5])
 
 
-def test_epochs_must_exceed_those_of_the_snapshot(settings: FitRequest) -> None:
-    report = fit(replace(settings, epochs=1))
+def test_epochs_must_exceed_those_of_the_snapshot(settings: FitRequest, begun: Path) -> None:
     with pytest.raises(UserError, match=r"--epochs 1: .*latest.pth has 1 epochs behind it"):
-        fit(replace(settings, epochs=1, resume_from=report.latest))
+        fit(replace(settings, epochs=1, resume_from=begun))
 
 
 def test_a_snapshot_without_optimizer_state_goes_on_at_its_epoch(
@@ -354,12 +353,11 @@ def test_a_snapshot_without_optimizer_state_goes_on_at_its_epoch(
     assert drawn["train/loss_epoch"] == [2, 3]
 
 
-def test_a_training_does_not_go_on_by_another_loss(settings: FitRequest) -> None:
-    report = fit(replace(settings, epochs=1))
+def test_a_training_does_not_go_on_by_another_loss(settings: FitRequest, begun: Path) -> None:
     text = settings.template.path.read_text(encoding="utf-8")
     for change in (("quality_focal", "focal"), ("anchor_scale: 3.0", "anchor_scale: 2.0")):
         assert change[0] in text
         settings.template.path.write_text(text.replace(*change), encoding="utf-8")
         other = replace(settings, template=open_template(settings.template.path))
         with pytest.raises(UserError, match=r"latest\.pth: it was trained by other losses"):
-            fit(replace(other, epochs=2, resume_from=report.latest))
+            fit(replace(other, epochs=2, resume_from=begun))
