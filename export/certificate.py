@@ -249,7 +249,8 @@ def _arrays(answers: Outputs, task: str) -> dict[str, Array]:
 
 def _versions(runtime: str) -> dict[str, str]:
     versions = {"pocketface": __version__, "python": platform.python_version()}
-    packages = RUNTIMES[runtime.removesuffix("-reference")].packages
+    name = "coreml" if runtime == "coreml-reference" else runtime  # see `Session.runtime`
+    packages = RUNTIMES[name].packages
     for package in dict.fromkeys((*packages, "torch", "numpy")):
         try:
             versions[package] = importlib.metadata.version(package)

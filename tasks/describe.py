@@ -77,9 +77,8 @@ def contract_for(
         if not metrics and shipped is not None and shipped.sha256 == checkpoint:
             metrics = tuple(template.metrics)
         then = weights.measured_with or weights.template
-        if then.problem != template.problem:
-            metrics = ()
-        elif _protocol(template, height, width) != _protocol(then):
+        same_task = then.problem == template.problem
+        if not same_task or _protocol(template, height, width) != _protocol(then):
             metrics = ()
     return Contract(
         name=template.name,

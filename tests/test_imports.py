@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import pytest
 
 import pocketface
+from pocketface.tasks import TASKS, Task
 
 _ROOT = Path(__file__).parents[1]
 
 FLOORS = {
-    "cli": 8,
-    "apps": 7,
-    "benchmarks": 6,
-    "compress": 5,  # it begins with the float files of an export
-    "export": 4,
-    "training": 4,
+    "cli": 9,
+    "apps": 8,
+    "benchmarks": 7,
+    "compress": 6,
+    "export": 5,
+    "training": 5,
+    "tasks": 4,
     "evaluation": 3,
     "runtimes": 3,
     "models": 2,
@@ -34,6 +40,7 @@ FLOORS = {
     "results": 0,
     "__init__": 0,
 }
+"""As the table of docs/architecture.md has them."""
 
 HEAVY = {
     "PIL",
@@ -97,14 +104,53 @@ def test_imports_go_down(source: Path) -> None:
                 assert below, f"{where}: {room} imports from {target}, which is not below it"
 
 
-_TRAINING = [f"compress/{name}.py" for name in ("channels", "fine_tuning", "sparsity", "stage")]
+def test_architecture_document_has_these_floors() -> None:
+    text = (_ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = re.findall(r"(?m)^\| (\d+) \| `(\w+)/` \|", text)
+    assert {room: int(floor) for floor, room in rooms} == {
+        room: floor for room, floor in FLOORS.items() if floor
+    }
+
+
+_TRAINING = [
+    f"compress/{name}.py" for name in ("channels", "fine_tuning", "request", "sparsity", "stage")
+]
+
+
+def _learning_sides() -> set[str]:
+    """Modules of tasks that `learn` alone imports, itself or through others of them."""
+    found = {"tasks/learning.py"}
+    for folder in TASKS.values():
+        room = Path("tasks", folder)
+        modules = {path.stem: ast.parse(path.read_text()) for path in (_ROOT / room).glob("*.py")}
+        others = _reached(modules, [part for part in _PARTS if part != "learn" and part in modules])
+        assert "rules" in others
+        found |= {f"{room.as_posix()}/{name}.py" for name in _reached(modules, ["learn"]) - others}
+    return found
+
+
+def _reached(modules: dict[str, ast.Module], names: Sequence[str]) -> set[str]:
+    """These modules of a folder, and those of it that they import."""
+    reached: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        reached.add(name)
+        for node in ast.walk(modules[name]):
+            if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module not in reached:
+                waiting.append(str(node.module))
+    return reached
+
+
+_PARTS = [name for name, part in vars(Task).items() if isinstance(part, cached_property)]
+_LEARNING = _learning_sides()
 
 
 @pytest.mark.parametrize("source", _SOURCES, ids=str)
 def test_heavy_packages_are_imported_where_they_are_needed(source: Path) -> None:
     if source.parts[0] in ("models", "training") or "coreml_reference" in source.parts:
         return
-    if source.as_posix() in _TRAINING:
+    if source.as_posix() in _TRAINING or source.as_posix() in _LEARNING:
         return
     tree = ast.parse((_ROOT / source).read_text())
     for node in tree.body:
@@ -120,7 +166,8 @@ def test_heavy_packages_are_imported_where_they_are_needed(source: Path) -> None
 def test_root_files_import_nothing_heavy_of_ours() -> None:
     for source in ("errors.py", "files.py", "interrupts.py", "quiet.py", "results.py"):
         tree = ast.parse((_ROOT / source).read_text())
-        assert not [node for node in _imports(tree) if getattr(node, "level", 0)]
+        ours = [node.module for node in _imports(tree) if getattr(node, "level", 0)]
+        assert set(ours) <= {"errors"}
 
 
 def test_public_names_are_as_declared() -> None:
@@ -197,14 +244,61 @@ def test_loading_and_running_onnx_needs_no_torch(tmp_path: Path) -> None:
 _MAKE_ONNX = f"""
 import sys
 from pathlib import Path
+from pocketface.export.formats import Order
 from pocketface.export.onnx import convert
-from pocketface.tasks.templates import load_template
-from pocketface.tasks.describe import contract_for
 from pocketface.models.network import Network
+from pocketface.tasks.describe import contract_for
+from pocketface.tasks.templates import load_template
 
 template = load_template(Path({str(_ROOT / "tests" / "tiny_template.yaml")!r}))
 network = Network(template.architecture).eval()
 folder = Path(sys.argv[1]).parent
 contract = contract_for(template)
-convert(network, contract, folder=folder, stem="model", precision="fp32", with_nms=False)
+convert(Order(network=network, contract=contract, folder=folder, stem="model"))
 """
+
+
+_SERVE_ONE_TASK = {
+    Path("__init__.py"): "the types of models and results, for who imports the package",
+    Path("cli/data.py"): "`data label` needs a detector",
+    Path("cli/diagnose.py"): "it is of detectors alone",
+}
+"""Outside `tasks/` and `apps/`: what names the parts of one task, and why."""
+
+
+def _rooms_of_tasks(tree: ast.Module) -> set[str]:
+    """Folders of tasks that a module imports from, however it does."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module or ''}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names = [node.value]  # importlib.import_module, or a table of modules
+        for name in names:
+            parts = name.split(".")
+            found.update(
+                after
+                for before, after in itertools.pairwise(parts)
+                if before == "tasks" and after in TASKS.values()
+            )
+    return found
+
+
+def test_no_code_outside_tasks_names_a_task() -> None:
+    """A third task is a folder, a line in the table, and templates: nothing else knows of it."""
+    tools = [path.relative_to(_ROOT) for path in sorted((_ROOT / "tools").glob("*.py"))]
+    assert tools
+    outside = [path for path in _SOURCES if path.parts[0] != "tasks"]
+    assert set(_SERVE_ONE_TASK) < set(outside)
+    for source in (*outside, *tools):
+        tree = ast.parse((_ROOT / source).read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant):
+                assert node.value not in TASKS, f"{source}:{node.lineno}: names {node.value}"
+        if source.parts[0] in ("apps", "tools"):  # made for some of the tasks
+            continue
+        rooms = _rooms_of_tasks(tree)
+        assert bool(rooms) == (source in _SERVE_ONE_TASK), f"{source}: {rooms or 'no exception'}"
