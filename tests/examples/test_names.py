@@ -171,7 +171,7 @@ def test_kotlin_reads_the_contract(tflite_file: Path, kotlin: Driver) -> None:
     assert contract.input.shape == (1, 64, 96, 3)
 
 
-def test_swift_reads_the_contract(onnx_file: Path, tmp_path: Path, swift: Driver) -> None:
+def test_swift_reads_the_contract(swift: Driver, onnx_file: Path, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     metadata = {one.key: one.value for one in onnx.load(onnx_file).metadata_props}
     path = tmp_path / "contract.json"

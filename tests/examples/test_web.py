@@ -28,6 +28,12 @@ VENDORED = (
     "ort-wasm-simd-threaded.mjs",
     "ort-wasm-simd-threaded.wasm",
 )
+_VENDOR = Path(__file__).resolve().parents[2] / "examples/web/vendor"
+
+pytestmark = pytest.mark.skipif(
+    not all((_VENDOR / name).exists() for name in VENDORED),  # before an export takes its time
+    reason="needs examples/web/vendor (cd examples/web && npm ci)",
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +48,6 @@ def site(
 ) -> Iterator[str]:
     """The page with a freshly exported model, as `python -m http.server` serves it."""
     folder = tmp_path_factory.mktemp("site")
-    if not all((examples / "web/vendor" / name).exists() for name in VENDORED):
-        pytest.skip("needs examples/web/vendor (cd examples/web && npm ci)")
     for name in SERVED:
         shutil.copy(examples / "web" / name, folder)
     shutil.copytree(examples / "web/vendor", folder / "vendor")
