@@ -18,6 +18,7 @@ from ..tasks.detection.measure import SCORE_FLOOR, to_annotation
 from ..tasks.detection.peers import NMS_IOU
 from ..tasks.detection.preprocessing import ALL_PREPROCESSINGS, Preprocessing
 from ..tasks.detection.samples import classes_in, readable
+from ..tasks.measuring import Labels
 
 _log = logging.getLogger(__name__)
 
@@ -84,8 +85,7 @@ class Diagnosis:
 def diagnose(
     path: Path,
     *,
-    annotations: Sequence[Path],
-    roots: Sequence[Path],
+    labels: Labels,
     declared: Preprocessing | None = None,
     limit: int = 50,
     input_size: tuple[int, int] | None = None,
@@ -97,8 +97,7 @@ def diagnose(
 
     Args:
         path: A detector's file, ours or a third party's; see `open_detector`.
-        annotations: COCO JSON files.
-        roots: Folders of the photos, one for each annotation file or one for all.
+        labels: COCO JSON files, and the folders of their photos.
         declared: The pre-processing to compare with; None for that of the file's contract.
         limit: Number of photos to use, spread evenly over all.
         input_size: Height and width in pixels, where the graph leaves them free.
@@ -114,11 +113,11 @@ def diagnose(
     if declared is None and detector.contract is not None:
         declared = Preprocessing.of(detector.contract)
     classes = classes_in(None if detector.contract is None else detector.contract.rules)
-    photos = _some(read_coco(annotations, roots, classes=classes).photos, limit)
+    photos = _some(read_coco(labels.files, labels.roots, classes=classes).photos, limit)
     seen, found = _find(detector, photos, on_progress)
     faces = sum(int((~photo.ignore).sum()) for photo in seen)
     if not faces:
-        raise DataError(f"{annotations[0]}: no labelled face in the {len(seen)} photos looked at")
+        raise DataError(f"{labels.files[0]}: no labelled face in the {len(seen)} photos looked at")
     matches = [match_faces(seen, each) for each in found]
     draws = resampled(matches)
     trials = [

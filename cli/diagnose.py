@@ -40,13 +40,13 @@ def run(args: argparse.Namespace) -> None:
     """Try all pre-processings; fail if the declared one is not the best."""
     from ..apps.diagnose import diagnose
     from ..tasks.detection.preprocessing import Preprocessing
+    from ..tasks.measuring import Labels
 
     declared = None if args.declared is None else Preprocessing.parse(args.declared)
     with progress("photos") as on_progress:
         found = diagnose(
             args.model,
-            annotations=paths(args.test_ann_files),
-            roots=paths(args.test_data_roots),
+            labels=Labels(paths(args.test_ann_files), paths(args.test_data_roots)),
             declared=declared,
             limit=args.limit,
             input_size=args.input_size,

@@ -135,7 +135,6 @@ def write_weights(
     seed: int | None = None,
     metrics: Sequence[Metric] = (),
     hooks: dict[str, Any] | None = None,
-    half: bool = False,
 ) -> None:
     """Write a weights file atomically.
 
@@ -148,7 +147,6 @@ def write_weights(
         seed: Seed of the training run.
         metrics: Figures measured on these weights.
         hooks: Result of `hooks_of`; None for a network without hooks.
-        half: Whether to store kernels and matrices in 16 bits; reading makes them FP32 again.
 
     Raises:
         ModelFileError: The suffix is another one, or the tensors do not fit the template.
@@ -159,11 +157,6 @@ def write_weights(
     template = parse_template(template_text, source=f"{path}: template")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     _check_fit(tensors, template=template, path=path, hooked=hooks is not None)
-    if half:  # but not variances, which may exceed the range of FP16
-        tensors = {
-            name: tensor.half() if tensor.ndim > 1 and tensor.is_floating_point() else tensor
-            for name, tensor in tensors.items()
-        }
     section = Section(
         template=template_text,
         epochs=epochs,
@@ -176,6 +169,17 @@ def write_weights(
     write(path, tensors=tensors, section=section)
 
 
+def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors with kernels and matrices in 16 bits; reading a file makes them FP32 again.
+
+    Vectors stay: a variance may exceed the range of FP16.
+    """
+    return {
+        name: tensor.half() if tensor.ndim > 1 and tensor.is_floating_point() else tensor
+        for name, tensor in state.items()
+    }
+
+
 def rewritten(
     path: Path,
     weights: Weights,
@@ -183,7 +187,6 @@ def rewritten(
     *,
     hooks: dict[str, Any] | None = None,
     template_text: str | None = None,
-    half: bool = False,
 ) -> Weights:
     """Write changed weights to a new file, without the figures of the old ones.
 
@@ -193,7 +196,6 @@ def rewritten(
         state: The new tensors.
         hooks: Result of `hooks_of`; None for a network without hooks.
         template_text: The new template if the architecture changed; None for that of `weights`.
-        half: See `write_weights`.
 
     Raises:
         ModelFileError: See `write_weights`.
@@ -206,7 +208,6 @@ def rewritten(
         data=weights.data,
         seed=weights.seed,
         hooks=hooks,
-        half=half,
     )
     return read_weights(path)
 

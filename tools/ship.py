@@ -23,7 +23,7 @@ import yaml
 import pocketface.cli
 from pocketface.files import sha256_file
 from pocketface.model_templates import template_path
-from pocketface.models.weights import read_weights, write_weights
+from pocketface.models.weights import halved, read_weights, write_weights
 from pocketface.tasks.detection.measure import SCORE_FLOOR
 from pocketface.tasks.detection.rules import InferenceSpec
 from pocketface.tasks.rules import inference_in
@@ -66,12 +66,11 @@ def main() -> None:
         write_weights(
             file,
             template_text=INITIAL_WEIGHTS.sub("initial_weights: null\n", text),
-            state_dict=trained.state_dict,
+            state_dict=halved(trained.state_dict) if asked.half else trained.state_dict,
             epochs=asked.epochs or trained.epochs,
             data=trained.data,
             seed=trained.seed,
             hooks=trained.hooks,
-            half=asked.half,
         )
         found = measured(file, lists / "wider_val.json", wider / "WIDER_val" / "images", wider)
         learnt = measured(file, lists / "train.val.json", wider / "train")

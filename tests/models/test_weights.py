@@ -13,6 +13,7 @@ from pocketface.model_templates.contract import CONTRACT_KEY, Metric
 from pocketface.models.network import Network
 from pocketface.models.weights import (
     build_network,
+    halved,
     read_weights,
     shipped_weights,
     write_weights,
@@ -77,7 +78,7 @@ def test_half_the_size(network: Network, tmp_path: Path) -> None:
     state[norm] += 1e6  # beyond FP16
     whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
     write_weights(whole, template_text=TEMPLATE, state_dict=state, epochs=1)
-    write_weights(half, template_text=TEMPLATE, state_dict=state, epochs=1, half=True)
+    write_weights(half, template_text=TEMPLATE, state_dict=halved(state), epochs=1)
     kernels = [value for value in state.values() if value.ndim > 1]
     saved = whole.stat().st_size - half.stat().st_size
     assert saved == pytest.approx(2 * sum(value.numel() for value in kernels), abs=2000)
