@@ -38,14 +38,8 @@ def case(request: pytest.FixtureRequest) -> Case:
     return make_case(request.param)
 
 
-@pytest.fixture(scope="module", params=names_for("face-detection"))
-def detector(request: pytest.FixtureRequest) -> Case:
-    return make_case(request.param)
-
-
-@pytest.fixture(scope="module", params=names_for("face-classification"))
-def classifier(request: pytest.FixtureRequest) -> Case:
-    return make_case(request.param)
+DETECTORS = pytest.mark.parametrize("case", names_for("face-detection"), indirect=True)
+CLASSIFIERS = pytest.mark.parametrize("case", names_for("face-classification"), indirect=True)
 
 
 def make_case(name: str) -> Case:
@@ -65,8 +59,8 @@ def test_name_is_the_folders_name(case: Case) -> None:
     assert path.parent.parent.name == case.template.problem
 
 
-def test_outputs_have_the_declared_shapes_and_ranges(detector: Case) -> None:
-    case = detector
+@DETECTORS
+def test_outputs_have_the_declared_shapes_and_ranges(case: Case) -> None:
     head = case.template.architecture.head
     cells = [
         math.ceil(case.height / stride) * math.ceil(case.width / stride)
@@ -120,13 +114,14 @@ def test_every_parameter_has_a_share_in_the_outputs(case: Case) -> None:
     assert not silent
 
 
-def test_a_classifier_answers_with_probabilities(classifier: Case) -> None:
-    images = torch.rand(3, 3, classifier.height, classifier.width) * 255
-    network = classifier.network.eval()
+@CLASSIFIERS
+def test_a_classifier_answers_with_probabilities(case: Case) -> None:
+    images = torch.rand(3, 3, case.height, case.width) * 255
+    network = case.network.eval()
     with torch.no_grad():
         (shares,) = network(images)
         (alone,) = network(images[:1])
-    assert shares.shape == (3, len(classifier.template.dataset.classes))
+    assert shares.shape == (3, len(case.template.dataset.classes))
     torch.testing.assert_close(shares.sum(1), torch.ones(3))
     torch.testing.assert_close(alone[0], shares[0])
     assert not torch.equal(shares[0], shares[1])
