@@ -156,7 +156,8 @@ def write_weights(
     _check_suffix(path)
     template = parse_template(template_text, source=f"{path}: template")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
-    _check_fit(tensors, template=template, path=path, hooked=hooks is not None)
+    read = {name: _whole(tensor) for name, tensor in tensors.items()}
+    _check_fit(read, template=template, path=path, hooked=hooks is not None)
     section = Section(
         template=template_text,
         epochs=epochs,
