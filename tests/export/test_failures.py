@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,11 +16,10 @@ from pocketface.errors import ContractError, UserError
 from pocketface.export import coreml as coreml_format
 from pocketface.export import onnx as onnx_format
 from pocketface.export.coreml_spec import store_as_fp16
-from pocketface.export.formats import Order
 from pocketface.models.weights import build_network, read_weights
 from pocketface.runtimes.seal import check_seal
 
-from .conftest import FILES, MakeWeights, run
+from .conftest import FILES, MakeWeights, no_conversion, run
 
 
 @pytest.fixture
@@ -126,17 +124,7 @@ def test_a_folder_gives_way_only_to_another_of_its_kind(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ready = converted("coreml")
-
-    def convert(order: Order) -> list[Path]:
-        """The seconds that a conversion takes are spent already."""
-        kinds = ("mlmodel", "mlpackage")
-        paths = [order.folder / f"{order.stem}.{kind}" for kind in kinds]
-        shutil.copy(ready / paths[0].name, paths[0])
-        shutil.copytree(ready / paths[1].name, paths[1])
-        return paths
-
-    monkeypatch.setattr(coreml_format, "convert", convert)
+    no_conversion(monkeypatch, coreml_format, converted("coreml"))
     place = tmp_path / "model.mlpackage"
     place.mkdir()
     (place / "thesis.txt").write_text("precious")

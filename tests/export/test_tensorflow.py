@@ -15,6 +15,7 @@ import torch
 import pocketface
 from pocketface.errors import ModelFileError, UserError
 from pocketface.export import ExportRequest, export_model
+from pocketface.export import tensorflow as tensorflow_format
 from pocketface.model_templates.contract import Contract
 from pocketface.models.weights import build_network, read_weights
 from pocketface.runtimes import open_session
@@ -25,6 +26,8 @@ from pocketface.runtimes.tensorflow import (
     import_tensorflow,
 )
 from pocketface.tasks.describe import contract_for
+
+from .conftest import no_conversion
 
 pytest.importorskip("tensorflow", reason="needs tensorflow")
 
@@ -95,6 +98,7 @@ def test_tensorflow_serving_reads_the_saved_model(folder: Path, weights: Path) -
         np.testing.assert_allclose(found[name].numpy(), array, atol=1e-3, rtol=0)
 
 
+@pytest.mark.full  # the templates of the matrix have both
 @pytest.mark.parametrize("head", ["ssd", "fcos"])
 def test_other_heads(
     make_weights: Callable[..., Path], texts: dict[str, str], tmp_path: Path, head: str
@@ -107,7 +111,10 @@ def test_other_heads(
     assert [row.status for row in report.files] == ["passed", "passed"]
 
 
-def test_fp16_is_told_to_be_out_of_reach(weights: Path, tmp_path: Path) -> None:
+def test_fp16_is_told_to_be_out_of_reach(
+    weights: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_conversion(monkeypatch, tensorflow_format, folder)
     request = ExportRequest(
         weights=read_weights(weights),
         folder=tmp_path,

@@ -17,7 +17,7 @@ from .conftest import MakeWeights, run
 
 
 def test_files_of_different_templates_are_verified_together(
-    weights: Path, texts: dict[str, str], tmp_path: Path
+    weights: Path, texts: dict[str, str], tmp_path: Path, few_photos: Path
 ) -> None:
     """Each by its own resize rule and thresholds, in any order."""
     settings = {
@@ -34,14 +34,14 @@ def test_files_of_different_templates_are_verified_together(
         assert [row.status for row in report.files] == ["passed", "passed"]
         files += report.paths
     for order in (files, files[::-1]):
-        found = verify_files(order, weights=weights)
+        found = verify_files(order, weights=weights, photos=few_photos)
         assert [(one.file.name, one.status, one.reason) for one in found] == [
             (file.name, "passed", None) for file in order
         ]
 
 
 def test_a_file_of_an_edited_template_is_verified_by_its_checkpoint(
-    make_weights: MakeWeights, texts: dict[str, str], tmp_path: Path
+    make_weights: MakeWeights, texts: dict[str, str], tmp_path: Path, few_photos: Path
 ) -> None:
     """Inside the weights is a template of one fixed size."""
     template = tmp_path / "free.yaml"
@@ -53,14 +53,14 @@ def test_a_file_of_an_edited_template_is_verified_by_its_checkpoint(
     write_weights(fixed, template_text=text, state_dict=read.state_dict, epochs=1)
     options: dict[str, Any] = {"template": template, "input_size": (96, 32), "formats": ["onnx"]}
     report = run(fixed, tmp_path / "out", **options)
-    (found,) = verify_files(report.paths, weights=fixed)
+    (found,) = verify_files(report.paths, weights=fixed, photos=few_photos)
     assert (found.status, found.reason) == ("passed", None)
 
 
 def test_a_checkpoint_is_not_passed_over_without_pytorch(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (file,) = run(weights, tmp_path, formats=["onnx"]).paths
+    (file,) = run(weights, tmp_path, formats=["onnx"], photos=None).paths
     monkeypatch.setattr("pocketface.export.verify.find_spec", lambda _: None)
     (found,) = verify_files([file], weights=weights)
     assert found.status == "not verified"
@@ -75,13 +75,13 @@ def test_a_checkpoint_is_not_passed_over_without_pytorch(
 
 
 def test_a_file_with_other_labels_than_its_network(
-    make_weights: MakeWeights, tmp_path: Path
+    make_weights: MakeWeights, tmp_path: Path, few_photos: Path
 ) -> None:
     weights = make_weights(tmp_path)
     (file,) = run(weights, tmp_path / "out", formats=["onnx"]).paths
     contract = pocketface.load(file).contract
     embed(file, contract.model_copy(update={"rules": {**contract.rules, "labels": ["cat"]}}))
-    (found,) = verify_files([file], weights=weights)
+    (found,) = verify_files([file], weights=weights, photos=few_photos)
     assert found.status == "failed"
     assert "its labels are ['cat']; the trained network's are ['face']" in str(found.reason)
 
