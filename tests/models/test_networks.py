@@ -173,6 +173,18 @@ def test_a_folded_scale_knows_its_colours(colour: str) -> None:
         torch.testing.assert_close(folded(images)[0], network(images)[0])
 
 
+def one_of_each_kind() -> list[Any]:
+    """All names; those whose backbone and head another one has are for the full run."""
+    kinds, names = set(), []
+    for name in template_names():
+        architecture = read_template(name).architecture
+        kind = (architecture.backbone.type, architecture.head.type)
+        names.append(pytest.param(name, marks=[pytest.mark.full] if kind in kinds else []))
+        kinds.add(kind)
+    return names
+
+
+@pytest.mark.parametrize("case", one_of_each_kind(), indirect=True)
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
 def test_a_traced_graph_takes_any_batch_size(case: Case) -> None:
     if case.size.gflops > HEAVY:
