@@ -31,15 +31,15 @@ _FULL_HARDNESS = 0.6
 """Share of the training after which augmentation has full strength."""
 
 
-class Labels(NamedTuple):
-    """Labels and image ids of a batch, int64 (B,) each."""
+class FaceTargets(NamedTuple):
+    """FaceTargets and image ids of a batch, int64 (B,) each."""
 
     labels: Tensor
     image_ids: Tensor
 
-    def to(self, device: torch.device, *, non_blocking: bool = False) -> Labels:
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> FaceTargets:
         """A copy on another device."""
-        return Labels(
+        return FaceTargets(
             self.labels.to(device, non_blocking=non_blocking),
             self.image_ids.to(device, non_blocking=non_blocking),
         )
@@ -138,10 +138,10 @@ class FaceCrops(Dataset[list[tuple[Tensor, int, int]]]):
         return tensor, face.label, face.image_id
 
 
-def collate(items: Sequence[tuple[Tensor, int, int]]) -> tuple[Tensor, Labels]:
-    """Stack samples to uint8 images (B, 3, H, W) and their `Labels`."""
+def collate(items: Sequence[tuple[Tensor, int, int]]) -> tuple[Tensor, FaceTargets]:
+    """Stack samples to uint8 images (B, 3, H, W) and their `FaceTargets`."""
     images, labels, ids = zip(*items, strict=True)
-    return torch.stack(images), Labels(torch.tensor(labels), torch.tensor(ids))
+    return torch.stack(images), FaceTargets(torch.tensor(labels), torch.tensor(ids))
 
 
 def _balanced(labels: Sequence[int]) -> list[int]:

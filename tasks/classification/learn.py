@@ -13,7 +13,7 @@ from ...model_templates.schema import Template, TemplateFile
 from ...models.network import Network
 from ..describe import contract_for
 from ..learning import EpochSampler, Teacher
-from .face_crops import FaceCrops, Labels, collate
+from .face_crops import FaceCrops, FaceTargets, collate
 from .rules import augmentation_of
 
 LABEL_SMOOTHING = 0.04
@@ -38,7 +38,7 @@ class ClassificationLearner:
     """Cross-entropy with smoothed labels (Szegedy et al. 2016), on samples already augmented."""
 
     def losses(
-        self, network: Network, images: Tensor, targets: Labels, *, seed: int
+        self, network: Network, images: Tensor, targets: FaceTargets, *, seed: int
     ) -> dict[str, Tensor]:
         """One loss: `classes`."""
         images = images.float().contiguous(memory_format=torch.channels_last)

@@ -18,7 +18,7 @@ _IOU_MODES = (_WHOLE, 0.1, 0.3, 0.5, 0.7, 0.9, _FREE)
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class Scene:
     """One photo or a piece of it, with its faces.
 
     Attributes:
@@ -35,8 +35,8 @@ class Sample:
 
 
 def augment(
-    sample: Sample, *, spec: AugmentationSpec, height: int, width: int, rng: np.random.Generator
-) -> Sample:
+    sample: Scene, *, spec: AugmentationSpec, height: int, width: int, rng: np.random.Generator
+) -> Scene:
     """Crop to (height, width), flip, and mark faces that are too small or cut as ignored.
 
     Args:
@@ -56,23 +56,23 @@ def augment(
     if rng.random() < spec.flip:
         sample = flip(sample)
     sides = (sample.boxes[:, 2:] - sample.boxes[:, :2]).max(1, initial=0)
-    return Sample(
+    return Scene(
         sample.image, sample.boxes, sample.landmarks, sample.ignore | (sides < spec.min_face)
     )
 
 
-def flip(sample: Sample) -> Sample:
+def flip(sample: Scene) -> Scene:
     """Mirror left to right, and swap left and right landmarks."""
     width = sample.image.shape[1]
     boxes = sample.boxes.copy()
     boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
     landmarks = sample.landmarks[:, _FLIPPED_LANDMARKS].copy()
     landmarks[..., 0] = width - landmarks[..., 0]
-    return Sample(np.ascontiguousarray(sample.image[:, ::-1]), boxes, landmarks, sample.ignore)
+    return Scene(np.ascontiguousarray(sample.image[:, ::-1]), boxes, landmarks, sample.ignore)
 
 
 def _zoom_window(
-    sample: Sample, spec: AugmentationSpec, rng: np.random.Generator
+    sample: Scene, spec: AugmentationSpec, rng: np.random.Generator
 ) -> tuple[float, float, float, float]:
     """A window with the centre of a randomly chosen face, and with all of it if it fits.
 
@@ -96,7 +96,7 @@ def _zoom_window(
     return left, top, width, height
 
 
-def _iou_window(sample: Sample, rng: np.random.Generator) -> tuple[float, float, float, float]:
+def _iou_window(sample: Scene, rng: np.random.Generator) -> tuple[float, float, float, float]:
     """SSD's crop (Liu et al. 2016, section 2.2), drawn as by MMDetection's MinIoURandomCrop.
 
     One of seven modes: the whole photo, a window whose IoU with every face of the photo is at
@@ -136,13 +136,13 @@ def _iou_window(sample: Sample, rng: np.random.Generator) -> tuple[float, float,
 
 
 def _cut(
-    sample: Sample,
+    sample: Scene,
     window: tuple[float, float, float, float],
     *,
     height: int,
     width: int,
     rng: np.random.Generator,
-) -> Sample:
+) -> Scene:
     """Cut a window (left, top, width, height) and scale it; parts outside the photo are black.
 
     Boxes may reach beyond the result.
@@ -170,18 +170,18 @@ def _cut(
     place = np.array([px, py], dtype=np.float32)
     boxes = ((sample.boxes.reshape(-1, 2, 2) - origin) * scale + place).reshape(-1, 4)
     landmarks = (sample.landmarks - origin) * scale + place
-    return Sample(image, boxes, landmarks.astype(np.float32), sample.ignore)
+    return Scene(image, boxes, landmarks.astype(np.float32), sample.ignore)
 
 
 def _cut_turned(
-    sample: Sample,
+    sample: Scene,
     window: tuple[float, float, float, float],
     angle: float,
     *,
     height: int,
     width: int,
     rng: np.random.Generator,
-) -> Sample:
+) -> Scene:
     """Cut a window rotated about its centre, counter-clockwise in degrees.
 
     A face's new box encloses the rotated ellipse inside the old one, which fits a head better than
@@ -204,10 +204,10 @@ def _cut_turned(
     halves = np.where(sample.ignore[:, None], upright @ np.abs(turn.T), ellipses)
     boxes = np.concatenate((centres - halves, centres + halves), axis=1, dtype=np.float32)
     landmarks = (sample.landmarks @ turn.T + shift).astype(np.float32)
-    return Sample(image.astype(np.uint8, copy=False), boxes, landmarks, sample.ignore)
+    return Scene(image.astype(np.uint8, copy=False), boxes, landmarks, sample.ignore)
 
 
-def _clipped(sample: Sample) -> Sample:
+def _clipped(sample: Scene) -> Scene:
     """Clip boxes and drop those outside the image; faces with their centre outside are ignored."""
     height, width = sample.image.shape[:2]
     boxes = sample.boxes
@@ -221,4 +221,4 @@ def _clipped(sample: Sample) -> Sample:
     keep = visible > 0
     # A face whose centre is cut off is still partly visible, so it must not become background.
     ignore = sample.ignore | ~centred
-    return Sample(sample.image, clipped[keep], sample.landmarks[keep], ignore[keep])
+    return Scene(sample.image, clipped[keep], sample.landmarks[keep], ignore[keep])

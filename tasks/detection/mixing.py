@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .crops import Sample, flip
+from .crops import Scene, flip
 
 _MOST = 4
 """Most faces pasted into a sample."""
@@ -20,13 +20,13 @@ _SHARE = 0.4
 _TRIES = 8
 
 
-def mosaic(quarters: Sequence[Sample]) -> Sample:
+def mosaic(quarters: Sequence[Scene]) -> Scene:
     """Combine four samples into one (Bochkovskiy et al. 2020), row by row."""
     height, width = quarters[0].image.shape[:2]
     rows = [np.concatenate([one.image for one in quarters[i : i + 2]], axis=1) for i in (0, 2)]
     shifts = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float32)
     together = list(zip(quarters, shifts, strict=True))
-    return Sample(
+    return Scene(
         np.concatenate(rows),
         np.concatenate([one.boxes + np.tile(shift, 2) for one, shift in together]),
         np.concatenate([one.landmarks + shift for one, shift in together]),
@@ -34,9 +34,7 @@ def mosaic(quarters: Sequence[Sample]) -> Sample:
     )
 
 
-def paste_faces(
-    sample: Sample, donor: Sample, *, smallest: float, rng: np.random.Generator
-) -> Sample:
+def paste_faces(sample: Scene, donor: Scene, *, smallest: float, rng: np.random.Generator) -> Scene:
     """Paste up to four faces of another photo where the sample has none (Kisantal et al. 2019).
 
     Each face is cut out with a margin, mirrored by chance, shrunk to a side drawn evenly on a
@@ -70,7 +68,7 @@ def paste_faces(
     return sample
 
 
-def _surroundings(donor: Sample, index: int) -> tuple[int, int, int, int]:
+def _surroundings(donor: Scene, index: int) -> tuple[int, int, int, int]:
     """x1, y1, x2, y2 of a face with its margin, clipped to the photo, in whole pixels."""
     box = donor.boxes[index]
     margin = _MARGIN * np.tile(box[2:] - box[:2], 2) * [-1, -1, 1, 1]
@@ -79,7 +77,7 @@ def _surroundings(donor: Sample, index: int) -> tuple[int, int, int, int]:
     return math.floor(low_x), math.floor(low_y), math.ceil(high_x), math.ceil(high_y)
 
 
-def _is_alone(donor: Sample, index: int) -> bool:
+def _is_alone(donor: Scene, index: int) -> bool:
     """Whether no other labelled box reaches into the face's margin."""
     x1, y1, x2, y2 = _surroundings(donor, index)
     others = np.delete(donor.boxes, index, axis=0)
@@ -87,7 +85,7 @@ def _is_alone(donor: Sample, index: int) -> bool:
     return bool(apart.any(1).all())
 
 
-def _cut_out(donor: Sample, index: int, scale: float) -> Sample:
+def _cut_out(donor: Scene, index: int, scale: float) -> Scene:
     """One face with its margin, scaled."""
     box = donor.boxes[index]
     x1, y1, x2, y2 = _surroundings(donor, index)
@@ -95,7 +93,7 @@ def _cut_out(donor: Sample, index: int, scale: float) -> Sample:
     image = cv2.resize(donor.image[y1:y2, x1:x2], size, interpolation=cv2.INTER_AREA)
     done = np.array(size, np.float32) / np.array([x2 - x1, y2 - y1], np.float32)
     origin = np.array([x1, y1], np.float32)
-    return Sample(
+    return Scene(
         np.asarray(image, np.uint8),
         (box[None] - np.tile(origin, 2)) * np.tile(done, 2),
         (donor.landmarks[index][None] - origin) * done,
@@ -103,9 +101,7 @@ def _cut_out(donor: Sample, index: int, scale: float) -> Sample:
     )
 
 
-def _free_place(
-    sample: Sample, face: Sample, rng: np.random.Generator
-) -> NDArray[np.float32] | None:
+def _free_place(sample: Scene, face: Scene, rng: np.random.Generator) -> NDArray[np.float32] | None:
     """Left and top of a place for the face that touches no box; None if none was found."""
     room = np.array(sample.image.shape[1::-1]) - face.image.shape[1::-1]
     if (room < 0).any():
@@ -119,7 +115,7 @@ def _free_place(
     return None
 
 
-def _faded_in(sample: Sample, face: Sample, place: NDArray[np.float32]) -> Sample:
+def _faded_in(sample: Scene, face: Scene, place: NDArray[np.float32]) -> Scene:
     height, width = face.image.shape[:2]
     left, top = place.astype(int).tolist()
     x1, y1, x2, y2 = face.boxes[0]
@@ -133,7 +129,7 @@ def _faded_in(sample: Sample, face: Sample, place: NDArray[np.float32]) -> Sampl
     image[top : top + height, left : left + width] = (
         (alpha * face.image + (1 - alpha) * under).round().astype(np.uint8)
     )
-    return Sample(
+    return Scene(
         image,
         np.concatenate((sample.boxes, face.boxes + np.tile(place, 2))).astype(np.float32),
         np.concatenate((sample.landmarks, face.landmarks + place)).astype(np.float32),

@@ -19,7 +19,7 @@ from ...data.spoil import QUALITY, spoil
 from ...errors import DataError, ImageError
 from ..learning import DECODE_THREADS, DECODED_AHEAD, Key, left_out
 from .augmentation import AugmentationSpec
-from .crops import Sample, augment
+from .crops import Scene, augment
 from .mixing import mosaic, paste_faces
 from .targets import Targets
 
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 CACHE_LONG_SIDE = 1280
 """Longer side, in pixels, to which photos in memory are reduced."""
 
-Item = tuple[Tensor, Sample, int]
+Item = tuple[Tensor, Scene, int]
 """A sample's image, uint8 (3, H, W) BGR, the sample, and the photo's COCO id."""
 
 
@@ -60,7 +60,7 @@ class PhotoCrops(Dataset[list["Item"]]):
         self.height = height
         self.width = width
         self.seed = seed
-        self._samples: list[Sample | None] = [None] * len(photos)
+        self._samples: list[Scene | None] = [None] * len(photos)
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -85,7 +85,7 @@ class PhotoCrops(Dataset[list["Item"]]):
         Raises:
             DataError: No photo can be used.
         """
-        kept: list[tuple[Photo, Sample | None]] = []
+        kept: list[tuple[Photo, Scene | None]] = []
         damaged: list[str] = []
         held, size = 0, 0
         samples = read_ahead(_read_sample, self.photos, threads=DECODE_THREADS, ahead=DECODED_AHEAD)
@@ -102,7 +102,7 @@ class PhotoCrops(Dataset[list["Item"]]):
         self._samples = [sample for _, sample in kept]
         return held, size
 
-    def _whole(self, index: int) -> tuple[Photo, Sample]:
+    def _whole(self, index: int) -> tuple[Photo, Scene]:
         """A photo, or the next readable one if it was lost since `preload`."""
         for place in (*range(index, len(self.photos)), *range(index)):
             photo = self.photos[place]
@@ -133,10 +133,10 @@ class PhotoCrops(Dataset[list["Item"]]):
             image = spoil(image, rng, 1.0, steps=QUALITY)
         return torch.from_numpy(image).permute(2, 0, 1), sample, photo.image_id
 
-    def _any(self, rng: np.random.Generator) -> Sample:
+    def _any(self, rng: np.random.Generator) -> Scene:
         return self._whole(int(rng.integers(len(self.photos))))[1]
 
-    def _mosaic(self, whole: Sample, rng: np.random.Generator) -> Sample:
+    def _mosaic(self, whole: Scene, rng: np.random.Generator) -> Scene:
         """Combine a sample with three of other photos; faces stay as large as in whole samples."""
         scales = [scale / 2 for scale in self.spec.scales]
         halved = self.spec.model_copy(update={"scales": scales})
@@ -171,7 +171,7 @@ def collate(items: Sequence[Item]) -> tuple[Tensor, Targets]:
     )
 
 
-def _read_sample(photo: Photo) -> Sample:
+def _read_sample(photo: Photo) -> Scene:
     image = read_image(photo.path)
     height, width = image.shape[:2]
     scale = photo.scale_to(height, width)
@@ -180,7 +180,7 @@ def _read_sample(photo: Photo) -> Sample:
         size = (round(width * shrink), round(height * shrink))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
         scale *= np.array([size[0] / width, size[1] / height], dtype=np.float32)
-    return Sample(
+    return Scene(
         image=image,
         boxes=photo.boxes * np.tile(scale, 2),
         landmarks=photo.landmarks * scale,

@@ -21,7 +21,7 @@ from pocketface.errors import DataError
 from pocketface.model_templates import template_path
 from pocketface.model_templates.contract import InputSpec
 from pocketface.model_templates.strict_yaml import read_yaml
-from pocketface.tasks.classification.face_crops import FaceCrops, Labels, collate
+from pocketface.tasks.classification.face_crops import FaceCrops, FaceTargets, collate
 from pocketface.tasks.classification.learn import LABEL_SMOOTHING, ClassificationLearner
 from pocketface.tasks.classification.rules import AugmentationSpec
 from pocketface.tasks.learning import EpochSampler
@@ -205,7 +205,7 @@ def test_labels_are_smoothed_by_hand() -> None:
         assert raw
         return torch.tensor([[2.0, 0.0]])
 
-    labels = Labels(torch.tensor([0]), torch.tensor([1]))
+    labels = FaceTargets(torch.tensor([0]), torch.tensor([1]))
     images = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
     losses = ClassificationLearner().losses(network, images, labels, seed=0)  # type: ignore[arg-type]
     share = LABEL_SMOOTHING / 2  # of the other label

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pocketface.tasks.detection.augmentation import AugmentationSpec
-from pocketface.tasks.detection.crops import Sample, augment, flip
+from pocketface.tasks.detection.crops import Scene, augment, flip
 
 ZOOM = AugmentationSpec(crop="zoom", scales=[0.3, 1.0, 2.0], size=64, min_face=4.0)
 STRETCHED = AugmentationSpec(crop="zoom", shape="photo", scales=[0.3, 1.0, 2.0], min_face=4.0)
@@ -16,12 +16,12 @@ IOU = AugmentationSpec(crop="iou", min_face=4.0)
 TURNED = AugmentationSpec(crop="zoom", rotate=0.5, anywhere=0.5)
 
 
-def _sample(height: int = 300, width: int = 400) -> Sample:
+def _sample(height: int = 300, width: int = 400) -> Scene:
     """A black photo whose one face is white: boxes can be checked against pixels."""
     image = np.zeros((height, width, 3), np.uint8)
     image[100:160, 200:250] = 255
     points = [[210, 115], [240, 115], [225, 130], [212, 145], [238, 145]]
-    return Sample(
+    return Scene(
         image=image,
         boxes=np.array([[200, 100, 250, 160]], np.float32),
         landmarks=np.array([points], np.float32),
@@ -93,7 +93,7 @@ def test_turned_crops_turn_boxes_and_landmarks() -> None:
     cv2.ellipse(image, (225, 130), (25, 45), 0, 0, 360, (255, 0, 0), -1)
     cv2.circle(image, (225, 105), 4, (255, 255, 0), -1)
     points = [[205.5, 130.5], [245.5, 130.5], [225.5, 105.5], [np.nan] * 2, [np.nan] * 2]
-    sample = Sample(
+    sample = Scene(
         image,
         np.array([[200, 85, 251, 176]] * 2, np.float32),
         np.array([points] * 2, np.float32),
@@ -132,7 +132,7 @@ def test_a_face_cut_at_its_centre_or_too_small_is_ignored() -> None:
     result = augment(_sample(), spec=small, height=64, width=64, rng=np.random.default_rng(0))
     assert result.ignore.tolist() == [True]
     sample = _sample()
-    two = Sample(
+    two = Scene(
         sample.image,
         np.array([[200, 100, 250, 160], [255, 100, 305, 160]], np.float32),
         np.full((2, 5, 2), np.nan, np.float32),
@@ -151,11 +151,11 @@ def test_a_face_cut_at_its_centre_or_too_small_is_ignored() -> None:
     assert cut > 3
 
 
-def _crowd(*sides: float, ignored: bool = False) -> Sample:
+def _crowd(*sides: float, ignored: bool = False) -> Scene:
     """A photo of 800 x 600 with faces of these sides in a row; all have the points of `_ENDS`."""
     x = np.linspace(100, 500, len(sides))
     boxes = np.array([[x, 200, x + side, 200 + side] for x, side in zip(x, sides, strict=True)])
-    return Sample(
+    return Scene(
         image=np.zeros((600, 800, 3), np.uint8),
         boxes=boxes.reshape(-1, 4).astype(np.float32),
         landmarks=np.tile(_ENDS[[0, 0, 0, 1, 1]], (len(sides), 1, 1)),
@@ -167,7 +167,7 @@ _ENDS = np.array([[0, 0], [800, 600]], np.float32)
 """Of the photo: where they come to tells which window was cut."""
 
 
-def _windows(sample: Sample, count: int = 300) -> NDArray[np.float64]:
+def _windows(sample: Scene, count: int = 300) -> NDArray[np.float64]:
     """Left, top, width, height of windows that SSD's crop takes; (count, 4)."""
     spec = AugmentationSpec(crop="iou", flip=0.0, min_face=0.0)
     windows = []
@@ -249,7 +249,7 @@ def test_flipping_twice_gives_the_sample_back() -> None:
 def test_the_smallest_photos(spec: AugmentationSpec, height: int, width: int) -> None:
     box = np.array([[0, 0, width, height]], np.float32)
     image = np.full((height, width, 3), 200, np.uint8)
-    sample = Sample(image, box, np.zeros((1, 5, 2), np.float32), np.array([False]))
+    sample = Scene(image, box, np.zeros((1, 5, 2), np.float32), np.array([False]))
     for seed in range(100):
         cut = augment(sample, spec=spec, height=64, width=64, rng=np.random.default_rng(seed))
         assert cut.image.shape == (64, 64, 3)

@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 from pocketface.data.coco import Photo
 from pocketface.tasks.detection.augmentation import AugmentationSpec
-from pocketface.tasks.detection.crops import Sample
+from pocketface.tasks.detection.crops import Scene
 from pocketface.tasks.detection.mixing import mosaic, paste_faces
 from pocketface.tasks.detection.photo_crops import PhotoCrops
 
 ZOOM = {"crop": "zoom", "scales": [0.3, 1.0], "min_face": 4.0, "photometric": False}
 
 
-def _photo(height: int = 300, width: int = 400, *, shade: int = 255, grey: int = 40) -> Sample:
+def _photo(height: int = 300, width: int = 400, *, shade: int = 255, grey: int = 40) -> Scene:
     """A grey photo with a face of 50 x 60 in one shade."""
     image = np.full((height, width, 3), grey, np.uint8)
     image[100:160, 200:250] = shade
     points = [[210, 115], [240, 115], [225, 130], [212, 145], [238, 145]]
-    return Sample(
+    return Scene(
         image,
         np.array([[200, 100, 250, 160]], np.float32),
         np.array([points], np.float32),
@@ -32,9 +32,9 @@ def _photo(height: int = 300, width: int = 400, *, shade: int = 255, grey: int =
     )
 
 
-def _empty(side: int = 128, *, ignored: list[float] | None = None) -> Sample:
+def _empty(side: int = 128, *, ignored: list[float] | None = None) -> Scene:
     boxes = np.array([ignored] if ignored else [], np.float32).reshape(-1, 4)
-    return Sample(
+    return Scene(
         np.zeros((side, side, 3), np.uint8),
         boxes,
         np.full((len(boxes), 5, 2), np.nan, np.float32),
@@ -84,7 +84,7 @@ def test_a_pasted_face_is_where_its_box_is() -> None:
 
 
 def test_pasted_faces_cover_no_box_and_no_ignored_region() -> None:
-    crowd = Sample(
+    crowd = Scene(
         np.full((400, 400, 3), 255, np.uint8),
         np.array([[x, y, x + 40, y + 40] for x in (50, 250) for y in (50, 250)], np.float32),
         np.full((4, 5, 2), np.nan, np.float32),
@@ -108,7 +108,7 @@ def test_pasted_faces_cover_no_box_and_no_ignored_region() -> None:
 def test_a_face_with_a_neighbour_is_not_pasted() -> None:
     donor = _photo()
     for ignore in (False, True):
-        beside = Sample(
+        beside = Scene(
             donor.image,
             np.array([[200, 100, 250, 160], [255, 100, 290, 160]], np.float32),
             np.full((2, 5, 2), np.nan, np.float32),
@@ -122,7 +122,7 @@ def test_a_face_with_a_neighbour_is_not_pasted() -> None:
 def test_slivers_at_the_edge(box: list[float]) -> None:
     """Which labels and their scaling leave."""
     donor = _photo()
-    sliver = Sample(donor.image, np.array([box], np.float32), donor.landmarks, donor.ignore)
+    sliver = Scene(donor.image, np.array([box], np.float32), donor.landmarks, donor.ignore)
     for seed in range(20):
         made = paste_faces(_empty(), sliver, smallest=4, rng=np.random.default_rng(seed))
         assert np.isfinite(made.boxes).all()
@@ -130,7 +130,7 @@ def test_slivers_at_the_edge(box: list[float]) -> None:
 
 def test_what_is_too_small_or_ignored_is_not_pasted() -> None:
     donor = _photo()
-    ignored = Sample(donor.image, donor.boxes, donor.landmarks, np.array([True]))
+    ignored = Scene(donor.image, donor.boxes, donor.landmarks, np.array([True]))
     into = _empty()
     assert paste_faces(into, donor, smallest=61, rng=np.random.default_rng(0)) is into
     assert paste_faces(into, ignored, smallest=4, rng=np.random.default_rng(0)) is into
