@@ -13,15 +13,15 @@ import torch
 from pocketface.data.coco import Photo, read_coco
 from pocketface.errors import DataError
 from pocketface.tasks.detection.augmentation import AugmentationSpec
-from pocketface.tasks.detection.crops import Sample
+from pocketface.tasks.detection.crops import Scene
 from pocketface.tasks.detection.photo_crops import PhotoCrops, collate
 from pocketface.tasks.measuring import Labels
 
 ZOOM = AugmentationSpec(crop="zoom", scales=[0.3, 1.0, 2.0], size=64, min_face=4.0)
 
 
-def _one_face() -> Sample:
-    return Sample(
+def _one_face() -> Scene:
+    return Scene(
         image=np.zeros((4, 4, 3), np.uint8),
         boxes=np.array([[0, 1, 2, 3]], np.float32),
         landmarks=np.zeros((1, 5, 2), np.float32),
@@ -86,7 +86,7 @@ def test_a_photo_lost_during_the_training(
 
 def test_collate_separates_ignored_boxes() -> None:
     sample = _one_face()
-    both = Sample(
+    both = Scene(
         sample.image,
         np.array([[0, 0, 9, 9], [1, 1, 5, 5]], np.float32),
         np.zeros((2, 5, 2), np.float32),
