@@ -40,8 +40,8 @@ class Head:
     """A kind of head.
 
     Attributes:
-        make: Of its specification and the channels of the maps that reach it.
-        answers: What it gives, which losses want, made into what runtimes want.
+        make: Makes it from its specification and the channels of the maps that reach it.
+        answers: Makes what runtimes want of its raw output, which is what losses want.
     """
 
     make: Callable[[Any, list[int]], nn.Module]
