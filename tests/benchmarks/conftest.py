@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from pocketface.benchmarks.cases import Case, Target
-from pocketface.benchmarks.results import Estimate, Latency, Results, Row
-from pocketface.export import export_model
+from pocketface.benchmarks.results import Estimate, Latency, Measurement, Results
+from pocketface.export import ExportRequest, export_model
 from pocketface.model_templates import template_path
+from pocketface.models.weights import read_weights
 
 WEIGHTS = template_path("face-detection-n").with_name("weights.safetensors")
 GLASSES = template_path("glasses-n").with_name("weights.safetensors")
@@ -22,12 +23,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """face-detection-n as model.onnx and model.xml, of a small input."""
     folder = tmp_path_factory.mktemp("exported")
     export_model(
-        weights=WEIGHTS,
-        template=None,
-        folder=folder,
-        formats=["openvino", "onnx"],
-        input_size=(160, 160),
-        verify=False,
+        ExportRequest(
+            weights=read_weights(WEIGHTS),
+            folder=folder,
+            formats=["openvino", "onnx"],
+            input_size=(160, 160),
+            verify=False,
+        )
     )
     return folder
 
@@ -44,10 +46,10 @@ def latency(ms: float, spread: float = 0.05) -> Latency:
 
 
 @pytest.fixture
-def make_row() -> Callable[..., Row]:
+def make_row() -> Callable[..., Measurement]:
     """A row of a detector; arguments change it."""
 
-    def make(name: str = "a/model.xml", *, ms: float = 10.0, **changes: Any) -> Row:
+    def make(name: str = "a/model.xml", *, ms: float = 10.0, **changes: Any) -> Measurement:
         content: dict[str, Any] = {
             "name": name,
             "peer": False,
@@ -82,7 +84,7 @@ def make_row() -> Callable[..., Row]:
             "runs": 300,
             "group": 0,
         }
-        return Row(**(content | changes))
+        return Measurement(**(content | changes))
 
     return make
 
@@ -91,7 +93,7 @@ def make_row() -> Callable[..., Row]:
 def make_results() -> Callable[..., Results]:
     """Results of some rows; arguments change them."""
 
-    def make(*rows: Row, **changes: Any) -> Results:
+    def make(*rows: Measurement, **changes: Any) -> Results:
         content: dict[str, Any] = {
             "finished": True,
             "command": "pocketface benchmark a",

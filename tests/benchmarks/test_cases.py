@@ -11,8 +11,8 @@ from pocketface.benchmarks.cases import cases_of, peers_in, targets_of
 from pocketface.benchmarks.flops import gflops_of
 from pocketface.errors import UserError
 from pocketface.model_templates import template_path
-from pocketface.tasks.templates import read_template
 from pocketface.models.count import count
+from pocketface.tasks.templates import read_template
 
 from .conftest import WEIGHTS
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Self
 
+import cv2
 import numpy as np
 import pytest
 
@@ -16,15 +19,68 @@ from pocketface.benchmarks import measure as room
 from pocketface.benchmarks import worker
 from pocketface.benchmarks.accuracy import measure_accuracy
 from pocketface.benchmarks.cases import cases_of, peers_in
-from pocketface.benchmarks.measure import Measure, measure
+from pocketface.benchmarks.measure import Judge, measure
 from pocketface.benchmarks.pipelines import Pipeline
 from pocketface.benchmarks.plan import plan_for
-from pocketface.benchmarks.results import RESULTS_FILE, read_results
+from pocketface.benchmarks.results import RESULTS_FILE, Results, read_results
 from pocketface.data.labelled_faces import write_labelled_faces
+from pocketface.data.pictures import public_domain_photos
 from pocketface.errors import DataError, MissingPackageError, PocketfaceError, UserError
-from pocketface.export import export_model
+from pocketface.evaluation.figures import Figures
+from pocketface.export import ExportRequest, export_model
+from pocketface.models.weights import read_weights
+from pocketface.tasks.measuring import Labels
 
-from .conftest import WEIGHTS, case_of
+from .conftest import GLASSES, WEIGHTS, case_of
+
+
+@pytest.fixture
+def airport(shared: Path) -> Labels:
+    """Ten photos with their faces."""
+    return Labels([shared / "airport/annotation_faces_train.json"], [shared / "airport"])
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what does not depend on processes: each would import its runtime anew."""
+    _without_processes(monkeypatch)
+
+
+def _without_processes(patch: pytest.MonkeyPatch) -> None:
+    probe = SimpleNamespace(measure=lambda: {"fp32": 100.0, "int8": 100.0})
+    patch.setattr(room, "_Processes", _Here)
+    patch.setattr(room, "Probe", lambda _: probe)
+    patch.setattr(room, "_WARM_UP", 0.0)
+    patch.setattr(cv2, "setNumThreads", lambda _: None)  # it would stay so after the test
+
+
+class _Here:
+    """Stands for `_Processes`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def start(self, job: Callable[[], Any]) -> Any:
+        return _Job(job)
+
+
+class _Job:
+    """Stands for `_Process`."""
+
+    def __init__(self, job: Callable[[], Any]) -> None:
+        self.made = job()
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        try:
+            return getattr(self.made, method)(*arguments)
+        except Exception as error:
+            raise worker._told(error) from error
+
+    def end(self) -> None:
+        pass
 
 
 def _raise_missing() -> None:
@@ -37,7 +93,7 @@ def test_measures_what_it_can_and_lists_the_rest(exported: Path, tmp_path: Path)
     cases = [
         case_of(exported / "model.onnx", "onnxruntime"),
         case_of(exported / "model.xml", "openvino", batch=2),
-        case_of(WEIGHTS, "torch", device="cuda", provider="cuda"),
+        case_of(exported / "model.xml", "openvino", device="gpu", provider="gpu"),
     ]
     told: list[tuple[int, int]] = []
     results = measure(
@@ -65,20 +121,20 @@ def test_measures_what_it_can_and_lists_the_rest(exported: Path, tmp_path: Path)
         assert 0 < row.peak_share < 2  # where other tests take time from the probe
         assert row.figures == {}
     (absent,) = results.absent
-    assert absent.device == "cuda"
-    assert "not usable by PyTorch" in absent.reason
+    assert absent.device == "gpu"
+    assert "gpu" in absent.reason.lower()
     assert set(results.probes) == {"fp32, 1", "int8, 1"}
     assert "cpu" in results.host
 
 
-def test_accuracy_is_that_of_eval(shared: Path, tmp_path: Path) -> None:
-    labels, root = shared / "airport/annotation_faces_train.json", shared / "airport"
-    plan = plan_for([case_of(WEIGHTS, "torch")], data=[labels], roots=[root], duration=0.1)
+def test_accuracy_is_that_of_eval(exported: Path, airport: Labels, tmp_path: Path) -> None:
+    """What measures it is sent to the process of a case."""
+    path = exported / "model.onnx"
+    plan = plan_for(
+        [case_of(path, "onnxruntime")], data=airport.files, roots=airport.roots, duration=0.1
+    )
     (row,) = measure(plan, output=tmp_path).rows
-    wanted = {
-        one.key: one.value
-        for one in measure_accuracy(weights=WEIGHTS, annotations=[labels], roots=[root])
-    }
+    wanted = {one.key: one.value for one in measure_accuracy(load(path), airport)}
     assert row.figures["ap50"] is not None
     for key, value in row.figures.items():
         wished = wanted[key]
@@ -87,6 +143,7 @@ def test_accuracy_is_that_of_eval(shared: Path, tmp_path: Path) -> None:
             assert round(100 * value, 2) == wished
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_what_was_timed_is_kept_when_it_is_interrupted(exported: Path, tmp_path: Path) -> None:
     cases = [case_of(exported / "model.onnx", "onnxruntime")]
 
@@ -99,6 +156,7 @@ def test_what_was_timed_is_kept_when_it_is_interrupted(exported: Path, tmp_path:
     assert read_results(tmp_path / RESULTS_FILE) == results
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_run_that_measured_nothing_leaves_an_older_one_alone(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,21 +186,19 @@ def test_what_goes_wrong_in_a_process_is_one_line(job: Any, reason: str) -> None
         processes.start(job).call("open")
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_cases_take_turns_now_forwards_now_backwards(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order: list[str] = []
-    call = room._Process.call
+    turns: list[str] = []
+    call = _Job.call
 
-    def noted(self: room._Process, method: str, *arguments: Any) -> Any:
-        answer = call(self, method, *arguments)
-        if method == "open":
-            names[id(self)] = answer.task
-        order.append(f"{method} {sorted(names).index(id(self)) if id(self) in names else ''}")
-        return answer
+    def noted(self: _Job, method: str, *arguments: Any) -> Any:
+        if method == "turn":
+            turns.append(self.made.case.runtime)
+        return call(self, method, *arguments)
 
-    names: dict[int, str] = {}
-    monkeypatch.setattr(room._Process, "call", noted)
+    monkeypatch.setattr(_Job, "call", noted)
     monkeypatch.setattr(room, "_TOGETHER", 2)
     path = exported / "model.onnx"
     cases = [
@@ -152,15 +208,15 @@ def test_cases_take_turns_now_forwards_now_backwards(
     ]
     results = measure(plan_for(cases, duration=0.1), output=tmp_path)
     assert [row.group for row in results.rows] == [0, 0, 1]
-    turns = [one for one in order if one.startswith("turn")]
     one, other = turns[:2]  # the warm-up, in order
     assert one != other
     assert turns[2:6] == [other, one, one, other]
     assert len(turns) == 2 + 2 * 10 + 1 + 10
 
 
-def test_other_peoples_detectors_go_through_the_same(shared: Path, tmp_path: Path) -> None:
-    labels, root = shared / "airport/annotation_faces_train.json", shared / "airport"
+@pytest.fixture(scope="module")
+def of_peers(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Other people's detectors, measured on the photos of `airport`."""
     targets = peers_in(shared / "peers", ["yunet-n", "openvino-face-detection-0200-int8"])
     cases = cases_of(
         targets,
@@ -169,33 +225,67 @@ def test_other_peoples_detectors_go_through_the_same(shared: Path, tmp_path: Pat
         batches=[1],
         runtimes=["openvino", "onnxruntime", "opencv"],
     )
-    plan = plan_for(cases, data=[labels], roots=[root], duration=0.1)
-    results = measure(plan, output=tmp_path)
-    found = {(row.name, row.runtime): row for row in results.rows}
+    labels = [shared / "airport/annotation_faces_train.json"]
+    plan = plan_for(cases, data=labels, roots=[shared / "airport"], duration=0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        _without_processes(patch)
+        return measure(plan, output=tmp_path_factory.mktemp("peers"))
+
+
+def test_other_peoples_detectors_go_through_the_same(of_peers: Results) -> None:
+    found = {(row.name, row.runtime): row for row in of_peers.rows}
     assert {key: row.precision for key, row in found.items()} == {
         ("yunet-n", "opencv"): "fp32",
         ("yunet-n", "openvino"): "fp32",
         ("yunet-n", "onnxruntime"): "fp32",
         ("openvino-face-detection-0200-int8", "openvino"): "int8",
     }
-    assert all(row.peer for row in results.rows)
+    assert all(row.peer for row in of_peers.rows)
     ap = {key: row.figures["ap50"] or 0.0 for key, row in found.items()}
     assert ap["yunet-n", "openvino"] == pytest.approx(ap["yunet-n", "onnxruntime"], abs=1e-3)
     # OpenCV prepares photos in its own way.
     assert ap["yunet-n", "opencv"] == pytest.approx(ap["yunet-n", "onnxruntime"], abs=0.03)
     assert min(ap.values()) > 0.3
 
-    again = plan_for(cases, data=[labels], roots=[root], duration=0.1, known=[results])
-    assert again.known == {row.answers: row.figures for row in results.rows}
-    assert "taken from the run of" in again.protocol["accuracy"]
-    elsewhere = results.model_copy(update={"host": results.host | {"cpu": "another"}})
-    assert not plan_for(cases, data=[labels], roots=[root], known=[elsewhere]).known
-    assert not plan_for(cases, wider=shared / "wider_face", known=[results]).known
+
+@pytest.mark.usefixtures("in_this_process")
+def test_accuracy_of_an_earlier_run_is_taken_from_it(
+    of_peers: Results, shared: Path, airport: Labels, tmp_path: Path
+) -> None:
+    """Of the same file in the same runtime, on the same labels, on such a machine."""
+    rows = [
+        row.model_copy(update={"figures": {"ap50": 0.125}})
+        for row in of_peers.rows
+        if row.runtime == "onnxruntime"
+    ]
+    earlier = of_peers.model_copy(update={"rows": tuple(rows)})
+    targets = peers_in(shared / "peers", ["yunet-n"])
+
+    def figures_with(known: Results, *runtimes: str) -> dict[str, float | None]:
+        cases = cases_of(targets, devices=["cpu"], threads=[1], batches=[1], runtimes=runtimes)
+        plan = plan_for(
+            cases, data=airport.files, roots=airport.roots, duration=0.05, known=[known]
+        )
+        plan.accuracy["face-detection"] = lambda _: {"ap50": 0.25}
+        results = measure(plan, output=tmp_path)
+        said = "taken from the run of" in results.protocol.get("accuracy", "")
+        figures = {row.runtime: row.figures["ap50"] for row in results.rows}
+        assert said == (0.125 in figures.values())
+        return figures
+
+    found = figures_with(earlier, "onnxruntime", "opencv")
+    assert found == {"onnxruntime": 0.125, "opencv": 0.25}
+    for change in (
+        {"host": earlier.host | {"cpu": "another"}},
+        {"protocol": earlier.protocol | {"face-detection": "other photos"}},
+    ):
+        other = earlier.model_copy(update=change)
+        assert figures_with(other, "onnxruntime") == {"onnxruntime": 0.25}
 
 
 def test_classifiers_need_faces(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("")
-    with pytest.raises(UserError, match=r"labels\.txt: expected COCO \.json .* or \.csv"):
+    with pytest.raises(UserError, match=r"labels\.txt: expected some of \.json .*, \.csv "):
         plan_for([], data=[tmp_path / "labels.txt"], roots=[tmp_path])
 
 
@@ -206,41 +296,75 @@ def test_a_list_without_a_found_face(tmp_path: Path) -> None:
         plan_for([], data=[tmp_path / "l.csv"], roots=[tmp_path])
 
 
+@pytest.mark.usefixtures("in_this_process")
+def test_a_classifier_is_judged_by_lists_of_its_own_labels_alone(tmp_path: Path) -> None:
+    """A list of other labels is another classifier's; without any of its own it has no figures."""
+    photos = public_domain_photos()
+    lists = {}
+    for name, labels in (("glasses", ("glass", "no_glass")), ("masks", ("mask", "no_mask"))):
+        lists[name] = tmp_path / f"{name}.csv"
+        rows = [
+            (str(path), label, points) for (path, points), label in zip(photos, labels, strict=True)
+        ]
+        write_labelled_faces(lists[name], rows)
+
+    def figures(*names: str) -> dict[str, float | None]:
+        plan = plan_for(
+            [case_of(GLASSES, "torch")],
+            data=[lists[name] for name in names],
+            roots=[Path("/")],
+            duration=0.05,
+        )
+        (row,) = measure(plan, output=tmp_path).rows
+        return row.figures
+
+    own = figures("glasses")
+    assert own["balanced_accuracy"] == 1
+    assert figures("masks", "glasses") == own
+    assert figures("masks") == {}
+
+
+@pytest.mark.usefixtures("in_this_process")
 def test_a_file_with_its_nms_inside_is_not_judged(
-    shared: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    airport: Labels, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It shows no face below its own threshold: its AP is no AP."""
+    weights = read_weights(WEIGHTS)
     export_model(
-        weights=WEIGHTS, template=None, folder=tmp_path, formats=["onnx"], with_nms=True,
-        input_size=(320, 320), verify=False,
-    )  # fmt: skip
-    labels, root = shared / "airport/annotation_faces_train.json", shared / "airport"
+        ExportRequest(
+            weights=weights,
+            folder=tmp_path,
+            formats=["onnx"],
+            with_nms=True,
+            input_size=(320, 320),
+            verify=False,
+        )
+    )
     cases = [case_of(tmp_path / name, "onnxruntime") for name in ("model.onnx", "model_nms.onnx")]
-    plan = plan_for(cases, data=[labels], roots=[root], duration=0.2)
+    plan = plan_for(cases, data=airport.files, roots=airport.roots, duration=0.2)
     plain, inside = measure(plan, output=tmp_path).rows
     assert (plain.nms, inside.nms) == (False, True)
     assert plain.figures["ap50"] is not None
     assert inside.figures == {}
     found = measure_accuracy(
-        weights=tmp_path / "model_nms.onnx", annotations=[labels], roots=[root],
-        metrics_file=tmp_path / "metrics.yaml",
-    )  # fmt: skip
+        load(tmp_path / "model_nms.onnx"), airport, metrics_file=tmp_path / "metrics.yaml"
+    )
     ap50 = next(one.value for one in found if one.key == "ap50")
     assert ap50 is not None
     assert ap50 < 100 * plain.figures["ap50"]
     assert "knows no faces below" in caplog.text
-    threshold = load(WEIGHTS).contract.score_threshold
+    threshold = load(WEIGHTS).contract.rules["score_threshold"]
     assert f"score_floor: {threshold:g}\n" in (tmp_path / "metrics.yaml").read_text()
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_accuracy_that_fails_is_no_reason_to_end(
-    exported: Path, tmp_path: Path, shared: Path, caplog: pytest.LogCaptureFixture
+    exported: Path, tmp_path: Path, airport: Labels, caplog: pytest.LogCaptureFixture
 ) -> None:
-    labels, root = shared / "airport/annotation_faces_train.json", shared / "airport"
     small = tmp_path / "small.onnx"
     small.write_bytes((exported / "model.onnx").read_bytes())
     cases = [case_of(small, "onnxruntime"), case_of(exported / "model.xml", "openvino")]
-    plan = plan_for(cases, data=[labels], roots=[root], duration=0.1)
+    plan = plan_for(cases, data=airport.files, roots=airport.roots, duration=0.1)
     judge = plan.accuracy["face-detection"]
     plan.accuracy["face-detection"] = FailsOn("onnxruntime", judge)
     results = measure(plan, output=tmp_path)
@@ -256,9 +380,9 @@ class FailsOn:
     """Measures accuracy, but not with one runtime."""
 
     runtime: str
-    whole: Measure
+    whole: Judge
 
-    def __call__(self, pipeline: Pipeline) -> dict[str, float | None]:
+    def __call__(self, pipeline: Pipeline) -> Figures:
         assert pipeline.session is not None
         if pipeline.session.runtime == self.runtime:
             raise ValueError("bad luck")

@@ -9,46 +9,46 @@ import pytest
 
 import pocketface
 from pocketface.benchmarks.pipelines import open_pipeline
-from pocketface.benchmarks.worker import CaseWorker, Item
+from pocketface.benchmarks.worker import CaseWorker
 from pocketface.data.images import read_image
-from pocketface.data.pictures import public_domain_photos
+from pocketface.tasks.timing import public_items
 
 from .conftest import GLASSES, case_of
 
-PUBLIC = [Item(path, landmarks) for path, landmarks in public_domain_photos()]
+PUBLIC = public_items()
 ITEMS = {"face-detection": PUBLIC, "face-classification": PUBLIC}
 
 
 def test_the_steps_of_a_detector_are_those_of_predict(exported: Path) -> None:
     model = pocketface.load(exported / "model.onnx")
-    pipeline = open_pipeline(case_of(exported / "model.onnx", "onnxruntime"), score_floor=0.02)
+    pipeline = open_pipeline(case_of(exported / "model.onnx", "onnxruntime"))
     for item in PUBLIC:
         image = read_image(item.path)
-        batch, aside = pipeline.prepare([image], [None])
-        (found,) = pipeline.finish(pipeline.infer(batch), aside)
+        batch, aside = pipeline.steps.prepare([image], [None])
+        (found,) = pipeline.steps.finish(pipeline.steps.infer(batch), aside)
         wanted = model.predict(image)
         assert len(wanted) == 1
         assert np.array_equal(found.boxes, wanted.boxes)
         assert np.array_equal(found.scores, wanted.scores)
-    assert len(pipeline.predict(image)) > 1  # at a low floor
+    assert len(pipeline.model.predict(image, score_threshold=0.02)) > 1
 
 
 def test_the_steps_of_a_classifier_are_those_of_predict() -> None:
     model = pocketface.load(GLASSES)
-    pipeline = open_pipeline(case_of(GLASSES, "torch"), score_floor=0.02)
+    pipeline = open_pipeline(case_of(GLASSES, "torch"))
     images = [read_image(item.path) for item in PUBLIC]
     points = [item.landmarks for item in PUBLIC]
-    batch, aside = pipeline.prepare(images, points)
-    found = pipeline.finish(pipeline.infer(batch), aside)
+    batch, aside = pipeline.steps.prepare(images, points)
+    found = pipeline.steps.finish(pipeline.steps.infer(batch), aside)
     wanted = [model.predict(i, p[None])[0] for i, p in zip(images, points, strict=True)]
     assert [one.label for one in found] == [one.label for one in wanted] == ["glass", "no_glass"]
     assert [one.score for one in found] == pytest.approx([one.score for one in wanted], abs=1e-5)
 
 
 def test_a_turn_times_every_step_of_every_batch() -> None:
-    worker = CaseWorker(case_of(GLASSES, "torch", batch=2), ITEMS, 0.02)
+    worker = CaseWorker(case_of(GLASSES, "torch", batch=2), ITEMS)
     opened = worker.open()
-    assert (opened.task, opened.precision, opened.model, opened.callers) == (
+    assert (opened.task, opened.precision, opened.name, opened.callers) == (
         "face-classification",
         "fp32",
         "glasses-n",
@@ -65,9 +65,7 @@ def test_a_turn_times_every_step_of_every_batch() -> None:
 
 
 def test_several_callers_keep_a_throughput_session_busy(exported: Path) -> None:
-    worker = CaseWorker(
-        case_of(exported / "model.xml", "openvino:throughput", threads=2), ITEMS, 0.02
-    )
+    worker = CaseWorker(case_of(exported / "model.xml", "openvino:throughput", threads=2), ITEMS)
     callers = worker.open().callers
     turn = worker.turn(0.3)
     assert np.isnan(turn.seconds[:, 0]).all()

@@ -13,10 +13,10 @@ from pocketface.benchmarks.charts import frontier, pareto, save_pareto
 from pocketface.benchmarks.compare import compare
 from pocketface.benchmarks.machine import differences
 from pocketface.benchmarks.report import write_report
-from pocketface.benchmarks.results import Absent, Results, Row
+from pocketface.benchmarks.results import Absent, Measurement, Results
 from pocketface.benchmarks.tables import noise, overview, tables
 
-MakeRow = Callable[..., Row]
+MakeRow = Callable[..., Measurement]
 MakeResults = Callable[..., Results]
 
 
@@ -182,7 +182,7 @@ def test_compare_tells_only_what_is_beyond_noise(
     slow = {"fp32, 1": (50.0,) * 10}  # the machine is half as fast
     found = compare(before, make_results(*after.rows, probes=slow))
     assert [change.verdict for change in found] == ["faster", "faster", "not told apart"]
-    elsewhere = {"detectors": "20 photos of mine"}
+    elsewhere = {"face-detection": "20 photos of mine"}
     found = compare(before, make_results(*after.rows, protocol=elsewhere))
     assert not any(change.moved for change in found)
     other = {"cpu": "another", "cores": "2, 2 threads", "load": "9"}

@@ -10,8 +10,8 @@ import pytest
 
 from pocketface.benchmarks.results import (
     Estimate,
+    Measurement,
     Results,
-    Row,
     latency_of,
     places,
     read_results,
@@ -57,7 +57,7 @@ def test_places_are_ranges_where_intervals_overlap() -> None:
 
 
 def test_results_come_back_as_they_were(
-    tmp_path: Path, make_row: Callable[..., Row], make_results: Callable[..., Results]
+    tmp_path: Path, make_row: Callable[..., Measurement], make_results: Callable[..., Results]
 ) -> None:
     results = make_results(make_row(), make_row("b", figures={"ap50": None}))
     write_results(results, tmp_path / "results.json")

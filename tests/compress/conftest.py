@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ from torch import nn
 
 import pocketface
 from pocketface.compress.report import CompressionReport
+from pocketface.compress.request import CompressRequest
 from pocketface.compress.run import compress
 from pocketface.compress.stage import Training
 from pocketface.data.labelled_faces import write_labelled_faces
+from pocketface.export import ExportRequest, export_model
 from pocketface.model_templates import template_path
-from pocketface.tasks.templates import load_template
 from pocketface.models.network import make_network
-from pocketface.models.weights import shipped_weights
-from pocketface.tasks.templates import open_template
+from pocketface.models.weights import Weights, read_weights, shipped_weights
+from pocketface.tasks.measuring import Labels
+from pocketface.tasks.templates import load_template, open_template
 
 needs_quantizers = pytest.mark.skipif(
     any(
@@ -33,7 +36,6 @@ needs_quantizers = pytest.mark.skipif(
 )
 needs_nncf = pytest.mark.skipif(find_spec("nncf") is None, reason="needs nncf")
 
-Lists = tuple[list[Path], list[Path]]
 SUFFIXES = {
     ".xml": "openvino",
     ".onnx": "onnx",
@@ -63,7 +65,7 @@ def convolutions() -> int:
 
 
 @pytest.fixture(scope="session")
-def lists(tmp_path_factory: pytest.TempPathFactory) -> Lists:
+def lists(tmp_path_factory: pytest.TempPathFactory) -> Labels:
     """A list of forty faces, and the folder of their photos: both photos in many lights."""
     folder = tmp_path_factory.mktemp("faces")
     random = np.random.default_rng(0)
@@ -78,27 +80,36 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> Lists:
             rows.append((name, label, np.array(landmarks, np.float32)))
     path = folder / "faces.csv"
     write_labelled_faces(path, rows)
-    return [path], [folder]
+    return Labels([path], [folder])
 
 
-def shipped(name: str) -> Path:
-    weights = shipped_weights(open_template(name))
-    assert weights is not None
-    return weights
+@cache
+def shipped(name: str) -> Weights:
+    """The weights that ship with a template, read once; nobody changes them."""
+    path = shipped_weights(open_template(name))
+    assert path is not None
+    return read_weights(path)
 
 
-def post_training(lists: Lists, folder: Path, **options: Any) -> CompressionReport:
+def export(weights: Weights, folder: Path, name: str, **options: Any) -> Path:
+    """One format's file, which nobody compares with the network unless told to."""
+    settings: dict[str, Any] = {"formats": [name], "verify": False}
+    request = ExportRequest(weights=weights, folder=folder, **(settings | options))
+    return export_model(request).paths[0]
+
+
+def post_training(lists: Labels, folder: Path, **options: Any) -> CompressionReport:
     """glasses-n in small files."""
     settings = {"formats": ["onnx"], "photos": 12, "post_training": True}
     return _compress(lists, folder, settings | options)
 
 
 def fine_tuning(
-    lists: Lists, folder: Path, *, epochs: int = 1, resume: bool = False, **options: Any
+    lists: Labels, folder: Path, *, epochs: int = 1, resume: bool = False, **options: Any
 ) -> CompressionReport:
     """glasses-n trained further, in small files."""
     training = Training(
-        annotations=lists,
+        labels=lists,
         folder=folder,
         epochs=epochs,
         batch_size=10,
@@ -110,16 +121,15 @@ def fine_tuning(
     return _compress(lists, folder, settings | options)
 
 
-def _compress(lists: Lists, folder: Path, options: dict[str, Any]) -> CompressionReport:
+def _compress(lists: Labels, folder: Path, options: dict[str, Any]) -> CompressionReport:
     settings: dict[str, Any] = {
         "weights": shipped("glasses-n"),
-        "template": None,
         "train": lists,
         "validation": lists,
         "folder": folder,
         "goal": "size",
     }
-    return compress(**(settings | options))
+    return compress(CompressRequest(**(settings | options)))
 
 
 def answers(path: Path) -> np.ndarray:

@@ -15,8 +15,9 @@ from pocketface.data.labelled_faces import read_labelled_faces
 from pocketface.errors import DataError
 from pocketface.model_templates import template_path
 from pocketface.model_templates.contract import Contract
-from pocketface.tasks.templates import load_template
 from pocketface.tasks.describe import contract_for
+from pocketface.tasks.measuring import Labels
+from pocketface.tasks.templates import load_template
 
 
 def contract(name: str) -> Contract:
@@ -79,9 +80,9 @@ def test_roots_of_either_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert sorted(found.photos) == ["a/1.png", "b/2.png"]
 
 
-def test_faces_of_all_labels(lists: tuple[list[Path], list[Path]]) -> None:
+def test_faces_of_all_labels(lists: Labels) -> None:
     target = contract("glasses-n")
-    faces = read_labelled_faces(*lists, classes=target.labels)
+    faces = read_labelled_faces(lists.files, lists.roots, classes=target.rules["labels"])
     found = calibrate(target, [*faces[:3], *faces[20:]], count=6)
     assert sum(name.startswith("glass") for name in found.photos) == 3
     assert {batch.shape for batch in found.batches} == {(1, 3, 80, 80)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,8 @@ import pytest
 import skimage
 
 import pocketface
-from pocketface.compress.run import compress
 from pocketface.errors import ModelFileError
-from pocketface.export import export_model
-from pocketface.model_templates import template_path
-from pocketface.models.weights import shipped_weights
-from pocketface.tasks.templates import open_template
+from pocketface.tasks.measuring import Labels
 
 pytest.importorskip("coremltools", reason="needs coremltools")
 pytest.importorskip("sklearn", reason="needs scikit-learn")
@@ -26,29 +23,40 @@ from pocketface.runtimes.coreml import import_coremltools, read_spec
 from pocketface.runtimes.coreml_reference import function_of
 from pocketface.runtimes.seal import model_files
 
+from .conftest import export, post_training, shipped
+
 # coremltools leaves folders behind that only the garbage collector clears away.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 PRECISIONS = list(coreml.PRECISIONS)
 BATCH = np.random.default_rng(0).uniform(0, 255, (1, 3, 128, 128)).astype(np.float32)
 FACE = Path(skimage.__file__).parent / "data" / "astronaut.png"
-Lists = tuple[list[Path], list[Path]]
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """face-detection-n at 128x128, FP32 and FP16."""
     folder = tmp_path_factory.mktemp("float")
-    export_model(
-        weights=shipped_weights(open_template("face-detection-n")),
-        template=None,
-        folder=folder,
-        formats=["coreml"],
+    export(
+        shipped("face-detection-n"),
+        folder,
+        "coreml",
         precisions=("fp32", "fp16"),
         input_size=(128, 128),
-        verify=False,
     )
     return folder
+
+
+@pytest.fixture(scope="module")
+def small(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """Of a precision and a suffix, in which no layer is float; each is written once."""
+    folder = tmp_path_factory.mktemp("small")
+
+    @cache
+    def made(precision: str, suffix: str) -> Path:
+        return compressed(exported, folder / f"{precision}{suffix}", precision)
+
+    return made
 
 
 def compressed(exported: Path, target: Path, precision: str, keep_float: Any = ()) -> Path:
@@ -64,6 +72,7 @@ def files_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in files)
 
 
+@cache
 def answer(path: Path) -> dict[str, np.ndarray]:
     return pocketface.load(path).raw(BATCH)
 
@@ -76,9 +85,9 @@ def same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray], atol: fl
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_program_means_what_coremltools_makes_of_it(
-    precision: str, exported: Path, tmp_path: Path
+    precision: str, small: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
-    path = compressed(exported, tmp_path / "small.mlpackage", precision)
+    path = small(precision, ".mlpackage")
     coremltools = import_coremltools()
     from coremltools.optimize.coreml import decompress_weights
 
@@ -97,9 +106,9 @@ def test_a_program_means_what_coremltools_makes_of_it(
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_layers_mean_what_coremltools_makes_of_them(
-    precision: str, exported: Path, tmp_path: Path
+    precision: str, small: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
-    path = compressed(exported, tmp_path / "small.mlmodel", precision)
+    path = small(precision, ".mlmodel")
     coremltools = import_coremltools()
     from coremltools.models.neural_network import quantization_utils
 
@@ -114,12 +123,12 @@ def test_layers_mean_what_coremltools_makes_of_them(
 
 @pytest.mark.parametrize("suffix", [".mlmodel", ".mlpackage"])
 def test_fewer_bits_make_smaller_files_that_answer_less_exactly(
-    suffix: str, exported: Path, tmp_path: Path
+    suffix: str, exported: Path, small: Callable[[str, str], Path]
 ) -> None:
     expected = answer(exported / f"model{suffix}")["boxes"]
     sizes, errors = [], []
     for precision in PRECISIONS:
-        path = compressed(exported, tmp_path / f"{precision}{suffix}", precision)
+        path = small(precision, suffix)
         model = pocketface.load(path)
         assert model.contract.precision == precision
         sizes.append(files_bytes(path))
@@ -132,7 +141,11 @@ def test_fewer_bits_make_smaller_files_that_answer_less_exactly(
 
 @pytest.mark.parametrize("suffix", [".mlmodel", ".mlpackage"])
 def test_layers_given_back_are_float(
-    suffix: str, convolutions: int, exported: Path, tmp_path: Path
+    suffix: str,
+    convolutions: int,
+    exported: Path,
+    small: Callable[[str, str], Path],
+    tmp_path: Path,
 ) -> None:
     source = exported / ("model.mlmodel" if suffix == ".mlmodel" else "model_fp16.mlpackage")
     layers = coreml.layers(source)
@@ -140,7 +153,7 @@ def test_layers_given_back_are_float(
     whole = compressed(exported, tmp_path / f"whole{suffix}", "int8", layers)
     same(answer(whole), answer(source), 1e-6)
     one = compressed(exported, tmp_path / f"one{suffix}", "int8", layers[1:2])
-    none = compressed(exported, tmp_path / f"none{suffix}", "int8")
+    none = small("int8", suffix)
     assert (answer(one)["boxes"] != answer(none)["boxes"]).any()
 
 
@@ -159,17 +172,9 @@ def test_the_network_of_a_pipeline(suffix: str, exported: Path, tmp_path: Path) 
     assert len(found.boxes) == 1
 
 
-def test_files_are_judged_by_their_size_off_a_mac(lists: Lists, tmp_path: Path) -> None:
-    found = compress(
-        weights=shipped_weights(open_template("glasses-n")),
-        template=None,
-        train=lists,
-        validation=lists,
-        folder=tmp_path,
-        formats=["coreml"],
-        precisions=PRECISIONS,
-        photos=2,
-        post_training=True,
+def test_files_are_judged_by_their_size_off_a_mac(lists: Labels, tmp_path: Path) -> None:
+    found = post_training(
+        lists, tmp_path, goal="speed", formats=["coreml"], precisions=PRECISIONS, photos=2
     )
     assert found.failed == []
     names = [
@@ -206,10 +211,9 @@ def _too_many(spec: Any) -> None:
 
 @pytest.mark.parametrize("change", [_too_short, _no_scales, _too_many])
 def test_quantized_weights_that_do_not_fit(
-    change: Callable[[Any], None], exported: Path, tmp_path: Path
+    change: Callable[[Any], None], small: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
-    path = compressed(exported, tmp_path / "small.mlmodel", "int8")
-    spec = read_spec(path)
+    spec = read_spec(small("int8", ".mlmodel"))
     change(spec)
     with pytest.raises(ModelFileError, match=r"small.*convolution: quantized weights: "):
         function_of(spec, tmp_path, where="small")
@@ -219,9 +223,9 @@ def test_quantized_weights_that_do_not_fit(
     ("key", "message"), [("scale", "'scale'"), ("quantized_data", "'quantized_data'")]
 )
 def test_a_program_that_lacks_what_it_dequantizes(
-    key: str, message: str, exported: Path, tmp_path: Path
+    key: str, message: str, small: Callable[[str, str], Path]
 ) -> None:
-    path = compressed(exported, tmp_path / "small.mlpackage", "int8")
+    path = small("int8", ".mlpackage")
     spec = read_spec(path)
     (block,) = spec.mlProgram.functions["main"].block_specializations.values()
     operation = next(one for one in block.operations if one.type.startswith("constexpr"))

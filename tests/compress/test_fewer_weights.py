@@ -15,22 +15,23 @@ from pocketface.compress.run import pruning_for, sparsity_for
 from pocketface.compress.sparsity import share_of_zeros
 from pocketface.compress.stage import Training
 from pocketface.errors import UserError
-from pocketface.export import export_model
+from pocketface.export import ExportRequest, export_model
 from pocketface.model_templates import template_path
-from pocketface.tasks.templates import parse_template
 from pocketface.models.layers import Group
 from pocketface.models.network import Network, make_network
 from pocketface.models.plain import Plain
 from pocketface.models.weights import Weights, build_network, read_weights, rewritten, write_weights
+from pocketface.tasks.measuring import Labels
+from pocketface.tasks.templates import open_template, parse_template
 
-from .conftest import Lists, answers, fine_tuning, needs_nncf, shipped
+from .conftest import answers, fine_tuning, needs_nncf, shipped
 
 _SPARSITY = "nncf_sparsity: {epochs: 2, base_learning_rate: 1e-4, ratio: 0.7, mode: regularization}"
 
 
 @needs_nncf
-def test_sparsity_by_magnitude_survives_quantization(lists: Lists, tmp_path: Path) -> None:
-    spec = sparsity_for(shipped("glasses-n"), None, ratio=0.6, mode=None)
+def test_sparsity_by_magnitude_survives_quantization(lists: Labels, tmp_path: Path) -> None:
+    spec = sparsity_for(shipped("glasses-n").template, ratio=0.6, mode=None)
     report = fine_tuning(lists, tmp_path, sparsity=spec, quantization=True, epochs=3)
     assert report.sparsity == pytest.approx(0.6, abs=1e-3)
     sparse, both = (
@@ -47,12 +48,13 @@ def test_sparsity_by_magnitude_survives_quantization(lists: Lists, tmp_path: Pat
 
 @needs_nncf
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_sparsity_by_trained_masks(lists: Lists, tmp_path: Path, optimizer: str) -> None:
+def test_sparsity_by_trained_masks(lists: Labels, tmp_path: Path, optimizer: str) -> None:
     text = template_path("glasses-n").read_text()
     template = tmp_path / "template.yaml"
     template.write_text(text.replace("type: adamw", f"type: {optimizer}"))
-    spec = sparsity_for(shipped("glasses-n"), template, ratio=0.5, mode="regularization")
-    report = fine_tuning(lists, tmp_path, template=template, sparsity=spec, epochs=6)
+    weights = shipped("glasses-n").described_by(open_template(template))
+    spec = sparsity_for(weights.template, ratio=0.5, mode="regularization")
+    report = fine_tuning(lists, tmp_path, weights=weights, sparsity=spec, epochs=6)
     assert report.sparsity == pytest.approx(0.5, abs=0.3)
     (row,) = report.rows
     assert row.after is not None
@@ -63,46 +65,50 @@ def test_sparsity_by_trained_masks(lists: Lists, tmp_path: Path, optimizer: str)
 
 
 @needs_nncf
-def test_a_checkpoint_with_masks_is_exported_as_float(lists: Lists, tmp_path: Path) -> None:
-    spec = sparsity_for(shipped("glasses-n"), None, ratio=0.6, mode=None)
+def test_a_checkpoint_with_masks_is_exported_as_float(lists: Labels, tmp_path: Path) -> None:
+    spec = sparsity_for(shipped("glasses-n").template, ratio=0.6, mode=None)
     fine_tuning(lists, tmp_path, sparsity=spec, epochs=2)
     checkpoint = tmp_path / "sparsity" / "latest.pth"
     assert read_weights(checkpoint).hooks is not None
     report = export_model(
-        weights=checkpoint, template=None, folder=tmp_path / "out", formats=["openvino"]
+        ExportRequest(
+            weights=read_weights(checkpoint), folder=tmp_path / "out", formats=["openvino"]
+        )
     )
-    assert [(row.precision, row.status) for row in report.rows] == [("fp32", "passed")]
+    assert [(one.precision, one.status) for one in report.files] == [("fp32", "passed")]
     np.testing.assert_allclose(
         answers(tmp_path / "out/model.xml"), answers(tmp_path / "sparse.safetensors"), atol=1e-5
     )
 
 
 @needs_nncf
-def test_the_recipe_is_that_of_the_users_template(lists: Lists, tmp_path: Path) -> None:
+def test_the_recipe_is_that_of_the_users_template(lists: Labels, tmp_path: Path) -> None:
     text = template_path("glasses-n").read_text().replace("nncf_sparsity: null", _SPARSITY)
     path = tmp_path / "template.yaml"
     path.write_text(text)
-    weights = shipped("glasses-n")
-    assert sparsity_for(weights, path, ratio=None, mode=None).ratio == 0.7
-    assert sparsity_for(weights, path, ratio=0.2, mode="magnitude").ratio == 0.2
-    training = Training(
-        annotations=lists, folder=tmp_path / "out", batch_size=10, gpu_num=0, workers=0
-    )
-    spec = sparsity_for(weights, path, ratio=None, mode="magnitude")
-    report = fine_tuning(lists, tmp_path / "out", template=path, sparsity=spec, training=training)
+    weights = shipped("glasses-n").described_by(open_template(path))
+    assert sparsity_for(weights.template, ratio=None, mode=None).ratio == 0.7
+    assert sparsity_for(weights.template, ratio=0.2, mode="magnitude").ratio == 0.2
+    training = Training(labels=lists, folder=tmp_path / "out", batch_size=10, gpu_num=0, workers=0)
+    spec = sparsity_for(weights.template, ratio=None, mode="magnitude")
+    report = fine_tuning(lists, tmp_path / "out", weights=weights, sparsity=spec, training=training)
     assert report.method.startswith("trained 2 epochs while 70.0 %")
     assert "regularization" in read_weights(tmp_path / "out/sparse.safetensors").template_text
 
 
 @needs_nncf
-def test_shares_and_epochs_that_make_no_sense(lists: Lists, tmp_path: Path) -> None:
+def test_shares_and_epochs_that_make_no_sense(lists: Labels, tmp_path: Path) -> None:
     weights = shipped("glasses-n")
     with pytest.raises(UserError, match=r"sparsity ratio 0.05: expected more than initial_ratio"):
-        sparsity_for(weights, None, ratio=0.05, mode=None)
-    spec = sparsity_for(weights, None, ratio=0.5, mode=None)
+        sparsity_for(weights.template, ratio=0.05, mode=None)
+    spec = sparsity_for(weights.template, ratio=0.5, mode=None)
     with pytest.raises(UserError, match="expected 2 epochs or more, found 1"):
         fine_tuning(
-            lists, tmp_path, pruning=pruning_for(weights, None, ratio=0.5), sparsity=spec, epochs=1
+            lists,
+            tmp_path,
+            pruning=pruning_for(weights.template, ratio=0.5),
+            sparsity=spec,
+            epochs=1,
         )
     assert not list(tmp_path.iterdir())  # nor was anything pruned before
 
@@ -128,7 +134,7 @@ def _with_idle_channels(weights: Weights, path: Path) -> Weights:
     return rewritten(path, weights, state)
 
 
-def _separable(folder: Path) -> Path:
+def _separable(folder: Path) -> Weights:
     """Random weights of face-detection-n with separable convolutions, that let signals through."""
     content = yaml.safe_load(template_path("face-detection-n").read_text(encoding="utf-8"))
     content["initial_weights"] = None
@@ -147,7 +153,7 @@ def _separable(folder: Path) -> Path:
         network(torch.rand(4, 3, 128, 128) * 255)
     file = folder / "separable.safetensors"
     write_weights(file, template_text=text, state_dict=network.state_dict(), epochs=0)
-    return file
+    return read_weights(file)
 
 
 @pytest.mark.parametrize(
@@ -155,8 +161,8 @@ def _separable(folder: Path) -> Path:
     [("glasses-n", 80), ("glasses-cnn", 82), ("face-detection-n", 128), ("separable", 128)],
 )
 def test_channels_that_do_nothing_go_first(name: str, size: int, tmp_path: Path) -> None:
-    file = _separable(tmp_path) if name == "separable" else shipped(name)
-    wide = _with_idle_channels(read_weights(file), tmp_path / "wide.safetensors")
+    weights = _separable(tmp_path) if name == "separable" else shipped(name)
+    wide = _with_idle_channels(weights, tmp_path / "wide.safetensors")
     narrow = pruned(wide, 0.25, tmp_path / "narrow.safetensors")
     counts = [sum(one.numel() for one in w.state_dict.values()) for w in (wide, narrow)]
     assert counts[1] < 0.65 * counts[0]
@@ -178,7 +184,7 @@ def test_what_cannot_be_narrowed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="backbone is mobilenet_v2; expected plain or valid"):
         pruned(read_weights(file), 0.25, tmp_path / "narrow.safetensors")
     with pytest.raises(UserError, match=r"pruning 0.01 of the channels of glasses-n leaves all"):
-        pruned(read_weights(shipped("glasses-n")), 0.01, tmp_path / "narrow.safetensors")
+        pruned(shipped("glasses-n"), 0.01, tmp_path / "narrow.safetensors")
     assert not (tmp_path / "narrow.safetensors").exists()
 
 
@@ -218,9 +224,9 @@ def test_the_prunable_backbones_are_those_that_tell_their_groups(
     assert str(caught.value) == "pruning glasses-n: its backbone is plain; expected valid"
 
 
-def test_pruning_makes_smaller_files(lists: Lists, tmp_path: Path) -> None:
+def test_pruning_makes_smaller_files(lists: Labels, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
-    spec = pruning_for(shipped("glasses-n"), None, ratio=0.5)
+    spec = pruning_for(shipped("glasses-n").template, ratio=0.5)
     report = fine_tuning(lists, tmp_path, pruning=spec)
     (row,) = report.rows
     assert row.after is not None
@@ -228,25 +234,26 @@ def test_pruning_makes_smaller_files(lists: Lists, tmp_path: Path) -> None:
     assert row.after.bytes < 0.4 * row.before.bytes
     model = pocketface.load(tmp_path / "model_pruned.xml")
     assert "50 % of the channels went" in model.contract.compression.method
-    again = tmp_path / "again"
-    pruned_weights = tmp_path / "pruned.safetensors"
-    assert not export_model(
-        weights=pruned_weights, template=None, folder=again, formats=["openvino"]
-    ).failed
+    again = ExportRequest(
+        weights=read_weights(tmp_path / "pruned.safetensors"),
+        folder=tmp_path / "again",
+        formats=["openvino"],
+    )
+    assert not export_model(again).failed
 
 
-def test_nothing_is_overwritten(lists: Lists, tmp_path: Path) -> None:
-    spec = pruning_for(shipped("glasses-n"), None, ratio=0.5)
+def test_nothing_is_overwritten(lists: Labels, tmp_path: Path) -> None:
+    spec = pruning_for(shipped("glasses-n").template, ratio=0.5)
     fine_tuning(lists, tmp_path, pruning=spec)
     path = tmp_path / "pruned.safetensors"
     content = path.read_bytes()
     with pytest.raises(UserError, match="is there already"):
         fine_tuning(lists, tmp_path, pruning=spec)
-    other = pruning_for(shipped("glasses-n"), None, ratio=0.25)
+    other = pruning_for(shipped("glasses-n").template, ratio=0.25)
     with pytest.raises(UserError, match=r"was begun with ratio 0.5; found 0.25"):
         fine_tuning(lists, tmp_path, pruning=other, resume=True)
     with pytest.raises(UserError, match="would be overwritten"):
-        fine_tuning(lists, tmp_path, weights=path, pruning=spec)
+        fine_tuning(lists, tmp_path, weights=read_weights(path), pruning=spec)
     assert path.read_bytes() == content
     (tmp_path / "pruning" / "start.safetensors").unlink()
     fine_tuning(
@@ -256,9 +263,9 @@ def test_nothing_is_overwritten(lists: Lists, tmp_path: Path) -> None:
 
 
 @needs_nncf
-def test_trainings_in_a_row_are_gone_on_with(lists: Lists, tmp_path: Path) -> None:
+def test_trainings_in_a_row_are_gone_on_with(lists: Labels, tmp_path: Path) -> None:
     """The second begins with the file of the first, which is written again."""
-    spec = pruning_for(shipped("glasses-n"), None, ratio=0.5)
+    spec = pruning_for(shipped("glasses-n").template, ratio=0.5)
     fine_tuning(lists, tmp_path, pruning=spec, quantization=True)
     first = tmp_path / "pruned.safetensors"
     stamp = (tmp_path / "quantization" / "latest.pth").stat().st_mtime_ns
@@ -271,4 +278,4 @@ def test_trainings_in_a_row_are_gone_on_with(lists: Lists, tmp_path: Path) -> No
 @pytest.mark.parametrize("ratio", [0.0, 1.0])
 def test_no_channels_or_all(ratio: float) -> None:
     with pytest.raises(UserError, match=rf"pruning ratio {ratio:g}: expected more than 0 and less"):
-        pruning_for(shipped("glasses-n"), None, ratio=ratio)
+        pruning_for(shipped("glasses-n").template, ratio=ratio)

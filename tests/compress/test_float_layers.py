@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +14,27 @@ import pytest
 import pocketface
 from pocketface.compress.graph import behind, beside, last
 from pocketface.compress.promise import Promise
-from pocketface.compress.sensitivity import error, most_guilty_first
-from pocketface.export import export_model
-from pocketface.tasks.model import Model
+from pocketface.compress.sensitivity import most_guilty_first
 from pocketface.runtimes.session import Session
+from pocketface.tasks.detection.parity import error
+from pocketface.tasks.measuring import Labels, Measured
+from pocketface.tasks.model import Model
 
-from .conftest import SUFFIXES, Lists, needs_quantizers, post_training, shipped
+from .conftest import SUFFIXES, export, needs_quantizers, noisy_faces, post_training, shipped
 
 pytestmark = needs_quantizers
 
 
-def exported_at_128(folder: Path, name: str) -> Path:
-    """face-detection-n, small."""
-    report = export_model(
-        weights=shipped("face-detection-n"),
-        template=None,
-        folder=folder,
-        formats=[name],
-        input_size=(128, 128),
-        verify=False,
-    )
-    return report.files[0]
+@pytest.fixture(scope="module")
+def exported_at_128(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """face-detection-n, small, by format; each is written once."""
+
+    @cache
+    def exported(name: str) -> Path:
+        folder = tmp_path_factory.mktemp(name)
+        return export(shipped("face-detection-n"), folder, name, input_size=(128, 128))
+
+    return exported
 
 
 def noise(count: int) -> list[np.ndarray]:
@@ -42,12 +43,14 @@ def noise(count: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("suffix", [".xml", ".onnx", ".tflite"])
-def test_layers_given_back_are_float(suffix: str, convolutions: int, tmp_path: Path) -> None:
+def test_layers_given_back_are_float(
+    suffix: str, convolutions: int, exported_at_128: Callable[[str], Path], tmp_path: Path
+) -> None:
     """With half of them the answers are nearer to the float file's than with none.
 
     And with all of them they are the same: nothing else is rounded either.
     """
-    path = exported_at_128(tmp_path, SUFFIXES[suffix])
+    path = exported_at_128(SUFFIXES[suffix])
     target = tmp_path / f"int8{suffix}"
     quantizer = importlib.import_module(f"pocketface.compress.{SUFFIXES[suffix]}")
     layers = quantizer.layers(path)
@@ -70,12 +73,14 @@ def test_layers_given_back_are_float(suffix: str, convolutions: int, tmp_path: P
     assert of_all < of_half < of_none < 5
 
 
-def test_layers_between_int8_ones_are_float_in_onnx_runtime(tmp_path: Path) -> None:
+def test_layers_between_int8_ones_are_float_in_onnx_runtime(
+    exported_at_128: Callable[[str], Path], tmp_path: Path
+) -> None:
     """It would round their weights as it opens the file: see `pocketface.compress.onnx`."""
     import onnx
     import onnxruntime
 
-    path = exported_at_128(tmp_path, "onnx")
+    path = exported_at_128("onnx")
     quantizer = importlib.import_module("pocketface.compress.onnx")
     layers = quantizer.layers(path)
     kept = layers[1::2]
@@ -90,16 +95,19 @@ def test_layers_between_int8_ones_are_float_in_onnx_runtime(tmp_path: Path) -> N
 
 
 def test_nncf_gives_back_what_costs_most(tmp_path: Path) -> None:
-    """Until half of what the rounding moved boxes by is lost, and no more layers than that."""
-    path = exported_at_128(tmp_path, "openvino")
+    """Until half of what the rounding moved answers by is lost, and no more layers than that.
+
+    It compiles the file anew for each group of layers: this one is of few.
+    """
+    path = export(shipped("glasses-n"), tmp_path, "openvino")
     quantizer = importlib.import_module("pocketface.compress.openvino")
     model = pocketface.load(path)
     contract = model.contract.model_copy(update={"precision": "int8"})
-    batches = noise(4)
-    expected = [model.raw(batch)["boxes"] for batch in batches]
+    batches = [face[None] for face in noisy_faces()]
+    expected = [model.raw(batch)["probabilities"] for batch in batches]
 
     def moved(session: Session, indices: Sequence[int]) -> float:
-        answers = [session.run(batches[index])["boxes"] for index in indices]
+        answers = [session.run(batches[index])["probabilities"] for index in indices]
         pairs = zip(answers, [expected[index] for index in indices], strict=True)
         return float(np.mean([np.abs(one - other).mean() for one, other in pairs]))
 
@@ -115,7 +123,7 @@ def test_nncf_gives_back_what_costs_most(tmp_path: Path) -> None:
 
 
 def test_openvino_files_are_restored_within_the_promise(
-    lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lists: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What NNCF is told is lost is the share of what may be lost, and its layers are reported."""
     told: list[float] = []
@@ -127,15 +135,15 @@ def test_openvino_files_are_restored_within_the_promise(
         told.extend([loss(session, range(count)), loss(session, [0])])
         return quantizer.layers(path)[:2]
 
-    def figures(_: Any, model: Model, samples: Any = None) -> tuple[dict[str, float], None]:
+    def figures(_: Any, model: Model[Any], samples: Any = None) -> Measured:
         after_restoring = bool(told)
         good = model.contract.precision == "fp32" or after_restoring
         some = samples is not None
         value = 0.9825 if some and len(samples) == 40 else 0.97 if some else 0.99 if good else 0.97
-        return {"balanced_accuracy": value, "f1": 1.0}, None
+        return Measured({"balanced_accuracy": value, "f1": 1.0})
 
     monkeypatch.setattr(quantizer, "restore", restore)
-    monkeypatch.setattr(Promise, "figures", figures)
+    monkeypatch.setattr(Promise, "measure", figures)
     (row,) = post_training(lists, tmp_path, formats=["openvino"]).rows
     assert told == [pytest.approx(1.5), pytest.approx(4)]
     assert row.status == "compressed"
@@ -144,10 +152,7 @@ def test_openvino_files_are_restored_within_the_promise(
 
 def test_the_most_guilty_layer_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of three layers, given back alone: one mends all, one half, one nothing."""
-    export_model(
-        weights=shipped("glasses-n"), template=None, folder=tmp_path, formats=["onnx"], verify=False
-    )
-    path = tmp_path / "model.onnx"
+    path = export(shipped("glasses-n"), tmp_path, "onnx")
     model = pocketface.load(path)
     off = {"half": 0.2, "nothing": 0.4, "all": 0.0}
 

@@ -15,15 +15,16 @@ import pocketface
 from pocketface.compress.quantizers import QUANTIZERS
 from pocketface.compress.report import CompressionReport
 from pocketface.errors import ModelFileError, UserError
+from pocketface.tasks.measuring import Labels
 
-from .conftest import SUFFIXES, Lists, needs_quantizers, post_training, shipped
+from .conftest import SUFFIXES, needs_quantizers, post_training, shipped
 
 pytestmark = needs_quantizers
 
 
 @pytest.fixture(scope="module")
 def report(
-    lists: Lists, tmp_path_factory: pytest.TempPathFactory
+    lists: Labels, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[CompressionReport, Path]:
     folder = tmp_path_factory.mktemp("compressed")
     return post_training(lists, folder, formats=list(QUANTIZERS)), folder
@@ -69,7 +70,7 @@ def test_the_report(report: tuple[CompressionReport, Path]) -> None:
 
 @pytest.mark.parametrize("error", [RuntimeError("no kernel"), ModelFileError("no kernel")])
 def test_a_quantizer_that_fails_costs_only_its_own_format(
-    error: Exception, lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, lists: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or a runtime that refuses what it made."""
 
@@ -77,11 +78,11 @@ def test_a_quantizer_that_fails_costs_only_its_own_format(
         raise error
 
     monkeypatch.setattr(importlib.import_module("pocketface.compress.onnx"), "quantize", fail)
-    found = post_training(lists, tmp_path, formats=["onnx", "litert"])
+    found = post_training(lists, tmp_path, formats=["onnx", "openvino"])
     assert [row.status for row in found.rows] == ["failed", "compressed"]
     assert found.failed == [f"model.onnx: {type(error).__name__}: no kernel"]
     assert (tmp_path / "model.onnx").is_file()
-    assert (tmp_path / "model_int8.tflite").is_file()
+    assert (tmp_path / "model_int8.xml").is_file()
 
 
 def test_nncf_reports_to_nobody() -> None:
@@ -102,7 +103,7 @@ def test_nncf_reports_to_nobody() -> None:
         ({"formats": []}, "expected some of openvino"),
     ],
 )
-def test_arguments(options: dict[str, Any], message: str, lists: Lists, tmp_path: Path) -> None:
+def test_arguments(options: dict[str, Any], message: str, lists: Labels, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         post_training(lists, tmp_path / "out", **options)
     assert not list((tmp_path / "out").glob("*"))
@@ -119,12 +120,9 @@ def test_what_cannot_be_read_is_not_counted(
     (tmp_path / names[0]).write_bytes(b"damaged")
     seen: list[int] = []
     whole = importlib.import_module("pocketface.compress.run")
-    monkeypatch.setattr(
-        whole, "compress_files", lambda **asked: seen.append(len(asked["validation"]))
-    )
-    lists = [annotations], [shared / "airport"]
+    monkeypatch.setattr(whole, "compress_files", lambda wanted: seen.append(len(wanted.validation)))
     post_training(
-        lists, tmp_path / "out", weights=shipped("face-detection-n"),
-        validation=([annotations], [tmp_path]),
+        Labels([annotations], [shared / "airport"]), tmp_path / "out",
+        weights=shipped("face-detection-n"), validation=Labels([annotations], [tmp_path]),
     )  # fmt: skip
     assert seen == [len(names) - 1]

@@ -17,11 +17,11 @@ from pocketface.compress import candidate, files
 from pocketface.compress.promise import Promise
 from pocketface.data.labelled_faces import read_labelled_faces
 from pocketface.errors import UserError
-from pocketface.export import export_model
 from pocketface.export.certificate import certificate_path
+from pocketface.tasks.measuring import Labels, Measured
 from pocketface.tasks.model import Model
 
-from .conftest import Lists, needs_quantizers, post_training, shipped
+from .conftest import export, needs_quantizers, post_training, shipped
 
 pytestmark = needs_quantizers
 
@@ -39,19 +39,19 @@ class _Promise:
             self.kept.append(list(keep_float))
             real(*arguments)
 
-        def figures(_: Any, model: Model) -> tuple[dict[str, float | None], None]:
+        def figures(_: Any, model: Model[Any]) -> Measured:
             good = "int8" not in model.path.name or len(self.kept[-1]) >= enough
-            return {"balanced_accuracy": 0.99 if good else 0.97, "f1": None}, None
+            return Measured({"balanced_accuracy": 0.99 if good else 0.97, "f1": None})
 
         monkeypatch.setattr(quantizer, "quantize", quantize)
-        monkeypatch.setattr(Promise, "figures", figures)
+        monkeypatch.setattr(Promise, "measure", figures)
         monkeypatch.setattr(
             candidate, "most_guilty_first", lambda module, path, *_: module.layers(path)[::-1]
         )
 
 
 def test_layers_are_given_back_until_the_promise_holds(
-    lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lists: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promise = _Promise(monkeypatch, enough=3)
     monkeypatch.setattr(candidate, "FASTER", 0)
@@ -67,7 +67,7 @@ def test_layers_are_given_back_until_the_promise_holds(
 
 
 def test_of_a_file_that_is_not_faster_no_layer_is_given_back(
-    lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lists: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promise = _Promise(monkeypatch, enough=3)
     monkeypatch.setattr(candidate, "FASTER", 1e6)
@@ -88,7 +88,7 @@ def test_of_a_file_that_is_not_faster_no_layer_is_given_back(
 def test_large_faces_have_a_promise_of_their_own(
     after: dict[str, float | None], figure: str, share: float
 ) -> None:
-    contract = pocketface.load(shipped("face-detection-n")).contract
+    contract = pocketface.load(shipped("face-detection-n").path).contract
     promise = Promise(contract, (), 0.5)
     assert promise.limits == {"ap50": 0.5, "ap_over_64": 1.0}
     before: dict[str, float | None] = {"ap50": 0.5, "ap_over_64": 0.9}
@@ -98,37 +98,35 @@ def test_large_faces_have_a_promise_of_their_own(
     assert no_large_faces.figure == "ap50"
 
 
-def test_photos_without_a_face_agree_in_nothing(lists: Lists) -> None:
-    faces = read_labelled_faces(*lists, classes=["no_glass", "glass"])
+def test_photos_without_a_face_agree_in_nothing(lists: Labels) -> None:
+    faces = read_labelled_faces(lists.files, lists.roots, classes=["no_glass", "glass"])
     lost = [replace(face, landmarks=np.full((5, 2), np.nan, np.float32)) for face in faces[:2]]
-    model = pocketface.load(shipped("glasses-n"))
-    _, labels = Promise(model.contract, [*lost, *faces[2:4]], 0.5).figures(model)
-    assert labels is not None
-    assert np.isnan(labels).tolist() == [True, True, False, False]
+    model = pocketface.load(shipped("glasses-n").path)
+    verdicts = Promise(model.contract, [*lost, *faces[2:4]], 0.5).measure(model).verdicts
+    assert verdicts is not None
+    assert np.isnan(verdicts).tolist() == [True, True, False, False]
 
 
-def test_a_single_face_is_right_or_wrong(lists: Lists) -> None:
+def test_a_single_face_is_right_or_wrong(lists: Labels) -> None:
     """NNCF asks for the loss of each."""
-    model = pocketface.load(shipped("glasses-n"))
-    faces = read_labelled_faces(*lists, classes=model.contract.labels)
+    model = pocketface.load(shipped("glasses-n").path)
+    faces = read_labelled_faces(lists.files, lists.roots, classes=model.contract.rules["labels"])
     promise = Promise(model.contract, faces, 0.5)
     wrong = replace(faces[0], label=1 - faces[0].label)
     for face, share in ((faces[0], 1.0), (wrong, 0.0)):
-        assert promise.figures(model, [face])[0]["balanced_accuracy"] == share
+        assert promise.measure(model, [face]).figures["balanced_accuracy"] == share
 
 
 def test_a_promise_that_cannot_be_kept(
-    lists: Lists,
+    lists: Labels,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     _Promise(monkeypatch, enough=99)
     # An earlier run's would stand beside a report that speaks of another.
-    export_model(
-        weights=shipped("glasses-n"), template=None, folder=tmp_path, formats=["onnx"], verify=False
-    )
-    (tmp_path / "model.onnx").rename(tmp_path / "model_int8.onnx")
+    earlier = export(shipped("glasses-n"), tmp_path, "onnx")
+    earlier.rename(tmp_path / "model_int8.onnx")
     (tmp_path / "model_int8.onnx.parity.json").write_text("{}")
     found = post_training(lists, tmp_path)
     assert found.failed == [
@@ -148,7 +146,7 @@ def test_a_file_that_is_no_better_is_not_written(
     goal: str,
     limit: str,
     reason: str,
-    lists: Lists,
+    lists: Labels,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -168,27 +166,28 @@ def test_photos_without_a_face_keep_no_promise(shared: Path, tmp_path: Path) -> 
     content["annotations"] = []
     empty = tmp_path / "empty.json"
     empty.write_text(json.dumps(content))
-    lists = [annotations], [shared / "airport"]
+    roots = [shared / "airport"]
+    lists, unlabelled = Labels([annotations], roots), Labels([empty], roots)
     weights = shipped("face-detection-n")
     with pytest.raises(UserError, match=r"--val-ann-files .*empty\.json: no labelled face"):
-        post_training(lists, tmp_path / "out", weights=weights, validation=([empty], lists[1]))
+        post_training(lists, tmp_path / "out", weights=weights, validation=unlabelled)
     assert not (tmp_path / "out").exists()
 
 
 def test_what_was_done_before_an_interruption_is_reported(
-    lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lists: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(candidate, "FASTER", 0)
     monkeypatch.setattr(
-        importlib.import_module("pocketface.compress.litert"), "quantize", interrupt
+        importlib.import_module("pocketface.compress.openvino"), "quantize", interrupt
     )
     for name in ("compression.md", "compression.json"):
         (tmp_path / name).write_text("of an earlier run")
     with pytest.raises(KeyboardInterrupt):
-        post_training(lists, tmp_path, formats=["onnx", "litert"])
+        post_training(lists, tmp_path, formats=["onnx", "openvino"])
     saved = json.loads((tmp_path / "compression.json").read_text())
     assert [row["format"] for row in saved["rows"]] == ["onnx"]
     assert "| model_int8.onnx | int8 | yes |" in (tmp_path / "compression.md").read_text()
@@ -197,7 +196,7 @@ def test_what_was_done_before_an_interruption_is_reported(
 
 
 def test_float_files_are_at_hand_until_all_are_done(
-    lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lists: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Layers of a file with NMS inside are found by the one without."""
     at_hand: list[list[str]] = []
@@ -209,20 +208,18 @@ def test_float_files_are_at_hand_until_all_are_done(
 
     monkeypatch.setattr(files, "_compressed", watched)
     monkeypatch.setattr(candidate, "SMALLER", 1e-6)
-    post_training(lists, tmp_path, formats=["onnx", "litert"])
+    post_training(lists, tmp_path, formats=["onnx", "openvino"])
     assert "model.onnx" in at_hand[0]
     assert at_hand[0] == at_hand[1]
-    assert {path.suffix for path in tmp_path.glob("model.*")} >= {".onnx", ".tflite"}
+    assert {path.suffix for path in tmp_path.glob("model.*")} >= {".onnx", ".xml"}
 
 
 def test_a_float_file_of_other_weights_is_told_of(
-    lists: Lists, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    lists: Labels, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for template, told in (("glasses-n", False), ("glasses-cnn", True)):
         folder = tmp_path / template
-        export_model(
-            weights=shipped(template), template=None, folder=folder, formats=["onnx"], verify=False
-        )
+        export(shipped(template), folder, "onnx")
         caplog.clear()
         post_training(lists, folder)
         assert (f"{folder / 'model.onnx'} is of other weights" in caplog.text) == told
@@ -230,8 +227,8 @@ def test_a_float_file_of_other_weights_is_told_of(
 
 
 def test_files_with_their_nms_inside_say_from_where_their_figures_begin() -> None:
-    contract = pocketface.load(shipped("face-detection-n")).contract
+    contract = pocketface.load(shipped("face-detection-n").path).contract
     promise = Promise(contract, (), 0.5)
-    inside = contract.model_copy(update={"nms": "graph"})
+    inside = contract.model_copy(update={"rules": contract.rules | {"nms": "graph"}})
     assert "score floor 0.02, NMS IoU 0.45" in promise.protocol(contract)
-    assert f"score floor {contract.score_threshold:g}" in promise.protocol(inside)
+    assert f"score floor {contract.rules['score_threshold']:g}" in promise.protocol(inside)

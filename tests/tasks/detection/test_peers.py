@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pocketface.tasks.detection.peers import PEERS, Predictor
 from pocketface.data.images import read_image
 from pocketface.errors import ModelFileError
+from pocketface.runtimes import DEFAULT_RUNTIMES
+from pocketface.tasks.detection.measure import Predictor, predictor
+from pocketface.tasks.detection.peers import PEERS, open_peer, ways_of
 
 PHOTO = "airport/train/image_000000.jpg"
 
 
+def opened(name: str, folder: Path, runtime: str | None = None) -> Predictor:
+    """A peer, at the low score from which figures are measured."""
+    path = folder / PEERS[name].file
+    runtime = DEFAULT_RUNTIMES[path.suffix] if runtime is None else runtime
+    return predictor(open_peer(name, path, runtime=runtime, threads=None, device="cpu"))
+
+
 @pytest.fixture(scope="module", params=sorted(PEERS))
 def predict(request: pytest.FixtureRequest, shared: Path) -> Predictor:
-    return PEERS[request.param].load(shared / "peers")
+    return opened(request.param, shared / "peers")
 
 
 def test_finds_the_faces_in_pixels_of_the_photo(predict: Predictor, shared: Path) -> None:
-    import json
-
     truth = json.loads((shared / "airport/annotation_faces_train.json").read_text())
     image = read_image(shared / PHOTO)
     ids = [i["id"] for i in truth["images"] if i["file_name"].endswith(Path(PHOTO).name)]
@@ -60,6 +68,20 @@ def test_takes_any_shape(predict: Predictor, shape: tuple[int, int]) -> None:
     assert len(found) == 0
 
 
+@pytest.mark.parametrize("name", [name for name in sorted(PEERS) if ways_of(name)])
+def test_opencv_finds_what_the_other_runtimes_find(name: str, shared: Path) -> None:
+    """It prepares photos in its own way, so that boxes are not the same to the pixel."""
+    image = read_image(shared / PHOTO)
+    found, expected = (
+        opened(name, shared / "peers", runtime)(image).above(0.5)
+        for runtime in ("opencv", "onnxruntime")
+    )
+    assert len(found) == len(expected) > 0
+    sides = (expected.boxes[:, 2:] - expected.boxes[:, :2]).max(axis=1, keepdims=True)
+    np.testing.assert_allclose(found.boxes / sides, expected.boxes / sides, atol=0.1)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=0.05)
+
+
 def test_refuses_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"scrfd_500m\.onnx: no such file"):
-        PEERS["scrfd-500m"].load(tmp_path)
+        opened("scrfd-500m", tmp_path)
