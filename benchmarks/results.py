@@ -19,6 +19,7 @@ RESULTS_FILE = "results.json"
 STEPS = ("decode", "prepare", "network", "finish")
 """The steps from a photo's file to an answer, in order."""
 
+_VERSION = 2
 _DRAWS = 1000
 _CONFIDENCE = (2.5, 97.5)
 _QUANTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0}
@@ -146,7 +147,7 @@ class Results(Spec):
         probes: Operations per second, 2 x MAC in 1e9, in each round, by "precision, threads".
     """
 
-    results_version: Literal[2] = 2
+    results_version: Literal[2] = _VERSION
     finished: bool
     command: str
     date: str
@@ -167,14 +168,22 @@ def read_results(path: Path) -> Results:
     """Read what `write_results` wrote.
 
     Raises:
-        DataError: The file cannot be read, or is not a results.json.
+        DataError: The file cannot be read, is not a results.json, or one of another version.
     """
     try:
         return Results.model_validate_json(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
+        first, *others = error.errors()
+        for one in (first, *others):
+            if one["loc"] == ("results_version",) and isinstance(one["input"], int):
+                age = "an older" if one["input"] < _VERSION else "a newer"
+                raise DataError(
+                    f"{path}: results of {age} pocketface: version {one['input']}, expected "
+                    f"{_VERSION}",
+                    hint="measure again by `pocketface benchmark`",
+                ) from error
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(
             f"{path}: no results of `pocketface benchmark`: {where or 'content'}: {first['msg']}"

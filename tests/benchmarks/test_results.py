@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +63,29 @@ def test_results_come_back_as_they_were(
     results = make_results(make_row(), make_row("b", figures={"ap50": None}))
     write_results(results, tmp_path / "results.json")
     assert read_results(tmp_path / "results.json") == results
+
+
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [(1, "an older pocketface: version 1"), (3, "a newer pocketface: version 3")],
+)
+def test_results_of_another_version_are_refused(
+    version: int,
+    reason: str,
+    tmp_path: Path,
+    make_row: Callable[..., Measurement],
+    make_results: Callable[..., Results],
+) -> None:
+    path = tmp_path / "results.json"
+    content = make_results(make_row()).model_dump(mode="json")
+    # Whatever else is another in it, its version is the reason.
+    content |= {"results_version": version, "rows": [{"name": "a"}], "more": 1}
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError) as refused:
+        read_results(path)
+    assert str(refused.value) == f"{path}: results of {reason}, expected 2"
+    assert refused.value.hint is not None
+    assert "pocketface benchmark" in refused.value.hint
 
 
 @pytest.mark.parametrize(
