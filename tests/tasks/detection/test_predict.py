@@ -12,6 +12,9 @@ import pytest
 
 import pocketface
 from pocketface.errors import ImageError, InputError, PocketfaceError
+from pocketface.runtimes.session import Session
+
+from ...constant_model import contract_of
 
 MakeModel = Callable[..., Path]
 
@@ -225,3 +228,23 @@ def test_a_graph_with_its_nms_inside_can_be_asked_for_less_alone(make_model: Mak
             InputError, match=r"has its NMS inside, at score 0\.5 and IoU 0\.4: exp"
         ):
             model.predict(PHOTO, **limits)
+
+
+def test_outputs_for_apples_vision_are_shares_of_the_input() -> None:
+    outputs = [
+        {"name": "coordinates", "shape": (2, 4), "meaning": "box", "unit": "shares"},
+        {"name": "confidence", "shape": (2, 1), "meaning": "score", "unit": "0-1"},
+    ]
+    spec = {"shape": (1, 3, 80, 160), "resize": "letterbox"}
+    contract = contract_of(
+        2, landmarks=False, batch=1, rules={"nms": "graph"}, input=spec, outputs=outputs
+    )
+    answer = {
+        "coordinates": np.array([[0.25, 0.5, 0.125, 0.5], [0.125, 0.25, 0.0625, 0.25]], np.float32),
+        "confidence": np.array([[0.75], [0.875]], np.float32),
+    }
+    session = Session("coreml", "cpu", None, {}, {}, run=lambda _: answer)
+    model = pocketface.FaceDetector(contract=contract, session=session, path=Path("m.mlpackage"))
+    found = model.predict(PHOTO)
+    np.testing.assert_array_equal(found.boxes, [[7.5, 5, 12.5, 15], [15, 10, 25, 30]])
+    np.testing.assert_array_equal(found.scores, [0.875, 0.75])

@@ -134,6 +134,10 @@ def test_hard_negatives_are_the_worst_of_each_photo() -> None:
     # More asked for than there are.
     got = hard_negatives(loss, positive=positive, candidate=candidate, ratio=9)
     assert torch.equal(got, candidate)
+    # Each photo by its own faces: two in the first, one in the second.
+    positive = torch.tensor([[True, True, False, False, False], [True] + [False] * 4])
+    got = hard_negatives(loss, positive=positive, candidate=~positive, ratio=1)
+    assert got.nonzero().tolist() == [[0, 2], [0, 3], [1, 4]]
 
 
 def test_losses_by_hand() -> None:
