@@ -20,7 +20,7 @@ from ..tasks import task_of
 from ..tasks.detection.model import FaceDetector
 from ..tasks.load import load_as
 from ..tasks.model import Model
-from ..tasks.task import Draw, Told
+from ..tasks.parts import Draw, Told
 from ..tasks.weights import model_file
 from .faces import FACE_SCORE, FaceReader, looks_at_faces
 from .outputs import mirrored, output_path, write_photo

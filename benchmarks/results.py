@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ RESULTS_FILE = "results.json"
 STEPS = ("decode", "prepare", "network", "finish")
 """The steps from a photo's file to an answer, in order."""
 
-_VERSION = 2
+_VERSION: Final = 2
 _DRAWS = 1000
 _CONFIDENCE = (2.5, 97.5)
 _QUANTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0}

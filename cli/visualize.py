@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..apps.visualize import Summary, VisualizeRequest, visualize
 from ..results import Detections
-from ..tasks.task import Told
+from ..tasks.parts import Told
 from ..tasks.weights import open_model
 from .parser import a_path, count, fraction, positive_count
 

@@ -15,7 +15,7 @@ from ..errors import DataError, ImageError
 from ..files import name_in_utf8
 from ..model_templates.contract import Contract
 from ..tasks import task_of
-from ..tasks.task import Sample
+from ..tasks.parts import Sample
 
 _log = logging.getLogger(__name__)
 

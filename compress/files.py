@@ -18,7 +18,7 @@ from ..export.place import move_model, remove_model
 from ..models.nncf_hooks import without_hooks
 from ..models.weights import Weights, rewritten
 from ..tasks.load import load
-from ..tasks.task import Sample
+from ..tasks.parts import Sample
 from .calibration import Calibration
 from .candidate import TUNED, Candidate, FloatFile, Job, file_measured
 from .promise import Promise

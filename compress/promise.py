@@ -11,7 +11,7 @@ from ..model_templates.contract import Contract
 from ..tasks import task_of
 from ..tasks.measuring import Measured
 from ..tasks.model import Model
-from ..tasks.task import Sample
+from ..tasks.parts import Sample
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ..quiet import quiet
 from ..runtimes.coreml import import_coremltools, read_spec
 from ..runtimes.seal import model_files, seal
 from ..tasks import task_of
-from ..tasks.task import Choice, Suppression
+from ..tasks.parts import Choice, Suppression
 from .coreml_spec import (
     RAW,
     describe,

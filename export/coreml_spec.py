@@ -13,7 +13,7 @@ from ..quiet import quiet
 from ..runtimes.coreml import import_coremltools
 from ..runtimes.seal import BLANK_SEAL, SEAL_KEY, model_files, seal
 from ..tasks import task_of
-from ..tasks.task import Suppression
+from ..tasks.parts import Suppression
 
 RAW = "raw_"
 """Prefix to Vision's names for the network's outputs that the suppression reads."""

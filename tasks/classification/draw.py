@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...results import Classification, Detections
 from ..canvas import draw_faces
-from ..task import Told
+from ..parts import Told
 
 
 def draw(
@@ -27,5 +27,5 @@ def draw(
 
 
 def told(answer: Classification) -> Told:
-    """See `tasks.task.Draw`."""
+    """See `tasks.parts.Draw`."""
     return Told(answer.label, f"{answer.label} {answer.score:.3f}")

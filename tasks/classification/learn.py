@@ -24,7 +24,7 @@ loader = EpochSampler
 def crops(
     template: Template, samples: Sequence[LabelledFace], *, seed: int, passes: int
 ) -> FaceCrops:
-    """See `tasks.task.Learn`."""
+    """See `tasks.parts.Learn`."""
     return FaceCrops(
         samples,
         spec=augmentation_of(template),
@@ -51,12 +51,12 @@ class ClassificationLearner:
 
 
 def find_teacher(_: TemplateFile) -> Teacher | None:
-    """See `tasks.task.Learn`; None, as the rules allow no teacher."""
+    """See `tasks.parts.Learn`; None, as the rules allow no teacher."""
     return None
 
 
 def learner(_: Template, *, teacher: Teacher | None) -> ClassificationLearner:  # noqa: ARG001
-    """See `tasks.task.Learn`."""
+    """See `tasks.parts.Learn`."""
     return ClassificationLearner()
 
 

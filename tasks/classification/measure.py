@@ -59,7 +59,7 @@ def measure(
     *,
     on_progress: Progress | None = None,
 ) -> Measured:
-    """See `tasks.task.Measure`. `verdicts`: 1 for the last label, 0 for the other."""
+    """See `tasks.parts.Measure`. `verdicts`: 1 for the last label, 0 for the other."""
     threshold = model.rules.score_threshold
     scores = scores_of(model, samples, on_progress=on_progress)
     figures = classification_figures(scores, _truth(samples), threshold=threshold)
@@ -67,14 +67,14 @@ def measure(
 
 
 def promised(figures: Figures) -> Figures:
-    """See `tasks.task.Measure`; if only one label occurs, its recall."""
+    """See `tasks.parts.Measure`; if only one label occurs, its recall."""
     if figures["balanced_accuracy"] is None:
         return {**figures, "balanced_accuracy": figures["accuracy"]}
     return figures
 
 
 def protocol(_: Contract) -> str:
-    """See `tasks.task.Measure`."""
+    """See `tasks.parts.Measure`."""
     return ""
 
 
@@ -108,7 +108,7 @@ def evaluate(
     *,
     on_progress: Progress | None = None,
 ) -> Evaluation:
-    """See `tasks.task.Measure`."""
+    """See `tasks.parts.Measure`."""
     contract = model.contract
     for flag, value in (("--wider-dir", labels.official), ("--nms-iou", options.nms_iou)):
         if value is not None:
@@ -130,7 +130,7 @@ def evaluate(
 
 
 def labels_fit(labels: Labels, contract: Contract | None) -> Labels:
-    """See `tasks.task.Measure`; lists with labels that the contract lacks are left out."""
+    """See `tasks.parts.Measure`; lists with labels that the contract lacks are left out."""
     if contract is None or not labels.files:
         return labels
     known = set(classification_rules(contract).labels)
@@ -143,7 +143,7 @@ def labels_fit(labels: Labels, contract: Contract | None) -> Labels:
 
 
 def told(labels: Labels, items: Sequence[Item]) -> str:
-    """See `tasks.task.Measure`."""
+    """See `tasks.parts.Measure`."""
     named = ", ".join(f"{file.name} {sha256_file(file)[:12]}" for file in labels.files)
     count = sum(len(labels_in(file)) for file in labels.files)
     return (
@@ -152,7 +152,7 @@ def told(labels: Labels, items: Sequence[Item]) -> str:
 
 
 def official_photos(_: Path) -> list[Item]:
-    """See `tasks.task.Measure`; never called."""
+    """See `tasks.parts.Measure`; never called."""
     return []
 
 

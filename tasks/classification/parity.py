@@ -25,17 +25,17 @@ _NAME = "probabilities"
 
 
 def pictures(contract: Contract, folder: Path | None = None) -> list[Picture]:
-    """See `tasks.task.Parity`."""
+    """See `tasks.parts.Parity`."""
     return pictures_for(contract.input, folder)
 
 
 def is_for(_: Contract, __: Picture) -> bool:
-    """See `tasks.task.Parity`."""
+    """See `tasks.parts.Parity`."""
     return True
 
 
 def answers_of(_: Contract, outputs: Outputs) -> Outputs:
-    """See `tasks.task.Parity`; the outputs unchanged, as they are small."""
+    """See `tasks.parts.Parity`; the outputs unchanged, as they are small."""
     return outputs
 
 
@@ -47,7 +47,7 @@ def compare(
     *,
     answers_only: bool = False,  # noqa: ARG001
 ) -> Comparison:
-    """See `tasks.task.Parity`.
+    """See `tasks.parts.Parity`.
 
     A label agrees if it is the same, or if its score is within the tolerance of the threshold.
     """
@@ -76,7 +76,7 @@ def compare(
 
 
 def error(expected: Outputs, found: Outputs) -> float:
-    """See `tasks.task.Parity`; the error of probabilities."""
+    """See `tasks.parts.Parity`; the error of probabilities."""
     return float(np.abs(expected[_NAME] - found[_NAME]).mean())
 
 

@@ -11,6 +11,7 @@ from ...errors import TemplateError
 from ...model_templates.contract import Contract
 from ...model_templates.schema import Template
 from ...model_templates.spec import Fraction, Spec
+from ..parts import Choice, Suppression
 from ..rules import (
     augmentation_in,
     check_classes,
@@ -19,7 +20,6 @@ from ..rules import (
     rules_in,
     why_no_rules,
 )
-from ..task import Choice, Suppression
 
 OUTPUTS = {"probabilities": ("of each label", "0 to 1, 1 in all")}
 
@@ -81,7 +81,7 @@ def augmentation_of(template: Template) -> AugmentationSpec:
 
 
 def check_template(template: Template, *, source: str) -> None:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     head, classes = template.architecture.head, template.dataset.classes
     check_classes(template, LABELS, source=source)
     refuse_unless(template.input.resize == "align", "input.resize", template, source=source)
@@ -104,7 +104,7 @@ def check_template(template: Template, *, source: str) -> None:
 
 
 def rules_of(template: Template) -> dict[str, Any]:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     inference = inference_in(InferenceSpec, template)
     rules = ClassificationRules(
         labels=tuple(template.dataset.classes),
@@ -115,12 +115,12 @@ def rules_of(template: Template) -> dict[str, Any]:
 
 
 def decides(template: Template) -> Hashable:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     return inference_in(InferenceSpec, template).score_threshold
 
 
 def check_contract(contract: Contract) -> str | None:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     if why := why_no_rules(ClassificationRules, contract):
         return why
     spec, labels = contract.input, classification_rules(contract).labels
@@ -133,25 +133,25 @@ def check_contract(contract: Contract) -> str | None:
 
 
 def of_network(contract: Contract) -> dict[str, Any]:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     return dict(contract.rules)
 
 
 def is_final(_: Contract) -> bool:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     return False
 
 
 def suppression(_: Contract) -> Suppression | None:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     return None
 
 
 def with_suppression(contract: Contract) -> dict[str, Any]:
-    """See `tasks.task.Rules`; never called."""
+    """See `tasks.parts.Rules`; never called."""
     return dict(contract.rules)
 
 
 def choice(contract: Contract) -> Choice | None:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     return Choice("probabilities", classification_rules(contract).labels)

@@ -23,19 +23,19 @@ ANNOTATIONS = ".csv (CSV by `pocketface data glasses`)"
 
 
 def reads(file: Path) -> bool:
-    """See `tasks.task.Samples`."""
+    """See `tasks.parts.Samples`."""
     return file.suffix == ".csv"
 
 
 def read(
     files: Sequence[Path], roots: Sequence[Path], *, rules: Mapping[str, Any]
 ) -> Sequence[LabelledFace]:
-    """See `tasks.task.Samples`."""
+    """See `tasks.parts.Samples`."""
     return read_labelled_faces(files, roots, classes=rules["labels"])
 
 
 def check(samples: Sequence[LabelledFace], *, flag: str) -> None:
-    """See `tasks.task.Samples`; needs more than one label, and landmarks to align faces."""
+    """See `tasks.parts.Samples`; needs more than one label, and landmarks to align faces."""
     found = [face for face in samples if face.found]
     if len(found) < len(samples):
         _log.warning(
@@ -46,27 +46,27 @@ def check(samples: Sequence[LabelledFace], *, flag: str) -> None:
 
 
 def counted(samples: Sequence[LabelledFace]) -> Sequence[LabelledFace]:
-    """See `tasks.task.Samples`; a photo that cannot be read counts as wrong."""
+    """See `tasks.parts.Samples`; a photo that cannot be read counts as wrong."""
     return samples
 
 
 def can_be_lost(_: LabelledFace) -> bool:
-    """See `tasks.task.Samples`."""
+    """See `tasks.parts.Samples`."""
     return True
 
 
 def stratum(_: Contract, sample: LabelledFace) -> Hashable | None:
-    """See `tasks.task.Samples`; the label."""
+    """See `tasks.parts.Samples`; the label."""
     return sample.label if sample.found else None
 
 
 def network_input(contract: Contract, sample: LabelledFace) -> NDArray[np.float32]:
-    """See `tasks.task.Samples`."""
+    """See `tasks.parts.Samples`."""
     return planes([align_face(read_image(sample.path), sample.landmarks, contract.input)])
 
 
 def items(files: Sequence[Path], roots: Sequence[Path]) -> list[Item]:
-    """See `tasks.task.Samples`; each photo has one face with known landmarks."""
+    """See `tasks.parts.Samples`; each photo has one face with known landmarks."""
     faces = read_labelled_faces(files, roots, classes=None)
     with_face = [Item(one.path, one.landmarks) for one in faces if one.found]
     if not with_face:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ...results import Detections
 from ..canvas import draw_faces
-from ..task import Told
+from ..parts import Told
 
 
 def draw(image: NDArray[np.uint8], faces: Detections) -> NDArray[np.uint8]:
@@ -22,5 +22,5 @@ def draw(image: NDArray[np.uint8], faces: Detections) -> NDArray[np.uint8]:
 
 
 def told(_: object) -> Told:
-    """See `tasks.task.Draw`; empty, as a detector only finds faces."""
+    """See `tasks.parts.Draw`; empty, as a detector only finds faces."""
     return Told()

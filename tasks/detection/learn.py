@@ -37,7 +37,7 @@ def crops(
     seed: int,
     passes: int,  # noqa: ARG001
 ) -> PhotoCrops:
-    """See `tasks.task.Learn`."""
+    """See `tasks.parts.Learn`."""
     head, recipe = template.architecture.head, template.hyper_parameters
     if (
         head.type == "dense"
@@ -87,7 +87,7 @@ class DetectionLearner(nn.Module):
 
 
 def learner(template: Template, *, teacher: Teacher | None) -> DetectionLearner:
-    """See `tasks.task.Learn`."""
+    """See `tasks.parts.Learn`."""
     assert teacher is None or isinstance(teacher, DetectorTeacher)
     return DetectionLearner(template, teacher=teacher)
 

@@ -114,18 +114,18 @@ def score_floor(contract: Contract) -> float:
 def measure(
     model: Detects, samples: Sequence[Photo], *, on_progress: Progress | None = None
 ) -> Measured:
-    """See `tasks.task.Measure`."""
+    """See `tasks.parts.Measure`."""
     found = find_in(predictor(model), samples, on_progress=on_progress)
     return Measured(found.figures)
 
 
 def promised(figures: Figures) -> Figures:
-    """See `tasks.task.Measure`."""
+    """See `tasks.parts.Measure`."""
     return figures
 
 
 def protocol(contract: Contract) -> str:
-    """See `tasks.task.Measure`."""
+    """See `tasks.parts.Measure`."""
     iou = detection_rules(contract).nms_iou
     return f"score floor {score_floor(contract):g}, NMS IoU {iou:g}"
 
@@ -206,7 +206,7 @@ def evaluate_wider(
 def evaluate(
     model: Detects, labels: Labels, options: Options, *, on_progress: Progress | None = None
 ) -> Evaluation:
-    """See `tasks.task.Measure`; a peer has neither protocol nor files."""
+    """See `tasks.parts.Measure`; a peer has neither protocol nor files."""
     if options.mistakes is not None:
         path = model.path if isinstance(model, FaceDetector) else "the model"
         raise UserError(f"--mistakes-to {options.mistakes}: {path} is no classifier")
@@ -260,12 +260,12 @@ def evaluate(
 
 
 def labels_fit(labels: Labels, _: Contract | None) -> Labels:
-    """See `tasks.task.Measure`."""
+    """See `tasks.parts.Measure`."""
     return labels
 
 
 def told(labels: Labels, items: Sequence[Item]) -> str:
-    """See `tasks.task.Measure`."""
+    """See `tasks.parts.Measure`."""
     count = len(official_photos(labels.official)) if labels.official and not labels.files else 0
     if labels.files:
         count = len(read_coco(labels.files, labels.roots, classes=[]).photos)
@@ -278,7 +278,7 @@ def told(labels: Labels, items: Sequence[Item]) -> str:
 
 
 def official_photos(folder: Path) -> list[Item]:
-    """See `tasks.task.Measure`; the photos of WIDER FACE."""
+    """See `tasks.parts.Measure`; the photos of WIDER FACE."""
     return [Item(folder / IMAGE_FOLDER / one) for one in read_ground_truth(folder).files.values()]
 
 

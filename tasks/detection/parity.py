@@ -78,12 +78,12 @@ class _Worst(NamedTuple):
 
 
 def pictures(contract: Contract, folder: Path | None = None) -> list[Picture]:
-    """See `tasks.task.Parity`; includes crowds, for files with NMS inside."""
+    """See `tasks.parts.Parity`; includes crowds, for files with NMS inside."""
     return pictures_for(contract.input, folder) + crowd_pictures()
 
 
 def is_for(contract: Contract, picture: Picture) -> bool:
-    """See `tasks.task.Parity`."""
+    """See `tasks.parts.Parity`."""
     return picture.kind != CROWD or is_final(contract)
 
 
@@ -95,7 +95,7 @@ def compare(
     *,
     answers_only: bool = False,
 ) -> Comparison:
-    """See `tasks.task.Parity`; the difference `corners_px` includes landmarks."""
+    """See `tasks.parts.Parity`; the difference `corners_px` includes landmarks."""
     limits, rules = LIMITS[kind_of(model.contract)], detection_rules(contract)
     final = is_final(model.contract)
     found = raw_outputs(model, images)
@@ -132,7 +132,7 @@ def compare(
 
 
 def answers_of(contract: Contract, outputs: Outputs) -> Outputs:
-    """See `tasks.task.Parity`; the faces, in network-input pixels.
+    """See `tasks.parts.Parity`; the faces, in network-input pixels.
 
     Also `RIVALS` (1, K, 4), boxes that a rounded network might find instead.
     """
@@ -153,7 +153,7 @@ _LEAST_SCORE = 0.05
 
 
 def error(expected: Outputs, found: Outputs) -> float:
-    """See `tasks.task.Parity`; the error of scores, plus that of corners in shares of the side."""
+    """See `tasks.parts.Parity`; the error of scores, plus that of corners in shares of the side."""
     shown = expected["scores"] >= _LEAST_SCORE
     if not shown.any():
         return 0.0

@@ -106,14 +106,14 @@ class PeerDetector:
 
 
 def ways_of(name: str) -> tuple[str, ...]:
-    """See `tasks.task.Peers`."""
+    """See `tasks.parts.Peers`."""
     return WAYS if name.startswith("yunet") else ()
 
 
 def open_peer(
     name: str, path: Path, *, runtime: str, threads: int | None, device: str
 ) -> PeerDetector:
-    """See `tasks.task.Peers`."""
+    """See `tasks.parts.Peers`."""
     if runtime == OPENCV:
         return _opencv(path)
     detector = open_detector(path, runtime=runtime, threads=threads, device=device)

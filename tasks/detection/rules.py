@@ -11,6 +11,7 @@ from ...errors import TemplateError
 from ...model_templates.contract import Contract
 from ...model_templates.schema import Template
 from ...model_templates.spec import Fraction, Spec
+from ..parts import Choice, Suppression
 from ..rules import (
     augmentation_in,
     check_classes,
@@ -19,7 +20,6 @@ from ..rules import (
     rules_in,
     why_no_rules,
 )
-from ..task import Choice, Suppression
 from .augmentation import AugmentationSpec
 
 PIXELS = "network-input pixels"
@@ -73,7 +73,7 @@ def augmentation_of(template: Template) -> AugmentationSpec:
 
 
 def check_template(template: Template, *, source: str) -> None:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     head, side = template.architecture.head, template.input
     check_classes(template, 1, source=source)
     refuse_unless(head.type != "classes", "architecture.head.type", template, source=source)
@@ -105,7 +105,7 @@ def check_template(template: Template, *, source: str) -> None:
 
 
 def rules_of(template: Template) -> dict[str, Any]:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     inference = inference_in(InferenceSpec, template)
     rules = DetectionRules(
         labels=tuple(template.dataset.classes),
@@ -116,7 +116,7 @@ def rules_of(template: Template) -> dict[str, Any]:
 
 
 def decides(template: Template) -> Hashable:
-    """See `tasks.task.Rules`; not the score threshold, as AP counts boxes below it too."""
+    """See `tasks.parts.Rules`; not the score threshold, as AP counts boxes below it too."""
     return inference_in(InferenceSpec, template).nms_iou
 
 
@@ -128,7 +128,7 @@ _EXPECTED = (
 
 
 def check_contract(contract: Contract) -> str | None:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     if why := why_no_rules(DetectionRules, contract):
         return why
     batch = contract.input.batch
@@ -155,17 +155,17 @@ def check_contract(contract: Contract) -> str | None:
 
 
 def of_network(contract: Contract) -> dict[str, Any]:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     return {**contract.rules, "nms": "runtime"}
 
 
 def is_final(contract: Contract) -> bool:
-    """See `tasks.task.Rules`; NMS in the graph gives no box below its threshold."""
+    """See `tasks.parts.Rules`; NMS in the graph gives no box below its threshold."""
     return detection_rules(contract).nms == "graph"
 
 
 def suppression(contract: Contract) -> Suppression | None:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     rules = detection_rules(contract)
     return Suppression(
         boxes="boxes",
@@ -178,10 +178,10 @@ def suppression(contract: Contract) -> Suppression | None:
 
 
 def with_suppression(contract: Contract) -> dict[str, Any]:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     return {**contract.rules, "nms": "graph"}
 
 
 def choice(_: Contract) -> Choice | None:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     return None

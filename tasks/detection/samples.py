@@ -28,7 +28,7 @@ _CLASSES = ("face",)
 
 
 def reads(file: Path) -> bool:
-    """See `tasks.task.Samples`."""
+    """See `tasks.parts.Samples`."""
     return file.suffix == ".json"
 
 
@@ -40,12 +40,12 @@ def classes_in(rules: Mapping[str, Any] | None) -> Sequence[str]:
 def read(
     files: Sequence[Path], roots: Sequence[Path], *, rules: Mapping[str, Any]
 ) -> Sequence[Photo]:
-    """See `tasks.task.Samples`."""
+    """See `tasks.parts.Samples`."""
     return read_coco(files, roots, classes=classes_in(rules)).photos
 
 
 def check(samples: Sequence[Photo], *, flag: str) -> None:
-    """See `tasks.task.Samples`; needs a face to find in a usable photo."""
+    """See `tasks.parts.Samples`; needs a face to find in a usable photo."""
     problem = f"none of the {len(samples)} photos has a face to be found"
     for photo in samples:
         if can_be_lost(photo):
@@ -60,17 +60,17 @@ def check(samples: Sequence[Photo], *, flag: str) -> None:
 
 
 def counted(samples: Sequence[Photo]) -> list[Photo]:
-    """See `tasks.task.Samples`; figures leave out photos that cannot be read."""
+    """See `tasks.parts.Samples`; figures leave out photos that cannot be read."""
     return [photo for photo, _, _ in readable(samples)]
 
 
 def can_be_lost(sample: Photo) -> bool:
-    """See `tasks.task.Samples`."""
+    """See `tasks.parts.Samples`."""
     return not bool(sample.ignore.all())
 
 
 def stratum(contract: Contract, sample: Photo) -> Hashable | None:
-    """See `tasks.task.Samples`; the largest face's side in the input, by powers of two."""
+    """See `tasks.parts.Samples`; the largest face's side in the input, by powers of two."""
     boxes = sample.boxes[~sample.ignore]
     if not len(boxes):
         return None
@@ -81,12 +81,12 @@ def stratum(contract: Contract, sample: Photo) -> Hashable | None:
 
 
 def network_input(contract: Contract, sample: Photo) -> NDArray[np.float32]:
-    """See `tasks.task.Samples`."""
+    """See `tasks.parts.Samples`."""
     return prepare(read_image(sample.path), contract.input)[0]
 
 
 def items(files: Sequence[Path], roots: Sequence[Path]) -> list[Item]:
-    """See `tasks.task.Samples`."""
+    """See `tasks.parts.Samples`."""
     return [Item(photo.path) for photo in read_coco(files, roots, classes=[]).photos]
 
 

@@ -34,7 +34,7 @@ from pocketface.tasks import Task, task_of
 from pocketface.tasks.describe import contract_for
 from pocketface.tasks.measuring import Labels
 from pocketface.tasks.model import Model
-from pocketface.tasks.task import Sample
+from pocketface.tasks.parts import Sample
 from pocketface.tasks.templates import parse_template
 
 Pixels = NDArray[np.uint8]

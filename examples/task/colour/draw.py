@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ...results import Detections
 from ..canvas import draw_faces
-from ..task import Told
+from ..parts import Told
 
 
 def draw(
@@ -25,5 +25,5 @@ def draw(
 
 
 def told(answer: NDArray[np.float32]) -> Told:
-    """See `tasks.task.Draw`."""
+    """See `tasks.parts.Draw`."""
     return Told(text=" ".join(f"{share:.3f}" for share in answer))

@@ -92,12 +92,12 @@ def crops(
     seed: int,
     passes: int,  # noqa: ARG001
 ) -> Faces:
-    """See `tasks.task.Learn`."""
+    """See `tasks.parts.Learn`."""
     return Faces(template, samples, seed=seed)
 
 
 def collate(items: Sequence[tuple[NDArray[np.uint8], int]]) -> tuple[Tensor, Targets]:
-    """See `tasks.task.Learn`."""
+    """See `tasks.parts.Learn`."""
     faces, ids = zip(*items, strict=True)
     images = torch.from_numpy(np.stack(faces).transpose(0, 3, 1, 2).copy())
     shares = torch.from_numpy(np.stack([truth(face) for face in faces]))
@@ -105,7 +105,7 @@ def collate(items: Sequence[tuple[NDArray[np.uint8], int]]) -> tuple[Tensor, Tar
 
 
 def find_teacher(_: TemplateFile) -> Teacher | None:
-    """See `tasks.task.Learn`: there is none."""
+    """See `tasks.parts.Learn`: there is none."""
     return None
 
 
@@ -126,5 +126,5 @@ class ColourLearner:
 
 
 def learner(*_: Any, **__: Any) -> ColourLearner:
-    """See `tasks.task.Learn`."""
+    """See `tasks.parts.Learn`."""
     return ColourLearner()

@@ -41,7 +41,7 @@ HAS_OFFICIAL = False
 def measure(
     model: FaceColour, samples: Sequence[LabelledFace], *, on_progress: Progress | None = None
 ) -> Measured:
-    """See `tasks.task.Measure`. `verdicts`: 1 where the colour is right."""
+    """See `tasks.parts.Measure`. `verdicts`: 1 where the colour is right."""
     faces = counted(samples)
     if not faces:
         raise DataError(f"none of the {len(samples)} photos has landmarks")
@@ -57,19 +57,19 @@ def measure(
 
 
 def promised(figures: Figures) -> Figures:
-    """See `tasks.task.Measure`."""
+    """See `tasks.parts.Measure`."""
     return figures
 
 
 def protocol(_: Contract) -> str:
-    """See `tasks.task.Measure`."""
+    """See `tasks.parts.Measure`."""
     return f"a colour is right within {NEAR:g}"
 
 
 def evaluate(
     model: FaceColour, labels: Labels, options: Options, *, on_progress: Progress | None = None
 ) -> Evaluation:
-    """See `tasks.task.Measure`."""
+    """See `tasks.parts.Measure`."""
     faces = read(labels.files, labels.roots, rules=model.contract.rules)
     found = measure(model, faces, on_progress=on_progress)
     return Evaluation(
@@ -80,16 +80,16 @@ def evaluate(
 
 
 def labels_fit(labels: Labels, _: Contract | None) -> Labels:
-    """See `tasks.task.Measure`: any face will do."""
+    """See `tasks.parts.Measure`: any face will do."""
     return labels
 
 
 def told(labels: Labels, items: Sequence[Item]) -> str:
-    """See `tasks.task.Measure`."""
+    """See `tasks.parts.Measure`."""
     named = ", ".join(file.name for file in labels.files)
     return f"faces of {named}; timed on {len(items)}"
 
 
 def official_photos(_: Path) -> list[Item]:
-    """See `tasks.task.Measure`; never asked for."""
+    """See `tasks.parts.Measure`; never asked for."""
     return []

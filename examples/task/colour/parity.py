@@ -22,17 +22,17 @@ LIMITS = {"fp32": 1e-4, "fp16": 5e-3, "int8": 0.1}
 
 
 def pictures(contract: Contract, folder: Path | None = None) -> list[Picture]:
-    """See `tasks.task.Parity`."""
+    """See `tasks.parts.Parity`."""
     return pictures_for(contract.input, folder)
 
 
 def is_for(_: Contract, __: Picture) -> bool:
-    """See `tasks.task.Parity`."""
+    """See `tasks.parts.Parity`."""
     return True
 
 
 def answers_of(_: Contract, outputs: Outputs) -> Outputs:
-    """See `tasks.task.Parity`."""
+    """See `tasks.parts.Parity`."""
     return outputs
 
 
@@ -44,7 +44,7 @@ def compare(
     *,
     answers_only: bool = False,  # noqa: ARG001
 ) -> Comparison:
-    """See `tasks.task.Parity`."""
+    """See `tasks.parts.Parity`."""
     limit = LIMITS[kind_of(model.contract)]
     found = raw_outputs(model, images)
     apart = [
@@ -65,5 +65,5 @@ def compare(
 
 
 def error(expected: Outputs, found: Outputs) -> float:
-    """See `tasks.task.Parity`."""
+    """See `tasks.parts.Parity`."""
     return float(np.abs(expected["probabilities"] - found["probabilities"]).mean())

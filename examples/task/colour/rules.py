@@ -8,8 +8,8 @@ from typing import Any, Literal
 from ...model_templates.contract import Contract
 from ...model_templates.schema import Template
 from ...model_templates.spec import Fraction, Spec
+from ..parts import Choice, Suppression
 from ..rules import augmentation_in, check_classes, inference_in, refuse_unless, why_no_rules
-from ..task import Choice, Suppression
 
 OUTPUTS = {"probabilities": ("share of each colour", "0 to 1, 1 in all")}
 
@@ -48,7 +48,7 @@ def augmentation_of(template: Template) -> AugmentationSpec:
 
 
 def check_template(template: Template, *, source: str) -> None:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     check_classes(template, len(COLOURS), source=source)
     refuse_unless(template.input.resize == "align", "input.resize", template, source=source)
     head = template.architecture.head
@@ -59,18 +59,18 @@ def check_template(template: Template, *, source: str) -> None:
 
 
 def rules_of(template: Template) -> dict[str, Any]:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     blue, green, red = template.dataset.classes
     return ColourRules(colours=(blue, green, red)).model_dump(mode="json")
 
 
 def decides(_: Template) -> Hashable:
-    """See `tasks.task.Rules`: nothing."""
+    """See `tasks.parts.Rules`: nothing."""
     return None
 
 
 def check_contract(contract: Contract) -> str | None:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     if why := why_no_rules(ColourRules, contract):
         return why
     shapes = {output.name: output.shape for output in contract.outputs}
@@ -80,25 +80,25 @@ def check_contract(contract: Contract) -> str | None:
 
 
 def of_network(contract: Contract) -> dict[str, Any]:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     return dict(contract.rules)
 
 
 def is_final(_: Contract) -> bool:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     return False
 
 
 def suppression(_: Contract) -> Suppression | None:
-    """See `tasks.task.Rules`."""
+    """See `tasks.parts.Rules`."""
     return None
 
 
 def with_suppression(contract: Contract) -> dict[str, Any]:
-    """See `tasks.task.Rules`; never asked for."""
+    """See `tasks.parts.Rules`; never asked for."""
     return dict(contract.rules)
 
 
 def choice(_: Contract) -> Choice | None:
-    """See `tasks.task.Rules`: a share is no label."""
+    """See `tasks.parts.Rules`: a share is no label."""
     return None

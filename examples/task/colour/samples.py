@@ -20,7 +20,7 @@ ANNOTATIONS = ".colour.csv (CSV by `pocketface data glasses`)"
 
 
 def reads(file: Path) -> bool:
-    """See `tasks.task.Samples`."""
+    """See `tasks.parts.Samples`."""
     return file.name.endswith(".colour.csv")
 
 
@@ -30,38 +30,38 @@ def read(
     *,
     rules: Mapping[str, Any],  # noqa: ARG001
 ) -> Sequence[LabelledFace]:
-    """See `tasks.task.Samples`."""
+    """See `tasks.parts.Samples`."""
     return read_labelled_faces(files, roots, classes=None)
 
 
 def check(samples: Sequence[LabelledFace], *, flag: str) -> None:
-    """See `tasks.task.Samples`."""
+    """See `tasks.parts.Samples`."""
     if not counted(samples):
         raise DataError(f"{flag}: none of its {len(samples)} photos has landmarks")
 
 
 def counted(samples: Sequence[LabelledFace]) -> Sequence[LabelledFace]:
-    """See `tasks.task.Samples`."""
+    """See `tasks.parts.Samples`."""
     return [one for one in samples if one.found]
 
 
 def can_be_lost(sample: LabelledFace) -> bool:
-    """See `tasks.task.Samples`."""
+    """See `tasks.parts.Samples`."""
     return sample.found
 
 
 def stratum(_: Contract, sample: LabelledFace) -> Hashable | None:
-    """See `tasks.task.Samples`: all faces are of one kind."""
+    """See `tasks.parts.Samples`: all faces are of one kind."""
     return "face" if sample.found else None
 
 
 def network_input(contract: Contract, sample: LabelledFace) -> NDArray[np.float32]:
-    """See `tasks.task.Samples`."""
+    """See `tasks.parts.Samples`."""
     return planes([align_face(read_image(sample.path), sample.landmarks, contract.input)])
 
 
 def items(files: Sequence[Path], roots: Sequence[Path]) -> list[Item]:
-    """See `tasks.task.Samples`."""
+    """See `tasks.parts.Samples`."""
     faces = counted(read_labelled_faces(files, roots, classes=None))
     return [Item(one.path, one.landmarks) for one in faces]
 
