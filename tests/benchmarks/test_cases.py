@@ -72,8 +72,10 @@ def test_refuses_what_is_no_model(tmp_path: Path) -> None:
         "b/model/model.onnx",
         "face-detection-n/weights.safetensors",
     ]
-    with pytest.raises(UserError, match="stands there twice"):
-        targets_of([WEIGHTS, WEIGHTS])
+    (tmp_path / "link.safetensors").symlink_to(WEIGHTS)
+    for same in (WEIGHTS, tmp_path / "link.safetensors"):
+        with pytest.raises(UserError, match="stands there twice"):
+            targets_of([WEIGHTS, same])
     with pytest.raises(UserError, match="has none of scrfd"):
         peers_in(tmp_path)
 

@@ -23,6 +23,7 @@ from pocketface.benchmarks.measure import Judge, measure
 from pocketface.benchmarks.pipelines import Pipeline
 from pocketface.benchmarks.plan import plan_for
 from pocketface.benchmarks.results import RESULTS_FILE, Results, read_results
+from pocketface.benchmarks.worker import Turn
 from pocketface.data.labelled_faces import write_labelled_faces
 from pocketface.data.pictures import public_domain_photos
 from pocketface.errors import DataError, MissingPackageError, PocketfaceError, UserError
@@ -212,6 +213,40 @@ def test_cases_take_turns_now_forwards_now_backwards(
     assert one != other
     assert turns[2:6] == [other, one, one, other]
     assert len(turns) == 2 + 2 * 10 + 1 + 10
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_figures_of_a_batch_are_of_its_photos(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Throughput counts photos; times are those of a whole batch, in milliseconds."""
+    turn = Turn(
+        seconds=np.tile([0.004, 0.001, 0.008, 0.001], (3, 1)),
+        cpu=0.005,
+        memory=1000,
+        resident=np.zeros(0),
+    )
+    monkeypatch.setattr(worker.CaseWorker, "turn", lambda *_: turn)
+    cases = [case_of(exported / "model.xml", "openvino", batch=4)]
+    (row,) = measure(plan_for(cases), output=tmp_path).rows
+    assert row.throughput == pytest.approx(4 / 0.010)
+    assert row.cpu_ms == pytest.approx(5)
+    medians = {name: one.p50.value for name, one in row.steps.items()}
+    assert medians == pytest.approx(
+        {
+            "decode": 4,
+            "prepare": 1,
+            "network": 8,
+            "finish": 1,
+            "predict": 10,
+            "end_to_end": 14,
+        }
+    )
+    assert row.rounds == pytest.approx((10,) * 10)
+    assert (row.runs, row.memory, row.resident) == (30, 1000, None)
+    assert row.gflops is not None
+    # Of 100 GFLOPs/s that the probe found.
+    assert row.peak_share == pytest.approx(4 * row.gflops / 0.008 / 100)
 
 
 @pytest.fixture(scope="module")

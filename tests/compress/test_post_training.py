@@ -126,3 +126,17 @@ def test_what_cannot_be_read_is_not_counted(
         weights=shipped("face-detection-n"), validation=Labels([annotations], [tmp_path]),
     )  # fmt: skip
     assert seen == [len(names) - 1]
+
+
+def test_the_seed_chooses_the_photos(
+    lists: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[tuple[str, ...]] = []
+    whole = importlib.import_module("pocketface.compress.run")
+    monkeypatch.setattr(
+        whole, "compress_files", lambda wanted: chosen.append(wanted.calibration.photos)
+    )
+    for seed in (0, 1, 0):
+        post_training(lists, tmp_path, seed=seed, photos=6)
+    assert chosen[0] == chosen[2] != chosen[1]
+    assert {len(photos) for photos in chosen} == {6}

@@ -27,7 +27,7 @@ pytestmark = needs_quantizers
 
 
 class _Promise:
-    """Stands for quantizer and figures: as good as float once enough layers are float."""
+    """Stands for quantizer and figures: 0.4 points are lost once enough layers are float."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, enough: int) -> None:
         self.kept: list[list[str]] = []
@@ -40,8 +40,9 @@ class _Promise:
             real(*arguments)
 
         def figures(_: Any, model: Model[Any]) -> Measured:
-            good = "int8" not in model.path.name or len(self.kept[-1]) >= enough
-            return Measured({"balanced_accuracy": 0.99 if good else 0.97, "f1": None})
+            small = "int8" in model.path.name
+            lost = 0.0 if not small else 0.004 if len(self.kept[-1]) >= enough else 0.02
+            return Measured({"balanced_accuracy": 0.99 - lost, "f1": None})
 
         monkeypatch.setattr(quantizer, "quantize", quantize)
         monkeypatch.setattr(Promise, "measure", figures)
@@ -62,6 +63,8 @@ def test_layers_are_given_back_until_the_promise_holds(
     contract = pocketface.load(tmp_path / "model_int8.onnx").contract
     assert contract.compression is not None
     assert contract.compression.kept_float == row.kept_float == tuple(promise.kept[-1])
+    assert contract.compression.drop == 0.4
+    assert [one.value for one in contract.metrics] == [98.6, None]
     assert len(layers(tmp_path / "model_int8.onnx")) == row.layers == 10
     assert ", ".join(row.kept_float) in (tmp_path / "compression.md").read_text()
 
@@ -136,6 +139,20 @@ def test_a_promise_that_cannot_be_kept(
     names = {"model.onnx", "model.onnx.parity.json", "compression.md", "compression.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert pocketface.load(tmp_path / "model.onnx").contract.precision == "fp32"
+
+
+def test_what_is_faster_by_chance_alone_is_not_written(
+    lists: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ratio's lower bound decides."""
+    speedups = iter([(1.5, 1.04), (1.5, 1.06)])
+    monkeypatch.setattr(candidate, "speedup", lambda *_: next(speedups))
+    monkeypatch.setattr(candidate, "FASTER", 1.05)
+    (row,) = post_training(lists, tmp_path, goal="speed").rows
+    assert (row.status, row.faster) == ("float", 1.5)
+    assert row.reason == "1.50 times as fast, at least 1.04; expected more than 1.05"
+    (row,) = post_training(lists, tmp_path, goal="speed").rows
+    assert (row.status, row.faster, row.reason) == ("compressed", 1.5, None)
 
 
 @pytest.mark.parametrize(
