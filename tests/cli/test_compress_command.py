@@ -13,7 +13,10 @@ import pytest
 import yaml
 
 import pocketface
+from pocketface.compress.request import CompressRequest
+from pocketface.errors import UserError
 from pocketface.models.weights import read_weights
+from pocketface.tasks.measuring import Labels
 
 Run = Callable[..., Any]
 
@@ -101,3 +104,34 @@ def test_training_in_bf16(run: Run) -> None:
         receipt = yaml.safe_load(Path("out", stage, "receipt.yaml").read_text())
         assert receipt["starts"][0]["settings"]["precision"] == "bf16-mixed"
     assert read_weights(Path("out/quantized.safetensors")).hooks is not None
+
+
+def test_what_is_asked_for_is_what_is_done(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[CompressRequest] = []
+
+    def see(request: CompressRequest) -> None:
+        asked.append(request)
+        raise UserError("seen")
+
+    monkeypatch.setattr("pocketface.compress.run.compress", see)
+    done = run(
+        *("compress", "--load-weights", "tiny.pth", "--post-training", "--seed", "7"),
+        *("--photos", "5", "--max-drop", "2", "--goal", "size", "--formats", "onnx,litert"),
+        *("--precision", "int8,fp16", "--epochs", "3", "--batch-size", "4", "--gpu-num", "0"),
+        *("--base-learning-rate", "0.25", "--workers", "0", "--train-precision", "bf16-mixed"),
+        *("--resume", "--save-checkpoints-to", "out", *DATA),
+    )
+    assert done.err == "pocketface: error: seen\n"
+    (request,) = asked
+    training = request.training
+    assert training is not None
+    assert (request.seed, training.seed) == (7, 7)  # of the choice of photos, and of the training
+    assert (request.photos, request.max_drop, request.goal) == (5, 2, "size")
+    assert (request.formats, request.precisions) == (["onnx", "litert"], ["int8", "fp16"])
+    assert (request.post_training, request.quantization) == (True, False)
+    assert request.folder == training.folder == Path("out")
+    assert request.train == training.labels == Labels([Path("faces.json")], [Path("photos")])
+    assert request.validation == request.train
+    assert (training.epochs, training.batch_size, training.base_learning_rate) == (3, 4, 0.25)
+    assert (training.gpu_num, training.workers, training.resume) == (0, 0, True)
+    assert training.precision == "bf16-mixed"
