@@ -10,10 +10,26 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pocketface.data.labelled_faces import LabelledFace
+from pocketface.data.labelled_faces import LabelledFace, write_labelled_faces
+from pocketface.model_templates.contract import Contract
 from pocketface.results import Classification
-from pocketface.tasks.classification.measure import measure, scores_of
+from pocketface.runtimes.session import Outputs, Session
+from pocketface.tasks.classification.measure import evaluate, measure, scores_of
+from pocketface.tasks.classification.model import FaceClassifier
 from pocketface.tasks.classification.rules import ClassificationRules
+from pocketface.tasks.measuring import Labels, Options
+
+POINTS = ((20, 20), (40, 20), (30, 30), (22, 40), (38, 40))
+CONTRACT = {
+    "name": "grey",
+    "task": "face-classification",
+    "input": {"shape": (-1, 3, 64, 64), "resize": "align", "points": POINTS},
+    "outputs": (
+        {"name": "probabilities", "shape": (-1, 2), "meaning": "of labels", "unit": "0-1"},
+    ),
+    "rules": {"labels": ["no", "yes"], "score_threshold": 0.5, "endpoint": "grey"},
+    "provenance": {"template": "grey", "package_version": "0"},
+}
 
 
 def test_each_face_is_measured_in_order(tmp_path: Path) -> None:
@@ -46,3 +62,28 @@ def test_each_face_is_measured_in_order(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         scores_of(model, faces), [200 / 255, 50 / 255, 60 / 255, np.nan, np.nan], atol=1e-6
     )
+
+
+def test_mistakes_are_drawn_the_surest_first(tmp_path: Path) -> None:
+    rows = []
+    for grey, label in ((140, "no"), (250, "no"), (255, "yes"), (20, "yes")):
+        assert cv2.imwrite(str(tmp_path / f"{grey}.png"), np.full((64, 64, 3), grey, np.uint8))
+        rows.append((f"{grey}.png", label, np.array(POINTS, np.float32)))
+    write_labelled_faces(tmp_path / "faces.csv", rows)
+    (tmp_path / "grey.onnx").touch()
+
+    def by_grey(batch: NDArray[np.float32]) -> Outputs:
+        share = batch.mean((1, 2, 3)) / 255
+        return {"probabilities": np.stack((1 - share, share), axis=1).astype(np.float32)}
+
+    model = FaceClassifier(
+        contract=Contract.model_validate(CONTRACT),
+        session=Session("onnxruntime", "cpu", None, {}, {}, by_grey),
+        path=tmp_path / "grey.onnx",
+    )
+    labels = Labels([tmp_path / "faces.csv"], [tmp_path])
+    found = evaluate(model, labels, Options(mistakes=tmp_path / "mistakes.png"))
+    assert found.figures["accuracy"] == 1 / 4
+    sheet = cv2.imread(str(tmp_path / "mistakes.png"))
+    assert sheet is not None
+    assert [int(sheet[100, 140 * column + 70, 0]) for column in range(4)] == [250, 20, 140, 0]

@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import pocketface
 from pocketface.data.coco import Photo
+from pocketface.data.coco_json import FACE_CATEGORY, save_coco_json
 from pocketface.errors import DataError, ImageError
 from pocketface.results import Detections
-from pocketface.tasks.detection.measure import evaluate_wider, find_in
+from pocketface.tasks.detection.measure import evaluate, evaluate_wider, find_in
+from pocketface.tasks.measuring import Labels, Options
 
+MakeModel = Callable[..., Path]
 MakeWider = Callable[..., Path]
 
 
@@ -111,6 +115,27 @@ def test_a_photo_that_was_turned_after_it_was_labelled_is_left_out(
     assert found.photos == [photos[0]]
     assert found.figures["images_skipped"] == 1
     assert "turned.png: is 100x200, and was labelled as 200x100: before its EXIF" in caplog.text
+
+
+def test_false_faces_are_counted_from_the_models_own_threshold_on(
+    make_model: MakeModel, tmp_path: Path
+) -> None:
+    """AP counts boxes from 0.02 on, which nobody sees."""
+    boxes = [[10, 10, 30, 30], [100, 10, 120, 30], [100, 50, 120, 70]]
+    model = pocketface.load(make_model(boxes, [0.9, 0.7, 0.3]))
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.full((80, 160, 3), 255, np.uint8))
+    face = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 10, 20, 20], "area": 400}
+    image = {"id": 1, "file_name": "a.png", "width": 160, "height": 80}
+    content = {"images": [image], "annotations": [face], "categories": [FACE_CATEGORY]}
+    save_coco_json(content, tmp_path / "faces.json")
+    labels = Labels([tmp_path / "faces.json"], [tmp_path])
+
+    def false_faces(threshold: float | None) -> float | None:
+        found = evaluate(model, labels, Options(score_threshold=threshold))
+        assert found.protocol["threshold"] == max(threshold or 0.0, 0.5)
+        return found.figures["false_alarms"]
+
+    assert [false_faces(one) for one in (None, 0.2, 0.8)] == [1, 1, 0]
 
 
 def test_refuses_to_measure_nothing(photos: list[Photo]) -> None:
