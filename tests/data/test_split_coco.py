@@ -65,6 +65,15 @@ def write(path: Path, images: list[Any]) -> Path:
     return path
 
 
+def test_the_number_of_images_is_rounded(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.json", [{"id": number} for number in range(100)])
+    # In binary, 0.29 * 100 is just below 29.
+    for train_fraction, expected in ((0.29, 29), (0.576, 58), (0.574, 57)):
+        output = tmp_path / str(train_fraction)
+        train, _ = split_coco(file, train_fraction=train_fraction, seed=0, output=output)
+        assert len(load(train)["images"]) == expected
+
+
 def test_refused(tmp_path: Path) -> None:
     for images in ([{"id": 1}], [{"id": 1}, {"id": 1}], [{"id": 1}, {"id": 2}, {}], [1, 2]):
         file = write(tmp_path / "x.json", images)
