@@ -76,6 +76,14 @@ def test_ap_averages_ten_overlaps() -> None:
     assert figures["ap"] == pytest.approx(0.7)
 
 
+def test_ap75_begins_at_an_overlap_of_three_quarters() -> None:
+    # 100 of 138 columns: IoU 0.725, enough for 0.70; 100 of 130: 0.77, enough for 0.75.
+    for columns, expected in ((138, 0.0), (130, 1.0)):
+        found = _found([[0, 0, columns, 100]], [0.9])
+        figures = average_precision([_photo([[0, 0, 100, 100]])], [found])
+        assert figures["ap75"] == pytest.approx(expected)
+
+
 def test_ignored_boxes_cost_nothing_missed_found_or_found_twice() -> None:
     photo = _photo([MEDIUM, LARGE], [False, True])
     missed = average_precision([photo], [_found([MEDIUM], [0.9])])
