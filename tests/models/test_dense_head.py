@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from pocketface.models.dense_head import DensePredictions, grid_points
+from pocketface.model_templates.heads import DenseHeadSpec
+from pocketface.models.dense_head import DenseHead, DensePredictions, grid_points
 
 
 def two_cells() -> DensePredictions:
@@ -45,3 +46,21 @@ def test_landmarks_are_offsets_in_strides() -> None:
     torch.testing.assert_close(points[0, 0, 0], torch.tensor([4.0, 4.8]))
     torch.testing.assert_close(points[0, 1, 4], torch.tensor([12 + 1.8 * 8, 4 + 1.9 * 8]))
     assert replace(two_cells(), landmarks=None).landmark_points() is None
+
+
+def test_a_shared_head_has_a_factor_for_each_level() -> None:
+    """FCOS, section 3.2: one set of weights finds boxes of other sizes on each level."""
+    spec = DenseHeadSpec.model_validate(
+        {
+            **{"type": "dense", "strides": [8, 16], "channels": 8, "tower": 1, "shared": True},
+            "norm": "none",
+            "loss": {"assigner": "center_sampling", "classification": "focal", "box": "iou"},
+        }
+    )
+    head = DenseHead(spec, [4, 4])
+    assert head.scales is not None
+    with torch.no_grad():
+        head.scales.copy_(torch.tensor([1.0, 3.0]))
+        alike = torch.rand(1, 4, 2, 2)
+        fine, coarse = head([alike, alike]).distances.split(4, dim=1)
+    torch.testing.assert_close(coarse, 3 * fine)
