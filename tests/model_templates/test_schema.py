@@ -12,6 +12,7 @@ from pocketface.tasks.templates import load_template, parse_template
 
 SSD = template_path("face-detection-0202").read_text()
 VALID = template_path("glasses-cnn").read_text()
+N = template_path("face-detection-n").read_text()
 FPN = template_path("face-detection-0205").read_text()
 INPUT = "input:\n  height: 384\n  width: 384\n  resize: stretch\n"
 
@@ -373,14 +374,26 @@ def test_a_file_is_named_by_its_path(tmp_path: Path) -> None:
         load_template(path)
 
 
-def test_weights_fit_whatever_the_dropout() -> None:
+@pytest.mark.parametrize(
+    ("template", "old", "new", "fits"),
+    [
+        (VALID, "dropout: 0.5", "dropout: 0.1", True),
+        (SSD, "positive_iou: 0.4", "positive_iou: 0.5", True),
+        (SSD, "negative_ratio: 3", "negative_ratio: 5", True),
+        (N, "anchor_scale: 3.0", "anchor_scale: 4.0", True),
+        (N, "box: diou", "box: giou", True),
+        (VALID, "hidden: 32", "hidden: 16", False),
+        (SSD, "variances: [0.1, 0.2]", "variances: [0.1, 0.1]", False),
+    ],
+)
+def test_weights_fit_whatever_they_were_trained_by(
+    template: str, old: str, new: str, fits: bool
+) -> None:
     one, other = (
         parse_template(text, source="t.yaml").architecture
-        for text in (VALID, changed("dropout: 0.5", "dropout: 0.1", template=VALID))
+        for text in (template, changed(old, new, template=template))
     )
-    assert one.makes_same_network(other)
-    narrower = changed("hidden: 32", "hidden: 16", template=VALID)
-    assert not one.makes_same_network(parse_template(narrower, source="t.yaml").architecture)
+    assert one.makes_same_network(other) == fits
 
 
 def test_a_network_that_fits_into_no_memory_is_refused() -> None:
