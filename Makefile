@@ -13,7 +13,7 @@ PHOTOS = $(shell $(BIN)/python -c "import matplotlib, skimage; \
 	print(skimage.__path__[0] + '/data/astronaut.png'); \
 	print(matplotlib.get_data_path() + '/sample_data/grace_hopper.jpg')")
 
-.PHONY: demo web test lint format
+.PHONY: demo web test test-fast test-all lint format
 
 demo: .venv/.ready-demo
 	$(BIN)/pocketface export --template face-detection-n --save-model-to demo \
@@ -30,10 +30,21 @@ web: .venv/.ready-demo
 	$(BIN)/pocketface export --template face-detection-n --formats onnx --save-model-to examples/web
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory examples/web
 
-# One thread: with more, several busy processes slow each other far more than they gain.
-test: export OMP_NUM_THREADS := 1
+# One thread: with more, several busy processes slow each other far more than they gain. The order
+# is that of tests/conftest.py: what takes longest comes first.
+test test-fast test-all: export OMP_NUM_THREADS := 1
+TEST := $(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder --max-worker-restart 0
+
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadgroup --max-worker-restart 0
+	$(TEST)
+
+# Neither conversions nor trainings; for work in between.
+test-fast: .venv/.ready-dev
+	$(TEST) -m "not slow"
+
+# Also the many tests of a kind of which `make test` runs one.
+test-all: lint
+	POCKETFACE_TEST_ALL=1 $(TEST)
 
 lint: .venv/.ready-dev
 	$(BIN)/ruff check .

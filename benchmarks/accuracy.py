@@ -13,6 +13,18 @@ from ..tasks.measuring import Labels, Options, Progress
 from ..tasks.model import Model
 
 
+def check_labels(labels: Labels) -> None:
+    """Refuse labels that name nothing.
+
+    Raises:
+        UserError: They are such.
+    """
+    if not labels.files and labels.official is None:
+        raise UserError(
+            "nothing to measure on: expected --test-ann-files and --test-data-roots, or --wider-dir"
+        )
+
+
 def measure_accuracy(
     model: Model[Any],
     labels: Labels,
@@ -33,10 +45,7 @@ def measure_accuracy(
     Raises:
         UserError: There is nothing to measure on, or the labels or options do not fit.
     """
-    if not labels.files and labels.official is None:
-        raise UserError(
-            "nothing to measure on: expected --test-ann-files and --test-data-roots, or --wider-dir"
-        )
+    check_labels(labels)
     measure = task_of(model.contract.task).measure
     found = measure.evaluate(model, labels, options or Options(), on_progress=on_progress)
     metrics = metrics_of(measure.FIGURES, found.figures)

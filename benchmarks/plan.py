@@ -110,7 +110,7 @@ def plan_for(
             all_items = task.measure.official_photos(labels.official)
         items[name] = some = _some(all_items)
         accuracy[name] = Accuracy(name, labels)
-        protocol[name] = task.measure.told(labels, some)
+        protocol[name] = task.measure.measured_on(labels, some)
     if not accuracy:
         names = ", ".join(item.path.name for item in public)
         protocol["photos"] = f"{names or 'none'}: accuracy was not measured"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ..benchmarks.accuracy import measure_accuracy
+from ..benchmarks.accuracy import check_labels, measure_accuracy
 from ..errors import UserError
 from ..files import check_place
 from ..tasks.measuring import Labels, Options
@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> None:
         if path is not None:
             check_place(path, flag)
     labels = Labels(paths(args.test_ann_files), paths(args.test_data_roots), args.wider_dir)
+    check_labels(labels)
     model = open_model(
         args.template,
         args.load_weights,

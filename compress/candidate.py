@@ -71,7 +71,7 @@ class FloatFile:
     Attributes:
         format: Name of its format.
         path: The file.
-        measured: Its size and figures.
+        measured: Its figures, and what it says of each sample.
     """
 
     format: str

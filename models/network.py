@@ -84,12 +84,13 @@ class Network(nn.Module):
         self._head = HEADS[architecture.head.type]
         self.head = self._head.make(architecture.head, channels)
 
-    def forward(self, images: Tensor, raw: bool = False) -> Any:
+    def forward(self, images: Tensor, raw: bool = False, targets: Any = None) -> Any:
         """The portable graph; `raw` as an argument, as hooks on the network see calls of it alone.
 
         Args:
             images: float32 (B, 3, H, W), 0-255, BGR.
             raw: Give the head's own predictions, as losses want them.
+            targets: What is known of a batch in training, for a head that takes it after the maps.
 
         Returns:
             The tensors of `answers`, as a tuple; or with `raw` `DensePredictions`, `SSDPredictions`
@@ -98,7 +99,7 @@ class Network(nn.Module):
         maps = self.backbone(self.normalize(images))
         if self.neck is not None:
             maps = self.neck(maps)
-        found = self.head(maps)
+        found = self.head(maps) if targets is None else self.head(maps, targets)
         return found if raw else tuple(self._head.answers(found).values())
 
     def answers(self, images: Tensor) -> Answers:

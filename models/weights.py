@@ -81,7 +81,12 @@ class Weights:
                     f"{_listed(has)}",
                     hint=hint,
                 )
-        return replace(self, template=now, template_text=template.text, measured_with=then)
+        return replace(
+            self,
+            template=now,
+            template_text=template.text,
+            measured_with=self.measured_with or then,
+        )
 
 
 def read_weights(path: Path) -> Weights:

@@ -62,8 +62,10 @@ def contract_for(
         raise UserError(
             f"{weights.path if weights else template.name}: its problem is {template.problem!r}: "
             f"expected one of {', '.join(TASKS)}",
-            hint="`--template` names a template of today for the same network",
+            hint="`pocketface export --template`, with one of today for the same network, takes it",
         )
+    source = template.name if weights is None else f"{weights.path}: template"
+    task_of(template.problem).rules.check_template(template, source=source)
     height, width = input_size(template, height=height, width=width)
     checkpoint = None
     if weights is not None:

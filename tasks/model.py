@@ -6,6 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -149,10 +150,14 @@ def pixels_of(images: Iterable[Image], *, ahead: int) -> Iterator[NDArray[np.uin
     if isinstance(images, str | os.PathLike):
         raise InputError(f"images is {os.fspath(images)!r}: expected several photos, not one path")
     threads = min(ahead, os.cpu_count() or 1)
-    for pixels in read_ahead(read_pixels, images, threads=threads, ahead=ahead):
-        if isinstance(pixels, ImageError):
-            raise pixels
-        yield pixels
+    for is_array, some in groupby(images, lambda image: isinstance(image, np.ndarray)):
+        if is_array:  # a thread costs more than it saves
+            yield from map(read_pixels, some)
+            continue
+        for pixels in read_ahead(read_pixels, some, threads=threads, ahead=ahead):
+            if isinstance(pixels, ImageError):
+                raise pixels
+            yield pixels
 
 
 def _describe(value: object) -> str:

@@ -174,8 +174,10 @@ class Learn(Protocol):
     def find_teacher(self, student: TemplateFile) -> Teacher | None:
         """The teacher that a template's recipe names; None if it names none."""
 
-    def learner(self, template: Template, *, teacher: Teacher | None) -> Learner:
-        """The object that computes losses of a batch."""
+    def learner(
+        self, template: Template, samples: Sequence[Sample], *, teacher: Teacher | None
+    ) -> Learner:
+        """The object that computes losses of a batch, for a training on these samples."""
 
 
 class Measure(Protocol):
@@ -217,7 +219,7 @@ class Measure(Protocol):
     def labels_fit(self, labels: Labels, contract: Contract | None) -> Labels:
         """The labels that fit a model with this contract, or a peer if it is None."""
 
-    def told(self, labels: Labels, items: Sequence[Item]) -> str:
+    def measured_on(self, labels: Labels, items: Sequence[Item]) -> str:
         """What a benchmark measured accuracy on, and which photos it timed on, in words."""
 
     @property

@@ -48,6 +48,10 @@ class Course:
     seed: int
 
 
+_OWN = "learner."
+"""What the names of the learner's own tensors begin with."""
+
+
 class TemplateModule(lightning.LightningModule):
     """Trains a network by its template's recipe; the task defines batches.
 
@@ -107,6 +111,15 @@ class TemplateModule(lightning.LightningModule):
                     scheduler.base_lrs[index] = rate
                     group["lr"] = rate * factor(scheduler.last_epoch)
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Accept older checkpoints, which have the learner's constants under other names."""
+        constants = {name: value for name, value in self.named_buffers() if name.startswith(_OWN)}
+        for key in ("state_dict", "current_model_state"):  # the latter beside averaged weights
+            if key in checkpoint:
+                state = checkpoint[key].items()
+                known = {n: value for n, value in state if n.startswith(("network.", _OWN))}
+                checkpoint[key] = constants | known
+
     def training_step(self, batch: tuple[Tensor, Any]) -> Tensor:
         """Sum the losses of one batch."""
         images, targets = batch
@@ -149,7 +162,7 @@ class TemplateModule(lightning.LightningModule):
         return TrainingError(
             f"the {what} is not finite at step {self.global_step}; photos of the batch by image "
             f"id: {photos}",
-            hint="lower --base-learning-rate, or look at these photos and their boxes",
+            hint="lower --base-learning-rate, or look at these photos and their labels",
         )
 
     def configure_optimizers(self) -> Any:

@@ -126,7 +126,7 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
     module = TemplateModule(
         network,
         task=task,
-        learner=task.learn.learner(template, teacher=teacher),
+        learner=task.learn.learner(template, samples, teacher=teacher),
         template=template,
         contract=contract_for(template),
         course=Course(

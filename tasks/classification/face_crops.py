@@ -32,7 +32,7 @@ _FULL_HARDNESS = 0.6
 
 
 class FaceTargets(NamedTuple):
-    """FaceTargets and image ids of a batch, int64 (B,) each."""
+    """Labels and image ids of a batch, int64 (B,) each."""
 
     labels: Tensor
     image_ids: Tensor

@@ -55,7 +55,12 @@ def find_teacher(_: TemplateFile) -> Teacher | None:
     return None
 
 
-def learner(_: Template, *, teacher: Teacher | None) -> ClassificationLearner:  # noqa: ARG001
+def learner(
+    _: Template,
+    __: Sequence[LabelledFace],
+    *,
+    teacher: Teacher | None,  # noqa: ARG001
+) -> ClassificationLearner:
     """See `tasks.parts.Learn`."""
     return ClassificationLearner()
 

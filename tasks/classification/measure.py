@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...data.align import align_face
 from ...data.images import read_image
-from ...data.labelled_faces import LabelledFace, labels_in
+from ...data.labelled_faces import LabelledFace, labels_in, read_labelled_faces
 from ...data.pairs import paired
 from ...data.read_ahead import decoded
 from ...errors import ImageError, UserError
@@ -134,18 +134,20 @@ def labels_fit(labels: Labels, contract: Contract | None) -> Labels:
     if contract is None or not labels.files:
         return labels
     known = set(classification_rules(contract).labels)
-    kept = [
-        (file, root)
-        for file, root in paired(labels.files, labels.roots)
-        if known.issuperset(labels_in(file))
-    ]
+    kept = []
+    for file, root in paired(labels.files, labels.roots):
+        strange = [label for label in labels_in(file) if label not in known]
+        if strange:
+            _log.warning("%s: not for %s, which has no label %r", file, contract.name, strange[0])
+        else:
+            kept.append((file, root))
     return Labels([file for file, _ in kept], [root for _, root in kept])
 
 
-def told(labels: Labels, items: Sequence[Item]) -> str:
+def measured_on(labels: Labels, items: Sequence[Item]) -> str:
     """See `tasks.parts.Measure`."""
     named = ", ".join(f"{file.name} {sha256_file(file)[:12]}" for file in labels.files)
-    count = sum(len(labels_in(file)) for file in labels.files)
+    count = len(read_labelled_faces(labels.files, labels.roots, classes=None))
     return (
         f"{count} faces ({named}); timed on {len(items)}, one face in each photo, landmarks known"
     )

@@ -86,7 +86,12 @@ class DetectionLearner(nn.Module):
         return losses
 
 
-def learner(template: Template, *, teacher: Teacher | None) -> DetectionLearner:
+def learner(
+    template: Template,
+    _: Sequence[Photo],
+    *,
+    teacher: Teacher | None,
+) -> DetectionLearner:
     """See `tasks.parts.Learn`."""
     assert teacher is None or isinstance(teacher, DetectorTeacher)
     return DetectionLearner(template, teacher=teacher)

@@ -264,7 +264,7 @@ def labels_fit(labels: Labels, _: Contract | None) -> Labels:
     return labels
 
 
-def told(labels: Labels, items: Sequence[Item]) -> str:
+def measured_on(labels: Labels, items: Sequence[Item]) -> str:
     """See `tasks.parts.Measure`."""
     count = len(official_photos(labels.official)) if labels.official and not labels.files else 0
     if labels.files:

@@ -319,6 +319,8 @@ def test_weights_answer_what_they_learnt(tmp_path: Path, old: str, new: str, mes
     described = weights.described_by(own, learns_anew=True)
     assert (described.sha256, described.template) == (sha256_file(path), own.spec)
     assert described.measured_with == weights.template
+    again = described.described_by(shipping, learns_anew=True)
+    assert again.measured_with == weights.template
 
 
 def test_input_sizes() -> None:

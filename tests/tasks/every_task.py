@@ -201,7 +201,7 @@ class EveryTask(ABC):
         crops = task.learn.crops(template, samples, seed=0, passes=1)
         crops.preload(budget=2**30)
         images, targets = task.learn.collate(crops[[(0, index) for index in range(len(crops))]])
-        learner = task.learn.learner(template, teacher=None)
+        learner = task.learn.learner(template, samples, teacher=None)
         network = _random_network(template, seed=0).train()
 
         def loss() -> torch.Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import pocketface
-from pocketface.errors import ContractError, ModelFileError, UserError
+from pocketface.errors import ContractError, ModelFileError, TemplateError, UserError
 
 MakeModel = Callable[..., Path]
 BOXES, SCORES = [[10.0, 10.0, 30.0, 30.0]], [0.9]
@@ -310,3 +310,18 @@ def test_public_names() -> None:
         assert name in dir(pocketface)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         pocketface.nothing  # noqa: B018
+
+
+def test_weights_whose_template_breaks_the_rules_of_its_task(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from pocketface.models.network import make_network
+    from pocketface.models.weights import write_weights
+    from pocketface.tasks.templates import parse_template
+
+    text = (Path(__file__).parents[1] / "tiny_template.yaml").read_text(encoding="utf-8")
+    state = make_network(parse_template(text, source="tiny").architecture).state_dict()
+    path = tmp_path / "wrong.pth"
+    wrong = text.replace("score_threshold: 0.3", "score_threshold: 7")
+    write_weights(path, template_text=wrong, state_dict=state, epochs=0)
+    with pytest.raises(TemplateError, match=r"wrong\.pth: template: inference\.score_threshold"):
+        pocketface.load(path)

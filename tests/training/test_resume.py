@@ -80,6 +80,25 @@ def test_an_interrupted_training_resumes_to_the_very_same_end(
     assert read_weights(resumed.latest).epochs == 3
 
 
+def test_an_older_checkpoint_resumes_too(settings: FitRequest, begun: Path, tmp_path: Path) -> None:
+    """Its constants of the photometric distortion are those of the module itself."""
+    checkpoint = torch.load(begun, weights_only=True)
+    for key in ("state_dict", "current_model_state"):
+        state = checkpoint[key]
+        moved = [name for name in state if name.startswith("learner.photometric.")]
+        assert moved
+        for name in moved:
+            state[name.removeprefix("learner.")] = state.pop(name)
+    older = tmp_path / "older.pth"
+    torch.save(checkpoint, older)
+    ends = [
+        fit(replace(settings, output=tmp_path / file.stem, epochs=2, resume_from=file)).latest
+        for file in (begun, older)
+    ]
+    first, second = (read_weights(end).state_dict for end in ends)
+    assert _same(first, second)
+
+
 def test_a_best_of_other_photos_is_none(
     settings: FitRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

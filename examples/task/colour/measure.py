@@ -84,7 +84,7 @@ def labels_fit(labels: Labels, _: Contract | None) -> Labels:
     return labels
 
 
-def told(labels: Labels, items: Sequence[Item]) -> str:
+def measured_on(labels: Labels, items: Sequence[Item]) -> str:
     """See `tasks.parts.Measure`."""
     named = ", ".join(file.name for file in labels.files)
     return f"faces of {named}; timed on {len(items)}"
