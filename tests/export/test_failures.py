@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import pocketface
@@ -16,7 +17,7 @@ from pocketface.errors import ContractError, UserError
 from pocketface.export import coreml as coreml_format
 from pocketface.export import onnx as onnx_format
 from pocketface.export.coreml_spec import store_as_fp16
-from pocketface.models.weights import build_network, read_weights
+from pocketface.models.weights import build_network, read_weights, write_weights
 from pocketface.runtimes.seal import check_seal
 
 from .conftest import FILES, MakeWeights, no_conversion, run
@@ -147,6 +148,25 @@ def test_a_kernel_beyond_16_bits_is_clipped() -> None:
     weights.floatValue.extend([1e6, -1e6, 0.5])
     store_as_fp16(spec)
     assert np.frombuffer(weights.float16Value, "<f2").tolist() == [65504, -65504, 0.5]
+
+
+def test_a_kernel_beyond_16_bits_is_clipped_in_onnx_files_too(
+    weights: Path, tmp_path: Path
+) -> None:
+    read = read_weights(weights)
+    state = {name: tensor.clone() for name, tensor in read.state_dict.items()}
+    kernel = next(name for name in state if name.startswith("head.") and state[name].ndim == 4)
+    state[kernel].view(-1)[0] = 1e9
+    large = tmp_path / "large.safetensors"
+    write_weights(large, template_text=read.template_text, state_dict=state, epochs=0)
+    options: dict[str, Any] = {"formats": ["onnx"], "precisions": ["fp16"], "verify": False}
+    (path,) = run(large, tmp_path / "out", **options).paths
+    kept = [
+        onnx.numpy_helper.to_array(tensor)
+        for tensor in onnx.load(path).graph.initializer
+        if tensor.data_type == onnx.TensorProto.FLOAT16
+    ]
+    assert max(float(np.abs(one).max()) for one in kept) == 65504
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
