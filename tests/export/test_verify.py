@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,20 @@ def test_a_file_with_other_labels_than_its_network(
     (found,) = verify_files([file], weights=weights, photos=few_photos)
     assert found.status == "failed"
     assert "its labels are ['cat']; the trained network's are ['face']" in str(found.reason)
+
+
+def test_a_certificate_of_another_checkpoint_says_nothing(
+    converted: Callable[[str], Path], tmp_path: Path
+) -> None:
+    for name in ("model.onnx", "model.onnx.parity.json"):
+        shutil.copy(converted("onnx") / name, tmp_path)
+    file = tmp_path / "model.onnx"
+    contract = pocketface.load(file).contract
+    other = contract.provenance.model_copy(update={"checkpoint_sha256": "0" * 64})
+    embed(file, contract.model_copy(update={"provenance": other}))
+    (found,) = verify_files([file])
+    assert found.status == "not verified"
+    assert "beside it is that of another checkpoint's file" in str(found.reason)
 
 
 def test_a_checkpoint_that_cannot_be_read_is_no_fault_of_the_files(
