@@ -67,6 +67,21 @@ def test_fainter_ones_are_to_be_ignored(run: Run, photos: Path) -> None:
     assert photo.ignore.all()
 
 
+def test_faces_and_perhaps_faces_begin_at_the_scores_asked_for(
+    run: Run, tmp_path: Path, make_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("white").mkdir()
+    assert cv2.imwrite("white/a.png", np.full((80, 160, 3), 255, np.uint8))
+    boxes = [[left, 10.0, left + 20.0, 30.0] for left in (10.0, 40.0, 70.0, 100.0)]
+    file = make_model(boxes, [0.875, 0.75, 0.5, 0.25])
+    scores = ("--score", "0.75", "--unsure", "0.5")
+    made = run("data", "label", "white", "--detector", file, "--output", "faces.json", *scores)
+    assert made.out == "written: faces.json (1 photos, 2 faces, 1 perhaps faces)\n"
+    found = json.loads(Path("faces.json").read_text())["annotations"]
+    assert [(one["score"], one["iscrowd"]) for one in found] == [(0.875, 0), (0.75, 0), (0.5, 1)]
+
+
 def test_a_file_with_its_own_threshold(run: Run, photos: Path, onnx_files: dict[str, Path]) -> None:
     """With NMS inside, it gives nothing below the threshold: nothing is unsure by default."""
     flags = ("--detector", onnx_files["nms"], "--output", "faces.json")
