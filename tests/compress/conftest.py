@@ -21,11 +21,10 @@ from pocketface.compress.run import compress
 from pocketface.compress.stage import Training
 from pocketface.data.labelled_faces import write_labelled_faces
 from pocketface.export import ExportRequest, export_model
-from pocketface.model_templates import template_path
 from pocketface.models.network import make_network
 from pocketface.models.weights import Weights, read_weights, shipped_weights
 from pocketface.tasks.measuring import Labels
-from pocketface.tasks.templates import load_template, open_template
+from pocketface.tasks.templates import open_template
 
 needs_quantizers = pytest.mark.skipif(
     any(
@@ -57,11 +56,16 @@ FACES = {
 }
 
 
-@pytest.fixture(scope="session")
-def convolutions() -> int:
-    """Of face-detection-n."""
-    network = make_network(load_template(template_path("face-detection-n")).architecture)
-    return sum(isinstance(layer, nn.Conv2d) for layer in network.modules())
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture of each training is tested with trainings."""
+    monkeypatch.setattr("pocketface.training.fit.draw_curves", lambda *_, **__: None)
+
+
+@pytest.fixture
+def no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done to weights, without the files that are made of them in the end."""
+    monkeypatch.setattr("pocketface.compress.run.compress_files", lambda wanted: wanted.tuned)
 
 
 @pytest.fixture(scope="session")
@@ -73,14 +77,20 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> Labels:
     for label, (photo, landmarks) in FACES.items():
         image = cv2.imread(str(photo))
         assert image is not None
+        image = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         for index in range(20):
             shade = random.uniform(0.5, 1.2) * image + random.uniform(-20, 20)
             name = f"{label}{index}.png"
             assert cv2.imwrite(str(folder / name), shade.clip(0, 255).astype(np.uint8))
-            rows.append((name, label, np.array(landmarks, np.float32)))
+            rows.append((name, label, np.array(landmarks, np.float32) / 2))
     path = folder / "faces.csv"
     write_labelled_faces(path, rows)
     return Labels([path], [folder])
+
+
+def convolutions_of(weights: Weights) -> int:
+    network = make_network(weights.template.architecture)
+    return sum(isinstance(layer, nn.Conv2d) for layer in network.modules())
 
 
 @cache

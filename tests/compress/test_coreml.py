@@ -23,7 +23,7 @@ from pocketface.runtimes.coreml import import_coremltools, read_spec
 from pocketface.runtimes.coreml_reference import function_of
 from pocketface.runtimes.seal import model_files
 
-from .conftest import export, post_training, shipped
+from .conftest import convolutions_of, export, post_training, shipped
 
 # coremltools leaves folders behind that only the garbage collector clears away.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -142,14 +142,13 @@ def test_fewer_bits_make_smaller_files_that_answer_less_exactly(
 @pytest.mark.parametrize("suffix", [".mlmodel", ".mlpackage"])
 def test_layers_given_back_are_float(
     suffix: str,
-    convolutions: int,
     exported: Path,
     small: Callable[[str, str], Path],
     tmp_path: Path,
 ) -> None:
     source = exported / ("model.mlmodel" if suffix == ".mlmodel" else "model_fp16.mlpackage")
     layers = coreml.layers(source)
-    assert len(layers) == convolutions
+    assert len(layers) == convolutions_of(shipped("face-detection-n"))
     whole = compressed(exported, tmp_path / f"whole{suffix}", "int8", layers)
     same(answer(whole), answer(source), 1e-6)
     one = compressed(exported, tmp_path / f"one{suffix}", "int8", layers[1:2])

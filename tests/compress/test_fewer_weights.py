@@ -30,6 +30,7 @@ _SPARSITY = "nncf_sparsity: {epochs: 2, base_learning_rate: 1e-4, ratio: 0.7, mo
 
 
 @needs_nncf
+@pytest.mark.usefixtures("no_files")
 def test_sparsity_by_magnitude_survives_quantization(lists: Labels, tmp_path: Path) -> None:
     spec = sparsity_for(shipped("glasses-n").template, ratio=0.6, mode=None)
     report = fine_tuning(lists, tmp_path, sparsity=spec, quantization=True, epochs=3)
@@ -65,6 +66,7 @@ def test_sparsity_by_trained_masks(lists: Labels, tmp_path: Path, optimizer: str
 
 
 @needs_nncf
+@pytest.mark.usefixtures("no_files")
 def test_a_checkpoint_with_masks_is_exported_as_float(lists: Labels, tmp_path: Path) -> None:
     spec = sparsity_for(shipped("glasses-n").template, ratio=0.6, mode=None)
     fine_tuning(lists, tmp_path, sparsity=spec, epochs=2)
@@ -82,6 +84,7 @@ def test_a_checkpoint_with_masks_is_exported_as_float(lists: Labels, tmp_path: P
 
 
 @needs_nncf
+@pytest.mark.usefixtures("no_files")
 def test_the_recipe_is_that_of_the_users_template(lists: Labels, tmp_path: Path) -> None:
     text = template_path("glasses-n").read_text().replace("nncf_sparsity: null", _SPARSITY)
     path = tmp_path / "template.yaml"
@@ -242,6 +245,7 @@ def test_pruning_makes_smaller_files(lists: Labels, tmp_path: Path) -> None:
     assert not export_model(again).failed
 
 
+@pytest.mark.usefixtures("no_files")
 def test_nothing_is_overwritten(lists: Labels, tmp_path: Path) -> None:
     spec = pruning_for(shipped("glasses-n").template, ratio=0.5)
     fine_tuning(lists, tmp_path, pruning=spec)
@@ -263,6 +267,7 @@ def test_nothing_is_overwritten(lists: Labels, tmp_path: Path) -> None:
 
 
 @needs_nncf
+@pytest.mark.usefixtures("no_files")
 def test_trainings_in_a_row_are_gone_on_with(lists: Labels, tmp_path: Path) -> None:
     """The second begins with the file of the first, which is written again."""
     spec = pruning_for(shipped("glasses-n").template, ratio=0.5)
