@@ -194,6 +194,17 @@ def outcome_of(mutant: Mutant, copy: Path, failing: Sequence[str]) -> Outcome:
     return Outcome(mutant, "noticed", found["test"])
 
 
+def document(outcomes: Sequence[Outcome]) -> str:
+    """The report, as Markdown."""
+    return (
+        "# Faults planted, and the tests that notice them\n\n"
+        f"Written by `python tools/mutants.py --output FILE.md` on {time.strftime('%d %B %Y')}: "
+        "one fault at a\ntime is planted in a copy of the repository, and the tests run that ought "
+        'to notice. "At first" is\nbefore tests were written for those of the list that none '
+        "noticed. The first test that failed is\nnamed; others may fail, too.\n\n"
+    ) + report(outcomes)
+
+
 def report(outcomes: Sequence[Outcome]) -> str:
     """A section for each list of mutants, with the share that was noticed at first and now."""
     lines = []
@@ -250,12 +261,8 @@ def main() -> None:
             _, kind, by = outcomes[-1]
             seconds = time.monotonic() - begun
             print(f"{kind} ({seconds:.0f} s): {mutant.file}: {mutant.why} {by}", flush=True)
-    text = (
-        "# Faults planted, and the tests that notice them\n\n"
-        f"Written by `python tools/mutants.py --output FILE.md` on {time.strftime('%d %B %Y')}.\n\n"
-    )
     if asked.output is not None:
-        asked.output.write_text(text + report(outcomes), encoding="utf-8")
+        asked.output.write_text(document(outcomes), encoding="utf-8")
     noticed = sum(one.kind == "noticed" for one in outcomes)
     print(f"noticed: {_share(noticed, len(outcomes))}")
     raise SystemExit(int(noticed < len(outcomes)))
