@@ -60,6 +60,7 @@ def test_export_and_verify_with_nms_on_photos_of_ones_own(run: Run) -> None:
         "export", "--load-weights", "tiny.pth", "--save-model-to", "out", *FORMATS, *options
     )
     assert result.code == 0
+    assert "left out: photos/half.jpg: damaged or cut-off image" in result.err
     result = run("verify", "out", "--load-weights", "tiny.pth", "--photos", "photos")
     assert result.code == 0
     assert "left out: photos/half.jpg: damaged or cut-off image" in result.err
