@@ -101,6 +101,10 @@ def test_selects_from_what_was_measured(report: Path, run: Run, tmp_path: Path) 
     assert done.code == 0
     assert done.out.startswith("chosen")
     assert "next" in done.out
+    for flag, value in (("--threads", "9"), ("--device", "npu"), ("--runtime", "litert")):
+        done = run(*select, "--max-ms", "10000", flag, value)
+        assert done.code == 2
+        assert f"{flag} {value}: nothing was measured of that" in done.err
     # Stopped before the accuracy of one was measured.
     content = json.loads((report / "results.json").read_text())
     content["rows"][0]["figures"] = {}
