@@ -332,7 +332,9 @@ def test_a_list_without_a_found_face(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_a_classifier_is_judged_by_lists_of_its_own_labels_alone(tmp_path: Path) -> None:
+def test_a_classifier_is_judged_by_lists_of_its_own_labels_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A list of other labels is another classifier's; without any of its own it has no figures."""
     photos = public_domain_photos()
     lists = {}
@@ -355,7 +357,9 @@ def test_a_classifier_is_judged_by_lists_of_its_own_labels_alone(tmp_path: Path)
 
     own = figures("glasses")
     assert own["balanced_accuracy"] == 1
+    assert not caplog.records
     assert figures("masks", "glasses") == own
+    assert "masks.csv: not for glasses-n, which has no label 'mask'" in caplog.text
     assert figures("masks") == {}
 
 
