@@ -15,6 +15,7 @@ import pytest
 
 import pocketface
 from pocketface import cli
+from pocketface.cli.parser import paths
 from pocketface.errors import PocketfaceError, UserError
 
 Run = Callable[..., Any]
@@ -209,3 +210,11 @@ def test_a_misspelt_flag_leads_to_the_help_of_its_command(
     assert result.code == 2
     assert "error: unrecognized arguments: " in result.err
     assert f"hint: {hint}\n" in result.err
+
+
+def test_a_comma_inside_a_name_is_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("Rome, 2024").mkdir()
+    assert paths(["Rome, 2024", "a,b"]) == [Path("Rome, 2024"), Path("a"), Path("b")]
