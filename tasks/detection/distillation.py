@@ -94,8 +94,8 @@ def distillation_loss(
     """Losses of a batch against the teacher's answers, weighted like the label losses.
 
     `taught_class` is the quality focal loss to its scores in all cells, as the teacher also knows
-    faces in ignored regions. `taught_box` and `taught_landmark` use the cells with a score from
-    `SURE` on, weighted by that score.
+    faces in ignored regions. `taught_box` and `taught_landmark` use the cells with a score above
+    `SURE`, weighted by that score.
     """
     scores = taught.scores().float()
     sure = scores > SURE
