@@ -17,16 +17,60 @@ from pocketface.export import EXPORTERS
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+LONGEST = (
+    "export/test_matrix.py",
+    "cli/test_compress_command.py",
+    "apps/test_diagnose.py",
+    "benchmarks/test_measure.py",
+    "cli/test_benchmark_command.py",
+    "apps/test_sent_photos.py",
+    "compress/test_coreml.py",
+    "cli/test_quiet.py",
+    "cli/test_glasses_commands.py",
+    "compress/test_fewer_weights.py",
+    "compress/test_fine_tuning.py",
+    "export/test_shipped_weights.py",
+    "docs/test_contributing.py",
+    "compress/test_float_layers.py",
+    "apps/test_service.py",
+    "runtimes/test_modes.py",
+    "cli/test_eval_command.py",
+    "compress/test_post_training.py",
+    "training/test_processes.py",
+    "compress/test_promise.py",
+    "training/test_resume.py",
+    "cli/test_other_commands.py",
+    "cli/test_serve_command.py",
+    "training/test_fit_recipes.py",
+    "cli/test_main.py",
+    "export/test_failures.py",
+    "cli/test_bad_inputs.py",
+    "export/test_verify.py",
+    "export/test_litert.py",
+    "export/test_export.py",
+    "test_packaging.py",
+    "cli/test_label_command.py",
+)
+"""Files that take more than ten seconds, the longest first. They begin first, so that at the end no
+process works alone for long; `make test-fast` leaves them out."""
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one file go to one process, which makes their fixtures once.
 
     Those marked `full` are left out unless the environment has POCKETFACE_TEST_ALL=1.
     """
+    tests = Path(__file__).parent
+    places = {tests / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
     full = os.environ.get("POCKETFACE_TEST_ALL") == "1"
     skip = pytest.mark.skip(reason="one of many alike; `make test-all` runs them all")
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+        if item.path in places:
+            item.add_marker(pytest.mark.slow)
         if not full and item.get_closest_marker("full") is not None:
             item.add_marker(skip)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -56,7 +57,7 @@ def wheel(tracked: list[str], tmp_path_factory: pytest.TempPathFactory) -> zipfi
 def test_wheel_holds_exactly_the_tracked_package_files(
     tracked: list[str], wheel: zipfile.ZipFile
 ) -> None:
-    rooms = {name.split("/")[0] for name in tracked if name.endswith("/__init__.py")}
+    rooms = {Path(name).parent.name for name in tracked if re.fullmatch(r"\w+/__init__\.py", name)}
     expected = {
         f"pocketface/{name}"
         for name in tracked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class ClassMatrix(nn.Module):
 
 @pytest.fixture
 def learns_a_matrix(settings: FitRequest, monkeypatch: pytest.MonkeyPatch) -> FitRequest:
-    def make(_: Template, *, teacher: Teacher | None) -> ClassMatrix:
+    def make(_: Template, __: Sequence[Any], *, teacher: Teacher | None) -> ClassMatrix:
         assert teacher is None
         return ClassMatrix(cells=8 * 8 + 4 * 4 + 2 * 2)
 
