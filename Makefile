@@ -38,9 +38,10 @@ TEST := $(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder 
 test: lint
 	$(TEST)
 
-# Neither conversions nor trainings; for work in between.
+# The rooms from tasks/ down, without what takes long; for work in between.
+FAST := data evaluation model_templates models tasks tools test_files.py test_imports.py
 test-fast: .venv/.ready-dev
-	$(TEST) -m "not slow"
+	$(TEST) -m "not slow" $(addprefix tests/,$(FAST))
 
 # Also the many tests of a kind of which `make test` runs one.
 test-all: lint
