@@ -30,10 +30,11 @@ web: .venv/.ready-demo
 	$(BIN)/pocketface export --template face-detection-n --formats onnx --save-model-to examples/web
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory examples/web
 
-# One thread: with more, several busy processes slow each other far more than they gain. The order
-# is that of tests/conftest.py: what takes longest comes first.
+# One thread: with more, several busy processes slow each other far more than they gain. The tests of
+# a file go to one process, which makes their fixtures once (loadgroup of xdist 3.8.0 has no effect
+# under pytest 9.2). The order is that of tests/conftest.py: what takes longest comes first.
 test test-fast test-all: export OMP_NUM_THREADS := 1
-TEST := $(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder --max-worker-restart 0
+TEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 test: lint
 	$(TEST)

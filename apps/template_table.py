@@ -8,7 +8,7 @@ from pathlib import Path
 from ..model_templates.architecture import ArchitectureSpec
 from ..model_templates.catalogue import template_names, template_path
 from ..model_templates.schema import PublishedSpec, Template
-from ..tasks.templates import load_template
+from ..tasks.templates import open_template
 
 VGA = (480, 640)
 """Height and width at which operations are also counted where the input size is free."""
@@ -61,7 +61,7 @@ def template_rows() -> list[TemplateRow]:
 
 
 def _row(path: Path) -> TemplateRow:
-    template = load_template(path)
+    template = open_template(path).spec
     weights = template.initial_weights
     return TemplateRow(
         template=template,

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from ..errors import UserError
-from ..runtimes import DEFAULT_RUNTIMES, RUNTIMES, ways_to_open
+from ..runtimes import DEFAULT_RUNTIMES, RUNTIMES, opened, ways_to_open
 from ..tasks import TASKS, task_of
 from ..tasks.timing import Peer
 
@@ -83,7 +83,7 @@ def targets_of(artefacts: Sequence[Path]) -> list[Target]:
                 raise UserError(f"{path}: no model file in it ({', '.join(DEFAULT_RUNTIMES)})")
             files += inside
         else:
-            files.append(path.with_suffix(".xml") if path.suffix == ".bin" else path)
+            files.append(opened(path))
     for path in files:
         if not path.exists() or path.suffix not in DEFAULT_RUNTIMES:
             raise UserError(

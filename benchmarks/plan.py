@@ -106,11 +106,11 @@ def plan_for(
         all_items: Sequence[Item] = ()
         if labels.files:
             all_items = task.samples.items(labels.files, labels.roots)
-        elif labels.official is not None:
+        elif labels.official is not None and task.measure.official_photos is not None:
             all_items = task.measure.official_photos(labels.official)
         items[name] = some = _some(all_items)
         accuracy[name] = Accuracy(name, labels)
-        protocol[name] = task.measure.measured_on(labels, some)
+        protocol[name] = task.measure.measured_on(labels, all_items, timed=len(some))
     if not accuracy:
         names = ", ".join(item.path.name for item in public)
         protocol["photos"] = f"{names or 'none'}: accuracy was not measured"
@@ -141,7 +141,7 @@ def _labels_of(task: str, given: Sequence[tuple[Path, Path]], wider: Path | None
     return Labels(
         files=[file for file, _ in pairs],
         roots=[root for _, root in pairs],
-        official=wider if part.measure.HAS_OFFICIAL else None,
+        official=None if part.measure.official_photos is None else wider,
     )
 
 

@@ -71,9 +71,7 @@ def convert(order: Order) -> list[Path]:
                 continue
             names = [output.name for output in plain.outputs]
             written.append(write_coreml(with_outputs(spec, names), plain, path, weights))
-            vision = plain.model_copy(
-                update={"outputs": _VISION, "rules": rules.with_suppression(contract)}
-            )
+            vision = plain.model_copy(update={"outputs": _VISION, "rules": suppression.rules})
             path = order.folder / f"{order.stem}_nms.{kind}"
             raw = with_outputs(spec, [RAW + output.name for output in vision.outputs])
             pipeline = vision_pipeline(raw, vision, suppression)

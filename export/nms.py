@@ -30,8 +30,7 @@ def append_nms(model: Any, contract: Contract) -> tuple[Any, Contract]:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    rules = task_of(contract.task).rules
-    suppression = rules.suppression(contract)
+    suppression = task_of(contract.task).rules.suppression(contract)
     assert suppression is not None
     boxes, scores = suppression.boxes, suppression.scores
     copy = onnx.ModelProto()
@@ -90,6 +89,6 @@ def append_nms(model: Any, contract: Contract) -> tuple[Any, Contract]:
                 output.model_copy(update={"shape": (1, -1, *output.shape[2:])})
                 for output in contract.outputs
             ),
-            "rules": rules.with_suppression(contract),
+            "rules": suppression.rules,
         }
     )

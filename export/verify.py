@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..data.pictures import NOISE, Picture
 from ..errors import ContractError, MissingPackageError, ModelFileError, UserError
 from ..model_templates.contract import Contract
-from ..runtimes import DEFAULT_RUNTIMES
+from ..runtimes import DEFAULT_RUNTIMES, opened
 from ..runtimes.session import Outputs
 from ..tasks import task_of
 from ..tasks.comparison import raw_outputs
@@ -144,8 +144,7 @@ def verify_files(
 
 
 def _model_files_in(path: Path) -> list[Path]:
-    if path.suffix == ".bin":
-        path = path.with_suffix(".xml")
+    path = opened(path)
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
     if path.suffix in _SUFFIXES or path.is_file():

@@ -123,8 +123,7 @@ def open_session(
     """
     from .seal import check_seal
 
-    path = Path(path)
-    path = path.with_suffix(".xml") if path.suffix == ".bin" else path
+    path = opened(path)
     name, mode = _runtime_for(path, runtime=runtime, threads=threads)
     sealed = check_seal(path)
     module = importlib.import_module(f".{RUNTIMES[name].module}", __name__)
@@ -135,6 +134,12 @@ def open_session(
     if session.contract_json is not None and not sealed:
         raise ModelFileError(f"{path}: damaged: it has a contract, but its SHA-256 is gone")
     return session
+
+
+def opened(path: str | os.PathLike[str]) -> Path:
+    """The file that stands for a model of several: the `.xml` beside a `.bin`."""
+    path = Path(path)
+    return path.with_suffix(".xml") if path.suffix == ".bin" else path
 
 
 def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> tuple[str, str]:
@@ -176,5 +181,6 @@ __all__ = [
     "RUNTIMES",
     "Runtime",
     "open_session",
+    "opened",
     "ways_to_open",
 ]

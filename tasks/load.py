@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from ..errors import ModelFileError, UserError
 from ..model_templates.contract import Contract
-from ..runtimes import open_session
+from ..runtimes import open_session, opened
 from ..runtimes.session import Session
 from . import task_of
 from .describe import contract_for
@@ -47,8 +47,7 @@ def load(
     session = open_session(
         path, runtime=runtime, device=device, threads=threads, input_size=input_size
     )
-    path = Path(path)
-    path = path.with_suffix(".xml") if path.suffix == ".bin" else path
+    path = opened(path)
     contract = contract_of(session, source=str(path), input_size=input_size)
     size = contract.input.height, contract.input.width
     if input_size not in (None, size):

@@ -38,6 +38,7 @@ class Suppression:
         iou: IoU above which only the better of two boxes is kept, 0 to 1.
         score: Lowest score of a box that is kept, 0 to 1.
         most: Most boxes that are kept, best first.
+        rules: The contract's `rules` of a file with the suppression inside.
     """
 
     boxes: str
@@ -46,6 +47,7 @@ class Suppression:
     iou: float
     score: float
     most: int
+    rules: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,6 @@ class Rules(Protocol):
 
     def suppression(self, contract: Contract) -> Suppression | None:
         """The suppression that a graph may have inside; None for a task without boxes."""
-
-    def with_suppression(self, contract: Contract) -> dict[str, Any]:
-        """The `rules` of a file with the suppression inside."""
 
     def choice(self, contract: Contract) -> Choice | None:
         """The choice among labels that the outputs make; None if they make none."""
@@ -219,15 +218,18 @@ class Measure(Protocol):
     def labels_fit(self, labels: Labels, contract: Contract | None) -> Labels:
         """The labels that fit a model with this contract, or a peer if it is None."""
 
-    def measured_on(self, labels: Labels, items: Sequence[Item]) -> str:
-        """What a benchmark measured accuracy on, and which photos it timed on, in words."""
+    def measured_on(self, labels: Labels, items: Sequence[Item], *, timed: int) -> str:
+        """What a benchmark measured accuracy on, and how many photos it timed on, in words.
+
+        Args:
+            labels: The labels of the task.
+            items: Their photos, or those of the official protocol.
+            timed: How many of them it timed on.
+        """
 
     @property
-    def HAS_OFFICIAL(self) -> bool:
-        """Whether the task has an official protocol, for `Labels.official`."""
-
-    def official_photos(self, folder: Path) -> Sequence[Item]:
-        """The photos in the folder of the official protocol."""
+    def official_photos(self) -> Callable[[Path], Sequence[Item]] | None:
+        """Lists the photos in `Labels.official`; None for a task without an official protocol."""
 
 
 class Parity(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from ..errors import TemplateError, UserError
 from ..model_templates.catalogue import find_template, template_names, template_path
@@ -17,27 +16,13 @@ def open_template(name_or_path: str | os.PathLike[str]) -> TemplateFile:
     """Find a template (see `find_template`), read it and check it.
 
     Raises:
-        TemplateError: The template does not exist; see also `load_template`.
+        TemplateError: The template does not exist, or see `strict_yaml.read_yaml`; or a key is
+            unknown, missing, of the wrong type or range, or does not fit the task. The message
+            names file, key, value and what is expected.
     """
     path = find_template(name_or_path)
     text = read_yaml_text(path)
     return TemplateFile(path, text, parse_template(text, source=str(path)))
-
-
-def read_template(name_or_path: str | os.PathLike[str]) -> Template:
-    """Open a template with `open_template`, and return only its content."""
-    return open_template(name_or_path).spec
-
-
-def load_template(path: Path) -> Template:
-    """Read and check one template file.
-
-    Raises:
-        TemplateError: See `strict_yaml.read_yaml`; or a key is unknown, missing, of the wrong type
-            or range, or does not fit the task. The message names file, key, value and what is
-            expected.
-    """
-    return parse_template(read_yaml_text(path), source=str(path))
 
 
 def parse_template(text: str, *, source: str) -> Template:

@@ -52,20 +52,14 @@ LONGEST = (
 process works alone for long; `make test-fast` leaves them out."""
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file go to one process, which makes their fixtures once.
-
-    Those marked `full` are left out unless the environment has POCKETFACE_TEST_ALL=1.
-    """
+    """Put the longest files first; leave out `full` tests unless POCKETFACE_TEST_ALL=1 is set."""
     tests = Path(__file__).parent
     places = {tests / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
     full = os.environ.get("POCKETFACE_TEST_ALL") == "1"
     skip = pytest.mark.skip(reason="one of many alike; `make test-all` runs them all")
     for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
         if item.path in places:
             item.add_marker(pytest.mark.slow)
         if not full and item.get_closest_marker("full") is not None:

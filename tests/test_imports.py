@@ -248,9 +248,9 @@ from pocketface.export.formats import Order
 from pocketface.export.onnx import convert
 from pocketface.models.network import Network
 from pocketface.tasks.describe import contract_for
-from pocketface.tasks.templates import load_template
+from pocketface.tasks.templates import open_template
 
-template = load_template(Path({str(_ROOT / "tests" / "tiny_template.yaml")!r}))
+template = open_template(Path({str(_ROOT / "tests" / "tiny_template.yaml")!r})).spec
 network = Network(template.architecture).eval()
 folder = Path(sys.argv[1]).parent
 contract = contract_for(template)

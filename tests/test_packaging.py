@@ -69,7 +69,7 @@ def test_wheel_holds_exactly_the_tracked_package_files(
 
 def test_wheel_has_templates_and_the_weights_they_name(wheel: zipfile.ZipFile) -> None:
     from pocketface.model_templates.catalogue import template_names, template_path
-    from pocketface.tasks.templates import load_template
+    from pocketface.tasks.templates import open_template
 
     names = set(wheel.namelist())
     assert template_names()
@@ -77,7 +77,7 @@ def test_wheel_has_templates_and_the_weights_they_name(wheel: zipfile.ZipFile) -
         path = template_path(name)
         inside = f"pocketface/{path.relative_to(_PACKAGE).as_posix()}"
         assert inside in names
-        weights = load_template(path).initial_weights
+        weights = open_template(path).spec.initial_weights
         if weights is not None:
             packed = wheel.getinfo(inside.replace(path.name, weights.file))
             assert packed.file_size == weights.size

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from pocketface.data.images import list_images, read_image
 from pocketface.data.preprocess import prepare_batch
-from pocketface.model_templates import template_path
-from pocketface.tasks.templates import read_template
+from pocketface.tasks.templates import open_template
 
 TEMPLATE = "face-detection-0200"
 PHOTOS, BATCH = 256, 32
@@ -40,7 +39,7 @@ def published_network(source: Path) -> Any:
 
     from pocketface.models.network import make_network
 
-    network = make_network(read_template(TEMPLATE).architecture).eval()
+    network = make_network(open_template(TEMPLATE).spec.architecture).eval()
     ops = openvino.Core().read_model(source).get_ordered_ops()
     _fill(network, [_weights(op) for op in ops if _is_convolution(op)])
     return network
@@ -94,15 +93,17 @@ def main() -> None:
     parser.add_argument("target", type=Path, help="the .safetensors to write")
     parser.add_argument("photos", nargs="?", type=Path, help="a folder, for batch normalisation")
     asked = parser.parse_args()
+    template = open_template(TEMPLATE)
     network = published_network(asked.source)
     if asked.photos is not None:
         paths = list_images(asked.photos)
         chosen = random.Random(0).sample(paths, min(PHOTOS, len(paths)))
         images = [read_image(path) for path in chosen]
-        unfold_norms(network, prepare_batch(images, contract_for(read_template(TEMPLATE)).input)[0])
+        batch, _ = prepare_batch(images, contract_for(template.spec).input)
+        unfold_norms(network, batch)
     write_weights(
         asked.target,
-        template_text=template_path(TEMPLATE).read_text(encoding="utf-8"),
+        template_text=template.text,
         state_dict=network.state_dict(),
         epochs=0,
         data="as published by Open Model Zoo",

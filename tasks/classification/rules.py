@@ -147,11 +147,6 @@ def suppression(_: Contract) -> Suppression | None:
     return None
 
 
-def with_suppression(contract: Contract) -> dict[str, Any]:
-    """See `tasks.parts.Rules`; never called."""
-    return dict(contract.rules)
-
-
 def choice(contract: Contract) -> Choice | None:
     """See `tasks.parts.Rules`."""
     return Choice("probabilities", classification_rules(contract).labels)

@@ -72,7 +72,6 @@ FIGURES = (
     Figure("images_skipped", "Photos left out, unreadable or not there", unit="photos"),
 )
 
-HAS_OFFICIAL = True
 
 SCORE_FLOOR = 0.02
 """Lowest score of faces for figures that need the whole curve, as is usual for WIDER."""
@@ -264,15 +263,12 @@ def labels_fit(labels: Labels, _: Contract | None) -> Labels:
     return labels
 
 
-def measured_on(labels: Labels, items: Sequence[Item]) -> str:
+def measured_on(labels: Labels, items: Sequence[Item], *, timed: int) -> str:
     """See `tasks.parts.Measure`."""
-    count = len(official_photos(labels.official)) if labels.official and not labels.files else 0
-    if labels.files:
-        count = len(read_coco(labels.files, labels.roots, classes=[]).photos)
     files = [*labels.files, *([labels.official / LIST_FILE] if labels.official else [])]
     named = ", ".join(f"{file.name} {sha256_file(file)[:12]}" for file in files)
     return (
-        f"{count} photos ({named}), score floor {SCORE_FLOOR}; timed on {len(items)} of them, at "
+        f"{len(items)} photos ({named}), score floor {SCORE_FLOOR}; timed on {timed} of them, at "
         "each file's own threshold"
     )
 

@@ -18,6 +18,7 @@ from ..comparison import (
     TensorDifference,
     as_batch,
     kind_of,
+    largest,
     raw_outputs,
     tensor_differences,
 )
@@ -68,13 +69,13 @@ class _Worst(NamedTuple):
             return self
         # np.max passes NaN on, Python's max may not.
         return _Worst(
-            float(np.max([self.pixels, pixels.max()])),
+            largest(self.pixels, pixels.max()),
             self.score,
-            float(np.max([self.beyond, (pixels - allowed).max()])),
+            largest(self.beyond, (pixels - allowed).max()),
         )
 
     def with_scores(self, apart: NDArray[np.float64]) -> _Worst:
-        return self._replace(score=float(np.max([self.score, apart.max(initial=0)])))
+        return self._replace(score=largest(self.score, apart.max(initial=0)))
 
 
 def pictures(contract: Contract, folder: Path | None = None) -> list[Picture]:

@@ -174,12 +174,8 @@ def suppression(contract: Contract) -> Suppression | None:
         iou=rules.nms_iou,
         score=rules.score_threshold,
         most=MAX_DETECTIONS,
+        rules={**contract.rules, "nms": "graph"},
     )
-
-
-def with_suppression(contract: Contract) -> dict[str, Any]:
-    """See `tasks.parts.Rules`."""
-    return {**contract.rules, "nms": "graph"}
 
 
 def choice(_: Contract) -> Choice | None:

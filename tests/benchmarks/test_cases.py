@@ -12,7 +12,7 @@ from pocketface.benchmarks.flops import gflops_of
 from pocketface.errors import UserError
 from pocketface.model_templates import template_path
 from pocketface.models.count import count
-from pocketface.tasks.templates import read_template
+from pocketface.tasks.templates import open_template
 
 from .conftest import WEIGHTS
 
@@ -87,7 +87,7 @@ def test_operations_are_those_of_the_network(
     path: str, suffixes: tuple[str, ...], exported: Path, tmp_path: Path
 ) -> None:
     weights = template_path(path).with_name("weights.safetensors")
-    wanted = count(read_template(path).architecture, height=160, width=160).gflops
+    wanted = count(open_template(path).spec.architecture, height=160, width=160).gflops
     assert gflops_of(weights, height=160, width=160) == pytest.approx(wanted)
     for suffix in suffixes:
         found = gflops_of(exported / f"model{suffix}", height=160, width=160)

@@ -24,7 +24,7 @@ from pocketface.cli import main
 from pocketface.model_templates import template_path
 from pocketface.models.network import make_network
 from pocketface.models.weights import read_weights, write_weights
-from pocketface.tasks.templates import load_template
+from pocketface.tasks.templates import open_template
 
 Run = Callable[..., Any]
 ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"
@@ -81,7 +81,7 @@ def test_a_labelled_photo_shows_a_face(run: Run) -> None:
 @pytest.mark.usefixtures("photos")
 def test_a_detector_without_landmarks_makes_no_lists(run: Run) -> None:
     template = template_path("face-detection-0200")
-    network = make_network(load_template(template).architecture)
+    network = make_network(open_template(template).spec.architecture)
     text = template.read_text()
     write_weights(Path("ssd.pth"), template_text=text, state_dict=network.state_dict(), epochs=0)
     refused = run("data", "glasses", "photos", "--output", "lists", "--detector", "ssd.pth")

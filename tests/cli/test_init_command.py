@@ -10,7 +10,7 @@ import pytest
 
 from pocketface.errors import UserError
 from pocketface.models.weights import read_weights
-from pocketface.tasks.templates import load_template
+from pocketface.tasks.templates import open_template
 
 Run = Callable[..., Any]
 
@@ -31,7 +31,7 @@ def test_a_work_directory_without_weights(run: Run) -> None:
     assert result.err == ""
     names = ["compress.py", "eval.py", "export.py", "template.yaml", "train.py", "visualize.py"]
     assert sorted(path.name for path in Path("work").iterdir()) == names
-    assert load_template(Path("work/template.yaml")).name == "face-detection-0202"
+    assert open_template(Path("work/template.yaml")).spec.name == "face-detection-0202"
     assert "python train.py" in result.out
     assert "export.py --save-model-to" not in result.out
 
@@ -136,7 +136,7 @@ def test_force_overwrites_and_leaves_the_rest(run: Run) -> None:
     Path("work/snapshot.pth").write_bytes(b"of another template")
     assert run("init", "face-detection-0204", "work", "--force").code == 0
     assert not Path("work/snapshot.pth").exists()
-    assert load_template(Path("work/template.yaml")).name == "face-detection-0204"
+    assert open_template(Path("work/template.yaml")).spec.name == "face-detection-0204"
     assert Path("work/notes.txt").read_text() == "mine"
 
 

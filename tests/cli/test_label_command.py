@@ -16,7 +16,7 @@ import skimage
 
 from pocketface.data.coco import read_coco
 from pocketface.model_templates import template_path
-from pocketface.tasks.templates import load_template
+from pocketface.tasks.templates import open_template
 
 Run = Callable[..., Any]
 ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"
@@ -89,7 +89,7 @@ def test_a_file_with_its_own_threshold(run: Run, photos: Path, onnx_files: dict[
     assert (made.code, made.err) == (0, "")
     assert made.out == "written: faces.json (3 photos, 2 faces, 0 perhaps faces)\n"
     Path("faces.json").unlink()
-    threshold = load_template(template_path("face-detection-n")).inference["score_threshold"]
+    threshold = open_template(template_path("face-detection-n")).spec.inference["score_threshold"]
     assert run("data", "label", photos, *flags, "--unsure", "0.1").err.strip() == (
         f"pocketface: error: --unsure 0.1: expected {threshold:g} or more, and no more than "
         f"--score {threshold:g}"

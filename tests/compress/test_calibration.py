@@ -17,11 +17,11 @@ from pocketface.model_templates import template_path
 from pocketface.model_templates.contract import Contract
 from pocketface.tasks.describe import contract_for
 from pocketface.tasks.measuring import Labels
-from pocketface.tasks.templates import load_template
+from pocketface.tasks.templates import open_template
 
 
 def contract(name: str) -> Contract:
-    return contract_for(load_template(template_path(name)))
+    return contract_for(open_template(template_path(name)).spec)
 
 
 def photo(folder: Path, number: int, *, face: float, ignore: bool = False) -> Photo:

@@ -24,7 +24,7 @@ from pocketface.models.network import make_network
 from pocketface.models.nncf_hooks import HOOKS, hooks_of, is_quantized, load_extension
 from pocketface.models.weights import build_network, read_weights, rewritten
 from pocketface.tasks.measuring import Labels
-from pocketface.tasks.templates import parse_template, read_template
+from pocketface.tasks.templates import open_template, parse_template
 from pocketface.training.request import FitRequest
 
 from .conftest import answers, export, fine_tuning, needs_nncf, noisy_faces, shipped
@@ -89,7 +89,7 @@ def test_a_killed_compilation_keeps_nobody_waiting(tmp_path: Path) -> None:
 def test_every_network_can_be_quantized(name: str, size: int) -> None:
     """The rounding moves its answers, a little; before boxes are decoded, not after."""
     torch.manual_seed(0)
-    architecture = read_template(name).architecture
+    architecture = open_template(name).spec.architecture
     if architecture.backbone.type == "resnet":  # the deeper ones are the same, only slower
         backbone = architecture.backbone.model_copy(update={"depth": 50})
         architecture = architecture.model_copy(update={"backbone": backbone})

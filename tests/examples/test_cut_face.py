@@ -18,7 +18,7 @@ from pocketface.model_templates.contract import InputSpec
 from pocketface.results import Detections
 from pocketface.tasks.describe import contract_for
 from pocketface.tasks.detection.framed import FRAME, LARGE
-from pocketface.tasks.templates import load_template
+from pocketface.tasks.templates import open_template
 
 Driver = Callable[[str, Path], bytes]
 
@@ -79,7 +79,7 @@ def case(seed: int, spec: InputSpec) -> Case:
 
 @pytest.fixture(scope="module")
 def cases() -> list[Case]:
-    spec = contract_for(load_template(template_path("glasses-n"))).input
+    spec = contract_for(open_template(template_path("glasses-n")).spec).input
     return [case(seed, spec) for seed in range(30)]
 
 

@@ -142,11 +142,11 @@ class Case:
 
 
 def cases() -> list[Any]:
-    """Template and format; a process of its own for each template, as far as there are cores."""
+    """Template and format."""
     return [
         pytest.param(
             (name, to),
-            marks=[pytest.mark.xdist_group(name), *[pytest.mark.full] * is_full(name, to)],
+            marks=[pytest.mark.full] * is_full(name, to),
             id=f"{name}-{to}",
         )
         for name in template_names()
@@ -261,9 +261,7 @@ def _check_predictions(files: Iterable[Path]) -> None:
 FLIPS = 200
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in EXPORTERS]
-)
+@pytest.mark.parametrize("name", EXPORTERS)
 def test_one_flipped_byte_is_refused(
     name: str, tmp_path: Path, converted: Callable[[str], Path]
 ) -> None:

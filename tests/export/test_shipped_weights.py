@@ -15,7 +15,7 @@ from pocketface.export import ExportRequest, export_model
 from pocketface.model_templates import template_names
 from pocketface.models.weights import shipped_weights
 from pocketface.results import LANDMARK_NAMES
-from pocketface.tasks.templates import open_template, read_template
+from pocketface.tasks.templates import open_template
 from pocketface.tasks.weights import open_weights
 
 # By eye: x1, y1, x2, y2 of the face, and x, y of the five landmarks.
@@ -37,7 +37,7 @@ FALSE_FACES = {("face-detection-m", "astronaut"): 1}
 DETECTORS = [
     name
     for name in template_names()
-    if read_template(name).problem == "face-detection" and shipped_weights(open_template(name))
+    if open_template(name).spec.problem == "face-detection" and shipped_weights(open_template(name))
 ]
 
 

@@ -11,7 +11,7 @@ import pytest
 from pocketface.errors import TemplateError
 from pocketface.model_templates import find_template, template_names, template_path
 from pocketface.tasks.detection.rules import augmentation_of
-from pocketface.tasks.templates import read_template
+from pocketface.tasks.templates import open_template
 
 PUBLISHED = ["0200", "0202", "0204", "0205", "0206", "0207"]
 
@@ -30,7 +30,7 @@ def test_names_are_given_once() -> None:
 
 @pytest.mark.parametrize("name", [f"face-detection-{n}" for n in PUBLISHED if n != "0200"])
 def test_the_published_recipe(name: str) -> None:
-    template = read_template(name)
+    template = open_template(name).spec
     recipe = template.hyper_parameters
     assert (recipe.basic.epochs, recipe.repeats) == (70, 2)
     assert recipe.basic.base_learning_rate == 0.05
@@ -71,7 +71,7 @@ def test_by_name_by_file_and_by_folder(tmp_path: Path) -> None:
     own.write_bytes(known.read_bytes())
     assert find_template(own) == own
     assert find_template(str(tmp_path)) == own
-    assert read_template(tmp_path) == read_template("face-detection-0200")
+    assert open_template(tmp_path).spec == open_template("face-detection-0200").spec
 
 
 def test_paths_that_lead_nowhere(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from pocketface.errors import TemplateError
 from pocketface.model_templates import template_path
-from pocketface.tasks.templates import load_template, parse_template
+from pocketface.tasks.templates import open_template, parse_template
 
 SSD = template_path("face-detection-0202").read_text()
 VALID = template_path("glasses-cnn").read_text()
@@ -371,7 +371,7 @@ def test_a_file_is_named_by_its_path(tmp_path: Path) -> None:
     path = tmp_path / "template.yaml"
     path.write_text(changed("    epochs: 70", "    epochs: 0"))
     with pytest.raises(TemplateError, match=f"^{path}: hyper_parameters.basic.epochs: "):
-        load_template(path)
+        open_template(path)
 
 
 @pytest.mark.parametrize(

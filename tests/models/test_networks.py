@@ -14,7 +14,7 @@ from pocketface.model_templates.heads import SSDHeadSpec
 from pocketface.model_templates.schema import Template
 from pocketface.models.count import NetworkSize, count
 from pocketface.models.network import make_network, with_scale_folded
-from pocketface.tasks.templates import read_template
+from pocketface.tasks.templates import open_template
 
 SMALL = 128
 HEAVY = 20.0  # GFLOPs at the template's own input, beyond which SMALL is used instead
@@ -30,7 +30,7 @@ class Case:
 
 
 def names_for(*problems: str) -> list[str]:
-    return [name for name in template_names() if read_template(name).problem in problems]
+    return [name for name in template_names() if open_template(name).spec.problem in problems]
 
 
 @pytest.fixture(scope="module", params=template_names())
@@ -43,7 +43,7 @@ CLASSIFIERS = pytest.mark.parametrize("case", names_for("face-classification"), 
 
 
 def make_case(name: str) -> Case:
-    template = read_template(name)
+    template = open_template(name).spec
     torch.manual_seed(0)
     network = make_network(template.architecture)
     height, width = template.input.height, template.input.width
@@ -160,7 +160,7 @@ def test_a_folded_scale_changes_nothing(case: Case) -> None:
 @pytest.mark.parametrize("colour", ["RGB", "BGR"])
 def test_a_folded_scale_knows_its_colours(colour: str) -> None:
     """Means and deviations of three kinds go to their own channels."""
-    architecture = read_template("glasses-n").architecture.model_copy(
+    architecture = open_template("glasses-n").spec.architecture.model_copy(
         update={"colour": colour, "mean": (124.0, 80.0, 30.0), "std": (58.0, 40.0, 25.0)}
     )
     torch.manual_seed(0)
@@ -177,7 +177,7 @@ def one_of_each_kind() -> list[Any]:
     """All names; those whose backbone and head another one has are for the full run."""
     kinds, names = set(), []
     for name in template_names():
-        architecture = read_template(name).architecture
+        architecture = open_template(name).spec.architecture
         kind = (architecture.backbone.type, architecture.head.type)
         names.append(pytest.param(name, marks=[pytest.mark.full] if kind in kinds else []))
         kinds.add(kind)

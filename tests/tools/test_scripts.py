@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pocketface.tasks.templates import load_template
+from pocketface.tasks.templates import open_template
 
 TOOLS = Path(__file__).parents[2] / "tools"
 SCRIPTS = sorted(TOOLS.glob("*.py"))
@@ -46,7 +46,7 @@ def test_compression_takes_its_folder_as_argparse_does(
 def test_each_ablation_makes_a_template(tmp_path: Path) -> None:
     script = runpy.run_path(str(TOOLS / "ablations.py"))
     for index, change in enumerate(script["CHANGES"].values()):
-        load_template(script["edited"](change, tmp_path / str(index)))
+        open_template(script["edited"](change, tmp_path / str(index)))
 
 
 def test_a_service_that_does_not_start_is_an_error() -> None:

@@ -7,13 +7,13 @@ import torch
 
 from pocketface.model_templates.recipe import OptimizerSpec
 from pocketface.models.network import Network, make_network
-from pocketface.tasks.templates import read_template
+from pocketface.tasks.templates import open_template
 from pocketface.training.optimizers import hidden_kernels, make_optimizer
 
 
 def network_of(name: str) -> Network:
     torch.manual_seed(0)
-    return make_network(read_template(name).architecture)
+    return make_network(open_template(name).spec.architecture)
 
 
 def names_of(network: Network, chosen: list[torch.Tensor]) -> set[str]:

@@ -94,11 +94,6 @@ def suppression(_: Contract) -> Suppression | None:
     return None
 
 
-def with_suppression(contract: Contract) -> dict[str, Any]:
-    """See `tasks.parts.Rules`; never asked for."""
-    return dict(contract.rules)
-
-
 def choice(_: Contract) -> Choice | None:
     """See `tasks.parts.Rules`: a share is no label."""
     return None

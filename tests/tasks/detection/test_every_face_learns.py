@@ -16,7 +16,7 @@ from pocketface.tasks.detection.assign import Assignment
 from pocketface.tasks.detection.dense_loss import assign
 from pocketface.tasks.detection.ssd_loss import match
 from pocketface.tasks.detection.targets import Targets
-from pocketface.tasks.templates import read_template
+from pocketface.tasks.templates import open_template
 
 CPU = torch.device("cpu")
 PHOTOS = 2
@@ -63,11 +63,11 @@ def _assign(template: Template, targets: Targets) -> tuple[Assignment, int]:
 
 @pytest.mark.parametrize("name", ["0200", "0202", "0204", "0205", "0206", "0207", "n", "s", "m"])
 def test_every_face_has_a_positive(name: str) -> None:
-    check(read_template(f"face-detection-{name}"))
+    check(open_template(f"face-detection-{name}").spec)
 
 
 def test_every_face_has_a_positive_by_simota() -> None:
-    template = read_template("face-detection-n")
+    template = open_template("face-detection-n").spec
     head = template.architecture.head
     assert isinstance(head, DenseHeadSpec)
     loss = head.loss.model_copy(update={"assigner": "simota"})

@@ -15,13 +15,13 @@ from pocketface.models.network import Network
 from pocketface.tasks.detection.boxes import paired_similarity
 from pocketface.tasks.detection.ssd_loss import ssd_loss
 from pocketface.tasks.detection.targets import Targets
-from pocketface.tasks.templates import read_template
+from pocketface.tasks.templates import open_template
 
 WINDOW, SIDE, STEPS = 192, 96, 40
 
 
 def test_0200_learns_four_airport_photos(shared: Path) -> None:
-    template = read_template("face-detection-0200")
+    template = open_template("face-detection-0200").spec
     head = template.architecture.head
     assert isinstance(head, SSDHeadSpec)
     images, targets = _crops(shared / "airport")
