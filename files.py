@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
+import re
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
-from .errors import UserError
+from .errors import PocketfaceError, UserError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_TEMPORARY = re.compile(r"\..*\.pocketface-[0-9a-f]{12}(\..*)?")
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+_LEFT_WHEN_FULL = 64 * 1024
+"""Free bytes below which a disk counts as full for whoever writes more than a line."""
+
+_swept: set[str] = set()
+
+_CAN_LOCK = os.name == "posix"
+"""Whether temporaries are locked; Windows has no such locks, and nothing is swept there."""
 
 
 @contextmanager
@@ -20,7 +38,8 @@ def atomic_write(path: Path, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any
 
     The data go to a temporary file beside `path` (same suffix, same file system; its name is
     the handle's `.name`), are synced to disk, and take the place of `path` only when the block
-    ends without an exception; otherwise the temporary file is removed.
+    ends without an exception; otherwise the temporary file is removed. What processes that were
+    killed left in the folder is removed by the next process that writes there.
 
     Args:
         path: The file to write; missing parent folders are made.
@@ -30,31 +49,160 @@ def atomic_write(path: Path, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any
         The open temporary file.
 
     Raises:
-        OSError: The folder cannot be made or written.
+        OSError: The folder cannot be made or written; `filename` is `path`. A write that failed
+            is raised also where the block raised something else after it: libraries hide it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Shortened, as a letter may take four of the 255 bytes of a name.
-    temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(6)}{path.suffix}")
-    # File names may hold bytes that are not UTF-8; they are written unchanged.
-    utf8 = {"encoding": "utf-8", "newline": "\n", "errors": "surrogateescape"}
-    text = {} if mode == "wb" else utf8
     try:
-        # "x" never writes into an existing file, and uses the usual umask, unlike `mkstemp`.
-        with open(temporary, mode.replace("w", "x"), **text) as handle:  # type: ignore[call-overload]
+        temporary, descriptor = _claimed(path, _new_file)
+    except OSError as error:
+        raise _about(error, path) from error
+    lock = os.dup(descriptor) if _CAN_LOCK else None
+    raw = _Raw(descriptor, "w")
+    raw.name = str(temporary)
+    binary = io.BufferedWriter(raw)
+    # File names may hold bytes that are not UTF-8; they are written unchanged.
+    handle: IO[Any] = binary if mode == "wb" else io.TextIOWrapper(
+        binary, encoding="utf-8", newline="\n", errors="surrogateescape"
+    )  # fmt: skip
+    try:
+        with handle:
             yield handle
             handle.flush()
-            os.fsync(handle.fileno())
+            os.fsync(raw.fileno())
         os.replace(temporary, path)
-    except OSError as error:
-        full = error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if full or error.filename == str(temporary):
-            error.filename, error.filename2 = str(path), None
+    except Exception as error:
+        if raw.failed is not None:
+            raise _about(raw.failed, path) from error
+        if isinstance(error, OSError) and (
+            error.filename == str(temporary) or (error.filename is None and error.errno in _FULL)
+        ):
+            raise _about(error, path) from error
         raise
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+        if lock is not None:
+            os.close(lock)
     _sync_folder(path.parent)
+
+
+class _Raw(io.FileIO):
+    """A file that remembers the first write that failed."""
+
+    failed: OSError | None = None
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """See `io.FileIO`."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.failed = self.failed or error
+            raise
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A new hidden folder in `parent`, on the same file system, removed when the block ends.
+
+    That of a process that was killed is removed by the next one that writes into `parent`.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    folder, descriptor = _claimed(parent / "scratch", _new_folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def raise_if_full(folder: Path, error: Exception) -> None:
+    """Raise the cause that libraries hide behind `error` where the folder's disk has no room.
+
+    Raises:
+        OSError: The disk is full.
+    """
+    if shutil.disk_usage(folder).free < _LEFT_WHEN_FULL:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+
+
+def _claimed(path: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
+    """Make a temporary beside `path`, locked as long as it is open; its name and descriptor."""
+    _sweep(path.parent)
+    while True:
+        # Shortened, as a letter may take four of the 255 bytes of a name.
+        end = f"pocketface-{secrets.token_hex(6)}{path.suffix}"
+        name = path.with_name(f".{path.stem[:40]}.{end}")
+        descriptor = make(name)
+        # Another process that sweeps may have found it before it was locked.
+        if not _CAN_LOCK or (_lock(descriptor) is not False and os.path.lexists(name)):
+            return name, descriptor
+        os.close(descriptor)
+
+
+def _new_file(name: Path) -> int:
+    # As `open` does it, with the usual umask, unlike `mkstemp`.
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
+    return os.open(name, flags, 0o666)
+
+
+def _new_folder(name: Path) -> int:
+    name.mkdir()
+    return os.open(name, os.O_RDONLY) if _CAN_LOCK else -1
+
+
+def _sweep(folder: Path) -> None:
+    """Remove temporaries of processes that were killed, once in each folder."""
+    place = os.path.realpath(folder)
+    if place in _swept or not _CAN_LOCK:
+        return
+    _swept.add(place)
+    with suppress(OSError), os.scandir(place) as entries:
+        for entry in entries:
+            if not _TEMPORARY.fullmatch(entry.name):
+                continue
+            with suppress(OSError):
+                descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
+                try:
+                    if _lock(descriptor):  # nobody works on it
+                        is_folder = entry.is_dir(follow_symlinks=False)
+                        (shutil.rmtree if is_folder else os.unlink)(entry.path)
+                finally:
+                    os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Lock an open file or folder until it is closed.
+
+    Returns:
+        False if another process has the lock; None if the file system knows no locks.
+    """
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _about(error: OSError, path: Path) -> OSError:
+    return OSError(error.errno, error.strerror, str(path))
+
+
+@contextmanager
+def reading(path: Path, wrong: type[PocketfaceError]) -> Iterator[None]:
+    """Raise `wrong`, with the path and the cause, where a file cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise wrong(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def why_not_writable(path: Path, *, folder: bool = False) -> str | None:

@@ -37,17 +37,12 @@ def answers_csv(path: Path) -> Iterator[Callable[[PhotoAnswer], None]]:
         A function that writes the rows of the next photo's answer.
 
     Raises:
-        UserError: The file cannot be written.
+        OSError: The file cannot be written.
     """
-    try:
-        with atomic_write(path, "w") as handle:
-            writer = csv.writer(handle, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            yield lambda one: writer.writerows(_csv_rows(one))
-    except BrokenPipeError:
-        raise  # from standard output, not from this file
-    except OSError as error:
-        raise UserError(f"--csv {path}: cannot be written: {error.strerror or error}") from error
+    with atomic_write(path, "w") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        yield lambda one: writer.writerows(_csv_rows(one))
 
 
 def _csv_rows(one: PhotoAnswer) -> Iterator[list[object]]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import check_place
+from ..files import check_place, scratch_folder
 
 
 class Copies:
@@ -37,22 +36,19 @@ class Copies:
         """Copy a photo atomically, and return the copy's path.
 
         Raises:
-            UserError: The copy cannot be written.
+            OSError: The photo cannot be read, or the copy not written.
         """
         target = self.folder / name
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=target.parent, prefix=".copy-") as scratch:
-                copy = Path(scratch, "copy")
-                shutil.copyfile(photo, copy)
-                number = 1
-                while not _put(copy, target):
-                    if target.is_file() and target.read_bytes() == photo.read_bytes():
-                        return target
-                    number += 1
-                    target = self.folder / name.with_stem(f"{name.stem}-{number}")
-        except OSError as error:
-            raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(target.parent) as scratch:
+            copy = scratch / "copy"
+            shutil.copyfile(photo, copy)
+            number = 1
+            while not _put(copy, target):
+                if target.is_file() and target.read_bytes() == photo.read_bytes():
+                    return target
+                number += 1
+                target = self.folder / name.with_stem(f"{name.stem}-{number}")
         return target
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import why_not_writable
+from ..files import scratch_folder, why_not_writable
 from ..model_templates.catalogue import TEMPLATE_FILE
 from ..model_templates.schema import TemplateFile
 from ..tasks.templates import open_template
@@ -65,10 +64,10 @@ def create_work_dir(template: str, folder: Path, *, force: bool = False) -> list
     folder.mkdir(parents=True, exist_ok=True)
     try:
         # Everything is written aside first, so that a full disk leaves the folder unchanged.
-        with tempfile.TemporaryDirectory(prefix=".init-", dir=folder) as aside:
-            _fill(Path(aside), source, weights)
+        with scratch_folder(folder) as aside:
+            _fill(aside, source, weights)
             for name in names:
-                os.replace(Path(aside, name), folder / name)
+                os.replace(aside / name, folder / name)
             if weights is None:  # an old snapshot of another template would be loaded by default
                 (folder / SNAPSHOT).unlink(missing_ok=True)
     except BaseException:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ..errors import DataError
-from ..files import atomic_write
+from ..files import atomic_write, reading
 from ..model_templates.spec import Spec
 
 RESULTS_FILE = "results.json"
@@ -170,10 +170,10 @@ def read_results(path: Path) -> Results:
     Raises:
         DataError: The file cannot be read, is not a results.json, or one of another version.
     """
+    with reading(path, DataError):
+        content = path.read_bytes()
     try:
-        return Results.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        return Results.model_validate_json(content)
     except ValidationError as error:
         first, *others = error.errors()
         for one in (first, *others):

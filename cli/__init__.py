@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 
 from .. import __version__
 from ..errors import EXTRAS, MissingPackageError, PocketfaceError, UserError
+from .console import printable
 from .parser import Parser
 
 COMMANDS = {
@@ -66,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0 for success, 2 for a user's mistake, 1 for a failure, 130 after Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # Read once, when OpenMP loads: threads that spin while they wait make PyTorch up to fifty times
+    # slower where other programs want the cores too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         # File names may hold bytes that are not text, which are printed unchanged, and letters
         # that Windows' code pages do not have.
@@ -143,9 +147,9 @@ def _report(error: Exception) -> int:
 
 
 def _say(text: str, *, hint: str | None = None) -> None:
-    print("pocketface:", " ".join(text.split()), file=sys.stderr)
+    print("pocketface:", printable(" ".join(text.split())), file=sys.stderr)
     if hint:
-        print("hint:", " ".join(hint.split()), file=sys.stderr)
+        print("hint:", printable(" ".join(hint.split())), file=sys.stderr)
 
 
 @contextmanager
@@ -169,7 +173,7 @@ class _LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         if record.exc_info is None:
-            text = " ".join(text.splitlines())  # file names may contain line breaks
+            text = printable(" ".join(text.splitlines()))  # file names may contain line breaks
         level = record.levelname.lower()
         return text if level == "info" else f"pocketface: {level}: {text}"
 

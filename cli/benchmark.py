@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import check_place
-from .console import print_table, progress
+from .console import print_table, progress, tell
 from .parser import a_path, names, paths, positive, positive_counts
 
 
@@ -159,7 +159,7 @@ def _measure(args: argparse.Namespace) -> None:
         results = measure(plan, output=output, on_progress=on_progress)
     if results.rows:
         _report(results, output)
-        print(f"written: {output / RESULTS_FILE}")
+        tell(f"written: {output / RESULTS_FILE}")
     if not results.finished:
         raise KeyboardInterrupt
     if not results.rows:
@@ -178,12 +178,12 @@ def _report(results: object, output: Path) -> None:
     numbers = [index for index in range(len(table.columns)) if index not in table.text]
     print_table(f"{len(results.rows)} rows", table.columns, table.rows, numbers=numbers)
     if results.absent:
-        print(f"absent here: {len(results.absent)}; the report says why")
+        tell(f"absent here: {len(results.absent)}; the report says why")
     warning = noise(results)
     if warning is not None:
-        print(warning)
+        tell(warning)
     for path in files:
-        print(f"written: {path}")
+        tell(f"written: {path}")
 
 
 def _compare(before: Path, after: Path) -> None:
@@ -225,15 +225,15 @@ def _compare(before: Path, after: Path) -> None:
     )
     for path, results, other in ((before, first, second), (after, second, first)):
         for key in sorted({row.key for row in results.rows} - {row.key for row in other.rows}):
-            print(f"only in {path}: {', '.join(key)}")
+            tell(f"only in {path}: {', '.join(key)}")
         warning = noise(results)
         if warning is not None:
-            print(f"{path}: {warning}")
+            tell(f"{path}: {warning}")
     for one in differences(first.host, second.host):
-        print(f"another machine: {one}")
+        tell(f"another machine: {one}")
     for probe, ratio in probe_ratios(first, second).items():
-        print(f"{probe_name(probe)}: {ratio:.2f} times as fast in {after}")
+        tell(f"{probe_name(probe)}: {ratio:.2f} times as fast in {after}")
     for name in sorted({*first.protocol, *second.protocol}):
         was, is_ = (one.protocol.get(name, "none") for one in (first, second))
         if was != is_:
-            print(f"another protocol: {name}: {was}; and {is_}")
+            tell(f"another protocol: {name}: {was}; and {is_}")

@@ -10,7 +10,7 @@ from ..apps.classify import PhotoClassifier, classify_photos
 from ..apps.copies import Copies
 from ..apps.photo_files import find_photos
 from . import photo_classifier
-from .console import progress
+from .console import progress, tell_path
 from .parser import a_path, positive_count
 
 
@@ -51,6 +51,6 @@ def run(args: argparse.Namespace) -> None:
             if write is not None:
                 write(one)
             if one.answer == classifier.positive:
-                print(one.path, flush=True)
+                tell_path(one.path)
                 if copies is not None:
                     copies.add(one.path, photos[one.path])

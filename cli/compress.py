@@ -8,7 +8,7 @@ from ..errors import PocketfaceError, UserError
 from ..files import check_place
 from ..tasks.measuring import Labels
 from ..tasks.weights import open_weights
-from .console import print_table
+from .console import print_table, tell
 from .parser import PRECISIONS, a_path, count, fraction, names, paths, positive, positive_count
 
 
@@ -190,6 +190,6 @@ def run(args: argparse.Namespace) -> None:
     columns, rows = report.table()
     print_table(report.name, columns, rows, numbers=range(3, len(columns)))
     for name in ("compression.md", "compression.json"):
-        print(f"written: {args.save_checkpoints_to / name}")
+        tell(f"written: {args.save_checkpoints_to / name}")
     if report.failed:
         raise PocketfaceError(f"not compressed: {'; '.join(report.failed)}")

@@ -1,12 +1,31 @@
-"""Tables on standard output."""
+"""Lines and tables on standard output."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 _MOST_WIDTH = 10_000
+
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+
+
+def printable(text: str) -> str:
+    r"""The text with control characters as `\x1b`: in a file's name they could steer a terminal."""
+    return text.translate(_CONTROLS)
+
+
+def tell(text: str) -> None:
+    """Print a line to standard output, without control characters."""
+    print(printable(text))
+
+
+def tell_path(path: Path) -> None:
+    """Print a path at once; other programs that read the list get it as it is."""
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    print(printable(str(path)) if on_terminal else path, flush=True)
 
 
 def print_table(
@@ -33,12 +52,12 @@ def print_table(
     for index, column in enumerate(columns):
         made.add_column(column, justify="right" if index in numbers else "left", no_wrap=True)
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(printable, row))
     # The table's own width: a narrow terminal wraps long lines, but Rich would cut words out of
     # the cells.
     screen = Console(highlight=False, markup=False, emoji=False, width=_MOST_WIDTH)
     screen.width = Measurement.get(screen, screen.options, made).maximum
-    print(title)
+    tell(title)
     screen.print(made)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..files import check_place
+from .console import tell
 from .parser import a_path, count, fraction
 
 
@@ -92,7 +93,7 @@ def _wider(args: argparse.Namespace) -> None:
 
     check_place(args.output or args.folder, "--output", folder=True)
     for path in convert_wider(args.folder, output=args.output):
-        print(f"written: {path}")
+        tell(f"written: {path}")
 
 
 def _split(args: argparse.Namespace) -> None:
@@ -102,7 +103,7 @@ def _split(args: argparse.Namespace) -> None:
     for path in split_coco(
         args.annotations, train_fraction=args.train_fraction, seed=args.seed, output=args.output
     ):
-        print(f"written: {path}")
+        tell(f"written: {path}")
 
 
 def _glasses(args: argparse.Namespace) -> None:
@@ -121,7 +122,7 @@ def _glasses(args: argparse.Namespace) -> None:
         )
     for one in lists:
         left_out = f", {one.unreadable} left out as unreadable" if one.unreadable else ""
-        print(f"written: {one.path} ({one.photos} photos, {one.no_face} without a face{left_out})")
+        tell(f"written: {one.path} ({one.photos} photos, {one.no_face} without a face{left_out})")
 
 
 def _label(args: argparse.Namespace) -> None:
@@ -142,7 +143,7 @@ def _label(args: argparse.Namespace) -> None:
             on_progress=on_progress,
         )
     left_out = f"; {made.unreadable} left out as unreadable" if made.unreadable else ""
-    print(
+    tell(
         f"written: {args.output} ({made.photos} photos, {made.faces} faces, {made.unsure} perhaps "
         f"faces{left_out})"
     )

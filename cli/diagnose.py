@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import PocketfaceError
-from .console import print_table, progress
+from .console import print_table, progress, tell
 from .parser import a_path, paths, positive_count, size
 
 
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
         f", {found.others_as_good} other ways being as good{more}" if found.others_as_good else ""
     )
     if found.gain is None:
-        print(f"{found.path}: declares nothing; it finds most with {best}{tied}")
+        tell(f"{found.path}: declares nothing; it finds most with {best}{tied}")
         return
     gain, low, high = (100 * one for one in found.gain)
     points = f"{gain:.1f} points of AP50 (between {low:.1f} and {high:.1f})"
@@ -91,10 +91,10 @@ def run(args: argparse.Namespace) -> None:
             f"declared, {found.declared}"
         )
     if found.verdict == "undecided":
-        print(
+        tell(
             f"{found.path}: undecided: it finds {points} more with {best} than as declared, "
             f"{found.declared}{more}"
         )
         return
     what = "is the best" if best == found.declared else f"is as good as {best}, {points} less"
-    print(f"{found.path}: as declared: {found.declared} {what}{tied}")
+    tell(f"{found.path}: as declared: {found.declared} {what}{tied}")

@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..files import check_place
 from ..tasks.measuring import Labels, Options
 from ..tasks.weights import open_model
-from .console import print_table, progress
+from .console import print_table, progress, tell
 from .parser import a_path, fraction, paths, positive_count, size
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> None:
     )
     for path in (args.save_metrics_to, args.mistakes_to):
         if path is not None:
-            print(f"written: {path}")
+            tell(f"written: {path}")
 
 
 def _value(metric: Metric) -> str:

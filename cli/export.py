@@ -7,7 +7,7 @@ import argparse
 from ..errors import PocketfaceError, UserError
 from ..files import check_place
 from ..tasks.weights import open_weights
-from .console import print_table
+from .console import print_table, tell
 from .parity_figures import columns, figures
 from .parser import a_path, names, size
 
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> None:
     )
     for one in report.files:
         if one.reason:
-            print(f"{one.file or one.format} ({one.precision}): {one.status}: {one.reason}")
+            tell(f"{one.file or one.format} ({one.precision}): {one.status}: {one.reason}")
     if all(one.status == "skipped" for one in report.files):
         raise UserError("nothing was exported", hint=str(report.files[0].reason))
     if report.failed:

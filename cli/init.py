@@ -7,6 +7,7 @@ import shlex
 
 from ..apps.work_dir import create_work_dir
 from ..tasks.weights import SNAPSHOT
+from .console import tell
 from .parser import a_path
 
 
@@ -20,12 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Make the work directory, and print the next steps."""
     written = create_work_dir(args.template, args.work_dir, force=args.force)
-    print(f"{args.work_dir}: {', '.join(path.name for path in written)}")
-    print("next:")
-    print(f"  cd {shlex.quote(str(args.work_dir))}")
+    tell(f"{args.work_dir}: {', '.join(path.name for path in written)}")
+    tell("next:")
+    tell(f"  cd {shlex.quote(str(args.work_dir))}")
     if any(path.name == SNAPSHOT for path in written):
-        print("  python export.py --save-model-to export")
-        print("  python visualize.py --load-weights export/model.bin --video 0")
+        tell("  python export.py --save-model-to export")
+        tell("  python visualize.py --load-weights export/model.bin --video 0")
     else:
-        print("  python train.py --train-ann-files A.json --train-data-roots DIR \\")
-        print("    --val-ann-files B.json --val-data-roots DIR --save-checkpoints-to checkpoints")
+        tell("  python train.py --train-ann-files A.json --train-data-roots DIR \\")
+        tell("    --val-ann-files B.json --val-data-roots DIR --save-checkpoints-to checkpoints")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..benchmarks.select import LIMITS, budgets, select
 from ..errors import NothingFitsError
 from ..tasks import TASKS
-from .console import print_table
+from .console import print_table, tell
 from .parser import a_path, fraction, positive, positive_count
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ def run(args: argparse.Namespace) -> None:
         peers=args.peers,
     )
     if not results.finished:
-        print(f"{args.results}: the benchmark was interrupted: not all files are in it")
+        tell(f"{args.results}: the benchmark was interrupted: not all files are in it")
     here = fingerprint(gpu="gpu" in results.host)
     for one in differences(results.host, here):
-        print(f"measured on another machine: {one} here")
+        tell(f"measured on another machine: {one} here")
     if choice.nearest is not None:
         row, misses = choice.nearest
         _print("nearest", [row])

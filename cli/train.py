@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import UserError
 from ..tasks.measuring import Labels
 from ..tasks.templates import open_template
+from .console import tell
 from .parser import PRECISIONS, a_path, count, paths, positive, positive_count
 
 if TYPE_CHECKING:
@@ -94,11 +95,9 @@ def run(args: argparse.Namespace) -> None:
         )
     )
     for path in report.written:
-        print(f"written: {path}")
+        tell(f"written: {path}")
     if report.written and report.best_value is not None:
-        print(
-            f"best {report.metric_name} on the validation photos: {100 * report.best_value:.2f} %"
-        )
+        tell(f"best {report.metric_name} on the validation photos: {100 * report.best_value:.2f} %")
 
 
 def _read(path: Path) -> Weights:

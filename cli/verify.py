@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import PocketfaceError
-from .console import print_table
+from .console import print_table, tell
 from .parity_figures import columns, figures
 from .parser import a_path
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     )
     for one in found:
         if one.reason:
-            print(f"{one.file}: {one.status}: {one.reason}")
+            tell(f"{one.file}: {one.status}: {one.reason}")
     passed = sum(one.status == "passed" for one in found)
     if passed < len(found):
         raise PocketfaceError(f"{passed} of {len(found)} files passed")

@@ -11,6 +11,7 @@ from ..apps.visualize import Summary, VisualizeRequest, visualize
 from ..results import Detections
 from ..tasks.parts import Told
 from ..tasks.weights import open_model
+from .console import tell
 from .parser import a_path, count, fraction, positive_count
 
 
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
 def _print_count(photo: Path, detections: Detections, told: Sequence[Told]) -> None:
     counts = Counter(one.kind for one in told if one.kind is not None)
     kinds = "".join(f", {number} {kind}" for kind, number in sorted(counts.items()))
-    print(f"{photo}: {_faces(len(detections))}{kinds}")
+    tell(f"{photo}: {_faces(len(detections))}{kinds}")
 
 
 def _print_faces(photo: Path, detections: Detections, told: Sequence[Told]) -> None:
@@ -90,7 +91,7 @@ def _print_faces(photo: Path, detections: Detections, told: Sequence[Told]) -> N
     texts = [f"  {one.text}" for one in told] or [""] * len(detections)
     for score, box, text in zip(detections.scores, detections.boxes, texts, strict=True):
         corners = " ".join(f"{value:.1f}" for value in box)
-        print(f"  score {score:.3f}  box {corners}{text}")
+        tell(f"  score {score:.3f}  box {corners}{text}")
 
 
 def _print_summary(summary: Summary) -> None:
@@ -99,12 +100,12 @@ def _print_summary(summary: Summary) -> None:
         unit = "photos" if kind == "folder" else "frames"
         rate = f", {summary.pictures / summary.seconds:.1f} {unit} per second"
         unread = f", {summary.unreadable} unreadable" if summary.unreadable else ""
-        print(
+        tell(
             f"{summary.source.name}: {summary.pictures} {unit}{unread}, "
             f"{_faces(summary.faces)}{rate}"
         )
     if summary.output is not None:
-        print(f"written: {summary.output}")
+        tell(f"written: {summary.output}")
 
 
 def _faces(number: int) -> str:

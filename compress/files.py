@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import datetime
 import logging
-import tempfile
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import MissingPackageError, PocketfaceError, UserError
+from ..errors import MissingPackageError, PocketfaceError
 from ..export import ExportPrecision, ExportReport, ExportRequest, export_model
 from ..export.certificate import this_host
 from ..export.place import move_model, remove_model
+from ..files import scratch_folder
 from ..models.nncf_hooks import without_hooks
 from ..models.weights import Weights, rewritten
 from ..tasks.load import load
@@ -59,21 +59,17 @@ def compress_files(wanted: Wanted) -> CompressionReport:
     """Write compressed files, and `compression.md` and `.json` with their figures.
 
     Raises:
-        UserError: The folder cannot be written.
         MissingPackageError: A package that a format needs is not installed.
         PocketfaceError: A float file's answers differ from the network's.
+        OSError: The folder cannot be written.
     """
     folder, formats, precisions = wanted.folder, wanted.formats, wanted.precisions
     half = list(formats) if "fp16" in precisions else []
     if not half and set(precisions) != {"fp32"}:
         half = [one for one in formats if one == "coreml"]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        place_of_work = tempfile.TemporaryDirectory(dir=folder, prefix=".compress-")
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    with place_of_work as scratch:
-        place, weights, tuned = Path(scratch), wanted.weights, wanted.tuned
+    folder.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(folder) as place:
+        weights, tuned = wanted.weights, wanted.tuned
         exported = _exported(weights, place, formats, "fp32", verify=True)
         if tuned is not None:
             plain = place / "plain.safetensors"

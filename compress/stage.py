@@ -67,7 +67,8 @@ class Stage:
 
     Raises:
         UserError: The folder has such a training and `resume` is False, or that training was
-            started differently; or the folder cannot be written.
+            started differently.
+        OSError: The folder cannot be written.
     """
 
     def __init__(self, training: Training, name: str, weights: Weights, recipe: Recipe) -> None:
@@ -94,12 +95,8 @@ class Stage:
                         f"found {value}",
                         hint="give what was given then, or name another folder",
                     )
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with atomic_write(note, "w") as handle:
-                handle.write(json.dumps(begun))
-        except OSError as error:
-            raise UserError(f"{self.folder}: cannot be written: {error.strerror}") from error
+        with atomic_write(note, "w") as handle:
+            handle.write(json.dumps(begun))
 
     def ended(self) -> Weights | None:
         """The final weights, or None if the training has not finished."""

@@ -10,7 +10,7 @@ import yaml
 
 from .. import __version__
 from ..errors import DataError
-from ..files import atomic_write, sha256_file
+from ..files import atomic_write, reading, sha256_file
 from ..model_templates.contract import Metric
 from .figures import Figure
 
@@ -66,7 +66,8 @@ def write_metrics(
         files: Files by role (model, weights, annotations, …).
 
     Raises:
-        DataError: One of the files cannot be read, or `path` cannot be written.
+        DataError: One of the files cannot be read.
+        OSError: `path` cannot be written.
     """
     content = {
         "metrics": [_entry(metric) for metric in metrics],
@@ -78,11 +79,8 @@ def write_metrics(
         "pocketface": __version__,
     }
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
-    try:
-        with atomic_write(path, "w") as handle:
-            handle.write(text)
-    except OSError as error:
-        raise DataError(f"{path}: metrics cannot be written: {error.strerror}") from error
+    with atomic_write(path, "w") as handle:
+        handle.write(text)
 
 
 def _entry(metric: Metric) -> dict[str, Any]:
@@ -102,7 +100,5 @@ def _entry(metric: Metric) -> dict[str, Any]:
 
 
 def _sha256(file: Path) -> str:
-    try:
+    with reading(file, DataError):
         return sha256_file(file)
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}") from error

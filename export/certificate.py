@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from .. import __version__
 from ..data.pictures import Picture
 from ..errors import ModelFileError
-from ..files import atomic_write, sha256_file
+from ..files import atomic_write, reading, sha256_file
 from ..model_templates.contract import Contract, ParitySummary
 from ..model_templates.spec import Spec
 from ..runtimes import RUNTIMES
@@ -211,14 +211,12 @@ def read_certificate(path: Path) -> Certificate | None:
         ModelFileError: The file cannot be read, or is not a certificate.
     """
     source = certificate_path(path)
-    try:
-        text = source.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not os.path.lexists(source):
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelFileError(f"{source}: cannot be read: {error}") from error
+    with reading(source, ModelFileError):
+        content = source.read_bytes()
     try:
-        return Certificate.model_validate_json(text)
+        return Certificate.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from ..errors import ModelFileError, UserError
+from ..files import raise_if_full, scratch_folder
 from ..interrupts import signals_kept
 from ..model_templates.contract import Precision
 from ..runtimes.seal import model_files
@@ -69,20 +69,18 @@ def export_model(request: ExportRequest) -> ExportReport:
 
     Raises:
         UserError: A format or precision is unknown, the template does not allow the input size,
-            NMS is asked for a model without boxes, or the folder cannot be written.
+            or NMS is asked for a model without boxes.
         MissingPackageError: A package that a format asked for needs is not installed.
+        OSError: The folder cannot be written.
     """
     job = _job(request)
     folder = job.folder
     files: list[ExportedFile] = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with signals_kept() as check_signals:
-            for precision in dict.fromkeys(job.precisions):
-                for name in job.formats:
-                    files += _export(job, name, precision, check_signals)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    with signals_kept() as check_signals:
+        for precision in dict.fromkeys(job.precisions):
+            for name in job.formats:
+                files += _export(job, name, precision, check_signals)
     _tell_of_others(folder, files, request.weights.sha256)
     return ExportReport(
         name=job.contract.name,
@@ -213,7 +211,7 @@ def _export(
     started = time.monotonic()
     files: list[ExportedFile] = []
     # Inside the folder, so that files only have to be renamed at the end.
-    with tempfile.TemporaryDirectory(dir=job.folder, prefix=".export-") as scratch:
+    with scratch_folder(job.folder) as scratch:
         writer = writer_of(name)
         paths: list[Path] | None = None
         try:
@@ -221,7 +219,7 @@ def _export(
                 Order(
                     network=job.network,
                     contract=job.contract.model_copy(update={"precision": precision}),
-                    folder=Path(scratch),
+                    folder=scratch,
                     stem="model" if precision == "fp32" else f"model_{precision}",
                     with_nms=job.with_nms,
                 )
@@ -234,11 +232,12 @@ def _export(
             # If the format cannot hold the network, that is a failure only if the user named the
             # format. If a file was made, it always is.
             missed = job.by_name or paths is not None
-            reason = str(error).replace(scratch, str(job.folder))
+            reason = str(error).replace(str(scratch), str(job.folder))
             files.append(ExportedFile(name, precision, _missed(missed), reason=reason))
         except Exception as error:  # converters raise any kind of exception
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # from the system (disk full, no permission), not a library failing to load
+            raise_if_full(job.folder, error)
             check_signals()
             _log.debug("%s", name, exc_info=True)
             reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from ..errors import TemplateError
+from ..files import reading
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 32
@@ -52,15 +53,13 @@ def read_yaml_text(path: Path) -> str:
     Raises:
         TemplateError: The file is missing, too large, or not UTF-8.
     """
+    # Read, as a pipe or device does not have a size to check.
+    with reading(path, TemplateError), open(path, "rb") as handle:
+        content = handle.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise TemplateError(f"{path}: larger than {MAX_BYTES} bytes, the most of a template")
     try:
-        # Read, as a pipe or device does not have a size to check.
-        with open(path, "rb") as handle:
-            content = handle.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise TemplateError(f"{path}: larger than {MAX_BYTES} bytes, the most of a template")
         return content.decode("utf-8")
-    except OSError as error:
-        raise TemplateError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise TemplateError(f"{path}: not UTF-8 text (byte {error.start})") from error
 

@@ -5,13 +5,25 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import resource
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from pocketface.files import atomic_write, sha256_file, why_not_writable
+from pocketface import files
+from pocketface.files import (
+    atomic_write,
+    raise_if_full,
+    scratch_folder,
+    sha256_file,
+    why_not_writable,
+)
 
 
 def test_writes_bytes_and_text(tmp_path: Path) -> None:
@@ -73,17 +85,79 @@ def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
     assert (caught.value.filename, caught.value.filename2) == (str(path), None)
 
 
-def test_a_killed_process_leaves_the_old_file(tmp_path: Path) -> None:
+@pytest.fixture
+def files_of_1000_bytes() -> Iterator[None]:
+    """Every write beyond the first 1,000 bytes of a file fails, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("files_of_1000_bytes")
+@pytest.mark.parametrize("mode", ["wb", "w"])
+def test_a_write_that_fails_names_the_file(tmp_path: Path, mode: Any) -> None:
+    path = tmp_path / "f.txt"
+    with pytest.raises(OSError, match="File too large") as caught, atomic_write(path, mode) as out:
+        out.write("x" * 9000 if mode == "w" else b"x" * 9000)
+    assert caught.value.filename == str(path)
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.usefixtures("files_of_1000_bytes")
+def test_a_write_that_fails_inside_a_library_is_not_hidden_by_its_own_error(tmp_path: Path) -> None:
+    path = tmp_path / "latest.pth"
+
+    def write() -> None:
+        with atomic_write(path) as out:
+            try:
+                out.write(b"x" * 100_000)
+            except OSError:
+                raise RuntimeError("unexpected pos 162816 vs 162720") from None
+
+    with pytest.raises(OSError, match="File too large") as caught:
+        write()
+    assert caught.value.filename == str(path)
+
+
+def test_a_full_disk_is_named_as_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raise_if_full(tmp_path, RuntimeError("write failed"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
+    with pytest.raises(OSError, match="No space left") as caught:
+        raise_if_full(tmp_path, RuntimeError("write failed"))
+    assert caught.value.filename == str(tmp_path)
+
+
+def test_a_killed_process_leaves_the_old_file_and_the_next_one_tidies_up(tmp_path: Path) -> None:
     path = tmp_path / "f.txt"
     path.write_text("old")
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from pocketface.files import atomic_write\n"
-        "with atomic_write(Path(sys.argv[1])) as handle:\n"
+        "from pocketface.files import atomic_write, scratch_folder\n"
+        "path = Path(sys.argv[1])\n"
+        "with scratch_folder(path.parent) as folder, atomic_write(path) as handle:\n"
+        "    (folder / 'part').write_bytes(b'x')\n"
         "    handle.write(b'new' * 100000); handle.flush(); os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == -9
     assert path.read_text() == "old"
+    assert len(os.listdir(tmp_path)) == 3
+    alien = tmp_path / ".f.0123456789ab.txt"
+    alien.write_text("a user's own")
+    with atomic_write(path) as handle:
+        handle.write(b"new")
+    assert sorted(os.listdir(tmp_path)) == [alien.name, "f.txt"]
+
+
+def test_what_others_are_at_work_on_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with scratch_folder(tmp_path) as folder, atomic_write(tmp_path / "a") as handle:
+        handle.write(b"first")
+        monkeypatch.setattr(files, "_swept", set())
+        with atomic_write(tmp_path / "b") as other:
+            other.write(b"second")
+        assert folder.is_dir()
+    assert (tmp_path / "a").read_bytes() == b"first"
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
 
 
 def test_files_are_readable_as_the_umask_says(tmp_path: Path) -> None:

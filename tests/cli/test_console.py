@@ -1,4 +1,4 @@
-"""What commands print while a bar runs on a terminal."""
+"""What commands print: beside a bar on a terminal, and of names with control characters."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import subprocess
 import sys
 
 import pytest
+
+from pocketface.cli.console import print_table, tell
 
 LONG = "photos/" + "long/" * 40 + "photo of mine.jpg"
 PRINTING = f"""
@@ -43,3 +45,12 @@ def test_paths_are_printed_whole_beside_a_bar(both: bool) -> None:
         assert LONG.encode() in shown
     else:
         assert printed == f"{LONG}\n".encode()
+
+
+def test_control_characters_are_printed_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    tell("written: \x1b[31ma\nb\x9b.jpg")
+    print_table("\x07title", ("file",), [("\x1b[31m.onnx",)])
+    out = capsys.readouterr().out
+    assert out.startswith("written: \\x1b[31ma\\x0ab\\x9b.jpg\n\\x07title\n")
+    assert "\\x1b[31m.onnx" in out
+    assert "\x1b" not in out

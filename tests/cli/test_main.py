@@ -56,6 +56,23 @@ def test_python_m(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_control_characters_of_a_name_do_not_reach_the_terminal(run: Run) -> None:
+    result = run("data", "split", "\x1b]0;x\x07\x9b31m.json", "--output", ".")
+    assert result.code == 2
+    assert r"\x1b]0;x\x07\x9b31m.json: cannot be read" in result.err
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_leave_the_cores_to_others_unless_the_user_says_otherwise(
+    run: Run, monkeypatch: pytest.MonkeyPatch, before: str | None, after: str
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if before is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", before)
+    run("data", "split", "none.json", "--output", ".")
+    assert os.environ["OMP_WAIT_POLICY"] == after
+
+
 class _Command:
     """Stands in for a command's module."""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,7 @@ import onnx
 import pytest
 
 import pocketface
-from pocketface.errors import ContractError, UserError
+from pocketface.errors import ContractError
 from pocketface.export import coreml as coreml_format
 from pocketface.export import onnx as onnx_format
 from pocketface.export.coreml_spec import store_as_fp16
@@ -190,8 +193,22 @@ def test_a_signal_that_a_converter_swallows_ends_the_export_all_the_same(
 
 def test_a_folder_that_cannot_be_written(weights: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"file.*: cannot be written"):
+    with pytest.raises(FileExistsError) as caught:
         run(weights, tmp_path / "file")
+    assert caught.value.filename == str(tmp_path / "file")
+
+
+def test_a_disk_that_runs_full_is_named_instead_of_what_a_converter_makes_of_it(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> list[Path]:
+        raise RuntimeError("[enforce fail at inline_container.cc] unexpected pos")
+
+    monkeypatch.setattr(onnx_format, "convert", fail)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    with pytest.raises(OSError, match="No space left on device"):
+        run(weights, tmp_path / "out", formats=["onnx"])
+    assert not os.listdir(tmp_path / "out")
 
 
 def test_files_of_another_checkpoint_are_told_of(
