@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from ..files import name_in_utf8, sha256_file
 from ..model_templates.schema import Template
 from .callbacks import AtomicCheckpointIO, Snapshots, weight_averaging
+from .folder_lock import only_training_in
 from .interrupt import StopBetweenBatches
 from .machine import Machine
 from .pace import Pace
@@ -56,10 +57,17 @@ def fit(request: FitRequest) -> FitReport:
     """Train a template's network; docs/reference/template.md explains the recipe's keys.
 
     Raises:
-        UserError: The data, weights or settings do not fit; nothing was written.
+        UserError: The data, weights or settings do not fit, or another training is writing into
+            the folder; nothing was written.
         TrainingError: Loss or gradient is not finite; latest.pth is the last complete epoch.
         KeyboardInterrupt: The run was interrupted; latest.pth is the last complete epoch.
+        OSError: A file cannot be written, as on a full disk; latest.pth is the epoch before.
     """
+    with only_training_in(request.output):
+        return _fit(request)
+
+
+def _fit(request: FitRequest) -> FitReport:
     progress = sys.stderr.isatty() if request.progress is None else request.progress
     made = prepare_training(request)
     start, module = made.start, made.module

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 import torch
 
 from ..errors import UserError
-from ..files import why_not_writable
 from ..model_templates.schema import Template, TemplateFile
 from ..models.weights import Weights, read_weights
 from .callbacks import RUN_KEY
@@ -194,15 +192,9 @@ def check_folder(output: Path, resume_from: Path | None, *, epochs: int) -> bool
         epochs: Number of complete epochs in that checkpoint.
 
     Raises:
-        UserError: The folder holds another training or a later state of this one, or cannot be
-            made or written.
+        UserError: The folder holds another training or a later state of this one.
         ModelFileError: The folder holds a damaged checkpoint.
     """
-    # Only the first of torchrun's processes writes; other nodes may not have the folder.
-    if os.environ.get("RANK", "0") == "0":
-        why = why_not_writable(output, folder=True)
-        if why is not None:
-            raise UserError(f"--save-checkpoints-to {output}: cannot be written: {why}")
     held = [path for name in ("latest.pth", "best.pth") if (path := output / name).exists()]
     if not held:
         return False

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from lightning.pytorch.utilities import rank_zero_only
 
 from pocketface.errors import UserError
 from pocketface.training import machine
-from pocketface.training.start import check_folder
+from pocketface.training.folder_lock import NAME, only_training_in
 
 
 def test_freed_memory_is_kept() -> None:
@@ -70,12 +71,45 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "lost").symlink_to(tmp_path / "nowhere")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for place in ("lost", "lost/run", "loop", "loop/run"):
-        with pytest.raises(UserError, match=rf"{place}: cannot be written: .*/l\w+ is in the way"):
-            check_folder(tmp_path / place, None, epochs=0)
+        with (
+            pytest.raises(UserError, match=rf"{place}: cannot be written: .*/l\w+ is in the way"),
+            only_training_in(tmp_path / place),
+        ):
+            pass
     (tmp_path / "here").symlink_to(tmp_path)
-    assert not check_folder(tmp_path / "here/run", None, epochs=0)
+    with only_training_in(tmp_path / "here/run"):
+        assert (tmp_path / "run").is_dir()
+    assert not (tmp_path / "run").exists()
     monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
-    with pytest.raises(UserError, match=r"run: cannot be written: .* is not writable"):
-        check_folder(tmp_path / "run", None, epochs=0)
-    monkeypatch.setenv("RANK", "1")  # of torchrun: the first process writes
-    assert not check_folder(tmp_path / "run", None, epochs=0)
+    with (
+        pytest.raises(UserError, match=r"run: cannot be written: .* is not writable"),
+        only_training_in(tmp_path / "run"),
+    ):
+        pass
+    monkeypatch.setattr(rank_zero_only, "rank", 1)  # the first process writes
+    with only_training_in(tmp_path / "run"):
+        assert not (tmp_path / "run").exists()
+
+
+def test_one_training_at_a_time_in_a_folder(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from pocketface.training.folder_lock import only_training_in\n"
+        "with only_training_in(Path(sys.argv[1])):\n"
+        "    print('at work', flush=True); sys.stdin.read()"
+    )
+    folder = tmp_path / "run"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"at work\n"
+        with (
+            pytest.raises(UserError, match="run: another training is writing there"),
+            only_training_in(folder),
+        ):
+            pass
+        other.kill()
+    with only_training_in(folder):
+        assert [path.name for path in folder.iterdir()] == [NAME]
+    assert not list(folder.iterdir())
