@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.optim.lr_scheduler import LambdaLR
 
+from ..errors import TrainingError
 from ..files import name_in_utf8, sha256_file
 from ..model_templates.schema import Template
 from .callbacks import AtomicCheckpointIO, Snapshots, weight_averaging
@@ -59,9 +60,9 @@ def fit(request: FitRequest) -> FitReport:
     Raises:
         UserError: The data, weights or settings do not fit, or another training is writing into
             the folder; nothing was written.
-        TrainingError: Loss or gradient is not finite; latest.pth is the last complete epoch.
+        TrainingError: Loss or gradient is not finite, or a file cannot be written, as on a full
+            disk; latest.pth is the last complete epoch.
         KeyboardInterrupt: The run was interrupted; latest.pth is the last complete epoch.
-        OSError: A file cannot be written, as on a full disk; latest.pth is the epoch before.
     """
     with only_training_in(request.output):
         return _fit(request)
@@ -110,6 +111,13 @@ def _fit(request: FitRequest) -> FitReport:
             except SystemExit as left:
                 # Lightning turns Ctrl-C into SystemExit, which callers cannot tell from others.
                 raise KeyboardInterrupt(f"go on with --resume-from {snapshots.latest}") from left
+            except OSError as error:
+                if error.filename is None or not snapshots.latest.exists():
+                    raise
+                raise TrainingError(
+                    f"{error.filename}: {error.strerror}",
+                    hint=f"{snapshots.latest} is whole: go on with it by --resume-from",
+                ) from error
     report = FitReport(
         latest=snapshots.latest,
         best=snapshots.best if request.val.files and snapshots.best.exists() else None,

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import resource
+from dataclasses import replace
 from pathlib import Path
 
 import lightning
 import pytest
 import torch
 
+from pocketface.errors import TrainingError
+from pocketface.models.weights import read_weights
 from pocketface.training import callbacks
 from pocketface.training.callbacks import AtomicCheckpointIO, weight_averaging
+from pocketface.training.fit import fit
+from pocketface.training.request import FitRequest
 
 
 class _Interrupted:
@@ -63,3 +69,21 @@ def test_the_average_is_kept_where_the_network_will_be() -> None:
     averaging.setup(lightning.Trainer(logger=False, barebones=True), module, "fit")
     assert averaging._average_model is not None
     assert {p.device.type for p in averaging._average_model.parameters()} == {"meta"}
+
+
+def test_a_training_whose_disk_runs_full_goes_on_later(
+    settings: FitRequest, tmp_path: Path
+) -> None:
+    whole = fit(replace(settings, output=tmp_path / "whole", epochs=1)).latest
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Room for the checkpoint of the start, which has no optimizer's state yet.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (whole.stat().st_size - 1000, before[1]))
+    try:
+        with pytest.raises(TrainingError, match=r"latest\.pth: File too large") as caught:
+            fit(replace(settings, epochs=1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    latest = settings.output / "latest.pth"
+    assert caught.value.hint == f"{latest} is whole: go on with it by --resume-from"
+    assert fit(replace(settings, resume_from=latest, epochs=1)).latest == latest
+    assert read_weights(latest).epochs == 1
