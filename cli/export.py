@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import PocketfaceError, UserError
+from ..export.formats import check_asked
 from ..files import check_place
 from ..tasks.weights import open_weights
 from .console import print_table, tell
@@ -61,8 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Export, and print the files and how far their answers are from PyTorch's."""
-    weights = open_weights(args.template, args.load_weights)
+    check_asked(args.formats, args.precision)
     check_place(args.save_model_to, "--save-model-to", folder=True)
+    weights = open_weights(args.template, args.load_weights)
     # Imported after the flags were checked, because the exporters take seconds to load.
     from ..export import ExportRequest, export_model
 

@@ -23,9 +23,6 @@ from ..runtimes.seal import model_files
 PACKAGE = "coremltools"
 """The package that quantizes."""
 
-PRECISIONS = ("int8", "palette6", "palette4")
-"""The precisions that it can write."""
-
 SMALLEST = 512
 """Fewest weights of an ML Program's layer for which a table or scales pay off."""
 

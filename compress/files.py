@@ -21,6 +21,7 @@ from ..tasks.load import load
 from ..tasks.parts import Sample
 from .calibration import Calibration
 from .candidate import TUNED, Candidate, FloatFile, Job, file_measured
+from .formats import FLOAT, QUANTIZERS
 from .promise import Promise
 from .quantizers import Tuned, quantizer_for
 from .report import CompressedFile, CompressionReport, Goal
@@ -39,7 +40,7 @@ class Wanted:
         validation: Samples to measure the figures on.
         folder: Folder for the files; made if missing.
         formats: Names from `QUANTIZERS`.
-        precisions: See `check_precisions`; and "fp32", to leave the tuned weights as they are.
+        precisions: See `formats.chosen`.
         max_drop: See `Promise`.
         goal: What compressed files must improve.
     """
@@ -131,9 +132,9 @@ def _compressed(
     if not figures[metric]:
         _log.warning("%s of %s is 0: there is nothing to lose", metric, path.name)
     for precision in precisions:
-        quantizer = quantizer_for(name, precision, job.tuned)
-        if precision not in quantizer.PRECISIONS:
+        if precision not in (*FLOAT, *QUANTIZERS[name].precisions):
             continue
+        quantizer = quantizer_for(name, precision, job.tuned)
         begun = time.monotonic()
         work = Candidate(job, file, quantizer, precision)
         row = CompressedFile(

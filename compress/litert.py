@@ -24,9 +24,6 @@ _FLOAT = "no_quantize"
 PACKAGE = "ai-edge-quantizer"
 """The package that quantizes."""
 
-PRECISIONS = ("int8",)
-"""The precisions that it can write."""
-
 
 def layers(path: Path) -> list[str]:
     """Names of the layers that can be kept float, in order."""

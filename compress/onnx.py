@@ -30,9 +30,6 @@ _QUANTIZED = (_CONVOLUTION, "Add", "AveragePool", "Concat", "Gemm", "MaxPool", "
 PACKAGE = "onnxruntime"
 """The package that quantizes."""
 
-PRECISIONS = ("int8",)
-"""The precisions that it can write."""
-
 
 def layers(path: Path) -> list[str]:
     """Names of the layers that can be kept float, in order."""

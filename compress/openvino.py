@@ -30,9 +30,6 @@ _CONSTANTS = ("Constant", "Parameter", "Result")
 PACKAGE = "nncf"
 """The package that quantizes."""
 
-PRECISIONS = ("int8",)
-"""The precisions that it can write."""
-
 
 def layers(path: Path) -> list[str]:
     """Names of the layers that can be kept float, in order."""

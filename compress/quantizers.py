@@ -14,25 +14,15 @@ from typing import Any, Protocol, cast, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MissingPackageError, PocketfaceError, UserError
-from ..export import EXPORTERS, ExportRequest, export_model
-from ..export.formats import missing_of, writer_of
+from ..errors import PocketfaceError
+from ..export import ExportRequest, export_model
+from ..export.formats import writer_of
 from ..export.place import move_model
 from ..model_templates.contract import Contract
 from ..models.weights import Weights
 from ..runtimes.seal import model_files
 from ..runtimes.session import Session
-
-QUANTIZERS = ("openvino", "onnx", "coreml", "litert")
-"""Formats with a quantizer; each is a module of that name in this folder."""
-
-
-_PACKAGES = {
-    "openvino": "nncf",
-    "onnx": "onnxruntime",
-    "coreml": "coremltools",
-    "litert": "ai_edge_quantizer",
-}
+from .formats import FLOAT
 
 
 class Quantizer(Protocol):
@@ -41,10 +31,6 @@ class Quantizer(Protocol):
     @property
     def PACKAGE(self) -> str:
         """The package that quantizes; empty if none does."""
-
-    @property
-    def PRECISIONS(self) -> Sequence[str]:
-        """The precisions that it can write."""
 
     def layers(self, path: Path) -> list[str]:
         """Names of a file's layers that can be kept float, in order."""
@@ -112,7 +98,7 @@ class Tuned:
 
 def quantizer_for(name: str, precision: str, tuned: Tuned | None = None) -> Quantizer:
     """The quantizer for a format and precision, and for tuned weights if there are any."""
-    if precision in AsItIs.PRECISIONS:
+    if precision in FLOAT:
         return AsItIs(name)
     if name == "openvino" and tuned is not None and tuned.quantized:
         return DuringTraining(tuned.weights)
@@ -127,50 +113,10 @@ def method_of(quantizer: Quantizer, precision: str) -> str:
     )
 
 
-def check_precisions(formats: Sequence[str], precisions: Sequence[str]) -> None:
-    """Check that every format has a quantizer, is installed, and has one of the precisions.
-
-    Raises:
-        UserError: A format has no quantizer, or a precision belongs to no format.
-        MissingPackageError: A package is not installed.
-    """
-    for name in formats or [""]:
-        if name not in QUANTIZERS:
-            raise UserError(f"format {name!r}: expected some of {', '.join(QUANTIZERS)}")
-    able = {name: ["fp16", *quantizer_for(name, "int8").PRECISIONS] for name in formats}
-    for precision in precisions or [""]:
-        if not any(precision in one for one in able.values()):
-            possible = dict.fromkeys(one for some in able.values() for one in some)
-            raise UserError(
-                f"precision {precision!r} in {', '.join(formats)}: expected some of "
-                + ", ".join(possible)
-            )
-    for name in formats:
-        if not set(precisions) & set(able[name]):
-            raise UserError(
-                f"format {name}: has no {', '.join(precisions)}; expected some of "
-                + ", ".join(able[name])
-            )
-        missing = missing_for(name, precisions)
-        if missing is not None:
-            raise missing
-
-
-def missing_for(name: str, precisions: Sequence[str] = ("int8",)) -> MissingPackageError | None:
-    """The error for a missing package that a format or its quantizer needs; None if all exist."""
-    needed = list(EXPORTERS[name].packages)
-    if set(precisions) - set(AsItIs.PRECISIONS):
-        needed.append(_PACKAGES[name])
-    if any(precision.startswith("palette") for precision in precisions):
-        needed.append("sklearn")
-    return missing_of(needed)
-
-
 class DuringTraining:
     """Writes int8 files of a checkpoint that has its quantizers already."""
 
     PACKAGE = "nncf"
-    PRECISIONS = ("int8",)
 
     def __init__(self, checkpoint: Weights) -> None:
         self._checkpoint = checkpoint
@@ -204,7 +150,6 @@ class AsItIs:
     """Takes files as the exporter wrote them: FP16, sparse or pruned ones."""
 
     PACKAGE = ""
-    PRECISIONS = ("fp32", "fp16")
 
     def __init__(self, name: str) -> None:
         self._writer = writer_of(name)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast, get_args
 
-from ..errors import MissingPackageError
+from ..errors import MissingPackageError, UserError
 from ..model_templates.contract import Precision
 
 if TYPE_CHECKING:
@@ -87,6 +87,31 @@ EXPORTERS: dict[str, Exporter] = {
     "tensorflow": Exporter("tensorflow", ("tensorflow",), ("fp32",)),
 }
 """Formats by name; their modules are imported when used."""
+
+
+def check_asked(formats: Sequence[str] | None, precisions: Sequence[str]) -> None:
+    """Refuse what cannot be exported, whatever the network; imports none of the packages.
+
+    Args:
+        formats: Names asked for; None for the template's.
+        precisions: Precisions asked for.
+
+    Raises:
+        UserError: A format or precision is unknown, or there is none.
+        MissingPackageError: A package that a format needs is not installed.
+    """
+    for what, asked, able in (
+        ("precision", precisions, get_args(ExportPrecision)),
+        ("format", formats, tuple(EXPORTERS)),
+    ):
+        if asked is not None and not asked:
+            raise UserError(f"no {what} to export: expected some of {', '.join(able)}")
+        for one in asked or ():
+            if one not in able:
+                raise UserError(f"{what} {one!r}: expected some of {', '.join(able)}")
+    missing = missing_of(package for name in formats or () for package in EXPORTERS[name].packages)
+    if missing is not None:
+        raise missing
 
 
 def writer_of(name: str) -> Writer:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import ModelFileError, UserError
 from ..files import raise_if_full, scratch_folder
@@ -17,7 +17,7 @@ from ..interrupts import signals_kept
 from ..model_templates.contract import Precision
 from ..runtimes.seal import model_files
 from ..tasks import task_of
-from .formats import EXPORTERS, ExportPrecision, Order, Writer, missing_of, writer_of
+from .formats import EXPORTERS, ExportPrecision, Order, Writer, check_asked, missing_of, writer_of
 from .report import ExportedFile, ExportReport
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _job(request: ExportRequest) -> _Job:
     from .onnx import example_for
     from .verify import reference_for
 
-    _check_precisions(request.precisions)
+    check_asked(request.formats, request.precisions)
     weights = request.weights
     formats = _formats(request.formats, weights.template)
     quantized = is_quantized(weights.hooks)
@@ -147,15 +147,6 @@ def _job(request: ExportRequest) -> _Job:
     )
 
 
-def _check_precisions(precisions: Sequence[str]) -> None:
-    able = ", ".join(get_args(ExportPrecision))
-    for asked in precisions:
-        if asked not in get_args(ExportPrecision):
-            raise UserError(f"precision {asked!r}: expected one of {able}")
-    if not precisions:
-        raise UserError(f"no precision to export: expected some of {able}")
-
-
 def _check_format(
     name: str, stored: Sequence[Precision], request: ExportRequest, *, quantized: bool
 ) -> None:
@@ -182,14 +173,6 @@ def _formats(formats: Sequence[str] | None, template: Template) -> list[str]:
                 hint=f"name some of {', '.join(EXPORTERS)} with --formats",
             )
         return wanted
-    for name in formats:
-        if name not in EXPORTERS:
-            raise UserError(f"format {name!r}: expected some of {', '.join(EXPORTERS)}")
-        missing = missing_of(EXPORTERS[name].packages)
-        if missing is not None:
-            raise missing
-    if not formats:
-        raise UserError(f"no format to export: expected some of {', '.join(EXPORTERS)}")
     return list(dict.fromkeys(formats))
 
 

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MissingPackageError, UserError
+from ..errors import MissingPackageError, ModelFileError, UserError
 from ..model_templates.schema import TemplateFile
 from .load import load
 from .model import Model
@@ -37,11 +37,27 @@ def open_weights(template: str | None, weights: Path | None) -> Weights:
     """
     described = None if template is None else open_template(template)
     path = _file(described, weights)
+    check_weights_file(path)
     _need_torch()
     from ..models.weights import read_weights
 
     read = read_weights(path)
     return read if described is None else read.described_by(described)
+
+
+def check_weights_file(path: Path) -> None:
+    """Refuse what is no weights file by its name, or is not there, before PyTorch loads.
+
+    Raises:
+        ModelFileError: It is such.
+    """
+    if path.suffix not in WEIGHTS_SUFFIXES:
+        raise ModelFileError(
+            f"{path}: not a weights file; expected a name that ends in "
+            + " or ".join(WEIGHTS_SUFFIXES)
+        )
+    if not path.exists():
+        raise ModelFileError(f"{path}: no such file")
 
 
 def open_model(

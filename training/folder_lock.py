@@ -24,7 +24,7 @@ def only_training_in(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
     from lightning.pytorch.utilities import rank_zero_only
 
-    if rank_zero_only.rank:
+    if rank_zero_only.rank:  # type: ignore[attr-defined]
         yield
         return
     check_place(folder, "--save-checkpoints-to", folder=True)

@@ -19,6 +19,7 @@ pytest.importorskip("coremltools", reason="needs coremltools")
 pytest.importorskip("sklearn", reason="needs scikit-learn")
 
 from pocketface.compress import coreml
+from pocketface.compress.formats import QUANTIZERS
 from pocketface.runtimes.coreml import import_coremltools, read_spec
 from pocketface.runtimes.coreml_reference import function_of
 from pocketface.runtimes.seal import model_files
@@ -28,7 +29,7 @@ from .conftest import convolutions_of, export, post_training, shipped
 # coremltools leaves folders behind that only the garbage collector clears away.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
-PRECISIONS = list(coreml.PRECISIONS)
+PRECISIONS = list(QUANTIZERS["coreml"].precisions)
 BATCH = np.random.default_rng(0).uniform(0, 255, (1, 3, 128, 128)).astype(np.float32)
 FACE = Path(skimage.__file__).parent / "data" / "astronaut.png"
 

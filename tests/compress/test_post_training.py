@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import pocketface
-from pocketface.compress.quantizers import QUANTIZERS
+from pocketface.compress.formats import QUANTIZERS
 from pocketface.compress.report import CompressionReport
 from pocketface.errors import ModelFileError, UserError
 from pocketface.tasks.measuring import Labels

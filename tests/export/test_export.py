@@ -199,7 +199,7 @@ def test_a_template_that_wants_no_format(
     [
         ({"formats": ["tfjs"]}, "format 'tfjs': expected some of openvino, onnx, coreml, litert"),
         ({"formats": []}, "no format"),
-        ({"precisions": ["int4"]}, "precision 'int4': expected one of fp32, fp16"),
+        ({"precisions": ["int4"]}, "precision 'int4': expected some of fp32, fp16"),
         ({"precisions": []}, "no precision to export: expected some of fp32, fp16"),
         (
             {"precisions": ["fp16"], "formats": ["onnx", "tensorflow"]},
