@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, ImageError
+from .class_names import FLAG, OWN_NAMES, ClassNames
+from .coco_boxes import Box
 from .coco_json import load_coco_json
-from .coco_records import Key, category_names, faces_by_image, image_records
+from .coco_keypoints import Points
+from .coco_records import Face, Key, categories_of, faces_of, images_of
 from .pairs import paired
+from .record_set import RecordSet, Tally, listed, named
 
 _log = logging.getLogger(__name__)
 
 _MAX_ID = 2**53
 """Largest id that is kept: JSON readers that use float64 round larger ones."""
-
-_MAX_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +66,8 @@ class Photo:
             ImageError: The photo has another aspect ratio, so that no scale fits the labels: it
                 was rotated (EXIF) or cropped after it was labelled.
         """
-        # One pixel of rounding on the shorter side, plus 2 %, which hardly moves a box.
-        tolerance = 0.02 + 1 / min(self.width, self.height, width, height)
-        if abs(math.log(width / self.width * self.height / height)) > tolerance:
-            turned = abs(math.log(width / self.height * self.width / height)) <= tolerance
+        if not _same_shape(width, height, self.width, self.height):
+            turned = _same_shape(width, height, self.height, self.width)
             raise ImageError(
                 f"{self.path}: is {width}x{height}, and was labelled as {self.width}x{self.height}"
                 + (": before its EXIF orientation turned it?" if turned else "")
@@ -76,19 +75,27 @@ class Photo:
         return np.array([width / self.width, height / self.height], np.float32)
 
 
+def _same_shape(width: int, height: int, other_width: int, other_height: int) -> bool:
+    # One pixel of rounding on the shorter side, plus 2 %, which hardly moves a box.
+    tolerance = 0.02 + 1 / min(width, height, other_width, other_height)
+    return abs(math.log(width / other_width * other_height / height)) <= tolerance
+
+
 @dataclass(frozen=True, eq=False)
 class FaceDataset:
-    """Photos with faces, and a count of what was left out.
+    """Photos with faces, and a count of what was left out or repaired.
 
     Attributes:
         photos: The photos, in the order of the annotation files.
         skipped: Number of bad records by reason; empty if all were good.
         missing: `file_name` of each image that does not exist; such photos are not in `photos`.
+        mended: Number of records that were repaired without doubt, by what was done.
     """
 
     photos: tuple[Photo, ...]
     skipped: Mapping[str, int]
     missing: tuple[str, ...]
+    mended: Mapping[str, int]
 
     def __len__(self) -> int:
         """Number of photos."""
@@ -99,96 +106,111 @@ def read_coco(
     annotation_files: Sequence[Path],
     roots: Sequence[Path],
     *,
-    classes: Sequence[str] = ("face",),
+    classes: Sequence[str] | None = ("face",),
+    names: ClassNames = OWN_NAMES,
 ) -> FaceDataset:
     """Read COCO JSON files (cocodataset.org, "Data format") as one set of faces.
 
-    A bad record is left out and counted by reason; the counts are logged in one warning. Boxes
-    partly outside their photo are clipped to it, as a network cannot see the rest; a box wholly
-    outside is a bad record. Annotations of categories other than `classes` are not read, and a
-    warning counts them.
+    A bad record is left out and counted by reason; the counts are logged in one warning, and
+    those of repaired records in another. Boxes partly outside their photo are clipped to it, as a
+    network cannot see the rest; a box wholly outside is a bad record. Annotations of categories
+    other than `classes` are not read, and a warning counts them.
     Landmarks come from the first key present of `landmarks` and `landmarks_pseudo` (ten numbers
-    x, y; null or the pair -1, -1 if unknown), and `keypoints` (fifteen numbers x, y, visibility;
-    visibility 0 if unknown).
+    x, y; null or the pair -1, -1 if unknown), and `keypoints` (x, y, visibility for each;
+    visibility 0 if unknown), which are taken by the names that the category gives them, or if it
+    gives none, must be the five in our order.
+
+    Repaired are: a photo listed more than once, in one file or several (its faces are joined); the
+    same box again; ids that are numbers here and texts there; boxes that are all shares of their
+    photo's sides, from 0 to 1; a polygon without a box; the person's left and right for the
+    picture's. Nobody knows whose the faces are if two photos have one id: both are left out.
 
     Args:
         annotation_files: One or more files.
         roots: Folders that `file_name` is relative to, one for each file or one for all.
-        classes: Names of the categories that are faces; each file must have all of them. If
-            empty, the photos have no boxes.
+        classes: Names of the categories that are faces; each file must have all of them. None
+            takes all categories.
+        names: What the files call these categories.
 
     Returns:
         The photos whose image file exists, including those without a face (background).
 
     Raises:
         DataError: Counts of files and roots do not match; a file is missing, is not JSON or not
-            COCO, or lacks a class; a root is not a folder; none of a file's images exists.
+            COCO, or lacks a class; more than half of a file's images or of its faces are bad
+            records; a root is not a folder; none of a file's images exists.
+        UserError: `names` has a class that is none of `classes`.
     """
     read = _Read()
     for file, root in paired(annotation_files, roots):
-        _read_one(file, root, classes, read)
-    if read.skipped:
-        _log.warning("skipped %d bad records: %s", read.skipped.total(), _listed(read.skipped))
+        _read_one(file, root, classes, names, read)
+    photos = [one.photo() for one in read.listed.values() if not one.conflicts]
+    read.records.report()
     if read.others and classes:
         _log.warning(
             "%d annotations are of other categories than %s and not read: %s",
             read.others.total(),
-            ", ".join(classes),
-            _listed(read.others),
+            ", ".join(theirs for ours in classes for theirs in names.theirs(ours)),
+            listed(read.others),
         )
-    if read.missing:
-        more = ", ..." if len(read.missing) > _MAX_NAMED else ""
-        names = ", ".join(read.missing[:_MAX_NAMED]) + more
-        total = len(read.missing) + len(read.photos)
-        _log.warning("%d of %d images are not there: %s", len(read.missing), total, names)
-    return FaceDataset(tuple(read.photos), dict(read.skipped), tuple(read.missing))
+    for pair in names.unknown(read.categories) if classes is not None else ():
+        _log.warning("%s %s: no category of that name in %s", FLAG, pair, _all(annotation_files))
+    if missing := read.records.missing:
+        total = len(missing) + len(photos)
+        _log.warning("%d of %d images are not there: %s", len(missing), total, named(missing))
+    return FaceDataset(
+        tuple(photos), dict(read.records.skipped), tuple(missing), dict(read.records.mended)
+    )
 
 
-def _read_one(file: Path, root: Path, classes: Sequence[str], read: _Read) -> None:
-    """Append one annotation file's photos and missing images."""
+def _read_one(
+    file: Path, root: Path, classes: Sequence[str] | None, names: ClassNames, read: _Read
+) -> None:
+    """Add one annotation file's photos and missing images."""
     content = load_coco_json(file)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder (--*-data-roots, for {file})")
-    categories = category_names(file, content["categories"], classes)
-    bad: Counter[str] = Counter()
-    images = image_records(content["images"], bad)
+    categories = categories_of(file, content["categories"], classes, names)
+    read.categories.update(category.name for category in categories.values())
+    photos = read.records.tally(file, "images", "images[{}]")
+    labels = read.records.tally(file, "labels", "annotations[{}]")
+    images, left_out = images_of(content["images"], photos)
     if not images:
-        why = _listed(bad) or "images is empty"
+        why = listed(photos.lost) or "images is empty"
         raise DataError(f"{file}: has no usable image: {why}")
-    faces = faces_by_image(content["annotations"], images, categories, classes, bad, read.others)
-    read.skipped.update(bad)
+    faces = faces_of(content["annotations"], images, left_out, categories, labels, read.others)
     absent: list[str] = []
-    for key, (name, width, height) in images.items():
-        path = _find(root, name)
-        if path is None:
+    for key, (name, width, height, place) in images.items():
+        found = read.records.find(root, name)
+        if found is None:
             absent.append(name)
             continue
-        found = faces.get(key, [])
-        boxes = np.array([box for box, _, _ in found], np.float32).reshape(-1, 4)
-        ignore = np.array([flag for _, flag, _ in found], np.bool_)
-        landmarks = np.array([points for _, _, points in found], np.float32).reshape(-1, 5, 2)
-        image_id = read.ids.take(key)
-        read.photos.append(Photo(path, image_id, width, height, boxes, ignore, landmarks))
+        same, path = found
+        if same not in read.listed:
+            read.listed[same] = _Listed(path, read.ids.take(key), width, height)
+        elif read.listed[same].scale(width, height) is None:
+            read.listed[same].conflicts = True
+            photos.lose("image listed again with another shape (none of them is read)", place)
+            for face in faces.get(key, ()):
+                labels.kept -= 1
+                labels.lose("label of such an image", face.place)
+            continue
+        else:
+            photos.mend("image listed again, its faces joined", place)
+        read.listed[same].add(faces.get(key, ()), width, height, labels)
+    labels.check()
+    photos.check()
     if len(absent) == len(images):
         raise DataError(
-            f"{root}: none of the {len(absent)} images of {file} is there (the first: {absent[0]})",
+            f"{root}: none of the {len(absent)} images of {file} is there "
+            f"(the first: {named(absent[:1])})",
             hint="the folder given with the labels is the one that file_name is relative to",
         )
-    read.missing.extend(absent)
+    read.records.missing.extend(absent)
 
 
-def _find(root: Path, name: str) -> Path | None:
-    """Find a photo whose name may be written differently: umlauts by macOS, / by Windows."""
-    forward = name.replace("\\", "/")
-    for one in (name, *(unicodedata.normalize(form, forward) for form in ("NFC", "NFD"))):
-        path = os.path.join(root, one)
-        if os.path.isfile(path):
-            return Path(path)
-    return None
-
-
-def _listed(counts: Counter[str]) -> str:
-    return "; ".join(f"{count} x {what}" for what, count in counts.most_common())
+def _all(files: Sequence[Path]) -> str:
+    return ", ".join(map(str, files))
 
 
 class _Ids:
@@ -208,11 +230,63 @@ class _Ids:
 
 
 @dataclass
-class _Read:
-    """The photos and counts read so far."""
+class _Listed:
+    """A photo on disk, with the faces of all records that list it."""
 
-    photos: list[Photo] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
+    path: Path
+    image_id: int
+    width: int
+    height: int
+    conflicts: bool = False
+    faces: dict[Box, tuple[bool, Points]] = field(default_factory=dict)
+
+    def scale(self, width: int, height: int) -> tuple[float, float] | None:
+        """Factors from another listing's pixels to the first one's; None if no scale fits."""
+        if (width, height) == (self.width, self.height):
+            return 1.0, 1.0
+        if not _same_shape(width, height, self.width, self.height):
+            return None
+        return self.width / width, self.height / height
+
+    def add(self, faces: Sequence[Face], width: int, height: int, labels: Tally) -> None:
+        """Add the faces of one record; a box that is there already counts once."""
+        scale = self.scale(width, height)
+        assert scale is not None
+        for face in faces:
+            box, points = face.box, face.points
+            if scale != (1.0, 1.0):
+                box = cast(Box, tuple(side * scale[axis % 2] for axis, side in enumerate(box)))
+                points = [side * scale[axis % 2] for axis, side in enumerate(points)]
+            known = self.faces.get(box)
+            if known is None:
+                self.faces[box] = (face.ignore, points)
+                continue
+            labels.mend("the same box again, left out", face.place)
+            ignore, before = known
+            # A face to be found if either says so, with the landmarks that either has.
+            self.faces[box] = (ignore and face.ignore, points if math.isnan(before[0]) else before)
+
+    def photo(self) -> Photo:
+        """The photo with all its faces."""
+        flags = [ignore for ignore, _ in self.faces.values()]
+        points = [points for _, points in self.faces.values()]
+        return Photo(
+            self.path,
+            self.image_id,
+            self.width,
+            self.height,
+            np.array(list(self.faces), np.float32).reshape(-1, 4),
+            np.array(flags, np.bool_),
+            np.array(points, np.float32).reshape(-1, 5, 2),
+        )
+
+
+@dataclass
+class _Read:
+    """What was read so far."""
+
+    records: RecordSet = field(default_factory=RecordSet)
+    listed: dict[Hashable, _Listed] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)
+    categories: set[str] = field(default_factory=set)
     ids: _Ids = field(default_factory=_Ids)

@@ -14,6 +14,9 @@ FACE_CATEGORY: Final = {"id": 1, "name": "face"}
 """The only category of the files that we write."""
 
 
+_LISTS = ("images", "annotations", "categories")
+
+
 def load_coco_json(path: Path) -> dict[str, Any]:
     """Read a COCO JSON file, checking only its outermost structure.
 
@@ -21,10 +24,14 @@ def load_coco_json(path: Path) -> dict[str, Any]:
         A dict in which `images`, `annotations` and `categories` are lists.
 
     Raises:
-        DataError: The file cannot be read, is not JSON (with line and column), or lacks a list.
+        DataError: The file cannot be read, is not JSON (with line and column), lacks a list or has
+            one twice.
     """
     try:
-        content = json.loads(path.read_bytes())
+        text = path.read_bytes()
+        content = json.loads(text)
+        if any(text.count(f'"{key}"'.encode()) > 1 for key in _LISTS):
+            json.loads(text, object_pairs_hook=_without_twins)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except json.JSONDecodeError as error:
@@ -35,11 +42,21 @@ def load_coco_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         kind = type(content).__name__
         raise DataError(f"{path}: not a COCO file: expected an object, found {kind}")
-    for key in ("images", "annotations", "categories"):
+    for key in _LISTS:
         if not isinstance(content.get(key), list):
             found = type(content[key]).__name__ if key in content else "nothing"
             raise DataError(f"{path}: not a COCO file: {key}: expected a list, found {found}")
     return content
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, of which two values with one key would be read as one."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key in _LISTS:
+            if sum(name == key for name, _ in pairs) > 1:
+                raise ValueError(f"the key {key!r} is there twice")
+    return found
 
 
 def save_coco_json(content: Mapping[str, Any], path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import DataError
 from .images import list_images
+from .photo_paths import leads_out, plain_name
+from .record_set import RecordSet, named
 from .table import read_table, read_text
 
 LABELS = ("no_glass", "glass")
@@ -45,20 +47,61 @@ def read_glasses(source: Path) -> tuple[Path, list[LabelledPhoto]]:
             or 1) or `label`, and an optional column `split`.
 
     Returns:
-        The folder of the photos (for a CSV its folder, or `images` in it), and the photos.
+        The folder of the photos (for a CSV its folder, or `images` in it), and the photos, each
+        once. Their names are those on disk, where a photo is found there.
 
     Raises:
-        DataError: The source is none of these, or a row does not fit; the message names it.
+        DataError: The source is none of these; a row does not fit, which the message names; or
+            more than half of the rows name photos outside the folder, or one photo with two labels.
     """
-    if source.is_dir():
-        if (source / _META).is_file():
-            return source, _meglass(source / _META)
-        return source, _folders(source)
-    root = source.parent / "images"
-    return root if root.is_dir() else source.parent, _table(source)
+    if not source.is_dir():
+        root = source.parent / "images"
+        root = root if root.is_dir() else source.parent
+        return root, _each_once(source, root, _table(source))
+    if (source / _META).is_file():
+        return source, _each_once(source / _META, source, _meglass(source / _META))
+    return source, _folders(source)
 
 
-def _meglass(meta: Path) -> list[LabelledPhoto]:
+def _each_once(
+    file: Path, root: Path, rows: Sequence[tuple[int, LabelledPhoto]]
+) -> list[LabelledPhoto]:
+    """The photos that lie in the folder, without those that have several labels."""
+    records = RecordSet()
+    tally = records.tally(file, "photos", "line {}")
+    known: dict[Hashable, tuple[int, LabelledPhoto]] = {}
+    doubtful: dict[Hashable, int] = {}
+    for line, row in rows:
+        if leads_out(row.image):
+            tally.lose("photo whose name leads out of the folder", line)
+            continue
+        found = records.find(root, row.image)
+        key: Hashable = plain_name(row.image)
+        if found is not None:
+            key, path = found
+            row = replace(row, image=path.relative_to(root).as_posix())
+        if key not in known:
+            known[key] = line, row
+            continue
+        before, other = known[key]
+        if key in doubtful or other.label != row.label:
+            place = f"{line} ({named([row.image])}, {other.label} in line {before})"
+            tally.lose("photo with different labels", place)
+            doubtful[key] = before
+        elif other.part != row.part:
+            tally.mend("photo that is in another part too, left out of the later", line)
+        else:
+            tally.mend("photo listed twice with the same label", line)
+    for key, line in doubtful.items():
+        tally.lose("photo with different labels", line)
+        del known[key]
+    tally.kept = len(known)
+    tally.check()
+    records.report()
+    return [row for _, row in known.values()]
+
+
+def _meglass(meta: Path) -> list[tuple[int, LabelledPhoto]]:
     rows = []
     for number, line in enumerate(read_text(meta).splitlines(), start=1):
         if not line.strip():
@@ -68,7 +111,7 @@ def _meglass(meta: Path) -> list[LabelledPhoto]:
             raise DataError(f"{meta}:{number}: {line!r}: expected a name and 0 or 1")
         # "10032527@N08_identity_3@2897031600_2.jpg": the photo comes last.
         person = parts[0].rpartition("@")[0] or None
-        rows.append(LabelledPhoto(parts[0], LABELS[int(parts[1])], person=person))
+        rows.append((number, LabelledPhoto(parts[0], LABELS[int(parts[1])], person=person)))
     if not rows:
         raise DataError(f"{meta}: empty; expected a name and 0 or 1 in each line")
     return rows
@@ -85,26 +128,28 @@ def _folders(folder: Path) -> list[LabelledPhoto]:
     ]
 
 
-def _table(file: Path) -> list[LabelledPhoto]:
-    names, lines = read_table(file)
-    image = next((name for name in _IMAGE_COLUMNS if name in names), None)
-    label = next((name for name in _LABEL_COLUMNS if name in names), None)
+def _table(file: Path) -> list[tuple[int, LabelledPhoto]]:
+    table = read_table(file)
+    image, label = table.column(*_IMAGE_COLUMNS), table.column(*_LABEL_COLUMNS)
     if image is None or label is None:
         raise DataError(
-            f"{file}: columns {', '.join(names) or 'none'}: expected one of "
+            f"{file}: columns {named(table.names) or 'none'}: expected one of "
             f"{', '.join(_IMAGE_COLUMNS)} and one of {', '.join(_LABEL_COLUMNS)}"
         )
     meaning = {**dict(zip("01", LABELS, strict=True)), **{one: one for one in LABELS}}
     rows = []
-    for number, row in lines:
-        if row[label] not in meaning:
+    for number, row in table.rows:
+        if not row[image]:
+            raise DataError(f"{file}:{number}: {image} is empty; expected the name of a photo")
+        meant = meaning.get(row[label].strip())
+        if meant is None:
             raise DataError(
                 f"{file}:{number}: {label} {row[label]!r}: expected one of {', '.join(meaning)}"
             )
         part = row.get("split") or "all"
         if not _PART.fullmatch(part):  # the part becomes a file's name
             raise DataError(f"{file}:{number}: split {part!r}: expected letters, digits, _ and -")
-        rows.append(LabelledPhoto(row[image], meaning[row[label]], part))
+        rows.append((number, LabelledPhoto(row[image], meant, part)))
     if not rows:
         raise DataError(f"{file}: no rows; expected one for each photo")
     return rows
@@ -119,7 +164,6 @@ def split_people(rows: Sequence[LabelledPhoto], *, test_fraction: float) -> list
         DataError: The persons in the photos are unknown.
     """
     import hashlib
-    from dataclasses import replace
 
     if any(row.person is None for row in rows):
         raise DataError("the photos do not say who is in them: they cannot be split by people")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,11 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..files import atomic_write
 from ..results import LANDMARK_NAMES
+from .class_names import FLAG, OWN_NAMES, ClassNames
 from .pairs import paired
-from .table import read_table
+from .photo_paths import leads_out
+from .record_set import RecordSet, Tally, named
+from .table import Table, read_table
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +28,8 @@ POINTS = tuple(f"{axis}_{name}" for name in LANDMARK_NAMES for axis in "xy")
 COLUMNS = ("image", "label", *POINTS)
 """`image` is relative to the root; landmarks are in pixels, empty if no face was found."""
 
-_MAX_NAMED = 5
+_MAX_SIDE = 1_000_000
+"""Coordinates from here on, in pixels, are mistakes in the file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,44 +55,94 @@ class LabelledFace:
 
 
 def read_labelled_faces(
-    files: Sequence[Path], roots: Sequence[Path], *, classes: Sequence[str] | None
+    files: Sequence[Path],
+    roots: Sequence[Path],
+    *,
+    classes: Sequence[str] | None,
+    names: ClassNames = OWN_NAMES,
 ) -> tuple[LabelledFace, ...]:
     """Read lists of labelled faces.
+
+    A face that is listed twice with one label counts once; with two labels it is left out, as is
+    a photo whose name leads out of its root. Warnings count both.
 
     Args:
         files: CSV files with `COLUMNS`.
         roots: Folders of the photos, one for each file or one for all.
         classes: The labels in the template's order; None takes any label, with index 0.
+        names: What the files call these labels.
 
     Raises:
         DataError: A file or root cannot be read, a column or photo is missing, a row does not
-            fit, or nothing is left.
+            fit, more than half of a file's rows are left out, or nothing is left.
+        UserError: `names` has a label that is none of `classes`.
     """
-    faces: list[LabelledFace] = []
+    meant = None if classes is None else names.by_theirs(classes)
+    records, faces, labels = RecordSet(), dict[Hashable, _Listed](), set[str]()
     for file, root in paired(files, roots):
         if not root.is_dir():
             raise DataError(f"{root}: no such folder of photos")
-        before = len(faces)
+        tally = records.tally(file, "faces", "line {}")
         missing: list[str] = []
-        for line, row in _rows(file):
-            path = root / row["image"]
-            if not path.is_file():
-                missing.append(row["image"])
+        before = len(faces)
+        table = _table(file)
+        for line, row in table.rows:
+            where, name, text = f"{file}:{line}", row["image"], row["label"].strip()
+            if not name:
+                raise DataError(f"{where}: image is empty; expected the name of a photo")
+            if leads_out(name):
+                tally.lose("photo whose name leads out of the data root", line)
                 continue
-            label = 0
-            if classes is not None:
-                label = _label(row["label"], classes, where=f"{file}:{line}")
-            landmarks = _landmarks(row, where=f"{file}:{line}")
-            faces.append(LabelledFace(path, len(faces), label, landmarks))
+            labels.add(text)
+            found = records.find(root, name)
+            if found is None:
+                missing.append(name)
+                continue
+            label = 0 if meant is None else _label(text, meant, where=where)
+            landmarks = _landmarks(row, comma=table.comma, where=where)
+            face = LabelledFace(found[1], 0, label, landmarks)
+            _add(faces, (found[0], landmarks.tobytes()), _Listed(face, text, tally, line))
+        tally.check()
         if missing:
-            named = ", ".join(missing[:_MAX_NAMED])
-            text = f"{file}: {len(missing)} photos are not in {root}: {named}"
+            text = f"{file}: {len(missing)} photos are not in {root}: {named(missing)}"
             if len(faces) == before:
                 raise DataError(text)
             _log.warning("%s", text)
-    if not faces:
+    records.report()
+    for pair in names.unknown(labels) if meant is not None else ():
+        _log.warning("%s %s: no such label in %s", FLAG, pair, ", ".join(map(str, files)))
+    sure = [one.face for one in faces.values() if not one.is_doubtful]
+    if not sure:
         raise DataError(f"{', '.join(map(str, files))}: no labelled face")
-    return tuple(faces)
+    return tuple(replace(face, image_id=place) for place, face in enumerate(sure))
+
+
+@dataclass
+class _Listed:
+    """A face and the row that lists it; doubtful if another row gives it another label."""
+
+    face: LabelledFace
+    text: str
+    tally: Tally
+    line: int
+    is_doubtful: bool = False
+
+
+def _add(faces: dict[Hashable, _Listed], key: Hashable, one: _Listed) -> None:
+    """Add a face by its photo and landmarks, unless it is there already."""
+    known = faces.setdefault(key, one)
+    if known is one:
+        one.tally.kept += 1
+    elif not known.is_doubtful and (known.face.label, known.text) == (one.face.label, one.text):
+        one.tally.mend("face listed twice with the same label", one.line)
+    else:
+        reason = "face with different labels"
+        where = f"{named([known.face.path.name])}, {known.text} in line {known.line}"
+        one.tally.lose(reason, f"{one.line} ({where} of {known.tally.file.name})")
+        if not known.is_doubtful:
+            known.is_doubtful = True
+            known.tally.kept -= 1
+            known.tally.lose(reason, known.line)
 
 
 def labels_in(file: Path) -> list[str]:
@@ -96,7 +151,7 @@ def labels_in(file: Path) -> list[str]:
     Raises:
         DataError: The file cannot be read, or is not a list of labelled faces.
     """
-    return [row["label"] for _, row in _rows(file)]
+    return [row["label"].strip() for _, row in _table(file).rows]
 
 
 def write_labelled_faces(
@@ -120,31 +175,35 @@ def write_labelled_faces(
         handle.write(text.getvalue())
 
 
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    names, rows = read_table(file)
-    absent = [name for name in COLUMNS if name not in names]
+def _table(file: Path) -> Table:
+    table = read_table(file)
+    absent = [name for name in COLUMNS if name not in table.names]
     if absent:
         raise DataError(
             f"{file}: column {absent[0]!r} is missing; expected {', '.join(COLUMNS)}",
             hint="`pocketface data glasses` makes such a list of labelled photos",
         )
-    return rows
+    return table
 
 
-def _label(text: str, classes: Sequence[str], *, where: str) -> int:
-    if text not in classes:
-        raise DataError(f"{where}: label {text!r}: expected one of {', '.join(classes)}")
-    return list(classes).index(text)
+def _label(text: str, meant: Mapping[str, int], *, where: str) -> int:
+    if text not in meant:
+        near = {name.casefold(): name for name in meant}.get(text.casefold(), "OURS")
+        raise DataError(
+            f"{where}: label {text!r}: expected one of {', '.join(meant)}",
+            hint=f"did you mean {FLAG} {shlex.quote(f'{near}={text}')}?" if text else None,
+        )
+    return meant[text]
 
 
-def _landmarks(row: dict[str, str], *, where: str) -> NDArray[np.float32]:
-    values = [row[name] for name in POINTS]
+def _landmarks(row: dict[str, str], *, comma: bool, where: str) -> NDArray[np.float32]:
+    values = [row[name].replace(",", ".") if comma else row[name] for name in POINTS]
     if not any(values):
         return np.full((5, 2), np.nan, np.float32)
     try:
-        points = np.array([float(value) for value in values], np.float32).reshape(5, 2)
-    except ValueError as error:
-        raise DataError(f"{where}: landmarks: expected ten numbers or none") from error
-    if not np.isfinite(points).all():
+        points = np.array([float(value) for value in values], np.float64)
+    except ValueError:
+        points = np.full(10, np.nan)
+    if not (np.abs(points) < _MAX_SIDE).all():  # false for NaN
         raise DataError(f"{where}: landmarks: expected ten numbers or none")
-    return points
+    return points.reshape(5, 2).astype(np.float32)

@@ -10,7 +10,9 @@ from typing import Any
 
 from ..errors import DataError, UserError
 from .coco_json import load_coco_json, save_coco_jsons
-from .coco_records import Key, parse_id
+from .coco_records import ById, Key, parse_id
+from .photo_paths import plain_name
+from .record_set import RecordSet
 
 _log = logging.getLogger(__name__)
 
@@ -20,13 +22,13 @@ def split_coco(
 ) -> tuple[Path, Path]:
     """Split a COCO file into a part to train on and a part to validate on.
 
-    An image goes with all its annotations to one part; the same file, fraction and seed always
-    give the same split. Records keep their order and unknown keys. Annotations of an image that
-    is not listed go to neither part.
+    A photo goes with all its annotations to one part, also if several images list it; the same
+    file, fraction and seed always give the same split. Records keep their order and unknown keys.
+    Annotations of an image that is not listed go to neither part, and are counted in a warning.
 
     Args:
         annotation_file: The COCO JSON file.
-        train_fraction: Share of the images that goes to the train part, above 0 and below 1. The
+        train_fraction: Share of the photos that goes to the train part, above 0 and below 1. The
             count is rounded, and neither part is ever empty.
         seed: Seed of the choice.
         output: Folder for the two files; made if missing.
@@ -37,8 +39,9 @@ def split_coco(
     Raises:
         UserError: `train_fraction` is not between 0 and 1, or a file with other content exists,
             which may have been corrected by hand.
-        DataError: The file is not COCO, has fewer than two images, an image without an id or an
-            id used twice, or `output` cannot be written.
+        DataError: The file is not COCO, has fewer than two photos, an image without an id or an
+            id used twice, more than half of its annotations are of no image in it, or `output`
+            cannot be written.
     """
     if not 0 < train_fraction < 1:
         raise UserError(
@@ -51,14 +54,21 @@ def split_coco(
         raise DataError(
             f"{annotation_file}: images: expected two or more, each with an id of its own"
         )
-    count = min(max(round(len(ids) * train_fraction), 1), len(ids) - 1)
-    chosen = set(random.Random(seed).sample(ids, count))
-    listed = set(ids)
+    photos = _photos(content["images"])
+    if len(photos) < 2:
+        raise DataError(f"{annotation_file}: images: all are one photo; expected two or more")
+    count = min(max(round(len(photos) * train_fraction), 1), len(photos) - 1)
+    chosen = {
+        key for first in random.Random(seed).sample([*photos], count) for key in photos[first]
+    }
+    owners = _owners(annotation_file, content["annotations"], set(ids))
     contents = {}
-    for part, wanted in (("train", chosen), ("val", listed - chosen)):
+    for part, wanted in (("train", chosen), ("val", set(ids) - chosen)):
         images = [record for record in content["images"] if _id(record, "id") in wanted]
         annotations = [
-            record for record in content["annotations"] if _id(record, "image_id") in wanted
+            record
+            for record, owner in zip(content["annotations"], owners, strict=True)
+            if owner in wanted
         ]
         path = output / f"{annotation_file.stem}.{part}.json"
         contents[path] = content | {"images": images, "annotations": annotations}
@@ -74,6 +84,46 @@ def split_coco(
         _log.info("%s: %d images, %d annotations", path, len(images), len(annotations))
     train, val = contents
     return train, val
+
+
+def _photos(records: list[Any]) -> dict[Key, list[Key]]:
+    """The ids of each photo's records, by the first of them.
+
+    Names that differ only as systems write them, or in their case, are one photo here: to have two
+    photos in one part does no harm.
+    """
+    first: dict[str, Key] = {}
+    photos: dict[Key, list[Key]] = {}
+    for record in records:
+        key, name = _id(record, "id"), record.get("file_name")
+        assert key is not None
+        known = first.setdefault(plain_name(name), key) if isinstance(name, str) and name else key
+        photos.setdefault(known, []).append(key)
+    if len(photos) < len(records):
+        again = next(keys for keys in photos.values() if len(keys) > 1)
+        _log.warning(
+            "%d images list a photo again, which goes to one part with all of them (first: id %s)",
+            len(records) - len(photos), again[1],
+        )  # fmt: skip
+    return photos
+
+
+def _owners(file: Path, records: list[Any], ids: set[Key]) -> list[Key | None]:
+    """The id of each annotation's image; None if there is no such image."""
+    known = ById(dict.fromkeys(ids))
+    account = RecordSet()
+    tally = account.tally(file, "labels", "annotations[{}]")
+    owners: list[Key | None] = []
+    for place, record in enumerate(records):
+        owner = known.find(record.get("image_id")) if isinstance(record, dict) else None
+        owners.append(owner if owner in ids else None)
+        if owners[-1] is None:
+            tally.lose("annotation of an unknown image_id", place)
+        else:
+            tally.kept += 1
+    tally.check()
+    account.report()
+    return owners
 
 
 def _holds(path: Path, content: dict[str, Any]) -> bool:

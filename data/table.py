@@ -2,53 +2,92 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
 
+_SEPARATORS = ",;\t"
+"""What spreadsheets put between cells: semicolons where the comma is for decimals, tabs as text."""
 
-def read_table(file: Path) -> tuple[Sequence[str], Iterator[tuple[int, dict[str, str]]]]:
-    """Read a CSV.
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
-    Args:
-        file: UTF-8, with or without a byte order mark.
 
-    Returns:
-        The names of the columns, and for each row the number of its last line and its cells by
-        column; cells that a row lacks are empty.
+@dataclass(frozen=True)
+class Table:
+    """A table with a heading.
+
+    Attributes:
+        names: The names of the columns.
+        rows: For each row the number of its last line, and its cells by column; cells that a row
+            lacks are empty.
+        comma: Whether the comma is for decimals, as cells are separated by semicolons.
+    """
+
+    names: Sequence[str]
+    rows: Iterator[tuple[int, dict[str, str]]]
+    comma: bool
+
+    def column(self, *names: str) -> str | None:
+        """The first of these columns that the table has."""
+        return next((name for name in names if name in self.names), None)
+
+
+def read_table(file: Path) -> Table:
+    """Read a CSV, whose cells are separated by commas, semicolons or tabs.
 
     Raises:
-        DataError: The file cannot be read or is not UTF-8. A damaged row raises when that row is
-            reached.
+        DataError: See `read_text`; or two columns have one name. A damaged row, or one with more
+            cells than the heading, raises when that row is reached.
     """
-    reader = csv.DictReader(io.StringIO(read_text(file)), restval="")
+    text = read_text(file)
+    separator = max(_SEPARATORS, key=text.partition("\n")[0].count)
+    reader = csv.DictReader(io.StringIO(text), delimiter=separator, restval="")
     try:
-        names = reader.fieldnames or ()
+        names = [name.strip() for name in reader.fieldnames or ()]
     except csv.Error as error:
         raise DataError(f"{file}:{reader.line_num + 1}: no CSV: {error}") from error
-    return names, _rows(reader, file)
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{file}: two columns are called {twice!r}")
+    reader.fieldnames = names
+    return Table(names, _rows(reader, file), comma=separator == ";")
 
 
 def read_text(file: Path) -> str:
-    """Read a UTF-8 file, with or without a byte order mark.
+    """Read a text: UTF-8, or UTF-16 with the mark that spreadsheets begin it with.
 
     Raises:
-        DataError: The file cannot be read or is not UTF-8.
+        DataError: The file cannot be read or is neither.
     """
     try:
-        return file.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
+        content = file.read_bytes()
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+    encoding, name = ("utf-16", "UTF-16") if content.startswith(_UTF_16) else ("utf-8-sig", "UTF-8")
+    try:
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not UTF-8 text (byte {error.start})") from error
+        raise DataError(f"{file}: not {name} text (byte {error.start})") from error
+    if "\0" in text:
+        raise DataError(f"{file}: not {name} text: it has NUL characters")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _rows(reader: csv.DictReader[str], file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    heading = len(reader.fieldnames or ())
     try:
         for row in reader:
+            more: Sequence[str] = row.pop(None, ())
+            if any(more):
+                raise DataError(
+                    f"{file}:{reader.line_num}: {heading + len(more)} cells; expected {heading}, "
+                    "as in the heading"
+                )
             yield reader.line_num, row
     except csv.Error as error:
         raise DataError(f"{file}:{reader.line_num + 1}: no CSV: {error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 from ..errors import DataError
 from .coco_json import FACE_CATEGORY, save_coco_json
 from .images import image_size
+from .photo_paths import leads_out
+from .record_set import RecordSet, named
 from .table import read_text
 
 _log = logging.getLogger(__name__)
@@ -39,7 +41,8 @@ def convert_wider(folder: Path, *, output: Path | None = None) -> list[Path]:
     Expects `wider_face_split/wider_face_{train,val}_bbx_gt.txt` and
     `WIDER_{train,val}/images/<event>/<name>`. Each annotation keeps WIDER's six flags under their
     names; faces marked `invalid` also get `"ignore": 1`. Boxes without area are left out; their
-    count is logged and written under `info`. Listed photos that are not on disk are left out with
+    count is logged and written under `info`. The faces of a photo that is listed more than once
+    are joined. Listed photos that are not on disk are left out with
     a warning. Width and height come from the image's header.
 
     Args:
@@ -52,7 +55,8 @@ def convert_wider(folder: Path, *, output: Path | None = None) -> list[Path]:
 
     Raises:
         DataError: There is no list, or no list has photos; a list is damaged (file and line are
-            named); a photo is damaged; a file cannot be written.
+            named), or more than half of its boxes have no area; a photo is damaged; a file cannot
+            be written.
     """
     written = []
     lists = {split: _list_file(folder, split) for split in _SPLITS}
@@ -97,9 +101,9 @@ def read_list(file: Path) -> Iterator[ListedPhoto]:
         lines.pop()
     at = 0
     while at < len(lines):
-        name = lines[at].strip()
+        name = lines[at].strip().replace("\\", "/")
         parts = name.split("/")
-        if len(parts) < 2 or ".." in parts or "" in parts:
+        if len(parts) < 2 or "" in parts or leads_out(name):
             raise DataError(f"{file}:{at + 1}: {_short(name)}: expected <event>/<file name>")
         if at + 1 == len(lines):
             raise DataError(f"{file}:{at + 2}: the file ends where a number of faces is expected")
@@ -143,18 +147,25 @@ def _to_coco(entries: list[ListedPhoto], root: Path, file: Path) -> dict[str, An
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     missing: list[str] = []
-    empty = 0
+    records, ids = RecordSet(), dict[Hashable, int]()
+    photos = records.tally(file, "photos", "photo {}")
+    faces = records.tally(file, "boxes", "a box of photo {}")
     for entry in entries:
-        path = root / entry.name
-        if not path.is_file():
+        found = records.find(root, entry.name)
+        if found is None:
             missing.append(entry.name)
             continue
-        width, height = image_size(path)
-        image_id = len(images) + 1
-        images.append({"id": image_id, "file_name": entry.name, "width": width, "height": height})
+        key, path = found
+        if key in ids:
+            photos.mend("photo listed again, its faces joined", entry.name)
+        image_id = ids.setdefault(key, len(images) + 1)
+        if image_id > len(images):
+            width, height = image_size(path)
+            name = path.relative_to(root).as_posix()
+            images.append({"id": image_id, "file_name": name, "width": width, "height": height})
         for x, y, w, h, *flags in entry.faces:
             if w <= 0 or h <= 0:
-                empty += 1
+                faces.lose("box without area", entry.name)
                 continue
             annotation: dict[str, Any] = {
                 "id": len(annotations) + 1,
@@ -167,18 +178,21 @@ def _to_coco(entries: list[ListedPhoto], root: Path, file: Path) -> dict[str, An
                 annotation["ignore"] = 1
             annotations.append(annotation)
     if not images:
+        if not entries:
+            raise DataError(f"{file}: lists no photo")
         raise DataError(f"{root}: none of the {len(entries)} photos of {file} is there")
     if missing:
         _log.warning(
-            "%s: %d of %d photos are not there: %s%s",
+            "%s: %d of %d photos are not there: %s",
             root,
             len(missing),
             len(entries),
-            ", ".join(missing[:5]),
-            ", ..." if len(missing) > 5 else "",
+            named(missing),
         )
-    if empty:
-        _log.warning("%s: left out %d boxes without area", file, empty)
+    faces.kept = len(annotations)
+    faces.check()
+    records.report()
+    empty = faces.lost.total()
     info = {"description": f"WIDER FACE, from {file.name}", "boxes_without_area": empty}
     content = {"info": info, "categories": [FACE_CATEGORY]}
     return content | {"images": images, "annotations": annotations}

@@ -35,8 +35,9 @@ def write(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
         *,
         name: str = "faces.json",
         images: tuple[str, ...] = ("a.jpg", "sub/b.jpg"),
+        folder: str = "photos",
     ) -> tuple[Path, Path]:
-        root = tmp_path / "photos"
+        root = tmp_path / folder
         for image in images:
             (root / image).parent.mkdir(parents=True, exist_ok=True)
             (root / image).touch()

@@ -76,8 +76,10 @@ def test_boxes_are_corners_clipped_to_the_photo(write: Write, good: dict[str, An
 def test_ignore_flags(write: Write, good: dict[str, Any]) -> None:
     content = good
     flags = [{"iscrowd": 1}, {"ignore": 1}, {"invalid": 1}, {"ignore": True}, {"iscrowd": 0}, {}]
-    box = {"image_id": 9, "category_id": 3, "bbox": [1, 1, 9, 9]}
-    content["annotations"] = [{**box, **flag} for flag in flags]
+    box = {"image_id": 9, "category_id": 3}
+    content["annotations"] = [
+        {**box, "bbox": [1, 1, 9, 9 + index], **flag} for index, flag in enumerate(flags)
+    ]
     file, root = write(content)
     photo = read_coco([file], [root]).photos[1]
     assert photo.ignore.tolist() == [True, True, True, True, False, False]
@@ -100,8 +102,10 @@ def test_landmarks(write: Write, good: dict[str, Any]) -> None:
         {"landmarks": [1e300] * 10},
     ]
     content = good
-    box = {"image_id": 9, "category_id": 3, "bbox": [1, 1, 9, 9]}
-    content["annotations"] = [{**box, **case} for case in cases]
+    box = {"image_id": 9, "category_id": 3}
+    content["annotations"] = [
+        {**box, "bbox": [1, 1, 9, 9 + index], **case} for index, case in enumerate(cases)
+    ]
     file, root = write(content)
     dataset = read_coco([file], [root])
     found = dataset.photos[1].landmarks
@@ -169,15 +173,14 @@ def test_several_files(write: Write, good: dict[str, Any]) -> None:
     other["annotations"][0]["image_id"] = "text"
     other["annotations"][0]["bbox"] = [1, 2, 3, 4]
     first, root = write(good)
-    second, _ = write(other, name="more.json")
-    for roots in ([root], [root, root]):
-        dataset = read_coco([first, second], roots)
-        ids = [photo.image_id for photo in dataset.photos]
-        assert ids[:2] == [7, 9]
-        assert len(set(ids)) == 4
-        assert all(isinstance(image_id, int) for image_id in ids)
-        assert [len(photo.boxes) for photo in dataset.photos] == [2, 0, 1, 1]
-        assert dataset.photos[3].boxes.tolist() == [[1, 2, 4, 6]]
+    second, other_root = write(other, name="more.json", folder="more")
+    dataset = read_coco([first, second], [root, other_root])
+    ids = [photo.image_id for photo in dataset.photos]
+    assert ids[:2] == [7, 9]
+    assert len(set(ids)) == 4
+    assert all(isinstance(image_id, int) for image_id in ids)
+    assert [len(photo.boxes) for photo in dataset.photos] == [2, 0, 1, 1]
+    assert dataset.photos[3].boxes.tolist() == [[1, 2, 4, 6]]
     for files, folders in (([first, second], [root] * 3), ([], []), ([first], [])):
         with pytest.raises(DataError, match=r"--\*-ann-files .* --\*-data-roots"):
             read_coco(files, folders)
