@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,15 @@ _FREE_SIDE = 640
 
 _STEP = 32
 """Coarsest stride in pixels; free sides are multiples of it."""
+
+_SHARE = 2.0
+"""Largest coordinate that is a share of the input's sides: a box may lie outside by its size."""
+
+_FAINT = 0.001
+"""Scores up to here are of no answer."""
+
+_JUDGED = 100
+"""Number of the best boxes that tell shares from pixels."""
 
 Array = NDArray[np.float32]
 Raw = tuple[Array, Array, Array | None]
@@ -226,10 +236,48 @@ def _plain(outputs: Outputs, height: int, width: int) -> Raw:
         return boxes, np.zeros(0, np.float32), None
     # (N,), or (N, 2) with the background's score first.
     scores = outputs["scores"].reshape(len(boxes), -1)[:, -1]
-    if np.median(np.abs(boxes)) <= 1:  # shares of the input's sides
-        boxes = boxes * np.array([width, height] * 2, np.float32)
     points = outputs.get("landmarks")
-    return boxes, scores, None if points is None else points.reshape(-1, 5, 2)
+    raw = (boxes, scores, None if points is None else points.reshape(-1, 5, 2))
+    boxes, scores, points = _answers(raw, outputs)
+    if _in_shares(boxes, scores):
+        size = np.array([width, height], np.float32)
+        boxes = boxes * np.tile(size, 2)
+        if points is not None and np.abs(points).max(initial=0) <= _SHARE:
+            points = points * size
+    return boxes, scores, points
+
+
+def _answers(raw: Raw, outputs: Outputs) -> Raw:
+    """The rows that are answers, as graphs with NMS inside fill their outputs up.
+
+    What fills them is told by a count of the answers, or by labels below 0; if there is neither,
+    by scores of 0.
+    """
+    boxes, scores, points = raw
+    keep = np.ones(len(boxes), np.bool_)
+    for name, array in outputs.items():
+        if name in ("boxes", "scores", "landmarks"):
+            continue
+        flat = array.reshape(-1)
+        if len(flat) == 1 and re.search("num|count|valid", name.lower()):
+            keep &= np.arange(len(boxes)) < flat[0]
+        elif len(flat) == len(boxes) and re.search("label|class", name.lower()):
+            keep &= flat >= 0
+    return boxes[keep], scores[keep], None if points is None else points[keep]
+
+
+def _in_shares(boxes: Array, scores: Array) -> bool:
+    """Whether boxes are shares of the input's sides, and not pixels, judged by the best answers.
+
+    Rows without a score, which may be anything, say nothing; where there is no other, there is no
+    face to find.
+    """
+    sound = np.flatnonzero((scores > _FAINT) & np.isfinite(boxes).all(1))
+    best = sound[np.argsort(-scores[sound], kind="stable")[:_JUDGED]]
+    if not len(best):
+        return False
+    best = best[scores[best] >= 0.1 * scores[best[0]]]
+    return float(np.median(np.abs(boxes[best]).max(1))) <= _SHARE
 
 
 def _is_detection_output(shapes: dict[str, Shape]) -> bool:
@@ -239,7 +287,7 @@ def _is_detection_output(shapes: dict[str, Shape]) -> bool:
 def _detection_output(outputs: Outputs, height: int, width: int) -> Raw:
     """Decode rows of image, label, confidence, x1, y1, x2, y2 as shares of the input's sides."""
     rows = next(iter(outputs.values())).reshape(-1, 7)
-    rows = rows[: int(np.argmax(rows[:, 0] < 0)) or len(rows)]  # -1 ends the list
+    rows = rows[np.cumsum(rows[:, 0] < 0) == 0]  # -1 ends the list, be it the first
     return rows[:, 3:] * np.array([width, height] * 2, np.float32), rows[:, 2], None
 
 
