@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.coco import Photo, read_coco
+from ..data.coco import Photo
 from ..errors import DataError
 from ..evaluation.bootstrap import average_precision_of, match_faces, resampled
 from ..results import Detections
@@ -17,7 +17,7 @@ from ..tasks.detection.foreign import Detector, open_detector
 from ..tasks.detection.measure import SCORE_FLOOR, to_annotation
 from ..tasks.detection.peers import NMS_IOU
 from ..tasks.detection.preprocessing import ALL_PREPROCESSINGS, Preprocessing
-from ..tasks.detection.samples import classes_in, readable
+from ..tasks.detection.samples import read_set, readable
 from ..tasks.measuring import Labels
 
 _log = logging.getLogger(__name__)
@@ -112,8 +112,8 @@ def diagnose(
     detector = open_detector(path, input_size=input_size, runtime=runtime, threads=threads)
     if declared is None and detector.contract is not None:
         declared = Preprocessing.of(detector.contract)
-    classes = classes_in(None if detector.contract is None else detector.contract.rules)
-    photos = _some(read_coco(labels.files, labels.roots, classes=classes).photos, limit)
+    rules = None if detector.contract is None else detector.contract.rules
+    photos = _some(read_set(labels, rules=rules).photos, limit)
     seen, found = _find(detector, photos, on_progress)
     faces = sum(int((~photo.ignore).sum()) for photo in seen)
     if not faces:

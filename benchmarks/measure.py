@@ -219,7 +219,8 @@ class _Run:
                     try:
                         self.known[key] = first[key].result()
                     except PocketfaceError as error:
-                        _log.warning("%s, %s: %s", job.case.target.name, job.case.way, error)
+                        said = f"{error}; {error.hint}" if error.hint else str(error)
+                        _log.warning("%s, %s: %s", job.case.target.name, job.case.way, said)
                 figures = self.known.get(key, {})
                 self.rows[place] = self.rows[place].model_copy(update={"figures": figures})
                 self.keep(finished=False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from ..data.class_names import OWN_NAMES, ClassNames
 from ..data.images import read_image
 from ..data.pairs import paired
 from ..errors import DataError, ImageError, UserError
@@ -65,6 +66,7 @@ def plan_for(
     data: Sequence[Path] = (),
     roots: Sequence[Path] = (),
     wider: Path | None = None,
+    classes: ClassNames = OWN_NAMES,
     known: Sequence[Results] = (),
     duration: float = 3.0,
     command: str = "",
@@ -77,6 +79,7 @@ def plan_for(
             on photos in the public domain, and their accuracy is not measured.
         roots: Folders of the photos, one for each annotation file or one for all.
         wider: Folder of WIDER FACE, to measure its figures.
+        classes: What the annotation files call the classes of the files to measure.
         known: Earlier runs, whose accuracy on the same labels is reused.
         duration: Seconds of timing for each case.
         command: The command that the user typed.
@@ -99,13 +102,13 @@ def plan_for(
         "intervals of 95 % by drawing rounds with replacement",
     }
     for name in TASKS:
-        labels = _labels_of(name, given, wider)
+        labels = replace(_labels_of(name, given, wider), classes=classes)
         if not labels.files and labels.official is None:
             continue
         task = task_of(name)
         all_items: Sequence[Item] = ()
         if labels.files:
-            all_items = task.samples.items(labels.files, labels.roots)
+            all_items = task.samples.items(labels)
         elif labels.official is not None and task.measure.official_photos is not None:
             all_items = task.measure.official_photos(labels.official)
         items[name] = some = _some(all_items)

@@ -252,7 +252,7 @@ def _peak_memory() -> int:
 def _told(error: Exception) -> PocketfaceError:
     """The error as one that survives pickling; others may need arguments to be remade."""
     if isinstance(error, PocketfaceError):
-        return PocketfaceError(str(error))
+        return PocketfaceError(str(error), hint=error.hint)
     # The report need not reveal where the package is installed.
     said = str(error).replace(f"{_HERE}{os.sep}", "")
     return PocketfaceError(textwrap.shorten(f"{type(error).__name__}: {said}", 300))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..data.class_names import ClassNames
 from ..errors import UserError
 from ..files import check_place
 from .console import print_table, progress, tell
-from .parser import a_path, names, paths, positive, positive_counts
+from .parser import a_path, add_classes, names, paths, positive, positive_counts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root", nargs="+", metavar="DIR", help="folders of the photos, one each or one for all"
     )
+    add_classes(parser)
     parser.add_argument(
         "--wider-dir", type=a_path, metavar="DIR", help="WIDER FACE, for easy, medium and hard AP"
     )
@@ -121,6 +123,7 @@ def _measure(args: argparse.Namespace) -> None:
 
     if (args.data is None) != (args.root is None):
         raise UserError("--data and --root go together")
+    classes = ClassNames.parse(args.classes)
     check_packages()
     output = args.output or Path("report")
     check_place(output, "--output", folder=True)
@@ -151,6 +154,7 @@ def _measure(args: argparse.Namespace) -> None:
         data=paths(args.data),
         roots=paths(args.root),
         wider=args.wider_dir,
+        classes=classes,
         known=[read_results(path) for path in args.accuracy_from],
         duration=args.duration,
         command=args.command_line,

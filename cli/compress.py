@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import argparse
 
+from ..compress.formats import chosen
+from ..data.class_names import ClassNames
 from ..errors import PocketfaceError, UserError
 from ..files import check_place
 from ..tasks.measuring import Labels
 from ..tasks.weights import open_weights
 from .console import print_table, tell
-from .parser import PRECISIONS, a_path, count, fraction, names, paths, positive, positive_count
+from .parser import (
+    PRECISIONS,
+    a_path,
+    add_classes,
+    count,
+    fraction,
+    names,
+    paths,
+    positive,
+    positive_count,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="DIR",
             help="folders of the photos, one for each file or one for all",
         )
+    add_classes(parser)
     parser.add_argument(
         "--save-checkpoints-to",
         type=a_path,
@@ -141,8 +154,11 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--sparsity-ratio, --sparsity-mode: expected --nncf-sparsity with them")
     if not args.filter_pruning and args.pruning_ratio is not None:
         raise UserError("--pruning-ratio: expected --filter-pruning with it")
-    weights = open_weights(args.template, args.load_weights)
+    classes = ClassNames.parse(args.classes)
+    quantizes = args.post_training or args.nncf_quantization
+    chosen(args.formats, args.precision, quantizes=quantizes)  # refused before PyTorch loads
     check_place(args.save_checkpoints_to, "--save-checkpoints-to", folder=True)
+    weights = open_weights(args.template, args.load_weights)
     from ..compress.request import CompressRequest
     from ..compress.run import compress, pruning_for, sparsity_for
     from ..compress.stage import Training
@@ -155,12 +171,14 @@ def run(args: argparse.Namespace) -> None:
         sparsity = sparsity_for(
             weights.template, ratio=args.sparsity_ratio, mode=args.sparsity_mode
         )
-    train = Labels(paths(args.train_ann_files), paths(args.train_data_roots))
+    train = Labels(paths(args.train_ann_files), paths(args.train_data_roots), classes=classes)
     report = compress(
         CompressRequest(
             weights=weights,
             train=train,
-            validation=Labels(paths(args.val_ann_files), paths(args.val_data_roots)),
+            validation=Labels(
+                paths(args.val_ann_files), paths(args.val_data_roots), classes=classes
+            ),
             folder=args.save_checkpoints_to,
             quantization=args.nncf_quantization,
             post_training=args.post_training,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from ..data.class_names import ClassNames
 from ..errors import PocketfaceError
 from .console import print_table, progress, tell
-from .parser import a_path, paths, positive_count, size
+from .parser import a_path, add_classes, paths, positive_count, size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folders of the photos, one for each file or one for all",
     )
+    add_classes(parser)
     parser.add_argument(
         "--declared",
         metavar="COLOUR,RANGE,RESIZE",
@@ -43,10 +45,15 @@ def run(args: argparse.Namespace) -> None:
     from ..tasks.measuring import Labels
 
     declared = None if args.declared is None else Preprocessing.parse(args.declared)
+    labels = Labels(
+        paths(args.test_ann_files),
+        paths(args.test_data_roots),
+        classes=ClassNames.parse(args.classes),
+    )
     with progress("photos") as on_progress:
         found = diagnose(
             args.model,
-            labels=Labels(paths(args.test_ann_files), paths(args.test_data_roots)),
+            labels=labels,
             declared=declared,
             limit=args.limit,
             input_size=args.input_size,

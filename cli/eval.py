@@ -6,12 +6,13 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ..benchmarks.accuracy import check_labels, measure_accuracy
+from ..data.class_names import ClassNames
 from ..errors import UserError
 from ..files import check_place
 from ..tasks.measuring import Labels, Options
 from ..tasks.weights import open_model
 from .console import print_table, progress, tell
-from .parser import a_path, fraction, paths, positive_count, size
+from .parser import a_path, add_classes, fraction, paths, positive_count, size
 
 if TYPE_CHECKING:
     from ..model_templates.contract import Metric
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folders of the photos, one for each file or one for all",
     )
+    add_classes(parser)
     parser.add_argument(
         "--wider-dir",
         type=a_path,
@@ -72,7 +74,12 @@ def run(args: argparse.Namespace) -> None:
     ):  # fmt: skip
         if path is not None:
             check_place(path, flag)
-    labels = Labels(paths(args.test_ann_files), paths(args.test_data_roots), args.wider_dir)
+    labels = Labels(
+        paths(args.test_ann_files),
+        paths(args.test_data_roots),
+        args.wider_dir,
+        ClassNames.parse(args.classes),
+    )
     check_labels(labels)
     model = open_model(
         args.template,

@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..data.class_names import ClassNames
 from ..errors import UserError
 from ..tasks.measuring import Labels
 from ..tasks.templates import open_template
 from .console import tell
-from .parser import PRECISIONS, a_path, count, paths, positive, positive_count
+from .parser import PRECISIONS, a_path, add_classes, count, paths, positive, positive_count
 
 if TYPE_CHECKING:
     from ..models.weights import Weights
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="DIR",
             help="folders of the photos, one for each file or one for all",
         )
+    add_classes(parser)
     parser.add_argument(
         "--save-checkpoints-to", type=a_path, required=True, metavar="DIR",
         help="for latest.pth, best.pth, logs and curves",
@@ -71,6 +73,7 @@ def run(args: argparse.Namespace) -> None:
     """Train, and print the files written."""
     if (args.val_ann_files is None) != (args.val_data_roots is None):
         raise UserError("--val-ann-files and --val-data-roots go together")
+    classes = ClassNames.parse(args.classes)
     template = open_template(args.template)
     from ..training.fit import fit
     from ..training.request import FitRequest
@@ -80,8 +83,10 @@ def run(args: argparse.Namespace) -> None:
             template=template,
             load_weights=None if args.load_weights is None else _read(args.load_weights),
             resume_from=args.resume_from,
-            train=Labels(paths(args.train_ann_files), paths(args.train_data_roots)),
-            val=Labels(paths(args.val_ann_files), paths(args.val_data_roots)),
+            train=Labels(
+                paths(args.train_ann_files), paths(args.train_data_roots), classes=classes
+            ),
+            val=Labels(paths(args.val_ann_files), paths(args.val_data_roots), classes=classes),
             output=args.save_checkpoints_to,
             epochs=args.epochs,
             batch_size=args.batch_size,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,7 +17,8 @@ from ..tasks.describe import contract_for
 from .calibration import Calibration, calibrate
 from .files import Wanted, compress_files
 from .fine_tuning import check_sparsity, narrow, quantization_aware, sparse
-from .quantizers import QUANTIZERS, Tuned, check_precisions, missing_for
+from .formats import chosen
+from .quantizers import Tuned
 from .report import CompressionReport
 from .request import CompressRequest
 from .sparsity import share_of_zeros
@@ -51,16 +51,15 @@ def compress(request: CompressRequest) -> CompressionReport:
     """
     if "WORLD_SIZE" in os.environ:
         raise UserError("compress works in one process: expected no torchrun")
-    formats, precisions = _formats_and_precisions(request)
+    quantizes = request.quantization or request.post_training
+    formats, precisions = chosen(request.formats, request.precisions, quantizes=quantizes)
     weights = request.weights
     _check_weights(weights, request.folder)
     contract = contract_for(weights.template, weights=weights)
     samples = task_of(contract.task).samples
-    train = samples.read(request.train.files, request.train.roots, rules=contract.rules)
+    train = samples.read(request.train, rules=contract.rules)
     calibration = calibrate(contract, train, count=request.photos, seed=request.seed)
-    validation = samples.read(
-        request.validation.files, request.validation.roots, rules=contract.rules
-    )
+    validation = samples.read(request.validation, rules=contract.rules)
     measured_on = samples.counted(validation)
     if not any(samples.can_be_lost(sample) for sample in measured_on):
         named = ", ".join(map(str, request.validation.files))
@@ -87,23 +86,6 @@ def compress(request: CompressRequest) -> CompressionReport:
             goal=request.goal,
         )
     )
-
-
-def _formats_and_precisions(request: CompressRequest) -> tuple[Sequence[str], Sequence[str]]:
-    quantizes = request.quantization or request.post_training
-    formats, precisions = request.formats, request.precisions
-    if formats is None:
-        formats = [name for name in QUANTIZERS if missing_for(name) is None]
-    if precisions is None:
-        precisions = ["int8"] if quantizes else ["fp32"]
-    elif not quantizes and list(precisions) != ["fp16"]:
-        raise UserError(
-            f"precision {', '.join(precisions)}: nothing is quantized without --post-training or "
-            "--nncf-quantization; expected fp16"
-        )
-    # No quantizer lists FP32; its files need the same packages as FP16 ones.
-    check_precisions(formats, precisions if list(precisions) != ["fp32"] else ["fp16"])
-    return formats, precisions
 
 
 def _check_weights(weights: Weights, folder: Path) -> None:

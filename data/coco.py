@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from ..errors import DataError, ImageError
 from .class_names import FLAG, OWN_NAMES, ClassNames
 from .coco_boxes import Box
+from .coco_faces import Face, faces_of
 from .coco_json import load_coco_json
 from .coco_keypoints import Points
-from .coco_records import Face, Key, categories_of, faces_of, images_of
+from .coco_records import Key, categories_of, images_of
 from .pairs import paired
 from .record_set import RecordSet, Tally, listed, named
 

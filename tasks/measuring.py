@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.class_names import FLAG, OWN_NAMES, ClassNames
 from ..evaluation.figures import Figures
 from ..runtimes.seal import model_files
 from .model import Model
+
+_log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called after each sample with the number done and the total."""
@@ -34,17 +38,31 @@ class Measured:
 
 @dataclass(frozen=True)
 class Labels:
-    """Labelled photos to measure on.
+    """Labelled photos to train or to measure on.
 
     Attributes:
         files: Annotation files, as the task's `samples.read` takes them.
         roots: Folders of the photos, one for each file or one for all.
         official: Folder of an official protocol (for a detector, WIDER FACE's).
+        classes: What the annotation files call the classes.
     """
 
     files: Sequence[Path] = ()
     roots: Sequence[Path] = ()
     official: Path | None = None
+    classes: ClassNames = OWN_NAMES
+
+    def fitting(self, known: Collection[str], *, name: str) -> Labels:
+        """The same, where `classes` has nothing but classes that a model knows.
+
+        Args:
+            known: The classes of the model.
+            name: Its name, for the warning about the others.
+        """
+        strange = [ours for ours, _ in self.classes.pairs if ours not in known]
+        if strange:
+            _log.warning("%s %s: not for %s, which has no such class", FLAG, strange[0], name)
+        return replace(self, classes=self.classes.of(known))
 
 
 @dataclass(frozen=True)
@@ -81,9 +99,10 @@ class Evaluation:
     files: Mapping[str, Path]
 
 
-def protocol_of(model: Model[Any], options: Options) -> dict[str, Any]:
-    """The part of every protocol that says how a model was run."""
+def protocol_of(model: Model[Any], labels: Labels, options: Options) -> dict[str, Any]:
+    """The part of every protocol that says how a model was run, and what classes are called."""
     return {
+        **({"classes": str(labels.classes)} if labels.classes else {}),
         "runtime": options.runtime or model.session.runtime,
         "precision": model.contract.precision,
         "device": model.session.device,

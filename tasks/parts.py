@@ -116,13 +116,12 @@ class Samples(Protocol):
     def reads(self, file: Path) -> bool:
         """Whether `read` takes a file, judged by its name or first line."""
 
-    def read(
-        self, files: Sequence[Path], roots: Sequence[Path], *, rules: Mapping[str, Any]
-    ) -> Sequence[Sample]:
+    def read(self, labels: Labels, *, rules: Mapping[str, Any]) -> Sequence[Sample]:
         """Read the samples of annotation files and the folders of their photos.
 
         Raises:
             DataError: See the readers in `data/`.
+            UserError: `labels.classes` has a class that `rules` have not.
         """
 
     def check(self, samples: Sequence[Sample], *, flag: str) -> None:
@@ -148,8 +147,12 @@ class Samples(Protocol):
             ImageError: The photo cannot be read.
         """
 
-    def items(self, files: Sequence[Path], roots: Sequence[Path]) -> Sequence[Item]:
-        """Photos to time a model on; their labels are ignored."""
+    def items(self, labels: Labels) -> Sequence[Item]:
+        """Photos to time a model on; which class their labels are of is ignored.
+
+        Raises:
+            DataError: See the readers in `data/`.
+        """
 
 
 class Learn(Protocol):

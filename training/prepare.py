@@ -81,12 +81,12 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
     task = task_of(template.problem)
     teacher = task.learn.find_teacher(request.template)
     rules = task.rules.rules_of(template)
-    samples = task.samples.read(request.train.files, request.train.roots, rules=rules)
+    samples = task.samples.read(request.train, rules=rules)
     if teacher is None:  # a teacher can find faces without labels
         task.samples.check(samples, flag="--train-ann-files")
     val_samples: Sequence[Any] = ()
     if request.val.files:
-        val_samples = task.samples.read(request.val.files, request.val.roots, rules=rules)
+        val_samples = task.samples.read(request.val, rules=rules)
         task.samples.check(val_samples, flag="--val-ann-files")
     machine = choose_machine(request.gpu_num, template_gpus=template.gpu_num)
     if machine.accelerator == "cpu":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.align import align_face
+from ...data.class_names import FLAG
 from ...data.images import read_image
 from ...data.labelled_faces import LabelledFace, labels_in, read_labelled_faces
 from ...data.pairs import paired
@@ -116,7 +118,7 @@ def evaluate(
     threshold = model.rules.score_threshold
     if options.score_threshold is not None:
         threshold = options.score_threshold
-    faces = read(labels.files, labels.roots, rules=contract.rules)
+    faces = read(labels, rules=contract.rules)
     scores = scores_of(model, faces, on_progress=on_progress)
     figures = classification_figures(scores, _truth(faces), threshold=threshold)
     if options.mistakes is not None:
@@ -124,7 +126,7 @@ def evaluate(
     said: dict[str, Any] = {
         "input": f"faces aligned to {contract.input.width}x{contract.input.height}",
         "score_threshold": threshold,
-        **protocol_of(model, options),
+        **protocol_of(model, labels, options),
     }
     return Evaluation(figures, said, files_of(model, labels.files))
 
@@ -133,21 +135,25 @@ def labels_fit(labels: Labels, contract: Contract | None) -> Labels:
     """See `tasks.parts.Measure`; lists with labels that the contract lacks are left out."""
     if contract is None or not labels.files:
         return labels
-    known = set(classification_rules(contract).labels)
+    known = classification_rules(contract).labels
+    labels = labels.fitting(known, name=contract.name)
+    meant = labels.classes.by_theirs(known)
     kept = []
     for file, root in paired(labels.files, labels.roots):
-        strange = [label for label in labels_in(file) if label not in known]
+        strange = [label for label in labels_in(file) if label not in meant]
         if strange:
             _log.warning("%s: not for %s, which has no label %r", file, contract.name, strange[0])
         else:
             kept.append((file, root))
-    return Labels([file for file, _ in kept], [root for _, root in kept])
+    return replace(labels, files=[file for file, _ in kept], roots=[root for _, root in kept])
 
 
 def measured_on(labels: Labels, _: Sequence[Item], *, timed: int) -> str:
     """See `tasks.parts.Measure`; faces that nobody found count too."""
     named = ", ".join(f"{file.name} {sha256_file(file)[:12]}" for file in labels.files)
     count = len(read_labelled_faces(labels.files, labels.roots, classes=None))
+    if labels.classes:
+        named += f", {FLAG} {labels.classes}"
     return f"{count} faces ({named}); timed on {timed}, one face in each photo, landmarks known"
 
 

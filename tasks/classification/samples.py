@@ -15,6 +15,7 @@ from ...data.images import read_image
 from ...data.labelled_faces import LabelledFace, read_labelled_faces
 from ...errors import DataError
 from ...model_templates.contract import Contract
+from ..measuring import Labels
 from ..timing import Item
 
 _log = logging.getLogger(__name__)
@@ -27,11 +28,11 @@ def reads(file: Path) -> bool:
     return file.suffix == ".csv"
 
 
-def read(
-    files: Sequence[Path], roots: Sequence[Path], *, rules: Mapping[str, Any]
-) -> Sequence[LabelledFace]:
+def read(labels: Labels, *, rules: Mapping[str, Any]) -> Sequence[LabelledFace]:
     """See `tasks.parts.Samples`."""
-    return read_labelled_faces(files, roots, classes=rules["labels"])
+    return read_labelled_faces(
+        labels.files, labels.roots, classes=rules["labels"], names=labels.classes
+    )
 
 
 def check(samples: Sequence[LabelledFace], *, flag: str) -> None:
@@ -65,11 +66,11 @@ def network_input(contract: Contract, sample: LabelledFace) -> NDArray[np.float3
     return planes([align_face(read_image(sample.path), sample.landmarks, contract.input)])
 
 
-def items(files: Sequence[Path], roots: Sequence[Path]) -> list[Item]:
+def items(labels: Labels) -> list[Item]:
     """See `tasks.parts.Samples`; each photo has one face with known landmarks."""
-    faces = read_labelled_faces(files, roots, classes=None)
+    faces = read_labelled_faces(labels.files, labels.roots, classes=None)
     with_face = [Item(one.path, one.landmarks) for one in faces if one.found]
     if not with_face:
-        named = ", ".join(map(str, files))
+        named = ", ".join(map(str, labels.files))
         raise DataError(f"{named}: no photo with a face that was found")
     return with_face

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.coco import Photo, read_coco
+from ...data.class_names import FLAG
+from ...data.coco import Photo
 from ...data.read_ahead import decoded
 from ...errors import DataError, ImageError, UserError
 from ...evaluation.coco import average_precision
@@ -26,7 +27,7 @@ from ..measuring import Evaluation, Labels, Measured, Options, Progress, files_o
 from ..timing import Item
 from .model import FaceDetector
 from .rules import detection_rules, is_final
-from .samples import classes_in, readable
+from .samples import classes_in, read_set, readable
 
 _log = logging.getLogger(__name__)
 
@@ -225,8 +226,7 @@ def evaluate(
     threshold = floor if ours is None else max(floor, ours.rules.score_threshold)
     figures: Figures = {}
     if labels.files:
-        classes = classes_in(None if ours is None else ours.contract.rules)
-        data = read_coco(labels.files, labels.roots, classes=classes)
+        data = read_set(labels, rules=None if ours is None else ours.contract.rules)
         found = find_in(predict, data.photos, on_progress=on_progress)
         if all(photo.ignore.all() for photo in found.photos):
             named = ", ".join(map(str, labels.files))
@@ -248,7 +248,7 @@ def evaluate(
         "score_floor": floor,
         "nms_iou": ours.rules.nms_iou if options.nms_iou is None else options.nms_iou,
         "threshold": threshold,
-        **protocol_of(ours, options),
+        **protocol_of(ours, labels, options),
     }
     files = files_of(ours, labels.files)
     if labels.official is not None:
@@ -258,15 +258,18 @@ def evaluate(
     return Evaluation(figures, said, files)
 
 
-def labels_fit(labels: Labels, _: Contract | None) -> Labels:
+def labels_fit(labels: Labels, contract: Contract | None) -> Labels:
     """See `tasks.parts.Measure`."""
-    return labels
+    known = classes_in(None if contract is None else contract.rules)
+    return labels.fitting(known, name="a peer" if contract is None else contract.name)
 
 
 def measured_on(labels: Labels, items: Sequence[Item], *, timed: int) -> str:
     """See `tasks.parts.Measure`."""
     files = [*labels.files, *([labels.official / LIST_FILE] if labels.official else [])]
     named = ", ".join(f"{file.name} {sha256_file(file)[:12]}" for file in files)
+    if labels.classes:
+        named += f", {FLAG} {labels.classes}"
     return (
         f"{len(items)} photos ({named}), score floor {SCORE_FLOOR}; timed on {timed} of them, at "
         "each file's own threshold"

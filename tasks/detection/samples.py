@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.coco import Photo, read_coco
+from ...data.coco import FaceDataset, Photo, read_coco
 from ...data.images import image_size, read_image
 from ...data.preprocess import prepare
 from ...data.read_ahead import decoded
 from ...errors import DataError, ImageError
 from ...model_templates.contract import Contract
-from ..measuring import Progress
+from ..measuring import Labels, Progress
 from ..timing import Item
 
 _log = logging.getLogger(__name__)
@@ -37,11 +37,14 @@ def classes_in(rules: Mapping[str, Any] | None) -> Sequence[str]:
     return _CLASSES if rules is None else rules["labels"]
 
 
-def read(
-    files: Sequence[Path], roots: Sequence[Path], *, rules: Mapping[str, Any]
-) -> Sequence[Photo]:
+def read(labels: Labels, *, rules: Mapping[str, Any]) -> Sequence[Photo]:
     """See `tasks.parts.Samples`."""
-    return read_coco(files, roots, classes=classes_in(rules)).photos
+    return read_set(labels, rules=rules).photos
+
+
+def read_set(labels: Labels, *, rules: Mapping[str, Any] | None) -> FaceDataset:
+    """Read the photos and what was left out of them; `rules` is None for a peer."""
+    return read_coco(labels.files, labels.roots, classes=classes_in(rules), names=labels.classes)
 
 
 def check(samples: Sequence[Photo], *, flag: str) -> None:
@@ -85,9 +88,11 @@ def network_input(contract: Contract, sample: Photo) -> NDArray[np.float32]:
     return prepare(read_image(sample.path), contract.input)[0]
 
 
-def items(files: Sequence[Path], roots: Sequence[Path]) -> list[Item]:
+def items(labels: Labels) -> list[Item]:
     """See `tasks.parts.Samples`."""
-    return [Item(photo.path) for photo in read_coco(files, roots, classes=[]).photos]
+    return [
+        Item(photo.path) for photo in read_coco(labels.files, labels.roots, classes=None).photos
+    ]
 
 
 def readable(

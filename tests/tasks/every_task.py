@@ -106,7 +106,7 @@ class EveryTask(ABC):
     @pytest.fixture(scope="class")
     @classmethod
     def samples(cls, task: Task, contract: Contract, given: Labels) -> Sequence[Sample]:
-        return task.samples.read(given.files, given.roots, rules=contract.rules)
+        return task.samples.read(given, rules=contract.rules)
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -69,11 +69,11 @@ def evaluate(
     model: FaceColour, labels: Labels, options: Options, *, on_progress: Progress | None = None
 ) -> Evaluation:
     """See `tasks.parts.Measure`."""
-    faces = read(labels.files, labels.roots, rules=model.contract.rules)
+    faces = read(labels, rules=model.contract.rules)
     found = measure(model, faces, on_progress=on_progress)
     return Evaluation(
         found.figures,
-        {"near": NEAR, **protocol_of(model, options)},
+        {"near": NEAR, **protocol_of(model, labels, options)},
         files_of(model, labels.files),
     )
 

@@ -14,6 +14,7 @@ from ...data.images import read_image
 from ...data.labelled_faces import LabelledFace, read_labelled_faces
 from ...errors import DataError
 from ...model_templates.contract import Contract
+from ..measuring import Labels
 from ..timing import Item
 
 ANNOTATIONS = ".colour.csv (CSV by `pocketface data glasses`)"
@@ -25,13 +26,12 @@ def reads(file: Path) -> bool:
 
 
 def read(
-    files: Sequence[Path],
-    roots: Sequence[Path],
+    labels: Labels,
     *,
     rules: Mapping[str, Any],  # noqa: ARG001
 ) -> Sequence[LabelledFace]:
     """See `tasks.parts.Samples`."""
-    return read_labelled_faces(files, roots, classes=None)
+    return read_labelled_faces(labels.files, labels.roots, classes=None)
 
 
 def check(samples: Sequence[LabelledFace], *, flag: str) -> None:
@@ -60,9 +60,9 @@ def network_input(contract: Contract, sample: LabelledFace) -> NDArray[np.float3
     return planes([align_face(read_image(sample.path), sample.landmarks, contract.input)])
 
 
-def items(files: Sequence[Path], roots: Sequence[Path]) -> list[Item]:
+def items(labels: Labels) -> list[Item]:
     """See `tasks.parts.Samples`."""
-    faces = counted(read_labelled_faces(files, roots, classes=None))
+    faces = counted(read_labelled_faces(labels.files, labels.roots, classes=None))
     return [Item(one.path, one.landmarks) for one in faces]
 
 
