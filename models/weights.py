@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import ModelFileError, TemplateError
+from ..errors import ModelFileError, PocketfaceError, TemplateError
 from ..files import sha256_file
 from ..model_templates.contract import Metric
 from ..model_templates.schema import Template, TemplateFile, parse_template
+from .file_checks import check_file, reason
 from .network import Network, make_network
 from .nncf_hooks import HOOKS, with_hooks
 from .weights_formats import READERS, Section, write_checkpoint, write_safetensors
@@ -101,17 +102,18 @@ def read_weights(path: Path) -> Weights:
     """
     path = Path(path)
     _check_suffix(path)
+    check_file(path)
     try:
         sha256 = sha256_file(path)
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from error
     section, found = READERS[path.suffix](path)
-    state_dict = {name: _whole(tensor) for name, tensor in found.items()}
     try:
         template = parse_template(section.template, source=f"{path}: template")
     except TemplateError as error:
         raise ModelFileError(str(error)) from error
-    _check_fit(state_dict, template=template, path=path, hooked=section.hooks is not None)
+    _check_fit(found, template=template, path=path, hooked=section.hooks is not None)
+    state_dict = {name: _whole(tensor) for name, tensor in found.items()}
     return Weights(
         template=template,
         template_text=section.template,
@@ -161,8 +163,7 @@ def write_weights(
     _check_suffix(path)
     template = parse_template(template_text, source=f"{path}: template")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
-    read = {name: _whole(tensor) for name, tensor in tensors.items()}
-    _check_fit(read, template=template, path=path, hooked=hooks is not None)
+    _check_fit(tensors, template=template, path=path, hooked=hooks is not None)
     section = Section(
         template=template_text,
         epochs=epochs,
@@ -255,15 +256,20 @@ def build_network(weights: Weights) -> Network:
         if weights.hooks is not None:
             network = with_hooks(network, weights.hooks)
         network.load_state_dict(weights.state_dict)
-    except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ModelFileError(f"{weights.path}: {reason[:300]}") from error
+    except PocketfaceError:
+        raise
+    except Exception as error:  # NNCF raises anything on hooks that do not fit
+        raise ModelFileError(f"{weights.path}: {reason(error)}") from error
     return network.eval()
 
 
 def _whole(tensor: Tensor) -> Tensor:
     """The tensor as FP32 if it was stored as FP16."""
-    return tensor.float() if tensor.dtype == torch.float16 and tensor.ndim > 1 else tensor
+    return tensor.float() if _is_half(tensor) else tensor
+
+
+def _is_half(tensor: Tensor) -> bool:
+    return tensor.dtype == torch.float16 and tensor.ndim > 1
 
 
 def _check_suffix(path: Path) -> None:
@@ -288,7 +294,8 @@ def _check_fit(
     else:
         for name, wanted in expected.items():
             found = tensors[name]
-            if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+            dtype = torch.float32 if _is_half(found) else found.dtype
+            if (found.shape, dtype) != (wanted.shape, wanted.dtype):
                 problem = (
                     f"tensor {name!r} is {found.dtype} {tuple(found.shape)}, "
                     f"expected {wanted.dtype} {tuple(wanted.shape)}"

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickletools
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +23,7 @@ from torch import Tensor
 from ..errors import MissingPackageError, ModelFileError
 from ..files import atomic_write
 from ..model_templates.contract import CONTRACT_KEY, Metric
+from .file_checks import check_archive, check_file, damaged, reason
 
 TEMPLATE_KEY = "pocketface.template"
 """Metadata key of the template's YAML text in `.safetensors`."""
@@ -33,6 +36,15 @@ NETWORK_PREFIX = "network."
 
 SECTION_KEY = "pocketface.section"
 """Metadata key of the other fields of `Section`, as JSON."""
+
+_OLD_CHECKPOINT = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+"""Beginning of what `torch.save` wrote before it wrote zip archives."""
+
+_OBJECTS = re.compile(
+    r"collections (OrderedDict|Counter)|_codecs encode|builtins set|torch (Size|device)"
+    r"|torch\._utils _rebuild_(tensor_v2|parameter)|torch (\w+Storage|b?float\d+|u?int\d+|bool)"
+)
+"""What the pickle of a checkpoint may name: tensors, containers, and what is in optimizers."""
 
 # The format has no checksum, so most single bit flips would load silently.
 _DIGEST_KEY = "pocketface.content_sha256"
@@ -100,12 +112,13 @@ def read_safetensors(path: Path) -> tuple[Section, dict[str, Tensor]]:
         ModelFileError: The file is damaged, or not written by pocketface.
     """
     safetensors = _safetensors()
+    check_file(path)
     try:
         with safetensors.safe_open(path, framework="pt") as handle:
             metadata = handle.metadata() or {}
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
     except Exception as error:  # the library raises anything on damaged files
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     if SECTION_KEY not in metadata and CONTRACT_KEY in metadata:
         raise ModelFileError(
             f"{path}: written by an older pocketface, whose weights files are not read",
@@ -119,8 +132,8 @@ def read_safetensors(path: Path) -> tuple[Section, dict[str, Tensor]]:
     try:
         rest = json.loads(metadata[SECTION_KEY])
         section = Section.model_validate({**rest, "template": metadata[TEMPLATE_KEY]})
-    except (TypeError, ValueError) as error:
-        raise ModelFileError(f"{path}: damaged: {error}") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path}: damaged: {reason(error)}") from error
     return section, tensors
 
 
@@ -130,15 +143,27 @@ def read_checkpoint(path: Path) -> tuple[Section, dict[str, Tensor]]:
     Raises:
         ModelFileError: The file is damaged, or not written by pocketface.
     """
+    check_file(path)
+    with path.open("rb") as file:
+        if file.read(len(_OLD_CHECKPOINT)) == _OLD_CHECKPOINT:
+            raise ModelFileError(f"{path}: not written by pocketface, but by a PyTorch before 1.6")
+    check_archive(path)
     try:
         # torch writes checksums but does not check them.
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
-        if broken is not None:
-            raise ValueError(f"wrong checksum of {broken}")
+            if broken is not None:
+                raise ValueError(f"wrong checksum of {broken}")
+            foreign = _foreign_objects(archive)
+        if foreign:
+            raise ModelFileError(
+                f"{path}: not written by pocketface: holds objects of {foreign[0]!r:.80}"
+            )
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except ModelFileError:
+        raise
     except Exception as error:  # the readers raise anything on damaged or malicious files
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     if not isinstance(content, dict) or CHECKPOINT_KEY not in content:
         raise ModelFileError(f"{path}: not written by pocketface: no {CHECKPOINT_KEY!r} section")
     try:
@@ -156,6 +181,22 @@ def read_checkpoint(path: Path) -> tuple[Section, dict[str, Tensor]]:
         if isinstance(name, str) and name.startswith(NETWORK_PREFIX) and isinstance(tensor, Tensor)
     }
     return section, tensors
+
+
+def _foreign_objects(archive: zipfile.ZipFile) -> list[str]:
+    """Names in a checkpoint's pickle that weights do not need.
+
+    PyTorch itself lets a few more pass, among them `bytearray`, whose size a file of a few bytes
+    may choose.
+    """
+    return [
+        str(name).replace(" ", ".")
+        for member in archive.namelist()
+        if member.endswith(".pkl")
+        for operation, name, _ in pickletools.genops(archive.read(member))
+        if operation.name in ("GLOBAL", "STACK_GLOBAL", "INST")
+        and not _OBJECTS.fullmatch(str(name))
+    ]
 
 
 READERS: dict[str, Callable[[Path], tuple[Section, dict[str, Tensor]]]] = {
@@ -181,8 +222,3 @@ def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _damaged(path: Path, error: Exception) -> ModelFileError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return ModelFileError(f"{path}: damaged, or not a {path.suffix} file: {reason[:160]}")

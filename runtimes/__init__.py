@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ModelFileError, UserError
+from ..errors import ModelFileError, PocketfaceError, UserError
 
 if TYPE_CHECKING:
     from .session import Session
@@ -90,6 +90,9 @@ FOLDERS = (".mlpackage", ".savedmodel")
 """Suffixes of models that are folders."""
 
 
+_MAX_CONTRACT = 1 << 20
+"""Most characters of a contract; ours have a few thousand."""
+
 _MAX_THREADS = 64
 """Most threads that may be asked for; some runtimes crash with too many."""
 
@@ -121,19 +124,32 @@ def open_session(
         MissingPackageError: The runtime is not installed.
         UserError: The runtime or device is unknown, or `threads` is less than 1.
     """
+    from ..models.file_checks import reason
     from .seal import check_seal
+    from .session import checked
 
     path = opened(path)
     name, mode = _runtime_for(path, runtime=runtime, threads=threads)
+    _check_parts(path)
     sealed = check_seal(path)
     module = importlib.import_module(f".{RUNTIMES[name].module}", __name__)
     options: dict[str, Any] = {"mode": mode} if RUNTIMES[name].modes else {}
     if RUNTIMES[name].sizes:
         options["input_size"] = input_size
-    session: Session = module.open_session(path, threads=threads, device=device, **options)
+    try:
+        session: Session = module.open_session(path, threads=threads, device=device, **options)
+    except (PocketfaceError, ImportError):
+        raise
+    except Exception as error:  # runtimes raise anything on damaged or forged files
+        raise ModelFileError(f"{path}: damaged: {reason(error)}") from error
     if session.contract_json is not None and not sealed:
         raise ModelFileError(f"{path}: damaged: it has a contract, but its SHA-256 is gone")
-    return session
+    if len(session.contract_json or "") > _MAX_CONTRACT:
+        raise ModelFileError(
+            f"{path}: a contract of {len(session.contract_json or ''):,} characters: expected "
+            f"{_MAX_CONTRACT:,} at most"
+        )
+    return checked(session, path)
 
 
 def opened(path: str | os.PathLike[str]) -> Path:
@@ -156,13 +172,27 @@ def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> tup
     most = max(_MAX_THREADS, os.cpu_count() or 1)
     if threads is not None and not 1 <= threads <= most:
         raise UserError(f"threads {threads}: expected 1 to {most}")
-    if path.suffix in FOLDERS and path.is_file():
-        raise ModelFileError(f"{path}: is a file; expected a folder")
-    if path.suffix not in FOLDERS and path.is_dir():
-        raise ModelFileError(f"{path}: is a folder")
-    if not path.exists():
-        raise ModelFileError(f"{path}: no such {'folder' if path.suffix in FOLDERS else 'file'}")
     return name, mode
+
+
+def _check_parts(path: Path) -> None:
+    """Check what the parts of a model are, before any of them is read."""
+    from ..models.file_checks import check_archive, check_file, check_folder
+
+    folder = path.suffix in FOLDERS
+    if not path.exists():
+        raise ModelFileError(f"{path}: no such {'folder' if folder else 'file'}")
+    if folder and not path.is_dir():
+        raise ModelFileError(f"{path}: is a file; expected a folder")
+    if folder:
+        check_folder(path)
+        return
+    check_file(path)
+    weights = path.with_suffix(".bin")
+    if path.suffix == ".xml" and weights.exists():
+        check_file(weights, name=f"{path}: {weights.name}")
+    if path.suffix == ".keras":
+        check_archive(path)
 
 
 def ways_to_open(path: Path) -> list[str]:

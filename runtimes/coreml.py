@@ -142,7 +142,8 @@ def _reference(path: Path, spec: Any, threads: int | None) -> Run:
 
     if threads is not None:
         torch.set_num_threads(threads)
-    function = function_of(spec, model_files(path)[0].parent, where=str(path))
+    folder = model_files(path)[0].parent if path.is_dir() else None
+    function = function_of(spec, folder, where=str(path))
 
     def run(batch: NDArray[np.float32]) -> Outputs:
         return function.run(batch, {})

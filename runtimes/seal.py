@@ -2,7 +2,8 @@
 
 The digest covers the file with 64 zeros in place of the digest, and the names and contents of its
 other parts, if any. It follows a mark that occurs nowhere else, so that it can be found and
-compared before any parser reads the file.
+compared before any parser reads the file. It shows damage; it does not show who made a file, as
+whoever changes one can write the digest anew.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ BLANK_SEAL = _MARK.decode() + "0" * 64
 """Placeholder that an exporter writes; `seal` replaces it."""
 
 _SEAL = re.compile(re.escape(_MARK) + rb"([0-9a-f]{64})")
+_PIECE = 1 << 20
 
 SAVED_MODEL_CONTRACT = Path("assets.extra", "pocketface.json")
 """Place of a SavedModel's contract and seal, in a folder that TensorFlow leaves to users."""
@@ -43,12 +45,11 @@ def seal(path: Path) -> None:
         ValueError: The file does not have exactly one place for the digest.
     """
     target = _sealed_file(path)
-    content = target.read_bytes()
-    if len(_SEAL.findall(content)) != 1:
+    found, digest = _digest(path)
+    if len(found) != 1:
         raise ValueError(f"{target}: no single place for the digest")
-    digest = _digest(path, content)
     with atomic_write(target) as handle:
-        handle.write(_SEAL.sub(_MARK + digest.encode(), content))
+        handle.write(_SEAL.sub(_MARK + digest.encode(), target.read_bytes()))
 
 
 def check_seal(path: Path) -> bool:
@@ -63,23 +64,18 @@ def check_seal(path: Path) -> bool:
     Raises:
         ModelFileError: The file cannot be read, or does not match its seal.
     """
-    target = _sealed_file(path)
-    try:
-        content = target.read_bytes()
-    except FileNotFoundError:
+    if not _sealed_file(path).exists():
         return False
+    try:
+        found, digest = _digest(path)
     except OSError as error:
-        raise ModelFileError(f"{target}: cannot be read: {error.strerror or error}") from error
-    found = _SEAL.findall(content)
+        part = Path(error.filename or path)
+        which = (
+            path if part in (path, _sealed_file(path)) else f"{path}: {part.name}, a part of it,"
+        )
+        raise ModelFileError(f"{which} cannot be read: {error.strerror or error}") from error
     if not found:
         return False
-    try:
-        digest = _digest(path, content)
-    except OSError as error:
-        part = Path(error.filename or path).name
-        raise ModelFileError(
-            f"{path}: {part}, a part of it, cannot be read: {error.strerror or error}"
-        ) from error
     if found != [digest.encode()]:
         others = [part.name for part in _other_parts(path)]
         whole = f"{path}{' with ' + ', '.join(others[:3]) if others else ''}"
@@ -108,9 +104,24 @@ def _other_parts(path: Path) -> list[Path]:
     return sorted(set(files) - {_sealed_file(path)})
 
 
-def _digest(path: Path, content: bytes) -> str:
-    whole = hashlib.sha256(_SEAL.sub(BLANK_SEAL.encode(), content))
-    for part in _other_parts(path):
-        name = part.relative_to(path).as_posix() if path.is_dir() else part.suffix
-        whole.update(f"\n{name} {sha256_file(part)}".encode())
-    return whole.hexdigest()
+def _digest(path: Path) -> tuple[list[bytes], str]:
+    """The digests inside a model, one if all is well, and that of its content.
+
+    The file is read in pieces, so that its size does not matter.
+    """
+    found: list[bytes] = []
+    whole, rest = hashlib.sha256(), b""
+    with _sealed_file(path).open("rb") as file:
+        while piece := file.read(_PIECE):
+            rest += piece
+            found += _SEAL.findall(rest)
+            rest = _SEAL.sub(BLANK_SEAL.encode(), rest)
+            # A seal may go on in the next piece.
+            whole.update(rest[: 1 - len(BLANK_SEAL)])
+            rest = rest[1 - len(BLANK_SEAL) :]
+    whole.update(rest)
+    if found:
+        for part in _other_parts(path):
+            name = part.relative_to(path).as_posix() if path.is_dir() else part.suffix
+            whole.update(f"\n{name} {sha256_file(part)}".encode())
+    return found, whole.hexdigest()

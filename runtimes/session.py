@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..errors import ModelFileError, PocketfaceError
+from ..models.file_checks import reason
 
 if TYPE_CHECKING:
     from ..models.weights import Weights
@@ -46,3 +50,35 @@ class Session:
     at_once: int = 1
     weights: Weights | None = None
     place: Callable[[NDArray[np.float32]], Callable[[], None]] | None = None
+
+
+def checked(session: Session, path: Path) -> Session:
+    """The session with a `run` that holds the graph to its own description.
+
+    A file that opens may still fail when it runs, or answer with other arrays than it says; `run`
+    raises `ModelFileError` then.
+
+    Args:
+        session: The session.
+        path: Its file, for error messages.
+    """
+
+    def run(batch: NDArray[np.float32]) -> Outputs:
+        try:
+            answers = session.run(batch)
+        except PocketfaceError:
+            raise
+        except Exception as error:  # runtimes raise anything on damaged or forged files
+            raise ModelFileError(f"{path}: cannot be run: {reason(error)}") from error
+        for name, shape in session.output_shapes.items():
+            found = answers.get(name)
+            if found is None or found.dtype.kind not in "fiub" or not _fits(found.shape, shape):
+                said = "missing" if found is None else f"{found.dtype} {found.shape}"
+                raise ModelFileError(f"{path}: its answer {name!r} is {said}: expected {shape}")
+        return answers
+
+    return replace(session, run=run)
+
+
+def _fits(found: Shape, said: Shape) -> bool:
+    return len(found) == len(said) and all(b in (a, -1) for a, b in zip(found, said, strict=True))

@@ -14,13 +14,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...errors import ModelFileError
-from .weights import FLOAT16, FLOAT32, INT32, program_value, unpacked
+from .weights import FLOAT16, FLOAT32, INT32, named, program_value, unpacked
 
 _DTYPES = {"fp16": torch.float16, "fp32": torch.float32, "int32": torch.int32}
 
 
 def build_program(
-    program: Any, folder: Path, *, where: str
+    program: Any, folder: Path | None, *, where: str
 ) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
     """The `main` function of an ML Program, from inputs to outputs by name.
 
@@ -35,63 +35,76 @@ def build_program(
         raise ModelFileError(f"{where}: functions {sorted(program.functions)}: expected only main")
     block = main.block_specializations[main.opset]
     constants: dict[str, Any] = {}
-    steps: list[tuple[Any, dict[str, list[Any]], list[str], list[int], str]] = []
+    steps: list[_Step] = []
     for operation in block.operations:
-        kind = operation.type
-        names = [output.name for output in operation.outputs]
-        types = [output.type.tensorType.dataType for output in operation.outputs]
-        name = f"{where}: operation {names[0] if names else ''!r} of type {kind}"
-        if kind == "const":
-            value = program_value(operation.attributes["val"], folder, where=name)
-            floats = isinstance(value, np.ndarray) and value.dtype.kind == "f"
-            constants[names[0]] = _tensor(value) if floats else value
-            continue
-        if kind in COMPRESSED:
-            # Their arguments are constants, so they are decompressed when the file is loaded.
-            stored = {
-                key: program_value(value, folder, where=name)
-                for key, value in operation.attributes.items()
-            }
-            try:
-                weights = COMPRESSED[kind](stored)
-            except (KeyError, ValueError, IndexError) as error:
-                raise ModelFileError(f"{name}: {error}") from error
-            constants[names[0]] = _typed(_tensor(weights), types[0])
-            continue
-        if kind == "classify":
-            # Its outputs are the most probable label, and a dictionary of all probabilities.
-            (shares,) = operation.inputs["probabilities"].arguments
-            steps.append((_hand_on, {"x": [_Name(shares.name)]}, names[1:], [FLOAT32], name))
-            continue
-        if kind not in OPERATIONS:
-            raise ModelFileError(f"{name} is not one that the reference interpreter knows")
-        if operation.blocks:
-            raise ModelFileError(f"{name}: blocks inside are not known")
-        known, run = OPERATIONS[kind]
-        unknown = set(operation.inputs) - known
-        if unknown:
-            raise ModelFileError(f"{name}: {', '.join(sorted(unknown))} is not known")
-        arguments = {
-            key: [_binding(one, folder, where=name) for one in argument.arguments]
-            for key, argument in operation.inputs.items()
-        }
-        if not set(types) <= {FLOAT16, FLOAT32, INT32}:
-            raise ModelFileError(f"{name}: results of type {types} are not known")
-        steps.append((run, arguments, names, types, name))
+        first = operation.outputs[0].name if operation.outputs else ""
+        name = f"{where}: operation {first!r} of type {operation.type}"
+        with named(name):
+            step = _step(operation, constants, folder, where=name)
+        if step is not None:
+            steps.append(step)
 
     def run_all(values: dict[str, Tensor]) -> dict[str, Tensor]:
         known = {**constants, **values}
         for run, arguments, names, types, name in steps:
-            given = {key: _resolve(parts, known) for key, parts in arguments.items()}
-            try:
-                found = run(given)
-            except _NotKnown as error:
-                raise ModelFileError(f"{name}: {error} is not known") from error
-            for output, tensor, data_type in zip(names, found, types, strict=True):
-                known[output] = _typed(tensor, data_type)
+            with named(name):
+                given = {key: _resolve(parts, known) for key, parts in arguments.items()}
+                try:
+                    found = run(given)
+                except _NotKnown as error:
+                    raise ModelFileError(f"{name}: {error} is not known") from error
+                for output, tensor, data_type in zip(names, found, types, strict=True):
+                    known[output] = _typed(tensor, data_type)
         return {name: known[name] for name in block.outputs if name in known}
 
     return run_all
+
+
+_Step = tuple[
+    Callable[[dict[str, Any]], list[Tensor]], dict[str, list[Any]], list[str], list[int], str
+]
+"""Function, arguments by name, names and types of the results, and the name for messages."""
+
+
+def _step(
+    operation: Any, constants: dict[str, Any], folder: Path | None, *, where: str
+) -> _Step | None:
+    """An operation as a step; None, and one more of `constants`, if it is computed at once."""
+    kind = operation.type
+    names = [output.name for output in operation.outputs]
+    types = [output.type.tensorType.dataType for output in operation.outputs]
+    if kind == "const":
+        value = program_value(operation.attributes["val"], folder, where=where)
+        floats = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+        constants[names[0]] = _tensor(value) if floats else value
+        return None
+    if kind in COMPRESSED:
+        # Their arguments are constants, so they are decompressed when the file is loaded.
+        stored = {
+            key: program_value(value, folder, where=where)
+            for key, value in operation.attributes.items()
+        }
+        constants[names[0]] = _typed(_tensor(COMPRESSED[kind](stored)), types[0])
+        return None
+    if kind == "classify":
+        # Its outputs are the most probable label, and a dictionary of all probabilities.
+        (shares,) = operation.inputs["probabilities"].arguments
+        return _hand_on, {"x": [_Name(shares.name)]}, names[1:], [FLOAT32], where
+    if kind not in OPERATIONS:
+        raise ModelFileError(f"{where} is not one that the reference interpreter knows")
+    if operation.blocks:
+        raise ModelFileError(f"{where}: blocks inside are not known")
+    known, run = OPERATIONS[kind]
+    unknown = set(operation.inputs) - known
+    if unknown:
+        raise ModelFileError(f"{where}: {', '.join(sorted(unknown))} is not known")
+    arguments = {
+        key: [_binding(one, folder, where=where) for one in argument.arguments]
+        for key, argument in operation.inputs.items()
+    }
+    if not set(types) <= {FLOAT16, FLOAT32, INT32}:
+        raise ModelFileError(f"{where}: results of type {types} are not known")
+    return run, arguments, names, types, where
 
 
 def _typed(tensor: Tensor, data_type: int) -> Tensor:
@@ -106,7 +119,7 @@ class _Name(str):
     """The name of a value, to tell it from a string constant."""
 
 
-def _binding(binding: Any, folder: Path, *, where: str) -> Any:
+def _binding(binding: Any, folder: Path | None, *, where: str) -> Any:
     if binding.WhichOneof("binding") == "name":
         return _Name(binding.name)
     return program_value(binding.value, folder, where=where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...errors import ModelFileError
+from ..sizes import check_values
 from .ml_program import build_program
 from .neural_network import build_layers, preprocess
 
@@ -41,16 +43,17 @@ class Function:
 Blobs = dict[str, Tensor]
 
 
-def function_of(spec: Any, folder: Path, *, where: str) -> Function:
+def function_of(spec: Any, folder: Path | None, *, where: str) -> Function:
     """Make a model executable.
 
     Args:
         spec: The `Model` protobuf.
-        folder: Folder with the weights of an ML Program.
+        folder: Folder with the weights of an ML Program; None if there is none.
         where: Name of the file in error messages.
 
     Raises:
-        ModelFileError: A part of the model is unknown to this interpreter; the message names it.
+        ModelFileError: A part of the model is unknown to this interpreter, or cannot be run; the
+            message names it.
     """
     images = [i for i in spec.description.input if i.type.WhichOneof("Type") == "imageType"]
     if len(images) != 1:
@@ -74,10 +77,39 @@ def function_of(spec: Any, folder: Path, *, where: str) -> Function:
         return {name: found[name].float().numpy() for name in names}
 
     kind = image.type.imageType
-    return Function(image.name, (int(kind.height), int(kind.width)), names, call)
+    size = int(kind.height), int(kind.width)
+    check_values(_values_for(run, image.name, size), (1, 3, *size), where=where)
+    return Function(image.name, size, names, call)
 
 
-def _build(spec: Any, folder: Path, *, where: str) -> Callable[[Blobs], Blobs]:
+def _values_for(run: Callable[[Blobs], Blobs], name: str, size: tuple[int, int]) -> int:
+    """Number of values that a model computes for an image, up to its NMS, by shapes alone."""
+    from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        values = 0
+
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            found = func(*args, **(kwargs or {}))
+            self.values += sum(one.numel() for one in tree_leaves(found) if torch.is_tensor(one))
+            return found
+
+    counting = Counting()  # type: ignore[no-untyped-call]
+    # The modes compute shapes, and allocate nothing. How many boxes NMS keeps is not known.
+    with (
+        suppress(DynamicOutputShapeException),
+        FakeTensorMode(allow_non_fake_inputs=True),
+        counting,
+    ):
+        run({name: torch.empty(1, 3, *size)})
+    return counting.values
+
+
+def _build(spec: Any, folder: Path | None, *, where: str) -> Callable[[Blobs], Blobs]:
     kind = spec.WhichOneof("Type")
     if kind == "pipeline":
         stages = [_build(model, folder, where=where) for model in spec.pipeline.models]

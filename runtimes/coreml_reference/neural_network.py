@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...errors import ModelFileError
-from .weights import layer_weights
+from .weights import layer_weights, named
 
 Run = Callable[[list[Tensor]], list[Tensor]]
 """A layer as a function of its inputs."""
@@ -47,13 +47,15 @@ def build_layers(network: Any, *, where: str) -> Callable[[dict[str, Tensor]], d
         unknown = {field.name for field, _ in params.ListFields()} - known
         if unknown:
             raise ModelFileError(f"{name}: {', '.join(sorted(unknown))} is not known")
-        steps.append((build(params, name), list(layer.input), list(layer.output)))
+        with named(name):
+            steps.append((build(params, name), list(layer.input), list(layer.output), name))
 
     def run(blobs: dict[str, Tensor]) -> dict[str, Tensor]:
         blobs = dict(blobs)
-        for step, inputs, outputs in steps:
-            found = step([blobs[name] for name in inputs])
-            blobs.update(zip(outputs, found, strict=True))
+        for step, inputs, outputs, name in steps:
+            with named(name):
+                found = step([blobs[one] for one in inputs])
+                blobs.update(zip(outputs, found, strict=True))
         return blobs
 
     return run

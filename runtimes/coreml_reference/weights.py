@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ModelFileError
+from ...models.file_checks import check_file, is_inside, reason
 
 FLOAT16, FLOAT32, INT8, INT32, UINT8, UINT32, BOOL, STRING = 10, 11, 21, 23, 31, 33, 1, 2
 """`DataType` of MIL.proto."""
@@ -25,8 +27,25 @@ _NUMPY: dict[int, Any] = {
     UINT32: np.uint32,
 }
 _BLOB_TYPES: dict[int, Any] = {1: np.float16, 2: np.float32, 3: np.uint8, 4: np.int8}
+_BLOB_HEADER = struct.Struct("<IIQQ")
 _BLOB_SENTINEL = 0xDEADBEEF
 _BLOB_FOLDER = "@model_path/"
+
+
+@contextmanager
+def named(where: str) -> Iterator[None]:
+    """Say which layer or operation something in a block failed at.
+
+    Raises:
+        ModelFileError: Something failed: a damaged file may refer to what is not there, and have
+            sizes that do not go together.
+    """
+    try:
+        yield
+    except ModelFileError:
+        raise
+    except Exception as error:
+        raise ModelFileError(f"{where}: {reason(error)}") from error
 
 
 def layer_weights(params: Any, shape: Sequence[int], *, where: str) -> NDArray[np.float32]:
@@ -46,10 +65,8 @@ def layer_weights(params: Any, shape: Sequence[int], *, where: str) -> NDArray[n
     elif fields <= {"float16Value"}:
         found = np.frombuffer(params.float16Value, "<f2").astype(np.float32)
     elif fields == {"rawValue", "quantization"}:
-        try:
+        with named(f"{where}: quantized weights"):
             found = _dequantized(params, math.prod(shape))
-        except (ValueError, IndexError) as error:
-            raise ModelFileError(f"{where}: quantized weights: {error}") from error
     else:
         raise ModelFileError(
             f"{where}: weights stored as {', '.join(sorted(fields))} are not known to the "
@@ -103,8 +120,13 @@ def program_value(value: Any, folder: Path | None, *, where: str) -> Any:
 
     Args:
         value: The protobuf.
-        folder: Folder with `weights/weight.bin`; None if there is none.
+        folder: Folder with `weights/weight.bin`, which weights must not lead out of; None if there
+            is none.
         where: Name of the operation in error messages.
+
+    Raises:
+        ModelFileError: The value is stored in an unknown way, out of the package, or is not all
+            there.
     """
     tensor_type = value.type.tensorType
     kind = value.WhichOneof("value")
@@ -120,8 +142,9 @@ def program_value(value: Any, folder: Path | None, *, where: str) -> Any:
         array = _immediate(value.immediateValue.tensor, tensor_type.dataType, where=where)
     if isinstance(array, str):
         return array
-    array = array.reshape(shape)
-    return array if shape else array.item()
+    if array.size != math.prod(shape):
+        raise ModelFileError(f"{where}: {array.size} values: expected {math.prod(shape)}")
+    return array.reshape(shape) if shape else array.item()
 
 
 def _immediate(tensor: Any, data_type: int, *, where: str) -> Any:
@@ -145,14 +168,23 @@ def _blob(reference: Any, folder: Path | None, *, where: str) -> NDArray[Any]:
     if folder is None or not name.startswith(_BLOB_FOLDER):
         raise ModelFileError(f"{where}: its weights {name!r} are not there")
     path = folder / name.removeprefix(_BLOB_FOLDER)
+    if not is_inside(path, folder):
+        raise ModelFileError(f"{where}: its weights {name!r} lead out of the package")
+    size = check_file(path, name=f"{where}: {path.name}")
     try:
         with path.open("rb") as file:
-            file.seek(reference.offset)
-            sentinel, kind, size, start = struct.unpack("<IIQQ", file.read(24))
-            file.seek(start)
-            data = file.read(size)
-    except (OSError, struct.error) as error:
-        raise ModelFileError(f"{where}: {path} cannot be read: {error}") from error
-    if sentinel != _BLOB_SENTINEL or kind not in _BLOB_TYPES or len(data) != size:
-        raise ModelFileError(f"{where}: {path.name} holds no known tensor at {reference.offset}")
-    return np.frombuffer(data, _BLOB_TYPES[kind])
+            file.seek(_within(reference.offset, size, _BLOB_HEADER.size))
+            sentinel, kind, length, start = _BLOB_HEADER.unpack(file.read(_BLOB_HEADER.size))
+            if sentinel != _BLOB_SENTINEL or kind not in _BLOB_TYPES:
+                raise ValueError(f"no known tensor at {reference.offset}")
+            file.seek(_within(start, size, length))
+            return np.frombuffer(file.read(length), _BLOB_TYPES[kind])
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"{where}: {path.name} cannot be read: {error}") from error
+
+
+def _within(start: int, size: int, count: int) -> int:
+    """A position in a file of `size` bytes from which `count` can be read."""
+    if start + count > size:
+        raise ValueError(f"{count} bytes at {start} are beyond its {size}")
+    return start

@@ -165,7 +165,7 @@ def test_a_program_that_is_not_known(
 
 def test_weights_that_are_not_there(folder: Path, tmp_path: Path) -> None:
     spec = read_spec(folder / "model.mlpackage")
-    with pytest.raises(ModelFileError, match=r"weight\.bin cannot be read"):
+    with pytest.raises(ModelFileError, match=r"weight\.bin: cannot be read"):
         function_of(spec, tmp_path, where="model")
 
 
