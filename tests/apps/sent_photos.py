@@ -112,6 +112,7 @@ def _names(jpeg: bytes) -> Iterator[Case]:
 def _odd_contents(face: Image.Image, jpeg: bytes) -> Iterator[Case]:
     film = np.random.default_rng(0).bytes(9_000_000)  # a phone's motion photo
     yield "a JPEG and nine megabytes behind it", "photo.jpg", jpeg + film, 200, "glass"
+    yield "a JPEG without its end mark", "photo.jpg", jpeg[:-2], 200, "glass"
     small = face.resize((51, 60))
     yield "51 x 60 pixels", "photo.png", encode(small, "png"), 200, "glass"
     wide = Image.new("RGB", (4000, 600))
@@ -137,6 +138,8 @@ def _large() -> Iterator[Case]:
     bomb = png_of_zeros(32000, 32000)
     yield "a bomb: 1,024 million pixels", "bomb.png", bomb, 413, "above the limit of 64,000,000"
     yield "a little too large", "photo.png", png_of_zeros(8001, 8000), 413, "8001 x 8000"
+    line = png_of_zeros(1, 65_536)
+    yield "1 x 65,536 pixels", "photo.png", line, 413, "above the limit of 65,535 for a side"
     lie = struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 2, 0, 0, 0)
     header = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", lie) + _chunk(b"IEND", b"")
     yield "a header that claims 2^62 pixels", "photo.png", header, 413, "above the limit"
@@ -168,6 +171,8 @@ def _no_images() -> Iterator[Case]:
         ("a program", "photo.jpg", b"\x7fELF" + bytes(99), "expected JPEG"),
         ("a pickle", "photo.jpg", b"\x80\x04c__builtin__\nprint\n(Vx\ntR.", "expected JPEG"),
         ("zeros", "photo.jpg", bytes(1000), "expected JPEG"),
+        ("a PPM in text", "photo.ppm", b"P3 1 1 255 9 9 9", "text PPM"),
+        ("a run-length encoded BMP", "photo.bmp", b"BM" + bytes(28) + b"\1\0\0\0", "run-length"),
         ("an icon", "photo.ico", b"\0\0\1\0\1\0\x10\x10" + bytes(99), "expected JPEG"),
     ):
         yield title, name, content, 415, says

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from pocketface.data import pillow_quiet
 from pocketface.data.images import (
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -207,6 +208,40 @@ def test_sixteen_bits(picture: Image.Image, suffix: str, tmp_path: Path) -> None
         assert np.abs(read_image(path) - expected[:, :, 1:2]).max() <= 1
 
 
+@pytest.mark.parametrize("maximum", [1, 100, 255, 1000, 65535])
+@pytest.mark.parametrize("kind", [b"P5", b"P6"])
+def test_netpbm_of_any_maximum(kind: bytes, maximum: int) -> None:
+    shape = (5, 7, 1 if kind == b"P5" else 3)
+    values = np.random.default_rng(0).integers(0, maximum + 1, shape)
+    data = values.astype(np.uint8 if maximum < 256 else ">u2").tobytes()
+    content = b"%b # a comment\n7\t5\r\n%d\n%b" % (kind, maximum, data)
+    decoded = decode_image(content, source="x")
+    expected = np.broadcast_to(values[:, :, ::-1] / maximum * 255, (5, 7, 3))
+    assert np.abs(decoded - expected).max() <= 0.5
+
+
+def test_netpbm_bitmap() -> None:
+    """1 is black, and rows begin at bytes."""
+    decoded = decode_image(b"P4 9 2\n\x80\x80\x01\x00", source="x")
+    assert np.argwhere(decoded[:, :, 0] == 0).tolist() == [[0, 0], [0, 8], [1, 7]]
+
+
+def test_more_than_a_strip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Photos are brought together from strips, turned."""
+    monkeypatch.setattr("pocketface.data.image_pixels._STRIP_PIXELS", 700)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 100, 4), dtype=np.uint8)
+    photo = Image.fromarray(pixels)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    decoded = decode_image(encode(photo, "png", exif=exif), source="x")
+    white = Image.new("RGB", photo.size, "white")
+    white.paste(photo, mask=photo.getchannel("A"))
+    np.testing.assert_array_equal(decoded, np.rot90(bgr(white), -1))
+    for kind in ("ppm", "tiff"):
+        decoded = decode_image(encode(white, kind), source="x")
+        np.testing.assert_array_equal(decoded, bgr(white))
+
+
 def test_cmyk(picture: Image.Image) -> None:
     cmyk = picture.convert("CMYK")
     for kind, options in (("jpeg", {"quality": 95}), ("tiff", {})):
@@ -238,7 +273,7 @@ def test_one_pixel_and_wrong_suffix(tmp_path: Path) -> None:
 
 def test_threads_leave_the_warning_filters_alone(picture: Image.Image) -> None:
     content = encode(picture, "tiff")
-    before = list(warnings.filters)
+    before = [one for one in warnings.filters if one is not pillow_quiet._FILTER]
     threads = [
         threading.Thread(target=lambda: [decode_image(content, source="x") for _ in range(50)])
         for _ in range(4)
@@ -247,7 +282,10 @@ def test_threads_leave_the_warning_filters_alone(picture: Image.Image) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert list(warnings.filters) == before
+    assert [one for one in warnings.filters if one is not pillow_quiet._FILTER] == before
+    assert len(warnings.filters) <= len(before) + 4
+    with pytest.warns(UserWarning, match="one of the program's own"):
+        warnings.warn("one of the program's own", stacklevel=2)
 
 
 # Folders -------------------------------------------------------------------------------------

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import re
 import struct
 import subprocess
 import sys
+import threading
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
 
+from pocketface.data import image_headers, images, jpeg_marks
 from pocketface.data.images import MAX_PIXELS, decode_image, image_size, read_image
 from pocketface.errors import ImageError
 
 pytestmark = pytest.mark.filterwarnings("error")
+
+HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 
 
 def encode(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -218,24 +227,225 @@ def test_each_limit_is_itself_allowed(
     for data, name, most, message in (
         (png_of_zeros(30, 20), "MAX_PIXELS", 600, "30 x 20 pixels: above the limit of 599"),
         (tiles, "MAX_PIXELS", 100, "10 x 10 pixels: above the limit of 99"),
+        (png_of_zeros(30, 20), "MAX_SIDE", 30, "30 x 20 pixels: above the limit of 29 for a side"),
         (progressive, "MAX_SCANS", scans, f"more scans than the limit of {scans - 1}"),
-        (baseline, "_MAX_SEGMENTS", segments, f"of more than {segments - 1} segments"),
+        (baseline, "MAX_SEGMENTS", segments, f"of more than {segments - 1} segments"),
     ):
+        module = jpeg_marks if hasattr(jpeg_marks, name) else image_headers
         with monkeypatch.context() as patch:
-            patch.setattr(f"pocketface.data.images.{name}", most)
+            patch.setattr(module, name, most)
             assert "above the limit" not in (refuses(data) or "")
             assert "more" not in (refuses(data) or "")
-            patch.setattr(f"pocketface.data.images.{name}", most - 1)
+            patch.setattr(module, name, most - 1)
             assert message in (refuses(data) or "")
 
 
 def test_jpeg_that_does_not_end(picture: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its scans cannot be counted, so that it might demand a pass for each of its bytes."""
     whole = encode(picture, "jpeg")
-    monkeypatch.setattr("pocketface.data.images._MAX_JPEG", len(whole))
+    for module in (images, image_headers):
+        monkeypatch.setattr(module, "MAX_BYTES", len(whole))
     assert refuses(whole) is None
-    monkeypatch.setattr("pocketface.data.images._MAX_JPEG", len(whole) - 2)
-    message = f"a JPEG without an end in its first {len(whole) - 2} bytes"
-    assert message in (refuses(whole) or "")
-    # Shorter ones are damaged, as the decoder says.
-    assert "damaged or cut-off image" in (refuses(whole[: len(whole) // 2]) or "")
+    assert refuses(whole + bytes(100)) is None
+    for module in (images, image_headers):
+        monkeypatch.setattr(module, "MAX_BYTES", len(whole) - 2)
+    assert f"a JPEG without an end in its first {len(whole) - 2} bytes" in (refuses(whole) or "")
+
+
+JPEGS = {
+    "baseline": {},
+    "one interval a row": {"restart_marker_rows": 1},
+    "one interval a block": {"restart_marker_blocks": 1},
+    "progressive": {"progressive": True},
+    "grey": {},
+}
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+def test_jpeg_without_its_end_mark(kind: str) -> None:
+    """It is read if no pixel is missing, and only then, wherever it is cut off."""
+    face = Image.open(HOPPER).convert("L" if kind == "grey" else "RGB").resize((56, 40))
+    whole = encode(face, "jpeg", **JPEGS[kind])
+    expected = decode_image(whole, source="whole")
+    bare = whole.removesuffix(b"\xff\xd9")
+    for rest in (b"", b"\xff", bytes(5000)):
+        np.testing.assert_array_equal(decode_image(bare + rest, source="bare"), expected)
+    for end in range(2, len(bare) - 1):
+        # A last byte may hold nothing but bits that make it full.
+        assert refuses(bare[:end]) or np.array_equal(decode_image(bare[:end], source="x"), expected)
+    refused = [bool(refuses(bare[:end])) for end in range(len(bare) - 200, len(bare) - 2)]
+    assert all(refused[:-2])
+    for zeros in (100, 5000, 100_000):
+        assert refuses(bare[: len(bare) // 2] + bytes(zeros))
+
+
+def test_jpeg_without_the_scan_of_a_colour(picture: Image.Image) -> None:
+    """All that there is is whole, but grey."""
+    whole = encode(picture, "jpeg", progressive=True)
+    scans = [found.start() for found in re.finditer(rb"\xff\xda", whole)]
+    for start in scans[1:]:
+        assert "before its last scan" in (refuses(whole[:start]) or "")
+
+
+@pytest.mark.parametrize("kind", [b"P1", b"P2", b"P3"])
+def test_text_netpbm(kind: bytes) -> None:
+    """A few megabytes of it keep a core busy for minutes."""
+    content = kind + b"\n# hello\n3 2\n255\n" + b"1 " * 18
+    assert "it is a text PPM, which must be converted" in (refuses(content) or "")
+
+
+def test_netpbm_of_a_long_header(picture: Image.Image) -> None:
+    whole = encode(picture, "ppm")
+    for size in (100, 4000):
+        comment = b"P6\n#" + b"x" * size + b"\n"
+        assert refuses(comment + whole[3:]) is None
+    comment = b"P6\n#" + b"x" * 5000 + b"\n"
+    assert "no PNM header in its first 4096 bytes" in (refuses(comment + whole[3:]) or "")
+
+
+SMALL_PARTS = {
+    "a JPEG's junk": (
+        b"\xff\xd8\xff\xe0\0\2" + 3_000_000 * b"\0" + b"\xff\xda\0\2",
+        "do not begin",
+    ),
+    "a JPEG's fill": (b"\xff\xd8\xff\xe0\0\2" + 3_000_000 * b"\xff", "before its last scan"),
+    "a JPEG's segments": (
+        b"\xff\xd8" + 1000 * (b"\xff\xe1\xff\xff" + 65_533 * b"\0"),
+        "do not begin",
+    ),
+    "a PNG's chunks": (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 8, 0, 0, 0, 0))
+        + 1_000_000 * chunk(b"teSt", b""),
+        "small parts",
+    ),
+    "a GIF's blocks": (b"GIF89a\1\0\1\0\0\0\0!\xff\1\0" + 3_000_000 * b"\1\0", "small parts"),
+    "a GIF's junk": (b"GIF89a\1\0\1\0\0\0\0" + 3_000_000 * b"\0", "small parts"),
+    "a TIFF's strips": (
+        b"II*\0" + struct.pack("<IHHHIII", 8, 1, 273, 4, 1_000_000, 26, 0) + 4_000_000 * b"\0",
+        "a TIFF of 1,000,000 values in its field 273",
+    ),
+    "a run-length encoded BMP": (
+        b"BM" + bytes(28) + b"\1\0\0\0" + bytes(100),
+        "a run-length encoded BMP",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SMALL_PARTS)
+def test_headers_that_are_read_bit_by_bit(kind: str) -> None:
+    """Refused in a second or two, however long they are."""
+    content, says = SMALL_PARTS[kind]
+    start = time.process_time()
+    assert says in (refuses(content) or "")
+    assert time.process_time() - start < 5
+
+
+def test_what_follows_a_photo_is_not_read(picture: Image.Image, tmp_path: Path) -> None:
+    """Three gigabytes of zeros, which take no place on the disk."""
+    for kind in ("png", "jpeg", "webp", "gif"):
+        path = tmp_path / f"long.{kind}"
+        path.write_bytes(encode(picture, kind))
+        expected = read_image(path)
+        os.truncate(path, 3_000_000_000)
+        start = time.process_time()
+        np.testing.assert_array_equal(read_image(path), expected)
+        assert image_size(path) == picture.size
+        assert time.process_time() - start < 5
+    for kind in ("tiff", "bmp"):
+        path = tmp_path / f"long.{kind}"
+        path.write_bytes(encode(picture, kind))
+        os.truncate(path, 3_000_000_000)
+        with pytest.raises(ImageError, match=f"a {kind.upper()} of more than 1,000,000,000 bytes"):
+            read_image(path)
+
+
+@pytest.mark.parametrize("kind", ["webp", "avif"])
+def test_a_file_is_read_once(picture: Image.Image, kind: str) -> None:
+    content = encode(picture, kind)
+    read = 0
+
+    class Counted(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            nonlocal read
+            found = super().read(size)
+            read += len(found)
+            return found
+
+    images._read(Counted(content), "x")
+    assert read < len(content) + 200
+
+
+@pytest.mark.parametrize("side", [65_536, 1_000_001])
+def test_a_long_side_is_refused(side: int) -> None:
+    for size in ((side, 1), (1, side)):
+        with pytest.raises(ImageError) as error:
+            decode_image(png_of_zeros(*size), source="x.png")
+        assert_error(error, "x.png", "above the limit of 65,535 for a side")
+
+
+def test_the_longest_side_is_read() -> None:
+    assert decode_image(png_of_zeros(65_535, 1), source="x").shape == (1, 65_535, 3)
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [AttributeError("no"), RecursionError("deep"), struct.error("short"), MemoryError()],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("where", ["PIL.Image.open", "PIL.Image.Image.crop"])
+def test_whatever_a_parser_raises(
+    raised: Exception, where: str, picture: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = encode(picture, "png")
+
+    def fail(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(where, fail)
+    what = str(raised) or type(raised).__name__
+    assert refuses(content) == f"x: damaged or cut-off image: {what}"
+
+
+def test_a_failing_disk_is_named(picture: Image.Image) -> None:
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() > 50:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(min(size, 40) if size and size > 0 else 40)
+
+    with pytest.raises(ImageError, match="photo: cannot be read: Input/output error"):
+        images._read(Failing(encode(picture, "png")), "photo")
+
+
+def test_libtiff_says_nothing(picture: Image.Image, capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither it nor Pillow's log nor its warnings, whatever is damaged."""
+    random = np.random.default_rng(0)
+    said = 0
+    for compression in ("tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits"):
+        whole = encode(picture, "tiff", compression=compression)
+        for _ in range(40):
+            damaged = np.frombuffer(whole, np.uint8).copy()
+            damaged[random.integers(8, len(whole), 6)] = random.integers(0, 256, 6)
+            said += refuses(damaged.tobytes()) is not None
+    assert said > 40
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_slow_header_keeps_no_other_waiting(picture: Image.Image) -> None:
+    """While one thread reads a header, another reads a whole photo."""
+    content = encode(picture, "tiff")
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            begun.set()
+            assert go_on.wait(10)
+            return super().read(size)
+
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(images._read, Slow(content), "slow")
+        assert begun.wait(10)
+        expected = decode_image(content, source="quick")
+        go_on.set()
+        np.testing.assert_array_equal(slow.result(), expected)

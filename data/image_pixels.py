@@ -1,0 +1,99 @@
+"""Bring decoded pixels of any kind into one array, strip by strip.
+
+Beside what the decoder holds, no more than the result and a strip are in memory, whatever has to be
+done: colours, transparency, turning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ImageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+Strips = Callable[[int], Iterator[NDArray[np.uint8]]]
+"""Given a number of rows, yields a picture from the top in parts of at most so many rows."""
+
+_STRIP_PIXELS = 1_000_000
+
+
+def assemble(size: tuple[int, int], orientation: int, strips: Strips) -> NDArray[np.uint8]:
+    """Put the strips of a stored picture together, turned upright.
+
+    Args:
+        size: Width and height of the stored picture.
+        orientation: Its EXIF orientation, 1 to 8 (Exif 2.32, section 4.6.4).
+        strips: Makes its strips, uint8 (h, W, 3).
+
+    Returns:
+        uint8 (H, W, 3), or (W, H, 3) for the orientations from 5.
+    """
+    width, height = size
+    shape = (width, height, 3) if orientation >= 5 else (height, width, 3)
+    upright = np.empty(shape, np.uint8)
+    stored = _as_stored(upright, orientation)
+    top = 0
+    for strip in strips(max(1, _STRIP_PIXELS // width)):
+        stored[top : top + len(strip)] = strip
+        top += len(strip)
+    return upright
+
+
+def _as_stored(upright: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """A view of the upright picture as it is stored."""
+    flipped = {
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }
+    return flipped.get(orientation, upright)
+
+
+def strips_of(image: PILImage, rows: int, source: str) -> Iterator[NDArray[np.uint8]]:
+    """Yield a decoded picture as strips of `rows` rows in BGR, transparent parts on white.
+
+    Raises:
+        ImageError: Its pixels are float or 32-bit integers, or of unknown colours.
+    """
+    width, height = image.size
+    for top in range(0, height, rows):
+        strip = _reduced(image.crop((0, top, width, min(height, top + rows))), source)
+        code = cv2.COLOR_GRAY2BGR if strip.mode == "L" else cv2.COLOR_RGB2BGR
+        yield np.asarray(cv2.cvtColor(np.asarray(strip), code), dtype=np.uint8)
+
+
+def _reduced(strip: PILImage, source: str) -> PILImage:
+    """A strip in RGB or grey."""
+    from PIL import Image
+
+    if strip.mode.startswith("I;16"):
+        # Keep the upper 8 bits, as Pillow does for 16-bit colour.
+        return Image.fromarray((np.asarray(strip).astype(np.uint16) >> 8).astype(np.uint8))
+    if strip.mode == "1":
+        return strip.convert("L")
+    if strip.mode in ("I", "F"):
+        raise ImageError(f"{source}: has 32-bit pixels: expected 8 or 16 bits for each channel")
+    if strip.has_transparency_data:
+        if strip.mode == "La":  # grey premultiplied by alpha
+            strip = strip.convert("LA")
+        layer = strip.convert("RGBA")
+        white = Image.new("RGB", layer.size, "white")
+        white.paste(layer, mask=layer.getchannel("A"))
+        return white
+    if strip.mode in ("RGB", "L"):
+        return strip
+    try:
+        return strip.convert("RGB")
+    except ValueError as error:
+        raise ImageError(f"{source}: colours of mode {strip.mode} are not read") from error
