@@ -9,7 +9,8 @@ from ..data.class_names import ClassNames
 from ..errors import UserError
 from ..files import check_place
 from .console import print_table, progress, tell
-from .parser import a_path, add_classes, names, paths, positive, positive_counts
+from .labels import add_classes, check_labels_there
+from .parser import a_path, names, paths, positive, positive_counts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,8 +122,7 @@ def _measure(args: argparse.Namespace) -> None:
     from ..model_templates import template_names
     from ..tasks.weights import model_file
 
-    if (args.data is None) != (args.root is None):
-        raise UserError("--data and --root go together")
+    check_labels_there(paths(args.data), paths(args.root), flags=("--data", "--root"))
     classes = ClassNames.parse(args.classes)
     check_packages()
     output = args.output or Path("report")

@@ -5,20 +5,17 @@ from __future__ import annotations
 import argparse
 
 from ..compress.formats import chosen
-from ..data.class_names import ClassNames
 from ..errors import PocketfaceError, UserError
 from ..files import check_place
-from ..tasks.measuring import Labels
 from ..tasks.weights import open_weights
 from .console import print_table, tell
+from .labels import add_classes, labels_of
 from .parser import (
     PRECISIONS,
     a_path,
-    add_classes,
     count,
     fraction,
     names,
-    paths,
     positive,
     positive_count,
 )
@@ -154,7 +151,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--sparsity-ratio, --sparsity-mode: expected --nncf-sparsity with them")
     if not args.filter_pruning and args.pruning_ratio is not None:
         raise UserError("--pruning-ratio: expected --filter-pruning with it")
-    classes = ClassNames.parse(args.classes)
+    train, validation = labels_of(args, "train"), labels_of(args, "val")
     quantizes = args.post_training or args.nncf_quantization
     chosen(args.formats, args.precision, quantizes=quantizes)  # refused before PyTorch loads
     check_place(args.save_checkpoints_to, "--save-checkpoints-to", folder=True)
@@ -171,14 +168,11 @@ def run(args: argparse.Namespace) -> None:
         sparsity = sparsity_for(
             weights.template, ratio=args.sparsity_ratio, mode=args.sparsity_mode
         )
-    train = Labels(paths(args.train_ann_files), paths(args.train_data_roots), classes=classes)
     report = compress(
         CompressRequest(
             weights=weights,
             train=train,
-            validation=Labels(
-                paths(args.val_ann_files), paths(args.val_data_roots), classes=classes
-            ),
+            validation=validation,
             folder=args.save_checkpoints_to,
             quantization=args.nncf_quantization,
             post_training=args.post_training,

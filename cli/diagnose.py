@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from ..data.class_names import ClassNames
 from ..errors import PocketfaceError
 from .console import print_table, progress, tell
-from .parser import a_path, add_classes, paths, positive_count, size
+from .labels import add_classes, labels_of
+from .parser import a_path, positive_count, size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,14 +42,9 @@ def run(args: argparse.Namespace) -> None:
     """Try all pre-processings; fail if the declared one is not the best."""
     from ..apps.diagnose import diagnose
     from ..tasks.detection.preprocessing import Preprocessing
-    from ..tasks.measuring import Labels
 
     declared = None if args.declared is None else Preprocessing.parse(args.declared)
-    labels = Labels(
-        paths(args.test_ann_files),
-        paths(args.test_data_roots),
-        classes=ClassNames.parse(args.classes),
-    )
+    labels = labels_of(args, "test")
     with progress("photos") as on_progress:
         found = diagnose(
             args.model,

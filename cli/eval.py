@@ -6,13 +6,12 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ..benchmarks.accuracy import check_labels, measure_accuracy
-from ..data.class_names import ClassNames
-from ..errors import UserError
 from ..files import check_place
-from ..tasks.measuring import Labels, Options
+from ..tasks.measuring import Options
 from ..tasks.weights import open_model
 from .console import print_table, progress, tell
-from .parser import a_path, add_classes, fraction, paths, positive_count, size
+from .labels import add_classes, labels_of
+from .parser import a_path, fraction, positive_count, size
 
 if TYPE_CHECKING:
     from ..model_templates.contract import Metric
@@ -67,19 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, and print the figures."""
-    if (args.test_ann_files is None) != (args.test_data_roots is None):
-        raise UserError("--test-ann-files and --test-data-roots go together")
     for path, flag in (
         (args.save_metrics_to, "--save-metrics-to"), (args.mistakes_to, "--mistakes-to")
     ):  # fmt: skip
         if path is not None:
             check_place(path, flag)
-    labels = Labels(
-        paths(args.test_ann_files),
-        paths(args.test_data_roots),
-        args.wider_dir,
-        ClassNames.parse(args.classes),
-    )
+    labels = labels_of(args, "test", official=args.wider_dir)
     check_labels(labels)
     model = open_model(
         args.template,

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..data.class_names import FLAG
 from ..errors import UserError
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -114,17 +113,6 @@ def paths(values: Sequence[str] | None) -> list[Path]:
         parts = [value] if Path(value).exists() else names(value)
         found.extend(Path(part) for part in parts)
     return found
-
-
-def add_classes(parser: argparse.ArgumentParser) -> None:
-    """Add the flag that says what annotation files call our classes."""
-    parser.add_argument(
-        FLAG,
-        action="append",
-        default=[],
-        metavar="OURS=THEIRS",
-        help="what the annotation files call a class, as face=Face,face=head; can be repeated",
-    )
 
 
 def _number(text: str) -> float:

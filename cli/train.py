@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..data.class_names import ClassNames
-from ..errors import UserError
-from ..tasks.measuring import Labels
+from ..files import check_place
 from ..tasks.templates import open_template
+from ..tasks.weights import check_weights_file
 from .console import tell
-from .parser import PRECISIONS, a_path, add_classes, count, paths, positive, positive_count
+from .labels import add_classes, labels_of
+from .parser import PRECISIONS, a_path, count, positive, positive_count
 
 if TYPE_CHECKING:
     from ..models.weights import Weights
@@ -71,9 +71,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train, and print the files written."""
-    if (args.val_ann_files is None) != (args.val_data_roots is None):
-        raise UserError("--val-ann-files and --val-data-roots go together")
-    classes = ClassNames.parse(args.classes)
+    check_place(args.save_checkpoints_to, "--save-checkpoints-to", folder=True)
+    train, val = labels_of(args, "train"), labels_of(args, "val")
+    for weights in (args.load_weights, args.resume_from):
+        if weights is not None:
+            check_weights_file(weights)
     template = open_template(args.template)
     from ..training.fit import fit
     from ..training.request import FitRequest
@@ -83,10 +85,8 @@ def run(args: argparse.Namespace) -> None:
             template=template,
             load_weights=None if args.load_weights is None else _read(args.load_weights),
             resume_from=args.resume_from,
-            train=Labels(
-                paths(args.train_ann_files), paths(args.train_data_roots), classes=classes
-            ),
-            val=Labels(paths(args.val_ann_files), paths(args.val_data_roots), classes=classes),
+            train=train,
+            val=val,
             output=args.save_checkpoints_to,
             epochs=args.epochs,
             batch_size=args.batch_size,
