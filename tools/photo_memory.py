@@ -45,7 +45,8 @@ def save_tiff(path: Path, pixels: Any, turned: bool, **options: Any) -> None:
     """Write a TIFF of a layout that Pillow does not write."""
     import tifffile
 
-    tifffile.imwrite(path, pixels, extratags=[(ORIENTATION, "H", 1, 6 if turned else 1)], **options)
+    tag: Any = (ORIENTATION, "H", 1, 6 if turned else 1, True)
+    tifffile.imwrite(path, pixels, extratags=[tag], **options)
 
 
 def layers(side: int, count: int, kind: type[Any]) -> Any:

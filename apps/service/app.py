@@ -10,10 +10,11 @@ from typing import Any, Literal
 import numpy as np
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, Response
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 
 from ... import __version__
 from ...data.images import decode_image
@@ -21,6 +22,7 @@ from ...errors import ImageError, ImageTooLargeError
 from ..classify import NO_FACE, PhotoClassifier
 from ..faces import FACE_SCORE
 from .bounded_queue import BoundedQueue
+from .targets import AnyTarget
 from .uploads import FIELD, read_photo
 
 
@@ -33,14 +35,15 @@ class Limits:
         waiting: Number of further requests that may wait; any more get 503.
         body_bytes: Largest body of a request, in bytes; a larger one gets 413.
         body_seconds: Seconds in which a body must arrive; else 408.
-        head_seconds: Seconds in which a request's head must arrive; else the connection is closed.
+        connection_seconds: Age in seconds at which a connection is closed, after the answer that it
+            waits for; three times as much, and it is cut.
     """
 
     at_work: int = 1
     waiting: int = 64
     body_bytes: int = 10_000_000
     body_seconds: float = 30
-    head_seconds: float = 10
+    connection_seconds: float = 60
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,7 @@ def make_app(settings: Settings) -> FastAPI:
         f"{classifier.classifier.contract.name}. Nothing that is sent here is stored.",
         redoc_url=None,
     )
+    app.add_middleware(AnyTarget)
     app.add_exception_handler(RequestValidationError, _bad_query)
     app.add_exception_handler(ClientDisconnect, _nobody_there)
 
@@ -162,7 +166,7 @@ def make_app(settings: Settings) -> FastAPI:
             photo = await read_photo(
                 request, max_bytes=limits.body_bytes, max_seconds=limits.body_seconds
             )
-            answer = await queue.run(lambda: _answer_to(classifier, photo))
+            answer = await queue.run(request, lambda: _answer_to(classifier, photo))
         if isinstance(answer, NoFace):
             return JSONResponse(answer.model_dump(), status_code=422)
         return answer if details else Answer(answer=answer.answer)
@@ -172,10 +176,8 @@ def make_app(settings: Settings) -> FastAPI:
         """Is the service there?"""
         return {"status": "ok"}
 
-    @app.get("/", include_in_schema=False)
-    async def start() -> Response:
-        return RedirectResponse("docs")
-
+    (docs,) = (route for route in app.routes if isinstance(route, Route) and route.path == "/docs")
+    app.add_route("/", docs.endpoint, include_in_schema=False)
     return app
 
 

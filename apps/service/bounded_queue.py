@@ -6,17 +6,35 @@ import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TypeVar
 
-from fastapi import HTTPException
+from fastapi import HTTPException, Request
+from starlette.requests import ClientDisconnect
 
 _RETRY_AFTER = 1  # seconds; a place is free again after some tens of milliseconds
+
+HALF_CLOSED = "half_closed"
+"""Key of a request's state: its client has ended its sending side, and perhaps has left."""
 
 Result = TypeVar("Result")
 
 
+@dataclass(eq=False)
+class _Waiting:
+    request: Request
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def may_have_left(self) -> bool:
+        return HALF_CLOSED in self.request.scope["state"]
+
+
 class BoundedQueue:
     """Threads that process requests in the order of arrival.
+
+    A request whose client has left is dropped before its work begins. TCP does not tell a client
+    that has left in good order from one that has only ended its sending side (RFC 9293, 3.6): such
+    requests are answered, but after all others.
 
     Args:
         at_work: Number of threads.
@@ -26,6 +44,8 @@ class BoundedQueue:
     def __init__(self, *, at_work: int, waiting: int) -> None:
         self._threads = ThreadPoolExecutor(at_work, thread_name_prefix="service")
         self._free = at_work + waiting
+        self._idle = at_work
+        self._waiting: list[_Waiting] = []
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -46,6 +66,54 @@ class BoundedQueue:
         finally:
             self._free += 1
 
-    async def run(self, work: Callable[[], Result]) -> Result:
-        """Run `work` in one of the threads, and return its result."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+    async def run(self, request: Request, work: Callable[[], Result]) -> Result:
+        """Run `work` in one of the threads when it is the request's turn, and return its result.
+
+        Args:
+            request: One whose body has been read.
+            work: What to do for it.
+
+        Raises:
+            ClientDisconnect: The client left before the work began.
+        """
+        await self._turn_of(request)
+        begun = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        begun.add_done_callback(lambda _: self._thread_is_free())
+        return await asyncio.shield(begun)
+
+    async def _turn_of(self, request: Request) -> None:
+        one = _Waiting(request)
+        self._waiting.append(one)
+        self._call_next()
+        left = asyncio.ensure_future(_leaves(request))
+        turn = asyncio.ensure_future(one.turn.wait())
+        try:
+            await asyncio.wait((left, turn), return_when=asyncio.FIRST_COMPLETED)
+            if left.done():
+                raise ClientDisconnect
+        except BaseException:
+            if one.turn.is_set():
+                self._thread_is_free()
+            else:
+                self._waiting.remove(one)
+            raise
+        finally:
+            left.cancel()
+            turn.cancel()
+
+    def _thread_is_free(self) -> None:
+        self._idle += 1
+        self._call_next()
+
+    def _call_next(self) -> None:
+        if self._idle and self._waiting:
+            one = min(self._waiting, key=_Waiting.may_have_left)  # the first of those that are best
+            self._waiting.remove(one)
+            self._idle -= 1
+            one.turn.set()
+
+
+async def _leaves(request: Request) -> None:
+    """Return when the client has left."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,4 +1,4 @@
-"""The service on a port: worker processes, and timeouts for slow connections."""
+"""The service on a port: worker processes, and an end to every connection."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import threading
 from functools import partial
 from typing import Any, TextIO
 
+import h11
 from fastapi import FastAPI
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -20,12 +21,13 @@ from uvicorn.supervisors import Multiprocess
 
 from ...errors import UserError
 from .app import Settings, make_app
+from .bounded_queue import HALF_CLOSED
 
 _GRACE = 30  # seconds that requests at work get when the service ends
 _BACKLOG = 2048
 
 MAX_CONNECTIONS = 500
-"""Most connections of one process, if its limit of open files allows that many."""
+"""Connections of one process from which on it answers 503, if its open files allow that many."""
 
 _OTHER_FILES = 64
 
@@ -49,11 +51,15 @@ def bind(host: str, port: int) -> socket.socket:
         raise UserError(f"--host {host}: no such address: {reason}") from error
     family, *_, address = found[0]
     try:
-        return socket.create_server(address, family=family, backlog=_BACKLOG)
+        listening = socket.create_server(address, family=family, backlog=_BACKLOG)
+        # asyncio sends each part of an answer at once only where the socket names its protocol;
+        # else the body waits 40 ms for the head's receipt.
+        number = listening.detach()
+        return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=number)
     except OSError as error:
-        number = error.errno or 0
-        flag = f"--port {port}" if number in (errno.EADDRINUSE, errno.EACCES) else "--host"
-        raise UserError(f"{flag}: cannot listen at {host}: {os.strerror(number)}") from error
+        code = error.errno or 0
+        flag = f"--port {port}" if code in (errno.EADDRINUSE, errno.EACCES) else "--host"
+        raise UserError(f"{flag}: cannot listen at {host}: {os.strerror(code)}") from error
 
 
 def address_of(listening: socket.socket) -> str:
@@ -104,9 +110,10 @@ def make_config(settings: Settings, *, workers: int = 1) -> tuple[Config, str]:
     config = Config(
         app,
         factory=workers > 1,
-        http=TimedProtocol,
+        http=partial(ShortLivedProtocol, settings.limits.connection_seconds),  # type: ignore[arg-type]
         ws="none",
-        timeout_keep_alive=settings.limits.head_seconds,  # type: ignore[arg-type]
+        headers=[("X-Content-Type-Options", "nosniff")],
+        limit_concurrency=_most_connections(),
         timeout_graceful_shutdown=_GRACE,
         server_header=False,
         log_config=_LOGGING,
@@ -146,64 +153,64 @@ _LOGGING = {
 }
 
 
-class TimedProtocol(H11Protocol):
-    """Closes a connection whose client keeps it waiting longer than `timeout_keep_alive`.
+class ShortLivedProtocol(H11Protocol):
+    """A connection that ends some time, and that a client may half-close.
 
-    It waits for the next request's head, or for the client to read an answer. uvicorn itself
-    waits for ever for the first byte, for a head that trickles in, for the rest of a body after
-    the answer, and for a client that reads nothing. The application limits the time of a body
-    that it reads. Connections beyond `MAX_CONNECTIONS` are closed at once.
+    uvicorn waits for ever for the first byte of a request, for a head that trickles in, and for a
+    client that reads no answer. The application limits the time of a body that it reads.
+
+    Args:
+        seconds: See `Limits.connection_seconds`.
+        arguments: See `H11Protocol`.
     """
 
-    _timer: asyncio.TimerHandle | None = None
-    _unread: asyncio.TimerHandle | None = None
+    def __init__(self, seconds: float, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._seconds = seconds
+        self._clocks: tuple[asyncio.TimerHandle, ...] = ()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the clock."""
+        """Start the clocks."""
         super().connection_made(transport)
-        # asyncio sets this only if the listening socket names its protocol. Head and body of an
-        # answer are sent separately: without it the body waits 40 ms for the head's receipt.
-        connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if len(self.connections) > _most_connections():
-            transport.abort()
-        self._restart()
-
-    def pause_writing(self) -> None:
-        """Start the clock for a client that does not read its answer."""
-        super().pause_writing()
-        self._unread = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        """Stop that clock: the client reads again."""
-        super().resume_writing()
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
-
-    def handle_events(self) -> None:
-        """Stop the clock once a request has begun."""
-        super().handle_events()
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._stop()
-
-    def on_response_complete(self) -> None:
-        """Start the clock again."""
-        self._restart()  # before a request that waited behind this one begins
-        super().on_response_complete()
+        self._clocks = (
+            self.loop.call_later(self._seconds, self._close_when_answered),
+            self.loop.call_later(3 * self._seconds, transport.abort),
+        )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock for good."""
-        self._stop()
-        if self._unread is not None:
-            self._unread.cancel()
+        """Stop the clocks."""
+        for clock in self._clocks:
+            clock.cancel()
         super().connection_lost(exc)
 
-    def _restart(self) -> None:
-        self._stop()
-        self._timer = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep what a client has closed for sending open until its request is answered."""
+        whole = self.cycle is not None and not self.cycle.more_body
+        if not whole or self.cycle.response_complete:
+            return False
+        self.cycle.scope["state"][HALF_CLOSED] = True
+        self.shutdown()  # after the answer
+        return True
 
-    def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP with the headers of all answers, if none has begun.
+
+        uvicorn lets the application answer too, which fails with a traceback in the log.
+        """
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            headers = [
+                *self.server_state.default_headers,
+                (b"content-type", b"text/plain; charset=utf-8"),
+                (b"connection", b"close"),
+            ]
+            head = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+            for event in (head, h11.Data(data=msg.encode()), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def _close_when_answered(self) -> None:
+        if not self.transport.is_closing():
+            self.shutdown()

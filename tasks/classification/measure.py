@@ -176,7 +176,11 @@ def _draw_mistakes(
     for index in wrong[np.argsort(-np.abs(scores[wrong] - truth[wrong]), kind="stable")]:
         face = faces[index]
         if np.isfinite(scores[index]):
-            image = read_image(face.path)
+            try:
+                image = read_image(face.path)
+            except ImageError as error:  # it could be read before
+                _log.warning("left out of the mistakes: %s", error)
+                continue
             pictures.append(align_face(image, face.landmarks, spec))
             captions.append(f"{labels[face.label]}, said {scores[index]:.2f}")
     _, buffer = cv2.imencode(".png", contact_sheet(pictures, captions))
