@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from ..data.glasses import read_glasses, split_people
 from ..data.images import read_image
 from ..data.labelled_faces import write_labelled_faces
+from ..data.photo_paths import find_photo
+from ..data.record_set import named
 from ..errors import DataError, ImageError, UserError
 from ..files import check_place, name_in_utf8
 from ..results import Detections
@@ -23,8 +25,6 @@ from ..tasks.load import load_as
 from .faces import check_landmarks
 
 _log = logging.getLogger(__name__)
-
-_MAX_NAMED = 3
 
 LABELLED_FACE_SCORE = 0.4
 """Lowest detector score of a face. The detector's own threshold may be higher, but a labelled photo
@@ -67,10 +67,11 @@ def prepare_faces(
     root, rows = read_glasses(source)
     if test_fraction is not None:
         rows = split_people(rows, test_fraction=test_fraction)
-    absent = [row.image for row in rows if not (root / row.image).is_file()]
+    absent = [row.image for row in rows if find_photo(root, row.image) is None]
     if absent:
-        named = ", ".join(absent[:_MAX_NAMED])
-        raise DataError(f"{source}: {len(absent)} of {len(rows)} photos are not in {root}: {named}")
+        raise DataError(
+            f"{source}: {len(absent)} of {len(rows)} photos are not in {root}: {named(absent)}"
+        )
     for part in dict.fromkeys(row.part for row in rows):
         if _list_of(output, part).resolve() == source.resolve():
             raise UserError(f"--output {output}: {part}.csv would take the place of {source}")

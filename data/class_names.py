@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -108,7 +110,8 @@ def hint_for(ours: str, present: Collection[str]) -> str:
         present: The names in the file.
     """
     folded: Mapping[str, str] = {name.casefold().strip(): name for name in present}
-    near = difflib.get_close_matches(ours.casefold(), folded, n=1)
+    as_word = [name for name in folded if ours.casefold() in re.split(r"\W+|_", name)]
+    near = difflib.get_close_matches(ours.casefold(), folded, n=1) or as_word
     if near:
         return f"did you mean {FLAG} {_quoted(ours, folded[near[0]])}?"
     if len(present) == 1:
@@ -117,6 +120,4 @@ def hint_for(ours: str, present: Collection[str]) -> str:
 
 
 def _quoted(ours: str, theirs: str) -> str:
-    import shlex
-
     return shlex.quote(f"{ours}={theirs}")

@@ -147,6 +147,7 @@ def images_of(records: list[Any], tally: Tally) -> tuple[dict[Key, Image], set[K
         if key in images or key in left_out:
             before = images.get(key)
             if before is not None and before[:3] == (name, width, height):
+                tally.kept += 1
                 tally.mend("image listed twice", place)
                 continue
             if before is not None:

@@ -95,7 +95,7 @@ def _each_once(
     for key, line in doubtful.items():
         tally.lose("photo with different labels", line)
         del known[key]
-    tally.kept = len(known)
+    tally.kept = len(known) + tally.mended.total()
     tally.check()
     records.report()
     return [row for _, row in known.values()]

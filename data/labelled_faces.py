@@ -134,6 +134,7 @@ def _add(faces: dict[Hashable, _Listed], key: Hashable, one: _Listed) -> None:
     if known is one:
         one.tally.kept += 1
     elif not known.is_doubtful and (known.face.label, known.text) == (one.face.label, one.text):
+        one.tally.kept += 1
         one.tally.mend("face listed twice with the same label", one.line)
     else:
         reason = "face with different labels"

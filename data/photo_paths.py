@@ -35,7 +35,9 @@ def plain_name(name: str) -> str:
     r"""A name without what systems write differently: `\`, `./`, decomposed letters, case."""
     forward = name.replace("\\", "/")
     if "./" in forward or "//" in forward:
-        forward = "/".join(part for part in forward.split("/") if part not in ("", "."))
+        first, *parts = forward.split("/")
+        forward = "/".join([first, *(part for part in parts if part not in ("", "."))])
+        forward = forward.removeprefix("./")
     return unicodedata.normalize("NFC", forward).lower()
 
 

@@ -72,6 +72,81 @@ def test_a_list_that_a_spreadsheet_saved(photos: Path) -> None:
     assert (face.label, face.landmarks.sum()) == (1, 55)
 
 
+ROWS = f"{HEAD}\na.png,glass,1,2,3,4,5,6,7,8,9,10.5\nb.png,no_glass,,,,,,,,,,\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ROWS.encode(),
+        ROWS.replace(",", ";").replace("10.5", "10,5").encode(),  # where the comma is for decimals
+        ROWS.replace(",", "\t").encode("utf-16"),  # "Unicode text"
+        ROWS.replace("\n", "\r\n").encode("utf-8-sig"),
+        ROWS.replace("\n", "\r").encode(),
+        ROWS.replace("a.png", '"a.png"').replace("image", '"image"').encode(),
+        ROWS.replace("image,label", " image , label").replace("glass,", "glass ,").encode(),
+        ROWS.replace("right_mouth\n", "right_mouth,note\n").replace("10.5", '10.5,"a, b"').encode(),
+        ROWS.replace("10.5", "10.5,,").encode(),  # empty cells beyond the heading
+        f"{ROWS}\n\n".encode(),
+    ],
+    ids="plain semicolons utf-16 crlf cr quotes spaces columns cells end".split(),  # noqa: SIM905
+)
+def test_lists_as_spreadsheets_write_them(photos: Path, content: bytes) -> None:
+    (photos / "list.csv").write_bytes(content)
+    one, other = read_labelled_faces([photos / "list.csv"], [photos], classes=CLASSES)
+    assert (one.label, one.landmarks.sum(), one.path.name) == (1, 55.5, "a.png")
+    assert (other.label, other.found, other.path.name) == (0, False, "b.png")
+
+
+@pytest.mark.parametrize("name", [".\\a.png", "./a.png", "sub\\Ja\u0308ger.png"])
+def test_photos_are_found_as_the_coco_reader_finds_them(photos: Path, name: str) -> None:
+    (photos / "sub").mkdir()
+    (photos / "c.png").rename(photos / "sub" / "J\u00e4ger.png")
+    write_labelled_faces(photos / "list.csv", [(name, "glass", POINTS)])
+    (face,) = read_labelled_faces([photos / "list.csv"], [photos], classes=CLASSES)
+    assert face.path.is_file()
+
+
+@pytest.mark.parametrize("name", ["../a.png", "..\\a.png", "/etc/passwd", "C:\\a.png"])
+def test_photos_outside_the_root_are_none(
+    photos: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (photos / "root").mkdir()
+    (photos / "b.png").rename(photos / "root" / "b.png")
+    rows = [("b.png", "glass", POINTS), (name, "glass", POINTS)]
+    write_labelled_faces(photos / "list.csv", rows)
+    (face,) = read_labelled_faces([photos / "list.csv"], [photos / "root"], classes=CLASSES)
+    assert face.path.name == "b.png"
+    assert "1 x photo whose name leads out of the data root (first: line 3 of list" in caplog.text
+    write_labelled_faces(photos / "list.csv", rows[1:])
+    with pytest.raises(DataError, match="1 of 1 faces cannot be used: 1 x photo whose name leads"):
+        read_labelled_faces([photos / "list.csv"], [photos / "root"], classes=CLASSES)
+
+
+def test_faces_that_are_listed_twice(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [
+        ("a.png", "glass", POINTS), ("./a.png", "glass", POINTS),  # once
+        ("a.png", "no_glass", POINTS + 1),  # another face in the same photo
+        ("b.png", "glass", POINTS), ("b.png", "no_glass", POINTS),  # nobody knows
+        ("c.png", "glass", None), ("c.png", "glass", None),
+    ]  # fmt: skip
+    write_labelled_faces(photos / "list.csv", rows)
+    found = read_labelled_faces([photos / "list.csv"], [photos], classes=CLASSES)
+    assert [(one.path.name, one.label, one.image_id) for one in found] == [
+        ("a.png", 1, 0), ("a.png", 0, 1), ("c.png", 1, 2)
+    ]  # fmt: skip
+    assert "mended 2 records: 2 x face listed twice with the same label" in caplog.text
+    assert "2 x face with different labels (first: line 6 (b.png, glass in line 5 of list" in (
+        caplog.text
+    )
+    write_labelled_faces(photos / "more.csv", [("a.png", "no_glass", POINTS), *rows[5:]])
+    files = [photos / "list.csv", photos / "more.csv"]
+    assert len(read_labelled_faces(files, [photos], classes=CLASSES)) == 2
+    write_labelled_faces(photos / "list.csv", rows[3:5])
+    with pytest.raises(DataError, match="2 of 2 faces cannot be used: 2 x face with different lab"):
+        read_labelled_faces([photos / "list.csv"], [photos], classes=CLASSES)
+
+
 def test_files_that_are_none(photos: Path) -> None:
     with pytest.raises(DataError, match=r"none\.csv: cannot be read"):
         read_labelled_faces([photos / "none.csv"], [photos], classes=CLASSES)
@@ -141,6 +216,26 @@ def test_a_table(photos: Path, text: str) -> None:
     (photos / "list.csv").write_text("a,b\n")
     with pytest.raises(DataError, match=r"columns a, b: expected one of image, path, file, name"):
         read_glasses(photos / "list.csv")
+
+
+def test_photos_of_a_table_are_listed_once(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (photos / "sub").mkdir()
+    (photos / "c.png").rename(photos / "sub" / "c.png")
+    rows = [
+        "a.png,1,train", "./a.png,1,train", ".\\a.png,1,test", "b.png,1,train", "b.png,0,train",
+        "../x.png,1,train", "sub\\c.png,0,test", "gone.png,0,test", "gone2.png,0,test",
+    ]  # fmt: skip
+    (photos / "list.csv").write_text("\n".join(["image,glasses,split", *rows]))
+    _, found = read_glasses(photos / "list.csv")
+    assert [(row.image, row.label, row.part) for row in found] == [
+        ("a.png", "glass", "train"), ("sub/c.png", "no_glass", "test"),
+        ("gone.png", "no_glass", "test"), ("gone2.png", "no_glass", "test"),
+    ]  # fmt: skip
+    assert "skipped 3 bad records: 2 x photo with different labels (first: line 6 (b.png, gl" in (
+        caplog.text
+    )
+    assert "1 x photo listed twice with the same label (first: line 3 of list.csv)" in caplog.text
+    assert "1 x photo that is in another part too, left out of the later (first: li" in caplog.text
 
 
 def test_people_are_in_one_part_only() -> None:

@@ -81,6 +81,51 @@ def test_refused(tmp_path: Path) -> None:
             split_coco(file, train_fraction=0.5, seed=0, output=tmp_path)
 
 
+def content(ids: list[Any], names: list[str], owners: list[Any]) -> str:
+    images = [{"id": key, "file_name": name} for key, name in zip(ids, names, strict=True)]
+    faces = [{"id": place, "image_id": key} for place, key in enumerate(owners)]
+    return json.dumps({"images": images, "annotations": faces, "categories": []})
+
+
+def test_a_photo_listed_twice_is_in_one_part(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "x.json"
+    names = ["a.jpg", "b.jpg", "c.jpg", ".\\a.jpg", "./B.jpg", "d.jpg"]
+    file.write_text(content([*range(6)], names, [*range(6)]))
+    for seed in range(8):
+        paths = split_coco(file, train_fraction=0.5, seed=seed, output=tmp_path / str(seed))
+        parts = [{one["file_name"].lower()[-5:] for one in load(path)["images"]} for path in paths]
+        assert [len(part) for part in parts] == [2, 2]
+        assert not parts[0] & parts[1]
+        assert sum(len(load(path)["annotations"]) for path in paths) == 6
+    assert "2 images list a photo again, which goes to one part with all of them" in caplog.text
+    file.write_text(content([1, 2], ["a.jpg", "./a.jpg"], []))
+    with pytest.raises(DataError, match="all are one photo; expected two or more"):
+        split_coco(file, train_fraction=0.5, seed=0, output=tmp_path / "out")
+
+
+def test_ids_as_numbers_and_as_texts(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    file.write_text(content([0, 1], ["a.jpg", "b.jpg"], ["0", "1", 1]))
+    paths = split_coco(file, train_fraction=0.5, seed=0, output=tmp_path / "out")
+    assert sorted(len(load(path)["annotations"]) for path in paths) == [1, 2]
+
+
+def test_annotations_of_no_image(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "x.json"
+    file.write_text(content([1, 2], ["a.jpg", "b.jpg"], [1, 7, 8]))
+    message = (
+        r"x\.json: 2 of 3 labels cannot be used: 2 x annotation of an unknown image_id \(first"
+    )
+    with pytest.raises(DataError, match=message):
+        split_coco(file, train_fraction=0.5, seed=0, output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    file.write_text(content([1, 2], ["a.jpg", "b.jpg"], [1, 2, 8]))
+    split_coco(file, train_fraction=0.5, seed=0, output=tmp_path / "out")
+    assert "skipped 1 bad records: 1 x annotation of an unknown image_id (first: an" in caplog.text
+
+
 def test_nothing_half_written(tmp_path: Path) -> None:
     file = write(tmp_path / "x.json", [{"id": 1, "score": float("nan")}, {"id": 2}])
     with pytest.raises(DataError, match="cannot be written"):

@@ -104,6 +104,24 @@ def test_missing_photos(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     assert "1 of 2 photos are not there: 0--A/gone.png" in caplog.text
 
 
+def test_a_photo_listed_twice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    other = FACE.replace("10 20", "1 2")
+    lines = ["0--A/a.png", "1", FACE, "0--A\\a.png", "1", other]
+    make(tmp_path, lines, photos=("0--A/a.png",))
+    [path] = convert_wider(tmp_path)
+    content = load(path)
+    assert [one["file_name"] for one in content["images"]] == ["0--A/a.png"]
+    assert [one["image_id"] for one in content["annotations"]] == [1, 1]
+    assert "mended 1 records: 1 x photo listed again, its faces joined" in caplog.text
+
+
+def test_most_boxes_without_area(tmp_path: Path) -> None:
+    empty = FACE.replace("30 40", "0 0")
+    make(tmp_path, ["0--A/a.png", "3", FACE, empty, empty], photos=("0--A/a.png",))
+    with pytest.raises(DataError, match="2 of 3 boxes cannot be used: 2 x box without area"):
+        convert_wider(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
