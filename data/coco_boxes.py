@@ -8,6 +8,8 @@ from typing import Any
 
 Box = tuple[float, float, float, float]
 
+_NUMBERS = {int, float, type(None)}
+
 _MIN_SIDE = 0.01
 """Smallest width and height, in pixels, of a box's part inside its photo."""
 
@@ -17,18 +19,15 @@ _SLACK = 0.02
 
 def numbers_in(value: object, count: int) -> list[float] | None:
     """A list of `count` numbers, null as NaN; None for anything else."""
-    if not isinstance(value, list) or len(value) != count:
+    if not isinstance(value, list) or len(value) != count or not set(map(type, value)) <= _NUMBERS:
         return None
-    numbers: list[float] = []
-    for item in value:
-        if item is None:
-            numbers.append(math.nan)
-        elif isinstance(item, int | float) and not isinstance(item, bool):
-            # JSON integers have no bound; those beyond float64 count as infinite.
-            numbers.append(float(item) if abs(item) < 1e300 else math.inf)
-        else:
-            return None
-    return numbers
+    return [
+        math.nan if item is None
+        # JSON integers have no bound; those beyond float64 count as infinite.
+        else item if -1e300 < item < 1e300
+        else math.inf
+        for item in value
+    ]  # fmt: skip
 
 
 def polygon_box(record: Mapping[str, Any]) -> list[float] | None:

@@ -12,8 +12,6 @@ from .coco_keypoints import UNKNOWN, Order, Points, are_crossed, exchanged
 from .coco_records import MAX_SIDE, ById, Category, Image, Key
 from .record_set import Tally
 
-_IGNORED = ("iscrowd", "ignore", "invalid")
-
 
 class Face(NamedTuple):
     """A good annotation: corners in pixels, ignore flag, landmarks, its place in the records."""
@@ -87,7 +85,9 @@ def faces_of(
             continue
         if key != said_image or category_id != said_category:
             tally.mend("id written as a number here and as text there", place)
-        ignore = any(record.get(flag) == 1 for flag in _IGNORED)
+        ignore = (
+            record.get("iscrowd") == 1 or record.get("ignore") == 1 or record.get("invalid") == 1
+        )
         source, points = _landmarks(record, category.order, tally, place)
         candidates.append(_Candidate(key, box, ignore, source, points, place))
     return _together(candidates, images, tally)
@@ -145,6 +145,8 @@ def _landmarks(
             what = "five points" if by_name is None else "the category's keypoints"
             tally.note(f"landmarks that are not {what} (the box is kept)", place)
             break
+        if per_point == 2 and None not in value and -1 not in value and _are_near(numbers):
+            return name, numbers
         places: Sequence[int | None] = range(5)
         if by_name is not None:
             if not by_name.is_understood:
@@ -163,3 +165,7 @@ def _landmarks(
             points += (x, y) if known else (math.nan, math.nan)
         return name, points
     return "", UNKNOWN
+
+
+def _are_near(numbers: list[float]) -> bool:
+    return min(numbers) > -MAX_SIDE and max(numbers) < MAX_SIDE

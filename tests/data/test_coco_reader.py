@@ -100,6 +100,8 @@ def test_landmarks(write: Write, good: dict[str, Any]) -> None:
         {"landmarks": points[:8]},
         {"keypoints": [1, 2, 2] * 17},
         {"landmarks": [1e300] * 10},
+        {"landmarks": [float("nan"), 5.0] * 5},
+        {"landmarks": [5.0, float("nan")] * 5},
     ]
     content = good
     box = {"image_id": 9, "category_id": 3}
