@@ -6,6 +6,7 @@ EXTRAS = {
     "ai_edge_litert": "litert",
     "ai_edge_quantizer": "litert",
     "altair": "benchmark",
+    "av": "video",
     "coremltools": "coreml",
     "cpuinfo": "benchmark",
     "fastapi": "serve",

@@ -6,9 +6,11 @@ import itertools
 import logging
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -17,12 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images
+from ..data.videos import Frame, Video, open_video, pyav_is_there
 from ..errors import DataError, PocketfaceError
 
 _log = logging.getLogger(__name__)
 
 _SCHEMES = ("http", "https", "rtmp", "rtsp", "rtsps", "srt", "tcp", "udp")
 _TIMEOUT_MS = 10_000
+
+_COUNTED = (".avi", ".mp4", ".m4v", ".mov")
+"""Suffixes of formats whose header has the number of frames; for others OpenCV takes length times
+rate, which is wrong where the rate changes."""
+
+_CLOCK = Fraction(1, 90_000)
+"""Unit of times that come from no file, in seconds; that of MPEG."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,11 @@ def find_source(text: str) -> Source:
                 f"{text}: no photo in this folder (looked for {_known(IMAGE_SUFFIXES)})"
             )
         return Source("folder", text, photos=photos, path=path)
+    if path.exists() and not path.is_file():  # opening a pipe would block for ever
+        raise DataError(
+            f"{text}: is no regular file",
+            hint="a camera is named by its number, as in --video 0",
+        )
     if not path.is_file():
         raise DataError(
             f"{text}: no such file or folder",
@@ -86,44 +101,40 @@ def find_source(text: str) -> Source:
     )
 
 
-@dataclass(frozen=True)
-class Frames:
-    """An open video, camera or stream.
-
-    Attributes:
-        images: Iterator over the frames, uint8 (H, W, 3) BGR.
-        fps: Frames per second.
-        live: Whether frames come in real time and are lost if not read.
-    """
-
-    images: Iterator[NDArray[np.uint8]]
-    fps: float
-    live: bool
-
-
 @contextmanager
-def open_frames(source: Source) -> Iterator[Frames]:
+def open_frames(source: Source) -> Iterator[Video]:
     """Open a video, camera or stream for as long as the block runs.
+
+    Files are read through PyAV if it is installed; see `data.videos.open_video`. The times of a
+    camera or stream are those of this machine's clock, from the first frame on.
 
     Raises:
         DataError: The file cannot be decoded as a video, or the camera does not open.
         PocketfaceError: The stream cannot be reached or sends no picture.
     """
+    if source.kind == "video" and source.path is not None and pyav_is_there():
+        with open_video(source.path) as video:
+            yield video
+        return
     with _silent():
         capture = _open(source)
         try:
-            images = _frames(capture, source)
-            first = next(images, None)
+            pictures = _pictures(capture, source)
+            first = next(pictures, None)
             if first is None:
                 raise _cannot_open(source)
             fps = capture.get(cv2.CAP_PROP_FPS)
             # Cameras report 0 and damaged headers thousands; a time lapse is really slow.
             least, most = (0.1, 1000) if source.kind == "video" else (1, 240)
-            yield Frames(
-                images=itertools.chain([first], images),
-                fps=fps if least <= fps <= most else 25.0,
-                # A video at a URL has a frame count; a stream has none.
-                live=source.kind != "video" and capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0,
+            rate = fps if least <= fps <= most else 25.0
+            count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+            # A video at a URL has a frame count; a stream has none, and does not wait.
+            live = source.kind != "video" and count <= 0
+            yield Video(
+                frames=_timed(itertools.chain([first], pictures), None if live else rate),
+                rate=rate,
+                time_base=_CLOCK,
+                count=None if live else count,
             )
         finally:
             capture.release()
@@ -137,7 +148,7 @@ def _open(source: Source) -> cv2.VideoCapture:
     return cv2.VideoCapture(source.address, cv2.CAP_FFMPEG, [*timeouts, _TIMEOUT_MS])
 
 
-def _frames(capture: cv2.VideoCapture, source: Source) -> Iterator[NDArray[np.uint8]]:
+def _pictures(capture: cv2.VideoCapture, source: Source) -> Iterator[NDArray[np.uint8]]:
     count = 0
     while capture.isOpened():
         good, frame = capture.read()
@@ -145,10 +156,20 @@ def _frames(capture: cv2.VideoCapture, source: Source) -> Iterator[NDArray[np.ui
             break
         count += 1
         yield np.asarray(frame, dtype=np.uint8)
-    promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if source.kind == "video" else 0
-    # Containers only estimate the count; a larger gap means a truncated or damaged file.
+    counted = source.path is not None and source.path.suffix.lower() in _COUNTED
+    promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if counted else 0
+    # A few may be missing by intent; a larger gap means a truncated or damaged file.
     if count and promised > count + max(2, 0.05 * promised):
         _log.warning("%s: ended at frame %d of %d", source.name, count, promised)
+
+
+def _timed(pictures: Iterator[NDArray[np.uint8]], rate: float | None) -> Iterator[Frame]:
+    """Frames at a constant rate; None for the time at which each comes."""
+    started: float | None = None
+    for index, pixels in enumerate(pictures):
+        now = time.monotonic()
+        started = now if started is None else started
+        yield Frame(pixels, index / rate if rate is not None else now - started)
 
 
 def _cannot_open(source: Source) -> PocketfaceError:

@@ -80,6 +80,8 @@ class VisualizeRequest:
         delay: Milliseconds each picture stays in the window; 0 waits for a key. None waits after
             photos and shows frames for 1 ms.
         on_photo: Called with each photo; not called for frames.
+        on_frame: Called after each frame of a video whose length is known, with the number of
+            frames done and of all. None logs a line every ten seconds.
     """
 
     source: str
@@ -93,6 +95,7 @@ class VisualizeRequest:
     threads: int | None = None
     delay: int | None = None
     on_photo: OnPhoto | None = None
+    on_frame: Callable[[int, int], None] | None = None
 
 
 def visualize(request: VisualizeRequest) -> Summary:
@@ -125,7 +128,7 @@ def visualize(request: VisualizeRequest) -> Summary:
         if found.photos:
             unreadable, target = _photos(found, target, viewer, request.on_photo)
         else:
-            _frames(found, target, viewer)
+            _frames(found, target, viewer, _Progress(found.name, request.on_frame))
     finally:
         viewer.close()
     return Summary(
@@ -225,19 +228,43 @@ def _photos(
     return unreadable, place
 
 
-def _frames(source: Source, target: Path | None, viewer: _Viewer) -> None:
+def _frames(source: Source, target: Path | None, viewer: _Viewer, progress: _Progress) -> None:
     with ExitStack() as stack:
-        frames = stack.enter_context(open_frames(source))
-        video = None
+        video = stack.enter_context(open_frames(source))
+        written = None
         if target is not None:
-            video = stack.enter_context(video_file(target, fps=frames.fps, live=frames.live))
-        said = time.monotonic()
-        for frame in frames.images:
-            _, _, drawn = viewer.look(frame)
-            if video is not None:
-                video.write(drawn)
+            written = stack.enter_context(
+                video_file(target, rate=video.rate, time_base=video.time_base, sound=source.path)
+            )
+        for frame in video.frames:
+            _, _, drawn = viewer.look(frame.pixels)
+            if written is not None:
+                written.write(drawn, frame.time)
             if not viewer.more:
-                break
-            if time.monotonic() - said > _SAY_EVERY:
-                said = time.monotonic()
-                _log.info("%s: %d frames so far", source.name, viewer.pictures)
+                return
+            progress.tell(viewer.pictures, video.total(viewer.pictures, frame.time))
+        if written is not None:
+            written.finish()
+
+
+class _Progress:
+    """Tells how far a video is."""
+
+    def __init__(self, name: str, on_frame: Callable[[int, int], None] | None) -> None:
+        self._name = name
+        self._on_frame = on_frame
+        self._started = self._said = time.monotonic()
+
+    def tell(self, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if self._on_frame is not None and total is not None:
+            self._on_frame(done, total)
+        elif now - self._said > _SAY_EVERY:
+            self._said = now
+            if total is None:
+                _log.info("%s: %d frames so far", self._name, done)
+            else:
+                left = (now - self._started) / done * (total - done)
+                _log.info(
+                    "%s: %d of %d frames, about %.0f s left", self._name, done, total, max(0, left)
+                )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from ..apps.visualize import Summary, VisualizeRequest, visualize
 from ..results import Detections
 from ..tasks.parts import Told
 from ..tasks.weights import open_model
-from .console import tell
+from .console import progress, tell
 from .parser import a_path, count, fraction, positive_count
 
 
@@ -60,23 +63,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Process the source, and print what was found."""
     photo = Path(args.video)
-    summary = visualize(
-        VisualizeRequest(
-            source=args.video,
-            open_model=lambda: open_model(
-                args.template, args.load_weights, device=args.device, threads=args.threads
-            ),
-            detector=args.detector,
-            output=args.output,
-            show=not args.no_show,
-            score_threshold=args.score_threshold,
-            nms_iou=args.nms_iou,
-            device=args.device,
-            threads=args.threads,
-            delay=args.delay,
-            on_photo=_print_faces if photo.is_file() else _print_count,
+    with ExitStack() as stack:
+        # Only when there is a frame to tell of, and a terminal to show it on.
+        bar = functools.cache(lambda: stack.enter_context(progress("frames")))
+        shown = sys.stderr is not None and sys.stderr.isatty()
+        summary = visualize(
+            VisualizeRequest(
+                source=args.video,
+                open_model=lambda: open_model(
+                    args.template, args.load_weights, device=args.device, threads=args.threads
+                ),
+                detector=args.detector,
+                output=args.output,
+                show=not args.no_show,
+                score_threshold=args.score_threshold,
+                nms_iou=args.nms_iou,
+                device=args.device,
+                threads=args.threads,
+                delay=args.delay,
+                on_photo=_print_faces if photo.is_file() else _print_count,
+                on_frame=(lambda done, total: bar()(done, total)) if shown else None,
+            )
         )
-    )
     _print_summary(summary)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import functools
 import http.server
-import logging
+import os
 import subprocess
 import sys
 import threading
@@ -15,6 +15,8 @@ import pytest
 
 from pocketface.apps.sources import find_source, open_frames
 from pocketface.errors import DataError, PocketfaceError
+
+from ..videos import hidden_pyav
 
 
 @pytest.fixture
@@ -87,29 +89,83 @@ def test_a_photo(folder: Path) -> None:
     assert (source.kind, source.photos) == ("photo", (folder / "a.PNG",))
 
 
+@pytest.fixture(params=[True, False], ids=["PyAV", "OpenCV"])
+def _either_reader(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.param:
+        pytest.importorskip("av")
+        yield
+    else:
+        with hidden_pyav():
+            yield
+
+
+@pytest.mark.usefixtures("_either_reader")
 def test_a_video_is_read_to_its_end(tmp_path: Path) -> None:
     source = find_source(str(_video(tmp_path / "v.mp4")))
     assert source.kind == "video"
-    with open_frames(source) as frames:
-        assert frames.fps == pytest.approx(12.5)
-        assert not frames.live
-        levels = [float(frame.mean()) for frame in frames.images]
+    with open_frames(source) as video:
+        assert (video.rate, video.count) == (pytest.approx(12.5), 10)
+        frames = list(video.frames)
+    levels = [float(frame.pixels.mean()) for frame in frames]
     assert levels == pytest.approx([20 * index for index in range(10)], abs=4)
+    assert [frame.time for frame in frames] == pytest.approx([0.08 * n for n in range(10)])
 
 
+@pytest.mark.usefixtures("_either_reader")
 def test_a_percent_sign_in_a_name_is_no_series(tmp_path: Path) -> None:
-    with open_frames(find_source(str(_video(tmp_path / "v%02d.mp4")))) as frames:
-        assert len(list(frames.images)) == 10
+    with open_frames(find_source(str(_video(tmp_path / "v%02d.mp4")))) as video:
+        assert len(list(video.frames)) == 10
 
 
-def test_a_video_cut_off_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_pyav_a_video_cut_off_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = _video(tmp_path / "v.avi", frames=40, code="MJPG")
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with caplog.at_level(logging.WARNING), open_frames(find_source(str(path))) as frames:
-        count = len(list(frames.images))
+    with hidden_pyav(), open_frames(find_source(str(path))) as video:
+        count = len(list(video.frames))
     assert 0 < count < 40
     assert f"ended at frame {count} of 40" in caplog.text
+
+
+def test_without_pyav_that_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = find_source(str(_video(tmp_path / "v.mp4")))
+    with hidden_pyav():
+        for _ in range(2):
+            with open_frames(source):
+                pass
+    (record,) = caplog.records
+    assert "pip install pocketface[video]" in record.message
+
+
+def test_the_frames_of_a_camera_have_the_time_of_the_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = iter([5.0, 5.25, 7.0])
+
+    class Camera:
+        def __init__(self, _: int) -> None:
+            self.left = 3
+
+        def isOpened(self) -> bool:
+            return True
+
+        def read(self) -> tuple[bool, np.ndarray]:
+            self.left -= 1
+            return self.left >= 0, np.zeros((2, 2, 3), np.uint8)
+
+        def get(self, _: int) -> float:
+            return 0.0
+
+        def release(self) -> None:
+            pass
+
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    monkeypatch.setattr("pocketface.apps.sources.time.monotonic", lambda: next(clock))
+    with open_frames(find_source("0")) as video:
+        assert (video.rate, video.count, video.duration) == (25, None, None)
+        assert [frame.time for frame in video.frames] == [0, 0.25, 2]
 
 
 @pytest.fixture
@@ -129,8 +185,9 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 def test_a_stream_is_read(tmp_path: Path, server: str) -> None:
     _video(tmp_path / "v.avi", code="MJPG")
-    with open_frames(find_source(f"{server}/v.avi")) as frames:
-        assert len(list(frames.images)) == 10
+    with open_frames(find_source(f"{server}/v.avi")) as video:
+        times = [frame.time for frame in video.frames]
+    assert times == pytest.approx([0.08 * index for index in range(10)])
 
 
 def test_a_stream_that_is_not_there_is_a_failure(server: str) -> None:
@@ -142,6 +199,7 @@ def test_a_stream_that_is_not_there_is_a_failure(server: str) -> None:
     assert caught.value.exit_code == 1
 
 
+@pytest.mark.usefixtures("_either_reader")
 def test_a_text_with_a_video_suffix_is_no_video(tmp_path: Path) -> None:
     (tmp_path / "v.mp4").write_text("text " * 1000)
     with (
@@ -175,9 +233,12 @@ def test_opencv_and_ffmpeg_keep_quiet(tmp_path: Path) -> None:
         ("{}/.hidden/nothing", "no such file or folder"),
         ("ftp://host/a.mp4", "unknown kind of address"),
         ("", "--video is empty"),
+        ("{}/pipe.mp4", "pipe.mp4: is no regular file"),
+        ("/dev/null", "/dev/null: is no regular file"),
     ],
 )
 def test_what_is_no_source_is_refused(folder: Path, text: str, message: str) -> None:
+    os.mkfifo(folder / "pipe.mp4")
     with pytest.raises(DataError, match=message):
         find_source(text.format(folder))
 

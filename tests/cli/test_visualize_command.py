@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from PIL import Image
 
 import pocketface
 from pocketface.data.images import read_image
+from pocketface.data.videos import open_container, open_video
+
+from ..videos import hidden_pyav, levels, write_video, write_with_bad_frame
 
 Run = Callable[..., Any]
 
@@ -183,32 +187,65 @@ def test_a_video_to_a_video(run: Run) -> None:
     assert not drawn.read()[0]
 
 
-@pytest.mark.parametrize("fps", [0.5, 23.976, 65.001, 119.963, 480.0])
-def test_a_video_of_any_pace(run: Run, fps: float) -> None:
-    # MPEG-4 counts no finer than in 65,535ths of a second; Motion JPEG does.
-    made = cv2.VideoWriter("odd.avi", cv2.VideoWriter.fourcc(*"MJPG"), fps, (64, 48))
-    made.write(np.zeros((48, 64, 3), np.uint8))
-    made.release()
-    result = run(
-        "visualize", "--load-weights", "model/model.xml", "--video", "odd.avi", "--no-show",
-        "--output", "drawn.mp4",
-    )  # fmt: skip
-    assert (result.code, result.err) == (0, "")
-    assert cv2.VideoCapture("drawn.mp4").get(cv2.CAP_PROP_FPS) == pytest.approx(fps, abs=0.01)
+@pytest.mark.parametrize("pyav", [True, False])
+def test_sound_and_uneven_times_are_kept_by_pyav(run: Run, pyav: bool) -> None:
+    times = [0, 0.1, 0.2, 0.9, 1.6]
+    write_video(Path("odd.mkv"), levels(5), times=times, sound=[("aac", 1.5)])
+    with nullcontext() if pyav else hidden_pyav():
+        result = run(
+            "visualize", "--load-weights", "model/model.xml", "--video", "odd.mkv", "--no-show",
+            "--output", "drawn.mp4",
+        )  # fmt: skip
+    assert result.code == 0
+    assert result.err.count("pip install pocketface[video]") == (0 if pyav else 1)
+    assert len(result.err.splitlines()) == (0 if pyav else 1)
+    with open_container(Path("drawn.mp4")) as container:
+        assert len(container.streams.audio) == (1 if pyav else 0)
+    with open_video(Path("drawn.mp4")) as video:
+        found = [frame.time for frame in video.frames]
+    assert found == pytest.approx(times if pyav else [0, 0.1, 0.2, 0.3, 0.4], abs=0.03)
 
 
-def test_a_size_that_the_encoder_refuses(
-    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_frame_that_cannot_be_decoded_is_told(run: Run) -> None:
+    write_with_bad_frame(Path("bad.avi"), count=8, bad=3)
+    result = run("visualize", "--load-weights", "model/model.xml", "--video", "bad.avi",
+                 "--no-show")  # fmt: skip
+    assert result.code == 0
+    assert result.out.startswith("bad.avi: 7 frames, ")
+    assert result.err == (
+        "pocketface: warning: bad.avi: 1 frame could not be decoded and is left out (7 were read)\n"
+    )
+
+
+def test_progress_is_logged_where_there_is_no_terminal(
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked: list[int] = []
-    monkeypatch.setattr(cv2.VideoWriter, "isOpened", lambda _: looked.append(1))
+    monkeypatch.setattr("pocketface.apps.visualize._SAY_EVERY", -1)
     result = run(
-        "visualize", "--load-weights", "model/model.xml", "--video", "video.mp4", "--no-show",
-        "--output", "drawn.mp4",
-    )  # fmt: skip
-    assert (result.code, len(looked)) == (1, 1)  # at the first frame
-    assert "OpenCV cannot begin an MPEG-4 video of 160x120 at 10 frames/s" in result.err
-    assert not (place / "drawn.mp4").exists()
+        "visualize", "--load-weights", "model/model.xml", "--video", "video.mp4", "--no-show"
+    )
+    assert result.code == 0
+    lines = result.err.splitlines()
+    assert len(lines) == 12
+    assert lines[0].startswith("video.mp4: 1 of 12 frames, about ")
+    assert lines[-1] == "video.mp4: 12 of 12 frames, about 0 s left"
+
+
+def test_progress_is_shown_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+
+    @contextmanager
+    def bar(unit: str) -> Iterator[Callable[[int, int], None]]:
+        assert unit == "frames"
+        yield lambda done, total: told.append((done, total))
+
+    monkeypatch.setattr("pocketface.cli.visualize.progress", bar)
+    monkeypatch.setattr("pocketface.cli.visualize.sys.stderr.isatty", lambda: True)
+    flags = ("--load-weights", "model/model.xml", "--no-show", "--video")
+    assert run("visualize", *flags, "photos").code == 0
+    assert told == []
+    assert run("visualize", *flags, "video.mp4").code == 0
+    assert told == [(done, 12) for done in range(1, 13)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
