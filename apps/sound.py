@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.videos import Timeline, open_container, read_packets, start_of
+from ..data.media import Timeline, open_container, read_packets, start_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer

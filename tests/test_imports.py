@@ -45,6 +45,7 @@ FLOORS = {
 HEAVY = {
     "PIL",
     "ai_edge_litert",
+    "av",
     "coremltools",
     "faster_coco_eval",
     "flatbuffers",

@@ -14,7 +14,8 @@ from PIL import Image
 
 import pocketface
 from pocketface.data.images import read_image
-from pocketface.data.videos import open_container, open_video
+from pocketface.data.media import open_container
+from pocketface.data.videos import open_video
 
 from ..videos import hidden_pyav, levels, write_video, write_with_bad_frame
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pocketface.data import videos
-from pocketface.data.videos import Timeline, Video, open_video
+from pocketface.data import media, videos
+from pocketface.data.media import Timeline
+from pocketface.data.videos import Video, open_video
 from pocketface.errors import DataError, MissingPackageError
 
 from ..videos import hidden_pyav, levels, write_video, write_with_bad_frame
@@ -308,7 +309,8 @@ def test_large_frames_are_refused_before_they_are_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, codec: str, message: str
 ) -> None:
     path = write_video(tmp_path / name, levels(2), codec=codec)
-    monkeypatch.setattr(videos, "MAX_PIXELS", 64 * 48 - 1)
+    for module in (media, videos):
+        monkeypatch.setattr(module, "MAX_PIXELS", 64 * 48 - 1)
     assert message in _refused(path)
 
 
