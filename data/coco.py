@@ -18,7 +18,6 @@ from .class_names import FLAG, OWN_NAMES, ClassNames
 from .coco_boxes import Box
 from .coco_faces import Face, faces_of
 from .coco_json import load_coco_json
-from .coco_keypoints import Points
 from .coco_records import Key, categories_of, images_of
 from .pairs import paired
 from .record_set import RecordSet, Tally, listed, named
@@ -239,7 +238,7 @@ class _Listed:
     width: int
     height: int
     conflicts: bool = False
-    faces: dict[Box, tuple[bool, Points]] = field(default_factory=dict)
+    faces: dict[Box, Face] = field(default_factory=dict)
 
     def scale(self, width: int, height: int) -> tuple[float, float] | None:
         """Factors from another listing's pixels to the first one's; None if no scale fits."""
@@ -254,31 +253,33 @@ class _Listed:
         scale = self.scale(width, height)
         assert scale is not None
         for face in faces:
-            box, points = face.box, face.points
             if scale != (1.0, 1.0):
-                box = cast(Box, tuple(side * scale[axis % 2] for axis, side in enumerate(box)))
-                points = [side * scale[axis % 2] for axis, side in enumerate(points)]
-            known = self.faces.get(box)
-            if known is None:
-                self.faces[box] = (face.ignore, points)
+                box, points = (
+                    [number * scale[axis % 2] for axis, number in enumerate(numbers)]
+                    for numbers in (face.box, face.points)
+                )
+                face = face._replace(box=cast(Box, tuple(box)), points=points)
+            known = self.faces.setdefault(face.box, face)
+            if known is face:
                 continue
             labels.mend("the same box again, left out", face.place)
-            ignore, before = known
             # A face to be found if either says so, with the landmarks that either has.
-            self.faces[box] = (ignore and face.ignore, points if math.isnan(before[0]) else before)
+            self.faces[face.box] = known._replace(
+                ignore=known.ignore and face.ignore,
+                points=face.points if math.isnan(known.points[0]) else known.points,
+            )
 
     def photo(self) -> Photo:
         """The photo with all its faces."""
-        flags = [ignore for ignore, _ in self.faces.values()]
-        points = [points for _, points in self.faces.values()]
+        faces = self.faces.values()
         return Photo(
             self.path,
             self.image_id,
             self.width,
             self.height,
-            np.array(list(self.faces), np.float32).reshape(-1, 4),
-            np.array(flags, np.bool_),
-            np.array(points, np.float32).reshape(-1, 5, 2),
+            np.array([face.box for face in faces], np.float32).reshape(-1, 4),
+            np.array([face.ignore for face in faces], np.bool_),
+            np.array([face.points for face in faces], np.float32).reshape(-1, 5, 2),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Box = tuple[float, float, float, float]
@@ -47,13 +47,18 @@ def polygon_box(record: Mapping[str, Any]) -> list[float] | None:
     return [left, top, max(numbers[::2]) - left, max(numbers[1::2]) - top]
 
 
-def are_shares(boxes: Sequence[Sequence[float]]) -> bool:
+def are_shares(boxes: Iterable[Sequence[float]]) -> bool:
     """Whether boxes x, y, width, height are shares of the photo's sides, from 0 to 1.
 
     They are if all lie within the first pixel of their photo and not all are whole numbers: faces
     of pixels would all be smaller than one, and in the same corner.
     """
-    return bool(boxes) and all(map(_in_first_pixel, boxes)) and any(map(_is_broken, boxes))
+    broken = False
+    for box in boxes:
+        if not _in_first_pixel(box):
+            return False
+        broken = broken or _is_broken(box)
+    return broken
 
 
 def is_share(box: Sequence[float]) -> bool:

@@ -22,15 +22,6 @@ class Face(NamedTuple):
     place: int
 
 
-class _Candidate(NamedTuple):
-    image: Key
-    box: list[float]
-    ignore: bool
-    source: str
-    points: Points
-    place: int
-
-
 def faces_of(
     records: list[Any],
     images: Mapping[Key, Image],
@@ -49,18 +40,22 @@ def faces_of(
         tally: Account of the labels, which this updates.
         others: Counts of records of other categories by name, which this updates.
     """
+    records = [record if isinstance(record, dict) else {} for record in records]
     image_ids = ById[Any]({**dict.fromkeys(left_out), **images})
     category_ids = ById(categories)
-    candidates: list[_Candidate] = []
+    shares = are_shares(box for record in records if (box := _box(record)[0]) is not None)
+    faces: dict[Key, list[Face]] = {}
+    marked: dict[str, list[tuple[Key, int]]] = {}
     for place, record in enumerate(records):
-        record = record if isinstance(record, dict) else {}
         said_category, said_image = record.get("category_id"), record.get("image_id")
-        category_id = category_ids.find(said_category)
+        plain = type(said_category) is int and said_category in categories
+        category_id = said_category if plain else category_ids.find(said_category)
         category = None if category_id is None else categories.get(category_id)
         if category is not None and not category.wanted:
             others[category.name] += 1
             continue
-        key = image_ids.find(said_image)
+        plain = type(said_image) is int and said_image in images
+        key = said_image if plain else image_ids.find(said_image)
         if key is None or key not in images:
             known = key is not None and key in image_ids.records
             what = "an image that is left out" if known else "an unknown image_id"
@@ -69,65 +64,84 @@ def faces_of(
         if category is None:
             tally.lose("annotation of an unknown category_id", place)
             continue
-        box = numbers_in(record.get("bbox"), 4)
-        if box is None and not record.get("bbox"):
-            box = polygon_box(record)
-            if box is not None:
-                tally.mend("bbox taken from the polygon", place)
-            elif isinstance(record.get("segmentation"), dict):
-                tally.lose("annotation with a mask (RLE) and no bbox", place)
-                continue
-        if box is None or not all(map(math.isfinite, box)):
-            tally.lose("bbox that is not four finite numbers", place)
+        box, said_of_box = _box(record)
+        if box is None:
+            tally.lose(said_of_box, place)
             continue
-        if box[2] <= 0 or box[3] <= 0:
-            tally.lose("bbox without area", place)
-            continue
-        if key != said_image or category_id != said_category:
-            tally.mend("id written as a number here and as text there", place)
-        ignore = (
-            record.get("iscrowd") == 1 or record.get("ignore") == 1 or record.get("invalid") == 1
-        )
-        source, points = _landmarks(record, category.order, tally, place)
-        candidates.append(_Candidate(key, box, ignore, source, points, place))
-    return _together(candidates, images, tally)
-
-
-def _together(
-    candidates: list[_Candidate], images: Mapping[Key, Image], tally: Tally
-) -> dict[Key, list[Face]]:
-    """Judge by all annotations of a file what one does not tell, and clip boxes to their photos."""
-    shares = are_shares([one.box for one in candidates])
-    in_shares = shares and not any(
-        abs(value) > 2 for one in candidates for value in one.points
-    )  # landmarks, if any
-    sources = {one.source for one in candidates if one.source}
-    crossed = {
-        source for source in sources
-        if are_crossed(one.points for one in candidates if one.source == source)
-    }  # fmt: skip
-    faces: dict[Key, list[Face]] = {}
-    for key, box, ignore, source, points, place in candidates:
         _, width, height, _ = images[key]
         if shares:
-            tally.mend("bbox in shares of the photo (0 to 1), taken as such", place)
-            box = [side * (height if axis % 2 else width) for axis, side in enumerate(box)]
-            if in_shares and source:
-                points = [side * (height if axis % 2 else width)
-                          for axis, side in enumerate(points)]  # fmt: skip
-        elif is_share(box):
+            box = _scaled(box, width, height)
+        elif box[2] <= 2 and is_share(box):
             tally.lose("bbox within one pixel, perhaps in shares of the photo (0 to 1)", place)
             continue
         corners = clipped(box, width, height)
         if corners is None:
             tally.lose("bbox outside the photo", place)
             continue
-        if source in crossed:
-            tally.mend("landmarks with the person's left and right, exchanged", place)
-            points = exchanged(points)
-        faces.setdefault(key, []).append(Face(corners, ignore, points, place))
         tally.kept += 1
+        if shares:
+            tally.mend("bbox in shares of the photo (0 to 1), taken as such", place)
+        if said_of_box:
+            tally.mend(said_of_box, place)
+        if key != said_image or category_id != said_category:
+            tally.mend("id written as a number here and as text there", place)
+        ignore = (
+            record.get("iscrowd") == 1 or record.get("ignore") == 1 or record.get("invalid") == 1
+        )
+        source, points = _landmarks(record, category.order, tally, place)
+        some = faces.setdefault(key, [])
+        if source:
+            marked.setdefault(source, []).append((key, len(some)))
+        some.append(Face(corners, ignore, points, place))
+    for those in marked.values():
+        _mend_landmarks(faces, those, images if shares else {}, tally)
     return faces
+
+
+def _box(record: Mapping[str, Any]) -> tuple[list[float] | None, str]:
+    """An annotation's box x, y, width, height, and how it was mended; or None, and why not."""
+    value = record.get("bbox")
+    box = numbers_in(value, 4)
+    mended = ""
+    if not value:
+        box, mended = polygon_box(record), "bbox taken from the polygon"
+        if box is None and isinstance(record.get("segmentation"), dict):
+            return None, "annotation with a mask (RLE) and no bbox"
+    if box is None or not all(map(math.isfinite, box)):
+        return None, "bbox that is not four finite numbers"
+    if box[2] <= 0 or box[3] <= 0:
+        return None, "bbox without area"
+    return box, mended
+
+
+def _mend_landmarks(
+    faces: dict[Key, list[Face]],
+    those: Sequence[tuple[Key, int]],
+    in_shares: Mapping[Key, Image],
+    tally: Tally,
+) -> None:
+    """Mend what all landmarks of a file together tell: their scale, and whose left is left.
+
+    Args:
+        faces: All faces, of which this changes some.
+        those: Image id and place of the faces whose landmarks come from one key.
+        in_shares: The images, if the file's boxes are shares of them.
+        tally: Account of the labels, which this updates.
+    """
+    points = [faces[key][index].points for key, index in those]
+    if in_shares and all(abs(value) <= 2 for some in points for value in some if value == value):
+        for (key, index), some in zip(those, points, strict=True):
+            _, width, height, _ = in_shares[key]
+            faces[key][index] = faces[key][index]._replace(points=_scaled(some, width, height))
+    if are_crossed(points):
+        for key, index in those:
+            face = faces[key][index]
+            faces[key][index] = face._replace(points=exchanged(face.points))
+            tally.mend("landmarks with the person's left and right, exchanged", face.place)
+
+
+def _scaled(numbers: Sequence[float], width: int, height: int) -> list[float]:
+    return [number * (height if axis % 2 else width) for axis, number in enumerate(numbers)]
 
 
 def _landmarks(

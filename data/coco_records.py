@@ -61,8 +61,6 @@ class ById(Generic[Value]):
 
     def find(self, value: object) -> Key | None:
         """The id that is meant by a value; None if there is none."""
-        if type(value) is int and value in self.records:
-            return value
         key = parse_id(value)
         if key is None or key in self.records:
             return key
