@@ -357,6 +357,7 @@ def test_slow_clients_are_cut() -> None:
                 while some := connection.recv(65536):
                     received += len(some)
         assert received < 8 * 1_000_000
+        assert received % len(said_before_closing(port, [asks]))  # cut, not closed after an answer
         # Between them, others are served.
         assert post(port, photo)[0] == 200
 
