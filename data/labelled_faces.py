@@ -202,9 +202,9 @@ def _landmarks(row: dict[str, str], *, comma: bool, where: str) -> NDArray[np.fl
     if not any(values):
         return np.full((5, 2), np.nan, np.float32)
     try:
-        points = np.array([float(value) for value in values], np.float64)
+        points = [float(value) for value in values]
     except ValueError:
-        points = np.full(10, np.nan)
-    if not (np.abs(points) < _MAX_SIDE).all():  # false for NaN
+        points = []
+    if not points or not all(-_MAX_SIDE < number < _MAX_SIDE for number in points):  # or NaN
         raise DataError(f"{where}: landmarks: expected ten numbers or none")
-    return points.reshape(5, 2).astype(np.float32)
+    return np.array(points, np.float32).reshape(5, 2)

@@ -64,7 +64,7 @@ class PhotoFiles:
         plain = plain_name(path)
         first = self._first.setdefault(plain, path)
         same = first == path or os.path.samefile(first, path)
-        return plain if same else path, Path(root, found)
+        return plain if same else path, root / found
 
 
 def _name_on_disk(root: str, name: str) -> str | None:
