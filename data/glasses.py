@@ -144,11 +144,13 @@ def _table(file: Path) -> list[tuple[int, LabelledPhoto]]:
         meant = meaning.get(row[label].strip())
         if meant is None:
             raise DataError(
-                f"{file}:{number}: {label} {row[label]!r}: expected one of {', '.join(meaning)}"
+                f"{file}:{number}: {label} {named([row[label]])!r}: expected one of {', '.join(meaning)}"
             )
         part = row.get("split") or "all"
         if not _PART.fullmatch(part):  # the part becomes a file's name
-            raise DataError(f"{file}:{number}: split {part!r}: expected letters, digits, _ and -")
+            raise DataError(
+                f"{file}:{number}: split {named([part])!r}: expected letters, digits, _ and -"
+            )
         rows.append((number, LabelledPhoto(row[image], meant, part)))
     if not rows:
         raise DataError(f"{file}: no rows; expected one for each photo")

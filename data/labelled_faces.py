@@ -191,8 +191,8 @@ def _label(text: str, meant: Mapping[str, int], *, where: str) -> int:
     if text not in meant:
         near = {name.casefold(): name for name in meant}.get(text.casefold(), "OURS")
         raise DataError(
-            f"{where}: label {text!r}: expected one of {', '.join(meant)}",
-            hint=f"did you mean {FLAG} {shlex.quote(f'{near}={text}')}?" if text else None,
+            f"{where}: label {named([text])!r}: expected one of {', '.join(meant)}",
+            hint=f"did you mean {FLAG} {shlex.quote(f'{near}={named([text])}')}?" if text else None,
         )
     return meant[text]
 

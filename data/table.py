@@ -53,7 +53,7 @@ def read_table(file: Path) -> Table:
         raise DataError(f"{file}:{reader.line_num + 1}: no CSV: {error}") from error
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
-        raise DataError(f"{file}: two columns are called {twice!r}")
+        raise DataError(f"{file}: two columns are called {twice[:80]!r}")
     reader.fieldnames = names
     return Table(names, _rows(reader, file), comma=separator == ";")
 
