@@ -25,7 +25,7 @@ MAX_BYTES = 256_000_000
 MAX_RAW_BYTES = 1_000_000_000
 """Size of a TIFF or BMP. Compressed or not, 64 Mpx of up to 8 bytes fit into it."""
 
-_MAX_READS = 1_000_000
+_MAX_READS = 500_000
 _MAX_FIELD = 300_000
 """Limits on what parsers written in Python read one by one: it takes them up to a second."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,8 +19,11 @@ from pocketface.apps.service.server import bind, make_config
 from pocketface.tasks.weights import model_file
 
 BOUNDARY = b"----pocketface"
+FORM = f"multipart/form-data; boundary={BOUNDARY.decode()}"
 PATH = "/glass_no_glass/"
 """As the classifier's own contract says."""
+
+HEAD = f"POST {PATH} HTTP/1.1\r\nHost: here\r\nContent-Type: {FORM}\r\n".encode()
 
 
 @contextmanager
@@ -65,3 +70,34 @@ def post(
         return response.status, json.loads(response.read()), dict(response.getheaders())
     finally:
         connection.close()
+
+
+def get(port: int, path: str, method: str = "GET") -> tuple[int, bytes]:
+    """Status and body of a request without a body; every answer has the header against sniffing."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request(method, path)
+    response = connection.getresponse()
+    status, body = response.status, response.read()
+    assert response.getheader("X-Content-Type-Options") == "nosniff"
+    connection.close()
+    return status, body
+
+
+def said_before_closing(
+    port: int, parts: Iterable[bytes] = (), *, every: float = 0.05, half_close: bool = False
+) -> bytes:
+    """Send parts, and return all that the service says until it closes the connection."""
+    received = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        for part in parts:
+            try:
+                connection.sendall(part)
+            except ConnectionError:
+                break
+            time.sleep(every)
+        with contextlib.suppress(ConnectionError):
+            if half_close:
+                connection.shutdown(socket.SHUT_WR)
+            while some := connection.recv(4096):
+                received += some
+    return received

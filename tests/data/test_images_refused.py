@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import re
 import struct
 import subprocess
 import sys
@@ -181,26 +180,6 @@ def test_tiff_whose_tiles_are_no_numbers() -> None:
     assert_error(error, "tile.tiff", "tiles have no size")
 
 
-def test_jpeg_of_endless_segments(picture: Image.Image) -> None:
-    whole = encode(picture, "jpeg")
-    comments = 20_000 * b"\xff\xfe\x00\x02"
-    with pytest.raises(ImageError) as error:
-        decode_image(whole[:2] + comments + whole[2:], source="x.jpg")
-    assert_error(error, "x.jpg", "more than 10,000 segments")
-
-
-@pytest.mark.parametrize("where", ["thumbnail", "video"])
-def test_scans_are_those_of_the_picture(picture: Image.Image, where: str) -> None:
-    """Neither those of a thumbnail nor what looks like some behind the end."""
-    whole = encode(picture, "jpeg")
-    looks = 150 * b"\xff\xda\x00"
-    inside = b"\xff\xe5" + struct.pack(">H", 2 + len(looks)) + looks
-    odd = whole + looks if where == "video" else whole[:2] + inside + whole[2:]
-    np.testing.assert_array_equal(
-        decode_image(odd, source="odd.jpg"), decode_image(whole, source="whole.jpg")
-    )
-
-
 def refuses(data: bytes) -> str | None:
     try:
         decode_image(data, source="x")
@@ -240,53 +219,6 @@ def test_each_limit_is_itself_allowed(
             assert message in (refuses(data) or "")
 
 
-def test_jpeg_that_does_not_end(picture: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its scans cannot be counted, so that it might demand a pass for each of its bytes."""
-    whole = encode(picture, "jpeg")
-    for module in (images, image_headers):
-        monkeypatch.setattr(module, "MAX_BYTES", len(whole))
-    assert refuses(whole) is None
-    assert refuses(whole + bytes(100)) is None
-    for module in (images, image_headers):
-        monkeypatch.setattr(module, "MAX_BYTES", len(whole) - 2)
-    assert f"a JPEG without an end in its first {len(whole) - 2} bytes" in (refuses(whole) or "")
-
-
-JPEGS = {
-    "baseline": {},
-    "one interval a row": {"restart_marker_rows": 1},
-    "one interval a block": {"restart_marker_blocks": 1},
-    "progressive": {"progressive": True},
-    "grey": {},
-}
-
-
-@pytest.mark.parametrize("kind", JPEGS)
-def test_jpeg_without_its_end_mark(kind: str) -> None:
-    """It is read if no pixel is missing, and only then, wherever it is cut off."""
-    face = Image.open(HOPPER).convert("L" if kind == "grey" else "RGB").resize((56, 40))
-    whole = encode(face, "jpeg", **JPEGS[kind])
-    expected = decode_image(whole, source="whole")
-    bare = whole.removesuffix(b"\xff\xd9")
-    for rest in (b"", b"\xff", bytes(5000)):
-        np.testing.assert_array_equal(decode_image(bare + rest, source="bare"), expected)
-    for end in range(2, len(bare) - 1):
-        # A last byte may hold nothing but bits that make it full.
-        assert refuses(bare[:end]) or np.array_equal(decode_image(bare[:end], source="x"), expected)
-    refused = [bool(refuses(bare[:end])) for end in range(len(bare) - 200, len(bare) - 2)]
-    assert all(refused[:-2])
-    for zeros in (100, 5000, 100_000):
-        assert refuses(bare[: len(bare) // 2] + bytes(zeros))
-
-
-def test_jpeg_without_the_scan_of_a_colour(picture: Image.Image) -> None:
-    """All that there is is whole, but grey."""
-    whole = encode(picture, "jpeg", progressive=True)
-    scans = [found.start() for found in re.finditer(rb"\xff\xda", whole)]
-    for start in scans[1:]:
-        assert "before its last scan" in (refuses(whole[:start]) or "")
-
-
 @pytest.mark.parametrize("kind", [b"P1", b"P2", b"P3"])
 def test_text_netpbm(kind: bytes) -> None:
     """A few megabytes of it keep a core busy for minutes."""
@@ -316,11 +248,11 @@ SMALL_PARTS = {
     "a PNG's chunks": (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 8, 0, 0, 0, 0))
-        + 1_000_000 * chunk(b"teSt", b""),
+        + 260_000 * chunk(b"teSt", b""),
         "small parts",
     ),
-    "a GIF's blocks": (b"GIF89a\1\0\1\0\0\0\0!\xff\1\0" + 3_000_000 * b"\1\0", "small parts"),
-    "a GIF's junk": (b"GIF89a\1\0\1\0\0\0\0" + 3_000_000 * b"\0", "small parts"),
+    "a GIF's blocks": (b"GIF89a\1\0\1\0\0\0\0!\xff\1\0" + 1_000_000 * b"\1\0", "small parts"),
+    "a GIF's junk": (b"GIF89a\1\0\1\0\0\0\0" + 1_000_000 * b"\0", "small parts"),
     "a TIFF's strips": (
         b"II*\0" + struct.pack("<IHHHIII", 8, 1, 273, 4, 1_000_000, 26, 0) + 4_000_000 * b"\0",
         "a TIFF of 1,000,000 values in its field 273",
