@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_OPTIONS = {"preset": "veryfast", "crf": "20", "bf": "0"}
-"""Of x264. Without B-frames each frame lasts in MP4 as long as it should, also the last."""
+_OPTIONS = {"preset": "veryfast", "crf": "20", "bf": "0", "rc-lookahead": "5"}
+"""Of x264. Without B-frames each frame lasts in MP4 as long as it should, also the last. It keeps
+the frames that it looks ahead to, 27 MB each of 4K; five instead of ten change sizes by 1 %."""
 
 _BT601, _BT709 = 6, 1
 """Code points of primaries, transfer function and matrix alike (ITU-T H.273)."""
