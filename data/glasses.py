@@ -144,7 +144,8 @@ def _table(file: Path) -> list[tuple[int, LabelledPhoto]]:
         meant = meaning.get(row[label].strip())
         if meant is None:
             raise DataError(
-                f"{file}:{number}: {label} {named([row[label]])!r}: expected one of {', '.join(meaning)}"
+                f"{file}:{number}: {label} {named([row[label]])!r}: expected one of "
+                f"{', '.join(meaning)}"
             )
         part = row.get("split") or "all"
         if not _PART.fullmatch(part):  # the part becomes a file's name
