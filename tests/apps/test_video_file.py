@@ -164,6 +164,16 @@ def test_sound_that_outlasts_the_picture(tmp_path: Path, ended: bool, length: fl
         assert end == pytest.approx(length, abs=0.06)
 
 
+@pytest.mark.parametrize("codec", ["aac", "mp2"])
+def test_sound_of_a_clock_that_starts_late(tmp_path: Path, codec: str) -> None:
+    source = write_video(
+        tmp_path / "v.ts", levels(20), rate=25, codec="mpeg2video", start=60, sound=[(codec, 0.8)]
+    )
+    (track,) = _tracks(_write(tmp_path / "out.mp4", levels(8), sound=source))
+    assert float(track[0].pts * track[0].time_base) == pytest.approx(0, abs=0.06)
+    assert float(track[-1].pts * track[-1].time_base) == pytest.approx(0.78, abs=0.06)
+
+
 def test_a_source_without_sound(tmp_path: Path) -> None:
     source = write_video(tmp_path / "v.mkv", levels(5))
     assert _tracks(_write(tmp_path / "out.mp4", levels(5), sound=source)) == []
