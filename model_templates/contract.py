@@ -211,6 +211,6 @@ class Contract(Spec):
 def _version(text: str) -> object:
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # validation by the schema will report the fault
     return content.get("contract_version") if isinstance(content, dict) else None

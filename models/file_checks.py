@@ -29,7 +29,7 @@ _KINDS = {
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
-def check_file(path: Path, *, name: str | None = None) -> int:
+def check_file(path: Path, *, name: str | None = None, may_be_empty: bool = False) -> int:
     """Check that a path is a file that can be read, neither empty nor too large.
 
     Opening a named pipe would wait for ever, and reading a device may never end.
@@ -37,6 +37,7 @@ def check_file(path: Path, *, name: str | None = None) -> int:
     Args:
         path: The file.
         name: What messages begin with; None for the path.
+        may_be_empty: Whether it may have no bytes.
 
     Returns:
         Its size in bytes.
@@ -52,7 +53,7 @@ def check_file(path: Path, *, name: str | None = None) -> int:
     if not stat.S_ISREG(found.st_mode):
         kind = next((kind for is_one, kind in _KINDS.items() if is_one(found.st_mode)), "no file")
         raise ModelFileError(f"{name}: is {kind}; expected a file")
-    if found.st_size == 0:
+    if found.st_size == 0 and not may_be_empty:
         raise ModelFileError(f"{name}: is empty: damaged")
     if found.st_size > MAX_BYTES:
         raise ModelFileError(
@@ -78,10 +79,8 @@ def check_folder(path: Path) -> None:
             if part.is_symlink() and part.is_dir():
                 raise ModelFileError(f"{shown} is a link to a folder; expected a file")
             count += 1
-            if name in files and part.stat().st_size:
-                total += check_file(part, name=shown)
-            elif name in files and not part.is_file():
-                check_file(part, name=shown)
+            if name in files:
+                total += check_file(part, name=shown, may_be_empty=True)
     if count > MAX_FILES or total > MAX_BYTES:
         raise ModelFileError(
             f"{path}: {count:,} files of {total:,} bytes are too many: models may have "

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from ..errors import MissingPackageError, ModelFileError, UserError
 from ..model_templates.contract import CONTRACT_KEY
+from ..models.file_checks import reason
 from ..quiet import quiet
+from .litert_graph import check_graphs
 from .session import Outputs, Session, Shape
 from .tensorflow import import_tensorflow
 
@@ -38,6 +40,7 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     count = threads or os.cpu_count()  # LiteRT's own default is one
     interpreter_class = _interpreter_class()
     content = path.read_bytes()
+    check_graphs(import_schema(), content, path)
 
     def open_interpreter() -> Any:
         with quiet():  # it prints that it made a delegate
@@ -53,8 +56,9 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
         runner = first.get_signature_runner(SIGNATURE)
         inputs, outputs = runner.get_input_details(), runner.get_output_details()
     except (ValueError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise ModelFileError(f"{path}: LiteRT cannot load it, is it whole? {reason}") from error
+        raise ModelFileError(
+            f"{path}: LiteRT cannot load it, is it whole? {reason(error)}"
+        ) from error
     (input_name,) = inputs if len(inputs) == 1 else [""]
     local = threading.local()
     local.runner, local.keep = runner, first

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from ..errors import MissingPackageError, ModelFileError, UserError
 from ..model_templates.contract import CONTRACT_KEY
+from ..models.file_checks import reason
+from .onnx_graph import check_graph
 from .session import Outputs, Session, Shape
 
 _PROVIDERS = {
@@ -50,6 +52,10 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
         raise UserError(
             f"device {device!r}: not usable by ONNX Runtime; expected one of {', '.join(usable)}"
         )
+    plain = onnxruntime.SessionOptions()
+    plain.log_severity_level = _SILENT
+    plain.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    plain.add_session_config_entry("session.disable_prepacking", "1")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _SILENT
     if threads is not None:
@@ -58,6 +64,7 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     own = device == "openvino" and threads is not None
     settings = {"num_of_threads": str(threads)} if own else {}
     try:
+        check_graph(path, plain)
         session = onnxruntime.InferenceSession(
             str(path),
             sess_options=options,
@@ -65,10 +72,11 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
             enable_fallback=0,  # a fallback prints and hides the reason
         )
         metadata = session.get_modelmeta().custom_metadata_map
+    except ModelFileError:
+        raise
     except Exception as error:  # ONNX Runtime's exceptions have no common base
-        reason = (str(error).splitlines() or [""])[0]
         raise ModelFileError(
-            f"{path}: ONNX Runtime cannot load it, is it whole? {reason}"
+            f"{path}: ONNX Runtime cannot load it, is it whole? {reason(error)}"
         ) from error
     if _PROVIDERS[device] not in session.get_providers():
         # ONNX Runtime silently drops a provider whose libraries are missing.

@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 from ..errors import MissingPackageError, ModelFileError, UserError
 from ..interrupts import signal_stack_kept
 from ..model_templates.contract import CONTRACT_KEY
+from ..models.file_checks import reason
 from .session import Outputs, Session, Shape
+from .sizes import check_values, values_in
 
 CONTRACT_PATH = ["pocketface", "contract"]
 """Path of the contract in `rt_info`."""
+
+_ENDLESS = ("Loop", "TensorIterator")
 
 
 @signal_stack_kept()
@@ -62,6 +66,8 @@ def open_session(path: Path, *, threads: int | None, device: str, mode: str = ""
             config |= {"INFERENCE_NUM_THREADS": threads * streams, "NUM_STREAMS": streams}
     try:
         model = core.read_model(path)
+        if _contract(model) is not None:
+            _check_graph(model, path)
         compiled = core.compile_model(model, target, config)
     except (RuntimeError, UnicodeDecodeError) as error:
         raise ModelFileError(
@@ -107,6 +113,19 @@ def session_of(compiled: Any, model: Any, *, device: str, at_once: int = 1) -> S
     )
 
 
+def _check_graph(model: Any, path: Path) -> None:
+    """Check that a graph has no loops, and that its arrays go with the size of its input."""
+    values = 0
+    for operation in model.get_ops():
+        kind = operation.get_type_name()
+        if kind in _ENDLESS:
+            raise ModelFileError(f"{path}: has an operation {kind}, which may never end")
+        if kind != "Constant":
+            values += values_in(map(_shape, operation.outputs()))
+    (image, *_) = [*_shapes(model.inputs).values(), ()]
+    check_values(values, image, where=str(path))
+
+
 def _contract(model: Any) -> str | None:
     # OpenVINO keeps the metadata of an ONNX file under `framework`.
     for path in (CONTRACT_PATH, ["framework", CONTRACT_KEY]):
@@ -116,16 +135,18 @@ def _contract(model: Any) -> str | None:
 
 
 def _shapes(ports: list[Any]) -> dict[str, Shape]:
-    return {
-        next(iter(sorted(port.names)), ""): tuple(
-            dimension.get_length() if dimension.is_static else -1
-            for dimension in port.partial_shape
-        )
-        for port in ports
-    }
+    return {next(iter(sorted(port.names)), ""): _shape(port) for port in ports}
+
+
+def _shape(port: Any) -> Shape:
+    if port.partial_shape.rank.is_dynamic:
+        return ()
+    return tuple(
+        dimension.get_length() if dimension.is_static else -1 for dimension in port.partial_shape
+    )
 
 
 def _reason(error: Exception) -> str:
     """The last non-empty line: the first ones name OpenVINO's own source files."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:200] if lines else ""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return reason(RuntimeError(lines[-1])) if lines else ""

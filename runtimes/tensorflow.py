@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from ..errors import MissingPackageError, ModelFileError, UserError
 from ..model_templates.contract import CONTRACT_KEY
+from ..models.file_checks import reason
 from ..quiet import IMPORTING, quiet
+from .keras_file import check_config, check_sizes, check_weights
+from .saved_model_graph import check_arrays, check_operations
 from .seal import SAVED_MODEL_CONTRACT
 from .session import Outputs, Session, Shape
 
@@ -51,8 +54,9 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     except (ModelFileError, UserError):
         raise
     except Exception as error:  # TensorFlow raises many kinds of exceptions
-        reason = (str(error).splitlines() or [""])[0]
-        raise ModelFileError(f"{path}: TensorFlow cannot load it, is it whole? {reason}") from error
+        raise ModelFileError(
+            f"{path}: TensorFlow cannot load it, is it whole? {reason(error)}"
+        ) from error
 
     def run(batch: NDArray[np.float32]) -> Outputs:
         with tensorflow.device(place):
@@ -110,19 +114,31 @@ _Opened = tuple[str | None, dict[str, Shape], dict[str, Shape], Callable[[Any], 
 
 
 def _open_saved_model(tensorflow: Any, path: Path) -> _Opened:
-    contract = path / SAVED_MODEL_CONTRACT
-    text = json.loads(contract.read_bytes()).get(CONTRACT_KEY) if contract.exists() else None
+    check_operations(path)
     loaded = tensorflow.saved_model.load(str(path))
     if SIGNATURE not in loaded.signatures:
         raise ModelFileError(f"{path}: has no signature {SIGNATURE}, as ours have")
     function = loaded.signatures[SIGNATURE]
+    check_arrays(function, path)
     inputs = {
         name: _shape(spec.shape) for name, spec in function.structured_input_signature[1].items()
     }
     outputs = {name: _shape(spec.shape) for name, spec in function.structured_outputs.items()}
     (name,) = inputs if len(inputs) == 1 else [""]
     # `loaded` is kept, as only it keeps the variables alive.
-    return text, inputs, outputs, lambda image, _kept=loaded: function(**{name: image})
+    contract = _contract(path)
+    return contract, inputs, outputs, lambda image, _kept=loaded: function(**{name: image})
+
+
+def _contract(path: Path) -> str | None:
+    """The contract of a SavedModel."""
+    file = path / SAVED_MODEL_CONTRACT
+    if not file.exists():
+        return None
+    entries = json.loads(file.read_bytes())
+    if not isinstance(entries, dict) or not isinstance(entries.get(CONTRACT_KEY, ""), str):
+        raise ModelFileError(f"{path}: {file.name}: expected texts by name")
+    return entries.get(CONTRACT_KEY)
 
 
 def _open_keras(tensorflow: Any, path: Path) -> _Opened:
@@ -130,6 +146,9 @@ def _open_keras(tensorflow: Any, path: Path) -> _Opened:
     with zipfile.ZipFile(path) as archive:
         named = KERAS_CONTRACT in archive.namelist()
         text = archive.read(KERAS_CONTRACT).decode() if named else None
+        config = check_config(archive, path)
+        check_weights(archive, path)
+    check_sizes(keras, config, path)
     model = keras.saving.load_model(path, compile=False)
     inputs = {tensor.name: _shape(tensor.shape) for tensor in model.inputs}
     answers = _by_name(model.output, model.outputs)
