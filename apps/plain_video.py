@@ -23,7 +23,12 @@ class PlainVideo:
         self._size = (0, 0)
         self._writer: cv2.VideoWriter | None = None
 
-    def write(self, pixels: NDArray[np.uint8], time: float) -> None:
+    def write(
+        self,
+        pixels: NDArray[np.uint8],
+        time: float,
+        lasts: float | None = None,  # noqa: ARG002
+    ) -> None:
         """Add a frame, repeated or left out so that the file keeps to the times."""
         height, width = pixels.shape[:2]
         if self._writer is None:

@@ -44,10 +44,13 @@ class VideoFile(Protocol):
 
     frames: int
 
-    def write(self, pixels: NDArray[np.uint8], time: float) -> None:
-        """Add one uint8 (H, W, 3) BGR frame, `time` seconds after the start of the source.
+    def write(self, pixels: NDArray[np.uint8], time: float, lasts: float | None = None) -> None:
+        """Add a frame; one of another size than the first is fitted into that, on black.
 
-        Frames of another size than the first are fitted into it, on black.
+        Args:
+            pixels: uint8 (H, W, 3), BGR.
+            time: Seconds after the start of the source.
+            lasts: Seconds it stays if it is the last; None for as long as the one before.
         """
 
     def finish(self) -> None:
@@ -68,10 +71,10 @@ def video_file(
 
     Ctrl-C and SIGTERM complete it too: the frames so far are kept, and the signal is raised again.
 
-    Each frame appears at its own time and stays until the next; the last stays as long as the one
-    before. Nothing but pictures and sound comes from the source: no place, device or date.
-    An odd width or height grows by a pixel at its end, a copy of the last one, as most players
-    take even sizes only. Without PyAV it is MPEG-4 part 2, of a constant rate, without sound.
+    Each frame appears at its own time and stays until the next. Nothing but pictures and sound
+    comes from the source: no place, device or date. An odd width or height grows by a pixel at its
+    end, a copy of the last one, as most players take even sizes only. Without PyAV it is MPEG-4
+    part 2, of a constant rate, without sound.
 
     Args:
         path: The file to write; ends in .mp4.
@@ -130,14 +133,16 @@ class _H264:
         self._last = -1
         self._length = max(1, round(1 / (rate * time_base)))
 
-    def write(self, pixels: NDArray[np.uint8], time: float) -> None:
+    def write(self, pixels: NDArray[np.uint8], time: float, lasts: float | None = None) -> None:
         import av
 
         with _failures(self._path):
             if self._container is None:
                 self._begin(*pixels.shape[:2])
             moment = max(round(time / self._unit), self._last + 1)
-            if self.frames:
+            if lasts is not None:
+                self._length = max(1, round(lasts / self._unit))
+            elif self.frames:
                 self._length = moment - self._last
             frame = av.VideoFrame.from_ndarray(_fitted(pixels, self._size), format="bgr24")
             frame.pts, frame.time_base, frame.duration = moment, self._unit, self._length

@@ -239,7 +239,7 @@ def _frames(source: Source, target: Path | None, viewer: _Viewer, progress: _Pro
         for frame in video.frames:
             _, _, drawn = viewer.look(frame.pixels)
             if written is not None:
-                written.write(drawn, frame.time)
+                written.write(drawn, frame.time, frame.lasts)
             if not viewer.more:
                 return
             progress.tell(viewer.pictures, video.total(viewer.pictures, frame.time))

@@ -37,10 +37,12 @@ class Frame:
     Attributes:
         pixels: uint8 (H, W, 3) BGR; what a player shows.
         time: Seconds since the video's start, when the picture appears; always growing.
+        lasts: Seconds for which it is meant to stay; None if the next one decides.
     """
 
     pixels: NDArray[np.uint8]
     time: float
+    lasts: float | None = None
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,8 @@ def _frames(reading: _Reading, timeline: Timeline) -> Iterator[Frame]:
         for frame in deinterlaced(reading.frames()):
             pixels = reading.pixels(frame)
             if pixels is not None:
-                yield Frame(pixels, float(timeline.place(frame.pts) * timeline.time_base))
+                time = float(timeline.place(frame.pts) * timeline.time_base)
+                yield Frame(pixels, time, float(frame.duration * timeline.time_base) or None)
     except av.FFmpegError as error:
         reading.stopped = f"reading ended early: {error.strerror}"
 

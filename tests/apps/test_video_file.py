@@ -106,6 +106,16 @@ def test_one_frame_is_a_video(tmp_path: Path) -> None:
     assert video.duration == pytest.approx(0.1, abs=0.002)
 
 
+@pytest.mark.parametrize(("lasts", "length"), [(None, 1.6), (0.04, 0.84)])
+def test_how_long_the_last_frame_stays(tmp_path: Path, lasts: float | None, length: float) -> None:
+    with video_file(tmp_path / "v.mp4", rate=10, time_base=UNIT) as out:
+        for time, picture in zip([0, 0.8], levels(2), strict=True):
+            out.write(picture, time, lasts)
+    with open_video(tmp_path / "v.mp4") as video:
+        assert video.duration == pytest.approx(length, abs=0.002)
+        assert [frame.lasts for frame in video.frames][-1] == pytest.approx(length - 0.8)
+
+
 def test_times_that_do_not_grow(tmp_path: Path) -> None:
     with open_video(_write(tmp_path / "v.mp4", levels(3), times=[0, 0.1, 0.1])) as video:
         assert [frame.time for frame in video.frames] == pytest.approx([0, 0.1, 0.101])
