@@ -155,7 +155,7 @@ def read_coco(
         )
     for pair in names.unknown(read.categories) if classes is not None else ():
         _log.warning("%s %s: no category of that name in %s", FLAG, pair, _all(annotation_files))
-    if missing := read.records.missing:
+    if missing := read.missing:
         total = len(missing) + len(photos)
         _log.warning("%d of %d images are not there: %s", len(missing), total, named(missing))
     return FaceDataset(
@@ -206,7 +206,7 @@ def _read_one(
             f"(the first: {named(absent[:1])})",
             hint="the folder given with the labels is the one that file_name is relative to",
         )
-    read.records.missing.extend(absent)
+    read.missing.extend(absent)
 
 
 def _all(files: Sequence[Path]) -> str:
@@ -289,6 +289,7 @@ class _Read:
 
     records: RecordSet = field(default_factory=RecordSet)
     listed: dict[Hashable, _Listed] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
     categories: set[str] = field(default_factory=set)
     ids: _Ids = field(default_factory=_Ids)

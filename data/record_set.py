@@ -77,12 +77,12 @@ class Tally:
 class RecordSet:
     """All records of one reading, of one annotation file or several.
 
-    Attributes:
-        missing: Name of each photo that is not on disk.
+    A reader makes a `Tally` for each kind of record in a file, finds each photo by `find`, whose
+    key is the same for all names of one file, and joins or leaves out what has the same key. It
+    calls `Tally.check` after each file, and `report` in the end.
     """
 
     def __init__(self) -> None:
-        self.missing: list[str] = []
         self._tallies: list[Tally] = []
         self._files = PhotoFiles()
 

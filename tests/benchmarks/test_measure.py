@@ -342,7 +342,8 @@ def test_a_classifier_is_judged_by_lists_of_its_own_labels_alone(
     for name, labels in (("glasses", ("glass", "no_glass")), ("masks", ("mask", "no_mask"))):
         lists[name] = tmp_path / f"{name}.csv"
         rows = [
-            (str(path), label, points) for (path, points), label in zip(photos, labels, strict=True)
+            (path.relative_to("/").as_posix(), label, points)
+            for (path, points), label in zip(photos, labels, strict=True)
         ]
         write_labelled_faces(lists[name], rows)
 
