@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelFileError, PocketfaceError, UserError
+from ..model_templates.input_size import MAX_PIXELS
 
 if TYPE_CHECKING:
     from .session import Session
@@ -93,6 +94,9 @@ FOLDERS = (".mlpackage", ".savedmodel")
 _MAX_CONTRACT = 1 << 20
 """Most characters of a contract; ours have a few thousand."""
 
+_MAX_INPUT = 3 * MAX_PIXELS
+"""Most values of one picture."""
+
 _MAX_THREADS = 64
 """Most threads that may be asked for; some runtimes crash with too many."""
 
@@ -127,6 +131,7 @@ def open_session(
     from ..models.file_checks import reason
     from .seal import check_seal
     from .session import checked
+    from .sizes import values_in
 
     path = opened(path)
     name, mode = _runtime_for(path, runtime=runtime, threads=threads)
@@ -149,6 +154,9 @@ def open_session(
             f"{path}: a contract of {len(session.contract_json or ''):,} characters: expected "
             f"{_MAX_CONTRACT:,} at most"
         )
+    for shape in session.input_shapes.values():
+        if values_in([shape]) > _MAX_INPUT:
+            raise ModelFileError(f"{path}: an input of {shape}: too large")
     return checked(session, path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import MissingPackageError, ModelFileError, UserError
 from ..model_templates.contract import CONTRACT_KEY
+from ..models.file_checks import is_inside, reason
 from ..quiet import IMPORTING, quiet
 from .seal import model_files
 from .session import Outputs, Session, Shape
@@ -35,7 +37,8 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
 
     Raises:
         MissingPackageError: coremltools, or off a Mac PyTorch, is not installed.
-        ModelFileError: The file is not a Core ML model, or the reference cannot run it.
+        ModelFileError: The file is not a Core ML model, leads out of its package, or the reference
+            cannot run it.
         UserError: The device does not exist.
     """
     usable = _UNITS if sys.platform == "darwin" else ["cpu"]
@@ -44,6 +47,8 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
             f"device {device!r}: not usable by Core ML here; expected one of {', '.join(usable)}"
         )
     coremltools = import_coremltools()
+    if path.is_dir():
+        _check_manifest(path)
     spec = read_spec(path)
     labels = class_labels(spec)
     inputs = _shapes(spec.description.input, labels)
@@ -80,10 +85,27 @@ def read_spec(path: Path) -> Any:
     try:
         spec.ParseFromString(source.read_bytes())
     except (OSError, DecodeError) as error:
-        raise ModelFileError(f"{path}: no Core ML model, or damaged: {error}") from error
+        raise ModelFileError(f"{path}: no Core ML model, or damaged: {reason(error)}") from error
     if spec.WhichOneof("Type") is None:
         raise ModelFileError(f"{path}: no Core ML model")
     return spec
+
+
+def _check_manifest(path: Path) -> None:
+    """Check that a package's manifest names files of the package alone: Apple reads by it.
+
+    Raises:
+        ModelFileError: It does not, or is damaged.
+    """
+    name = f"{path}: Manifest.json"
+    try:
+        entries = json.loads((path / "Manifest.json").read_bytes())["itemInfoEntries"]
+        ways = [str(entry["path"]) for entry in entries.values()]
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ModelFileError(f"{name}: damaged, or missing: {reason(error)}") from error
+    for way in ways:
+        if not is_inside(path / "Data" / way, path):
+            raise ModelFileError(f"{name}: names {way[:80]!r}, which is not in the package")
 
 
 def class_labels(spec: Any) -> list[str]:

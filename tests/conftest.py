@@ -21,6 +21,7 @@ LONGEST = (
     "export/test_matrix.py",
     "benchmarks/test_measure.py",
     "compress/test_coreml.py",
+    "tools/test_hostile_models.py",
     "cli/test_benchmark_command.py",
     "docs/test_contributing.py",
     "cli/test_quiet.py",
