@@ -101,7 +101,9 @@ def read_labelled_faces(
             label = 0 if meant is None else _label(text, meant, where=where)
             landmarks = _landmarks(row, comma=table.comma, where=where)
             face = LabelledFace(found[1], 0, label, landmarks)
-            _add(faces, (found[0], landmarks.tobytes()), _Listed(face, text, tally, line))
+            # Where any label is taken, lists may be of several things, as of glasses and of masks.
+            key = (found[0], landmarks.tobytes(), text if meant is None else "")
+            _add(faces, key, _Listed(face, text, tally, line))
         tally.check()
         if missing:
             text = f"{file}: {len(missing)} photos are not in {root}: {named(missing)}"
@@ -133,7 +135,7 @@ def _add(faces: dict[Hashable, _Listed], key: Hashable, one: _Listed) -> None:
     known = faces.setdefault(key, one)
     if known is one:
         one.tally.kept += 1
-    elif not known.is_doubtful and (known.face.label, known.text) == (one.face.label, one.text):
+    elif not known.is_doubtful and known.face.label == one.face.label:
         one.tally.kept += 1
         one.tally.mend("face listed twice with the same label", one.line)
     else:

@@ -142,6 +142,7 @@ def test_faces_that_are_listed_twice(photos: Path, caplog: pytest.LogCaptureFixt
     write_labelled_faces(photos / "more.csv", [("a.png", "no_glass", POINTS), *rows[5:]])
     files = [photos / "list.csv", photos / "more.csv"]
     assert len(read_labelled_faces(files, [photos], classes=CLASSES)) == 2
+    assert len(read_labelled_faces(files, [photos], classes=None)) == 6
     write_labelled_faces(photos / "list.csv", rows[3:5])
     with pytest.raises(DataError, match="2 of 2 faces cannot be used: 2 x face with different lab"):
         read_labelled_faces([photos / "list.csv"], [photos], classes=CLASSES)
