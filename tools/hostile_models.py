@@ -128,6 +128,20 @@ def rows(found: Iterable[tuple[str, list[Outcome], list[Outcome]]]) -> Iterator[
             ]
 
 
+def print_table(suffixes: Sequence[str], *, mutations: int, seed: int = 0) -> bool:
+    """Print what becomes of damaged and forged files of these formats; returns if all is clean."""
+    print(f"| {' | '.join(COLUMNS)} |")
+    print(f"|{' --- |' * len(COLUMNS)}")
+    clean = True
+    with tempfile.TemporaryDirectory() as name:
+        models = make_models(Path(name), suffixes)
+        found = outcomes(models, Path(name, "hostile"), mutations=mutations, seed=seed)
+        for row in rows(found):
+            print(f"| {' | '.join(row)} |", flush=True)
+            clean = clean and not row[-1]
+    return clean
+
+
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(
@@ -136,20 +150,8 @@ def main() -> int:
     parser.add_argument("--mutations", type=int, default=400, help="number for each format")
     parser.add_argument("--seed", type=int, default=0, help="says what is damaged")
     parser.add_argument("--formats", nargs="*", choices=FORMATS, default=list(FORMATS))
-    arguments = parser.parse_args()
-    print(f"| {' | '.join(COLUMNS)} |")
-    print(f"|{' --- |' * len(COLUMNS)}")
-    clean = True
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        models = make_models(folder, arguments.formats)
-        found = outcomes(
-            models, folder / "hostile", mutations=arguments.mutations, seed=arguments.seed
-        )
-        for row in rows(found):
-            print(f"| {' | '.join(row)} |", flush=True)
-            clean = clean and not row[-1]
-    return 0 if clean else 1
+    asked = parser.parse_args()
+    return 0 if print_table(asked.formats, mutations=asked.mutations, seed=asked.seed) else 1
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ is 1 then.
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import sys
 import tempfile
@@ -26,7 +27,31 @@ from pocketface.model_templates.catalogue import template_path
 from pocketface.tasks.weights import open_weights
 from pocketface.tools.hostile import images, kills, served, texts, videos
 from pocketface.tools.hostile.commands import Try, Verdict, tried
-from pocketface.tools.hostile_models import make_models
+from pocketface.tools.hostile_models import FORMATS, make_models, print_table
+
+_MODELS = "models"
+_MUTATIONS = 400
+
+_HEAD = """# What hostile input does
+
+    python tools/trust.py > docs/reports/trust.md
+
+Clean is: the input is used, or refused by a documented exit code and one line that says what is
+wrong; no traceback, less than 1 GiB of memory in all, nothing half-written and no temporary left.
+Inputs are seeded: damaged at random (bits, runs of bytes, sizes, cuts, values), or forged by hand.
+Of kills: what stands in its place afterwards is whole, and the next run works and removes what the
+killed one left. Of requests: a documented status or a closed connection, and `/ping/` answers
+after each; the last row of them is the end of the service and its log.
+"""
+
+_ABOUT_MODELS = """
+## Model files
+
+Every other damaged file and all forged ones are sealed anew, so that what parses the file sees the
+damage. Each is opened and run on a picture, in a process of its own. Other answers are no fault
+there: who can seal a file can also train another network. The digest shows damage, not who made a
+file.
+"""
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "tests" / "tiny_template.yaml"
 
@@ -153,7 +178,7 @@ KINDS = {
     "videos": Kind("videos, by `visualize`", 40, _videos),
     "templates": Kind("templates, by `init`", 150, _templates),
     "annotations": Kind("COCO files and lists, by `data split` and `eval`", 120, _annotations),
-    "requests": Kind("requests, to `serve`", 150, _requests),
+    "requests": Kind("requests, to `serve`", 170, _requests),
     "kills": Kind("kills of `train`, `export`, `visualize`, `data split`", 40, _kills),
 }
 
@@ -166,32 +191,43 @@ def _row(title: str, found: Sequence[Verdict]) -> str:
     return f"| {title} | {len(found)} | {clean} | {refused} | {memory} | {longest:.1f} |"
 
 
-def main() -> int:
-    """Print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--count", type=int, help="of each kind, instead of those of the table")
-    asked = parser.parse_args()
-    bad = 0
+def _print_table(kinds: Sequence[str], count: int | None) -> bool:
+    """Print what becomes of these kinds of input; returns whether all was clean."""
+    print("| input | tried | clean | refused | most memory, MiB | longest, s |")
+    print("|---|---|---|---|---|---|")
+    clean = True
     with tempfile.TemporaryDirectory() as name:
         material = Path(name) / "material"
         material.mkdir()
         make_material(material)
-        print("| input | tried | clean | refused | most memory, MiB | longest, s |")
-        print("|---|---|---|---|---|---|")
-        for key in asked.kinds:
+        for key in kinds:
             folder = Path(name) / key
             folder.mkdir()
-            found = list(KINDS[key].verdicts(material, folder, asked.count or KINDS[key].count))
+            found = list(KINDS[key].verdicts(material, folder, count or KINDS[key].count))
             for one in found:
                 if one.fault:
-                    bad += 1
+                    clean = False
                     print(f"{key}: {one.what}: {one.fault}", file=sys.stderr)
             print(_row(KINDS[key].title, found), flush=True)
-    print(f"\npocketface {__version__}")
-    return 1 if bad else 0
+    return clean
+
+
+def main() -> int:
+    """Print the report."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    known = [*KINDS, _MODELS]
+    parser.add_argument("--kinds", nargs="*", choices=known, default=known)
+    parser.add_argument("--count", type=int, help="of each kind, instead of those of the table")
+    asked = parser.parse_args()
+    print(_HEAD)
+    clean = _print_table([one for one in asked.kinds if one != _MODELS], asked.count)
+    if _MODELS in asked.kinds:
+        print(_ABOUT_MODELS)
+        clean = print_table(list(FORMATS), mutations=asked.count or _MUTATIONS) and clean
+    print(f"\npocketface {__version__}, {datetime.date.today()}")
+    return 0 if clean else 1
 
 
 if __name__ == "__main__":
