@@ -70,9 +70,7 @@ def check_seal(path: Path) -> bool:
         found, digest = _digest(path)
     except OSError as error:
         part = Path(error.filename or path)
-        which = (
-            path if part in (path, _sealed_file(path)) else f"{path}: {part.name}, a part of it,"
-        )
+        which = f"{path}:" if part == path else f"{path}: {part.name}, a part of it,"
         raise ModelFileError(f"{which} cannot be read: {error.strerror or error}") from error
     if not found:
         return False

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,12 +102,24 @@ def _values_for(run: Callable[[Blobs], Blobs], name: str, size: tuple[int, int])
     counting = Counting()  # type: ignore[no-untyped-call]
     # The modes compute shapes, and allocate nothing. How many boxes NMS keeps is not known.
     with (
+        _silent("torch._subclasses.fake_tensor"),  # it logs tracebacks of what it raises
         suppress(DynamicOutputShapeException),
         FakeTensorMode(allow_non_fake_inputs=True),
         counting,
     ):
         run({name: torch.empty(1, 3, *size)})
     return counting.values
+
+
+@contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Disable a logger in a block."""
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _build(spec: Any, folder: Path | None, *, where: str) -> Callable[[Blobs], Blobs]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pocketface
 from pocketface.errors import ModelFileError
 
 if find_spec("coremltools") is None:
@@ -17,7 +19,7 @@ if find_spec("coremltools") is None:
 
 from pocketface.runtimes.coreml import read_spec
 from pocketface.runtimes.coreml_reference import function_of
-from pocketface.runtimes.seal import model_files
+from pocketface.runtimes.seal import model_files, seal
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (1, 3, 64, 96)).astype(np.float32)
 
@@ -167,6 +169,64 @@ def test_weights_that_are_not_there(folder: Path, tmp_path: Path) -> None:
     spec = read_spec(folder / "model.mlpackage")
     with pytest.raises(ModelFileError, match=r"weight\.bin: cannot be read"):
         function_of(spec, tmp_path, where="model")
+
+
+def set_file(spec: Any, name: str) -> None:
+    (block,) = spec.mlProgram.functions["main"].block_specializations.values()
+    for one in block.operations:
+        for value in one.attributes.values():
+            if value.WhichOneof("value") == "blobFileValue":
+                value.blobFileValue.fileName = name
+
+
+@pytest.mark.parametrize("way", ["../secret.bin", "//etc/passwd", "link.bin", "folder/secret.bin"])
+def test_weights_are_read_from_the_package_alone(folder: Path, tmp_path: Path, way: str) -> None:
+    inside = tmp_path / "package"
+    inside.mkdir()
+    (tmp_path / "secret.bin").write_bytes(bytes(1000))
+    (inside / "link.bin").symlink_to("../secret.bin")
+    (inside / "folder").symlink_to("..")
+    spec = read_spec(folder / "model.mlpackage")
+    set_file(spec, f"@model_path/{way}")
+    with pytest.raises(ModelFileError, match=rf"m: .*{way}' lead out of the package"):
+        function_of(spec, inside, where="m")
+    with pytest.raises(ModelFileError, match="are not there"):
+        function_of(spec, None, where="m")
+
+
+def test_a_picture_cannot_become_an_array_of_any_size(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (spec,) = suppression([[0.5, 0.5, 0.2, 0.2]], [0.6]).pipeline.models[:1]
+    one = spec.neuralNetwork.layers.add(name="large", input=["image"], output=["large"])
+    one.upsample.scalingFactor.extend([10**6, 10**6])
+    spec.description.output.add(name="large")
+    with pytest.raises(ModelFileError, match=r"m: computes [\d,]+ numbers for an input of \(1, 3"):
+        function_of(spec, tmp_path, where="m")
+    more = spec.neuralNetwork.layers.add(name="sum", input=["large", "image"], output=["sum"])
+    more.add.SetInParent()
+    with pytest.raises(ModelFileError, match=r"m: layer 'sum' of type add: "):
+        function_of(spec, tmp_path, where="m")
+    assert "fake_tensor" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"itemInfoEntries": {"a": {"path": "../../x"}}}', r"names '\.\./\.\./x', which is not"),
+        ('{"itemInfoEntries": {"a": {"path": "/etc"}}}', "names '/etc', which is not"),
+        ('{"itemInfoEntries": {"a": {}}}', "damaged, or missing: it has no 'path'"),
+        ("[" * 100_000, "damaged, or missing"),
+    ],
+)
+def test_a_manifest_names_parts_of_its_package(
+    folder: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    copy = shutil.copytree(folder / "model.mlpackage", tmp_path / "m.mlpackage")
+    (copy / "Manifest.json").write_text(text)
+    seal(copy)
+    with pytest.raises(ModelFileError, match=rf"m\.mlpackage: Manifest\.json: {message}"):
+        pocketface.load(copy)
 
 
 def suppression(boxes: list[list[float]], scores: list[float]) -> Any:

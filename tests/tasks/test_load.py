@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import pytest
 
 import pocketface
 from pocketface.errors import ContractError, ModelFileError, TemplateError, UserError
+from pocketface.runtimes import seal
+from pocketface.runtimes.session import Session, checked
 
 MakeModel = Callable[..., Path]
 BOXES, SCORES = [[10.0, 10.0, 30.0, 30.0]], [0.9]
@@ -95,6 +98,102 @@ def test_half_a_pair(files: Path) -> None:
         ModelFileError, match=r"model\.xml: model\.bin, a part of it, cannot be read"
     ):
         pocketface.load(files / "model.xml")
+
+
+IN_PLACE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "pipe": (os.mkfifo, "is a named pipe; expected a file"),
+    "device": (lambda path: path.symlink_to("/dev/zero"), "is a device; expected a file"),
+    "empty": (lambda path: path.touch(), "is empty: damaged"),
+    "large": (lambda path: os.truncate(write(path), 10 << 30), "10,737,418,240 bytes are too many"),
+}
+"""What may stand where a file is expected, and what is said of it at once."""
+
+
+def write(path: Path) -> Path:
+    path.touch()
+    return path
+
+
+@pytest.mark.parametrize("kind", IN_PLACE)
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"m.{end}"
+        for end in ("xml", "bin", "onnx", "mlmodel", "tflite", "keras", "pth", "safetensors")
+    ],
+)
+def test_no_file_to_read(tmp_path: Path, name: str, kind: str) -> None:
+    make, message = IN_PLACE[kind]
+    make(tmp_path / name)
+    if name == "m.bin":
+        (tmp_path / "m.xml").write_text("<net/>")
+    with pytest.raises(ModelFileError, match=message) as caught:
+        pocketface.load(tmp_path / name)
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".mlpackage", ".savedmodel"])
+def test_folders_of_what_is_no_file(tmp_path: Path, suffix: str) -> None:
+    folder, outside = tmp_path / f"m{suffix}", tmp_path / "outside"
+    folder.mkdir()
+    outside.write_text("secret")
+    (folder / "part").symlink_to(outside)
+    with pytest.raises(ModelFileError, match=r"'part' is a link that leads out of it"):
+        pocketface.load(folder)
+    (folder / "part").unlink()
+    (folder / "part").symlink_to("..")
+    with pytest.raises(ModelFileError, match=r"'part' is a link that leads out of it"):
+        pocketface.load(folder)
+    (folder / "part").unlink()
+    os.mkfifo(folder / "part")
+    with pytest.raises(ModelFileError, match=r"'part': is a named pipe"):
+        pocketface.load(folder)
+
+
+def test_a_file_that_may_not_be_read(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: Any, **__: Any) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ModelFileError, match=r"model\.onnx: cannot be read: Permission denied"):
+        pocketface.load(files / "model.onnx")
+
+
+def test_the_seal_is_found_wherever_a_piece_of_the_file_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.onnx"
+    for before in (0, 1, 7, 60, 81, 82, 83, 200):
+        content = b"x" * before + seal.BLANK_SEAL.encode() + b"y" * 100
+        path.write_bytes(content)
+        monkeypatch.setattr(seal, "_PIECE", 1 << 20)
+        seal.seal(path)
+        for piece in (1, 10, 82, 100, 1 << 20):
+            monkeypatch.setattr(seal, "_PIECE", piece)
+            assert seal.check_seal(path)
+        path.write_bytes(path.read_bytes()[:-1] + b"z")
+        with pytest.raises(ModelFileError, match="damaged"):
+            seal.check_seal(path)
+
+
+def test_answers_are_held_to_what_the_file_says(tmp_path: Path) -> None:
+    def session(answers: Callable[[], Any], shape: tuple[int, ...] = (1, 2)) -> Session:
+        graph = Session("x", "cpu", None, {}, {"a": shape}, lambda _: answers())
+        return checked(graph, tmp_path / "m.onnx")
+
+    picture = np.zeros((1, 3, 4, 4), np.float32)
+    good = {"a": np.zeros((1, 2), np.float32)}
+    assert session(lambda: good).run(picture) is good
+    assert session(lambda: good, (-1, 2)).run(picture) is good
+    for answers, message in (
+        (lambda: {}, "its answer 'a' is missing"),
+        (lambda: {"a": np.zeros((1, 3))}, r"its answer 'a' is float64 \(1, 3\): expected \(1, 2\)"),
+        (lambda: {"a": np.array([["x", "y"]])}, "its answer 'a' is <U1"),
+        (lambda: {}["b"], "cannot be run: it has no 'b'"),
+        (lambda: 1 // 0, "cannot be run: .*zero"),
+    ):
+        with pytest.raises(ModelFileError, match=rf"m\.onnx: {message}"):
+            session(answers).run(picture)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.xml", "weights.safetensors", "weights.pth"])
