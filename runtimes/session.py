@@ -63,7 +63,6 @@ def checked(session: Session, path: Path) -> Session:
         session: The session.
         path: Its file, for error messages.
     """
-
     ours = session.contract_json is not None or session.weights is not None
     stated = session.output_shapes if ours else {}
 
