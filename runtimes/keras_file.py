@@ -98,19 +98,22 @@ def check_weights(archive: Any, path: Path) -> None:
 
     held = 0
 
-    def check(name: str, link: Any) -> None:
+    def problem_of(name: str, link: Any) -> str | None:  # anything but None ends the visit
         nonlocal held
         if not isinstance(link, h5py.HardLink):
-            raise ModelFileError(f"{path}: its weights {name[:80]!r} are a link")
+            return f"{name[:80]!r} are a link"
         one = file[name]
         if isinstance(one, h5py.Dataset):
             held += math.prod(one.shape) * one.dtype.itemsize
             if one.external or one.is_virtual:
-                raise ModelFileError(f"{path}: its weights {name[:80]!r} are in another file")
+                return f"{name[:80]!r} are in another file"
+        return None
 
     size = archive.getinfo("model.weights.h5").file_size
     with archive.open("model.weights.h5") as member, h5py.File(member, "r") as file:
-        file.visititems_links(check)
+        problem = file.visititems_links(problem_of)
+    if problem:
+        raise ModelFileError(f"{path}: its weights {problem}")
     if held > max(10 * size, 64 << 20):
         raise ModelFileError(f"{path}: {size:,} bytes of weights unpack to {held:,}")
 

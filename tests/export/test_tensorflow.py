@@ -26,6 +26,7 @@ from pocketface.runtimes.tensorflow import (
     import_tensorflow,
 )
 from pocketface.tasks.describe import contract_for
+from pocketface.tools.hostile.forgeries import forge
 
 from .conftest import no_conversion
 
@@ -151,8 +152,25 @@ def test_other_peoples_files_are_refused(folder: Path, tmp_path: Path, twin: Any
     text = (folder / "model.savedmodel" / "assets.extra" / "pocketface.json").read_text()
     assert json.loads(text).keys() == {"pocketface.contract", "pocketface.seal"}
     (tmp_path / "empty.savedmodel").mkdir()
-    with pytest.raises(ModelFileError, match="TensorFlow cannot load it, is it whole"):
+    with pytest.raises(ModelFileError, match="no SavedModel, or damaged"):
         pocketface.load(tmp_path / "empty.savedmodel")
+
+
+@pytest.mark.parametrize(
+    ("name", "forgery", "message"),
+    [
+        ("model.savedmodel", "writes a file", "operation 'WriteFile': expected arithmetic alone"),
+        ("model.savedmodel", "reads a file", "operation 'ReadFile': expected arithmetic alone"),
+        ("model.keras", "a Lambda layer", "'keras.layers Lambda': expected layers of arithmetic"),
+        ("model.keras", "weights: an array in another file", "are in another file"),
+    ],
+)
+def test_programs_are_refused(
+    folder: Path, tmp_path: Path, name: str, forgery: str, message: str
+) -> None:
+    forge(folder / name, tmp_path / name, forgery)
+    with pytest.raises(ModelFileError, match=message):
+        pocketface.load(tmp_path / name)
 
 
 def test_the_archive_is_a_sound_one(folder: Path) -> None:
