@@ -22,18 +22,20 @@ _ATTRIBUTE_GRAPHS = (6, 11)
 """Field numbers of onnx.proto: ModelProto, GraphProto and FunctionProto, NodeProto,
 AttributeProto."""
 
+SILENT = 4
+"""ONNX Runtime's log severity "fatal": errors come as exceptions, and the rest is noise."""
+
 _ENDLESS = ("Loop", "Scan")
 _MAX_DEPTH = 32
 
 
-def check_graph(path: Path, options: Any) -> None:
+def check_graph(path: Path) -> None:
     """Check that a graph has no loops, and that its arrays go with the size of its input.
 
     Files without our contract are other people's, and are not checked.
 
     Args:
         path: The file.
-        options: `onnxruntime.SessionOptions` without optimisations, which compute constants.
 
     Raises:
         ModelFileError: It does not hold.
@@ -73,6 +75,12 @@ def check_graph(path: Path, options: Any) -> None:
     # Protobufs that follow each other are one: all results become outputs, whose shapes the
     # runtime finds out without computing anything.
     more = b"".join(_field(_OUTPUTS, _field(1, name)) for name in names if name not in outputs)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = SILENT
+    options.intra_op_num_threads = 1
+    # Optimisations compute constants, of any size.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.disable_prepacking", "1")
     session = onnxruntime.InferenceSession(
         content + _field(_GRAPH, more), options, providers=["CPUExecutionProvider"]
     )

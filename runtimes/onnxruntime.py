@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import MissingPackageError, ModelFileError, UserError
 from ..model_templates.contract import CONTRACT_KEY
 from ..models.file_checks import reason
-from .onnx_graph import check_graph
+from .onnx_graph import SILENT, check_graph
 from .session import Outputs, Session, Shape
 
 _PROVIDERS = {
@@ -23,8 +23,6 @@ _PROVIDERS = {
     "coreml": "CoreMLExecutionProvider",
     "directml": "DmlExecutionProvider",
 }
-_SILENT = 4
-"""Log severity "fatal", as errors come as exceptions, and the rest is noise on stderr."""
 
 
 def open_session(path: Path, *, threads: int | None, device: str) -> Session:
@@ -52,19 +50,15 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
         raise UserError(
             f"device {device!r}: not usable by ONNX Runtime; expected one of {', '.join(usable)}"
         )
-    plain = onnxruntime.SessionOptions()
-    plain.log_severity_level = _SILENT
-    plain.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    plain.add_session_config_entry("session.disable_prepacking", "1")
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = _SILENT
+    options.log_severity_level = SILENT
     if threads is not None:
         options.intra_op_num_threads = threads
     # The OpenVINO provider has its own threads, which `options` do not set.
     own = device == "openvino" and threads is not None
     settings = {"num_of_threads": str(threads)} if own else {}
     try:
-        check_graph(path, plain)
+        check_graph(path)
         session = onnxruntime.InferenceSession(
             str(path),
             sess_options=options,
