@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _TEMPORARY = re.compile(r"\..*\.pocketface-[0-9a-f]{12}(\..*)?")
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Error numbers that say that there is no room for more."""
 
 _LEFT_WHEN_FULL = 64 * 1024
 """Free bytes below which a disk counts as full for whoever writes more than a line."""
@@ -50,7 +51,8 @@ def atomic_write(path: Path, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any
 
     Raises:
         OSError: The folder cannot be made or written; `filename` is `path`. A write that failed
-            is raised also where the block raised something else after it: libraries hide it.
+            is raised also where the block raised something else after it, or nothing: libraries
+            hide it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,12 +73,14 @@ def atomic_write(path: Path, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any
             yield handle
             handle.flush()
             os.fsync(raw.fileno())
+            if raw.failed is not None:
+                raise raw.failed
         os.replace(temporary, path)
     except Exception as error:
         if raw.failed is not None:
             raise _about(raw.failed, path) from error
         if isinstance(error, OSError) and (
-            error.filename == str(temporary) or (error.filename is None and error.errno in _FULL)
+            error.filename == str(temporary) or (error.filename is None and error.errno in FULL)
         ):
             raise _about(error, path) from error
         raise
@@ -137,8 +141,13 @@ def _claimed(path: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
         # Shortened, as a letter may take four of the 255 bytes of a name.
         end = f"pocketface-{secrets.token_hex(6)}{path.suffix}"
         name = path.with_name(f".{path.stem[:40]}.{end}")
-        descriptor = make(name)
-        # Another process that sweeps may have found it before it was locked.
+        # Another process that sweeps may find it before it is open, or locked.
+        try:
+            descriptor = make(name)
+        except FileNotFoundError:
+            if not path.parent.is_dir():
+                raise
+            continue
         if not _CAN_LOCK or (_lock(descriptor) is not False and os.path.lexists(name)):
             return name, descriptor
         os.close(descriptor)
@@ -163,13 +172,15 @@ def _sweep(folder: Path) -> None:
     _swept.add(place)
     with suppress(OSError), os.scandir(place) as entries:
         for entry in entries:
-            if not _TEMPORARY.fullmatch(entry.name):
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if not _TEMPORARY.fullmatch(entry.name) or not (
+                is_folder or entry.is_file(follow_symlinks=False)
+            ):
                 continue
             with suppress(OSError):
                 descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
                 try:
                     if _lock(descriptor):  # nobody works on it
-                        is_folder = entry.is_dir(follow_symlinks=False)
                         (shutil.rmtree if is_folder else os.unlink)(entry.path)
                 finally:
                     os.close(descriptor)

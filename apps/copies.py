@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import check_place, scratch_folder
+from ..files import FULL, check_place, scratch_folder
+
+_log = logging.getLogger(__name__)
 
 
 class Copies:
@@ -32,17 +35,23 @@ class Copies:
         check_place(folder, "--copy-to", folder=True)
         self.folder = folder
 
-    def add(self, photo: Path, name: Path) -> Path:
-        """Copy a photo atomically, and return the copy's path.
+    def add(self, photo: Path, name: Path) -> Path | None:
+        """Copy a photo atomically; returns the copy's path, or None for a photo that is gone.
 
         Raises:
-            OSError: The photo cannot be read, or the copy not written.
+            OSError: The copy cannot be written.
         """
         target = self.folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         with scratch_folder(target.parent) as scratch:
             copy = scratch / "copy"
-            shutil.copyfile(photo, copy)
+            try:
+                shutil.copyfile(photo, copy)
+            except OSError as error:
+                if error.errno in FULL:  # `copyfile` names the photo
+                    raise OSError(error.errno, error.strerror, str(target)) from error
+                _log.warning("%s: not copied: %s", photo, error.strerror)
+                return None
             number = 1
             while not _put(copy, target):
                 if target.is_file() and target.read_bytes() == photo.read_bytes():

@@ -129,10 +129,6 @@ def _write(
     unreadable: int,
 ) -> PreparedList:
     path = _list_of(output, part)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        write_labelled_faces(path, faces)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    write_labelled_faces(path, faces)
     without = sum(landmarks is None for _, _, landmarks in faces)
     return PreparedList(path, len(faces), without, unreadable)

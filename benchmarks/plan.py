@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,7 +100,8 @@ def plan_for(
     accuracy: dict[str, Judge] = {}
     protocol = {
         "timing": f"{duration:g} s for each row in {ROUNDS} rounds, rows in turn; medians; "
-        "intervals of 95 % by drawing rounds with replacement",
+        "intervals of 95 % by drawing rounds with replacement; OpenMP's waiting threads "
+        + os.environ.get("OMP_WAIT_POLICY", "active").lower(),
     }
     for name in TASKS:
         labels = replace(_labels_of(name, given, wider), classes=classes)

@@ -28,7 +28,7 @@ def labels_of(args: argparse.Namespace, part: str, *, official: Path | None = No
     """The labelled photos of --PART-ann-files, --PART-data-roots and --classes.
 
     Raises:
-        UserError: See `check_labels_there`; or --classes is no such list.
+        UserError: See `check_labels_there`; or --classes is no list of OURS=THEIRS.
     """
     files = paths(getattr(args, f"{part}_ann_files"))
     roots = paths(getattr(args, f"{part}_data_roots"))
@@ -39,10 +39,12 @@ def labels_of(args: argparse.Namespace, part: str, *, official: Path | None = No
 def check_labels_there(
     files: Sequence[Path], roots: Sequence[Path], *, flags: tuple[str, str]
 ) -> None:
-    """Refuse files and folders that are not there, or do not go together.
+    """Refuse annotation files and folders of photos that are not there, or not paired.
 
     Raises:
-        UserError: They are such.
+        UserError: One flag is without the other, or there are neither one folder nor one for
+            each file.
+        DataError: A file or folder is not there.
     """
     if bool(files) != bool(roots):
         raise UserError(f"{flags[0]} and {flags[1]} go together")

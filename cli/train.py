@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train, and print the files written."""
-    check_place(args.save_checkpoints_to, "--save-checkpoints-to", folder=True)
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first one writes
+        check_place(args.save_checkpoints_to, "--save-checkpoints-to", folder=True)
     train, val = labels_of(args, "train"), labels_of(args, "val")
     for weights in (args.load_weights, args.resume_from):
         if weights is not None:

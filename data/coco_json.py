@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import DataError
-from ..files import atomic_write
+from ..files import atomic_write, reading
 
 FACE_CATEGORY: Final = {"id": 1, "name": "face"}
 """The only category of the files that we write."""
@@ -27,13 +27,12 @@ def load_coco_json(path: Path) -> dict[str, Any]:
         DataError: The file cannot be read, is not JSON (with line and column), lacks a list or has
             one twice.
     """
-    try:
+    with reading(path, DataError):
         text = path.read_bytes()
+    try:
         content = json.loads(text)
         if any(text.count(f'"{key}"'.encode()) > 1 for key in _LISTS):
             json.loads(text, object_pairs_hook=_without_twins)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except json.JSONDecodeError as error:
         where = f"{path}:{error.lineno}:{error.colno}"
         raise DataError(f"{where}: not JSON: {error.msg}") from error
@@ -63,7 +62,8 @@ def save_coco_json(content: Mapping[str, Any], path: Path) -> None:
     """Write a COCO JSON file atomically.
 
     Raises:
-        DataError: The folder cannot be written, or a number is not finite.
+        DataError: A number is not finite.
+        OSError: The folder cannot be written.
     """
     save_coco_jsons({path: content})
 
@@ -77,8 +77,5 @@ def save_coco_jsons(contents: Mapping[Path, Mapping[str, Any]]) -> None:
         except ValueError as error:
             raise DataError(f"{path}: cannot be written: {error}") from error
     for path, text in texts.items():
-        try:
-            with atomic_write(path, "w") as handle:
-                handle.write(text)
-        except OSError as error:
-            raise DataError(f"{path}: cannot be written: {error.strerror}") from error
+        with atomic_write(path, "w") as handle:
+            handle.write(text)

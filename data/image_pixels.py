@@ -38,26 +38,35 @@ def assemble(size: tuple[int, int], orientation: int, strips: Strips) -> NDArray
     width, height = size
     shape = (width, height, 3) if orientation >= 5 else (height, width, 3)
     upright = np.empty(shape, np.uint8)
-    stored = _as_stored(upright, orientation)
+    # Rows of the stored picture are columns of the upright one from 5 on, and in the other
+    # direction for some. A strip is turned by itself first, which takes a quarter of the time of
+    # writing it across.
+    along = upright.swapaxes(0, 1) if orientation >= 5 else upright
     top = 0
     for strip in strips(max(1, _STRIP_PIXELS // width)):
-        stored[top : top + len(strip)] = strip
-        top += len(strip)
+        turned = _turned(strip, orientation)
+        bottom = top + len(strip)
+        ends = (height - bottom, height - top) if orientation in _BACKWARDS else (top, bottom)
+        along[slice(*ends)] = turned.swapaxes(0, 1) if orientation >= 5 else turned
+        top = bottom
     return upright
 
 
-def _as_stored(upright: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """A view of the upright picture as it is stored."""
-    flipped = {
-        2: upright[:, ::-1],
-        3: upright[::-1, ::-1],
-        4: upright[::-1],
-        5: upright.transpose(1, 0, 2),
-        6: np.rot90(upright),
-        7: upright[::-1, ::-1].transpose(1, 0, 2),
-        8: np.rot90(upright, -1),
-    }
-    return flipped.get(orientation, upright)
+_BACKWARDS = (3, 4, 6, 7)
+"""EXIF orientations whose first stored row is the last row or column."""
+
+
+def _turned(strip: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """A part of a stored picture, upright."""
+    if orientation in (2, 3, 4):
+        return np.asarray(cv2.flip(strip, {2: 1, 3: -1, 4: 0}[orientation]), np.uint8)
+    if orientation in (6, 8):
+        how = cv2.ROTATE_90_CLOCKWISE if orientation == 6 else cv2.ROTATE_90_COUNTERCLOCKWISE
+        return np.asarray(cv2.rotate(strip, how), np.uint8)
+    if orientation in (5, 7):
+        across = cv2.transpose(strip)
+        return np.asarray(across if orientation == 5 else cv2.flip(across, -1), np.uint8)
+    return strip
 
 
 def strips_of(image: PILImage, rows: int, source: str) -> Iterator[NDArray[np.uint8]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import math
 import shlex
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -74,7 +75,8 @@ def read_labelled_faces(
 
     Raises:
         DataError: A file or root cannot be read, a column or photo is missing, a row does not
-            fit, more than half of a file's rows are left out, or nothing is left.
+            fit, a file's landmarks are shares of the photos, more than half of its rows are left
+            out, or nothing is left.
         UserError: `names` has a label that is none of `classes`.
     """
     meant = None if classes is None else names.by_theirs(classes)
@@ -84,7 +86,7 @@ def read_labelled_faces(
             raise DataError(f"{root}: no such folder of photos")
         tally = records.tally(file, "faces", "line {}")
         missing: list[str] = []
-        before = len(faces)
+        before, largest = len(faces), -math.inf
         table = _table(file)
         for line, row in table.rows:
             where, name, text = f"{file}:{line}", row["image"], row["label"].strip()
@@ -100,11 +102,15 @@ def read_labelled_faces(
                 continue
             label = 0 if meant is None else _label(text, meant, where=where)
             landmarks = _landmarks(row, comma=table.comma, where=where)
+            if np.isfinite(landmarks).all():
+                largest = max(largest, float(landmarks.max()))
             face = LabelledFace(found[1], 0, label, landmarks)
             # Where any label is taken, lists may be of several things, as of glasses and of masks.
             key = (found[0], landmarks.tobytes(), text if meant is None else "")
             _add(faces, key, _Listed(face, text, tally, line))
         tally.check()
+        if 0 <= largest <= 1:
+            raise DataError(f"{file}: landmarks are all from 0 to 1: expected pixels of the photos")
         if missing:
             text = f"{file}: {len(missing)} photos are not in {root}: {named(missing)}"
             if len(faces) == before:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, MissingPackageError
+from ..files import reading
 from .images import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -137,5 +138,5 @@ def _check_file(path: Path) -> None:
         raise DataError(f"{path}: not a video: it is no regular file")
     if status.st_size == 0:
         raise DataError(f"{path}: not a video: the file is empty")
-    if not os.access(path, os.R_OK):
-        raise DataError(f"{path}: cannot be read: permission denied")
+    with reading(path, DataError), path.open("rb") as file:  # FFmpeg's reasons are not the system's
+        file.read(1)

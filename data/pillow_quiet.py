@@ -2,8 +2,8 @@
 
 What they say, the caller learns from their exceptions. Python's own `warnings.catch_warnings`
 swaps the filters of the whole process (before Python 3.14), so that two threads in such a block
-would need a lock around all that they read. One filter that asks whether its own thread is reading
-needs none, and leaves the filters of a program that uses this package as they are.
+would need a lock around all that they read. One filter more, which asks whether its own thread is
+reading, needs none; it stays, before the filters of a program that uses this package.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ def pillow_quiet() -> Iterator[None]:
         with contextlib.suppress(ValueError):
             filters.remove(_FILTER)
         filters.insert(0, _FILTER)
-    _reading.now = True
+    before, _reading.now = _reading.now, True
     try:
         yield
     finally:
-        _reading.now = False
+        _reading.now = before
 
 
 @functools.cache

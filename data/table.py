@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
+from ..files import reading
 
 _SEPARATORS = ",;\t"
 """What spreadsheets put between cells: semicolons where the comma is for decimals, tabs as text."""
@@ -64,10 +65,8 @@ def read_text(file: Path) -> str:
     Raises:
         DataError: The file cannot be read or is neither.
     """
-    try:
+    with reading(file, DataError):
         content = file.read_bytes()
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
     encoding, name = ("utf-16", "UTF-16") if content.startswith(_UTF_16) else ("utf-8-sig", "UTF-8")
     try:
         text = content.decode(encoding)

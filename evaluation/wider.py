@@ -15,6 +15,7 @@ evaluation. Details that are kept because every published figure has them:
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from ..data.wider import read_list
 from ..errors import DataError, MissingPackageError
+from ..files import reading
 from ..results import Detections
 from .coco import check_finite
 
@@ -199,9 +201,10 @@ def _read_mat(path: Path, variable: str) -> dict[str, NDArray[Any]]:
         from scipy.io import loadmat  # type: ignore[import-untyped]
     except ImportError as error:
         raise MissingPackageError("scipy") from error
+    with reading(path, DataError):
+        stored = io.BytesIO(path.read_bytes())
     try:
-        with path.open("rb") as handle:
-            content = loadmat(handle, variable_names=["event_list", "file_list", variable])
+        content = loadmat(stored, variable_names=["event_list", "file_list", variable])
         events, files = content["event_list"][:, 0], content["file_list"][:, 0]
         values = content[variable][:, 0]
         return {
@@ -209,8 +212,6 @@ def _read_mat(path: Path, variable: str) -> dict[str, NDArray[Any]]:
             for event, names, items in zip(events, files, values, strict=True)
             for name, value in zip(names[:, 0], items[:, 0], strict=True)
         }
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:  # scipy raises many kinds on a damaged file
         raise DataError(f"{path}: not an official WIDER ground truth ({error!r})") from error
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelFileError, PocketfaceError, TemplateError
-from ..files import sha256_file
+from ..files import reading, sha256_file
 from ..model_templates.contract import Metric
 from ..model_templates.schema import Template, TemplateFile, parse_template
 from .file_checks import check_file, reason
@@ -103,10 +103,8 @@ def read_weights(path: Path) -> Weights:
     path = Path(path)
     _check_suffix(path)
     check_file(path)
-    try:
+    with reading(path, ModelFileError):
         sha256 = sha256_file(path)
-    except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from error
     section, found = READERS[path.suffix](path)
     try:
         template = parse_template(section.template, source=f"{path}: template")

@@ -128,7 +128,7 @@ def open_session(
         MissingPackageError: The runtime is not installed.
         UserError: The runtime or device is unknown, or `threads` is less than 1.
     """
-    from ..models.file_checks import reason
+    from ..models.file_checks import check_archive, reason
     from .seal import check_seal
     from .session import checked
     from .sizes import values_in
@@ -137,6 +137,8 @@ def open_session(
     name, mode = _runtime_for(path, runtime=runtime, threads=threads)
     _check_parts(path)
     sealed = check_seal(path)
+    if path.suffix == ".keras":
+        check_archive(path)
     module = importlib.import_module(f".{RUNTIMES[name].module}", __name__)
     options: dict[str, Any] = {"mode": mode} if RUNTIMES[name].modes else {}
     if RUNTIMES[name].sizes:
@@ -185,7 +187,7 @@ def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> tup
 
 def _check_parts(path: Path) -> None:
     """Check what the parts of a model are, before any of them is read."""
-    from ..models.file_checks import check_archive, check_file, check_folder
+    from ..models.file_checks import check_file, check_folder
 
     folder = path.suffix in FOLDERS
     if not path.exists():
@@ -199,8 +201,6 @@ def _check_parts(path: Path) -> None:
     weights = path.with_suffix(".bin")
     if path.suffix == ".xml" and weights.exists():
         check_file(weights, name=f"{path}: {weights.name}")
-    if path.suffix == ".keras":
-        check_archive(path)
 
 
 def ways_to_open(path: Path) -> list[str]:

@@ -79,7 +79,7 @@ def check_sizes(keras: Any, config: dict[str, Any], path: Path) -> None:
     with keras.StatelessScope():  # variables have a shape there, and no values
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
     weights = values_in(variable.shape for variable in model.variables)
-    stored = 10 * path.stat().st_size  # as many as may be unpacked, 4 bytes each
+    stored = 10 * path.stat().st_size // 2  # as many as may be unpacked, 2 bytes each or more
     if weights > max(stored, 1 << 20):
         raise ModelFileError(f"{path}: asks for {weights:,} weights, more than are in it")
     arrays = [one.shape for layer in model.operations for one in keras.tree.flatten(layer.output)]

@@ -20,7 +20,8 @@ from .sizes import check_values, values_in
 CONTRACT_PATH = ["pocketface", "contract"]
 """Path of the contract in `rt_info`."""
 
-_ENDLESS = ("Loop", "TensorIterator")
+_WITH_BODIES = ("If", "Loop", "TensorIterator")
+"""Operations with graphs inside, which cannot be looked at from Python; two may never end."""
 
 
 @signal_stack_kept()
@@ -114,12 +115,12 @@ def session_of(compiled: Any, model: Any, *, device: str, at_once: int = 1) -> S
 
 
 def _check_graph(model: Any, path: Path) -> None:
-    """Check that a graph has no loops, and that its arrays go with the size of its input."""
+    """Check that no graphs are inside a graph, and that its arrays go with its input's size."""
     values = 0
     for operation in model.get_ops():
         kind = operation.get_type_name()
-        if kind in _ENDLESS:
-            raise ModelFileError(f"{path}: has an operation {kind}, which may never end")
+        if kind in _WITH_BODIES:
+            raise ModelFileError(f"{path}: has an operation {kind}: expected no graphs inside")
         if kind != "Constant":
             values += values_in(map(_shape, operation.outputs()))
     (image, *_) = [*_shapes(model.inputs).values(), ()]

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -120,6 +121,21 @@ def test_a_write_that_fails_inside_a_library_is_not_hidden_by_its_own_error(tmp_
     assert caught.value.filename == str(path)
 
 
+@pytest.mark.usefixtures("files_of_1000_bytes")
+def test_a_write_that_fails_and_is_ignored_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "f.txt"
+    path.write_text("old")
+
+    def write() -> None:
+        with atomic_write(path) as out, suppress(OSError):
+            out.write(b"x" * 100_000)
+
+    with pytest.raises(OSError, match="File too large") as caught:
+        write()
+    assert caught.value.filename == str(path)
+    assert path.read_text() == "old"
+
+
 def test_a_full_disk_is_named_as_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     raise_if_full(tmp_path, RuntimeError("write failed"))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
@@ -144,9 +160,11 @@ def test_a_killed_process_leaves_the_old_file_and_the_next_one_tidies_up(tmp_pat
     assert len(os.listdir(tmp_path)) == 3
     alien = tmp_path / ".f.0123456789ab.txt"
     alien.write_text("a user's own")
+    pipe = tmp_path / ".x.pocketface-0123456789ab"
+    os.mkfifo(pipe)  # which would block whoever opens it
     with atomic_write(path) as handle:
         handle.write(b"new")
-    assert sorted(os.listdir(tmp_path)) == [alien.name, "f.txt"]
+    assert sorted(os.listdir(tmp_path)) == [alien.name, pipe.name, "f.txt"]
 
 
 def test_what_others_are_at_work_on_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,10 +184,5 @@ def _draw_mistakes(
             pictures.append(align_face(image, face.landmarks, spec))
             captions.append(f"{labels[face.label]}, said {scores[index]:.2f}")
     _, buffer = cv2.imencode(".png", contact_sheet(pictures, captions))
-    try:
-        with atomic_write(path) as handle:
-            handle.write(buffer.tobytes())
-    except OSError as error:
-        raise UserError(
-            f"--mistakes-to {path}: cannot be written: {error.strerror or error}"
-        ) from error
+    with atomic_write(path) as handle:
+        handle.write(buffer.tobytes())

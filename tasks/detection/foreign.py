@@ -262,7 +262,7 @@ def _answers(raw: Raw, outputs: Outputs) -> Raw:
         if len(flat) == 1 and re.search("num|count|valid", name.lower()):
             keep &= np.arange(len(boxes)) < flat[0]
         elif len(flat) == len(boxes) and re.search("label|class", name.lower()):
-            keep &= flat >= 0
+            keep &= (flat >= 0) | (flat != np.floor(flat))  # logits have no whole numbers
     return boxes[keep], scores[keep], None if points is None else points[keep]
 
 

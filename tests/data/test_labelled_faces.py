@@ -51,6 +51,7 @@ HEAD = ",".join(COLUMNS)
     [
         ("image,glasses\na.png,1\n", r"column 'label' is missing; expected image, label, x_left"),
         (f"{HEAD}\na.png,goggles\n", r"list\.csv:2: label 'goggles': expected one of no_glass, gl"),
+        (f"{HEAD}\na.png,glass,.1,.2,.3,.4,.5,.6,.7,.8,.9,1\n", "all from 0 to 1: expected pixels"),
         (f"{HEAD}\na.png,glass,1,2\n", r"list\.csv:2: landmarks: expected ten numbers or none"),
         (f"{HEAD}\na.png,glass,1,2,3,4,5,6,7,8,9,x\n", "landmarks: expected ten numbers or none"),
         (f"{HEAD}\na.png,glass,1,2,3,4,5,6,7,8,9,nan\n", "landmarks: expected ten numbers"),

@@ -131,7 +131,7 @@ def test_nothing_half_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be written"):
         split_coco(file, train_fraction=0.5, seed=0, output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(FileExistsError):
         split_coco(
             write(tmp_path / "y.json", [{"id": 1}, {"id": 2}]),
             train_fraction=0.5,
@@ -151,7 +151,7 @@ def test_a_failed_write_leaves_the_old_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full_disk)
-    with pytest.raises(DataError, match=r"x\.train\.json: cannot be written: No space left"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*x\.train\.json'"):
         split_coco(file, train_fraction=0.5, seed=0, output=tmp_path / "out")
     assert train.read_text() == before
     assert len(list((tmp_path / "out").iterdir())) == 2
