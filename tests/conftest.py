@@ -45,6 +45,7 @@ LONGEST = (
     "export/test_tensorflow.py",
     "training/test_fit_recipes.py",
     "apps/test_service.py",
+    "tools/test_trust.py",
     "export/test_verify.py",
     "test_packaging.py",
     "export/test_failures.py",

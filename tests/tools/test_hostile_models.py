@@ -15,8 +15,11 @@ from pocketface.tools.hostile_models import FORMATS, mutated, rows
 SLOW = "2.5 GB"
 """What takes seconds to write."""
 
+QUICK = (None, "onnx", "openvino")
+"""What is converted and opened in a few seconds."""
+
 SUFFIXES = [
-    pytest.param(suffix, marks=[pytest.mark.full] if exporter == "tensorflow" else [])
+    pytest.param(suffix, marks=[] if exporter in QUICK else [pytest.mark.full])
     for suffix, exporter in FORMATS.items()
 ]
 
