@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,7 +19,8 @@ from sent_photos import HOPPER, encode
 from service_client import FORM, HEAD, PATH, form, get, post, running, said_before_closing
 
 from pocketface.apps.classify import PhotoClassifier
-from pocketface.apps.service import server
+from pocketface.apps.service import app, server
+from pocketface.apps.service.bounded_queue import BoundedQueue
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +52,23 @@ def test_who_ends_only_the_sending_side_is_answered(port: int) -> None:
 
 
 class Slow:
-    """A classifier that holds every photo until it is told to go on, and counts them."""
+    """A classifier that holds every photo until it is told to go on, and counts them.
+
+    It looks into the service's queue, to go on when what was sent has arrived there.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun: list[tuple[int, ...]] = []
         self.go = threading.Event()
+        self._queues: list[BoundedQueue] = []
+        queues = self._queues
+
+        class Seen(BoundedQueue):
+            def __init__(self, **places: int) -> None:
+                super().__init__(**places)
+                queues.append(self)
+
+        monkeypatch.setattr(app, "BoundedQueue", Seen)
         real = PhotoClassifier.answer
 
         def answer(classifier: PhotoClassifier, images: Any) -> Any:
@@ -67,8 +80,21 @@ class Slow:
         monkeypatch.setattr(PhotoClassifier, "answer", answer)
 
     def wait_for(self, count: int) -> None:
-        deadline = time.monotonic() + 10
-        while len(self.begun) < count:
+        """Wait until so many photos are at work, or were."""
+        self._until(lambda: len(self.begun) >= count)
+
+    def wait_for_queue(self, count: int) -> None:
+        """Wait until so many requests wait for their turn."""
+        self._until(lambda: len(self._queues[0]._waiting) == count)
+
+    def wait_for_half_closed(self, count: int) -> None:
+        """Wait until so many of those that wait may have left."""
+        self._until(lambda: sum(one.may_have_left() for one in self._queues[0]._waiting) == count)
+
+    @staticmethod
+    def _until(holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 20
+        while not holds():
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
@@ -84,15 +110,21 @@ def test_clients_that_left_keep_nobody_waiting(how: str, monkeypatch: pytest.Mon
     with running(waiting=6) as port, ThreadPoolExecutor(2) as clients:
         first = clients.submit(post, port, photo)
         slow.wait_for(1)
+        left = 0
         for _ in range(5):
             connection = socket.create_connection(("127.0.0.1", port))
             connection.sendall(whole(photo))
-            time.sleep(0.1)
+            slow.wait_for_queue(left + 1)
             if how == "reset":
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            connection.close()
+                connection.close()
+                slow.wait_for_queue(0)
+            else:
+                connection.close()
+                left += 1
+                slow.wait_for_half_closed(left)
         second = clients.submit(post, port, other)
-        time.sleep(0.3)
+        slow.wait_for_queue(left + 1)
         slow.go.set()
         assert first.result()[0] == 200
         assert second.result()[0] == 422
@@ -108,12 +140,12 @@ def test_places_of_clients_that_left_are_free(monkeypatch: pytest.MonkeyPatch) -
         slow.wait_for(1)
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(whole(photo))
-            time.sleep(0.2)
+            slow.wait_for_queue(1)
             assert post(port, photo)[0] == 503
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        time.sleep(0.2)
+        slow.wait_for_queue(0)
         second = clients.submit(post, port, photo)
-        time.sleep(0.2)
+        slow.wait_for_queue(1)
         slow.go.set()
         assert (first.result()[0], second.result()[0]) == (200, 200)
 
