@@ -113,11 +113,16 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
     That of a process that was killed is removed by the next one that writes into `parent`.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: It cannot be made, or the disk is full, with `parent` for its name.
     """
     folder, descriptor = _claimed(parent / "scratch", _new_folder)
     try:
         yield folder
+    except OSError as error:
+        inside = error.filename is None or str(error.filename).startswith(str(folder))
+        if inside and error.errno in FULL:
+            raise _about(error, parent) from error
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if descriptor >= 0:

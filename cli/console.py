@@ -9,7 +9,11 @@ from pathlib import Path
 
 _MOST_WIDTH = 10_000
 
+_DIRECTIONS = (*range(0x200E, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+"""Letters that turn the direction of writing, or end a line."""
+
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+_CONTROLS |= {code: f"\\u{code:04x}" for code in _DIRECTIONS}
 
 
 def printable(text: str) -> str:

@@ -54,7 +54,9 @@ _OTHER_SUFFIXES = (
 _OTHER_PHOTOS = frozenset(_OTHER_SUFFIXES.split())
 """Suffixes of photos from phones, cameras and Photoshop, which are not decoded."""
 
-_VIDEO_SUFFIXES = ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .wmv .flv .ts .mts .m2ts .3gp .ogv"
+_VIDEO_SUFFIXES = (
+    ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .wmv .flv .ts .mts .m2ts .3gp .ogv .vob .dv"
+)
 VIDEO_SUFFIXES = frozenset(_VIDEO_SUFFIXES.split())
 """Lower-case file suffixes of videos."""
 
@@ -136,6 +138,9 @@ def list_images(folder: Path) -> list[Path]:
             others.total(),
             kinds,
         )
+    for path in found:
+        if not path.is_file():
+            _log.warning("%s: left out: no regular file, or a link to nothing", path)
     return sorted(path for path in found if path.is_file())
 
 

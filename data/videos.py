@@ -30,6 +30,10 @@ THREADS = 4
 """Threads of one decoder or encoder: what is gained beyond is little, and machines are shared."""
 
 
+_REORDERED = ("h264", "hevc")
+"""Codecs whose packets in AVI have times that are none; FFmpeg knows those of MPEG-4 part 2."""
+
+
 @dataclass(frozen=True)
 class Frame:
     """One picture of a video.
@@ -151,6 +155,9 @@ class _Reading:
         self._end = 0.0
         self.stopped = ""
         self._doubtful: set[int | None] = set()  # times of frames of which data are missing
+        # AVI counts packets as they are stored, which with B-frames is not the order of pictures.
+        in_avi = container.format.name == "avi"
+        self._in_packets = in_avi and stream.codec_context.name in _REORDERED
 
     @property
     def faults(self) -> list[str]:
@@ -204,7 +211,8 @@ class _Reading:
             self._doubtful.add(packet.pts)
         for frame in frames:
             frame.time_base = self._stream.time_base  # not set on the last ones
-            frame.pts = frame.dts if frame.pts is None else frame.pts
+            if frame.pts is None or self._in_packets:
+                frame.pts = frame.dts
             if frame.is_corrupt or frame.pts in self._doubtful:
                 self._doubtful.discard(frame.pts)
                 self._bad += 1

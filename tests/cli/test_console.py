@@ -48,9 +48,9 @@ def test_paths_are_printed_whole_beside_a_bar(both: bool) -> None:
 
 
 def test_control_characters_are_printed_as_text(capsys: pytest.CaptureFixture[str]) -> None:
-    tell("written: \x1b[31ma\nb\x9b.jpg")
+    tell("written: \x1b[31ma\nb\x9b\u202e.jpg")
     print_table("\x07title", ("file",), [("\x1b[31m.onnx",)])
     out = capsys.readouterr().out
-    assert out.startswith("written: \\x1b[31ma\\x0ab\\x9b.jpg\n\\x07title\n")
+    assert out.startswith("written: \\x1b[31ma\\x0ab\\x9b\\u202e.jpg\n\\x07title\n")
     assert "\\x1b[31m.onnx" in out
     assert "\x1b" not in out

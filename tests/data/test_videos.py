@@ -32,6 +32,16 @@ def _means(path: Path) -> list[float]:
     return [float(pixels.mean()) for pixels in _read(path)[0]]
 
 
+def test_pictures_are_in_order_behind_b_frames_in_avi(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.avi", levels(12), codec="libx264")
+    with open_video(path) as video:
+        frames = list(video.frames)
+    assert np.diff([frame.time for frame in frames]) == pytest.approx(0.1)
+    assert [frame.pixels.mean() for frame in frames] == pytest.approx(
+        [20 + 10 * index for index in range(12)], abs=4
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
