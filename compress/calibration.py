@@ -15,6 +15,7 @@ from ..errors import DataError, ImageError
 from ..files import name_in_utf8
 from ..model_templates.contract import Contract
 from ..tasks import task_of
+from ..tasks.measuring import check_lost
 from ..tasks.parts import Sample
 
 _log = logging.getLogger(__name__)
@@ -53,11 +54,11 @@ def calibrate(
         seed: Seed of the choice.
 
     Raises:
-        DataError: None of the samples can be used.
+        DataError: There are no samples, or more than half of those tried cannot be used.
     """
     batches: list[NDArray[np.float32]] = []
     used: list[Path] = []
-    unreadable = 0
+    lost: list[str] = []
     network_input = task_of(contract.task).samples.network_input
     for sample in _in_turn(_strata(contract, samples), seed):
         if len(batches) == count:
@@ -66,14 +67,15 @@ def calibrate(
             batches.append(network_input(contract, sample))
         except ImageError as error:
             _log.warning("calibration: left out: %s", error)
-            unreadable += 1
+            lost.append(str(error))
             continue
         used.append(sample.path)
+    check_lost(lost, total=len(lost) + len(batches))
     if not batches:
         raise DataError(f"none of the {len(samples)} photos can be used for calibration")
     if len(batches) < count:
         _log.warning("calibration: %d photos instead of %d: there are no more", len(batches), count)
-    return Calibration(batches, _names(used), count, unreadable, seed)
+    return Calibration(batches, _names(used), count, len(lost), seed)
 
 
 def _names(paths: Sequence[Path]) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from ..errors import DataError
 from ..models.network import Network
+from .measuring import check_lost
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Crops(Protocol):
             Numbers of photos and bytes held.
 
         Raises:
-            DataError: No photo can be used, or they do not fit.
+            DataError: More than half of the photos cannot be used, or they do not fit.
         """
 
 
@@ -170,10 +170,9 @@ def left_out(damaged: Sequence[str], *, kept: int) -> None:
     """Warn about photos that cannot be used.
 
     Raises:
-        DataError: No photo is left.
+        DataError: They are more than half of all.
     """
-    if not kept:
-        raise DataError(f"none of the {len(damaged)} photos can be used: {damaged[0]}")
+    check_lost(damaged, total=len(damaged) + kept)
     if damaged:
         named = "; ".join(damaged[:5])
         _log.warning("left out %d photos that cannot be used: %s", len(damaged), named)

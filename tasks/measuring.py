@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.class_names import FLAG, OWN_NAMES, ClassNames
+from ..errors import DataError
 from ..evaluation.figures import Figures
 from ..runtimes.seal import model_files
 from .model import Model
@@ -20,6 +21,20 @@ _log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called after each sample with the number done and the total."""
+
+
+def check_lost(lost: Sequence[str], *, total: int) -> None:
+    """Refuse photos of which more than half cannot be used.
+
+    Args:
+        lost: Why each of those cannot be used.
+        total: Number of all photos.
+
+    Raises:
+        DataError: They are more than half; the message has the first of them.
+    """
+    if 2 * len(lost) > total:
+        raise DataError(f"{len(lost)} of {total} photos cannot be used: {lost[0]}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -91,7 +91,8 @@ class FaceCrops(Dataset[list[tuple[Tensor, int, int]]]):
         Photos that cannot be decoded are left out, with a warning that counts and names them.
 
         Raises:
-            DataError: No photo can be decoded, or the faces do not fit into `budget` bytes.
+            DataError: More than half of the photos cannot be decoded, or the faces do not fit into
+                `budget` bytes.
         """
         side = _wide(self.target)
         needed = len(self.faces) * side.height * side.width * 3

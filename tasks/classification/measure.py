@@ -24,7 +24,16 @@ from ...evaluation.contact_sheet import contact_sheet
 from ...evaluation.figures import Figure, Figures
 from ...files import atomic_write, sha256_file
 from ...model_templates.contract import Contract
-from ..measuring import Evaluation, Labels, Measured, Options, Progress, files_of, protocol_of
+from ..measuring import (
+    Evaluation,
+    Labels,
+    Measured,
+    Options,
+    Progress,
+    check_lost,
+    files_of,
+    protocol_of,
+)
 from ..timing import Item
 from .model import FaceClassifier
 from .rules import classification_rules
@@ -89,17 +98,23 @@ def scores_of(
     """The last label's score for each face, float64 (faces,); NaN if there is none.
 
     Photos that cannot be read, or in which no face was found, have none and count as wrong.
+
+    Raises:
+        DataError: More than half of the photos cannot be read.
     """
+    lost: list[str] = []
     scores = np.full(len(faces), np.nan)
     images = decoded([face.path for face in faces])
     for index, (face, image) in enumerate(zip(faces, images, strict=True)):
         if isinstance(image, ImageError):
             _log.warning("counted as wrong: %s", image)
+            lost.append(str(image))
         elif face.found:
             (answer,) = model.predict(image, face.landmarks[None])
             scores[index] = answer.scores[-1]
         if on_progress is not None:
             on_progress(index + 1, len(faces))
+    check_lost(lost, total=len(faces))
     return scores
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ...data.class_names import FLAG
 from ...data.coco import Photo
 from ...data.read_ahead import decoded
-from ...errors import DataError, ImageError, UserError
+from ...errors import ImageError, UserError
 from ...evaluation.coco import average_precision
 from ...evaluation.figures import Figure, Figures
 from ...evaluation.operating_point import at_threshold, best_f1
@@ -153,7 +153,7 @@ def find_in(
         on_progress: Called after each photo.
 
     Raises:
-        DataError: There are no photos, or none of them can be read.
+        DataError: There are no photos, or more than half of them cannot be used.
         MissingPackageError: faster-coco-eval is not installed.
     """
     measured: list[Photo] = []
@@ -161,8 +161,6 @@ def find_in(
     for photo, pixels, scale in readable(photos, on_progress=on_progress):
         measured.append(photo)
         detections.append(to_annotation(predict(pixels), scale))
-    if photos and not measured:
-        raise DataError(f"none of the {len(photos)} photos can be read, {photos[0].path} first")
     figures = average_precision(measured, detections)
     figures |= {"images": len(measured), "images_skipped": len(photos) - len(measured)}
     return Found(measured, detections, figures)

@@ -83,7 +83,7 @@ class PhotoCrops(Dataset[list["Item"]]):
             Numbers of photos and bytes held.
 
         Raises:
-            DataError: No photo can be used.
+            DataError: More than half of the photos cannot be used.
         """
         kept: list[tuple[Photo, Scene | None]] = []
         damaged: list[str] = []

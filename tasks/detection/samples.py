@@ -16,7 +16,7 @@ from ...data.preprocess import prepare
 from ...data.read_ahead import decoded
 from ...errors import DataError, ImageError
 from ...model_templates.contract import Contract
-from ..measuring import Labels, Progress
+from ..measuring import Labels, Progress, check_lost
 from ..timing import Item
 
 _log = logging.getLogger(__name__)
@@ -101,7 +101,11 @@ def readable(
     """Yield photos, their pixels and the scale of their labels (`Photo.scale_to`).
 
     Unusable photos are left out with a warning.
+
+    Raises:
+        DataError: More than half of the photos are unusable; in the end, so that it can count them.
     """
+    lost: list[str] = []
     images = decoded([photo.path for photo in photos])
     for done, (photo, image) in enumerate(zip(photos, images, strict=True), start=1):
         try:
@@ -110,7 +114,9 @@ def readable(
             scale = photo.scale_to(*image.shape[:2])
         except ImageError as error:
             _log.warning("left out: %s", error)
+            lost.append(str(error))
         else:
             yield photo, image, scale
         if on_progress is not None:
             on_progress(done, len(photos))
+    check_lost(lost, total=len(photos))

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pocketface.data.labelled_faces import LabelledFace, write_labelled_faces
+from pocketface.errors import DataError
 from pocketface.model_templates.contract import Contract
 from pocketface.results import Classification
 from pocketface.runtimes.session import Outputs, Session
@@ -62,6 +63,8 @@ def test_each_face_is_measured_in_order(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         scores_of(model, faces), [200 / 255, 50 / 255, 60 / 255, np.nan, np.nan], atol=1e-6
     )
+    with pytest.raises(DataError, match=r"^2 of 3 photos cannot be used: .*broken\.png"):
+        scores_of(model, [faces[0], faces[4], faces[4]])
 
 
 def test_mistakes_are_drawn_the_surest_first(tmp_path: Path) -> None:

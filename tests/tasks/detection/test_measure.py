@@ -17,6 +17,7 @@ from pocketface.data.coco_json import FACE_CATEGORY, save_coco_json
 from pocketface.errors import DataError, ImageError
 from pocketface.results import Detections
 from pocketface.tasks.detection.measure import evaluate, evaluate_wider, find_in
+from pocketface.tasks.detection.samples import counted
 from pocketface.tasks.measuring import Labels, Options
 
 MakeModel = Callable[..., Path]
@@ -141,10 +142,12 @@ def test_false_faces_are_counted_from_the_models_own_threshold_on(
 def test_refuses_to_measure_nothing(photos: list[Photo]) -> None:
     with pytest.raises(DataError, match="no photos"):
         find_in(_bright_square, [])
-    for photo in photos:
-        photo.path.unlink()
-    with pytest.raises(DataError, match=r"none of the 3 photos can be read.*0\.png"):
+    for photo in photos[:2]:
+        photo.path.write_text("no photo")
+    with pytest.raises(DataError, match=r"^2 of 3 photos cannot be used: .*0\.png"):
         find_in(_bright_square, photos)
+    with pytest.raises(DataError, match=r"^2 of 3 photos cannot be used: .*0\.png"):
+        counted(photos)
 
 
 def test_a_failure_of_the_predictor_comes_through(photos: list[Photo]) -> None:

@@ -84,6 +84,19 @@ def test_a_photo_lost_during_the_training(
         crops.sample((0, 0))
 
 
+def test_most_photos_lost_while_they_are_read(
+    drawn_photos: Labels, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(drawn_photos.roots[0] / "train", tmp_path / "train")
+    photos = read_coco(drawn_photos.files, [tmp_path]).photos
+    for photo in photos[:5]:
+        photo.path.write_text("no photo")
+    assert PhotoCrops(photos, spec=ZOOM, height=64, width=64, seed=0).preload()[0] == 5
+    assert "left out 5 photos that cannot be used" in caplog.text
+    with pytest.raises(DataError, match=r"^5 of 9 photos cannot be used: .*not an image"):
+        PhotoCrops(photos[:9], spec=ZOOM, height=64, width=64, seed=0).preload()
+
+
 def test_collate_separates_ignored_boxes() -> None:
     sample = _one_face()
     both = Scene(
