@@ -39,7 +39,7 @@ def label_photos(
     folder: Path,
     output: Path,
     *,
-    detector: FaceDetector,
+    open_detector: Callable[[], FaceDetector],
     score: float | None = None,
     unsure: float | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -52,7 +52,7 @@ def label_photos(
     Args:
         folder: Photos, also in subfolders; `file_name` is relative to it.
         output: The COCO JSON file; must not exist, as it may have been corrected by hand.
-        detector: The teacher.
+        open_detector: Opens the teacher, after the paths were checked.
         score: Lowest score, 0 to 1, of a face; None for the detector's own threshold.
         unsure: Lowest score of a possible face; None for `UNSURE`, or `score` if that is less, or
             the detector's threshold if it gives nothing below.
@@ -64,6 +64,13 @@ def label_photos(
         DataError: The folder is missing or has no readable photo, or the output cannot be
             written.
     """
+    if output.suffix.lower() != ".json":
+        raise UserError(f"--output {output}: expected a name that ends in .json")
+    if os.path.lexists(output):
+        raise UserError(f"--output {output}: is there already; expected the name of a new file")
+    check_place(output, "--output")
+    paths = list_images(folder)
+    detector = open_detector()
     contract, rules = detector.contract, detector.rules
     least = rules.score_threshold if rules.nms == "graph" else 0.0
     score = rules.score_threshold if score is None else score
@@ -77,12 +84,6 @@ def label_photos(
         raise UserError(
             f"--unsure {unsure:g}: expected {least:g} or more, and no more than --score {score:g}"
         )
-    if output.suffix.lower() != ".json":
-        raise UserError(f"--output {output}: expected a name that ends in .json")
-    if os.path.lexists(output):
-        raise UserError(f"--output {output}: is there already; expected the name of a new file")
-    check_place(output, "--output")
-    paths = list_images(folder)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for done, (path, image) in enumerate(zip(paths, decoded(paths), strict=True), start=1):

@@ -132,12 +132,14 @@ def _label(args: argparse.Namespace) -> None:
     from ..tasks.weights import model_file
     from .console import progress
 
-    detector = load_as(FaceDetector, args.detector or model_file("face-detection-m", None))
+    def open_detector() -> FaceDetector:
+        return load_as(FaceDetector, args.detector or model_file("face-detection-m", None))
+
     with progress("photos") as on_progress:
         made = label_photos(
             args.folder,
             args.output,
-            detector=detector,
+            open_detector=open_detector,
             score=args.score,
             unsure=args.unsure,
             on_progress=on_progress,

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..apps.faces import FACE_SCORE
+from ..errors import ModelFileError
 from ..tasks.weights import model_file
 from .parser import a_path, fraction
 
@@ -41,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def files_of(args: argparse.Namespace) -> tuple[Path, Path]:
     """The classifier's file and the detector's file."""
+    for path in (args.load_weights, args.detector):
+        if path is not None and not path.exists():
+            raise ModelFileError(f"{path}: no such file")
     template = args.template or (None if args.load_weights else "glasses-n")
     classifier = model_file(template, args.load_weights)
     return classifier, args.detector or model_file("face-detection-n", None)

@@ -217,7 +217,8 @@ class _Verifier:
                     f"{path} was made from {checkpoint}"
                 )
             return self.weights
-        from ..models.weights import read_weights, shipped_weights
+        from ..model_templates.catalogue import shipped_weights
+        from ..models.weights import read_weights
 
         template = shipped_template(contract.provenance.template)
         shipped = None if template is None else shipped_weights(template)

@@ -5,8 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import TemplateError
+from ..errors import ModelFileError, TemplateError
+from ..files import sha256_file
+
+if TYPE_CHECKING:
+    from .schema import TemplateFile
 
 TEMPLATE_FILE = "template.yaml"
 _ROOT = Path(__file__).parent
@@ -64,3 +69,28 @@ def find_template(name_or_path: str | os.PathLike[str]) -> Path:
 
 def _paths() -> dict[str, Path]:
     return {path.parent.name: path for path in _ROOT.glob(f"*/*/{TEMPLATE_FILE}")}
+
+
+def shipped_weights(template: TemplateFile) -> Path | None:
+    """The weights file that ships beside a template; None if none does.
+
+    Raises:
+        ModelFileError: The template names weights that are missing or differ from its size and
+            SHA-256.
+    """
+    spec = template.spec.initial_weights
+    if spec is None:
+        return None
+    path = template.path.parent / spec.file
+    try:
+        size = path.stat().st_size
+        if size != spec.size:
+            raise ModelFileError(f"{path}: {size} bytes; {template.path} says {spec.size}")
+        sha256 = sha256_file(path)
+    except OSError as error:
+        raise ModelFileError(
+            f"{path}: cannot be read: {error.strerror} (named by {template.path})"
+        ) from error
+    if sha256 != spec.sha256:
+        raise ModelFileError(f"{path}: SHA-256 is {sha256}; {template.path} says {spec.sha256}")
+    return path

@@ -217,31 +217,6 @@ def rewritten(
     return read_weights(path)
 
 
-def shipped_weights(template: TemplateFile) -> Path | None:
-    """The weights file that ships beside a template; None if none does.
-
-    Raises:
-        ModelFileError: The template names weights that are missing or differ from its size and
-            SHA-256.
-    """
-    spec = template.spec.initial_weights
-    if spec is None:
-        return None
-    path = template.path.parent / spec.file
-    try:
-        size = path.stat().st_size
-        if size != spec.size:
-            raise ModelFileError(f"{path}: {size} bytes; {template.path} says {spec.size}")
-        sha256 = sha256_file(path)
-    except OSError as error:
-        raise ModelFileError(
-            f"{path}: cannot be read: {error.strerror} (named by {template.path})"
-        ) from error
-    if sha256 != spec.sha256:
-        raise ModelFileError(f"{path}: SHA-256 is {sha256}; {template.path} says {spec.sha256}")
-    return path
-
-
 def build_network(weights: Weights) -> Network:
     """The trained network, on the CPU and in eval mode.
 

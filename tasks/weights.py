@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingPackageError, ModelFileError, UserError
+from ..model_templates.catalogue import shipped_weights
 from ..model_templates.schema import TemplateFile
 from .load import load
 from .model import Model
@@ -96,7 +97,11 @@ def model_file(template: str | None, file: Path | None) -> Path:
     """The file that `open_model` opens, to open it later or in other processes."""
     described = None if template is None else open_template(template)
     path = _file(described, file)
-    if described is not None and path.suffix in WEIGHTS_SUFFIXES:
+    if described is None or path.suffix not in WEIGHTS_SUFFIXES:
+        return path
+    own = described.spec.initial_weights
+    # Weights that ship beside their template fit it, as its SHA-256 of them says.
+    if own is None or path != described.path.with_name(own.file):
         _need_torch()
         from ..models.weights import read_weights
 
@@ -110,8 +115,6 @@ def shipped_file(template: TemplateFile) -> Path | None:
     if spec is None:
         return None
     _need_torch()
-    from ..models.weights import shipped_weights
-
     original = template
     if not template.path.with_name(spec.file).exists():
         original = shipped_template(template.spec.name) or template

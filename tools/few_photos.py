@@ -19,7 +19,7 @@ import yaml
 import pocketface.cli
 from pocketface.data.split import split_coco
 from pocketface.model_templates import template_path
-from pocketface.models.weights import shipped_weights
+from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.tasks.templates import open_template
 
 TEMPLATE = "face-detection-n"

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from pocketface.export import ExportedFile, ExportRequest, export_model
 from pocketface.model_templates import template_names
-from pocketface.models.weights import read_weights, shipped_weights
+from pocketface.model_templates.catalogue import shipped_weights
+from pocketface.models.weights import read_weights
 from pocketface.tasks.templates import open_template
 
 TEST = Path(__file__).resolve().parents[1] / "tests" / "export" / "test_matrix.py"

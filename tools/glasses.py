@@ -16,7 +16,8 @@ from pocketface.data.align import align_face
 from pocketface.data.images import read_image
 from pocketface.data.labelled_faces import read_labelled_faces
 from pocketface.export import ExportRequest, export_model
-from pocketface.models.weights import read_weights, shipped_weights
+from pocketface.model_templates.catalogue import shipped_weights
+from pocketface.models.weights import read_weights
 from pocketface.tasks.templates import open_template
 
 

@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...errors import UserError
-from ...model_templates.catalogue import template_names
+from ...model_templates.catalogue import shipped_weights, template_names
 from ...model_templates.heads import DenseHeadSpec
 from ...model_templates.schema import TemplateFile
 from ...models.dense_head import DensePredictions
 from ...models.network import Network
-from ...models.weights import build_network, read_weights, shipped_weights
+from ...models.weights import build_network, read_weights
 from ...models.weights_formats import READERS
 from ..templates import open_template
 from .boxes import paired_similarity

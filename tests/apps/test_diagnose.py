@@ -16,14 +16,9 @@ from pocketface.apps.diagnose import Diagnosis, Trial, _verdict, diagnose
 from pocketface.errors import DataError
 from pocketface.export import ExportRequest, export_model
 from pocketface.model_templates import template_path
+from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.models.network import Network
-from pocketface.models.weights import (
-    Weights,
-    build_network,
-    read_weights,
-    shipped_weights,
-    write_weights,
-)
+from pocketface.models.weights import Weights, build_network, read_weights, write_weights
 from pocketface.tasks.detection.peers import PEERS
 from pocketface.tasks.detection.preprocessing import ALL_PREPROCESSINGS, Preprocessing
 from pocketface.tasks.measuring import Labels

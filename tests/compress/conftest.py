@@ -21,8 +21,9 @@ from pocketface.compress.run import compress
 from pocketface.compress.stage import Training
 from pocketface.data.labelled_faces import write_labelled_faces
 from pocketface.export import ExportRequest, export_model
+from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.models.network import make_network
-from pocketface.models.weights import Weights, read_weights, shipped_weights
+from pocketface.models.weights import Weights, read_weights
 from pocketface.tasks.measuring import Labels
 from pocketface.tasks.templates import open_template
 

@@ -37,8 +37,9 @@ from pocketface.export import (
     export_model,
 )
 from pocketface.model_templates import template_names, template_path
+from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.models.network import make_network
-from pocketface.models.weights import read_weights, shipped_weights, write_weights
+from pocketface.models.weights import read_weights, write_weights
 from pocketface.runtimes import DEFAULT_RUNTIMES
 from pocketface.runtimes.seal import model_files
 from pocketface.tasks.templates import open_template, parse_template

@@ -13,7 +13,7 @@ import pocketface
 from pocketface.data.glasses import read_glasses
 from pocketface.export import ExportRequest, export_model
 from pocketface.model_templates import template_names
-from pocketface.models.weights import shipped_weights
+from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.results import LANDMARK_NAMES
 from pocketface.tasks.templates import open_template
 from pocketface.tasks.weights import open_weights

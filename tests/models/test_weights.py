@@ -11,15 +11,10 @@ import torch
 
 from pocketface.errors import ModelFileError, UserError
 from pocketface.files import sha256_file
+from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.model_templates.contract import CONTRACT_KEY, Metric
 from pocketface.models.network import Network
-from pocketface.models.weights import (
-    build_network,
-    halved,
-    read_weights,
-    shipped_weights,
-    write_weights,
-)
+from pocketface.models.weights import build_network, halved, read_weights, write_weights
 from pocketface.models.weights_formats import SECTION_KEY, TEMPLATE_KEY
 from pocketface.tasks.describe import contract_for
 from pocketface.tasks.templates import open_template, parse_template

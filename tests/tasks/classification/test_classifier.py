@@ -14,7 +14,7 @@ import skimage
 import pocketface
 from pocketface import Classification, FaceClassifier, FaceDetector
 from pocketface.errors import ContractError, InputError, ModelFileError, PocketfaceError
-from pocketface.models.weights import shipped_weights
+from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.runtimes.session import Outputs
 from pocketface.tasks.fit import check_fit
 from pocketface.tasks.load import load_as

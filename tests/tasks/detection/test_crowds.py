@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pocketface import FaceDetector
-from pocketface.models.weights import shipped_weights
+from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.tasks.detection.crowds import CROWD, crowd_pictures
 from pocketface.tasks.load import load_as
 from pocketface.tasks.templates import open_template

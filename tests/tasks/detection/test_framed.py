@@ -15,7 +15,7 @@ import skimage
 import pocketface
 from pocketface import FaceDetector
 from pocketface.data.images import read_image
-from pocketface.models.weights import shipped_weights
+from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.tasks.detection.framed import LARGE, find_framed
 from pocketface.tasks.load import load_as
 from pocketface.tasks.templates import open_template
