@@ -21,8 +21,8 @@ from torch import Tensor
 import pocketface
 from pocketface.data.coco import read_coco
 from pocketface.errors import DataError, TrainingError, UserError
-from pocketface.model_templates.catalogue import template_path
-from pocketface.models.weights import read_weights, shipped_weights
+from pocketface.model_templates.catalogue import shipped_weights, template_path
+from pocketface.models.weights import read_weights
 from pocketface.tasks.detection import learn, measure
 from pocketface.tasks.measuring import Labels, Measured
 from pocketface.tasks.templates import open_template
