@@ -190,7 +190,7 @@ def _foreign_objects(archive: zipfile.ZipFile) -> list[str]:
     may choose.
     """
     return [
-        str(name).replace(" ", ".")
+        str(name or operation.name).replace(" ", ".")
         for member in archive.namelist()
         if member.endswith(".pkl")
         for operation, name, _ in pickletools.genops(archive.read(member))

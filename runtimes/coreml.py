@@ -46,9 +46,9 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
         raise UserError(
             f"device {device!r}: not usable by Core ML here; expected one of {', '.join(usable)}"
         )
-    coremltools = import_coremltools()
     if path.is_dir():
         _check_manifest(path)
+    coremltools = import_coremltools()
     spec = read_spec(path)
     labels = class_labels(spec)
     inputs = _shapes(spec.description.input, labels)

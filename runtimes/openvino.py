@@ -14,6 +14,7 @@ from ..errors import MissingPackageError, ModelFileError, UserError
 from ..interrupts import signal_stack_kept
 from ..model_templates.contract import CONTRACT_KEY
 from ..models.file_checks import reason
+from ..quiet import quiet
 from .session import Outputs, Session, Shape
 from .sizes import check_values, values_in
 
@@ -66,7 +67,8 @@ def open_session(path: Path, *, threads: int | None, device: str, mode: str = ""
             streams = max(1, (os.cpu_count() or 1) // threads)
             config |= {"INFERENCE_NUM_THREADS": threads * streams, "NUM_STREAMS": streams}
     try:
-        model = core.read_model(path)
+        with quiet():  # one of its readers has a log of its own
+            model = core.read_model(path)
         if _contract(model) is not None:
             _check_graph(model, path)
         compiled = core.compile_model(model, target, config)

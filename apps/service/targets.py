@@ -28,6 +28,12 @@ class AnyTarget:
         """Handle one request, as ASGI has it."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+            # A proxy may have taken the other one for the end of the body (RFC 9112, 6.1).
+            refusal = PlainTextResponse(
+                "Content-Length beside Transfer-Encoding", 400, {"Connection": "close"}
+            )
+            return await refusal(scope, receive, send)
         if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}
         if found := _ABSOLUTE.match(scope["path"]):

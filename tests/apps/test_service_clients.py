@@ -51,6 +51,16 @@ def test_who_ends_only_the_sending_side_is_answered(port: int) -> None:
         assert time.monotonic() - start < 5  # closed after the answer, not when it is idle
 
 
+def test_a_body_of_two_lengths_is_refused_and_the_connection_closed(port: int) -> None:
+    body = form(HOPPER.read_bytes())
+    lengths = b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    ping = b"GET /ping/ HTTP/1.1\r\nHost: here\r\n\r\n"
+    said = said_before_closing(port, [HEAD + lengths + chunks + ping])
+    assert said.startswith(b"HTTP/1.1 400 ")
+    assert said.count(b"HTTP/1.1 ") == 1
+
+
 class Slow:
     """A classifier that holds every photo until it is told to go on, and counts them.
 
