@@ -8,8 +8,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .coco_boxes import Box, are_shares, clipped, is_share, numbers_in, polygon_box
-from .coco_keypoints import UNKNOWN, Order, Points, are_crossed, exchanged
+from .coco_keypoints import Order
 from .coco_records import MAX_SIDE, ById, Category, Image, Key
+from .landmark_geometry import (
+    CROSSED,
+    NOSE_ABOVE_EYES,
+    ONE_POINT,
+    UNKNOWN,
+    Points,
+    are_crossed,
+    are_in_another_order,
+    exchanged,
+    is_one_point,
+)
 from .record_set import Tally
 
 
@@ -120,7 +131,7 @@ def _mend_landmarks(
     in_shares: Mapping[Key, Image],
     tally: Tally,
 ) -> None:
-    """Mend what all landmarks of a file together tell: their scale, and whose left is left.
+    """Mend what all landmarks of a file together tell: their scale, order, and left and right.
 
     Args:
         faces: All faces, of which this changes some.
@@ -133,11 +144,23 @@ def _mend_landmarks(
         for (key, index), some in zip(those, points, strict=True):
             _, width, height, _ = in_shares[key]
             faces[key][index] = faces[key][index]._replace(points=_scaled(some, width, height))
-    if are_crossed(points):
-        for key, index in those:
-            face = faces[key][index]
+    for key, index in those:
+        face = faces[key][index]
+        if is_one_point(face.points):
+            faces[key][index] = face._replace(points=UNKNOWN)
+            tally.note(f"{ONE_POINT} (the box is kept)", face.place)
+    points = [faces[key][index].points for key, index in those]
+    in_another_order = are_in_another_order(points)
+    if not in_another_order and not are_crossed(points):
+        return
+    for key, index in those:
+        face = faces[key][index]
+        if in_another_order:
+            faces[key][index] = face._replace(points=UNKNOWN)
+            tally.note(f"{NOSE_ABOVE_EYES} (the boxes are kept)", face.place)
+        else:
             faces[key][index] = face._replace(points=exchanged(face.points))
-            tally.mend("landmarks with the person's left and right, exchanged", face.place)
+            tally.mend(CROSSED, face.place)
 
 
 def _scaled(numbers: Sequence[float], width: int, height: int) -> list[float]:

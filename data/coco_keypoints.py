@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..results import LANDMARK_NAMES
-
-Points = list[float]
-"""Landmarks as ten numbers x, y in the order of `results.LANDMARK_NAMES`; NaN if unknown."""
-
-_LEFT_RIGHT = (1, 0, 2, 4, 3)
-"""The landmarks' order with left and right exchanged."""
 
 _WORDS = re.compile("left|right|eyeball|eye|pupil|nose|mouth|lips?|corner|tip|cent(?:er|re)")
 _OF_EYE = {"eye", "eyeball", "pupil", "center", "centre"}
@@ -82,26 +75,3 @@ def _meaning(name: str) -> str | None:
     if what & {"mouth", "lip", "lips"} and what <= _OF_MOUTH:
         return f"{side}_mouth"
     return None
-
-
-def are_crossed(faces: Iterable[Points]) -> bool:
-    """Whether left and right are those of the persons, and not as seen in the picture.
-
-    Faces that stand upright tell: nearly all of them must have the left eye on the right.
-    """
-    crossed = straight = 0
-    for points in faces:
-        left, top_left, right, top_right, _, nose = points[:6]
-        if (top_left + top_right) / 2 > nose:  # false for NaN
-            continue  # upside down
-        crossed += left > right
-        straight += left < right
-    return crossed > 3 * straight
-
-
-def exchanged(points: Points) -> Points:
-    """The landmarks with left and right exchanged."""
-    return [points[2 * place + axis] for place in _LEFT_RIGHT for axis in (0, 1)]
-
-
-UNKNOWN: Points = [math.nan] * (2 * len(LANDMARK_NAMES))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import logging
-import math
 import shlex
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,16 @@ from ..errors import DataError
 from ..files import atomic_write
 from ..results import LANDMARK_NAMES
 from .class_names import FLAG, OWN_NAMES, ClassNames
+from .landmark_geometry import (
+    CROSSED,
+    NOSE_ABOVE_EYES,
+    ONE_POINT,
+    Points,
+    are_crossed,
+    are_in_another_order,
+    exchanged,
+    is_one_point,
+)
 from .pairs import paired
 from .photo_paths import leads_out
 from .record_set import RecordSet, Tally, named
@@ -65,7 +74,8 @@ def read_labelled_faces(
     """Read lists of labelled faces.
 
     A face that is listed twice with one label counts once; with two labels it is left out, as is
-    a photo whose name leads out of its root. Warnings count both.
+    a photo whose name leads out of its root, and a face whose landmarks are one point. The person's
+    left and right are exchanged for the picture's. Warnings count all.
 
     Args:
         files: CSV files with `COLUMNS`.
@@ -75,8 +85,8 @@ def read_labelled_faces(
 
     Raises:
         DataError: A file or root cannot be read, a column or photo is missing, a row does not
-            fit, a file's landmarks are shares of the photos, more than half of its rows are left
-            out, or nothing is left.
+            fit, a file's landmarks are shares of the photos or in another order, more than half of
+            its rows are left out, or nothing is left.
         UserError: `names` has a label that is none of `classes`.
     """
     meant = None if classes is None else names.by_theirs(classes)
@@ -86,7 +96,7 @@ def read_labelled_faces(
             raise DataError(f"{root}: no such folder of photos")
         tally = records.tally(file, "faces", "line {}")
         missing: list[str] = []
-        before, largest = len(faces), -math.inf
+        before, here = len(faces), list[tuple[Hashable, _Listed]]()
         table = _table(file)
         for line, row in table.rows:
             where, name, text = f"{file}:{line}", row["image"], row["label"].strip()
@@ -102,15 +112,13 @@ def read_labelled_faces(
                 continue
             label = 0 if meant is None else _label(text, meant, where=where)
             landmarks = _landmarks(row, comma=table.comma, where=where)
-            if np.isfinite(landmarks).all():
-                largest = max(largest, float(landmarks.max()))
             face = LabelledFace(found[1], 0, label, landmarks)
+            here.append((found[0], _Listed(face, text, tally, line)))
+        for photo, one in _mended(here, tally):
             # Where any label is taken, lists may be of several things, as of glasses and of masks.
-            key = (found[0], landmarks.tobytes(), text if meant is None else "")
-            _add(faces, key, _Listed(face, text, tally, line))
+            text = one.text if meant is None else ""
+            _add(faces, (photo, one.face.landmarks.tobytes(), text), one)
         tally.check()
-        if 0 <= largest <= 1:
-            raise DataError(f"{file}: landmarks are all from 0 to 1: expected pixels of the photos")
         if missing:
             text = f"{file}: {len(missing)} photos are not in {root}: {named(missing)}"
             if len(faces) == before:
@@ -134,6 +142,38 @@ class _Listed:
     tally: Tally
     line: int
     is_doubtful: bool = False
+
+
+def _mended(
+    rows: Sequence[tuple[Hashable, _Listed]], tally: Tally
+) -> list[tuple[Hashable, _Listed]]:
+    """Mend what all landmarks of a file together tell, and leave out those that are one point.
+
+    Args:
+        rows: The photo of each row, and its face, which this may change.
+        tally: Account of the rows, which this updates.
+
+    Raises:
+        DataError: The landmarks are shares of the photos, or their columns are in another order.
+    """
+    found = [one for _, one in rows if one.face.found]
+    points: list[Points] = [one.face.landmarks.reshape(-1).tolist() for one in found]
+    if points and 0 <= max(map(max, points)) <= 1:
+        raise DataError(
+            f"{tally.file}: landmarks are all from 0 to 1: expected pixels of the photos"
+        )
+    if are_in_another_order(points):
+        raise DataError(f"{tally.file}: {NOSE_ABOVE_EYES}: expected {', '.join(POINTS)}")
+    alike = {one.line for one, some in zip(found, points, strict=True) if is_one_point(some)}
+    for line in sorted(alike):
+        tally.lose(ONE_POINT, line)
+    if are_crossed(points):
+        for one, some in zip(found, points, strict=True):
+            landmarks = np.array(exchanged(some), np.float32).reshape(5, 2)
+            one.face = replace(one.face, landmarks=landmarks)
+            if one.line not in alike:
+                tally.mend(CROSSED, one.line)
+    return [(photo, one) for photo, one in rows if one.line not in alike]
 
 
 def _add(faces: dict[Hashable, _Listed], key: Hashable, one: _Listed) -> None:

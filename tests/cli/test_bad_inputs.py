@@ -153,7 +153,7 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
     ("a text as labels", f"{EVAL} text.json", 2, "text.json:1:1: not JSON"),
     ("labels of other things", f"{EVAL} cars.json", 2, "cars.json: "),
     ("labels of photos that are not there", f"{EVAL} lost.json", 2, "lost.json"),
-    ("labels of broken photos only", f"{EVAL} broken.json", 2, "none of the 1 photos"),
+    ("labels of broken photos only", f"{EVAL} broken.json", 2, "1 of 1 photos cannot be used"),
     ("a folder that is not WIDER FACE", "eval --load-weights tiny.pth --wider-dir photos", 2, ""),
     (
         "metrics that cannot be written",

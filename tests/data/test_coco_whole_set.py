@@ -53,11 +53,11 @@ def test_a_photo_listed_twice_has_the_faces_of_both(read: Read, again: str) -> N
 
 
 def test_a_photo_listed_twice_in_two_sizes(read: Read) -> None:
-    doubled = face(2, [2 * side for side in B], landmarks=[20.0] * 10)
+    doubled = face(2, [2 * side for side in B], landmarks=[20.0, 40.0] * 4 + [80, 80])
     (photo,) = read([image(1), image(2, width=200, height=160)], [face(1, A), doubled]).photos
     assert (photo.width, photo.height) == (100, 80)
     assert photo.boxes.tolist() == [CORNERS_A, CORNERS_B]
-    assert (photo.landmarks[1] == 10).all()
+    assert photo.landmarks[1].tolist() == [[10, 20]] * 4 + [[40, 40]]
     odd = read(
         [image(1), image(2, width=80, height=100), image(3, "sub/b.jpg"), image(4, "sub/b.jpg")],
         [face(1, A), face(2, B), face(3, A), face(4, B)],
@@ -136,15 +136,16 @@ SHARES = [[0.1, 0.25, 0.3, 0.5], [0.5, 0.0625, 0.2, 0.3125]]
 
 
 def test_boxes_in_shares_of_the_photo(read: Read, caplog: pytest.LogCaptureFixture) -> None:
-    points = [0.5, 0.25] * 5
+    points = [0.5, 0.25] * 4 + [0.75, 0.5]
     found = read([image(1)], [face(1, SHARES[0], landmarks=points), face(1, SHARES[1])])
     np.testing.assert_allclose(found.photos[0].boxes, [CORNERS_A, CORNERS_B], atol=1e-4)
-    np.testing.assert_allclose(found.photos[0].landmarks[0], [[50, 20]] * 5)
+    np.testing.assert_allclose(found.photos[0].landmarks[0], [*[[50, 20]] * 4, [75, 40]])
     assert (
         "mended 2 records: 2 x bbox in shares of the photo (0 to 1), taken as such" in caplog.text
     )
-    in_pixels = read([image(1)], [face(1, SHARES[0], landmarks=[50.0, 20.0] * 5)])
-    np.testing.assert_allclose(in_pixels.photos[0].landmarks[0], [[50, 20]] * 5)
+    in_pixels = read([image(1)], [face(1, SHARES[0], landmarks=[50.0, 20] * 4 + [75, 40])])
+    expected = [*[[50, 20]] * 4, [75, 40]]
+    np.testing.assert_allclose(in_pixels.photos[0].landmarks[0], expected)
 
 
 @pytest.mark.parametrize(
