@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from pocketface.data.labelled_faces import COLUMNS
 from pocketface.tools.hostile.mutations import MUTATIONS
+
+Hostile = tuple[str, bytes]
+"""What is wrong, and a file's content."""
 
 ODD: Sequence[Any] = (
     None, True, "", "face", "é\u202e\x1b[31m", "x" * 100_000, -1, 0, 10**30, 1e308, float("nan"),
@@ -29,18 +33,39 @@ _SCALARS = (
 def templates(sound: str, folder: Path, count: int, seed: int) -> Iterator[tuple[str, Path]]:
     """Write hostile copies of a template, with what is wrong with each."""
     forged = list(_forged_templates(sound))
+    return _written(folder, ".yaml", forged, partial(_changed_template, sound), count, seed)
+
+
+def coco(sound: dict[str, Any], folder: Path, count: int, seed: int) -> Iterator[tuple[str, Path]]:
+    """Write hostile copies of a COCO file, with what is wrong with each."""
+    forged = list(_forged_json(sound))
+    return _written(folder, ".json", forged, partial(_changed_json, sound), count, seed)
+
+
+def lists(rows: Sequence[str], folder: Path, count: int, seed: int) -> Iterator[tuple[str, Path]]:
+    """Write hostile copies of a list of labelled faces, with what is wrong with each."""
+    text = "\n".join([",".join(COLUMNS), *rows]) + "\n"
+    forged = list(_forged_lists(text, rows))
+    return _written(folder, ".csv", forged, partial(_changed_list, text), count, seed)
+
+
+def _written(
+    folder: Path,
+    suffix: str,
+    forged: Sequence[Hostile],
+    changed: Callable[[Random], Hostile],
+    count: int,
+    seed: int,
+) -> Iterator[tuple[str, Path]]:
+    """Write so many files one by one: those that are forged, then those changed at random."""
     for index in range(count):
-        random = Random(f"{seed} {index}")
-        path = folder / f"{index}.yaml"
-        if index < len(forged):
-            what, content = forged[index]
-        else:
-            what, content = _changed_template(sound, random)
+        what, content = forged[index] if index < len(forged) else changed(Random(f"{seed} {index}"))
+        path = folder / f"{index}{suffix}"
         path.write_bytes(content)
         yield f"{index}: {what}", path
 
 
-def _forged_templates(sound: str) -> Iterator[tuple[str, bytes]]:
+def _forged_templates(sound: str) -> Iterator[Hostile]:
     bomb = "a: &a [x, x]\n" + "".join(
         f"{name}: &{name} [*{before}, *{before}, *{before}, *{before}]\n"
         for before, name in zip("abcdefgh", "bcdefghi", strict=True)
@@ -64,7 +89,7 @@ def _forged_templates(sound: str) -> Iterator[tuple[str, bytes]]:
     yield "a photo", bytes(range(256)) * 100
 
 
-def _changed_template(sound: str, random: Random) -> tuple[str, bytes]:
+def _changed_template(sound: str, random: Random) -> Hostile:
     lines = sound.splitlines()
     number = random.randrange(len(lines))
     line = lines[number]
@@ -86,21 +111,7 @@ def _changed_template(sound: str, random: Random) -> tuple[str, bytes]:
     return f"{kind} at line {number + 1}: {line.strip()[:40]}", bytes(content)
 
 
-def coco(sound: dict[str, Any], folder: Path, count: int, seed: int) -> Iterator[tuple[str, Path]]:
-    """Write hostile copies of a COCO file, with what is wrong with each."""
-    forged = list(_forged_json(sound))
-    for index in range(count):
-        random = Random(f"{seed} {index}")
-        path = folder / f"{index}.json"
-        if index < len(forged):
-            what, content = forged[index]
-        else:
-            what, content = _changed_json(sound, random)
-        path.write_bytes(content)
-        yield f"{index}: {what}", path
-
-
-def _forged_json(sound: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
+def _forged_json(sound: dict[str, Any]) -> Iterator[Hostile]:
     text = json.dumps(sound)
     yield "nothing", b""
     yield "a list", b"[]"
@@ -118,7 +129,7 @@ def _forged_json(sound: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
         yield f"{key} a thousand times", json.dumps({**sound, key: sound[key] * 1000}).encode()
 
 
-def _changed_json(sound: dict[str, Any], random: Random) -> tuple[str, bytes]:
+def _changed_json(sound: dict[str, Any], random: Random) -> Hostile:
     content = copy.deepcopy(sound)
     if random.random() < 0.15:
         data = bytearray(json.dumps(content).encode())
@@ -144,10 +155,8 @@ def _changed_json(sound: dict[str, Any], random: Random) -> tuple[str, bytes]:
     return "; ".join(told), json.dumps(content).encode(errors="surrogatepass")
 
 
-def lists(rows: Sequence[str], folder: Path, count: int, seed: int) -> Iterator[tuple[str, Path]]:
-    """Write hostile copies of a list of labelled faces, with what is wrong with each."""
-    text = "\n".join([",".join(COLUMNS), *rows]) + "\n"
-    forged = [
+def _forged_lists(text: str, rows: Sequence[str]) -> Sequence[Hostile]:
+    return [
         ("nothing", b""),
         ("only a heading", text.splitlines()[0].encode()),
         ("UTF-16", text.encode("utf-16")),
@@ -161,20 +170,15 @@ def lists(rows: Sequence[str], folder: Path, count: int, seed: int) -> Iterator[
         ("every row a thousand times", (text + "\n".join([*rows] * 1000)).encode()),
         ("Latin-1", text.encode() + "é.jpg,glass\n".encode("latin-1")),
     ]
-    for index in range(count):
-        random = Random(f"{seed} {index}")
-        path = folder / f"{index}.csv"
-        if index < len(forged):
-            what, content = forged[index]
-        else:
-            cells = [row.split(",") for row in text.splitlines()]
-            row = random.choice(cells)
-            row[random.randrange(len(row))] = str(random.choice(ODD))
-            data = bytearray("\n".join(map(",".join, cells)).encode(errors="replace"))
-            what = f"odd cell in {row[0][:20]}"
-            if random.random() < 0.3:
-                what = random.choice(list(MUTATIONS))
-                MUTATIONS[what](data, random)
-            content = bytes(data)
-        path.write_bytes(content)
-        yield f"{index}: {what}", path
+
+
+def _changed_list(text: str, random: Random) -> Hostile:
+    cells = [row.split(",") for row in text.splitlines()]
+    row = random.choice(cells)
+    row[random.randrange(len(row))] = str(random.choice(ODD))
+    data = bytearray("\n".join(map(",".join, cells)).encode(errors="replace"))
+    what = f"odd cell in {row[0][:20]}"
+    if random.random() < 0.3:
+        what = random.choice(list(MUTATIONS))
+        MUTATIONS[what](data, random)
+    return what, bytes(data)
