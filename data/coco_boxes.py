@@ -61,6 +61,16 @@ def are_shares(boxes: Iterable[Sequence[float]]) -> bool:
     return broken
 
 
+def are_no_shares(boxes: Iterable[Sequence[float]]) -> bool:
+    """Whether boxes, for which `are_shares` is false, are in shares in another way, as x1 to y2."""
+    broken = False
+    for box in boxes:
+        if min(box) < 0 or max(box) > 1 + _SLACK:
+            return False
+        broken = broken or _is_broken(box)
+    return broken
+
+
 def is_share(box: Sequence[float]) -> bool:
     """Whether one box, by itself, could be such shares."""
     return _in_first_pixel(box) and _is_broken(box)

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .coco_boxes import Box, are_shares, clipped, is_share, numbers_in, polygon_box
+from ..errors import DataError
+from .box_geometry import Measured, check_boxes
+from .coco_boxes import (
+    Box,
+    are_no_shares,
+    are_shares,
+    clipped,
+    is_share,
+    numbers_in,
+    polygon_box,
+)
 from .coco_keypoints import Order
 from .coco_records import MAX_SIDE, ById, Category, Image, Key
 from .landmark_geometry import (
@@ -50,11 +60,20 @@ def faces_of(
         categories: The result of `categories_of`.
         tally: Account of the labels, which this updates.
         others: Counts of records of other categories by name, which this updates.
+
+    Raises:
+        DataError: The boxes are not x, y, width, height; see `check_boxes`.
     """
     records = [record if isinstance(record, dict) else {} for record in records]
     image_ids = ById[Any]({**dict.fromkeys(left_out), **images})
     category_ids = ById(categories)
-    shares = are_shares(box for record in records if (box := _box(record)[0]) is not None)
+    shares = are_shares(_boxes(records))
+    if not shares and are_no_shares(_boxes(records)):
+        raise DataError(
+            f"{tally.file}: bbox: all numbers are from 0 to 1, and are not x, y, width, height as "
+            "shares of the photo: expected these, or pixels (is it x1, y1, x2, y2?)"
+        )
+    measured: list[Measured] = []
     faces: dict[Key, list[Face]] = {}
     marked: dict[str, list[tuple[Key, int]]] = {}
     for place, record in enumerate(records):
@@ -85,6 +104,7 @@ def faces_of(
         elif box[2] <= 2 and is_share(box):
             tally.lose("bbox within one pixel, perhaps in shares of the photo (0 to 1)", place)
             continue
+        measured.append((box, width, height, None if shares else record.get("area")))
         corners = clipped(box, width, height)
         if corners is None:
             tally.lose("bbox outside the photo", place)
@@ -104,9 +124,14 @@ def faces_of(
         if source:
             marked.setdefault(source, []).append((key, len(some)))
         some.append(Face(corners, ignore, points, place))
+    check_boxes(measured, file=tally.file)
     for those in marked.values():
         _mend_landmarks(faces, those, images if shares else {}, tally)
     return faces
+
+
+def _boxes(records: Iterable[Mapping[str, Any]]) -> Iterator[list[float]]:
+    return (box for record in records if (box := _box(record)[0]) is not None)
 
 
 def _box(record: Mapping[str, Any]) -> tuple[list[float] | None, str]:
