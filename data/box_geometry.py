@@ -15,10 +15,9 @@ from ..errors import DataError
 
 _log = logging.getLogger(__name__)
 
-Measured = tuple[Sequence[float], int, int, Any]
-"""A box x, y, width, height, the width and height of its photo, and the record's `area`."""
-
 Numbers = NDArray[np.float64]
+
+_NUMBERS = {int, float}
 
 _FEWEST = 5
 """Number of boxes from which on most of them tell something of the file."""
@@ -38,32 +37,36 @@ _SAME = 0.02
 _FEWEST_IN_A_CORNER = 10
 
 
-def check_boxes(boxes: Sequence[Measured], *, file: Path) -> None:
+def check_boxes(numbers: Sequence[float], areas: Sequence[object], *, file: Path) -> None:
     """Refuse boxes that cannot be x, y, width, height in pixels; warn if they hardly can.
+
+    Args:
+        numbers: For each box x, y, width, height, and the width and height of its photo.
+        areas: The `area` that each box's record states, unchecked.
+        file: The COCO file, for messages.
 
     Raises:
         DataError: More than half of five or more boxes reach beyond their photo by more than a
             tenth of their side, or have another area than their record states: by five times, or
             just that of x1, y1, x2, y2.
     """
-    if len(boxes) < _FEWEST:
+    if len(areas) < _FEWEST:
         return
-    x, y, w, h = np.array([box for box, *_ in boxes], np.float64).T
-    width, height = np.array([sides for _, *sides, _ in boxes]).T
+    x, y, w, h, width, height = np.array(numbers, np.float64).reshape(-1, 6).T
     beyond = int(
         (
             (np.maximum(-x, x + w - width) > _BEYOND * w)
             | (np.maximum(-y, y + h - height) > _BEYOND * h)
         ).sum()
     )
-    if 2 * beyond > len(boxes):
+    if 2 * beyond > len(areas):
         raise DataError(
-            f"{file}: {beyond} of {len(boxes)} boxes reach beyond their photos: expected x, y, "
+            f"{file}: {beyond} of {len(areas)} boxes reach beyond their photos: expected x, y, "
             "width, height in pixels (is it x1, y1, x2, y2?)"
         )
-    area = np.array([_area(area) for *_, area in boxes])
+    area = np.array([_positive(area) for area in areas])
     # One number for all is not measured, as the 1 that some converters write.
-    stated = np.isfinite(area) if len(set(area)) > 1 else np.zeros(len(boxes), np.bool_)
+    stated = np.isfinite(area) if len(set(area)) > 1 else np.zeros(len(areas), np.bool_)
     if (total := int(stated.sum())) >= _FEWEST:
         times = _times(w, h, area)[stated]
         differ = abs(times) > math.log(_OTHER_AREA)
@@ -74,12 +77,12 @@ def check_boxes(boxes: Sequence[Measured], *, file: Path) -> None:
                 "expected x, y, width, height in pixels (is it x1, y1, x2, y2?), and an `area` of "
                 "the same photo or none"
             )
-    if len(boxes) >= _FEWEST_IN_A_CORNER and bool(
+    if len(areas) >= _FEWEST_IN_A_CORNER and bool(
         ((x + w < width / 2) & (y + h < height / 2)).all()
     ):
         _log.warning(
             "%s: all %d boxes are in the upper left quarter of their photos: are they in pixels "
-            "of photos of this size?", file, len(boxes),
+            "of photos of this size?", file, len(areas),
         )  # fmt: skip
 
 
@@ -95,7 +98,5 @@ def _times(w: Numbers, h: Numbers, area: Numbers) -> Numbers:
     return np.asarray(np.log(w) + np.log(h) - np.log(area))
 
 
-def _area(value: object) -> float:
-    """A record's area in square pixels; NaN if it states none."""
-    known = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e300
-    return float(value) if known else np.nan  # type: ignore[arg-type]
+def _positive(value: Any) -> float:
+    return value if type(value) in _NUMBERS and 0 < value < 1e300 else math.nan

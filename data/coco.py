@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, ImageError
+from .box_twins import twins
 from .class_names import FLAG, OWN_NAMES, ClassNames
 from .coco_boxes import Box
 from .coco_faces import Face, faces_of
@@ -121,9 +122,10 @@ def read_coco(
     gives none, must be the five in our order.
 
     Repaired are: a photo listed more than once, in one file or several (its faces are joined); the
-    same box again; ids that are numbers here and texts there; boxes that are all shares of their
-    photo's sides, from 0 to 1; a polygon without a box; the person's left and right for the
-    picture's. Nobody knows whose the faces are if two photos have one id: both are left out.
+    same box again, also if rounded to whole pixels; ids that are numbers here and texts there;
+    boxes that are all shares of their photo's sides, from 0 to 1; a polygon without a box; the
+    person's left and right for the picture's. Nobody knows whose the faces are if two photos have
+    one id: both are left out.
 
     Args:
         annotation_files: One or more files.
@@ -138,7 +140,8 @@ def read_coco(
     Raises:
         DataError: Counts of files and roots do not match; a file is missing, is not JSON or not
             COCO, or lacks a class; more than half of a file's images or of its faces are bad
-            records; a root is not a folder; none of a file's images exists.
+            records, or its boxes are not x, y, width, height (`box_geometry`); a root is not a
+            folder; none of a file's images exists.
         UserError: `names` has a class that is none of `classes`.
     """
     read = _Read()
@@ -260,14 +263,21 @@ class _Listed:
                 )
                 face = face._replace(box=cast(Box, tuple(box)), points=points)
             known = self.faces.setdefault(face.box, face)
-            if known is face:
-                continue
-            labels.mend("the same box again, left out", face.place)
-            # A face to be found if either says so, with the landmarks that either has.
-            self.faces[face.box] = known._replace(
-                ignore=known.ignore and face.ignore,
-                points=face.points if math.isnan(known.points[0]) else known.points,
-            )
+            if known is not face:
+                self._join(known, face, labels)
+        those = list(self.faces.values())
+        for place, first in twins(list(self.faces)).items():
+            del self.faces[those[place].box]
+            self._join(self.faces[those[first].box], those[place], labels)
+
+    def _join(self, known: Face, face: Face, labels: Tally) -> None:
+        """Take what a second record says of a face."""
+        labels.mend("the same box again, left out", face.place)
+        # A face to be found if either says so, with the landmarks that either has.
+        self.faces[known.box] = known._replace(
+            ignore=known.ignore and face.ignore,
+            points=face.points if math.isnan(known.points[0]) else known.points,
+        )
 
     def photo(self) -> Photo:
         """The photo with all its faces."""

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..errors import DataError
-from .box_geometry import Measured, check_boxes
+from .box_geometry import check_boxes
 from .coco_boxes import (
     Box,
     are_no_shares,
@@ -28,8 +30,8 @@ from .landmark_geometry import (
     Points,
     are_crossed,
     are_in_another_order,
+    are_one_point,
     exchanged,
-    is_one_point,
 )
 from .record_set import Tally
 
@@ -73,7 +75,8 @@ def faces_of(
             f"{tally.file}: bbox: all numbers are from 0 to 1, and are not x, y, width, height as "
             "shares of the photo: expected these, or pixels (is it x1, y1, x2, y2?)"
         )
-    measured: list[Measured] = []
+    numbers: list[float] = []
+    areas: list[object] = []
     faces: dict[Key, list[Face]] = {}
     marked: dict[str, list[tuple[Key, int]]] = {}
     for place, record in enumerate(records):
@@ -104,7 +107,8 @@ def faces_of(
         elif box[2] <= 2 and is_share(box):
             tally.lose("bbox within one pixel, perhaps in shares of the photo (0 to 1)", place)
             continue
-        measured.append((box, width, height, None if shares else record.get("area")))
+        numbers += (*box, width, height)
+        areas.append(None if shares else record.get("area"))
         corners = clipped(box, width, height)
         if corners is None:
             tally.lose("bbox outside the photo", place)
@@ -124,7 +128,7 @@ def faces_of(
         if source:
             marked.setdefault(source, []).append((key, len(some)))
         some.append(Face(corners, ignore, points, place))
-    check_boxes(measured, file=tally.file)
+    check_boxes(numbers, areas, file=tally.file)
     for those in marked.values():
         _mend_landmarks(faces, those, images if shares else {}, tally)
     return faces
@@ -169,14 +173,16 @@ def _mend_landmarks(
         for (key, index), some in zip(those, points, strict=True):
             _, width, height, _ = in_shares[key]
             faces[key][index] = faces[key][index]._replace(points=_scaled(some, width, height))
-    for key, index in those:
+        points = [faces[key][index].points for key, index in those]
+    placed = np.array(points, np.float64).reshape(-1, 5, 2)
+    for place in np.flatnonzero(are_one_point(placed)):
+        key, index = those[place]
         face = faces[key][index]
-        if is_one_point(face.points):
-            faces[key][index] = face._replace(points=UNKNOWN)
-            tally.note(f"{ONE_POINT} (the box is kept)", face.place)
-    points = [faces[key][index].points for key, index in those]
-    in_another_order = are_in_another_order(points)
-    if not in_another_order and not are_crossed(points):
+        faces[key][index] = face._replace(points=UNKNOWN)
+        tally.note(f"{ONE_POINT} (the box is kept)", face.place)
+        placed[place] = np.nan
+    in_another_order = are_in_another_order(placed)
+    if not in_another_order and not are_crossed(placed):
         return
     for key, index in those:
         face = faces[key][index]

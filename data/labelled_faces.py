@@ -19,13 +19,12 @@ from ..results import LANDMARK_NAMES
 from .class_names import FLAG, OWN_NAMES, ClassNames
 from .landmark_geometry import (
     CROSSED,
+    LEFT_RIGHT,
     NOSE_ABOVE_EYES,
     ONE_POINT,
-    Points,
     are_crossed,
     are_in_another_order,
-    exchanged,
-    is_one_point,
+    are_one_point,
 )
 from .pairs import paired
 from .photo_paths import leads_out
@@ -157,20 +156,19 @@ def _mended(
         DataError: The landmarks are shares of the photos, or their columns are in another order.
     """
     found = [one for _, one in rows if one.face.found]
-    points: list[Points] = [one.face.landmarks.reshape(-1).tolist() for one in found]
-    if points and 0 <= max(map(max, points)) <= 1:
+    points = np.array([one.face.landmarks for one in found]).reshape(-1, 5, 2)
+    if len(points) and 0 <= points.max() <= 1:
         raise DataError(
             f"{tally.file}: landmarks are all from 0 to 1: expected pixels of the photos"
         )
     if are_in_another_order(points):
         raise DataError(f"{tally.file}: {NOSE_ABOVE_EYES}: expected {', '.join(POINTS)}")
-    alike = {one.line for one, some in zip(found, points, strict=True) if is_one_point(some)}
+    alike = {found[place].line for place in np.flatnonzero(are_one_point(points))}
     for line in sorted(alike):
         tally.lose(ONE_POINT, line)
     if are_crossed(points):
-        for one, some in zip(found, points, strict=True):
-            landmarks = np.array(exchanged(some), np.float32).reshape(5, 2)
-            one.face = replace(one.face, landmarks=landmarks)
+        for one in found:
+            one.face = replace(one.face, landmarks=one.face.landmarks[list(LEFT_RIGHT)])
             if one.line not in alike:
                 tally.mend(CROSSED, one.line)
     return [(photo, one) for photo, one in rows if one.line not in alike]

@@ -93,6 +93,17 @@ def test_the_same_box_again_is_one_face(read: Read) -> None:
     assert found.mended == {"the same box again, left out": 2}
 
 
+def test_a_rounded_box_is_the_same_face(read: Read) -> None:
+    points = [float(number) for number in range(10)]
+    rounded = face(1, [10, 20, 30, 41], landmarks=points)
+    found = read([image(1)], [face(1, [10.3, 20.4, 30.2, 40.6], iscrowd=1), face(1, B), rounded])
+    (photo,) = found.photos
+    np.testing.assert_allclose(photo.boxes, [[10.3, 20.4, 40.5, 61], CORNERS_B])
+    assert photo.ignore.tolist() == [False, False]
+    assert photo.landmarks[0].ravel().tolist() == points
+    assert found.mended == {"the same box again, left out": 1}
+
+
 def test_nobody_knows_whose_the_labels_of_an_id_used_twice_are(read: Read) -> None:
     images = [image(1), image(1, "sub/b.jpg"), image(2, "sub/b.jpg"), image(3), image(3)]
     found = read(images, [face(1, A), face(2, A), face(3, B)])
