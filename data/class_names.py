@@ -119,5 +119,23 @@ def hint_for(ours: str, present: Collection[str]) -> str:
     return f"{FLAG} {ours}=NAME says which of them is meant"
 
 
+def widened(names: ClassNames, classes: Sequence[str], others: Collection[str]) -> str | None:
+    """What to type if names that are a class's but for case are meant too; None if there are none.
+
+    Args:
+        names: What the file calls the classes.
+        classes: Our classes.
+        others: Names in the file that stand for no class.
+    """
+    pairs = []
+    for ours in classes:
+        theirs = names.theirs(ours)
+        folded = {name.casefold() for name in theirs}
+        alike = [name for name in others if name.casefold() in folded]
+        if alike:
+            pairs += [f"{ours}={name}" for name in (*theirs, *alike)]
+    return f"{FLAG} {shlex.quote(','.join(pairs))}" if pairs else None
+
+
 def _quoted(ours: str, theirs: str) -> str:
     return shlex.quote(f"{ours}={theirs}")

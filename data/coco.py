@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, ImageError
 from .box_twins import twins
-from .class_names import FLAG, OWN_NAMES, ClassNames
+from .class_names import FLAG, OWN_NAMES, ClassNames, widened
 from .coco_boxes import Box
 from .coco_faces import Face, faces_of
 from .coco_json import load_coco_json
@@ -150,11 +150,13 @@ def read_coco(
     photos = [one.photo() for one in read.listed.values() if not one.conflicts]
     read.records.report()
     if read.others and classes:
+        typed = widened(names, classes, read.others)
         _log.warning(
-            "%d annotations are of other categories than %s and not read: %s",
+            "%d annotations are of other categories than %s and not read: %s%s",
             read.others.total(),
             ", ".join(theirs for ours in classes for theirs in names.theirs(ours)),
             listed(read.others),
+            f" (if they are meant too: {typed})" if typed else "",
         )
     for pair in names.unknown(read.categories) if classes is not None else ():
         _log.warning("%s %s: no category of that name in %s", FLAG, pair, _all(annotation_files))

@@ -95,23 +95,24 @@ def faces_of(
             tally.lose(f"annotation of {what}", place)
             continue
         if category is None:
-            tally.lose("annotation of an unknown category_id", place)
+            tally.lose("annotation of an unknown category_id", place, in_photo=True)
             continue
         box, said_of_box = _box(record)
         if box is None:
-            tally.lose(said_of_box, place)
+            tally.lose(said_of_box, place, in_photo=True)
             continue
         _, width, height, _ = images[key]
         if shares:
             box = _scaled(box, width, height)
         elif box[2] <= 2 and is_share(box):
-            tally.lose("bbox within one pixel, perhaps in shares of the photo (0 to 1)", place)
+            reason = "bbox within one pixel, perhaps in shares of the photo (0 to 1)"
+            tally.lose(reason, place, in_photo=True)
             continue
         numbers += (*box, width, height)
         areas.append(None if shares else record.get("area"))
         corners = clipped(box, width, height)
         if corners is None:
-            tally.lose("bbox outside the photo", place)
+            tally.lose("bbox outside the photo", place, in_photo=True)
             continue
         tally.kept += 1
         if shares:
@@ -176,7 +177,7 @@ def _mend_landmarks(
         points = [faces[key][index].points for key, index in those]
     placed = np.array(points, np.float64).reshape(-1, 5, 2)
     for place in np.flatnonzero(are_one_point(placed)):
-        key, index = those[place]
+        key, index = those[int(place)]
         face = faces[key][index]
         faces[key][index] = face._replace(points=UNKNOWN)
         tally.note(f"{ONE_POINT} (the box is kept)", face.place)

@@ -93,6 +93,7 @@ def categories_of(
             raise DataError(
                 f"{file}: categories: expected an id and a name, found {_short(repr(record))}"
             )
+        name = name.strip()
         if key in found and found[key].name != name:
             raise DataError(
                 f"{file}: categories: {_short(found[key].name)!r} and {_short(name)!r} have the "

@@ -30,6 +30,7 @@ class Tally:
         noted: Number of records of which a part was left out, by reason.
         mended: Number of records that were repaired or were there already, by what was done.
         first: For each of these texts, the first record that it is about.
+        background: Number of lost records whose photo is used: their faces count as background.
     """
 
     file: Path
@@ -40,10 +41,12 @@ class Tally:
     noted: Counter[str] = field(default_factory=Counter)
     mended: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
+    background: int = 0
 
-    def lose(self, reason: str, place: object) -> None:
-        """Count a record as left out."""
+    def lose(self, reason: str, place: object, *, in_photo: bool = False) -> None:
+        """Count a record as left out; `in_photo` if it is a face in a photo that is used."""
         self.lost[reason] += 1
+        self.background += in_photo
         self._name(reason, place)
 
     def note(self, reason: str, place: object) -> None:
@@ -110,7 +113,9 @@ class RecordSet:
         first: dict[str, str] = {}
         for tally in self._tallies:
             first = {**tally.first, **first}
-        for counts, said in ((self.skipped, "skipped %d bad records: %s"),
+        background = sum(one.background for one in self._tallies)
+        also = f"; the faces of {background} of them count as background" if background else ""
+        for counts, said in ((self.skipped, f"skipped %d bad records: %s{also}"),
                              (self.mended, "mended %d records: %s")):  # fmt: skip
             if counts:
                 _log.warning(said, counts.total(), listed(counts, first))

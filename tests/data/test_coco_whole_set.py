@@ -239,3 +239,43 @@ def test_other_categories_and_missing_photos_are_not_lost(write: Write) -> None:
     file, root = write(content)
     found = read_coco([file], [root])
     assert (found.skipped, len(found), len(found.missing)) == ({}, 1, 2)
+
+
+def test_blanks_around_a_category(read: Read) -> None:
+    assert len(read([image(1)], [face(1, A)], {"name": " face\t"}).photos[0].boxes) == 1
+
+
+@pytest.mark.parametrize(
+    ("other", "typed"),
+    [
+        ("Face", " (if they are meant too: --classes face=face,face=Face)"),
+        ("FACE ", " (if they are meant too: --classes face=face,face=FACE)"),
+        ("faces", ""),
+    ],
+)
+def test_another_category_that_is_a_class_but_for_case(
+    write: Write, caplog: pytest.LogCaptureFixture, other: str, typed: str
+) -> None:
+    content = {
+        "images": [image(1)],
+        "annotations": [face(1, A), face(1, B) | {"category_id": 2}],
+        "categories": [{"id": 1, "name": "face"}, {"id": 2, "name": other}],
+    }
+    file, root = write(content)
+    assert len(read_coco([file], [root]).photos[0].boxes) == 1
+    assert caplog.messages == [
+        f"1 annotations are of other categories than face and not read: 1 x {other.strip()}{typed}"
+    ]
+
+
+def test_faces_that_are_lost_count_as_background(
+    read: Read, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = [face(1, A), face(1, B), face(1, [1, 1, 9, 9]), face(1, [2, 2, 9, 9])]
+    lost = [face(1, [1, 1, 0, 0]), face(1, [500, 1, 5, 5]), face(1, A) | {"category_id": 9}]
+    read([image(1)], [*kept, *lost])
+    assert "; the faces of 3 of them count as background" in caplog.text
+    caplog.clear()
+    read([image(1)], [*kept, face(9, A), face(1, [3, 3, 9, 9], keypoints=[1])])
+    assert "skipped 2 bad records" in caplog.text
+    assert "background" not in caplog.text

@@ -89,14 +89,27 @@ ROWS = f"{HEAD}\na.png,glass,1,2,3,4,5,6,7,8,9,10.5\nb.png,no_glass,,,,,,,,,,\n"
         ROWS.replace("right_mouth\n", "right_mouth,note\n").replace("10.5", '10.5,"a, b"').encode(),
         ROWS.replace("10.5", "10.5,,").encode(),  # empty cells beyond the heading
         f"{ROWS}\n\n".encode(),
+        ROWS.replace(HEAD, HEAD.upper().replace(",", ", ")).encode(),
+        f"sep=;\n{ROWS.replace(',', ';')}".encode(),
+        f'"sep=|"\n{ROWS.replace(",", "|")}'.encode(),
+        ROWS.replace("\n", f"\n{',' * 11}\n, ,\n").encode(),
     ],
-    ids="plain semicolons utf-16 crlf cr quotes spaces columns cells end".split(),  # noqa: SIM905
+    ids="plain ; utf-16 crlf cr quotes spaces columns cells end upper sep sep| empty".split(),  # noqa: SIM905
 )
 def test_lists_as_spreadsheets_write_them(photos: Path, content: bytes) -> None:
     (photos / "list.csv").write_bytes(content)
     one, other = read_labelled_faces([photos / "list.csv"], [photos], classes=CLASSES)
     assert (one.label, one.landmarks.sum(), one.path.name) == (1, 55.5, "a.png")
     assert (other.label, other.found, other.path.name) == (0, False, "b.png")
+
+
+def test_lines_are_counted_from_the_first(photos: Path) -> None:
+    (photos / "list.csv").write_text(f"sep=,\n{HEAD}\n{',' * 11}\na.png,glass,1\n")
+    with pytest.raises(DataError, match=r"list\.csv:4: landmarks: expected ten numbers or none"):
+        read_labelled_faces([photos / "list.csv"], [photos], classes=CLASSES)
+    (photos / "list.csv").write_text(f"{HEAD},LABEL\n")
+    with pytest.raises(DataError, match=r"list\.csv: two columns are called 'label'"):
+        read_labelled_faces([photos / "list.csv"], [photos], classes=CLASSES)
 
 
 @pytest.mark.parametrize("name", [".\\a.png", "./a.png", "sub\\Ja\u0308ger.png"])
