@@ -180,9 +180,6 @@ def _read_one(
     photos = read.records.tally(file, "images", "images[{}]")
     labels = read.records.tally(file, "labels", "annotations[{}]")
     images, left_out = images_of(content["images"], photos)
-    if not images:
-        why = listed(photos.lost) or "images is empty"
-        raise DataError(f"{file}: has no usable image: {why}")
     faces = faces_of(content["annotations"], images, left_out, categories, labels, read.others)
     absent: list[str] = []
     for key, (name, width, height, place) in images.items():

@@ -15,7 +15,7 @@ from ..results import LANDMARK_NAMES
 from .class_names import FLAG, ClassNames, hint_for
 from .coco_keypoints import Order, order_of
 from .photo_paths import leads_out
-from .record_set import Tally, named
+from .record_set import Tally, listed, named
 
 _log = logging.getLogger(__name__)
 
@@ -135,6 +135,9 @@ def images_of(records: list[Any], tally: Tally) -> tuple[dict[Key, Image], set[K
     Args:
         records: The list `images` of the file.
         tally: Account of the photos, which this updates.
+
+    Raises:
+        DataError: There is no good record.
     """
     images: dict[Key, Image] = {}
     left_out: dict[Key, int] = {}
@@ -169,6 +172,9 @@ def images_of(records: list[Any], tally: Tally) -> tuple[dict[Key, Image], set[K
         left_out[key] = place
         tally.lose(reason, place)
     tally.kept += len(images)
+    if not images:
+        why = listed(tally.lost) or "images is empty"
+        raise DataError(f"{tally.file}: has no usable image: {why}")
     return images, set(left_out)
 
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, UserError
-from .coco_json import load_coco_json, save_coco_jsons
-from .coco_records import ById, Key, parse_id
+from .class_names import OWN_NAMES
+from .coco_faces import faces_of
+from .coco_json import FACE_CATEGORY, load_coco_json, save_coco_jsons
+from .coco_records import ById, Key, categories_of, images_of, parse_id
 from .photo_paths import plain_name
 from .record_set import RecordSet
 
 _log = logging.getLogger(__name__)
+
+_FACE = str(FACE_CATEGORY["name"])
 
 
 def split_coco(
@@ -25,6 +30,8 @@ def split_coco(
     A photo goes with all its annotations to one part, also if several images list it; the same
     file, fraction and seed always give the same split. Records keep their order and unknown keys.
     Annotations of an image that is not listed go to neither part, and are counted in a warning.
+    What the reader of the parts would refuse is refused; a bad record that it would leave out goes
+    to a part like the others.
 
     Args:
         annotation_file: The COCO JSON file.
@@ -40,8 +47,8 @@ def split_coco(
         UserError: `train_fraction` is not between 0 and 1, or a file with other content exists,
             which may have been corrected by hand.
         DataError: The file is not COCO, has fewer than two photos, an image without an id or an
-            id used twice, more than half of its annotations are of no image in it, or `output`
-            cannot be written.
+            id used twice, more than half of its images or labels cannot be used (see
+            `coco.read_coco`), or `output` cannot be written.
     """
     if not 0 < train_fraction < 1:
         raise UserError(
@@ -61,6 +68,7 @@ def split_coco(
     chosen = {
         key for first in random.Random(seed).sample([*photos], count) for key in photos[first]
     }
+    _check(annotation_file, content)
     owners = _owners(annotation_file, content["annotations"], set(ids))
     contents = {}
     for part, wanted in (("train", chosen), ("val", set(ids) - chosen)):
@@ -106,6 +114,20 @@ def _photos(records: list[Any]) -> dict[Key, list[Key]]:
             len(records) - len(photos), again[1],
         )  # fmt: skip
     return photos
+
+
+def _check(file: Path, content: dict[str, Any]) -> None:
+    """Judge the records as the reader does: the faces if the file has any, or else all labels."""
+    records = RecordSet()
+    photos = records.tally(file, "images", "images[{}]")
+    labels = records.tally(file, "labels", "annotations[{}]")
+    categories = categories_of(file, content["categories"], None, OWN_NAMES)
+    if any(category.name == _FACE for category in categories.values()):
+        categories = categories_of(file, content["categories"], [_FACE], OWN_NAMES)
+    images, left_out = images_of(content["images"], photos)
+    faces_of(content["annotations"], images, left_out, categories, labels, Counter())
+    labels.check()
+    photos.check()
 
 
 def _owners(file: Path, records: list[Any], ids: set[Key]) -> list[Key | None]:

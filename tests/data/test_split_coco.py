@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pocketface.data.coco import read_coco
 from pocketface.data.split import split_coco
 from pocketface.errors import DataError, UserError
 
@@ -60,7 +61,23 @@ def test_fraction(train_fraction: float, tmp_path: Path) -> None:
         split_coco(tmp_path / "x.json", train_fraction=train_fraction, seed=0, output=tmp_path)
 
 
+CATEGORIES = [{"id": 1, "name": "face"}]
+
+
+def image(key: Any, name: str, **more: Any) -> dict[str, Any]:
+    return {"id": key, "file_name": name, "width": 100, "height": 80, **more}
+
+
+def face(key: Any, **more: Any) -> dict[str, Any]:
+    return {"image_id": key, "category_id": 1, "bbox": [10.5, 20, 30, 40], **more}
+
+
 def write(path: Path, images: list[Any]) -> Path:
+    """Writes a file without annotations; images with an id are given the rest."""
+    images = [
+        image(one["id"], f"{one['id']}.jpg") | one if isinstance(one, dict) and one else one
+        for one in images
+    ]
     path.write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
     return path
 
@@ -82,9 +99,9 @@ def test_refused(tmp_path: Path) -> None:
 
 
 def content(ids: list[Any], names: list[str], owners: list[Any]) -> str:
-    images = [{"id": key, "file_name": name} for key, name in zip(ids, names, strict=True)]
-    faces = [{"id": place, "image_id": key} for place, key in enumerate(owners)]
-    return json.dumps({"images": images, "annotations": faces, "categories": []})
+    images = [image(key, name) for key, name in zip(ids, names, strict=True)]
+    faces = [face(key, id=place) for place, key in enumerate(owners)]
+    return json.dumps({"images": images, "annotations": faces, "categories": CATEGORIES})
 
 
 def test_a_photo_listed_twice_is_in_one_part(
@@ -124,6 +141,55 @@ def test_annotations_of_no_image(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     file.write_text(content([1, 2], ["a.jpg", "b.jpg"], [1, 2, 8]))
     split_coco(file, train_fraction=0.5, seed=0, output=tmp_path / "out")
     assert "skipped 1 bad records: 1 x annotation of an unknown image_id (first: an" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ({"annotations": [{"bbox": None, "segmentation": {"counts": "a"}}] * 2}, "with a mask"),
+        ({"annotations": [{"bbox": ["1", "2", "3", "4"]}] * 2}, "that is not four finite numbers"),
+        ({"annotations": [{"bbox": [0.4, 0.5, 0.7, 0.8]}] * 2}, "numbers are from 0 to 1, and are"),
+        ({"images": [{"width": None}] * 2}, "no usable image: 2 x image without a width and hei"),
+        ({"categories": ["face"]}, "categories: expected an id and a name, found 'face'"),
+        ({"categories": [{"id": 2, "name": "car"}]}, "2 x annotation of an unknown category_id"),
+    ],
+)
+def test_labels_are_judged_as_the_reader_judges_them(
+    tmp_path: Path, broken: dict[str, Any], message: str
+) -> None:
+    content = {
+        "images": [image(1, "a.jpg"), image(2, "b.jpg")],
+        "annotations": [face(1), face(2)],
+        "categories": CATEGORIES,
+    }
+    for key, changes in broken.items():
+        content[key] = [
+            one | change if isinstance(change, dict) else change
+            for one, change in zip(content[key], changes, strict=False)
+        ]
+    file = tmp_path / "x.json"
+    file.write_text(json.dumps(content))
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match=message) as of_split:
+        split_coco(file, train_fraction=0.5, seed=0, output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(DataError) as of_reader:
+        read_coco([file], [tmp_path], classes=None)
+    assert str(of_split.value) == str(of_reader.value)
+
+
+def test_labels_of_others_than_faces_are_not_judged(tmp_path: Path) -> None:
+    masks = [face(1, bbox=None, category_id=2)] * 3
+    content = {
+        "images": [image(1, "a.jpg"), image(2, "b.jpg")],
+        "annotations": [face(1), *masks],
+        "categories": [*CATEGORIES, {"id": 2, "name": "person"}],
+    }
+    file = tmp_path / "x.json"
+    file.write_text(json.dumps(content))
+    paths = split_coco(file, train_fraction=0.5, seed=0, output=tmp_path / "out")
+    assert sorted(len(load(path)["annotations"]) for path in paths) == [0, 4]
 
 
 def test_nothing_half_written(tmp_path: Path) -> None:
