@@ -98,6 +98,9 @@ def test_five_points_in_one(
     known = np.isfinite(read_keypoints([ONE_POINT, FACE])).all(axis=(1, 2))
     assert known.tolist() == [False, True]
     assert "1 x landmarks that are one point (the box is kept) (first: annot" in caplog.text
+    nose_above = [[20, 31], [21, 31], [20, 30], [21, 31], [20, 31]]  # which tells no order
+    known = np.isfinite(read_keypoints([nose_above] * 4 + [FACE])).all(axis=(1, 2))
+    assert known.tolist() == [False] * 4 + [True]
     caplog.clear()
     assert [some.tolist() for some in read_list(tmp_path, [ONE_POINT, FACE])] == [moved(FACE, 1)]
     assert "skipped 1 bad records: 1 x landmarks that are one point (first: line 2" in caplog.text
