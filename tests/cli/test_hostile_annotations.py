@@ -92,30 +92,30 @@ JSON: list[tuple[str, object, str | None, str | None]] = [
         "boxes of 1e308",
         coco(annotations=faces([1e308] * 4, [0, 0, 1e308, 1e308])),
         "2 of 2 labels cannot be used: 2 x bbox that is not four finite numbers",
-        None,
+        "2 of 2 labels",
     ),
     ("boxes of 1e299", coco(annotations=faces([0, 0, 1e299, 1e299])), None, None),
     (
         "boxes of NaN",
         coco(annotations=faces([float("nan")] * 4)),
         "not four finite",
-        "NaN|not JSON",
+        "not four finite",
     ),
     (
         "boxes of infinity",
         coco(annotations=faces([0, 0, float("inf"), 9])),
         "not four",
-        "not JSON|out of",
+        "not four",
     ),
-    ("boxes of texts", coco(annotations=faces(["1", "2", "3", "4"])), "not four finite", None),
-    ("boxes of lists", coco(annotations=faces([[1, 2], [3, 4]])), "not four finite", None),
+    ("boxes of texts", coco(annotations=faces(["1", "2", "3", "4"])), "not four", "not four"),
+    ("boxes of lists", coco(annotations=faces([[1, 2], [3, 4]])), "not four", "not four"),
     (
         "boxes that are objects",
         coco(annotations=faces({"x": 1, "y": 2, "w": 3, "h": 4})),
         "not four finite",
-        None,
+        "not four finite",
     ),
-    ("boxes below 0", coco(annotations=faces([-50, -50, 20, 20])), "bbox outside the photo", None),
+    ("boxes below 0", coco(annotations=faces([-50, -50, 20, 20])), "bbox outside", "bbox outside"),
     (
         "a width of text",
         coco(
@@ -125,7 +125,7 @@ JSON: list[tuple[str, object, str | None, str | None]] = [
             ]
         ),
         "no usable image: 2 x image without a width",
-        None,
+        "no usable image: 2 x image without a width",
     ),
     (
         "a name of a megabyte",
@@ -161,13 +161,13 @@ JSON: list[tuple[str, object, str | None, str | None]] = [
         "a category without a name",
         coco(categories=[{"id": 1, "x": "y" * 10**6}]),
         "expected an id and a name, found",
-        None,
+        "expected an id and a name, found",
     ),
     (
         "two categories with one id",
         coco(categories=[{"id": 1, "name": "face"}, {"id": 1, "name": "car"}]),
         "'face' and 'car' have the same id 1",
-        None,
+        "'face' and 'car' have the same id 1",
     ),
     (
         "keypoints that are anything",
