@@ -151,10 +151,10 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--sparsity-ratio, --sparsity-mode: expected --nncf-sparsity with them")
     if not args.filter_pruning and args.pruning_ratio is not None:
         raise UserError("--pruning-ratio: expected --filter-pruning with it")
+    check_place(args.save_checkpoints_to, "--save-checkpoints-to", folder=True)
     train, validation = labels_of(args, "train"), labels_of(args, "val")
     quantizes = args.post_training or args.nncf_quantization
     chosen(args.formats, args.precision, quantizes=quantizes)  # refused before PyTorch loads
-    check_place(args.save_checkpoints_to, "--save-checkpoints-to", folder=True)
     weights = open_weights(args.template, args.load_weights)
     from ..compress.request import CompressRequest
     from ..compress.run import compress, pruning_for, sparsity_for

@@ -334,7 +334,7 @@ class Crowds:
 classify.PhotoClassifier.open = lambda *_, **__: Crowds()
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 # Five rounds: while one is answered, photos of the next are decoded.
-files = ["--load-weights", "none", "--detector", "none"]  # nobody opens them
+files = ["--load-weights", sys.argv[1], "--detector", sys.argv[1]]  # nobody opens them
 assert cli.main(["classify", *files, *sys.argv[1:41]]) == 0
 before = peak()
 for more in ([], ["--csv", "all.csv"]):

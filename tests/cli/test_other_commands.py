@@ -207,6 +207,8 @@ def test_train_passes_its_flags_on(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         )
 
     monkeypatch.setattr(room, "fit", fit)
+    for name in "abcd":
+        Path(f"{name}.json").touch()
     result = run(
         "train", "--template", "tiny.yaml", "--resume-from", "tiny.pth",
         "--train-ann-files", "a.json,b.json", "c.json", "--train-data-roots", "photos",
