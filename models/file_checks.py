@@ -136,6 +136,9 @@ def reason(error: BaseException) -> str:
     if isinstance(error, KeyError):
         return f"it has no {error}"
     lines = [" ".join(_TERMINAL_CODES.sub("", line).split()) for line in str(error).splitlines()]
-    text = next(filter(None, lines), "") or type(error).__name__
+    text, *more = [*filter(None, lines), ""]
+    if text.endswith(":"):
+        text = f"{text} {more[0]}"
+    text = text or type(error).__name__
     shown = "".join(letter if letter.isprintable() else "?" for letter in text)
     return shown if len(shown) <= 200 else shown[:197] + "..."
