@@ -237,7 +237,7 @@ def test_a_damaged_photo_is_left_out_and_named(
     )  # fmt: skip
     assert "left out 1 photos" in caplog.text
     assert "broken.png" in caplog.text
-    with pytest.raises(DataError, match="1 of 1 photos cannot be used: .*broken"):
+    with pytest.raises(DataError, match=r"1 of 1 photos cannot be used: .*broken"):
         crops_of([replace(faces[0], path=broken)])
 
 
