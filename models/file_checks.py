@@ -13,6 +13,9 @@ from ..errors import ModelFileError
 MAX_BYTES = 2**31 - 1
 """Most bytes of one file, and of a folder's files together: what a protobuf may have."""
 
+WEIGHTS_SUFFIXES = (".safetensors", ".pth")
+"""Of weights files; `weights_formats` reads them."""
+
 MAX_FILES = 1000
 """Most files of a model that is a folder."""
 
@@ -27,6 +30,19 @@ _KINDS = {
     stat.S_ISSOCK: "a socket",
 }
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def check_weights_name(path: Path) -> None:
+    """Refuse a path whose suffix is not one of `WEIGHTS_SUFFIXES`.
+
+    Raises:
+        ModelFileError: It is such.
+    """
+    if path.suffix not in WEIGHTS_SUFFIXES:
+        raise ModelFileError(
+            f"{path}: not a weights file; expected a name that ends in "
+            + " or ".join(WEIGHTS_SUFFIXES)
+        )
 
 
 def check_file(path: Path, *, name: str | None = None, may_be_empty: bool = False) -> int:

@@ -14,7 +14,7 @@ from ..errors import ModelFileError, PocketfaceError, TemplateError
 from ..files import reading, sha256_file
 from ..model_templates.contract import Metric
 from ..model_templates.schema import Template, TemplateFile, parse_template
-from .file_checks import check_file, reason
+from .file_checks import check_file, check_weights_name, reason
 from .network import Network, make_network
 from .nncf_hooks import HOOKS, with_hooks
 from .weights_formats import READERS, Section, write_checkpoint, write_safetensors
@@ -101,7 +101,7 @@ def read_weights(path: Path) -> Weights:
             or its tensors do not fit its template.
     """
     path = Path(path)
-    _check_suffix(path)
+    check_weights_name(path)
     check_file(path)
     with reading(path, ModelFileError):
         sha256 = sha256_file(path)
@@ -158,7 +158,7 @@ def write_weights(
         TemplateError: The text is not a template.
     """
     path = Path(path)
-    _check_suffix(path)
+    check_weights_name(path)
     template = parse_template(template_text, source=f"{path}: template")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     _check_fit(tensors, template=template, path=path, hooked=hooks is not None)
@@ -243,13 +243,6 @@ def _whole(tensor: Tensor) -> Tensor:
 
 def _is_half(tensor: Tensor) -> bool:
     return tensor.dtype == torch.float16 and tensor.ndim > 1
-
-
-def _check_suffix(path: Path) -> None:
-    if path.suffix not in READERS:
-        raise ModelFileError(
-            f"{path}: not a weights file; expected a name that ends in {' or '.join(READERS)}"
-        )
 
 
 def _check_fit(

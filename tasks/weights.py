@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MissingPackageError, ModelFileError, UserError
 from ..model_templates.catalogue import shipped_weights
 from ..model_templates.schema import TemplateFile
+from ..models.file_checks import WEIGHTS_SUFFIXES, check_weights_name
 from .load import load
 from .model import Model
 from .templates import open_template, shipped_template
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 SNAPSHOT = "snapshot.pth"
 """Name of the weights file in a work directory, beside its template."""
-
-WEIGHTS_SUFFIXES = (".pth", ".safetensors")
 
 
 def open_weights(template: str | None, weights: Path | None) -> Weights:
@@ -52,11 +51,7 @@ def check_weights_file(path: Path) -> None:
     Raises:
         ModelFileError: It is such.
     """
-    if path.suffix not in WEIGHTS_SUFFIXES:
-        raise ModelFileError(
-            f"{path}: not a weights file; expected a name that ends in "
-            + " or ".join(WEIGHTS_SUFFIXES)
-        )
+    check_weights_name(path)
     if not path.exists():
         raise ModelFileError(f"{path}: no such file")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import threading
 import warnings
@@ -26,16 +25,12 @@ from pocketface.data.images import (
 )
 from pocketface.errors import DataError, ImageError
 
+from .encoded import encode
+
 pytestmark = pytest.mark.filterwarnings("error")
 
 LOSSLESS = {"png": {}, "webp": {"lossless": True}, "tiff": {"compression": "tiff_lzw"}}
 EXIF_FORMATS = {**LOSSLESS, "jpeg": {"quality": 95}, "avif": {"quality": 95}}
-
-
-def encode(image: Image.Image, kind: str, **options: object) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
 
 
 def bgr(image: Image.Image) -> NDArray[np.uint8]:

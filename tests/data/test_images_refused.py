@@ -23,15 +23,11 @@ from pocketface.data import image_headers, images, jpeg_marks
 from pocketface.data.images import MAX_PIXELS, decode_image, image_size, read_image
 from pocketface.errors import ImageError
 
+from .encoded import assert_error, encode
+
 pytestmark = pytest.mark.filterwarnings("error")
 
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
-
-
-def encode(image: Image.Image, kind: str, **options: object) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
 
 
 def chunk(name: bytes, data: bytes) -> bytes:
@@ -47,13 +43,6 @@ def png_of_zeros(width: int, height: int) -> bytes:
     return (
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
     )
-
-
-def assert_error(error: pytest.ExceptionInfo[ImageError], *parts: str) -> None:
-    message = str(error.value)
-    assert "\n" not in message
-    for part in parts:
-        assert part in message
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import struct
 from pathlib import Path
@@ -16,22 +15,11 @@ from pocketface.data import image_headers, images
 from pocketface.data.images import decode_image
 from pocketface.errors import ImageError
 
+from .encoded import assert_error, encode
+
 pytestmark = pytest.mark.filterwarnings("error")
 
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
-
-
-def encode(image: Image.Image, kind: str, **options: object) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
-def assert_error(error: pytest.ExceptionInfo[ImageError], *parts: str) -> None:
-    message = str(error.value)
-    assert "\n" not in message
-    for part in parts:
-        assert part in message
 
 
 def refuses(data: bytes) -> str | None:

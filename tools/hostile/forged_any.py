@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketface.runtimes.seal import model_files
+from pocketface.tools.hostile.mutations import rewrite_zip
 
 Forge = Callable[[Path], object]
 """Changes a copy of a sound model; the path is what `load` opens."""
@@ -57,6 +58,18 @@ def _other_kind(path: Path) -> None:
     else:
         path.unlink()
         path.mkdir()
+
+
+def members(change: Callable[[dict[str, bytes]], object]) -> Forge:
+    """Change the members of a zip archive, by name."""
+
+    def forge(path: Path) -> None:
+        with zipfile.ZipFile(path) as archive:
+            parts = {one: archive.read(one) for one in archive.namelist()}
+        change(parts)
+        rewrite_zip(path, parts)
+
+    return forge
 
 
 IN_PLACE: dict[str, Forge] = {

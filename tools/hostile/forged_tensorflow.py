@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ import numpy as np
 from pocketface.runtimes.seal import BLANK_SEAL, SAVED_MODEL_CONTRACT
 from pocketface.runtimes.tensorflow import import_tensorflow
 
-from .forged_any import Forge, each, with_zeros
-from .mutations import rewrite_zip
+from .forged_any import Forge, each, members, with_zeros
 
 CONTRACT = "pocketface.contract"
 
@@ -29,7 +27,7 @@ def set_saved_model_contract(path: Path, change: Callable[[str], str]) -> None:
 
 def set_keras_contract(path: Path, change: Callable[[str], str]) -> None:
     """Change the contract of a `.keras` file."""
-    _members(
+    members(
         lambda parts: parts.update(
             {"pocketface.json": change(parts["pocketface.json"].decode()).encode()}
         )
@@ -247,23 +245,13 @@ def _set_shapes(nodes: Any, side: int) -> None:
                 node.variable.shape.dim.add(size=side)
 
 
-def _members(change: Callable[[dict[str, bytes]], object]) -> Forge:
-    def forge(path: Path) -> None:
-        with zipfile.ZipFile(path) as archive:
-            parts = {one: archive.read(one) for one in archive.namelist()}
-        change(parts)
-        rewrite_zip(path, parts)
-
-    return forge
-
-
 def _config(change: Callable[[dict[str, Any]], object]) -> Forge:
     def edit(parts: dict[str, bytes]) -> None:
         config = json.loads(parts["config.json"])
         change(config)
         parts["config.json"] = json.dumps(config).encode()
 
-    return _members(edit)
+    return members(edit)
 
 
 def _layers(kind: str, **values: Any) -> Forge:
@@ -295,7 +283,7 @@ def _weights(change: Callable[[Any], object]) -> Forge:
             change(file)
         parts["model.weights.h5"] = held.getvalue()
 
-    return _members(edit)
+    return members(edit)
 
 
 def _dataset(file: Any) -> tuple[Any, str]:
@@ -339,15 +327,15 @@ _LAMBDA = {
 
 
 def _zeros_for_weights(path: Path) -> None:
-    _members(lambda parts: parts.pop("model.weights.h5"))(path)
+    members(lambda parts: parts.pop("model.weights.h5"))(path)
     with_zeros("model.weights.h5", 2_500 << 20)(path)
 
 
 KERAS: dict[str, Forge] = {
     "a member that unpacks to 2.5 GB": with_zeros("assets/x", 2_500 << 20),
     "weights that unpack to 2.5 GB": _zeros_for_weights,
-    "a member that leads out": _members(lambda parts: parts.update({"../../x": b"x"})),
-    "an absolute member": _members(lambda parts: parts.update({"/tmp/x": b"x"})),
+    "a member that leads out": members(lambda parts: parts.update({"../../x": b"x"})),
+    "an absolute member": members(lambda parts: parts.update({"/tmp/x": b"x"})),
     "a Lambda layer": _layer_is(
         module="keras.layers", class_name="Lambda", config={"function": _LAMBDA}
     ),
@@ -378,17 +366,17 @@ KERAS: dict[str, Forge] = {
     "outputs that are not there": _config(
         lambda config: config["config"].update(output_layers=["nothing", 0, 0])
     ),
-    "a configuration that is a list": _members(lambda parts: parts.update({"config.json": b"[]"})),
-    "a configuration nested 100,000 times": _members(
+    "a configuration that is a list": members(lambda parts: parts.update({"config.json": b"[]"})),
+    "a configuration nested 100,000 times": members(
         lambda parts: parts.update({"config.json": b"[" * 100_000})
     ),
-    "a configuration of 10^5 layers in layers": _members(
+    "a configuration of 10^5 layers in layers": members(
         lambda parts: parts.update({"config.json": b'{"config":' * 900 + b"1" + b"}" * 900})
     ),
-    "no configuration": _members(lambda parts: parts.pop("config.json")),
-    "no metadata": _members(lambda parts: parts.pop("metadata.json")),
-    "no weights": _members(lambda parts: parts.pop("model.weights.h5")),
-    "weights: another kind of file": _members(
+    "no configuration": members(lambda parts: parts.pop("config.json")),
+    "no metadata": members(lambda parts: parts.pop("metadata.json")),
+    "no weights": members(lambda parts: parts.pop("model.weights.h5")),
+    "weights: another kind of file": members(
         lambda parts: parts.update({"model.weights.h5": b"hello" * 1000})
     ),
     "weights: an array of 30,000 x 30,000": _replaced(_bomb),
@@ -405,7 +393,7 @@ KERAS: dict[str, Forge] = {
     "weights: not numbers": _replaced(
         lambda group, name, old: group.create_dataset(name, data=old * np.nan)
     ),
-    "a contract that is no text": _members(
+    "a contract that is no text": members(
         lambda parts: parts.update({"pocketface.json": b"\xff\xfe\x00"})
     ),
 }

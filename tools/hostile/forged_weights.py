@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 import struct
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .forged_any import Forge, with_zeros
-from .mutations import rewrite_zip
+from .forged_any import Forge, members, with_zeros
 
 
 def _content(change: Callable[[dict[str, Any]], object]) -> Forge:
@@ -55,18 +53,8 @@ def _template(change: Callable[[str], str]) -> Forge:
     return _content(edit)
 
 
-def _members(change: Callable[[dict[str, bytes]], object]) -> Forge:
-    def forge(path: Path) -> None:
-        with zipfile.ZipFile(path) as archive:
-            parts = {one: archive.read(one) for one in archive.namelist()}
-        change(parts)
-        rewrite_zip(path, parts)
-
-    return forge
-
-
 def _pickled(data: bytes) -> Forge:
-    return _members(lambda parts: parts.update({"archive/data.pkl": data}))
+    return members(lambda parts: parts.update({"archive/data.pkl": data}))
 
 
 def _itself(content: dict[str, Any]) -> None:
@@ -93,15 +81,15 @@ PTH: dict[str, Forge] = {
     "a pickle of protocol 4": lambda path: torch.save(
         torch.load(path, weights_only=True), path, pickle_protocol=4
     ),
-    "no pickle": _members(lambda parts: parts.pop("archive/data.pkl")),
-    "tensors that are not there": _members(
+    "no pickle": members(lambda parts: parts.pop("archive/data.pkl")),
+    "tensors that are not there": members(
         lambda parts: [parts.pop(name) for name in list(parts) if "/data/" in name]
     ),
-    "tensors of half their length": _members(
+    "tensors of half their length": members(
         lambda p: p.update({n: b[: len(b) // 2] for n, b in p.items() if "/data/" in n})
     ),
-    "a member that leads out": _members(lambda p: p.update({"../../tmp/x": b"x"})),
-    "an absolute member": _members(lambda p: p.update({"/tmp/x": b"x"})),
+    "a member that leads out": members(lambda p: p.update({"../../tmp/x": b"x"})),
+    "an absolute member": members(lambda p: p.update({"/tmp/x": b"x"})),
     "a member that unpacks to 2.5 GB": with_zeros("archive/data/x", 2_500 << 20),
     "a member that says 4 GB": _declared,
     "a tensor of 10^10 values in 2 bytes": _content(

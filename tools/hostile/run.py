@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from pocketface.tools.hostile.commands import MEMORY
+
 SECONDS = 30.0
 """Most seconds of waiting for one file, beside the first of a child, which loads the runtime."""
 
 _CHILD = Path(__file__).with_name("child.py")
 _SECONDS_TO_START = 180.0
-_MEMORY = 1 << 30
 
 CLEAN = ("refused", "same answer", "other answer, sealed anew")
 
@@ -131,7 +132,7 @@ def opened(sound: Job, jobs: Iterable[Job]) -> Iterator[Outcome]:
 
 
 def _judged(found: dict[str, Any], reference: dict[str, list[float]], job: Job) -> str:
-    if found.get("memory", 0) > _MEMORY:
+    if found.get("memory", 0) > MEMORY:
         return "memory"
     if found["kind"] != "opened":
         return str(found["kind"])
