@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..compress.formats import chosen
+from ..compression.formats import chosen
 from ..errors import PocketfaceError, UserError
 from ..files import check_place
 from ..tasks.weights import open_weights
@@ -156,9 +156,9 @@ def run(args: argparse.Namespace) -> None:
     quantizes = args.post_training or args.nncf_quantization
     chosen(args.formats, args.precision, quantizes=quantizes)  # refused before PyTorch loads
     weights = open_weights(args.template, args.load_weights)
-    from ..compress.request import CompressRequest
-    from ..compress.run import compress, pruning_for, sparsity_for
-    from ..compress.stage import Training
+    from ..compression.request import CompressRequest
+    from ..compression.run import compress, pruning_for, sparsity_for
+    from ..compression.stage import Training
 
     pruning = None
     if args.filter_pruning:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import PocketfaceError, UserError
-from ..export.formats import check_asked
+from ..exporting.formats import check_asked
 from ..files import check_place
 from ..tasks.weights import open_weights
 from .console import print_table, tell
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
     check_place(args.save_model_to, "--save-model-to", folder=True)
     weights = open_weights(args.template, args.load_weights)
     # Imported after the flags were checked, because the exporters take seconds to load.
-    from ..export import ExportRequest, export_model
+    from ..exporting import ExportRequest, export_model
 
     report = export_model(
         ExportRequest(

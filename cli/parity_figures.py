@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..export.certificate import Certificate
+    from ..exporting.certificate import Certificate
 
 _RUNTIME, _AGREED = "runtime", "agreed"
 

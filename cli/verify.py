@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Verify, print a table, and fail unless every file passed."""
-    from ..export.verify import verify_files
+    from ..exporting.verify import verify_files
 
     found = verify_files(args.models, weights=args.load_weights, photos=args.photos)
     heads = columns(one.certificate for one in found)

@@ -12,43 +12,43 @@ from typing import Any
 
 import pytest
 
-from pocketface.export import EXPORTERS
+from pocketface.exporting import EXPORTERS
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 LONGEST = (
-    "export/test_matrix.py",
+    "exporting/test_matrix.py",
     "benchmarks/test_measure.py",
-    "compress/test_coreml.py",
+    "compression/test_coreml.py",
     "tools/test_hostile_models.py",
     "cli/test_benchmark_command.py",
     "docs/test_contributing.py",
     "cli/test_quiet.py",
-    "compress/test_post_training.py",
+    "compression/test_post_training.py",
     "apps/test_diagnose.py",
-    "compress/test_float_layers.py",
-    "compress/test_fine_tuning.py",
-    "export/test_shipped_weights.py",
+    "compression/test_float_layers.py",
+    "compression/test_fine_tuning.py",
+    "exporting/test_shipped_weights.py",
     "cli/test_compress_command.py",
     "training/test_processes.py",
-    "compress/test_promise.py",
+    "compression/test_promise.py",
     "models/test_networks.py",
-    "compress/test_fewer_weights.py",
+    "compression/test_fewer_weights.py",
     "training/test_resume.py",
     "cli/test_serve_command.py",
     "apps/test_sent_photos.py",
     "cli/test_glasses_commands.py",
-    "export/test_export.py",
+    "exporting/test_export.py",
     "examples/test_names.py",
     "cli/test_other_commands.py",
-    "export/test_tensorflow.py",
+    "exporting/test_tensorflow.py",
     "training/test_fit_recipes.py",
     "apps/test_service.py",
     "tools/test_trust.py",
-    "export/test_verify.py",
+    "exporting/test_verify.py",
     "test_packaging.py",
-    "export/test_failures.py",
+    "exporting/test_failures.py",
 )
 """Files that take more than ten seconds, the longest first. They begin first, so that at the end no
 process works alone for long; `make test-fast` leaves them out."""

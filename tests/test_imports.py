@@ -23,8 +23,8 @@ FLOORS = {
     "cli": 9,
     "apps": 8,
     "benchmarks": 7,
-    "compress": 6,
-    "export": 5,
+    "compression": 6,
+    "exporting": 5,
     "training": 5,
     "tasks": 4,
     "evaluation": 3,
@@ -114,7 +114,7 @@ def test_architecture_document_has_these_floors() -> None:
 
 
 _TRAINING = [
-    f"compress/{name}.py" for name in ("channels", "fine_tuning", "request", "sparsity", "stage")
+    f"compression/{name}.py" for name in ("channels", "fine_tuning", "request", "sparsity", "stage")
 ]
 
 
@@ -245,8 +245,8 @@ def test_loading_and_running_onnx_needs_no_torch(tmp_path: Path) -> None:
 _MAKE_ONNX = f"""
 import sys
 from pathlib import Path
-from pocketface.export.formats import Order
-from pocketface.export.onnx import convert
+from pocketface.exporting.formats import Order
+from pocketface.exporting.onnx import convert
 from pocketface.models.network import Network
 from pocketface.tasks.describe import contract_for
 from pocketface.tasks.templates import open_template

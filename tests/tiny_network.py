@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from pocketface.export import EXPORTERS, ExportRequest, export_model
+from pocketface.exporting import EXPORTERS, ExportRequest, export_model
 from pocketface.models.network import Network
 from pocketface.models.weights import read_weights, write_weights
 from pocketface.tasks.templates import parse_template

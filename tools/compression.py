@@ -17,7 +17,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import pocketface.cli
-from pocketface.compress.report import CompressionReport, FileMeasured
+from pocketface.compression.report import CompressionReport, FileMeasured
 
 WAYS = {
     "after training": ["--post-training", "--precision", "fp16,int8"],

@@ -34,7 +34,7 @@ import re
 import sys
 from pathlib import Path
 
-from pocketface.export import ExportRequest, export_model
+from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates import template_path
 from pocketface.models.weights import build_network, read_weights, write_weights
 from pocketface.tasks.weights import open_weights

@@ -20,7 +20,7 @@ import matplotlib
 import skimage
 
 import pocketface
-from pocketface.export import ExportRequest, export_model
+from pocketface.exporting import ExportRequest, export_model
 from pocketface.tasks.weights import open_weights
 
 PHOTOS = 24

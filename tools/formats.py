@@ -12,13 +12,13 @@ import runpy
 import tempfile
 from pathlib import Path
 
-from pocketface.export import ExportedFile, ExportRequest, export_model
+from pocketface.exporting import ExportedFile, ExportRequest, export_model
 from pocketface.model_templates import template_names
 from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.models.weights import read_weights
 from pocketface.tasks.templates import open_template
 
-TEST = Path(__file__).resolve().parents[1] / "tests" / "export" / "test_matrix.py"
+TEST = Path(__file__).resolve().parents[1] / "tests" / "exporting" / "test_matrix.py"
 
 SIDES = {"face-detection-0206": 128}
 """Input side for templates whose own input takes hours: 340 GFLOPs, in seven runtimes and two

@@ -15,7 +15,7 @@ import pocketface
 from pocketface.data.align import align_face
 from pocketface.data.images import read_image
 from pocketface.data.labelled_faces import read_labelled_faces
-from pocketface.export import ExportRequest, export_model
+from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.models.weights import read_weights
 from pocketface.tasks.templates import open_template

@@ -20,7 +20,7 @@ from itertools import chain
 from pathlib import Path
 from random import Random
 
-from pocketface.export import EXPORTERS, ExportRequest, export_model
+from pocketface.exporting import EXPORTERS, ExportRequest, export_model
 from pocketface.models.weights import read_weights, write_weights
 from pocketface.tools.hostile.forgeries import forge, names_for
 from pocketface.tools.hostile.mutations import mutate

@@ -30,7 +30,7 @@ import matplotlib
 import skimage
 
 from pocketface.data.images import MAX_PIXELS
-from pocketface.export import ExportRequest, export_model
+from pocketface.exporting import ExportRequest, export_model
 from pocketface.tasks.weights import open_weights
 
 BOUNDARY = b"----load"

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from pocketface import __version__
-from pocketface.export import ExportRequest, export_model
+from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates.catalogue import template_path
 from pocketface.tasks.weights import open_weights
 from pocketface.tools.hostile import images, kills, served, texts, videos

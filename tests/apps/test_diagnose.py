@@ -14,7 +14,7 @@ import pytest
 
 from pocketface.apps.diagnose import Diagnosis, Trial, _verdict, diagnose
 from pocketface.errors import DataError
-from pocketface.export import ExportRequest, export_model
+from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates import template_path
 from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.models.network import Network

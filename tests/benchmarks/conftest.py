@@ -10,7 +10,7 @@ import pytest
 
 from pocketface.benchmarks.cases import Case, Target
 from pocketface.benchmarks.results import Estimate, Latency, Measurement, Results
-from pocketface.export import ExportRequest, export_model
+from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates import template_path
 from pocketface.models.weights import read_weights
 

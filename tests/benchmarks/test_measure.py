@@ -28,7 +28,7 @@ from pocketface.data.labelled_faces import write_labelled_faces
 from pocketface.data.pictures import public_domain_photos
 from pocketface.errors import DataError, MissingPackageError, PocketfaceError, UserError
 from pocketface.evaluation.figures import Figures
-from pocketface.export import ExportRequest, export_model
+from pocketface.exporting import ExportRequest, export_model
 from pocketface.models.weights import read_weights
 from pocketface.tasks.measuring import Labels
 

@@ -55,7 +55,7 @@ def onnx_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     The last is the detector with NMS inside.
     """
-    from pocketface.export import ExportRequest, export_model
+    from pocketface.exporting import ExportRequest, export_model
     from pocketface.tasks.weights import open_weights
 
     folder = tmp_path_factory.mktemp("onnx")

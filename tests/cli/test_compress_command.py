@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import pocketface
-from pocketface.compress.request import CompressRequest
+from pocketface.compression.request import CompressRequest
 from pocketface.errors import UserError
 from pocketface.models.weights import read_weights
 from pocketface.tasks.measuring import Labels
@@ -113,7 +113,7 @@ def test_what_is_asked_for_is_what_is_done(run: Run, monkeypatch: pytest.MonkeyP
         asked.append(request)
         raise UserError("seen")
 
-    monkeypatch.setattr("pocketface.compress.run.compress", see)
+    monkeypatch.setattr("pocketface.compression.run.compress", see)
     done = run(
         *("compress", "--load-weights", "tiny.pth", "--post-training", "--seed", "7"),
         *("--photos", "5", "--max-drop", "2", "--goal", "size", "--formats", "onnx,litert"),

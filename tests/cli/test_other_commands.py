@@ -246,7 +246,7 @@ def test_train_passes_its_flags_on(run: Run, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_an_export_of_nothing_is_a_mistake(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "pocketface.export.run.missing_of", lambda packages: MissingPackageError(packages[0])
+        "pocketface.exporting.run.missing_of", lambda packages: MissingPackageError(packages[0])
     )
     result = run("export", "--load-weights", "tiny.pth", "--save-model-to", "out")
     assert result.code == 2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pocketface.export import EXPORTERS
+from pocketface.exporting import EXPORTERS
 
 
 def _pocketface(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pocketface.export import ExportRequest, export_model
+from pocketface.exporting import ExportRequest, export_model
 from pocketface.tasks.weights import open_weights
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pocketface.export import ExportRequest, export_model
+from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates.contract import CONTRACT_KEY, Contract, InputSpec, OutputSpec
 from pocketface.models.weights import Weights, read_weights
 from pocketface.runtimes.coreml import read_spec

@@ -19,12 +19,12 @@ from pocketface.benchmarks.cases import Case, Target
 from pocketface.benchmarks.pipelines import open_pipeline
 from pocketface.benchmarks.plan import Accuracy, plan_for
 from pocketface.benchmarks.worker import CaseWorker
-from pocketface.compress.promise import Promise
+from pocketface.compression.promise import Promise
 from pocketface.data.images import read_image
 from pocketface.errors import ContractError
 from pocketface.evaluation.figures import decisive
-from pocketface.export import ExportRequest, export_model
-from pocketface.export.verify import Reference, reference_for
+from pocketface.exporting import ExportRequest, export_model
+from pocketface.exporting.verify import Reference, reference_for
 from pocketface.model_templates.contract import Contract
 from pocketface.model_templates.schema import Template
 from pocketface.models.network import Network, make_network

@@ -239,7 +239,7 @@ def test_an_edited_xml(files: Path) -> None:
 
 
 def test_pairs_of_two_exports(files: Path) -> None:
-    from pocketface.export import ExportRequest, export_model
+    from pocketface.exporting import ExportRequest, export_model
     from pocketface.models.weights import read_weights, write_weights
 
     read = read_weights(files / "weights.pth")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import MissingPackageError, UserError
-from ..export.formats import EXPORTERS, missing_of
+from ..exporting.formats import EXPORTERS, missing_of
 
 FLOAT = ("fp32", "fp16")
 """Precisions that every exporter of these formats writes, and nothing quantizes."""

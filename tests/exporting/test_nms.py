@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 import pocketface
-from pocketface.export.nms import append_nms
+from pocketface.exporting.nms import append_nms
 from pocketface.runtimes import open_session
 
 MakeModel = Callable[..., Path]

@@ -16,10 +16,10 @@ import torch
 import yaml
 
 import pocketface
-from pocketface.compress.fine_tuning import rounding
-from pocketface.compress.stage import Stage, Training
+from pocketface.compression.fine_tuning import rounding
+from pocketface.compression.stage import Stage, Training
 from pocketface.errors import ModelFileError, UserError
-from pocketface.export import ExportRequest, export_model
+from pocketface.exporting import ExportRequest, export_model
 from pocketface.models.network import make_network
 from pocketface.models.nncf_hooks import HOOKS, hooks_of, is_quantized, load_extension
 from pocketface.models.weights import build_network, read_weights, rewritten
@@ -254,7 +254,7 @@ def test_a_teacher_is_not_asked_again(
     weights = rewritten(
         tmp_path / "taught.pth", read, read.state_dict, template_text=yaml.safe_dump(content)
     )
-    monkeypatch.setattr("pocketface.compress.stage.fit", see)
+    monkeypatch.setattr("pocketface.compression.stage.fit", see)
     recipe = weights.template.optimisations.nncf_quantization
     assert recipe is not None
     stage = Stage(Training(labels=lists, folder=tmp_path), "quantization", weights, recipe)

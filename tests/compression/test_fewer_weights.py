@@ -10,12 +10,12 @@ import torch
 import yaml
 
 import pocketface
-from pocketface.compress.channels import channel_groups, pruned
-from pocketface.compress.run import pruning_for, sparsity_for
-from pocketface.compress.sparsity import share_of_zeros
-from pocketface.compress.stage import Training
+from pocketface.compression.channels import channel_groups, pruned
+from pocketface.compression.run import pruning_for, sparsity_for
+from pocketface.compression.sparsity import share_of_zeros
+from pocketface.compression.stage import Training
 from pocketface.errors import UserError
-from pocketface.export import ExportRequest, export_model
+from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates import template_path
 from pocketface.models.layers import Group
 from pocketface.models.network import Network, make_network

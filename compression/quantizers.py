@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PocketfaceError
-from ..export import ExportRequest, export_model
-from ..export.formats import writer_of
-from ..export.place import move_model
+from ..exporting import ExportRequest, export_model
+from ..exporting.formats import writer_of
+from ..exporting.place import move_model
 from ..model_templates.contract import Contract
 from ..models.weights import Weights
 from ..runtimes.seal import model_files

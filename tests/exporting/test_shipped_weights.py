@@ -11,7 +11,7 @@ import skimage
 
 import pocketface
 from pocketface.data.glasses import read_glasses
-from pocketface.export import ExportRequest, export_model
+from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates import template_names
 from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.results import LANDMARK_NAMES

@@ -14,8 +14,8 @@ import torch
 
 import pocketface
 from pocketface.errors import ModelFileError, UserError
-from pocketface.export import ExportRequest, export_model
-from pocketface.export import tensorflow as tensorflow_format
+from pocketface.exporting import ExportRequest, export_model
+from pocketface.exporting import tensorflow as tensorflow_format
 from pocketface.model_templates.contract import Contract
 from pocketface.models.weights import build_network, read_weights
 from pocketface.runtimes import open_session
@@ -137,7 +137,7 @@ def test_fp16_is_told_to_be_out_of_reach(
 
 
 def test_an_operation_without_twin_is_named(weights: Path) -> None:
-    from pocketface.export.keras_twin import keras_twin
+    from pocketface.exporting.keras_twin import keras_twin
 
     network = build_network(read_weights(weights))
     network.backbone.register_forward_hook(lambda _, __, maps: [one.erf() for one in maps])

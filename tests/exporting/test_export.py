@@ -11,7 +11,7 @@ import pytest
 
 import pocketface
 from pocketface.errors import MissingPackageError, UserError
-from pocketface.export import EXPORTERS, ExportReport
+from pocketface.exporting import EXPORTERS, ExportReport
 from pocketface.models.weights import read_weights
 
 from .conftest import FILES, MakeWeights, run

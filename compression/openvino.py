@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..export.openvino import write_openvino
+from ..exporting.openvino import write_openvino
 from ..interrupts import signal_stack_kept
 from ..model_templates.contract import Contract
 from ..models.nncf_hooks import import_nncf

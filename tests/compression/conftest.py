@@ -15,12 +15,12 @@ import skimage
 from torch import nn
 
 import pocketface
-from pocketface.compress.report import CompressionReport
-from pocketface.compress.request import CompressRequest
-from pocketface.compress.run import compress
-from pocketface.compress.stage import Training
+from pocketface.compression.report import CompressionReport
+from pocketface.compression.request import CompressRequest
+from pocketface.compression.run import compress
+from pocketface.compression.stage import Training
 from pocketface.data.labelled_faces import write_labelled_faces
-from pocketface.export import ExportRequest, export_model
+from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.models.network import make_network
 from pocketface.models.weights import Weights, read_weights
@@ -66,7 +66,7 @@ def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is done to weights, without the files that are made of them in the end."""
-    monkeypatch.setattr("pocketface.compress.run.compress_files", lambda wanted: wanted.tuned)
+    monkeypatch.setattr("pocketface.compression.run.compress_files", lambda wanted: wanted.tuned)
 
 
 @pytest.fixture(scope="session")

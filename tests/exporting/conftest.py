@@ -12,8 +12,8 @@ import cv2
 import pytest
 
 from pocketface.data.pictures import check_photos
-from pocketface.export import EXPORTERS, ExportReport, ExportRequest, export_model
-from pocketface.export.formats import Order
+from pocketface.exporting import EXPORTERS, ExportReport, ExportRequest, export_model
+from pocketface.exporting.formats import Order
 from pocketface.runtimes import DEFAULT_RUNTIMES
 from pocketface.tasks.weights import open_weights
 

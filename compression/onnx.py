@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..export.onnx import embed
+from ..exporting.onnx import embed
 from ..model_templates.contract import Contract
 from ..quiet import quiet
 from .graph import behind, beside

@@ -10,7 +10,7 @@ import pytest
 
 import pocketface
 from pocketface.data.images import read_image
-from pocketface.export import ExportRequest, export_model
+from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.models.weights import read_weights
 from pocketface.tasks.templates import open_template

@@ -28,7 +28,7 @@ from matplotlib import cbook
 import pocketface
 from pocketface.data.pictures import check_photos
 from pocketface.errors import ModelFileError, UserError
-from pocketface.export import (
+from pocketface.exporting import (
     EXPORTERS,
     ExportedFile,
     ExportPrecision,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingPackageError
-from ..export.litert import embed
+from ..exporting.litert import embed
 from ..model_templates.contract import Contract
 from ..quiet import quiet
 from ..runtimes.litert import SIGNATURE, import_schema

@@ -17,9 +17,9 @@ import pytest
 
 import pocketface
 from pocketface.errors import ContractError
-from pocketface.export import coreml as coreml_format
-from pocketface.export import onnx as onnx_format
-from pocketface.export.coreml_spec import store_as_fp16
+from pocketface.exporting import coreml as coreml_format
+from pocketface.exporting import onnx as onnx_format
+from pocketface.exporting.coreml_spec import store_as_fp16
 from pocketface.models.weights import build_network, read_weights, write_weights
 from pocketface.runtimes.seal import check_seal
 
@@ -89,7 +89,7 @@ def test_a_file_that_our_own_loader_refuses_has_failed(
     def refuse(path: Path, _: object) -> None:
         raise ContractError(f"{path}: contract does not fit")
 
-    monkeypatch.setattr("pocketface.export.verify.check", refuse)
+    monkeypatch.setattr("pocketface.exporting.verify.check", refuse)
     report = run(weights, tmp_path, template=two_formats, formats=None)
     (row,) = [row for row in report.files if row.format == "onnx"]
     assert row.status == "failed"

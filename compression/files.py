@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import MissingPackageError, PocketfaceError
-from ..export import ExportPrecision, ExportReport, ExportRequest, export_model
-from ..export.certificate import this_host
-from ..export.place import move_model, remove_model
+from ..exporting import ExportPrecision, ExportReport, ExportRequest, export_model
+from ..exporting.certificate import this_host
+from ..exporting.place import move_model, remove_model
 from ..files import scratch_folder
 from ..models.nncf_hooks import without_hooks
 from ..models.weights import Weights, rewritten

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingPackageError
-from ..export.coreml_spec import write_coreml
+from ..exporting.coreml_spec import write_coreml
 from ..model_templates.contract import Contract
 from ..quiet import quiet
 from ..runtimes.coreml import import_coremltools, read_spec

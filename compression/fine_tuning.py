@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import UserError
-from ..export.onnx import example_for
+from ..exporting.onnx import example_for
 from ..model_templates.contract import Contract
 from ..model_templates.schema import PruningSpec, QuantizationSpec, SparsitySpec, Template
 from ..models.network import Network

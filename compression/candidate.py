@@ -17,7 +17,7 @@ from ..errors import DataError
 from ..evaluation.figures import Figures
 from ..evaluation.latency import interleaved, speedup
 from ..evaluation.report import metrics_of
-from ..export.formats import writer_of
+from ..exporting.formats import writer_of
 from ..model_templates.contract import Compression, Contract, Precision
 from ..runtimes.seal import model_files
 from ..runtimes.session import Session

@@ -11,8 +11,8 @@ import pytest
 
 import pocketface
 from pocketface.errors import ModelFileError
-from pocketface.export.onnx import embed
-from pocketface.export.verify import verify_files
+from pocketface.exporting.onnx import embed
+from pocketface.exporting.verify import verify_files
 from pocketface.models.weights import read_weights, write_weights
 
 from .conftest import MakeWeights, run
@@ -63,7 +63,7 @@ def test_a_checkpoint_is_not_passed_over_without_pytorch(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (file,) = run(weights, tmp_path, formats=["onnx"], photos=None).paths
-    monkeypatch.setattr("pocketface.export.verify.find_spec", lambda _: None)
+    monkeypatch.setattr("pocketface.exporting.verify.find_spec", lambda _: None)
     (found,) = verify_files([file], weights=weights)
     assert found.status == "not verified"
     assert "torch" in str(found.reason)
