@@ -13,7 +13,7 @@ PHOTOS = $(shell $(BIN)/python -c "import matplotlib, skimage; \
 	print(skimage.__path__[0] + '/data/astronaut.png'); \
 	print(matplotlib.get_data_path() + '/sample_data/grace_hopper.jpg')")
 
-.PHONY: demo web test test-fast test-all lint format
+.PHONY: demo web test test-fast test-all lint format release
 
 demo: .venv/.ready-demo
 	$(BIN)/pocketface export --template face-detection-n --save-model-to demo \
@@ -57,6 +57,10 @@ lint: .venv/.ready-dev
 format: .venv/.ready-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What is attached to a version's tag; it says how. As `make release DIR=dist/0.2.0`
+release: .venv/.ready-dev
+	$(BIN)/python tools/release.py $(or $(DIR),$(error expected DIR=FOLDER, new or empty))
 
 # One environment, with the extra of that name: `dev` has all of `demo`.
 .venv/.ready-%: setup.cfg pyproject.toml
