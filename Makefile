@@ -63,9 +63,9 @@ release: .venv/.ready-dev
 	$(BIN)/python tools/release.py $(or $(DIR),$(error expected DIR=FOLDER, new or empty))
 
 # One environment, with the extra of that name: `dev` has all of `demo`.
-.venv/.ready-%: setup.cfg pyproject.toml
+.venv/.ready-%: setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -e '.[$*]'
+	$(BIN)/python -m pip install --constraint constraints.txt -e '.[$*]'
 	mkdir -p .venv/src
 	ln -sfn ../.. .venv/src/pocketface
 	touch $@
