@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .tasks.load import load
     from .tasks.model import Model
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Classification",
