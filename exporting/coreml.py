@@ -127,7 +127,8 @@ def _trace(network: Network, contract: Contract, suppression: Suppression | None
     with warnings.catch_warnings(), torch.inference_mode():
         # The input size is fixed, so sizes and lengths may become constants of the graph.
         warnings.simplefilter("ignore", TracerWarning)
-        warnings.simplefilter("ignore", DeprecationWarning)
+        for deprecated in (DeprecationWarning, FutureWarning):  # TorchScript, up to 2.13 and later
+            warnings.simplefilter("ignore", deprecated)
         images = torch.zeros(1, 3, height, width)
         return torch.jit.trace(Both(), images, check_trace=False)  # type: ignore[no-untyped-call]
 
