@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from ..data.images import read_image
 from ..errors import DataError, ImageError, UserError
+from ..model_templates.catalogue import DETECTOR
 from ..results import Detections
 from ..tasks import task_of
 from ..tasks.detection.model import FaceDetector
 from ..tasks.load import load_as
 from ..tasks.model import Model
 from ..tasks.parts import Draw, Told
-from ..tasks.weights import model_file
 from .faces import FACE_SCORE, FaceReader, looks_at_faces
 from .outputs import mirrored, output_path, write_photo
 from .sources import Source, find_source, open_frames
@@ -69,7 +69,7 @@ class VisualizeRequest:
         source: A camera number, a video, a photo, a folder of photos, or a stream's URL.
         open_model: Opens the model that is run on every picture.
         detector: Model file of a detector with landmarks, for a model of aligned faces; None for
-            the weights of face-detection-n.
+            `DETECTOR`.
         output: For a photo a file or an existing folder; for a folder the folder that mirrors it;
             for a video, camera or stream an .mp4 file.
         show: Whether to open a window; q or Esc ends the run.
@@ -146,7 +146,7 @@ def _finder(model: Model[Any], request: VisualizeRequest) -> Callable[[NDArray[n
     score, iou = request.score_threshold, request.nms_iou
     if looks_at_faces(model):
         face_score = FACE_SCORE if score is None else score
-        file = request.detector or model_file("face-detection-n", None)
+        file = request.detector or DETECTOR
         detector = load_as(FaceDetector, file, device=request.device, threads=request.threads)
         reader = FaceReader(model, detector, face_score=face_score)
         return lambda image: reader.read([image], nms_iou=iou)[0]

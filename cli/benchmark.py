@@ -119,8 +119,7 @@ def _measure(args: argparse.Namespace) -> None:
     from ..benchmarks.measure import measure
     from ..benchmarks.plan import plan_for
     from ..benchmarks.results import RESULTS_FILE, read_results
-    from ..model_templates import template_names
-    from ..tasks.weights import model_file
+    from ..tasks.named import model_path
 
     check_labels_there(paths(args.data), paths(args.root), flags=("--data", "--root"))
     classes = ClassNames.parse(args.classes)
@@ -134,12 +133,7 @@ def _measure(args: argparse.Namespace) -> None:
         )
     if args.peers_only and not args.peers:
         raise UserError("--peers-only: expected --peers with it")
-    shipped = template_names()
-    artefacts = [
-        model_file(one, None) if one in shipped and not Path(one).exists() else Path(one)
-        for one in args.artefacts
-    ]
-    targets = targets_of(artefacts)
+    targets = targets_of([model_path(one) for one in args.artefacts])
     if args.peers is not None:
         targets += peers_in(args.peers, args.peers_only)
     cases = cases_of(

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 
 from ..files import check_place
+from ..model_templates.catalogue import DETECTOR
 from .console import tell
 from .parser import a_path, count, fraction
+
+LABELLING_DETECTOR = "face-detection-m"
+"""Template whose weights label photos unless another detector is named."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,8 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     glasses.add_argument(
         "--detector",
         type=a_path,
-        metavar="FILE",
-        help="a detector with landmarks (default: the weights of face-detection-n)",
+        metavar="FILE|NAME",
+        help=f"a detector with landmarks (default: {DETECTOR})",
     )
     glasses.set_defaults(action=_glasses)
 
@@ -64,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     label.add_argument(
         "--detector",
         type=a_path,
-        metavar="FILE",
-        help="weights or any model file (default: the weights of face-detection-m)",
+        metavar="FILE|NAME",
+        help=f"weights, any model file, or a template's name (default: {LABELLING_DETECTOR})",
     )
     label.add_argument(
         "--score",
@@ -108,10 +112,10 @@ def _split(args: argparse.Namespace) -> None:
 
 def _glasses(args: argparse.Namespace) -> None:
     from ..apps.prepare_faces import prepare_faces
-    from ..tasks.weights import model_file
+    from ..tasks.named import model_path
     from .console import progress
 
-    detector = args.detector or model_file("face-detection-n", None)
+    detector = model_path(args.detector or DETECTOR)
     with progress("photos") as on_progress:
         lists = prepare_faces(
             args.source,
@@ -129,11 +133,10 @@ def _label(args: argparse.Namespace) -> None:
     from ..apps.label_photos import label_photos
     from ..tasks.detection.model import FaceDetector
     from ..tasks.load import load_as
-    from ..tasks.weights import model_file
     from .console import progress
 
     def open_detector() -> FaceDetector:
-        return load_as(FaceDetector, args.detector or model_file("face-detection-m", None))
+        return load_as(FaceDetector, args.detector or LABELLING_DETECTOR)
 
     with progress("photos") as on_progress:
         made = label_photos(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..benchmarks.accuracy import check_labels, measure_accuracy
 from ..files import check_place
+from ..model_templates.catalogue import DETECTOR
 from ..tasks.measuring import Options
 from ..tasks.weights import open_model
 from .console import print_table, progress, tell
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
-    parser.add_argument("--template", metavar="NAME|FILE", help="whose weights are the default")
+    parser.add_argument(
+        "--template", metavar="NAME|FILE", help=f"whose model it is, or is the default ({DETECTOR})"
+    )
     parser.add_argument(
         "--load-weights",
         type=a_path,
-        metavar="FILE",
-        help="model.xml, model.bin, model.onnx, a .pth or .safetensors",
+        metavar="FILE|NAME",
+        help="model.xml, model.bin, model.onnx, a .pth or .safetensors, or a template's name",
     )
     parser.add_argument(
         "--test-ann-files", nargs="+", metavar="JSON", help="COCO JSON; of a classifier CSV"
@@ -74,7 +77,7 @@ def run(args: argparse.Namespace) -> None:
     labels = labels_of(args, "test", official=args.wider_dir)
     check_labels(labels)
     model = open_model(
-        args.template,
+        args.template or (None if args.load_weights else DETECTOR),
         args.load_weights,
         runtime=args.runtime,
         device=args.device,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from ..apps.faces import FACE_SCORE
 from ..errors import ModelFileError
+from ..model_templates.catalogue import CLASSIFIER, DETECTOR
+from ..tasks.named import model_path
 from ..tasks.weights import model_file
 from .parser import a_path, fraction
 
@@ -16,19 +18,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--template",
         metavar="NAME|FILE",
-        help="whose weights it is, or whose are the default (glasses-n)",
+        help=f"whose weights it is, or whose are the default ({CLASSIFIER})",
     )
     parser.add_argument(
         "--load-weights",
         type=a_path,
-        metavar="FILE",
-        help="the classifier: weights or any model file",
+        metavar="FILE|NAME",
+        help="the classifier: weights, any model file, or a template's name",
     )
     parser.add_argument(
         "--detector",
         type=a_path,
-        metavar="FILE",
-        help="a detector with landmarks (default: the weights of face-detection-n)",
+        metavar="FILE|NAME",
+        help=f"a detector with landmarks (default: {DETECTOR})",
     )
     parser.add_argument(
         "--face-score",
@@ -42,9 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def files_of(args: argparse.Namespace) -> tuple[Path, Path]:
     """The classifier's file and the detector's file."""
-    for path in (args.load_weights, args.detector):
-        if path is not None and not path.exists():
-            raise ModelFileError(f"{path}: no such file")
-    template = args.template or (None if args.load_weights else "glasses-n")
-    classifier = model_file(template, args.load_weights)
-    return classifier, args.detector or model_file("face-detection-n", None)
+    for given in (args.load_weights, args.detector):
+        if given is not None and not model_path(given).exists():
+            raise ModelFileError(f"{given}: no such file")
+    template = args.template or (None if args.load_weights else CLASSIFIER)
+    return model_file(template, args.load_weights), model_path(args.detector or DETECTOR)

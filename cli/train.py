@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..files import check_place
+from ..tasks.named import weights_path
 from ..tasks.templates import open_template
 from ..tasks.weights import check_weights_file
 from .console import tell
@@ -23,7 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--template", required=True, metavar="NAME|FILE", help="what to train")
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
-        "--load-weights", type=a_path, metavar="FILE", help="start from these weights, at epoch 0"
+        "--load-weights",
+        type=a_path,
+        metavar="FILE|NAME",
+        help="start from these weights, or a template's, at epoch 0",
     )
     start.add_argument(
         "--resume-from", type=a_path, metavar="FILE", help="go on with this training"
@@ -75,7 +79,8 @@ def run(args: argparse.Namespace) -> None:
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first one writes
         check_place(args.save_checkpoints_to, "--save-checkpoints-to", folder=True)
     train, val = labels_of(args, "train"), labels_of(args, "val")
-    for weights in (args.load_weights, args.resume_from):
+    start = None if args.load_weights is None else weights_path(args.load_weights)
+    for weights in (start, args.resume_from):
         if weights is not None:
             check_weights_file(weights)
     template = open_template(args.template)
@@ -85,7 +90,7 @@ def run(args: argparse.Namespace) -> None:
     report = fit(
         FitRequest(
             template=template,
-            load_weights=None if args.load_weights is None else _read(args.load_weights),
+            load_weights=None if start is None else _read(start),
             resume_from=args.resume_from,
             train=train,
             val=val,

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..apps.visualize import Summary, VisualizeRequest, visualize
+from ..model_templates.catalogue import DETECTOR
 from ..results import Detections
 from ..tasks.parts import Told
 from ..tasks.weights import open_model
@@ -20,18 +21,20 @@ from .parser import a_path, count, fraction, positive_count
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
-    parser.add_argument("--template", metavar="NAME|FILE", help="whose weights are the default")
+    parser.add_argument(
+        "--template", metavar="NAME|FILE", help=f"whose model it is, or is the default ({DETECTOR})"
+    )
     parser.add_argument(
         "--load-weights",
         type=a_path,
-        metavar="FILE",
-        help="weights, or any model file",
+        metavar="FILE|NAME",
+        help="weights, any model file, or a template's name",
     )
     parser.add_argument(
         "--detector",
         type=a_path,
-        metavar="FILE",
-        help="finds the faces for a classifier (default: the weights of face-detection-n)",
+        metavar="FILE|NAME",
+        help=f"finds the faces for a classifier (default: {DETECTOR})",
     )
     parser.add_argument(
         "--video",
@@ -71,7 +74,10 @@ def run(args: argparse.Namespace) -> None:
             VisualizeRequest(
                 source=args.video,
                 open_model=lambda: open_model(
-                    args.template, args.load_weights, device=args.device, threads=args.threads
+                    args.template or (None if args.load_weights else DETECTOR),
+                    args.load_weights,
+                    device=args.device,
+                    threads=args.threads,
                 ),
                 detector=args.detector,
                 output=args.output,

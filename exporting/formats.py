@@ -88,18 +88,25 @@ EXPORTERS: dict[str, Exporter] = {
 }
 """Formats by name; their modules are imported when used."""
 
+ALL = "all"
+"""In the place of formats' names: each of `EXPORTERS`, as far as network and machine allow."""
+
 
 def check_asked(formats: Sequence[str] | None, precisions: Sequence[str]) -> None:
     """Refuse what cannot be exported, whatever the network; imports none of the packages.
 
     Args:
-        formats: Names asked for; None for the template's.
+        formats: Names asked for, or `ALL`; None for the template's.
         precisions: Precisions asked for.
 
     Raises:
         UserError: A format or precision is unknown, or there is none.
         MissingPackageError: A package that a format needs is not installed.
     """
+    if formats is not None and ALL in formats:
+        if len(formats) > 1:
+            raise UserError(f"formats {', '.join(formats)}: expected {ALL} alone, or names")
+        formats = None
     for what, asked, able in (
         ("precision", precisions, get_args(ExportPrecision)),
         ("format", formats, tuple(EXPORTERS)),

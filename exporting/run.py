@@ -17,7 +17,16 @@ from ..interrupts import signals_kept
 from ..model_templates.contract import Precision
 from ..runtimes.seal import model_files
 from ..tasks import task_of
-from .formats import EXPORTERS, ExportPrecision, Order, Writer, check_asked, missing_of, writer_of
+from .formats import (
+    ALL,
+    EXPORTERS,
+    ExportPrecision,
+    Order,
+    Writer,
+    check_asked,
+    missing_of,
+    writer_of,
+)
 from .report import ExportedFile, ExportReport
 
 if TYPE_CHECKING:
@@ -37,8 +46,9 @@ class ExportRequest:
     Attributes:
         weights: The weights to export, with their template.
         folder: Folder for the files; made if missing.
-        formats: Keys of `EXPORTERS`; None for those of the template's `output_format` whose
-            packages are installed.
+        formats: Keys of `EXPORTERS`, or `[ALL]` for each that the network can have and whose
+            packages are installed; None for those of the template's `output_format` whose packages
+            are installed.
         precisions: Precisions of the stored weights, with a set of files for each. Weights
             quantized during training always become "int8", which only OpenVINO takes.
         with_nms: Whether to write a detector's ONNX and OpenVINO files with NMS inside too. Core
@@ -46,6 +56,7 @@ class ExportRequest:
         input_size: Height and width in pixels; None for the template's.
         verify: Whether to run each file and compare it with PyTorch.
         photos: Folder of photos to compare on; see `data.pictures.check_photos`.
+        on_file: Called with each file as soon as it is in its place, or could not be made.
     """
 
     weights: Weights
@@ -56,6 +67,7 @@ class ExportRequest:
     input_size: tuple[int, int] | None = None
     verify: bool = True
     photos: Path | None = None
+    on_file: Callable[[ExportedFile], None] | None = None
 
 
 def export_model(request: ExportRequest) -> ExportReport:
@@ -80,7 +92,11 @@ def export_model(request: ExportRequest) -> ExportReport:
     with signals_kept() as check_signals:
         for precision in dict.fromkeys(job.precisions):
             for name in job.formats:
-                files += _export(job, name, precision, check_signals)
+                made = _export(job, name, precision, check_signals)
+                files += made
+                if request.on_file is not None:
+                    for one in made:
+                        request.on_file(one)
     _tell_of_others(folder, files, request.weights.sha256)
     return ExportReport(
         name=job.contract.name,
@@ -119,10 +135,11 @@ def _job(request: ExportRequest) -> _Job:
 
     check_asked(request.formats, request.precisions)
     weights = request.weights
+    named = () if request.formats is None or ALL in request.formats else request.formats
     formats = _formats(request.formats, weights.template)
     quantized = is_quantized(weights.hooks)
     stored: Sequence[Precision] = ["int8"] if quantized else list(request.precisions)
-    for name in request.formats or ():
+    for name in named:
         _check_format(name, stored, request, quantized=quantized)
     height, width = request.input_size or (None, None)
     contract = contract_for(weights.template, weights=weights, height=height, width=width)
@@ -142,7 +159,7 @@ def _job(request: ExportRequest) -> _Job:
         precisions=stored,
         impossible=weights.template.architecture.impossible_formats(),
         with_nms=request.with_nms,
-        by_name=request.formats is not None,
+        by_name=bool(named),
         reference=reference,
     )
 
@@ -173,6 +190,8 @@ def _formats(formats: Sequence[str] | None, template: Template) -> list[str]:
                 hint=f"name some of {', '.join(EXPORTERS)} with --formats",
             )
         return wanted
+    if ALL in formats:
+        return list(EXPORTERS)
     return list(dict.fromkeys(formats))
 
 

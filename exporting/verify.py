@@ -19,6 +19,7 @@ from ..tasks.comparison import raw_outputs
 from ..tasks.describe import contract_for
 from ..tasks.load import load
 from ..tasks.model import Model
+from ..tasks.named import model_path
 from ..tasks.templates import shipped_template
 from .certificate import Certificate, answers_in, certify, read_certificate
 from .report import Verified
@@ -124,7 +125,7 @@ def verify_files(
     the certificate beside it, on photos that are available.
 
     Args:
-        paths: Model files, or folders with model files.
+        paths: Model files, folders with model files, or names of templates (see `named`).
         weights: The checkpoint that the files were made from.
         photos: A folder of photos; see `data.pictures.check_photos`.
 
@@ -133,7 +134,7 @@ def verify_files(
             weights.
         ModelFileError: The checkpoint is missing or damaged.
     """
-    files = [file for path in paths for file in _model_files_in(path)]
+    files = [file for path in paths for file in _model_files_in(model_path(path))]
     read = None
     if weights is not None and find_spec("torch") is not None:
         from ..models.weights import read_weights

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from .schema import TemplateFile
 
 TEMPLATE_FILE = "template.yaml"
+READY_FILE = "model_fp16.onnx"
+"""Name of the model file beside a template that has one, for machines without PyTorch."""
+
+DETECTOR, CLASSIFIER = "face-detection-n", "glasses-n"
+"""Templates whose models are used where none is named."""
+
 _ROOT = Path(__file__).parent
 
 
@@ -65,6 +71,16 @@ def find_template(name_or_path: str | os.PathLike[str]) -> Path:
             f"{', '.join(template_names())}"
         )
     return template_path(text)
+
+
+def ready_file(name: str) -> Path | None:
+    """The model file of a template's shipped weights that is ready to run; None if there is none.
+
+    Raises:
+        TemplateError: There is no template of this name.
+    """
+    path = template_path(name).with_name(READY_FILE)
+    return path if path.is_file() else None
 
 
 def _paths() -> dict[str, Path]:

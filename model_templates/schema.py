@@ -68,11 +68,11 @@ class NetworkInputSpec(Spec):
 class OutputFormatSpec(Spec):
     """Formats that export writes by default, if their packages are installed."""
 
-    openvino: bool
-    onnx: bool
-    coreml: bool = True
-    litert: bool = True
-    tensorflow: bool = True
+    openvino: bool = False
+    onnx: bool = False
+    coreml: bool = False
+    litert: bool = False
+    tensorflow: bool = False
 
 
 class QuantizationSpec(Spec):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +116,7 @@ def open_session(
     Args:
         path: The model file; see `tasks.load.load`.
         runtime: A key of `RUNTIMES`, optionally with a mode, such as "torch:compile"; None for
-            the suffix's default.
+            the suffix's default, or another that opens the file if that is not installed.
         device: The runtime's name of the device, such as "cpu", "cuda" or "gpu".
         threads: Threads for one inference; None for one per core.
         input_size: Height and width in pixels of a weights file's input; None for the template's.
@@ -173,8 +175,8 @@ def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> tup
     if path.suffix not in DEFAULT_RUNTIMES:
         known = ", ".join([*DEFAULT_RUNTIMES, ".bin"])
         raise ModelFileError(f"{path}: unknown kind of model file; expected one of {known}")
-    name, _, mode = (runtime or DEFAULT_RUNTIMES[path.suffix]).partition(":")
     able = ways_to_open(path)
+    name, _, mode = (runtime or _default(path, able)).partition(":")
     if (f"{name}:{mode}" if mode else name) not in able:
         raise UserError(
             f"runtime {runtime!r}: cannot open {path.name}; expected one of {', '.join(able)}"
@@ -183,6 +185,19 @@ def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> tup
     if threads is not None and not 1 <= threads <= most:
         raise UserError(f"threads {threads}: expected 1 to {most}")
     return name, mode
+
+
+def _default(path: Path, able: Sequence[str]) -> str:
+    """The suffix's runtime, or if that is not installed another one that is."""
+    usual = DEFAULT_RUNTIMES[path.suffix]
+    others = (name for name in able if name in RUNTIMES)
+    return next((name for name in (usual, *others) if is_installed(name)), usual)
+
+
+def is_installed(runtime: str) -> bool:
+    """Whether the package of a runtime can be imported, as far as can be told without doing so."""
+    package = RUNTIMES[runtime].imports or RUNTIMES[runtime].packages[0]
+    return find_spec(package.partition(".")[0]) is not None
 
 
 def _check_parts(path: Path) -> None:
@@ -218,6 +233,7 @@ __all__ = [
     "FOLDERS",
     "RUNTIMES",
     "Runtime",
+    "is_installed",
     "open_session",
     "opened",
     "ways_to_open",

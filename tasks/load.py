@@ -14,6 +14,7 @@ from . import task_of
 from .describe import contract_for
 from .fit import check_fit
 from .model import Model
+from .named import model_path
 
 Kind = TypeVar("Kind", bound=Model[Any])
 
@@ -26,13 +27,14 @@ def load(
     threads: int | None = None,
     input_size: tuple[int, int] | None = None,
 ) -> Model[Any]:
-    """Open a model file.
+    """Open a model file, or the model of a template that ships one.
 
     Args:
-        path: `.xml` or `.bin` (either file of the pair), `.onnx`, `.mlmodel`, `.mlpackage`,
-            `.tflite`, `.savedmodel`, `.keras`, `.safetensors` or `.pth`.
+        path: Name of a template that ships weights (see `named.model_path`); or `.xml` or `.bin`
+            (either file of the pair), `.onnx`, `.mlmodel`, `.mlpackage`, `.tflite`, `.savedmodel`,
+            `.keras`, `.safetensors` or `.pth`.
         runtime: A key of `runtimes.RUNTIMES`, optionally with a mode, such as "torch:compile";
-            None for the suffix's default.
+            None for the suffix's default, or another that opens the file if that is not installed.
         device: The runtime's name of the device, such as "cpu", "cuda" or "gpu".
         threads: Threads for one inference; None for one per core.
         input_size: Height and width in pixels of a weights file's input; None for the template's.
@@ -44,10 +46,10 @@ def load(
         UserError: The runtime or device is unknown, `threads` is less than 1, or the file has
             another, fixed input size.
     """
+    path = opened(model_path(path, runtime=runtime))
     session = open_session(
         path, runtime=runtime, device=device, threads=threads, input_size=input_size
     )
-    path = opened(path)
     contract = contract_of(session, source=str(path), input_size=input_size)
     size = contract.input.height, contract.input.width
     if input_size not in (None, size):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingPackageError, ModelFileError, UserError
-from ..model_templates.catalogue import shipped_weights
+from ..model_templates.catalogue import shipped_weights, template_names, template_path
 from ..model_templates.schema import TemplateFile
 from ..models.file_checks import WEIGHTS_SUFFIXES, check_weights_name
 from .load import load
 from .model import Model
+from .named import model_path, no_weights, weights_path
 from .templates import open_template, shipped_template
 
 if TYPE_CHECKING:
@@ -21,14 +23,18 @@ SNAPSHOT = "snapshot.pth"
 """Name of the weights file in a work directory, beside its template."""
 
 
-def open_weights(template: str | None, weights: Path | None) -> Weights:
+Given = str | os.PathLike[str]
+"""A template's name, or the path of a file."""
+
+
+def open_weights(template: Given | None, weights: Given | None) -> Weights:
     """Read the weights that a command uses.
 
     Args:
         template: Name or path of the template that describes them (--template); None for the one
             inside the weights.
-        weights: The weights file (--load-weights); None for `snapshot.pth` beside the template's
-            file, or else the weights that ship with the template.
+        weights: The weights file, or the name of a template that ships some (--load-weights); None
+            for `snapshot.pth` beside the template's file, or else those that ship with it.
 
     Raises:
         UserError: No weights are given, and none ship.
@@ -36,7 +42,7 @@ def open_weights(template: str | None, weights: Path | None) -> Weights:
         ModelFileError: The weights cannot be read, or belong to another architecture.
     """
     described = None if template is None else open_template(template)
-    path = _file(described, weights)
+    path = _weights_of(described) if weights is None else weights_path(weights)
     check_weights_file(path)
     _need_torch()
     from ..models.weights import read_weights
@@ -57,8 +63,8 @@ def check_weights_file(path: Path) -> None:
 
 
 def open_model(
-    template: str | None,
-    file: Path | None,
+    template: Given | None,
+    file: Given | None,
     *,
     runtime: str | None = None,
     device: str = "cpu",
@@ -69,7 +75,8 @@ def open_model(
 
     Args:
         template: See `open_weights`; weights given must fit it.
-        file: See `open_weights`; may also be a model file.
+        file: A model file, weights, or the name of a template that ships some; None for
+            `snapshot.pth` beside the template's file, or what its name stands for (`model_path`).
         runtime: See `load`.
         device: See `load`.
         threads: See `load`.
@@ -80,7 +87,7 @@ def open_model(
         ModelFileError: See `load`; or the weights belong to another architecture.
     """
     described = None if template is None else open_template(template)
-    path = _file(described, file)
+    path = _model_of(described, file, runtime)
     model = load(path, runtime=runtime, device=device, threads=threads, input_size=input_size)
     weights = model.session.weights
     if described is not None and weights is not None:
@@ -88,10 +95,10 @@ def open_model(
     return model
 
 
-def model_file(template: str | None, file: Path | None) -> Path:
+def model_file(template: Given | None, file: Given | None) -> Path:
     """The file that `open_model` opens, to open it later or in other processes."""
     described = None if template is None else open_template(template)
-    path = _file(described, file)
+    path = _model_of(described, file, None)
     if described is None or path.suffix not in WEIGHTS_SUFFIXES:
         return path
     own = described.spec.initial_weights
@@ -121,20 +128,20 @@ def _need_torch() -> None:
         raise MissingPackageError("torch")
 
 
-def _file(template: TemplateFile | None, given: Path | None) -> Path:
-    if template is None:
-        if given is None:
-            raise UserError(
-                "no weights to work with: expected --load-weights FILE or --template NAME"
-            )
-        return given
+def _model_of(template: TemplateFile | None, given: Given | None, runtime: str | None) -> Path:
     if given is not None:
-        return given
+        return model_path(given, runtime=runtime)
+    shipped = template is not None and template.spec.name in template_names()
+    if template is not None and shipped and template.path == template_path(template.spec.name):
+        return model_path(template.spec.name, runtime=runtime)
+    return _weights_of(template)
+
+
+def _weights_of(template: TemplateFile | None) -> Path:
+    if template is None:
+        raise UserError("no weights to work with: expected --load-weights FILE or --template NAME")
     snapshot = template.path.with_name(SNAPSHOT)
     found = snapshot if snapshot.is_file() else shipped_file(template)
     if found is None:
-        raise UserError(
-            f"template {template.spec.name} ships no weights",
-            hint="give some by --load-weights FILE, or train them: `pocketface train`",
-        )
+        raise no_weights(template.spec.name)
     return found

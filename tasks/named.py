@@ -1,0 +1,88 @@
+"""What a name or path that a user gives stands for: a template's name is taken for a file."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..errors import MissingPackageError, ModelFileError, TemplateError, UserError
+from ..model_templates.catalogue import (
+    ready_file,
+    shipped_weights,
+    template_names,
+    template_path,
+)
+from ..runtimes import RUNTIMES, is_installed, ways_to_open
+from .templates import open_template
+
+
+def model_path(name_or_path: str | os.PathLike[str], *, runtime: str | None = None) -> Path:
+    """The model file, or weights file, that a name or path stands for.
+
+    A template's name stands for its ready file if a runtime that opens it is installed, else for
+    its weights, which PyTorch runs. It takes precedence over a file; write `./name` for the file.
+
+    Args:
+        name_or_path: Name of a template, or path of a file.
+        runtime: The runtime that is to open it, as `runtimes.open_session` takes it; None for any.
+
+    Raises:
+        UserError: The template ships no weights.
+        MissingPackageError: No runtime that opens a file of the template is installed.
+        ModelFileError: The weights are damaged; or there is no such file, and the text looks like
+            a template's name.
+    """
+    name = os.fspath(name_or_path)
+    if name not in template_names():
+        return _path(name)
+    ready = ready_file(name)
+    if ready is not None and _can_run(ready, runtime):
+        return ready
+    weights = weights_path(name)
+    if find_spec("torch") is None:
+        raise MissingPackageError("torch" if ready is None else "onnxruntime")
+    return weights
+
+
+def weights_path(name_or_path: str | os.PathLike[str]) -> Path:
+    """The weights file that a name or path stands for, as those that ship with a template.
+
+    Raises:
+        UserError: The template ships no weights.
+        ModelFileError: See `model_path`.
+    """
+    name = os.fspath(name_or_path)
+    if name not in template_names():
+        return _path(name)
+    found = shipped_weights(open_template(name))
+    if found is None:
+        raise no_weights(name)
+    return found
+
+
+def no_weights(template: str) -> UserError:
+    """The error for a template without weights."""
+    return UserError(
+        f"template {template} ships no weights",
+        hint="give some by --load-weights FILE, or train them: `pocketface train`",
+    )
+
+
+def _path(text: str) -> Path:
+    path = Path(text)
+    if len(path.parts) == 1 and not path.suffix and not path.exists():
+        try:
+            template_path(text)
+        except TemplateError as error:
+            raise ModelFileError(
+                f"{text}: no such file, and no template of this name", hint=error.hint
+            ) from None
+    return path
+
+
+def _can_run(file: Path, runtime: str | None) -> bool:
+    able = ways_to_open(file)
+    if runtime is not None:
+        return runtime in able
+    return any(is_installed(way) for way in able if way in RUNTIMES)
