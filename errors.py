@@ -17,9 +17,9 @@ EXTRAS = {
     "litert_torch": "litert",
     "matplotlib": "train",
     "nncf": "compress",
-    "onnx": "onnx",
+    "onnx": "train",
     "onnxruntime": "onnx",
-    "onnxscript": "onnx",
+    "onnxscript": "train",
     "openvino": "openvino",
     "psutil": "benchmark",
     "python_multipart": "serve",
@@ -95,7 +95,7 @@ class MissingPackageError(UserError):
     def __init__(self, package: str) -> None:
         extra = EXTRAS.get(package, "all")
         super().__init__(
-            f"the package {package!r} is not installed: needs `pip install pocketface[{extra}]`"
+            f"the package {package!r} is not installed: needs `pip install 'pocketface[{extra}]'`"
         )
 
 

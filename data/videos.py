@@ -87,7 +87,7 @@ def pyav_is_there() -> bool:
     except ImportError:
         _log.warning(
             "PyAV is not installed: videos keep neither the times of their frames nor their sound, "
-            "and are written for few players; needs `pip install pocketface[video]`"
+            "and are written for few players; needs `pip install 'pocketface[video]'`"
         )
         return False
     return True

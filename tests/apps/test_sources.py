@@ -136,7 +136,7 @@ def test_without_pyav_that_is_said_once(tmp_path: Path, caplog: pytest.LogCaptur
             with open_frames(source):
                 pass
     (record,) = caplog.records
-    assert "pip install pocketface[video]" in record.message
+    assert "pip install 'pocketface[video]'" in record.message
 
 
 def test_the_frames_of_a_camera_have_the_time_of_the_clock(

@@ -251,7 +251,7 @@ def test_an_export_of_nothing_is_a_mistake(run: Run, monkeypatch: pytest.MonkeyP
     result = run("export", "--load-weights", "tiny.pth", "--save-model-to", "out")
     assert result.code == 2
     assert "error: nothing was exported" in result.err
-    assert "pip install pocketface[openvino]" in result.err
+    assert "pip install 'pocketface[openvino]'" in result.err
 
 
 @pytest.mark.parametrize("command", ["export", "compress"])
