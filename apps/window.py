@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 
+_WITH_WINDOWS = "`pip uninstall -y opencv-python-headless && pip install 'opencv-python>=5.0,<6'`"
+"""Not one beside the other, as both packages have the same files."""
+
 _TITLE = "pocketface"
 _LARGEST = (1280, 800)
 _ESCAPE = 27
@@ -23,18 +26,19 @@ def check_display() -> None:
     Raises:
         UserError: No window can be opened.
     """
+    instead = "add --no-show, and --output PATH to keep the pictures"
+    on_linux = sys.platform.startswith("linux")
     reason = None
-    if sys.platform.startswith("linux"):
-        if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-            reason = "neither DISPLAY nor WAYLAND_DISPLAY is set"
-        # Tried in another process, because Qt ends the process if it finds no display.
-        elif not _opens(f"import cv2; cv2.namedWindow({_TITLE!r}); cv2.waitKey(1)"):
-            reason = f"DISPLAY is {os.environ.get('DISPLAY', '')!r}, but no window opens there"
+    if on_linux and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        reason = "neither DISPLAY nor WAYLAND_DISPLAY is set"
+    elif not cv2.currentUIFramework():
+        reason = "the installed OpenCV is the one without windows"
+        instead += f"; or change it for the one with windows: {_WITH_WINDOWS}"
+    # Tried in another process, because Qt ends the process if it finds no display.
+    elif on_linux and not _opens(f"import cv2; cv2.namedWindow({_TITLE!r}); cv2.waitKey(1)"):
+        reason = f"DISPLAY is {os.environ.get('DISPLAY', '')!r}, but no window opens there"
     if reason is not None:
-        raise UserError(
-            f"no display to show pictures on: {reason}",
-            hint="add --no-show, and --output PATH to keep the pictures",
-        )
+        raise UserError(f"no display to show pictures on: {reason}", hint=instead)
 
 
 class Window:
