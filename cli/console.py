@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
-
-_MOST_WIDTH = 10_000
+from typing import TextIO, cast
 
 _DIRECTIONS = (*range(0x200E, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 """Letters that turn the direction of writing, or end a line."""
@@ -47,22 +47,20 @@ def print_table(
         rows: Cells of each row; missing ones at the end stay empty.
         numbers: Indices of the right-aligned columns.
     """
-    from rich import box
-    from rich.console import Console
-    from rich.measure import Measurement
-    from rich.table import Table
+    from tabulate import tabulate
 
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(columns):
-        made.add_column(column, justify="right" if index in numbers else "left", no_wrap=True)
-    for row in rows:
-        made.add_row(*map(printable, row))
-    # The table's own width: a narrow terminal wraps long lines, but Rich would cut words out of
-    # the cells.
-    screen = Console(highlight=False, markup=False, emoji=False, width=_MOST_WIDTH)
-    screen.width = Measurement.get(screen, screen.options, made).maximum
+    text = tabulate(
+        [[*map(printable, row)] for row in rows],
+        headers=[*columns],
+        tablefmt="simple",
+        colalign=["right" if index in numbers else "left" for index in range(len(columns))],
+        disable_numparse=True,
+    )
     tell(title)
-    screen.print(made)
+    print()
+    for line in text.splitlines():
+        print(line.rstrip())
+    print()
 
 
 @contextmanager
@@ -72,16 +70,22 @@ def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
     Text printed meanwhile still goes to standard output: above the bar if both are the same
     terminal, and never to stderr.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    from tqdm import tqdm
+    from tqdm.contrib import DummyTqdmFile
 
-    console = Console(stderr=True, soft_wrap=True)
-    columns = (BarColumn(), MofNCompleteColumn(), unit, TimeRemainingColumn())
-    with Progress(
-        *columns,
-        console=console,
-        disable=not console.is_terminal,
-        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
-    ) as shown:
-        task = shown.add_task(unit)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+    shown = sys.stderr is not None and sys.stderr.isatty()
+    size = shutil.get_terminal_size()  # tqdm shows nothing on terminals that say 0 x 0
+    with ExitStack() as stack:
+        bar = stack.enter_context(
+            tqdm(unit=f" {unit}", disable=not shown, ncols=size.columns, nrows=size.lines)
+        )
+        if shown and sys.stdout is not None and sys.stdout.isatty():
+            above = cast("TextIO", DummyTqdmFile(sys.stdout))
+            stack.enter_context(redirect_stdout(above))
+
+        def on_progress(done: int, total: int) -> None:
+            if bar.total != total:
+                bar.reset(total)
+            bar.update(done - bar.n)
+
+        yield on_progress

@@ -59,11 +59,12 @@ HEAVY = {
     "onnxruntime",
     "openvino",
     "pytorch_optimizer",
-    "rich",
+    "tabulate",
     "safetensors",
     "scipy",
     "tensorflow",
     "torch",
+    "tqdm",
 }
 """Imported inside the function that needs them, except where torch is the room's subject."""
 

@@ -218,8 +218,8 @@ def test_arguments(weights: Path, tmp_path: Path, arguments: dict, message: str)
     ("package", "format_", "extra"),
     [
         ("torch", "onnx", "train"),
-        ("onnx", "onnx", "onnx"),
-        ("onnxscript", "onnx", "onnx"),
+        ("onnx", "onnx", "train"),
+        ("onnxscript", "onnx", "train"),
         ("openvino", "openvino", "openvino"),
         ("coremltools", "coreml", "coreml"),
         ("litert_torch", "litert", "litert"),
