@@ -48,4 +48,5 @@ def files_of(args: argparse.Namespace) -> tuple[Path, Path]:
         if given is not None and not model_path(given).exists():
             raise ModelFileError(f"{given}: no such file")
     template = args.template or (None if args.load_weights else CLASSIFIER)
-    return model_file(template, args.load_weights), model_path(args.detector or DETECTOR)
+    classifier = model_file(template, args.load_weights, device=args.device)
+    return classifier, model_path(args.detector or DETECTOR, device=args.device)

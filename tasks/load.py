@@ -46,7 +46,7 @@ def load(
         UserError: The runtime or device is unknown, `threads` is less than 1, or the file has
             another, fixed input size.
     """
-    path = opened(model_path(path, runtime=runtime))
+    path = opened(model_path(path, runtime=runtime, device=device, input_size=input_size))
     session = open_session(
         path, runtime=runtime, device=device, threads=threads, input_size=input_size
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import MissingPackageError, ModelFileError, TemplateError, UserError
@@ -17,15 +16,25 @@ from ..runtimes import RUNTIMES, is_installed, ways_to_open
 from .templates import open_template
 
 
-def model_path(name_or_path: str | os.PathLike[str], *, runtime: str | None = None) -> Path:
+def model_path(
+    name_or_path: str | os.PathLike[str],
+    *,
+    runtime: str | None = None,
+    device: str = "cpu",
+    input_size: tuple[int, int] | None = None,
+) -> Path:
     """The model file, or weights file, that a name or path stands for.
 
     A template's name stands for its ready file if a runtime that opens it is installed, else for
-    its weights, which PyTorch runs. It takes precedence over a file; write `./name` for the file.
+    its weights, which PyTorch runs. Where it is installed, the weights come first for what PyTorch
+    does and a ready file may not: another input size, and PyTorch's devices other than the CPU.
+    A name takes precedence over a file; write `./name` for the file.
 
     Args:
         name_or_path: Name of a template, or path of a file.
         runtime: The runtime that is to open it, as `runtimes.open_session` takes it; None for any.
+        device: The device that it is to run on.
+        input_size: Height and width in pixels of its input; None for the template's.
 
     Raises:
         UserError: The template ships no weights.
@@ -37,11 +46,14 @@ def model_path(name_or_path: str | os.PathLike[str], *, runtime: str | None = No
     if name not in template_names():
         return _path(name)
     ready = ready_file(name)
+    special = input_size is not None or device in RUNTIMES["torch"].devices[1:]
+    if runtime is None and special and is_installed("torch"):
+        runtime = "torch"
     if ready is not None and _can_run(ready, runtime):
         return ready
     weights = weights_path(name)
-    if find_spec("torch") is None:
-        raise MissingPackageError("torch" if ready is None else "onnxruntime")
+    if not is_installed("torch"):
+        raise MissingPackageError("torch" if ready is None or runtime else "onnxruntime")
     return weights
 
 

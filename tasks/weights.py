@@ -87,7 +87,7 @@ def open_model(
         ModelFileError: See `load`; or the weights belong to another architecture.
     """
     described = None if template is None else open_template(template)
-    path = _model_of(described, file, runtime)
+    path = _model_of(described, file, runtime=runtime, device=device, input_size=input_size)
     model = load(path, runtime=runtime, device=device, threads=threads, input_size=input_size)
     weights = model.session.weights
     if described is not None and weights is not None:
@@ -95,10 +95,10 @@ def open_model(
     return model
 
 
-def model_file(template: Given | None, file: Given | None) -> Path:
+def model_file(template: Given | None, file: Given | None, *, device: str = "cpu") -> Path:
     """The file that `open_model` opens, to open it later or in other processes."""
     described = None if template is None else open_template(template)
-    path = _model_of(described, file, None)
+    path = _model_of(described, file, device=device)
     if described is None or path.suffix not in WEIGHTS_SUFFIXES:
         return path
     own = described.spec.initial_weights
@@ -128,13 +128,20 @@ def _need_torch() -> None:
         raise MissingPackageError("torch")
 
 
-def _model_of(template: TemplateFile | None, given: Given | None, runtime: str | None) -> Path:
-    if given is not None:
-        return model_path(given, runtime=runtime)
+def _model_of(
+    template: TemplateFile | None,
+    given: Given | None,
+    *,
+    runtime: str | None = None,
+    device: str = "cpu",
+    input_size: tuple[int, int] | None = None,
+) -> Path:
     shipped = template is not None and template.spec.name in template_names()
     if template is not None and shipped and template.path == template_path(template.spec.name):
-        return model_path(template.spec.name, runtime=runtime)
-    return _weights_of(template)
+        given = given or template.spec.name
+    if given is None:
+        return _weights_of(template)
+    return model_path(given, runtime=runtime, device=device, input_size=input_size)
 
 
 def _weights_of(template: TemplateFile | None) -> Path:

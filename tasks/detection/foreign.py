@@ -20,6 +20,7 @@ from ...results import Detections
 from ...runtimes import open_session
 from ...runtimes.session import Outputs, Session, Shape
 from ..load import contract_of
+from ..named import model_path
 from .postprocess import as_boxes, find_faces
 from .preprocessing import Preprocessing
 from .rules import MAX_DETECTIONS
@@ -168,7 +169,7 @@ def open_detector(
     """Open a detector's file, ours or a third party's.
 
     Args:
-        path: The model file; see `runtimes.open_session`.
+        path: The model file (see `runtimes.open_session`), or a template's name.
         input_size: Height and width in pixels, if the graph leaves them free.
         runtime: See `runtimes.open_session`.
         threads: Threads for one inference; None for one per core.
@@ -178,6 +179,7 @@ def open_detector(
         ModelFileError: The file cannot be opened, does not take a single image, or its kind of
             outputs is unknown.
     """
+    path = model_path(path, runtime=runtime, device=device)
     session = open_session(path, runtime=runtime, threads=threads, device=device)
     contract = None
     if session.contract_json is not None or session.weights is not None:
