@@ -6,6 +6,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .api.benchmark import benchmark
+    from .api.compress import compress
+    from .api.evaluate import EvalReport, evaluate
+    from .api.export import export
+    from .api.templates import templates
+    from .api.train import train
+    from .api.verify import verify
+    from .apps.template_table import TemplateRow
+    from .benchmarks.results import Results
+    from .compression.report import CompressedFile, CompressionReport
     from .errors import (
         ContractError,
         DataError,
@@ -18,46 +28,87 @@ if TYPE_CHECKING:
         TrainingError,
         UserError,
     )
-    from .model_templates.contract import Contract
+    from .exporting.report import ExportedFile, ExportReport, Verified
+    from .model_templates.contract import Contract, Metric
     from .results import Classification, Detections
     from .tasks.classification.model import FaceClassifier
     from .tasks.detection.model import FaceDetector
     from .tasks.load import load
+    from .tasks.measuring import Labels
     from .tasks.model import Model
+    from .training.report import EpochReport, FitReport
 
 __version__ = "0.2.0"
 
 __all__ = [
     "Classification",
+    "CompressedFile",
+    "CompressionReport",
     "Contract",
     "ContractError",
     "DataError",
     "Detections",
+    "EpochReport",
+    "EvalReport",
+    "ExportReport",
+    "ExportedFile",
     "FaceClassifier",
     "FaceDetector",
+    "FitReport",
     "ImageError",
     "InputError",
+    "Labels",
+    "Metric",
     "MissingPackageError",
     "Model",
     "ModelFileError",
     "PocketfaceError",
+    "Results",
     "TemplateError",
+    "TemplateRow",
     "TrainingError",
     "UserError",
+    "Verified",
     "__version__",
+    "benchmark",
+    "compress",
+    "evaluate",
+    "export",
     "load",
+    "templates",
+    "train",
+    "verify",
 ]
 
 # Names outside `errors`, and their modules: imported at first use, so that `import pocketface`
 # costs next to nothing.
 _HOMES = {
     "Classification": "results",
+    "CompressedFile": "compression.report",
+    "CompressionReport": "compression.report",
     "Contract": "model_templates.contract",
     "Detections": "results",
+    "EpochReport": "training.report",
+    "EvalReport": "api.evaluate",
+    "ExportReport": "exporting.report",
+    "ExportedFile": "exporting.report",
     "FaceClassifier": "tasks.classification.model",
     "FaceDetector": "tasks.detection.model",
+    "FitReport": "training.report",
+    "Labels": "tasks.measuring",
+    "Metric": "model_templates.contract",
     "Model": "tasks.model",
+    "Results": "benchmarks.results",
+    "TemplateRow": "apps.template_table",
+    "Verified": "exporting.report",
+    "benchmark": "api.benchmark",
+    "compress": "api.compress",
+    "evaluate": "api.evaluate",
+    "export": "api.export",
     "load": "tasks.load",
+    "templates": "api.templates",
+    "train": "api.train",
+    "verify": "api.verify",
 }
 
 

@@ -21,7 +21,8 @@ def check_labels(labels: Labels) -> None:
     """
     if not labels.files and labels.official is None:
         raise UserError(
-            "nothing to measure on: expected --test-ann-files and --test-data-roots, or --wider-dir"
+            "nothing to measure on: expected annotations and photos (--test-ann-files, "
+            "--test-data-roots), or --wider-dir"
         )
 
 

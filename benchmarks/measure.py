@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..errors import PocketfaceError
 from ..evaluation.figures import Figures
+from ..tasks.measuring import Progress
 from ..tasks.timing import Item
 from .cases import Case
 from .flops import gflops_of
@@ -77,9 +78,7 @@ class _Job:
     turns: list[Turn] = field(default_factory=list)
 
 
-def measure(
-    plan: Plan, *, output: Path, on_progress: Callable[[int, int], None] | None = None
-) -> Results:
+def measure(plan: Plan, *, output: Path, on_progress: Progress | None = None) -> Results:
     """Measure all cases, and write results.json as it grows.
 
     Each case runs in its own process. A few at a time take turns in rounds, alternately forwards
@@ -119,9 +118,7 @@ def measure(
 class _Run:
     """A run in progress, and what it has measured so far."""
 
-    def __init__(
-        self, plan: Plan, output: Path, on_progress: Callable[[int, int], None] | None
-    ) -> None:
+    def __init__(self, plan: Plan, output: Path, on_progress: Progress | None) -> None:
         self.plan = plan
         self.file = output / RESULTS_FILE
         self.on_progress = on_progress

@@ -48,6 +48,12 @@ def write_report(results: Results, output: Path) -> list[Path]:
     return files
 
 
+def report_files(output: Path) -> list[Path]:
+    """The files of a folder that `write_report` wrote."""
+    pictures = [output / f"{task}.png" for task in TASKS]
+    return [output / "report.md", output / "report.html", *filter(Path.exists, pictures)]
+
+
 def _facts(results: Results) -> list[str]:
     facts = [] if results.finished else ["Interrupted: not all rows are here."]
     warning = noise(results)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ..api.benchmark import benchmark
+from ..benchmarks.report import report_files
+from ..benchmarks.results import RESULTS_FILE, read_results
 from ..data.class_names import ClassNames
+from ..data.pairs import check_there
 from ..errors import UserError
 from ..files import check_place
+from ..tasks.measuring import Labels
 from .console import print_table, progress, tell
-from .labels import add_classes, check_labels_there
+from .labels import add_classes
 from .parser import a_path, names, paths, positive, positive_counts
+
+if TYPE_CHECKING:
+    from ..benchmarks.results import Results
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,72 +116,49 @@ def run(args: argparse.Namespace) -> None:
     if args.compare is not None:
         _compare(*args.compare)
     elif args.redraw is not None:
-        from ..benchmarks.results import read_results
-
-        _report(read_results(args.redraw), args.output or args.redraw.parent)
+        _redraw(read_results(args.redraw), args.output or args.redraw.parent)
     else:
         _measure(args)
 
 
 def _measure(args: argparse.Namespace) -> None:
-    from ..benchmarks.cases import cases_of, peers_in, targets_of
-    from ..benchmarks.charts import check_packages
-    from ..benchmarks.measure import measure
-    from ..benchmarks.plan import plan_for
-    from ..benchmarks.results import RESULTS_FILE, read_results
-    from ..tasks.named import model_path
-
-    check_labels_there(paths(args.data), paths(args.root), flags=("--data", "--root"))
-    classes = ClassNames.parse(args.classes)
-    check_packages()
     output = args.output or Path("report")
+    files, roots = paths(args.data), paths(args.root)
+    check_there(files, roots, flags=("--data", "--root"))
+    classes = ClassNames.parse(args.classes)
     check_place(output, "--output", folder=True)
-    if (output / RESULTS_FILE).exists() and not args.force:
-        raise UserError(
-            f"--output {output}: holds the {RESULTS_FILE} of an earlier run",
-            hint="name another folder; or --force replaces it",
-        )
-    if args.peers_only and not args.peers:
-        raise UserError("--peers-only: expected --peers with it")
-    targets = targets_of([model_path(one) for one in args.artefacts])
-    if args.peers is not None:
-        targets += peers_in(args.peers, args.peers_only)
-    cases = cases_of(
-        targets,
-        devices=args.devices,
-        threads=args.threads,
-        batches=args.batch,
-        runtimes=args.runtimes,
-    )
-    plan = plan_for(
-        cases,
-        data=paths(args.data),
-        roots=paths(args.root),
-        wider=args.wider_dir,
-        classes=classes,
-        known=[read_results(path) for path in args.accuracy_from],
-        duration=args.duration,
-        command=args.command_line,
-    )
     with progress("rows") as on_progress:
-        results = measure(plan, output=output, on_progress=on_progress)
+        results = benchmark(
+            args.artefacts,
+            output,
+            annotations=Labels(files, roots, args.wider_dir, classes),
+            accuracy_from=args.accuracy_from,
+            devices=args.devices,
+            threads=args.threads,
+            batch=args.batch,
+            runtimes=args.runtimes,
+            duration=args.duration,
+            peers=args.peers,
+            peers_only=args.peers_only,
+            force=args.force,
+            command=args.command_line,
+            on_progress=on_progress,
+        )
     if results.rows:
-        _report(results, output)
-        tell(f"written: {output / RESULTS_FILE}")
+        _show(results, [*report_files(output), output / RESULTS_FILE])
     if not results.finished:
         raise KeyboardInterrupt
-    if not results.rows:
-        first = results.absent[0]
-        raise UserError(f"nothing could be measured: {first.name}, {first.runtime}: {first.reason}")
 
 
-def _report(results: object, output: Path) -> None:
+def _redraw(results: Results, output: Path) -> None:
     from ..benchmarks.report import write_report
-    from ..benchmarks.results import Results
+
+    _show(results, write_report(results, output))
+
+
+def _show(results: Results, files: Sequence[Path]) -> None:
     from ..benchmarks.tables import noise, overview
 
-    assert isinstance(results, Results)
-    files = write_report(results, output)
     table = overview(results)
     numbers = [index for index in range(len(table.columns)) if index not in table.text]
     print_table(f"{len(results.rows)} rows", table.columns, table.rows, numbers=numbers)
@@ -187,7 +174,6 @@ def _report(results: object, output: Path) -> None:
 def _compare(before: Path, after: Path) -> None:
     from ..benchmarks.compare import compare, probe_ratios
     from ..benchmarks.machine import differences
-    from ..benchmarks.results import read_results
     from ..benchmarks.tables import noise, probe_name
 
     first, second = read_results(before), read_results(after)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
-from ..compression.formats import chosen
-from ..errors import PocketfaceError, UserError
+from ..api.compress import compress
+from ..errors import PocketfaceError
 from ..files import check_place
-from ..tasks.weights import open_weights
-from .console import print_table, tell
+from .console import print_table, progress, tell
 from .labels import add_classes, labels_of
 from .parser import (
     PRECISIONS,
@@ -143,65 +144,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Compress, and print size, speed and accuracy of each file."""
-    methods = ("post_training", "nncf_quantization", "nncf_sparsity", "filter_pruning")
-    if not any(getattr(args, method) for method in methods):
-        flags = ", ".join(f"--{method.replace('_', '-')}" for method in methods)
-        raise UserError(f"nothing to do: expected some of {flags}")
-    if not args.nncf_sparsity and (args.sparsity_ratio is not None or args.sparsity_mode):
-        raise UserError("--sparsity-ratio, --sparsity-mode: expected --nncf-sparsity with them")
-    if not args.filter_pruning and args.pruning_ratio is not None:
-        raise UserError("--pruning-ratio: expected --filter-pruning with it")
     check_place(args.save_checkpoints_to, "--save-checkpoints-to", folder=True)
-    train, validation = labels_of(args, "train"), labels_of(args, "val")
-    quantizes = args.post_training or args.nncf_quantization
-    chosen(args.formats, args.precision, quantizes=quantizes)  # refused before PyTorch loads
-    weights = open_weights(args.template, args.load_weights)
-    from ..compression.request import CompressRequest
-    from ..compression.run import compress, pruning_for, sparsity_for
-    from ..compression.stage import Training
-
-    pruning = None
-    if args.filter_pruning:
-        pruning = pruning_for(weights.template, ratio=args.pruning_ratio)
-    sparsity = None
-    if args.nncf_sparsity:
-        sparsity = sparsity_for(
-            weights.template, ratio=args.sparsity_ratio, mode=args.sparsity_mode
-        )
-    report = compress(
-        CompressRequest(
-            weights=weights,
-            train=train,
-            validation=validation,
-            folder=args.save_checkpoints_to,
-            quantization=args.nncf_quantization,
+    with _late_progress("files") as on_progress:
+        report = compress(
+            args.template,
+            args.save_checkpoints_to,
+            annotations=labels_of(args, "train"),
+            val_annotations=labels_of(args, "val"),
+            weights=args.load_weights,
             post_training=args.post_training,
-            sparsity=sparsity,
-            pruning=pruning,
-            training=Training(
-                labels=train,
-                folder=args.save_checkpoints_to,
-                resume=args.resume,
-                epochs=args.epochs,
-                base_learning_rate=args.base_learning_rate,
-                batch_size=args.batch_size,
-                gpu_num=args.gpu_num,
-                seed=args.seed,
-                workers=args.workers,
-                precision=args.train_precision,
-                command=args.command_line,
-            ),
+            nncf_quantization=args.nncf_quantization,
+            nncf_sparsity=args.nncf_sparsity,
+            filter_pruning=args.filter_pruning,
             formats=args.formats,
-            precisions=args.precision,
+            precision=args.precision,
             max_drop=args.max_drop,
             goal=args.goal,
-            photos=args.photos,
+            range_photos=args.photos,
             seed=args.seed,
+            resume=args.resume,
+            epochs=args.epochs,
+            batch_size=args.batch_size,
+            base_learning_rate=args.base_learning_rate,
+            gpu_num=args.gpu_num,
+            workers=args.workers,
+            train_precision=args.train_precision,
+            sparsity_ratio=args.sparsity_ratio,
+            sparsity_mode=args.sparsity_mode,
+            pruning_ratio=args.pruning_ratio,
+            command=args.command_line,
+            on_progress=on_progress,
         )
-    )
     columns, rows = report.table()
     print_table(report.name, columns, rows, numbers=range(3, len(columns)))
     for name in ("compression.md", "compression.json"):
         tell(f"written: {args.save_checkpoints_to / name}")
     if report.failed:
         raise PocketfaceError(f"not compressed: {'; '.join(report.failed)}")
+
+
+@contextmanager
+def _late_progress(unit: str) -> Iterator[Callable[[int, int], None]]:
+    """As `progress`, but the bar appears at the first call: trainings before have their own."""
+    with ExitStack() as stack:
+        shown: list[Callable[[int, int], None]] = []
+
+        def on_progress(done: int, total: int) -> None:
+            if not shown:
+                shown.append(stack.enter_context(progress(unit)))
+            shown[0](done, total)
+
+        yield on_progress

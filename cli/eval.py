@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ..benchmarks.accuracy import check_labels, measure_accuracy
+from ..api.evaluate import evaluate
 from ..files import check_place
 from ..model_templates.catalogue import DETECTOR
-from ..tasks.measuring import Options
-from ..tasks.weights import open_model
 from .console import print_table, progress, tell
 from .labels import add_classes, labels_of
 from .parser import a_path, fraction, positive_count, size
@@ -75,32 +73,25 @@ def run(args: argparse.Namespace) -> None:
         if path is not None:
             check_place(path, flag)
     labels = labels_of(args, "test", official=args.wider_dir)
-    check_labels(labels)
-    model = open_model(
-        args.template or (None if args.load_weights else DETECTOR),
-        args.load_weights,
-        runtime=args.runtime,
-        device=args.device,
-        threads=args.threads,
-        input_size=args.input_size,
-    )
     with progress("photos") as on_progress:
-        metrics = measure_accuracy(
-            model,
-            labels,
-            options=Options(
-                score_threshold=args.score_threshold,
-                nms_iou=args.nms_iou,
-                mistakes=args.mistakes_to,
-                runtime=args.runtime,
-            ),
-            metrics_file=args.save_metrics_to,
+        report = evaluate(
+            args.template,
+            weights=args.load_weights,
+            annotations=labels,
+            save_metrics_to=args.save_metrics_to,
+            mistakes_to=args.mistakes_to,
+            input_size=args.input_size,
+            score_threshold=args.score_threshold,
+            nms_iou=args.nms_iou,
+            runtime=args.runtime,
+            device=args.device,
+            threads=args.threads,
             on_progress=on_progress,
         )
     print_table(
-        str(model.path),
+        str(report.model),
         ("key", "metric", "value", "unit"),
-        [(metric.key, metric.display_name, _value(metric), metric.unit) for metric in metrics],
+        [(metric.key, metric.display_name, _value(metric), metric.unit) for metric in report],
         numbers=(2,),
     )
     for path in (args.save_metrics_to, args.mistakes_to):

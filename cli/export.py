@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from typing import TYPE_CHECKING
 
-from ..errors import PocketfaceError, UserError
-from ..exporting.formats import check_asked
+from ..api.export import export
+from ..errors import PocketfaceError
 from ..files import check_place
-from ..tasks.weights import open_weights
-from .console import print_table, tell
+from .console import print_table, progress, tell
 from .parity_figures import columns, figures
 from .parser import a_path, names, size
+
+if TYPE_CHECKING:
+    from ..exporting.report import ExportedFile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--formats",
         type=names,
         metavar="A,B",
-        help="openvino, onnx, coreml, litert, tensorflow (default: the template's, as far as "
-        "their packages are installed)",
+        help="openvino, onnx, coreml, litert, tensorflow; all: each that the network can have "
+        "(default: those that the template names), as far as their packages are installed",
     )
     parser.add_argument(
         "--precision",
@@ -62,24 +66,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Export, and print the files and how far their answers are from PyTorch's."""
-    check_asked(args.formats, args.precision)
     check_place(args.save_model_to, "--save-model-to", folder=True)
-    weights = open_weights(args.template, args.load_weights)
-    # Imported after the flags were checked, because the exporters take seconds to load.
-    from ..exporting import ExportRequest, export_model
-
-    report = export_model(
-        ExportRequest(
-            weights=weights,
-            folder=args.save_model_to,
+    with progress("formats") as on_progress:
+        report = export(
+            args.template,
+            args.save_model_to,
+            weights=args.load_weights,
             formats=args.formats,
-            precisions=args.precision,
+            precision=args.precision,
             with_nms=args.with_nms,
             input_size=args.input_size,
-            verify=not args.no_verify,
             photos=args.photos,
+            verify=not args.no_verify,
+            on_file=_tell_of,
+            on_progress=on_progress,
         )
-    )
     heads = columns(one.certificate for one in report.files)
     print_table(
         f"{report.name}, input {report.input_size[1]}x{report.input_size[0]} (width x height)",
@@ -97,13 +98,17 @@ def run(args: argparse.Namespace) -> None:
         ],
         numbers=(2, 3, *range(6, 4 + len(heads))),
     )
-    for one in report.files:
-        if one.reason:
-            tell(f"{one.file or one.format} ({one.precision}): {one.status}: {one.reason}")
-    if all(one.status == "skipped" for one in report.files):
-        raise UserError("nothing was exported", hint=str(report.files[0].reason))
     if report.failed:
         named = "; ".join(
             f"{one.file or one.format} ({one.precision}: {one.reason})" for one in report.failed
         )
         raise PocketfaceError(f"failed: {named}")
+
+
+def _tell_of(file: ExportedFile) -> None:
+    """Print what became of a file, at once: the others may take minutes."""
+    said = [file.status, *([] if file.seconds is None else [f"{file.seconds:.1f} s"])]
+    why = f": {file.reason}" if file.reason else ""
+    tell(f"{file.file or file.format} ({file.precision}): {', '.join(said)}{why}")
+    if sys.stdout is not None:
+        sys.stdout.flush()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..data.class_names import FLAG, ClassNames
-from ..data.pairs import paired
-from ..errors import DataError, UserError
+from ..data.pairs import check_there
 from ..tasks.measuring import Labels
 from .parser import paths
 
@@ -28,31 +26,9 @@ def labels_of(args: argparse.Namespace, part: str, *, official: Path | None = No
     """The labelled photos of --PART-ann-files, --PART-data-roots and --classes.
 
     Raises:
-        UserError: See `check_labels_there`; or --classes is no list of OURS=THEIRS.
+        UserError: See `check_there`; or --classes is no list of OURS=THEIRS.
     """
     files = paths(getattr(args, f"{part}_ann_files"))
     roots = paths(getattr(args, f"{part}_data_roots"))
-    check_labels_there(files, roots, flags=(f"--{part}-ann-files", f"--{part}-data-roots"))
+    check_there(files, roots, flags=(f"--{part}-ann-files", f"--{part}-data-roots"))
     return Labels(files, roots, official, ClassNames.parse(args.classes))
-
-
-def check_labels_there(
-    files: Sequence[Path], roots: Sequence[Path], *, flags: tuple[str, str]
-) -> None:
-    """Refuse annotation files and folders of photos that are not there, or not paired.
-
-    Raises:
-        UserError: One flag is without the other, or there are neither one folder nor one for
-            each file.
-        DataError: A file or folder is not there.
-    """
-    if bool(files) != bool(roots):
-        raise UserError(f"{flags[0]} and {flags[1]} go together")
-    if files:
-        paired(files, roots, flags=flags)
-    for file in files:
-        if not file.exists():
-            raise DataError(f"{flags[0]} {file}: no such file")
-    for root in roots:
-        if not root.is_dir():
-            raise DataError(f"{flags[1]} {root}: no such folder")

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ..api.train import train
 from ..files import check_place
-from ..tasks.named import weights_path
-from ..tasks.templates import open_template
-from ..tasks.weights import check_weights_file
 from .console import tell
 from .labels import add_classes, labels_of
 from .parser import PRECISIONS, a_path, count, positive, positive_count
-
-if TYPE_CHECKING:
-    from ..models.weights import Weights
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,41 +71,24 @@ def run(args: argparse.Namespace) -> None:
     """Train, and print the files written."""
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first one writes
         check_place(args.save_checkpoints_to, "--save-checkpoints-to", folder=True)
-    train, val = labels_of(args, "train"), labels_of(args, "val")
-    start = None if args.load_weights is None else weights_path(args.load_weights)
-    for weights in (start, args.resume_from):
-        if weights is not None:
-            check_weights_file(weights)
-    template = open_template(args.template)
-    from ..training.fit import fit
-    from ..training.request import FitRequest
-
-    report = fit(
-        FitRequest(
-            template=template,
-            load_weights=None if start is None else _read(start),
-            resume_from=args.resume_from,
-            train=train,
-            val=val,
-            output=args.save_checkpoints_to,
-            epochs=args.epochs,
-            batch_size=args.batch_size,
-            base_learning_rate=args.base_learning_rate,
-            gpu_num=args.gpu_num,
-            seed=args.seed,
-            workers=args.workers,
-            precision=args.precision,
-            val_every=args.val_every,
-            command=args.command_line,
-        )
+    report = train(
+        args.template,
+        args.save_checkpoints_to,
+        annotations=labels_of(args, "train"),
+        val_annotations=labels_of(args, "val"),
+        weights=args.load_weights,
+        resume_from=args.resume_from,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        base_learning_rate=args.base_learning_rate,
+        gpu_num=args.gpu_num,
+        seed=args.seed,
+        workers=args.workers,
+        precision=args.precision,
+        val_every=args.val_every,
+        command=args.command_line,
     )
     for path in report.written:
         tell(f"written: {path}")
     if report.written and report.best_value is not None:
         tell(f"best {report.metric_name} on the validation photos: {100 * report.best_value:.2f} %")
-
-
-def _read(path: Path) -> Weights:
-    from ..models.weights import read_weights
-
-    return read_weights(path)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from ..api.verify import verify
 from ..errors import PocketfaceError
-from .console import print_table, tell
+from .console import print_table, progress, tell
 from .parity_figures import columns, figures
 from .parser import a_path
 
@@ -30,9 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Verify, print a table, and fail unless every file passed."""
-    from ..exporting.verify import verify_files
-
-    found = verify_files(args.models, weights=args.load_weights, photos=args.photos)
+    with progress("files") as on_progress:
+        found = verify(
+            args.models, weights=args.load_weights, photos=args.photos, on_progress=on_progress
+        )
     heads = columns(one.certificate for one in found)
     print_table(
         "Model files beside the network that they were made from",

@@ -6,7 +6,7 @@ import datetime
 import logging
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from ..files import scratch_folder
 from ..models.nncf_hooks import without_hooks
 from ..models.weights import Weights, rewritten
 from ..tasks.load import load
+from ..tasks.measuring import Progress
 from ..tasks.parts import Sample
 from .calibration import Calibration
 from .candidate import TUNED, Candidate, FloatFile, Job, file_measured
@@ -43,6 +44,8 @@ class Wanted:
         precisions: See `formats.chosen`.
         max_drop: See `Promise`.
         goal: What compressed files must improve.
+        on_file: See `CompressRequest`.
+        on_progress: See `CompressRequest`.
     """
 
     weights: Weights
@@ -54,6 +57,8 @@ class Wanted:
     precisions: Sequence[str]
     max_drop: float
     goal: Goal
+    on_file: Callable[[CompressedFile], object] | None = None
+    on_progress: Progress | None = None
 
 
 def compress_files(wanted: Wanted) -> CompressionReport:
@@ -88,10 +93,16 @@ def compress_files(wanted: Wanted) -> CompressionReport:
         )
         rows: list[CompressedFile] = []
         files = [(one.format, one.file) for one in exported.files if one.file is not None]
+        total = sum(len(_possible(name, precisions)) for name, _ in files)
+        tell = wanted.on_progress or (lambda _done, _total: None)
+        tell(0, total)
         try:
             for name, path in files:
                 for row in _compressed(job, name, path, precisions, folder):
                     rows.append(row)  # at once, so that an interrupted run still reports it
+                    if wanted.on_file is not None:
+                        wanted.on_file(row)
+                    tell(len(rows), total)
         finally:
             # Only now, as compressing a file with NMS inside needs the file without.
             _place_float_files([path for _, path in files], rows, folder)
@@ -131,9 +142,7 @@ def _compressed(
     metric, figures = job.promise.metric, file.measured.figures
     if not figures[metric]:
         _log.warning("%s of %s is 0: there is nothing to lose", metric, path.name)
-    for precision in precisions:
-        if precision not in (*FLOAT, *QUANTIZERS[name].precisions):
-            continue
+    for precision in _possible(name, precisions):
         quantizer = quantizer_for(name, precision, job.tuned)
         begun = time.monotonic()
         work = Candidate(job, file, quantizer, precision)
@@ -165,6 +174,11 @@ def _compressed(
         _log.info("%s: %s%s", work.target.name, row.status, f": {row.reason}" if row.reason else "")
         minutes = (time.monotonic() - begun) / 60
         yield row.model_copy(update={"minutes": minutes})
+
+
+def _possible(name: str, precisions: Sequence[str]) -> list[str]:
+    """Those of the precisions that files of a format can have."""
+    return [one for one in precisions if one in (*FLOAT, *QUANTIZERS[name].precisions)]
 
 
 def _place_float_files(files: Sequence[Path], rows: Sequence[CompressedFile], folder: Path) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..model_templates.schema import PruningSpec, SparsitySpec
 from ..models.weights import Weights
-from ..tasks.measuring import Labels
+from ..tasks.measuring import Labels, Progress
 from .calibration import COUNT
-from .report import Goal
+from .report import CompressedFile, Goal
 from .stage import Training
 
 
@@ -36,6 +36,9 @@ class CompressRequest:
         goal: What compressed files must improve.
         photos: Number of training photos to measure ranges on.
         seed: Seed of the choice of these photos.
+        on_file: Called with what became of each file, as soon as that is known.
+        on_progress: Called with the number of files judged and of all, from when the trainings are
+            over.
     """
 
     weights: Weights
@@ -53,3 +56,5 @@ class CompressRequest:
     goal: Goal = "speed"
     photos: int = COUNT
     seed: int = 0
+    on_file: Callable[[CompressedFile], object] | None = None
+    on_progress: Progress | None = None

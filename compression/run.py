@@ -84,6 +84,8 @@ def compress(request: CompressRequest) -> CompressionReport:
             precisions=precisions,
             max_drop=request.max_drop,
             goal=request.goal,
+            on_file=request.on_file,
+            on_progress=request.on_progress,
         )
     )
 

@@ -21,7 +21,8 @@ class ExportedFile:
             Without a file: "failed" if the format was asked for by name, else "skipped".
         file: The path that `load` opens; None without a file.
         size: Size of all its parts together, in bytes.
-        seconds: Time for the whole format, verification included; set on its first file only.
+        seconds: Time for it, verification included; that of a format's first file includes the
+            conversion of all of them. None if nothing was done.
         certificate: The file's certificate; None without a file or a check.
         reason: Why the status is not "passed".
     """

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +18,7 @@ from ..interrupts import signals_kept
 from ..model_templates.contract import Precision
 from ..runtimes.seal import model_files
 from ..tasks import task_of
+from ..tasks.measuring import Progress
 from .formats import (
     ALL,
     EXPORTERS,
@@ -57,6 +59,7 @@ class ExportRequest:
         verify: Whether to run each file and compare it with PyTorch.
         photos: Folder of photos to compare on; see `data.pictures.check_photos`.
         on_file: Called with each file as soon as it is in its place, or could not be made.
+        on_progress: Called with the number of formats done, once for each precision, and of all.
     """
 
     weights: Weights
@@ -67,7 +70,8 @@ class ExportRequest:
     input_size: tuple[int, int] | None = None
     verify: bool = True
     photos: Path | None = None
-    on_file: Callable[[ExportedFile], None] | None = None
+    on_file: Callable[[ExportedFile], object] | None = None
+    on_progress: Progress | None = None
 
 
 def export_model(request: ExportRequest) -> ExportReport:
@@ -89,14 +93,19 @@ def export_model(request: ExportRequest) -> ExportReport:
     folder = job.folder
     files: list[ExportedFile] = []
     folder.mkdir(parents=True, exist_ok=True)
+    orders = [*product(dict.fromkeys(job.precisions), job.formats)]
     with signals_kept() as check_signals:
-        for precision in dict.fromkeys(job.precisions):
-            for name in job.formats:
-                made = _export(job, name, precision, check_signals)
-                files += made
+        for done, (precision, name) in enumerate(orders, 1):
+            begun = time.monotonic()
+            for made in _export(job, name, precision, check_signals):
+                ended = time.monotonic()
+                is_work = made.status != "skipped"
+                files.append(replace(made, seconds=ended - begun) if is_work else made)
+                begun = ended
                 if request.on_file is not None:
-                    for one in made:
-                        request.on_file(one)
+                    request.on_file(files[-1])
+            if request.on_progress is not None:
+                request.on_progress(done, len(orders))
     _tell_of_others(folder, files, request.weights.sha256)
     return ExportReport(
         name=job.contract.name,
@@ -197,21 +206,22 @@ def _formats(formats: Sequence[str] | None, template: Template) -> list[str]:
 
 def _export(
     job: _Job, name: str, precision: Precision, check_signals: Callable[[], None]
-) -> list[ExportedFile]:
+) -> Iterator[ExportedFile]:
     """Write and place the files of one format; an entry without a path says what failed and why."""
     exporter = EXPORTERS[name]
     missing = missing_of(exporter.packages)
     if missing is not None:
-        return [ExportedFile(name, precision, "skipped", reason=str(missing))]
+        yield ExportedFile(name, precision, "skipped", reason=str(missing))
+        return
     if precision not in exporter.precisions:
         reason = f"expected {' or '.join(exporter.precisions)} in this format"
         if precision == "int8":
             reason = "cannot hold what was quantized during training"
-        return [ExportedFile(name, precision, "skipped", reason=reason)]
+        yield ExportedFile(name, precision, "skipped", reason=reason)
+        return
     if name in job.impossible:
-        return [ExportedFile(name, precision, _missed(job.by_name), reason=job.impossible[name])]
-    started = time.monotonic()
-    files: list[ExportedFile] = []
+        yield ExportedFile(name, precision, _missed(job.by_name), reason=job.impossible[name])
+        return
     # Inside the folder, so that files only have to be renamed at the end.
     with scratch_folder(job.folder) as scratch:
         writer = writer_of(name)
@@ -228,14 +238,14 @@ def _export(
             )
             for path in paths:
                 check_signals()
-                files.append(_finish(job, name, precision, writer, path))
+                yield _finish(job, name, precision, writer, path)
             check_signals()
         except UserError as error:
             # If the format cannot hold the network, that is a failure only if the user named the
             # format. If a file was made, it always is.
             missed = job.by_name or paths is not None
             reason = str(error).replace(str(scratch), str(job.folder))
-            files.append(ExportedFile(name, precision, _missed(missed), reason=reason))
+            yield ExportedFile(name, precision, _missed(missed), reason=reason)
         except Exception as error:  # converters raise any kind of exception
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # from the system (disk full, no permission), not a library failing to load
@@ -243,8 +253,7 @@ def _export(
             check_signals()
             _log.debug("%s", name, exc_info=True)
             reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
-            files.append(ExportedFile(name, precision, "failed", reason=reason))
-    return [replace(files[0], seconds=time.monotonic() - started), *files[1:]]
+            yield ExportedFile(name, precision, "failed", reason=reason)
 
 
 def _missed(is_missed: bool) -> Literal["failed", "skipped"]:

@@ -18,6 +18,7 @@ from ..tasks import task_of
 from ..tasks.comparison import raw_outputs
 from ..tasks.describe import contract_for
 from ..tasks.load import load
+from ..tasks.measuring import Progress
 from ..tasks.model import Model
 from ..tasks.named import model_path
 from ..tasks.templates import shipped_template
@@ -116,7 +117,11 @@ def check(path: Path, reference: Reference) -> tuple[Contract, Certificate]:
 
 
 def verify_files(
-    paths: Sequence[Path], *, weights: Path | None = None, photos: Path | None = None
+    paths: Sequence[Path],
+    *,
+    weights: Path | None = None,
+    photos: Path | None = None,
+    on_progress: Progress | None = None,
 ) -> list[Verified]:
     """Verify model files again on this machine; the certificates on disk stay unchanged.
 
@@ -128,6 +133,7 @@ def verify_files(
         paths: Model files, folders with model files, or names of templates (see `named`).
         weights: The checkpoint that the files were made from.
         photos: A folder of photos; see `data.pictures.check_photos`.
+        on_progress: Called with the number of files done and of all.
 
     Raises:
         UserError: A file is missing, a folder has no model file, or a file was made from other
@@ -141,7 +147,12 @@ def verify_files(
 
         read = read_weights(weights)  # first, as faulty weights are not the files' fault
     verifier = _Verifier(read, photos, needs_torch=weights is not None)
-    return [verifier.verify(file) for file in files]
+    found = []
+    for file in files:
+        found.append(verifier.verify(file))
+        if on_progress is not None:
+            on_progress(len(found), len(files))
+    return found
 
 
 def _model_files_in(path: Path) -> list[Path]:

@@ -19,8 +19,8 @@ from .model import Model
 
 _log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
-"""Called after each sample with the number done and the total."""
+Progress = Callable[[int, int], object]
+"""Called after each sample, or whatever is counted, with the number done and the total."""
 
 
 def check_lost(lost: Sequence[str], *, total: int) -> None:

@@ -20,7 +20,8 @@ from pocketface.tasks import TASKS, Task
 _ROOT = Path(__file__).parents[1]
 
 FLOORS = {
-    "cli": 9,
+    "cli": 10,
+    "api": 9,
     "apps": 8,
     "benchmarks": 7,
     "compression": 6,
@@ -175,23 +176,42 @@ def test_root_files_import_nothing_heavy_of_ours() -> None:
 def test_public_names_are_as_declared() -> None:
     assert set(pocketface.__all__) == {
         "Classification",
+        "CompressedFile",
+        "CompressionReport",
         "Contract",
         "ContractError",
         "DataError",
         "Detections",
+        "EpochReport",
+        "EvalReport",
+        "ExportReport",
+        "ExportedFile",
         "FaceClassifier",
         "FaceDetector",
+        "FitReport",
         "ImageError",
         "InputError",
+        "Labels",
+        "Metric",
         "MissingPackageError",
         "Model",
         "ModelFileError",
         "PocketfaceError",
+        "Results",
         "TemplateError",
+        "TemplateRow",
         "TrainingError",
         "UserError",
+        "Verified",
         "__version__",
+        "benchmark",
+        "compress",
+        "evaluate",
+        "export",
         "load",
+        "templates",
+        "train",
+        "verify",
     }
     for name in pocketface.__all__:
         assert getattr(pocketface, name) is not None

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from pocketface.exporting import ExportedFile, ExportRequest, export_model
+from pocketface.exporting.formats import ALL
 from pocketface.model_templates import template_names
 from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.models.weights import read_weights
@@ -35,10 +36,10 @@ def main() -> None:
     print(
         "# Every template in every format\n\n"
         "Written by `python tools/formats.py`, on two cores. `seconds` are those of\n"
-        "a format's conversion and verification. Weights are trained where a template ships some;\n"
-        "the others are random behind calibrated batch norms, and exaggerate what is rounded:\n"
-        "their files, FP16 above all, may miss limits that are meant for trained networks, and\n"
-        "are then named so. face-detection-0206 is measured at 128x128.\n"
+        "verification and, for a format's first file, of its conversion. Weights are trained\n"
+        "where a template ships some; the others are random behind calibrated batch norms, and\n"
+        "exaggerate what is rounded: their files, FP16 above all, may miss limits that are meant\n"
+        "for trained networks, and are then named so. face-detection-0206 is measured at 128x128.\n"
     )
     print("| template | file | precision | MB | seconds | corners, px | scores | faces | parity |")
     print("|---|---|---|---|---|---|---|---|---|")
@@ -53,7 +54,10 @@ def main() -> None:
                 weights = read_weights(test["write_calibrated"](text, Path(scratch)))
             report = export_model(
                 ExportRequest(
-                    weights=weights, folder=Path(scratch) / "out", precisions=("fp32", "fp16")
+                    weights=weights,
+                    folder=Path(scratch) / "out",
+                    formats=[ALL],
+                    precisions=("fp32", "fp16"),
                 )
             )
             for one in report.files:

@@ -16,6 +16,7 @@ from pocketface.data.align import align_face
 from pocketface.data.images import read_image
 from pocketface.data.labelled_faces import read_labelled_faces
 from pocketface.exporting import ExportRequest, export_model
+from pocketface.exporting.formats import ALL
 from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.models.weights import read_weights
 from pocketface.tasks.templates import open_template
@@ -54,6 +55,7 @@ def main() -> None:
             ExportRequest(
                 weights=read_weights(weights),
                 folder=Path(folder),
+                formats=[ALL],
                 precisions=("fp32", "fp16"),
             )
         )

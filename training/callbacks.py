@@ -19,12 +19,16 @@ from ..models.nncf_hooks import hooks_of
 from ..models.weights_formats import CHECKPOINT_KEY, Section
 from .module import TemplateModule
 from .pace import PHOTOS_PER_SECOND, WAITING
+from .report import EpochReport
 
 _log = logging.getLogger(__name__)
 
 RUN_KEY = "pocketface_run"
 """Key of the data for resuming a checkpoint: `first_epoch` and `epochs` of its `Course`, and the
 result of `made_of`."""
+
+_VALIDATION = "val/"
+"""What the logs put before the key of a figure on the validation photos."""
 
 
 def weight_averaging(decay: float, *, device: str | None = None) -> WeightAveraging:
@@ -79,6 +83,7 @@ class Snapshots(Checkpoint):
         made_of: Settings that must be the same when the training is resumed; see `made_of`.
         measured_on: Identifies the validation photos; a best figure on other photos is dropped.
         figure: The figure that decides which epoch is the best.
+        on_epoch: See `FitRequest`.
 
     Attributes:
         after_saving: Called after `latest.pth` was written.
@@ -92,6 +97,7 @@ class Snapshots(Checkpoint):
         made_of: Mapping[str, int | str],
         measured_on: str,
         figure: Figure,
+        on_epoch: Callable[[EpochReport], object] | None = None,
     ) -> None:
         self.latest = folder / "latest.pth"
         self.best = folder / "best.pth"
@@ -99,6 +105,7 @@ class Snapshots(Checkpoint):
         self.made_of = made_of
         self.measured_on = measured_on
         self.figure = figure
+        self.on_epoch = on_epoch
         self.best_value: float | None = None
         self.after_saving: Callable[[], object] = lambda: None
         self._epochs = 0
@@ -157,9 +164,10 @@ class Snapshots(Checkpoint):
         self._epochs = pl_module.course.first_epoch + trainer.current_epoch + 1
         value = None
         if self._validated(trainer):
-            value = trainer.callback_metrics.get(f"val/{self.figure.key}")
+            value = trainer.callback_metrics.get(_VALIDATION + self.figure.key)
         best = -1.0 if self.best_value is None else self.best_value
-        if value is not None and float(value) > best:
+        is_best = value is not None and float(value) > best
+        if value is not None and is_best:
             self.best_value = float(value)
             # Before latest.pth, which records the best value: a kill between the two loses nothing.
             trainer.save_checkpoint(self.best)
@@ -182,6 +190,15 @@ class Snapshots(Checkpoint):
             found,
             pace,
         )
+        if self.on_epoch is not None:
+            validated = {
+                name.removeprefix(_VALIDATION): figure
+                for name, figure in figures.items()
+                if name.startswith(_VALIDATION) and value is not None
+            }
+            self.on_epoch(
+                EpochReport(self._epochs, pl_module.course.epochs, loss, validated, is_best)
+            )
 
     @property
     def epochs(self) -> int:

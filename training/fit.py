@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,30 +28,10 @@ from .machine import Machine
 from .pace import Pace
 from .prepare import PreparedTraining, prepare_training
 from .receipt import Receipt, draw_curves
+from .report import FitReport
 from .request import FitRequest
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class FitReport:
-    """The results of a training.
-
-    Attributes:
-        latest: The checkpoint of the last epoch.
-        best: The checkpoint with the best figure on the validation photos; None without photos.
-        best_value: The best figure, 0 to 1; None without validation photos.
-        metric_name: Name of that figure.
-        epochs: Total number of epochs, including those of a resumed run.
-        written: Files for people to look at; empty in processes other than the first.
-    """
-
-    latest: Path
-    best: Path | None
-    best_value: float | None
-    metric_name: str
-    epochs: int
-    written: tuple[Path, ...] = ()
 
 
 def fit(request: FitRequest) -> FitReport:
@@ -142,6 +122,7 @@ def _snapshots(request: FitRequest, made: PreparedTraining) -> Snapshots:
         made_of=made.made_of,
         measured_on=" ".join(sha256_file(path) for path in request.val.files),
         figure=made.module.figure,
+        on_epoch=request.on_epoch,
     )
 
 

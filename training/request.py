@@ -13,6 +13,7 @@ from ..model_templates.schema import TemplateFile
 from ..models.network import Network
 from ..models.weights import Weights
 from ..tasks.measuring import Labels
+from .report import EpochReport
 
 Arithmetic = Literal["32-true", "bf16-mixed", "16-mixed"]
 """Precision of a training's arithmetic, by Lightning's names."""
@@ -44,6 +45,7 @@ class FitRequest:
         val_every: Epochs between validations; the last epoch is always validated.
         progress: Whether to show a progress bar; None if stderr is a terminal.
         command: The command that the user typed, for the receipt.
+        on_epoch: Called after every epoch, in the first process.
         hang_hooks: Adds hooks to the network of `load_weights`, unless it has some.
         callbacks: Further Lightning callbacks.
     """
@@ -64,5 +66,6 @@ class FitRequest:
     val_every: int = 1
     progress: bool | None = None
     command: str | None = None
+    on_epoch: Callable[[EpochReport], object] | None = None
     hang_hooks: HangHooks | None = None
     callbacks: Sequence[Callback] = ()

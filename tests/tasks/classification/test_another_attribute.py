@@ -19,7 +19,8 @@ from pocketface.tasks.classification.measure import evaluate
 from pocketface.tasks.classification.model import FaceClassifier
 from pocketface.tasks.measuring import Labels, Options
 from pocketface.tasks.templates import open_template
-from pocketface.training.fit import FitReport, fit
+from pocketface.training.fit import fit
+from pocketface.training.report import FitReport
 from pocketface.training.request import FitRequest
 
 LABELS = ["no_mask", "mask"]

@@ -27,7 +27,8 @@ from pocketface.tasks.classification.rules import AugmentationSpec
 from pocketface.tasks.learning import EpochSampler
 from pocketface.tasks.measuring import Labels as Files
 from pocketface.tasks.templates import open_template
-from pocketface.training.fit import FitReport, fit
+from pocketface.training.fit import fit
+from pocketface.training.report import FitReport
 from pocketface.training.request import FitRequest
 
 POINTS = np.array([[22, 30], [42, 30], [32, 40], [24, 50], [40, 50]], np.float32)

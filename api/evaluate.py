@@ -1,0 +1,121 @@
+"""`pocketface.evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..benchmarks.accuracy import check_labels, measure_accuracy
+from ..files import check_place
+from ..model_templates.catalogue import DETECTOR
+from ..model_templates.contract import Metric
+from ..tasks.measuring import Options, Progress
+from ..tasks.weights import Given, open_model
+from .given import Annotations, Classes, Paths, labels_of, optional_path, sources
+
+
+@dataclass(frozen=True)
+class EvalReport:
+    """The figures of a model on labelled photos; `report["ap50"].value` is one of them.
+
+    Attributes:
+        model: The file that was measured.
+        metrics: The figures, in the order of the task's tables; those of unit "%" are percent.
+    """
+
+    model: Path
+    metrics: tuple[Metric, ...]
+
+    def __getitem__(self, key: str) -> Metric:
+        """The figure of this key.
+
+        Raises:
+            KeyError: There is none; the message lists those that there are.
+        """
+        for metric in self.metrics:
+            if metric.key == key:
+                return metric
+        raise KeyError(f"{key!r}: expected one of {', '.join(one.key for one in self.metrics)}")
+
+    def __iter__(self) -> Iterator[Metric]:
+        return iter(self.metrics)
+
+    def __len__(self) -> int:
+        return len(self.metrics)
+
+
+def evaluate(
+    model: Given | None = None,
+    *,
+    weights: Given | None = None,
+    annotations: Annotations | None = None,
+    photos: Paths | None = None,
+    classes: Classes | None = None,
+    wider_dir: Given | None = None,
+    save_metrics_to: Given | None = None,
+    mistakes_to: Given | None = None,
+    input_size: tuple[int, int] | None = None,
+    score_threshold: float | None = None,
+    nms_iou: float | None = None,
+    runtime: str | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    on_progress: Progress | None = None,
+) -> EvalReport:
+    """Measure a checkpoint or an exported file on annotated photos.
+
+    Args:
+        model: A model or weights file, or the name or file of a template; None for
+            face-detection-n, or for the template inside `weights`.
+        weights: A file to use with a template.
+        annotations: COCO JSON; of a classifier, lists by `pocketface data glasses`; or a `Labels`.
+        photos: Folders of the photos, one for each annotation file or one for all.
+        classes: What the annotation files call a class, as `{"face": ["Face", "head"]}`.
+        wider_dir: WIDER FACE with WIDER_val, wider_face_split and ground_truth: easy, medium, hard.
+        save_metrics_to: YAML file for metrics, protocol and SHA-256s.
+        mistakes_to: PNG file for a classifier's mistakes as one picture.
+        input_size: Height and width in pixels; None for the file's.
+        score_threshold: Lowest score of a face that counts (None for 0.02); of a classifier,
+            lowest score of its second label (None for its own).
+        nms_iou: IoU of NMS, 0 to 1; None for the file's.
+        runtime: See `load`.
+        device: See `load`.
+        threads: See `load`.
+        on_progress: Called with the number of photos done and of all.
+
+    Returns:
+        The figures, each a `Metric` with key, value and unit.
+
+    Raises:
+        UserError: There is nothing to measure on, or labels or options do not fit the model.
+        DataError: An annotation file or a folder is missing or damaged.
+        ModelFileError: The model cannot be opened.
+    """
+    for path, name in ((save_metrics_to, "save_metrics_to"), (mistakes_to, "mistakes_to")):
+        if path is not None:
+            check_place(Path(path), name)
+    labels = labels_of(annotations, photos, classes=classes, official=wider_dir)
+    check_labels(labels)
+    template, file = sources(model, weights)
+    opened = open_model(
+        DETECTOR if template is None and file is None else template,
+        file,
+        runtime=runtime,
+        device=device,
+        threads=threads,
+        input_size=input_size,
+    )
+    metrics = measure_accuracy(
+        opened,
+        labels,
+        options=Options(
+            score_threshold=score_threshold,
+            nms_iou=nms_iou,
+            mistakes=optional_path(mistakes_to),
+            runtime=runtime,
+        ),
+        metrics_file=optional_path(save_metrics_to),
+        on_progress=on_progress,
+    )
+    return EvalReport(opened.path, tuple(metrics))
