@@ -10,7 +10,7 @@ import pytest
 import pocketface
 from pocketface.errors import MissingPackageError, ModelFileError, UserError
 from pocketface.model_templates import template_path
-from pocketface.model_templates.catalogue import READY_FILE, ready_file, template_names
+from pocketface.model_templates.catalogue import READY_FILE, ready_file
 from pocketface.models.weights import write_weights
 from pocketface.tasks import named
 from pocketface.tasks.named import model_path, weights_path
@@ -136,8 +136,3 @@ def test_a_snapshot_beside_a_template_comes_before_what_ships(tmp_path: Path) ->
     )
     assert model_file(str(own), None) == snapshot
     assert model_file(NAME, None) == ready_file(NAME)
-
-
-def test_the_smallest_templates_have_a_ready_file() -> None:
-    ready = {name for name in template_names() if ready_file(name)}
-    assert ready == {"face-detection-n", "glasses-n"}
