@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import pocketface
-from pocketface.compression.request import CompressRequest
+from pocketface.compressing.request import CompressRequest
 from pocketface.errors import UserError
 from pocketface.models.weights import read_weights
 from pocketface.tasks.measuring import Labels
@@ -58,7 +58,7 @@ def test_int8_after_training(run: Run) -> None:
     assert done.code == (1 if refused else 0)
     assert "written: out/compression.md" in done.out
     for row in rows:
-        assert f" {row['after']['file']} " in done.out
+        assert f"{row['after']['file']} " in done.out
         written = row["before"]["file"] if row in refused else row["after"]["file"]
         assert pocketface.load(f"out/{written}").contract.name == "tiny"
         assert (f"{row['after']['file']}: " in done.err.splitlines()[-1]) == (row in refused)
@@ -80,7 +80,7 @@ def test_int8_during_training(run: Run) -> None:
     exported = run("export", "--load-weights", checkpoint, "--save-model-to", "again",
                    "--no-verify")  # fmt: skip
     assert exported.code == 0, exported.err
-    assert "coreml (int8): skipped: cannot hold what was quantized during training" in exported.out
+    assert "onnx (int8): skipped: cannot hold what was quantized during training" in exported.out
     assert pocketface.load("again/model_int8.xml").contract.precision == "int8"
     again = run(*command)
     assert again.code == 2
@@ -113,7 +113,7 @@ def test_what_is_asked_for_is_what_is_done(run: Run, monkeypatch: pytest.MonkeyP
         asked.append(request)
         raise UserError("seen")
 
-    monkeypatch.setattr("pocketface.compression.run.compress", see)
+    monkeypatch.setattr("pocketface.compressing.run.compress", see)
     done = run(
         *("compress", "--load-weights", "tiny.pth", "--post-training", "--seed", "7"),
         *("--photos", "5", "--max-drop", "2", "--goal", "size", "--formats", "onnx,litert"),
