@@ -20,10 +20,9 @@ from ..errors import MissingPackageError
 from ..interrupts import signal_stack_kept
 from ..runtimes import RUNTIMES
 
+_OPENCV = ("opencv-python", "opencv-python-headless")
 PACKAGES = tuple(
-    dict.fromkeys(
-        ("numpy", "opencv-python", *(one for way in RUNTIMES.values() for one in way.packages))
-    )
+    dict.fromkeys(("numpy", *_OPENCV, *(one for way in RUNTIMES.values() for one in way.packages)))
 )
 """Packages that answers and speed depend on; a fingerprint has those that are installed."""
 
