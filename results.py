@@ -1,19 +1,79 @@
-"""Results of models: frozen dataclasses of numpy arrays, in pixels of the original image."""
+"""Results of models: frozen dataclasses of numpy arrays, in pixels of the original image.
+
+Their JSON: docs/reference/results.md.
+"""
 
 from __future__ import annotations
 
+import json
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import InputError
+
 LANDMARK_NAMES = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 """Order of the five landmarks; left and right as seen in the picture."""
+
+_PIXEL_DIGITS, _SCORE_DIGITS = 2, 4
+"""Decimals of positions and of scores in JSON."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """One face of `Detections`.
+
+    Attributes:
+        box: float32 (4,): x1, y1, x2, y2 in pixels of the original image.
+        score: 0 to 1.
+        landmarks: float32 (5, 2) in the order of `LANDMARK_NAMES`, pixels of the original image;
+            None if the model has none.
+    """
+
+    box: NDArray[np.float32]
+    score: float
+    landmarks: NDArray[np.float32] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Detection):
+            return NotImplemented
+        return (
+            self.score == other.score
+            and np.array_equal(self.box, other.box)
+            and _same(self.landmarks, other.landmarks)
+        )
+
+    def __repr__(self) -> str:
+        box = ", ".join(f"{side:.0f}" for side in self.box)
+        return f"Detection(score={self.score:.2f}, box=[{box}])"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers: `box`, `score` and `landmarks`, by name or None.
+
+        Raises:
+            InputError: A number is not finite.
+        """
+        points = None
+        if self.landmarks is not None:
+            numbers = _plain(self.landmarks, _PIXEL_DIGITS)
+            points = dict(zip(LANDMARK_NAMES, numbers, strict=True))
+        return {
+            "box": _plain(self.box, _PIXEL_DIGITS),
+            "score": _plain(self.score, _SCORE_DIGITS),
+            "landmarks": points,
+        }
 
 
 @dataclass(frozen=True, eq=False)
 class Detections:
     """Faces found in one image, best first.
+
+    `for face in found` gives each as a `Detection`, and so does `found[0]`; a slice, a mask and a
+    list of indices give `Detections` again.
 
     Attributes:
         boxes: float32 (N, 4): x1, y1, x2, y2 in pixels of the original image.
@@ -29,14 +89,87 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def __iter__(self) -> Iterator[Detection]:
+        return (self[index] for index in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int | np.integer[Any]) -> Detection: ...
+
+    @overload
+    def __getitem__(self, index: slice | NDArray[Any] | Sequence[int]) -> Detections: ...
+
+    def __getitem__(
+        self, index: int | np.integer[Any] | slice | NDArray[Any] | Sequence[int]
+    ) -> Detection | Detections:
+        if isinstance(index, slice):
+            return self._part(index)
+        if isinstance(index, np.ndarray | Sequence) and np.ndim(index) == 1:
+            # An empty list would be of floats.
+            return self._part(np.asarray(index) if len(index) else slice(0))
+        one = operator.index(index)  # type: ignore[arg-type]
+        landmarks = None if self.landmarks is None else self.landmarks[one]
+        return Detection(self.boxes[one], float(self.scores[one]), landmarks)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Detections):
+            return NotImplemented
+        return (
+            np.array_equal(self.boxes, other.boxes)
+            and np.array_equal(self.scores, other.scores)
+            and _same(self.landmarks, other.landmarks)
+        )
+
+    def __repr__(self) -> str:
+        count = len(self)
+        best = ", ".join(f"{score:.2f}" for score in self.scores[:3])
+        more = ", ..." if count > 3 else ""
+        faces = f"{count} face{'' if count == 1 else 's'}"
+        return f"Detections({faces}{': ' if count else ''}{best}{more})"
+
     def above(self, score: float) -> Detections:
         """The detections whose score is at least `score`."""
         return self.where(self.scores >= score)
 
     def where(self, keep: NDArray[np.bool_]) -> Detections:
         """The detections for which `keep`, bool (N,), is true."""
+        return self._part(keep)
+
+    def _part(self, keep: slice | NDArray[Any]) -> Detections:
         landmarks = None if self.landmarks is None else self.landmarks[keep]
         return Detections(self.boxes[keep], self.scores[keep], landmarks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers: `faces`, each as `Detection.to_dict` has it.
+
+        Pixels have two decimals, scores four.
+
+        Raises:
+            InputError: A number is not finite, which JSON has no form for.
+        """
+        return {"faces": [face.to_dict() for face in self]}
+
+    def to_json(self) -> str:
+        """`to_dict` as one line of JSON."""
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Detections:
+        """Read what `to_dict` gives; without faces, `landmarks` is None.
+
+        Raises:
+            InputError: The content has another form.
+        """
+        try:
+            faces = list(content["faces"])
+            boxes = np.array([face["box"] for face in faces], np.float32).reshape(len(faces), 4)
+            scores = np.array([face["score"] for face in faces], np.float32).reshape(len(faces))
+            landmarks = None
+            if faces and faces[0]["landmarks"] is not None:
+                points = [[face["landmarks"][name] for name in LANDMARK_NAMES] for face in faces]
+                landmarks = np.array(points, np.float32).reshape(len(faces), 5, 2)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"not the form of Detections.to_dict: {error!r}") from error
+        return cls(boxes, scores, landmarks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +188,61 @@ class Classification:
     index: int
     score: float
     scores: NDArray[np.float32]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Classification):
+            return NotImplemented
+        mine, its = ((one.label, one.index, one.score) for one in (self, other))
+        return mine == its and np.array_equal(self.scores, other.scores)
+
+    def __repr__(self) -> str:
+        return f"Classification(label={self.label!r}, score={self.score:.2f})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: `label`, `index`, `score` and `scores`, with four decimals.
+
+        Raises:
+            InputError: A number is not finite, which JSON has no form for.
+        """
+        return {
+            "label": self.label,
+            "index": self.index,
+            "score": _plain(self.score, _SCORE_DIGITS),
+            "scores": _plain(self.scores, _SCORE_DIGITS),
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as one line of JSON."""
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Classification:
+        """Read what `to_dict` gives.
+
+        Raises:
+            InputError: The content has another form.
+        """
+        try:
+            scores = np.array(content["scores"], np.float32).reshape(len(content["scores"]))
+            label, index = str(content["label"]), operator.index(content["index"])
+            return cls(label, index, float(content["score"]), scores)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"not the form of Classification.to_dict: {error!r}") from error
+
+
+def _same(one: NDArray[np.float32] | None, other: NDArray[np.float32] | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other)
+
+
+def _plain(values: NDArray[np.float32] | float, digits: int) -> Any:
+    """Python's own numbers, rounded, in lists as the array has them."""
+    numbers = np.asarray(values, np.float64)
+    if not np.isfinite(numbers).all():
+        raise InputError("a result that is not finite: JSON has no such number")
+    # Adding 0 makes -0.0 a plain 0.0.
+    return (numbers.round(digits) + 0.0).tolist()
 
 
 def pairwise_intersection(
