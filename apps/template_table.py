@@ -1,17 +1,15 @@
-"""The templates with their sizes, counted from the built network and as published."""
+"""The templates with their sizes, as counted from the built network and as published."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..model_templates.architecture import ArchitectureSpec
-from ..model_templates.catalogue import template_names, template_path
+from ..model_templates.catalogue import COUNTS_FILE, ready_file, template_names
 from ..model_templates.schema import PublishedSpec, Template
 from ..tasks.templates import open_template
-
-VGA = (480, 640)
-"""Height and width at which operations are also counted where the input size is free."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +35,15 @@ class TemplateRow:
         template: The template.
         network: Short names of backbone, neck and head.
         weights_bytes: Size of the shipped weights in bytes; None if none ship.
-        sizes: Counts at the template's own input, then at VGA if its input size is free; empty
-            if torch is not installed.
+        ready_bytes: Size in bytes of its model file that runs without PyTorch; None if it has none.
+        sizes: Counts at the template's own input, then at 480x640 if its input size is free; empty
+            if `tools/counts.py` was not run since the template was added.
     """
 
     template: Template
     network: str
     weights_bytes: int | None
+    ready_bytes: int | None
     sizes: tuple[Size, ...]
 
     def difference(self) -> tuple[float, float] | None:
@@ -57,35 +57,23 @@ class TemplateRow:
 
 def template_rows() -> list[TemplateRow]:
     """All templates of the catalogue, by name."""
-    return [_row(template_path(name)) for name in template_names()]
+    stored = json.loads(COUNTS_FILE.read_text(encoding="utf-8"))
+    return [_row(name, stored) for name in template_names()]
 
 
-def _row(path: Path) -> TemplateRow:
-    template = open_template(path).spec
-    weights = template.initial_weights
+def _row(name: str, stored: Mapping[str, list[dict[str, float]]]) -> TemplateRow:
+    template = open_template(name).spec
+    weights, ready = template.initial_weights, ready_file(name)
     return TemplateRow(
         template=template,
         network=_network(template.architecture),
         weights_bytes=None if weights is None else weights.size,
-        sizes=_sizes(template),
+        ready_bytes=None if ready is None else ready.stat().st_size,
+        sizes=tuple(
+            Size(int(one["height"]), int(one["width"]), one["mparams"], one["gflops"])
+            for one in stored.get(name, ())
+        ),
     )
-
-
-def _sizes(template: Template) -> tuple[Size, ...]:
-    try:
-        from ..models.count import count
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        return ()
-    at = [(template.input.height, template.input.width)]
-    if template.input.multiple_of is not None and VGA not in at:
-        at.append(VGA)
-    sizes = []
-    for height, width in at:
-        counted = count(template.architecture, height=height, width=width)
-        sizes.append(Size(height, width, counted.mparams, counted.gflops))
-    return tuple(sizes)
 
 
 def _network(architecture: ArchitectureSpec) -> str:

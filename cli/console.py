@@ -1,13 +1,14 @@
-"""Lines and tables on standard output."""
+"""Lines, tables and JSON on standard output."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 _DIRECTIONS = (*range(0x200E, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 """Letters that turn the direction of writing, or end a line."""
@@ -32,6 +33,11 @@ def tell_path(path: Path) -> None:
     print(printable(str(path)) if on_terminal else path, flush=True)
 
 
+def print_json(record: Mapping[str, Any]) -> None:
+    """Print an object as one line of JSON, at once; letters beyond ASCII are escaped."""
+    print(json.dumps(record, allow_nan=False), flush=True)
+
+
 def print_table(
     title: str,
     columns: Sequence[str],
@@ -43,13 +49,14 @@ def print_table(
 
     Args:
         title: The line above the table.
-        columns: Headings.
+        columns: Headings, which may have several lines.
         rows: Cells of each row; missing ones at the end stay empty.
         numbers: Indices of the right-aligned columns.
     """
-    from tabulate import tabulate
+    import tabulate
 
-    text = tabulate(
+    tabulate.MIN_PADDING = 0  # a heading needs no room beside it: tables fit into 80 columns
+    text = tabulate.tabulate(
         [[*map(printable, row)] for row in rows],
         headers=[*columns],
         tablefmt="simple",

@@ -3,71 +3,116 @@
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..apps.template_table import TemplateRow, template_rows
-from .console import print_table
+from .console import print_json, print_table, tell
 
 _NONE = "\N{EN DASH}"
-_COLUMNS = (
-    "name", "input", "batch x GPUs", "network",
-    "Mparams", "published", "diff",
-    "GFLOPs", "GMAC", "published", "diff",
-    "weights MB", "metrics",
-)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--all", action="store_true", help="everything about each")
+    how.add_argument("--json", action="store_true", help="likewise, a JSON object for each")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the table."""
+    """Print the templates."""
     rows = template_rows()
+    tasks = dict.fromkeys(row.template.problem for row in rows)
+    for task in tasks:
+        of_task = [row for row in rows if row.template.problem == task]
+        if args.json:
+            for row in of_task:
+                print_json(_as_json(row))
+        elif args.all:
+            for row in of_task:
+                for line in _description(row):
+                    tell(line)
+                print()
+        else:
+            _print_table(task, of_task)
     if args.json:
-        print(json.dumps([_as_json(row) for row in rows], indent=2))
         return
-    for task in dict.fromkeys(row.template.problem for row in rows):
-        cells = [line for row in rows if row.template.problem == task for line in _lines(row)]
-        print_table(f"Templates for {task}", _COLUMNS, cells, numbers=range(4, 12))
-    print("Mparams, GFLOPs (2xMAC) and GMAC are counted from the built network, at batch 1.")
-    if not any(row.sizes for row in rows):
-        print("Counting needs torch: pip install 'pocketface[train]'")
+    print("Mparams and GFLOPs (2xMAC) are counted from the built network, at batch 1.")
+    ready = [row.template.name for row in rows if row.ready_bytes is not None]
+    print(f"Run without PyTorch: {', '.join(ready)}.")
+    print("Those without weights have to be trained first.")
+    if not args.all:
+        print("`pocketface templates --all` tells what each is.")
+
+
+def _print_table(task: str, rows: Sequence[TemplateRow]) -> None:
+    measured = [row.template.metrics for row in rows if row.template.metrics]
+    keys = [{metric.key for metric in metrics} for metrics in measured]
+    shared = [one for one in measured[0] if all(one.key in some for some in keys)] if keys else []
+    heads = [f"{metric.key.replace('_', chr(10))}\n{metric.unit}" for metric in shared]
+    cells = []
     for row in rows:
-        if row.template.published is not None and row.template.published.note:
-            print(f"{row.template.name}: {row.template.published.note}")
+        own = row.sizes[0] if row.sizes else None
+        values = {metric.key: metric.value for metric in row.template.metrics}
+        cells.append(
+            [
+                row.template.name,
+                f"{row.template.input.width}x{row.template.input.height}",
+                f"{own.mparams:.3f}" if own else _NONE,
+                f"{own.gflops:.2f}" if own else _NONE,
+                _megabytes(row.weights_bytes),
+                *(_value(values.get(metric.key)) for metric in shared),
+            ]
+        )
+    print_table(
+        f"Templates for {task}",
+        ("name", "input", "Mparams", "GFLOPs", "weights\nMB", *heads),
+        cells,
+        numbers=range(2, 5 + len(heads)),
+    )
 
 
-def _lines(row: TemplateRow) -> list[list[str]]:
-    lines = [_cells(row)]
-    for size in row.sizes[1:]:
-        at = f"at {size.width}x{size.height}"
-        lines.append(["", at, *[""] * 5, f"{size.gflops:.2f}", f"{size.gmac:.2f}"])
-    return lines
-
-
-def _cells(row: TemplateRow) -> list[str]:
+def _description(row: TemplateRow) -> Iterator[str]:
     template, published = row.template, row.template.published
-    own = row.sizes[0] if row.sizes else None
-    difference = row.difference()
-    metrics = [m for m in template.metrics if m.value is not None]
-    return [
-        template.name,
-        f"{template.input.width}x{template.input.height} {template.input.resize}",
-        f"{template.hyper_parameters.basic.batch_size} x {template.gpu_num}",
-        row.network,
-        f"{own.mparams:.3f}" if own else _NONE,
-        f"{published.mparams:.2f}" if published else _NONE,
-        f"{difference[0]:+.1%}" if difference else _NONE,
-        f"{own.gflops:.2f}" if own else _NONE,
-        f"{own.gmac:.2f}" if own else _NONE,
-        f"{published.gflops:.2f}" if published else _NONE,
-        f"{difference[1]:+.1%}" if difference else _NONE,
-        f"{row.weights_bytes / 1e6:.2f}" if row.weights_bytes else _NONE,
-        "\n".join(f"{m.key} {m.value:g} {m.unit}" for m in metrics) or _NONE,
-    ]
+    given = template.input
+    yield template.name
+    yield f"  {template.summary}"
+    free = f", or any multiple of {given.multiple_of}" if given.multiple_of else ""
+    yield f"  task       {template.problem}"
+    yield f"  input      {given.width}x{given.height}, {given.resize}{free}"
+    yield f"  network    {row.network}"
+    basic = template.hyper_parameters.basic
+    gpus = f"{template.gpu_num} GPU" + "s" * (template.gpu_num > 1)
+    yield f"  training   batch {basic.batch_size} x {gpus}, {basic.epochs} epochs"
+    for size in row.sizes:
+        yield (
+            f"  counted    {size.mparams:.3f} Mparams, {size.gflops:.2f} GFLOPs "
+            f"({size.gmac:.2f} GMAC) at {size.width}x{size.height}"
+        )
+    if published is not None:
+        difference = row.difference() or (None, None)
+        yield (
+            f"  published  {published.mparams:g} Mparams{_share(difference[0])}, "
+            f"{published.gflops:g} GFLOPs{_share(difference[1])}"
+        )
+        if published.note:
+            yield f"             {published.note}"
+    ready = f"; {row.ready_bytes / 1e6:.2f} MB without PyTorch" if row.ready_bytes else ""
+    yield f"  weights    {_megabytes(row.weights_bytes)}{' MB' * bool(row.weights_bytes)}{ready}"
+    for metric in template.metrics:
+        yield f"  measured   {metric.display_name}: {_value(metric.value)} {metric.unit}"
+
+
+def _value(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.2f}"
+
+
+def _share(difference: float | None) -> str:
+    return "" if difference is None else f" ({difference:+.1%} counted)"
+
+
+def _megabytes(size: int | None) -> str:
+    return _NONE if size is None else f"{size / 1e6:.2f}"
 
 
 def _as_json(row: TemplateRow) -> dict[str, Any]:
@@ -96,5 +141,6 @@ def _as_json(row: TemplateRow) -> dict[str, Any]:
         if difference is None
         else {"mparams": difference[0], "gflops": difference[1]},
         "weights_bytes": row.weights_bytes,
+        "ready_bytes": row.ready_bytes,
         "metrics": [metric.model_dump() for metric in template.metrics],
     }

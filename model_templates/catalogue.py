@@ -22,6 +22,9 @@ DETECTOR, CLASSIFIER = "face-detection-n", "glasses-n"
 
 _ROOT = Path(__file__).parent
 
+COUNTS_FILE = _ROOT / "counts.json"
+"""By template, its parameters and operations at some input sizes, as `tools/counts.py` writes."""
+
 
 def template_names() -> list[str]:
     """Names of all templates, sorted."""
@@ -36,14 +39,21 @@ def template_path(name: str) -> Path:
     """
     paths = _paths()
     if name not in paths:
-        names = sorted(paths)
-        near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
         raise TemplateError(
-            f"unknown template {name!r}: expected one of {', '.join(names)}, "
+            f"unknown template {name!r}: expected one of {', '.join(sorted(paths))}, "
             f"or the path of a {TEMPLATE_FILE}",
-            hint=f"did you mean {near[0]!r}?" if near else None,
+            hint=meant_template(name),
         )
     return paths[name]
+
+
+def meant_template(text: str) -> str | None:
+    """A hint with the template that a misspelt name, or a path that is not there, may mean."""
+    path = Path(text.strip())
+    name = path.parent.name if path.name == TEMPLATE_FILE else path.stem
+    plain = name.lower().replace("_", "-").replace(" ", "-")
+    near = difflib.get_close_matches(plain, sorted(_paths()), n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else None
 
 
 def find_template(name_or_path: str | os.PathLike[str]) -> Path:
@@ -68,7 +78,8 @@ def find_template(name_or_path: str | os.PathLike[str]) -> Path:
     if len(path.parts) > 1 or path.suffix in (".yaml", ".yml"):
         raise TemplateError(
             f"{text}: no such file; expected a {TEMPLATE_FILE} or one of "
-            f"{', '.join(template_names())}"
+            f"{', '.join(template_names())}",
+            hint=meant_template(text),
         )
     return template_path(text)
 

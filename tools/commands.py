@@ -16,7 +16,7 @@ from pocketface.cli import COMMANDS
 from pocketface.cli.parser import Parser
 
 ABOUT = {
-    "templates": "Parameters and operations are counted from the built network. All templates: "
+    "templates": "Parameters and operations are counted from the built network. All figures: "
     "[models.md](../reports/models.md#all-templates).",
     "init": "Writes template.yaml, the weights that ship with it as snapshot.pth, and train.py, "
     "eval.py, compress.py, export.py and visualize.py, which run the commands with that template.",

@@ -126,7 +126,10 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         (
             ModuleNotFoundError("No module named 'torch'", name="torch"),
             2,
-            ["error: the package 'torch' is not installed: needs `pip install 'pocketface[train]'`"],
+            [
+                "error: the package 'torch' is not installed: needs "
+                "`pip install 'pocketface[train]'`"
+            ],
         ),
         (KeyboardInterrupt(), 130, ["interrupted"]),
         (KeyboardInterrupt("go on so"), 130, ["interrupted; go on so"]),
