@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .api.verify import verify
     from .apps.template_table import TemplateRow
     from .benchmarks.results import Results
-    from .compression.report import CompressedFile, CompressionReport
+    from .compressing.report import CompressedFile, CompressionReport
     from .errors import (
         ContractError,
         DataError,
@@ -84,8 +84,8 @@ __all__ = [
 # costs next to nothing.
 _HOMES = {
     "Classification": "results",
-    "CompressedFile": "compression.report",
-    "CompressionReport": "compression.report",
+    "CompressedFile": "compressing.report",
+    "CompressionReport": "compressing.report",
     "Contract": "model_templates.contract",
     "Detections": "results",
     "EpochReport": "training.report",

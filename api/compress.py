@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ..compression.formats import chosen
+from ..compressing.formats import chosen
 from ..errors import UserError
 from ..files import check_place
 from ..tasks.measuring import Progress
@@ -14,7 +14,7 @@ from ..tasks.weights import Given, open_weights
 from .given import Annotations, Classes, Names, Paths, labels_of, name_list, sources
 
 if TYPE_CHECKING:
-    from ..compression.report import CompressedFile, CompressionReport, Goal
+    from ..compressing.report import CompressedFile, CompressionReport, Goal
     from ..training.request import Arithmetic
 
 
@@ -68,7 +68,7 @@ def compress(
         nncf_quantization: int8 with training: fine-tune with the rounding in place.
         nncf_sparsity: Fine-tune while weights are made zero.
         filter_pruning: Drop whole channels and fine-tune, before all of the above.
-        formats: Keys of `compression.formats.QUANTIZERS`; None for those whose packages are there.
+        formats: Keys of `compressing.formats.QUANTIZERS`; None for those whose packages are there.
         precision: "int8", "fp16"; of Core ML also "palette6", "palette4"; None for int8 where
             files are quantized.
         max_drop: Percentage points of AP50, or of balanced accuracy, that may be lost.
@@ -115,9 +115,9 @@ def compress(
     # Refused before PyTorch loads.
     chosen(wanted, precisions, quantizes=post_training or nncf_quantization)
     read = open_weights(*sources(model, weights))
-    from ..compression import run
-    from ..compression.request import CompressRequest
-    from ..compression.stage import Training
+    from ..compressing import run
+    from ..compressing.request import CompressRequest
+    from ..compressing.stage import Training
 
     pruning = sparsity = None
     if filter_pruning:

@@ -33,11 +33,30 @@ _log = logging.getLogger(__name__)
 _Found = tuple[Any, ...]
 """A picture's `Detections`, followed by the answers of a model of aligned faces, if any."""
 
-OnPhoto = Callable[[Path, Detections, Sequence[Told]], None]
-"""Function of a photo, its faces, and the text about each face; empty for a detector."""
-
 _SAY_EVERY = 10.0
 """Seconds between two log lines of progress while a video runs."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was found in one picture.
+
+    Attributes:
+        photo: The photo; None for a frame.
+        frame: Number of the frame, from 0; None for a photo.
+        time: Seconds since the start of the video, or since the first frame of a camera or stream;
+            None for a photo.
+        faces: The faces.
+        answers: What the model says of each face; empty for a detector.
+        told: The same as text.
+    """
+
+    photo: Path | None
+    frame: int | None
+    time: float | None
+    faces: Detections
+    answers: Sequence[Any]
+    told: Sequence[Told]
 
 
 @dataclass(frozen=True)
@@ -79,7 +98,7 @@ class VisualizeRequest:
         threads: Threads of the detector's runtime.
         delay: Milliseconds each picture stays in the window; 0 waits for a key. None waits after
             photos and shows frames for 1 ms.
-        on_photo: Called with each photo; not called for frames.
+        on_seen: Called after each photo and frame.
         on_frame: Called after each frame of a video whose length is known, with the number of
             frames done and of all. None logs a line every ten seconds.
     """
@@ -94,7 +113,7 @@ class VisualizeRequest:
     device: str = "cpu"
     threads: int | None = None
     delay: int | None = None
-    on_photo: OnPhoto | None = None
+    on_seen: Callable[[Seen], None] | None = None
     on_frame: Callable[[int, int], None] | None = None
 
 
@@ -121,12 +140,13 @@ def visualize(request: VisualizeRequest) -> Summary:
         window=Window() if request.show else None,
         delay=delay if delay is not None else (0 if found.photos else 1),
         draws=request.show or target is not None,
+        on_seen=request.on_seen,
     )
     started = time.monotonic()
     unreadable = 0
     try:
         if found.photos:
-            unreadable, target = _photos(found, target, viewer, request.on_photo)
+            unreadable, target = _photos(found, target, viewer)
         else:
             _frames(found, target, viewer, _Progress(found.name, request.on_frame))
     finally:
@@ -166,6 +186,7 @@ class _Viewer:
         window: Window | None,
         delay: int,
         draws: bool,
+        on_seen: Callable[[Seen], None] | None,
     ) -> None:
         self.pictures = 0
         self.faces = 0
@@ -175,22 +196,27 @@ class _Viewer:
         self._window = window
         self._delay = delay
         self._draws = draws
+        self._on_seen = on_seen
 
     def look(
-        self, image: NDArray[np.uint8]
-    ) -> tuple[Detections, Sequence[Told], NDArray[np.uint8]]:
-        """The faces, the text about each, and the drawn picture.
+        self, image: NDArray[np.uint8], *, photo: Path | None = None, time: float | None = None
+    ) -> NDArray[np.uint8]:
+        """Find and tell the faces of a photo, or of a frame at a time; returns the drawn picture.
 
         Sets `more` to False when the user ends the run.
         """
-        detections, *answers = found = self._find(image)
-        self.pictures += 1
-        self.faces += len(detections)
+        faces, *some = found = self._find(image)
+        answers = [answer for of_all in some for answer in of_all]
         drawn = self._task.draw(image, *found) if self._draws else image
         if self._window is not None:
             self.more = self._window.show(drawn, delay=self._delay)
-        told = [self._task.told(answer) for some in answers for answer in some]
-        return detections, told, drawn
+        if self._on_seen is not None:
+            frame = self.pictures if photo is None else None
+            told = [self._task.told(answer) for answer in answers]
+            self._on_seen(Seen(photo, frame, time, faces, answers, told))
+        self.pictures += 1
+        self.faces += len(faces)
+        return drawn
 
     def close(self) -> None:
         if self._window is not None:
@@ -201,7 +227,6 @@ def _photos(
     source: Source,
     target: Path | None,
     viewer: _Viewer,
-    on_photo: OnPhoto | None,
 ) -> tuple[int, Path | None]:
     """Process photos; returns the number of unreadable ones, and where the drawn ones are."""
     place = target
@@ -215,12 +240,10 @@ def _photos(
             _log.warning("%s", error)
             unreadable += 1
             continue
-        detections, told, drawn = viewer.look(image)
+        drawn = viewer.look(image, photo=photo)
         if target is not None:
             written = write_photo(mirrored(photo, source, target), drawn)
             place = written if source.kind == "photo" else target
-        if on_photo is not None:
-            on_photo(photo, detections, told)
         if not viewer.more:
             break
     if unreadable == len(source.photos):
@@ -237,7 +260,7 @@ def _frames(source: Source, target: Path | None, viewer: _Viewer, progress: _Pro
                 video_file(target, rate=video.rate, time_base=video.time_base, sound=source.path)
             )
         for frame in video.frames:
-            _, _, drawn = viewer.look(frame.pixels)
+            drawn = viewer.look(frame.pixels, time=frame.time)
             if written is not None:
                 written.write(drawn, frame.time, frame.lasts)
             if not viewer.more:

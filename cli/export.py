@@ -107,8 +107,6 @@ def run(args: argparse.Namespace) -> None:
 
 def _tell_of(file: ExportedFile) -> None:
     """Print what became of a file, at once: the others may take minutes."""
-    said = [file.status, *([] if file.seconds is None else [f"{file.seconds:.1f} s"])]
-    why = f": {file.reason}" if file.reason else ""
-    tell(f"{file.file or file.format} ({file.precision}): {', '.join(said)}{why}")
+    tell(str(file))
     if sys.stdout is not None:
         sys.stdout.flush()

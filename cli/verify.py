@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     )
     for one in found:
         if one.reason:
-            tell(f"{one.file}: {one.status}: {one.reason}")
+            tell(str(one))
     passed = sum(one.status == "passed" for one in found)
     if passed < len(found):
         raise PocketfaceError(f"{passed} of {len(found)} files passed")

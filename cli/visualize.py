@@ -6,16 +6,13 @@ import argparse
 import functools
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from ..apps.visualize import Summary, VisualizeRequest, visualize
+from ..apps.visualize import Seen, Summary, VisualizeRequest, visualize
 from ..model_templates.catalogue import DETECTOR
-from ..results import Detections
-from ..tasks.parts import Told
 from ..tasks.weights import open_model
-from .console import progress, tell
+from .console import add_json, faces_as_json, print_json, progress, tell
 from .parser import a_path, count, fraction, positive_count
 
 
@@ -65,7 +62,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Process the source, and print what was found."""
-    photo = Path(args.video)
     with ExitStack() as stack:
         # Only when there is a frame to tell of, and a terminal to show it on.
         bar = functools.cache(lambda: stack.enter_context(progress("frames")))
@@ -87,23 +83,47 @@ def run(args: argparse.Namespace) -> None:
                 device=args.device,
                 threads=args.threads,
                 delay=args.delay,
-                on_photo=_print_faces if photo.is_file() else _print_count,
+                on_seen=_teller(args),
                 on_frame=(lambda done, total: bar()(done, total)) if shown else None,
             )
         )
-    _print_summary(summary)
+    if not args.json:
+        _print_summary(summary)
 
 
-def _print_count(photo: Path, detections: Detections, told: Sequence[Told]) -> None:
-    counts = Counter(one.kind for one in told if one.kind is not None)
+def _teller(args: argparse.Namespace) -> Callable[[Seen], None]:
+    """Prints what was found in a picture."""
+    one_photo = Path(args.video).is_file()
+
+    def as_json(seen: Seen) -> None:
+        source = without_secrets(args.video) if seen.photo is None else str(seen.photo)
+        print_json(
+            {
+                "source": source,
+                "frame": seen.frame,
+                "time": None if seen.time is None else round(seen.time, 3),
+                "faces": faces_as_json(seen.faces, seen.answers),
+            }
+        )
+
+    def as_text(seen: Seen) -> None:
+        if seen.photo is not None:
+            _print_count(seen)
+            if one_photo:
+                _print_faces(seen)
+
+    return as_json if args.json else as_text
+
+
+def _print_count(seen: Seen) -> None:
+    counts = Counter(one.kind for one in seen.told if one.kind is not None)
     kinds = "".join(f", {number} {kind}" for kind, number in sorted(counts.items()))
-    tell(f"{photo}: {_faces(len(detections))}{kinds}")
+    tell(f"{seen.photo}: {_faces(len(seen.faces))}{kinds}")
 
 
-def _print_faces(photo: Path, detections: Detections, told: Sequence[Told]) -> None:
-    _print_count(photo, detections, told)
-    texts = [f"  {one.text}" for one in told] or [""] * len(detections)
-    for score, box, text in zip(detections.scores, detections.boxes, texts, strict=True):
+def _print_faces(seen: Seen) -> None:
+    texts = [f"  {one.text}" for one in seen.told] or [""] * len(seen.faces)
+    for score, box, text in zip(seen.faces.scores, seen.faces.boxes, texts, strict=True):
         corners = " ".join(f"{value:.1f}" for value in box)
         tell(f"  score {score:.3f}  box {corners}{text}")
 

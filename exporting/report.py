@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -33,8 +33,14 @@ class ExportedFile:
     file: Path | None = None
     size: int = 0
     seconds: float | None = None
-    certificate: Certificate | None = None
+    certificate: Certificate | None = field(default=None, repr=False)
     reason: str | None = None
+
+    def __str__(self) -> str:
+        """A line that says what became of it."""
+        took = "" if self.seconds is None else f", {self.seconds:.1f} s"
+        why = f": {self.reason}" if self.reason else ""
+        return f"{self.file or self.format} ({self.precision}): {self.status}{took}{why}"
 
 
 @dataclass(frozen=True)
@@ -75,5 +81,9 @@ class Verified:
 
     file: Path
     status: Literal["passed", "failed", "not verified"]
-    certificate: Certificate | None = None
+    certificate: Certificate | None = field(default=None, repr=False)
     reason: str | None = None
+
+    def __str__(self) -> str:
+        """A line that says what became of it."""
+        return f"{self.file}: {self.status}" + (f": {self.reason}" if self.reason else "")

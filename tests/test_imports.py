@@ -24,7 +24,7 @@ FLOORS = {
     "api": 9,
     "apps": 8,
     "benchmarks": 7,
-    "compression": 6,
+    "compressing": 6,
     "exporting": 5,
     "training": 5,
     "tasks": 4,
@@ -116,7 +116,7 @@ def test_architecture_document_has_these_floors() -> None:
 
 
 _TRAINING = [
-    f"compression/{name}.py" for name in ("channels", "fine_tuning", "request", "sparsity", "stage")
+    f"compressing/{name}.py" for name in ("channels", "fine_tuning", "request", "sparsity", "stage")
 ]
 
 

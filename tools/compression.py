@@ -17,7 +17,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import pocketface.cli
-from pocketface.compression.report import CompressionReport, FileMeasured
+from pocketface.compressing.report import CompressionReport, FileMeasured
 
 WAYS = {
     "after training": ["--post-training", "--precision", "fp16,int8"],

@@ -19,7 +19,7 @@ from pocketface.benchmarks.cases import Case, Target
 from pocketface.benchmarks.pipelines import open_pipeline
 from pocketface.benchmarks.plan import Accuracy, plan_for
 from pocketface.benchmarks.worker import CaseWorker
-from pocketface.compression.promise import Promise
+from pocketface.compressing.promise import Promise
 from pocketface.data.images import read_image
 from pocketface.errors import ContractError
 from pocketface.evaluation.figures import decisive

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import pocketface
-from pocketface.compression.formats import QUANTIZERS
-from pocketface.compression.report import CompressionReport
+from pocketface.compressing.formats import QUANTIZERS
+from pocketface.compressing.report import CompressionReport
 from pocketface.errors import ModelFileError, UserError
 from pocketface.tasks.measuring import Labels
 
@@ -77,7 +77,7 @@ def test_a_quantizer_that_fails_costs_only_its_own_format(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(importlib.import_module("pocketface.compression.onnx"), "quantize", fail)
+    monkeypatch.setattr(importlib.import_module("pocketface.compressing.onnx"), "quantize", fail)
     found = post_training(lists, tmp_path, formats=["onnx", "openvino"])
     assert [row.status for row in found.rows] == ["failed", "compressed"]
     assert found.failed == [f"model.onnx: {type(error).__name__}: no kernel"]
@@ -119,7 +119,7 @@ def test_what_cannot_be_read_is_not_counted(
         (tmp_path / name).write_bytes((shared / "airport" / name).read_bytes())
     (tmp_path / names[0]).write_bytes(b"damaged")
     seen: list[int] = []
-    whole = importlib.import_module("pocketface.compression.run")
+    whole = importlib.import_module("pocketface.compressing.run")
     monkeypatch.setattr(whole, "compress_files", lambda wanted: seen.append(len(wanted.validation)))
     post_training(
         Labels([annotations], [shared / "airport"]), tmp_path / "out",
@@ -132,7 +132,7 @@ def test_the_seed_chooses_the_photos(
     lists: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen: list[tuple[str, ...]] = []
-    whole = importlib.import_module("pocketface.compression.run")
+    whole = importlib.import_module("pocketface.compressing.run")
     monkeypatch.setattr(
         whole, "compress_files", lambda wanted: chosen.append(wanted.calibration.photos)
     )

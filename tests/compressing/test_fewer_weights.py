@@ -10,10 +10,10 @@ import torch
 import yaml
 
 import pocketface
-from pocketface.compression.channels import channel_groups, pruned
-from pocketface.compression.run import pruning_for, sparsity_for
-from pocketface.compression.sparsity import share_of_zeros
-from pocketface.compression.stage import Training
+from pocketface.compressing.channels import channel_groups, pruned
+from pocketface.compressing.run import pruning_for, sparsity_for
+from pocketface.compressing.sparsity import share_of_zeros
+from pocketface.compressing.stage import Training
 from pocketface.errors import UserError
 from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates import template_path

@@ -18,8 +18,8 @@ from pocketface.tasks.measuring import Labels
 pytest.importorskip("coremltools", reason="needs coremltools")
 pytest.importorskip("sklearn", reason="needs scikit-learn")
 
-from pocketface.compression import coreml
-from pocketface.compression.formats import QUANTIZERS
+from pocketface.compressing import coreml
+from pocketface.compressing.formats import QUANTIZERS
 from pocketface.runtimes.coreml import import_coremltools, read_spec
 from pocketface.runtimes.coreml_reference import function_of
 from pocketface.runtimes.seal import model_files

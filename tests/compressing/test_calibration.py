@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pocketface.compression.calibration import calibrate
+from pocketface.compressing.calibration import calibrate
 from pocketface.data.coco import Photo
 from pocketface.data.labelled_faces import read_labelled_faces
 from pocketface.errors import DataError

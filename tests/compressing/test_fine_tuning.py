@@ -16,8 +16,8 @@ import torch
 import yaml
 
 import pocketface
-from pocketface.compression.fine_tuning import rounding
-from pocketface.compression.stage import Stage, Training
+from pocketface.compressing.fine_tuning import rounding
+from pocketface.compressing.stage import Stage, Training
 from pocketface.errors import ModelFileError, UserError
 from pocketface.exporting import ExportRequest, export_model
 from pocketface.models.network import make_network
@@ -252,7 +252,7 @@ def test_a_teacher_is_not_asked_again(
     weights = rewritten(
         tmp_path / "taught.pth", read, read.state_dict, template_text=yaml.safe_dump(content)
     )
-    monkeypatch.setattr("pocketface.compression.stage.fit", see)
+    monkeypatch.setattr("pocketface.compressing.stage.fit", see)
     recipe = weights.template.optimisations.nncf_quantization
     assert recipe is not None
     stage = Stage(Training(labels=lists, folder=tmp_path), "quantization", weights, recipe)

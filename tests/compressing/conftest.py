@@ -15,10 +15,10 @@ import skimage
 from torch import nn
 
 import pocketface
-from pocketface.compression.report import CompressionReport
-from pocketface.compression.request import CompressRequest
-from pocketface.compression.run import compress
-from pocketface.compression.stage import Training
+from pocketface.compressing.report import CompressionReport
+from pocketface.compressing.request import CompressRequest
+from pocketface.compressing.run import compress
+from pocketface.compressing.stage import Training
 from pocketface.data.labelled_faces import write_labelled_faces
 from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates.catalogue import shipped_weights
@@ -66,7 +66,7 @@ def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is done to weights, without the files that are made of them in the end."""
-    monkeypatch.setattr("pocketface.compression.run.compress_files", lambda wanted: wanted.tuned)
+    monkeypatch.setattr("pocketface.compressing.run.compress_files", lambda wanted: wanted.tuned)
 
 
 @pytest.fixture(scope="session")

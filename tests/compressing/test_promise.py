@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import pocketface
-from pocketface.compression import candidate, files
-from pocketface.compression.promise import Promise
+from pocketface.compressing import candidate, files
+from pocketface.compressing.promise import Promise
 from pocketface.data.labelled_faces import read_labelled_faces
 from pocketface.errors import UserError
 from pocketface.exporting.certificate import certificate_path
@@ -31,7 +31,7 @@ class _Promise:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, enough: int) -> None:
         self.kept: list[list[str]] = []
-        quantizer = importlib.import_module("pocketface.compression.onnx")
+        quantizer = importlib.import_module("pocketface.compressing.onnx")
         real = quantizer.quantize
 
         def quantize(*arguments: Any) -> None:
@@ -58,7 +58,7 @@ def test_layers_are_given_back_until_the_promise_holds(
     monkeypatch.setattr(candidate, "FASTER", 0)
     (row,) = post_training(lists, tmp_path, goal="speed").rows
     assert [len(kept) for kept in promise.kept] == [0, 1, 2, 4]
-    layers = importlib.import_module("pocketface.compression.onnx").layers
+    layers = importlib.import_module("pocketface.compressing.onnx").layers
     assert row.status == "compressed"
     contract = pocketface.load(tmp_path / "model_int8.onnx").contract
     assert contract.compression is not None
@@ -199,7 +199,7 @@ def test_what_was_done_before_an_interruption_is_reported(
 
     monkeypatch.setattr(candidate, "FASTER", 0)
     monkeypatch.setattr(
-        importlib.import_module("pocketface.compression.openvino"), "quantize", interrupt
+        importlib.import_module("pocketface.compressing.openvino"), "quantize", interrupt
     )
     for name in ("compression.md", "compression.json"):
         (tmp_path / name).write_text("of an earlier run")

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import pocketface
-from pocketface.compression.graph import behind, beside, last
-from pocketface.compression.promise import Promise
-from pocketface.compression.sensitivity import most_guilty_first
+from pocketface.compressing.graph import behind, beside, last
+from pocketface.compressing.promise import Promise
+from pocketface.compressing.sensitivity import most_guilty_first
 from pocketface.models.weights import Weights, read_weights
 from pocketface.runtimes.session import Session
 from pocketface.tasks.detection.parity import error
@@ -66,7 +66,7 @@ def test_layers_given_back_are_float(
     elif suffix == ".tflite":
         path = export(weights, tmp_path, "litert")
     target = tmp_path / f"int8{suffix}"
-    quantizer = importlib.import_module(f"pocketface.compression.{SUFFIXES[suffix]}")
+    quantizer = importlib.import_module(f"pocketface.compressing.{SUFFIXES[suffix]}")
     layers = quantizer.layers(path)
     # In LiteRT's the last nine stay float.
     assert len(layers) == convolutions_of(weights) - (9 if suffix == ".tflite" else 0)
@@ -90,11 +90,11 @@ def test_layers_given_back_are_float(
 def test_layers_between_int8_ones_are_float_in_onnx_runtime(
     tiny_onnx: Path, tmp_path: Path
 ) -> None:
-    """It would round their weights as it opens the file: see `pocketface.compression.onnx`."""
+    """It would round their weights as it opens the file: see `pocketface.compressing.onnx`."""
     import onnx
     import onnxruntime
 
-    quantizer = importlib.import_module("pocketface.compression.onnx")
+    quantizer = importlib.import_module("pocketface.compressing.onnx")
     layers = quantizer.layers(tiny_onnx)
     kept = layers[1::2]
     model = pocketface.load(tiny_onnx)
@@ -114,7 +114,7 @@ def test_nncf_gives_back_what_costs_most(tmp_path: Path) -> None:
     It compiles the file anew for each group of layers: this one is of few.
     """
     path = export(shipped("glasses-n"), tmp_path, "openvino")
-    quantizer = importlib.import_module("pocketface.compression.openvino")
+    quantizer = importlib.import_module("pocketface.compressing.openvino")
     model = pocketface.load(path)
     contract = model.contract.model_copy(update={"precision": "int8"})
     batches = [face[None] for face in noisy_faces()]
@@ -141,7 +141,7 @@ def test_openvino_files_are_restored_within_the_promise(
 ) -> None:
     """What NNCF is told is lost is the share of what may be lost, and its layers are reported."""
     told: list[float] = []
-    quantizer = importlib.import_module("pocketface.compression.openvino")
+    quantizer = importlib.import_module("pocketface.compressing.openvino")
 
     def restore(path: Path, target: Path, *others: Any, loss: Any, count: int, **_: Any) -> Any:
         quantizer.quantize(path, target, *others)
@@ -186,7 +186,7 @@ def test_the_most_guilty_layer_comes_first(tmp_path: Path, monkeypatch: pytest.M
 
     load = pocketface.load
     monkeypatch.setattr(
-        "pocketface.compression.sensitivity.load",
+        "pocketface.compressing.sensitivity.load",
         lambda file: load(file) if file == path else Tried(file),
     )
     batch = np.full((1, 3, 80, 80), 100, np.float32)

@@ -70,6 +70,11 @@ class CompressedFile(Spec):
     faster: float | None = None
     minutes: float = 0.0
 
+    def __str__(self) -> str:
+        """A line that says what became of it."""
+        tried = self.before if self.after is None else self.after
+        return f"{tried.file}: {self.status}" + (f": {self.reason}" if self.reason else "")
+
     @property
     def file(self) -> str:
         """Name of the file that is written."""

@@ -1,0 +1,63 @@
+"""The notebooks were run, and their cells run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NOTEBOOKS = Path(__file__).parents[2] / "examples" / "notebooks"
+LESS = {
+    "find_faces": "",
+    "train_a_classifier": "COPIES, EPOCHS = 8, 1",
+    "compress_and_benchmark": "COPIES, DURATION = 4, 0.1",
+}
+"""Notebooks, and what takes the place of their parameters here."""
+
+
+def cells_of(name: str) -> list[dict[str, Any]]:
+    notebook = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def test_all_notebooks_are_here() -> None:
+    assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == set(LESS)
+
+
+@pytest.mark.parametrize("name", LESS)
+def test_a_notebook_shows_a_run_from_start_to_end(name: str) -> None:
+    cells = cells_of(name)
+    assert [cell["execution_count"] for cell in cells] == [*range(1, len(cells) + 1)]
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert outputs
+    assert all(output["output_type"] != "error" for output in outputs)
+    assert str(Path.home()) not in json.dumps(outputs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LESS)
+def test_the_cells_run(name: str, tmp_path: Path) -> None:
+    for package in ("skimage", "torch", "nncf", "openvino", "onnxruntime", "altair"):
+        pytest.importorskip(package)
+    for helper in NOTEBOOKS.glob("*.py"):
+        shutil.copy(helper, tmp_path)
+    parts = []
+    for cell in cells_of(name):
+        parts.append("".join(cell["source"]))
+        if "parameters" in cell["metadata"].get("tags", []):
+            parts.append(LESS[name])
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(parts)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
