@@ -42,6 +42,7 @@ class Seen:
     """What was found in one picture.
 
     Attributes:
+        source: Name of what the user named, without what may be secret in a stream's address.
         photo: The photo; None for a frame.
         frame: Number of the frame, from 0; None for a photo.
         time: Seconds since the start of the video, or since the first frame of a camera or stream;
@@ -51,6 +52,7 @@ class Seen:
         told: The same as text.
     """
 
+    source: str
     photo: Path | None
     frame: int | None
     time: float | None
@@ -141,6 +143,7 @@ def visualize(request: VisualizeRequest) -> Summary:
         delay=delay if delay is not None else (0 if found.photos else 1),
         draws=request.show or target is not None,
         on_seen=request.on_seen,
+        name=found.name,
     )
     started = time.monotonic()
     unreadable = 0
@@ -187,6 +190,7 @@ class _Viewer:
         delay: int,
         draws: bool,
         on_seen: Callable[[Seen], None] | None,
+        name: str,
     ) -> None:
         self.pictures = 0
         self.faces = 0
@@ -197,6 +201,7 @@ class _Viewer:
         self._delay = delay
         self._draws = draws
         self._on_seen = on_seen
+        self._name = name
 
     def look(
         self, image: NDArray[np.uint8], *, photo: Path | None = None, time: float | None = None
@@ -213,7 +218,7 @@ class _Viewer:
         if self._on_seen is not None:
             frame = self.pictures if photo is None else None
             told = [self._task.told(answer) for answer in answers]
-            self._on_seen(Seen(photo, frame, time, faces, answers, told))
+            self._on_seen(Seen(self._name, photo, frame, time, faces, answers, told))
         self.pictures += 1
         self.faces += len(faces)
         return drawn

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
+from typing import Any
 
 from ..apps.answers_csv import answers_csv, check_csv
-from ..apps.classify import PhotoClassifier, classify_photos
+from ..apps.classify import PhotoAnswer, PhotoClassifier, classify_photos
 from ..apps.copies import Copies
 from ..apps.photo_files import find_photos
 from . import photo_classifier
 from .console import progress, tell_path
+from .json_lines import add_json, faces_as_json, print_json
 from .parser import a_path, positive_count
 
 
@@ -30,10 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="copy the photos with the last label (glasses) to this folder",
     )
     parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")
+    add_json(parser, "photo")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the path of each photo with a face of the last label (glasses)."""
+    """Print the path of each photo with a face of the last label (glasses), or all as JSON."""
     photos = dict(find_photos(args.photos))
     if args.csv is not None:
         check_csv(args.csv, photos)
@@ -50,7 +53,18 @@ def run(args: argparse.Namespace) -> None:
         for one in classify_photos(classifier, list(photos), on_progress=on_progress):
             if write is not None:
                 write(one)
+            if args.json:
+                print_json(_as_json(one))
             if one.answer == classifier.positive:
-                tell_path(one.path)
+                if not args.json:
+                    tell_path(one.path)
                 if copies is not None:
                     copies.add(one.path, photos[one.path])
+
+
+def _as_json(one: PhotoAnswer) -> dict[str, Any]:
+    return {
+        "file": str(one.path),
+        "answer": one.answer,
+        "faces": faces_as_json(one.faces, one.labels),
+    }

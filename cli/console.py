@@ -1,14 +1,13 @@
-"""Lines, tables and JSON on standard output."""
+"""Lines and tables on standard output."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
 _DIRECTIONS = (*range(0x200E, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 """Letters that turn the direction of writing, or end a line."""
@@ -31,11 +30,6 @@ def tell_path(path: Path) -> None:
     """Print a path at once; other programs that read the list get it as it is."""
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     print(printable(str(path)) if on_terminal else path, flush=True)
-
-
-def print_json(record: Mapping[str, Any]) -> None:
-    """Print an object as one line of JSON, at once; letters beyond ASCII are escaped."""
-    print(json.dumps(record, allow_nan=False), flush=True)
 
 
 def print_table(

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..apps.template_table import TemplateRow, template_rows
-from .console import print_json, print_table, tell
+from .console import print_table, tell
+from .json_lines import add_json, print_json
 
 _NONE = "\N{EN DASH}"
 
@@ -16,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--all", action="store_true", help="everything about each")
-    how.add_argument("--json", action="store_true", help="likewise, a JSON object for each")
+    add_json(how, "template")
 
 
 def run(args: argparse.Namespace) -> None:

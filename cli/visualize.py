@@ -6,13 +6,15 @@ import argparse
 import functools
 import sys
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from ..apps.visualize import Seen, Summary, VisualizeRequest, visualize
 from ..model_templates.catalogue import DETECTOR
 from ..tasks.weights import open_model
-from .console import add_json, faces_as_json, print_json, progress, tell
+from .console import progress, tell
+from .json_lines import add_json, faces_as_json, print_json
 from .parser import a_path, count, fraction, positive_count
 
 
@@ -58,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="time each picture stays; 0 waits for a key (default: 0 for photos, 1 for frames)",
     )
+    add_json(parser, "photo or frame")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -96,10 +99,9 @@ def _teller(args: argparse.Namespace) -> Callable[[Seen], None]:
     one_photo = Path(args.video).is_file()
 
     def as_json(seen: Seen) -> None:
-        source = without_secrets(args.video) if seen.photo is None else str(seen.photo)
         print_json(
             {
-                "source": source,
+                "source": seen.source if seen.photo is None else str(seen.photo),
                 "frame": seen.frame,
                 "time": None if seen.time is None else round(seen.time, 3),
                 "faces": faces_as_json(seen.faces, seen.answers),
