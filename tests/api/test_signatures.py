@@ -1,0 +1,77 @@
+"""What the public functions look like to somebody who reads their help."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import pocketface
+from pocketface.api.given import sources
+from pocketface.cli import COMMANDS
+
+FUNCTIONS = ("train", "export", "evaluate", "compress", "benchmark", "verify", "templates", "load")
+POSITIONAL = {"model", "output", "template", "files", "path"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_are_typed_and_documented(name: str) -> None:
+    function: Callable[..., Any] = getattr(pocketface, name)
+    signature = inspect.signature(function)
+    assert signature.return_annotation is not inspect.Signature.empty
+    text = inspect.getdoc(function) or ""
+    assert ("Args:" in text) == bool(signature.parameters)
+    assert name == "load" or "Returns:" in text
+    told = re.findall(r"(?m)^    (\w+): ", text.partition("Args:")[2].partition("\n\n")[0])
+    assert told == list(signature.parameters)
+    for parameter in signature.parameters.values():
+        assert parameter.annotation is not inspect.Parameter.empty
+        is_keyword = parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        assert is_keyword or parameter.name in POSITIONAL
+
+
+def test_every_public_name_is_documented() -> None:
+    for name in set(pocketface.__all__) - {"__version__"}:
+        value = getattr(pocketface, name)
+        assert inspect.isclass(value) or name in FUNCTIONS, name
+        assert inspect.getdoc(value), name
+
+
+@pytest.mark.parametrize("verb", ["train", "export", "compress", "benchmark", "verify", "eval"])
+def test_commands_call_these_functions(verb: str) -> None:
+    name = {"eval": "evaluate"}.get(verb, verb)
+    module = importlib.import_module(COMMANDS[verb][0], "pocketface.cli")
+    assert getattr(module, name) is getattr(pocketface, name)
+
+
+def test_rooms_do_not_take_the_functions_names() -> None:
+    code = (
+        "import pocketface, pocketface.exporting.run, pocketface.api.export\n"
+        "import pocketface.cli.export, pocketface.apps.template_table, pocketface.training.fit\n"
+        "assert callable(pocketface.export) and callable(pocketface.train)\n"
+        "assert callable(pocketface.templates) and callable(pocketface.compress)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "meant"),
+    [
+        ("face-detection-n", None, ("face-detection-n", None)),
+        ("mine.yaml", None, ("mine.yaml", None)),
+        ("face-detecton-n", None, ("face-detecton-n", None)),
+        ("run/latest.pth", None, (None, "run/latest.pth")),
+        ("model.xml", None, (None, "model.xml")),
+        ("face-detection-n", "run/latest.pth", ("face-detection-n", "run/latest.pth")),
+        (None, "run/latest.pth", (None, "run/latest.pth")),
+        (None, None, (None, None)),
+    ],
+)
+def test_what_a_model_is(model: Any, weights: Any, meant: tuple[Any, Any]) -> None:
+    assert sources(model, weights) == meant
