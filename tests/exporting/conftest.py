@@ -12,7 +12,7 @@ import cv2
 import pytest
 
 from pocketface.data.pictures import check_photos
-from pocketface.exporting import EXPORTERS, ExportReport, ExportRequest, export_model
+from pocketface.exporting import ExportReport, ExportRequest, export_model
 from pocketface.exporting.formats import Order
 from pocketface.runtimes import DEFAULT_RUNTIMES
 from pocketface.tasks.weights import open_weights
@@ -21,6 +21,8 @@ from ..tiny_network import FCOS, SSD, TEMPLATE, write_tiny_weights
 
 MakeWeights = Callable[..., Path]
 FORMATS = ["openvino", "onnx"]
+"""Those that the tiny template names."""
+
 FILES = ["model.bin", "model.onnx", "model.onnx.parity.json", "model.xml", "model.xml.parity.json"]
 
 
@@ -69,15 +71,6 @@ def no_conversion(patch: pytest.MonkeyPatch, module: ModuleType, ready: Path) ->
 def texts() -> dict[str, str]:
     """Template texts by kind of head."""
     return {"dense": TEMPLATE, "ssd": SSD, "fcos": FCOS}
-
-
-@pytest.fixture(scope="session")
-def two_formats(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny template, file, that wants `FORMATS` and no other."""
-    formats = ", ".join(f"{name}: {str(name in FORMATS).lower()}" for name in EXPORTERS)
-    path = tmp_path_factory.mktemp("two_formats") / "template.yaml"
-    path.write_text(TEMPLATE.replace("{openvino: true, onnx: true}", f"{{{formats}}}"))
-    return path
 
 
 @pytest.fixture(scope="session")

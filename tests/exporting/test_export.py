@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,13 @@ import pytest
 
 import pocketface
 from pocketface.errors import MissingPackageError, UserError
-from pocketface.exporting import EXPORTERS, ExportReport
+from pocketface.exporting import EXPORTERS, ExportedFile, ExportReport
+from pocketface.exporting.formats import ALL
+from pocketface.model_templates import template_names
 from pocketface.models.weights import read_weights
+from pocketface.tasks.templates import open_template
 
-from .conftest import FILES, MakeWeights, run
+from .conftest import FILES, FORMATS, MakeWeights, run
 
 
 @pytest.fixture(scope="module")
@@ -187,16 +191,61 @@ def test_a_template_that_wants_no_format(
     template = tmp_path / "none.yaml"
     wanted = "output_format: {openvino: true, onnx: true}"
     assert wanted in texts["dense"]
-    no_format = "{openvino: false, onnx: false, coreml: false, litert: false, tensorflow: false}"
-    template.write_text(texts["dense"].replace(wanted, f"output_format: {no_format}"))
+    template.write_text(texts["dense"].replace(wanted, "output_format: {onnx: false}"))
     with pytest.raises(UserError, match="no format to export: output_format of template tiny has"):
         run(weights, tmp_path / "out", template=template, formats=None)
     assert not (tmp_path / "out").exists()
 
 
+def test_templates_name_few_formats() -> None:
+    """The classic document expects model.xml and model.bin of its templates, and no more."""
+    for name in template_names():
+        wanted = [key for key, is_wanted in open_template(name).spec.output_format if is_wanted]
+        classic = name.startswith("face-detection-02") or name.endswith("-int8")
+        assert wanted == (["openvino"] if classic else ["openvino", "onnx"]), name
+
+
+def test_all_formats_are_those_that_can_be_written(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the template names; what is missing is told of, and no failure."""
+
+    def missing_of(packages: Sequence[str]) -> MissingPackageError | None:
+        return None if "onnx" in packages else MissingPackageError(packages[0])
+
+    monkeypatch.setattr("pocketface.exporting.run.missing_of", missing_of)
+    report = run(weights, tmp_path, formats=[ALL], verify=False)
+    assert {one.format: one.status for one in report.files} == {
+        **dict.fromkeys(EXPORTERS, "skipped"),
+        **dict.fromkeys(FORMATS, "unchecked"),
+    }
+    assert [one.format for one in report.files] == list(EXPORTERS)
+    assert all(one.reason for one in report.files if one.status == "skipped")
+    assert not report.failed
+
+
+def test_each_file_is_told_of_when_it_is_there(weights: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, bool, bool]] = []
+
+    def tell(one: ExportedFile) -> None:
+        assert one.file is not None
+        assert one.seconds is not None
+        told.append((one.file.name, one.file.exists(), (tmp_path / "model.onnx").exists()))
+
+    report = run(weights, tmp_path, on_file=tell, with_nms=True)
+    assert told == [
+        ("model.xml", True, False),
+        ("model_nms.xml", True, False),
+        ("model.onnx", True, True),
+        ("model_nms.onnx", True, True),
+    ]
+    assert [one.file.name for one in report.files if one.file] == [name for name, *_ in told]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"formats": ["all", "onnx"]}, "formats all, onnx: expected all alone, or names"),
         ({"formats": ["tfjs"]}, "format 'tfjs': expected some of openvino, onnx, coreml, litert"),
         ({"formats": []}, "no format"),
         ({"precisions": ["int4"]}, "precision 'int4': expected some of fp32, fp16"),
@@ -259,13 +308,13 @@ def test_a_missing_package_names_its_extra(
 
 
 def test_a_format_that_the_network_cannot_have(
-    weights: Path, two_formats: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Told of where the template wants it; a failure where the user does."""
     reason = "its boxes are found by what ONNX has no word for"
     head = read_weights(weights).template.architecture.head
     monkeypatch.setattr(type(head), "impossible_formats", {"onnx": reason})
-    report = run(weights, tmp_path, template=two_formats, formats=None, verify=False)
+    report = run(weights, tmp_path, formats=None, verify=False)
     assert [(one.format, one.status, one.reason) for one in report.files] == [
         ("openvino", "unchecked", None),
         ("onnx", "skipped", reason),

@@ -82,7 +82,7 @@ def test_a_file_that_differs_is_marked_failed(
 
 
 def test_a_file_that_our_own_loader_refuses_has_failed(
-    weights: Path, two_formats: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where no format was asked for by name."""
 
@@ -90,7 +90,7 @@ def test_a_file_that_our_own_loader_refuses_has_failed(
         raise ContractError(f"{path}: contract does not fit")
 
     monkeypatch.setattr("pocketface.exporting.verify.check", refuse)
-    report = run(weights, tmp_path, template=two_formats, formats=None)
+    report = run(weights, tmp_path, formats=None)
     (row,) = [row for row in report.files if row.format == "onnx"]
     assert row.status == "failed"
     assert row.reason == f"{tmp_path}/model.onnx: contract does not fit"
