@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..benchmarks.accuracy import check_labels, measure_accuracy
 from ..files import check_place
-from ..model_templates.catalogue import DETECTOR
+from ..model_templates.catalogue import CLASSIFIER, DETECTOR
 from ..model_templates.contract import Metric
 from ..tasks.measuring import Options, Progress
 from ..tasks.weights import Given, open_model
@@ -66,8 +66,8 @@ def evaluate(
     """Measure a checkpoint or an exported file on annotated photos.
 
     Args:
-        model: A model or weights file, or the name or file of a template; None for
-            face-detection-n, or for the template inside `weights`.
+        model: A model or weights file, or the name or file of a template; None for the template
+            inside `weights`, and without these for face-detection-n, or glasses-n on CSV lists.
         weights: A file to use with a template.
         annotations: COCO JSON; of a classifier, lists by `pocketface data glasses`; or a `Labels`.
         photos: Folders of the photos, one for each annotation file or one for all.
@@ -98,8 +98,11 @@ def evaluate(
     labels = labels_of(annotations, photos, classes=classes, official=wider_dir)
     check_labels(labels)
     template, file = sources(model, weights)
+    if template is None and file is None:
+        listed = bool(labels.files) and all(one.suffix == ".csv" for one in labels.files)
+        template = CLASSIFIER if listed else DETECTOR
     opened = open_model(
-        DETECTOR if template is None and file is None else template,
+        template,
         file,
         runtime=runtime,
         device=device,

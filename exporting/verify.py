@@ -20,7 +20,7 @@ from ..tasks.describe import contract_for
 from ..tasks.load import load
 from ..tasks.measuring import Progress
 from ..tasks.model import Model
-from ..tasks.named import model_path
+from ..tasks.named import model_path, weights_path
 from ..tasks.templates import shipped_template
 from .certificate import Certificate, answers_in, certify, read_certificate
 from .report import Verified
@@ -131,7 +131,7 @@ def verify_files(
 
     Args:
         paths: Model files, folders with model files, or names of templates (see `named`).
-        weights: The checkpoint that the files were made from.
+        weights: The checkpoint that the files were made from, or the name of its template.
         photos: A folder of photos; see `data.pictures.check_photos`.
         on_progress: Called with the number of files done and of all.
 
@@ -145,7 +145,9 @@ def verify_files(
     if weights is not None and find_spec("torch") is not None:
         from ..models.weights import read_weights
 
-        read = read_weights(weights)  # first, as faulty weights are not the files' fault
+        read = read_weights(
+            weights_path(weights)
+        )  # first, as faulty weights are not the files' fault
     verifier = _Verifier(read, photos, needs_torch=weights is not None)
     found = []
     for file in files:

@@ -5,12 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 import pocketface
 from pocketface.data.images import read_image
+from pocketface.data.labelled_faces import write_labelled_faces
 from pocketface.files import sha256_file
+from pocketface.model_templates.catalogue import ready_file
 
 Run = Callable[..., Any]
 
@@ -183,3 +186,19 @@ def _make_wider(folder: Path) -> None:
     every = np.arange(1, len(corners) + 1).reshape(-1, 1)
     for setting in ("easy", "medium", "hard"):
         savemat(truth / f"wider_{setting}_val.mat", {**names, "gt_list": cell(cell(every))})
+
+
+@pytest.mark.parametrize(
+    ("labels_file", "template"), [("faces.json", "face-detection-n"), ("list.csv", "glasses-n")]
+)
+def test_without_a_model_the_labels_choose_one(run: Run, labels_file: str, template: str) -> None:
+    points = np.array([[60, 50], [90, 50], [75, 70], [62, 85], [88, 85]], np.float32)
+    write_labelled_faces(
+        Path("list.csv"), [("a.jpg", "glass", points), ("more/b.png", "no_glass", points)]
+    )
+    flags = ("--test-ann-files", labels_file, "--test-data-roots", "photos")
+    result = run("eval", *flags, "--save-metrics-to", "metrics.yaml")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines()[0] == str(ready_file(template))
+    same = run("eval", *flags, "--load-weights", template)
+    assert same.out == result.out.replace("written: metrics.yaml\n", "")

@@ -59,6 +59,8 @@ def test_they_are_verified_by_their_names() -> None:
         (ready_file("glasses-n"), "passed"),
     ]
     assert all(one.certificate and one.certificate.against == "checkpoint" for one in found)
+    (same,) = verify_files([Path("glasses-n")], weights=Path("glasses-n"))
+    assert same.status == "passed"
 
 
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda path: path.stem)
