@@ -49,6 +49,8 @@ class PocketfaceError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+        if hint is not None:
+            self.add_note(f"hint: {hint}")  # for tracebacks
 
 
 class UserError(PocketfaceError):

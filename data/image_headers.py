@@ -195,14 +195,19 @@ def _check_fields(stream: IO[bytes], source: str) -> None:
 
 
 def _orientation(image: PILImage, stream: IO[bytes]) -> int:
-    from PIL import Image
-
     if image.format == "TIFF":
         image.info.pop("xmp", None)  # viewers use the TIFF tag only, and ignore XMP
         return 1  # Pillow rotates TIFF itself, in size and pixels
     data = image.info.get("exif")
     if data is None and image.format == "PNG":
         data = _png_exif(stream)
+    return orientation_of(data)
+
+
+def orientation_of(data: bytes | None) -> int:
+    """The orientation, 1 to 8, that EXIF data has; 1 if there is none."""
+    from PIL import Image
+
     exif = Image.Exif()
     try:
         exif.load(data or b"")

@@ -19,22 +19,34 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, ImageError
 from . import netpbm
-from .image_headers import MAX_BYTES, MAX_PIXELS, check_size, format_of, jpeg_variants, open_pillow
+from .image_headers import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    check_size,
+    format_of,
+    jpeg_variants,
+    open_pillow,
+    orientation_of,
+)
 from .image_pixels import assemble, strips_of
 from .pillow_quiet import pillow_quiet
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "VIDEO_SUFFIXES",
     "decode_image",
+    "decode_pillow",
     "image_size",
     "list_images",
     "read_image",
@@ -84,6 +96,25 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def decode_image(buffer: bytes, *, source: str) -> NDArray[np.uint8]:
     """Decode a file's bytes as `read_image` does; `source` is their name in error messages."""
     return _read(io.BytesIO(buffer), source)
+
+
+def decode_pillow(image: PILImage, *, source: str) -> NDArray[np.uint8]:
+    """The pixels of an image of Pillow's, opened or made, as `read_image` gives those of a file.
+
+    Args:
+        image: The image, of any mode. One that was opened is decoded if it is not yet.
+        source: Its name in error messages.
+
+    Raises:
+        ImageTooLargeError: It has more than `MAX_PIXELS`, or a side above `MAX_SIDE`.
+        ImageError: Its file is damaged or closed, or its pixels are float or 32-bit integers.
+    """
+    with _errors_named(source), pillow_quiet():
+        check_size(image.size, source)
+        image.load()  # which also turns a TIFF, and reads what a PNG has behind its pixels
+        turned = image.format == "TIFF"
+        orientation = 1 if turned else orientation_of(image.info.get("exif"))
+        return assemble(image.size, orientation, lambda rows: strips_of(image, rows, source))
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -13,14 +14,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.images import read_image
+from ..data.pixels import Colour, Image, describe, is_file, is_one, read_pixels
 from ..data.read_ahead import read_ahead
 from ..errors import ImageError, InputError
 from ..model_templates.contract import Contract
 from ..runtimes.session import Outputs, Session
-
-Image = NDArray[np.uint8] | str | os.PathLike[str]
-"""uint8 (H, W, 3) BGR, or the path of an image file."""
 
 Result = TypeVar("Result", covariant=True)
 
@@ -86,7 +84,7 @@ class Model(ABC, Generic[Result]):
         """
         spec = self.contract.input
         if not isinstance(batch, np.ndarray) or batch.dtype != np.float32:
-            raise InputError(f"batch is {_describe(batch)}: expected a float32 array")
+            raise InputError(f"batch is {describe(batch)}: expected a float32 array")
         if (
             batch.ndim != 4
             or batch.shape[1:] != (3, spec.height, spec.width)
@@ -119,48 +117,29 @@ def fraction(name: str, value: float | None, own: float) -> float:
     return float(number)
 
 
-def read_pixels(image: Image) -> NDArray[np.uint8]:
-    """The pixels of an image that a user gives.
-
-    Raises:
-        InputError: The array is not such an image.
-        ImageError: The file does not decode to a photo.
-    """
-    if isinstance(image, str | os.PathLike):
-        return read_image(Path(image))
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-        raise InputError(
-            f"image is {_describe(image)}: expected a uint8 array (height, width, 3), BGR"
-        )
-    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise InputError(f"image has shape {image.shape}: expected (height, width, 3), not empty")
-    return np.ascontiguousarray(image)  # cv2 does not take negative strides
-
-
-def pixels_of(images: Iterable[Image], *, ahead: int) -> Iterator[NDArray[np.uint8]]:
+def pixels_of(
+    images: Iterable[Image], *, ahead: int, colour: Colour = "BGR"
+) -> Iterator[NDArray[np.uint8]]:
     """The pixels of images that a user gives, in order; files are decoded in threads.
 
     Args:
         images: See `read_pixels`.
         ahead: Number of files decoded ahead.
+        colour: See `read_pixels`.
 
     Raises:
-        InputError: `images` is a single file name.
+        InputError: `images` is a single image.
     """
-    if isinstance(images, str | os.PathLike):
-        raise InputError(f"images is {os.fspath(images)!r}: expected several photos, not one path")
+    if is_one(images):
+        what = repr(os.fspath(images)) if isinstance(images, str | os.PathLike) else "one image"
+        raise InputError(f"images is {what}: expected several photos, such as a list of them")
     threads = min(ahead, os.cpu_count() or 1)
-    for is_array, some in groupby(images, lambda image: isinstance(image, np.ndarray)):
-        if is_array:  # a thread costs more than it saves
-            yield from map(read_pixels, some)
+    read = partial(read_pixels, colour=colour)
+    for is_slow, some in groupby(images, is_file):
+        if not is_slow:  # a thread costs more than it saves, or must not touch it
+            yield from map(read, some)
             continue
-        for pixels in read_ahead(read_pixels, some, threads=threads, ahead=ahead):
+        for pixels in read_ahead(read, some, threads=threads, ahead=ahead):
             if isinstance(pixels, ImageError):
                 raise pixels
             yield pixels
-
-
-def _describe(value: object) -> str:
-    if isinstance(value, np.ndarray):
-        return f"an array of {value.dtype}"
-    return "None" if value is None else f"of type {type(value).__name__}"

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.align import align_face, planes
+from ...data.pixels import Colour, Image, read_pixels
 from ...errors import InputError, PocketfaceError
 from ...model_templates.contract import Contract
 from ...results import Classification
 from ...runtimes.session import Session
-from ..model import Image, Model, Steps, fraction, read_pixels
+from ..model import Model, Steps, fraction
 from .rules import classification_rules
 
 
@@ -34,14 +35,17 @@ class FaceClassifier(Model[list[Classification]]):
         image: Image,
         landmarks: NDArray[np.float32],
         *,
+        colour: Colour = "BGR",
         score_threshold: float | None = None,
         batch_size: int = 32,
     ) -> list[Classification]:
         """Label the faces of one photo.
 
         Args:
-            image: uint8 (H, W, 3), BGR, any size; or the path of an image file.
+            image: A path, bytes, a binary file, an image of Pillow's, or a uint8 array (H, W, 3),
+                of any size; see `data.pixels.read_pixels`.
             landmarks: (N, 5, 2): x, y in pixels of the photo, as in `Detections`.
+            colour: "RGB" if that is the order of an array's channels.
             score_threshold: Lowest score, 0 to 1, at which the last of two labels is given; None
                 for the contract's.
             batch_size: Faces that go through the network at once; ignored by files with a fixed
@@ -51,11 +55,11 @@ class FaceClassifier(Model[list[Classification]]):
             One answer for each face, in order.
 
         Raises:
-            InputError: The array is not such an image, the landmarks have another shape or are
+            InputError: It is not such an image, the landmarks have another shape or are
                 not finite, or the threshold is out of range.
             ImageError: The file does not decode to a photo.
         """
-        pixels = read_pixels(image)
+        pixels = read_pixels(image, colour=colour)
         points = np.asarray(landmarks)
         if points.ndim != 3 or points.shape[1:] != (5, 2) or not np.isfinite(points).all():
             raise InputError(

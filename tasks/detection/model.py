@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.pixels import Colour, Image
 from ...data.preprocess import Placement, prepare_batch
 from ...errors import InputError, PocketfaceError
 from ...model_templates.contract import Contract
 from ...results import Detections
 from ...runtimes.session import Outputs, Session
-from ..model import Image, Model, Steps, fraction, pixels_of
+from ..model import Model, Steps, fraction, pixels_of
 from .postprocess import as_boxes, find_faces
 from .rules import MAX_DETECTIONS, detection_rules
 
@@ -38,6 +39,7 @@ class FaceDetector(Model[Detections]):
         self,
         image: Image,
         *,
+        colour: Colour = "BGR",
         score_threshold: float | None = None,
         nms_iou: float | None = None,
         max_detections: int = MAX_DETECTIONS,
@@ -45,18 +47,21 @@ class FaceDetector(Model[Detections]):
         """Find the faces in one photo.
 
         Args:
-            image: uint8 (H, W, 3), BGR, any size; or the path of an image file.
+            image: A path, bytes, a binary file, an image of Pillow's, or a uint8 array (H, W, 3),
+                of any size; see `data.pixels.read_pixels`.
+            colour: "RGB" if that is the order of an array's channels.
             score_threshold: Lowest score of a face, 0 to 1; None for the contract's.
             nms_iou: IoU, above 0 to 1, above which NMS keeps only the better of two boxes; None
                 for the contract's.
             max_detections: Most faces, best first.
 
         Raises:
-            InputError: The array is not such an image, or a threshold is out of range.
+            InputError: It is not such an image, or a threshold is out of range.
             ImageError: The file does not decode to a photo.
         """
         (found,) = self.predict_batch(
             [image],
+            colour=colour,
             score_threshold=score_threshold,
             nms_iou=nms_iou,
             max_detections=max_detections,
@@ -67,6 +72,7 @@ class FaceDetector(Model[Detections]):
         self,
         images: Iterable[Image],
         *,
+        colour: Colour = "BGR",
         score_threshold: float | None = None,
         nms_iou: float | None = None,
         max_detections: int = MAX_DETECTIONS,
@@ -76,6 +82,7 @@ class FaceDetector(Model[Detections]):
 
         Args:
             images: Images as for `predict`; may be a generator.
+            colour: See `predict`.
             score_threshold: See `predict`.
             nms_iou: See `predict`.
             max_detections: See `predict`.
@@ -97,7 +104,7 @@ class FaceDetector(Model[Detections]):
         fixed = self.contract.input.batch
         step = batch_size if fixed == -1 else fixed
         results: list[Detections] = []
-        photos = pixels_of(images, ahead=step)
+        photos = pixels_of(images, ahead=step, colour=colour)
         while batch := list(islice(photos, step)):
             prepared, placements = self.prepare(batch)
             results += self.faces(

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.align import align_face, planes
-from ..model import Image, Model, Steps, read_pixels
+from ...data.pixels import Colour, Image, read_pixels
+from ..model import Model, Steps
 
 
 class FaceColour(Model[NDArray[np.float32]]):
@@ -14,17 +15,20 @@ class FaceColour(Model[NDArray[np.float32]]):
 
     WHAT = "face colour model"
 
-    def predict(self, image: Image, landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(
+        self, image: Image, landmarks: NDArray[np.float32], *, colour: Colour = "BGR"
+    ) -> NDArray[np.float32]:
         """The colours of the faces of one photo.
 
         Args:
-            image: uint8 (H, W, 3), BGR; or the path of an image file.
+            image: See `data.pixels.read_pixels`.
             landmarks: (N, 5, 2): x, y in pixels of the photo.
+            colour: "RGB" if that is the order of an array's channels.
 
         Returns:
             float32 (N, 3): shares of blue, green and red, 0 to 1.
         """
-        pixels, spec = read_pixels(image), self.contract.input
+        pixels, spec = read_pixels(image, colour=colour), self.contract.input
         faces = [align_face(pixels, face, spec) for face in landmarks]
         rows = [self.infer(planes([face])) for face in faces]
         return np.concatenate(rows) if rows else np.zeros((0, 3), np.float32)
