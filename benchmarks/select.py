@@ -17,6 +17,9 @@ LIMITS: dict[str, tuple[str, Callable[[Measurement], float], str]] = {
 }
 """By flag: what it limits, how to read that from a row, and its unit."""
 
+_DIGITS = 4
+"""Decimals of a figure from 0 to 1 in tables, which show percentages with two."""
+
 
 def budgets() -> dict[str, Figure]:
     """Figures that a flag can set a minimum for, by the flag without its dashes."""
@@ -126,7 +129,7 @@ def _misses(
     for key, least in figures.items():
         figure = row.figures.get(key)
         if figure is None:
-            found.append(Miss(key, least, None, "", 1.0))
-        elif figure < least:
-            found.append(Miss(key, least, figure, "", 1 - figure / least))
+            found.append(Miss(key, 100 * least, None, " %", 1.0))
+        elif round(figure, _DIGITS) < least:  # what is printed is what is compared
+            found.append(Miss(key, 100 * least, 100 * figure, " %", 1 - figure / least))
     return found

@@ -9,6 +9,7 @@ from ..api.evaluate import evaluate
 from ..files import check_place
 from ..model_templates.catalogue import DETECTOR
 from .console import print_table, progress, tell
+from .json_lines import add_json, print_json
 from .labels import add_classes, labels_of
 from .parser import a_path, fraction, positive_count, size
 
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runtime", help="for .onnx: onnxruntime (default) or openvino")
     parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
     parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")
+    add_json(parser, "figure")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -88,6 +90,10 @@ def run(args: argparse.Namespace) -> None:
             threads=args.threads,
             on_progress=on_progress,
         )
+    if args.json:
+        for metric in report:
+            print_json({"model": str(report.model), **metric.model_dump()})
+        return
     print_table(
         str(report.model),
         ("key", "metric", "value", "unit"),

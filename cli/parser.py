@@ -51,8 +51,18 @@ def fraction(text: str) -> float:
     """A number from 0 to 1."""
     value = _number(text)
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text!r}")
+        meant = f"; {value:g} % is {value / 100:g}" if 1 < value <= 100 else ""
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text!r}{meant}")
     return value
+
+
+def percentage(text: str) -> float:
+    """A percentage, as tables have it, as a share of 1; up to 1 it is taken for a share already."""
+    value = _number(text.removesuffix("%"))
+    share = value if value <= 1 and not text.endswith("%") else value / 100
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"expected a percentage from 0 to 100, found {text!r}")
+    return round(share, 6)  # 83.06 / 100 is not 0.8306
 
 
 def positive(text: str) -> float:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..benchmarks.select import LIMITS, budgets, select
-from ..errors import NothingFitsError
+from ..benchmarks.select import LIMITS, Miss, budgets, select
+from ..errors import NothingFitsError, UserError
 from ..tasks import TASKS
 from .console import print_table, tell
-from .parser import a_path, fraction, positive, positive_count
+from .json_lines import add_json, print_json
+from .parser import a_path, percentage, positive, positive_count
 
 if TYPE_CHECKING:
     from ..benchmarks.results import Measurement
 
+_log = logging.getLogger(__name__)
+
 _RUNNERS_UP = 2
+_COLUMNS = ("file", "precision", "runtime", "device", "threads", "MB", "ms", "MiB")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the file is for",
     )
     for flag, figure in budgets().items():
-        parser.add_argument(f"--{flag}", type=fraction, metavar="0..1", help=figure.title)
+        parser.add_argument(f"--{flag}", type=percentage, metavar="PERCENT", help=figure.title)
     parser.add_argument(
         "--max-ms", type=positive, metavar="MS", help="from pixels to answers, median"
     )
@@ -44,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RESULTS",
         help="of `pocketface benchmark`, or its folder (default: report/results.json)",
     )
+    add_json(parser, "file chosen")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -53,6 +60,12 @@ def run(args: argparse.Namespace) -> None:
 
     if args.results.is_dir():
         args.results /= RESULTS_FILE
+    if not args.results.exists():
+        raise UserError(
+            f"{args.results}: no such file: there are no results to choose from",
+            hint="measure first, as `pocketface benchmark DIR --data A.json --root PHOTOS`; or "
+            "name results by --results",
+        )
     results = read_results(args.results)
     limits = {flag: value for flag in LIMITS if (value := getattr(args, flag)) is not None}
     figures = {
@@ -70,30 +83,56 @@ def run(args: argparse.Namespace) -> None:
         threads=args.threads,
         peers=args.peers,
     )
+    remark = _log.warning if args.json else tell
     if not results.finished:
-        tell(f"{args.results}: the benchmark was interrupted: not all files are in it")
+        remark(f"{args.results}: the benchmark was interrupted: not all files are in it")
     here = fingerprint(gpu="gpu" in results.host)
     for one in differences(results.host, here):
-        tell(f"measured on another machine: {one} here")
+        remark(f"measured on another machine: {one} here")
+    show = _print_json if args.json else _print
     if choice.nearest is not None:
         row, misses = choice.nearest
-        _print("nearest", [row])
+        show("nearest", [row], misses)
         raise NothingFitsError(
             f"none of the files measured meets this; nearest is {row.name} ({row.runtime}): "
             + "; ".join(str(miss) for miss in misses)
         )
     best, *others = choice.fitting
-    _print("chosen", [best])
+    show("chosen", [best])
     if others:
-        _print("next", others[:_RUNNERS_UP])
+        show("next", others[:_RUNNERS_UP])
 
 
-def _print(title: str, rows: list[Measurement]) -> None:
+def _print_json(title: str, rows: Sequence[Measurement], misses: Sequence[Miss] = ()) -> None:
+    for row in rows:
+        print_json(
+            {
+                "rank": title,
+                "file": row.name,
+                "model": row.model,
+                "task": row.task,
+                "precision": row.precision,
+                "runtime": row.runtime,
+                "device": row.device,
+                "threads": row.threads,
+                "mb": round(row.mb, 3),
+                "ms": round(row.ms.value, 3),
+                "memory_mib": round(row.memory / 2**20, 1),
+                "figures": {
+                    key: None if value is None else round(100 * value, 4)
+                    for key, value in row.figures.items()
+                },
+                "misses": [str(miss) for miss in misses],
+            }
+        )
+
+
+def _print(title: str, rows: Sequence[Measurement], _: Sequence[Miss] = ()) -> None:
     keys = [figure.key for figure in budgets().values()]
     known = [key for key in keys if any(row.figures.get(key) is not None for row in rows)]
     print_table(
         title,
-        ("file", "precision", "runtime", "device", "threads", "MB", "ms", "MiB", *known),
+        (*_COLUMNS, *(f"{key} %" for key in known)),
         [
             (
                 row.name,
@@ -105,7 +144,7 @@ def _print(title: str, rows: list[Measurement]) -> None:
                 f"{row.ms.value:.2f}",
                 f"{row.memory / 2**20:.0f}",
                 *(
-                    "" if (value := row.figures.get(key)) is None else f"{value:.4f}"
+                    "" if (value := row.figures.get(key)) is None else f"{100 * value:.2f}"
                     for key in known
                 ),
             )

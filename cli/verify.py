@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from ..api.verify import verify
 from ..errors import PocketfaceError
 from .console import print_table, progress, tell
+from .json_lines import add_json, print_json
 from .parity_figures import columns, figures
 from .parser import a_path
+
+if TYPE_CHECKING:
+    from ..exporting.report import Verified
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="to run them on (default: 20 views of two photos in the public domain)",
     )
+    add_json(parser, "file")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -35,6 +42,33 @@ def run(args: argparse.Namespace) -> None:
         found = verify(
             args.models, weights=args.load_weights, photos=args.photos, on_progress=on_progress
         )
+    if args.json:
+        for one in found:
+            print_json(_as_json(one))
+    else:
+        _print(found)
+    passed = sum(one.status == "passed" for one in found)
+    if passed < len(found):
+        raise PocketfaceError(f"{passed} of {len(found)} files passed")
+
+
+def _as_json(one: Verified) -> dict[str, Any]:
+    certificate = one.certificate
+    return {
+        "file": str(one.file),
+        "status": one.status,
+        "reason": one.reason,
+        "precision": certificate and certificate.precision,
+        "runtime": certificate and certificate.runtime,
+        "compared_with": certificate and certificate.against,
+        "differences": dict(certificate.differences) if certificate else {},
+        "asked": certificate and certificate.agreement.asked,
+        "agreed": certificate and certificate.agreement.agreed,
+        "extra": certificate and certificate.agreement.extra,
+    }
+
+
+def _print(found: Sequence[Verified]) -> None:
     heads = columns(one.certificate for one in found)
     print_table(
         "Model files beside the network that they were made from",
@@ -53,6 +87,3 @@ def run(args: argparse.Namespace) -> None:
     for one in found:
         if one.reason:
             tell(str(one))
-    passed = sum(one.status == "passed" for one in found)
-    if passed < len(found):
-        raise PocketfaceError(f"{passed} of {len(found)} files passed")

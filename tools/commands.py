@@ -44,8 +44,8 @@ HEAD = """\
 # Commands
 
 Written by `python tools/commands.py`, from the commands' own help; `pocketface COMMAND --help`
-prints the same. `--debug` shows tracebacks and `-v` says more, with every command. Exit codes are
-in [errors.md](errors.md).
+prints the same. `--debug` shows tracebacks and `-v` says more, with every command. What commands
+print by `--json` is in [json.md](json.md), exit codes are in [errors.md](errors.md).
 """
 
 
