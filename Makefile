@@ -16,8 +16,7 @@ PHOTOS = $(shell $(BIN)/python -c "import matplotlib, skimage; \
 .PHONY: demo web test test-fast test-all lint format release
 
 demo: .venv/.ready-demo
-	$(BIN)/pocketface export --template face-detection-n --save-model-to demo \
-		--formats openvino,onnx
+	$(BIN)/pocketface export --template face-detection-n --save-model-to demo
 	cp $(PHOTOS) demo/
 	$(LOOK) demo/model.xml --video demo/astronaut.png --output demo/astronaut-openvino.png
 	$(LOOK) demo/model.onnx --video demo/astronaut.png --output demo/astronaut-onnx.png

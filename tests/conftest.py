@@ -25,6 +25,8 @@ LONGEST = (
     "cli/test_benchmark_command.py",
     "docs/test_contributing.py",
     "cli/test_quiet.py",
+    "api/test_functions.py",
+    "docs/test_python_guide.py",
     "compressing/test_post_training.py",
     "apps/test_diagnose.py",
     "compressing/test_float_layers.py",
