@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .apps.template_table import TemplateRow
     from .benchmarks.results import Results
     from .compressing.report import CompressedFile, CompressionReport
+    from .data.pixels import read_pixels
     from .errors import (
         ContractError,
         DataError,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     )
     from .exporting.report import ExportedFile, ExportReport, Verified
     from .model_templates.contract import Contract, Metric
-    from .results import Classification, Detections
+    from .results import Classification, Detection, Detections
     from .tasks.classification.model import FaceClassifier
     from .tasks.detection.model import FaceDetector
     from .tasks.load import load
@@ -47,6 +48,7 @@ __all__ = [
     "Contract",
     "ContractError",
     "DataError",
+    "Detection",
     "Detections",
     "EpochReport",
     "EvalReport",
@@ -75,6 +77,7 @@ __all__ = [
     "evaluate",
     "export",
     "load",
+    "read_pixels",
     "templates",
     "train",
     "verify",
@@ -87,6 +90,7 @@ _HOMES = {
     "CompressedFile": "compressing.report",
     "CompressionReport": "compressing.report",
     "Contract": "model_templates.contract",
+    "Detection": "results",
     "Detections": "results",
     "EpochReport": "training.report",
     "EvalReport": "api.evaluate",
@@ -106,6 +110,7 @@ _HOMES = {
     "evaluate": "api.evaluate",
     "export": "api.export",
     "load": "tasks.load",
+    "read_pixels": "data.pixels",
     "templates": "api.templates",
     "train": "api.train",
     "verify": "api.verify",

@@ -138,6 +138,54 @@ class Detections:
         landmarks = None if self.landmarks is None else self.landmarks[keep]
         return Detections(self.boxes[keep], self.scores[keep], landmarks)
 
+    def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A copy of the photo, uint8 (H, W, 3) BGR, with boxes, scores and landmarks.
+
+        Args:
+            image: The photo, uint8 (H, W, 3), BGR; not changed. `read_pixels` gives a file's.
+
+        Raises:
+            InputError: It is no such array.
+        """
+        from .drawing import draw_faces
+
+        captions = [[f"{score:.2f}"] for score in self.scores]
+        colours = [0] * len(self)
+        return draw_faces(_photo(image), self, captions=captions, colours=colours)
+
+    def crop(self, image: NDArray[np.uint8], *, grow: float = 0) -> list[NDArray[np.uint8]]:
+        """Cut the faces out of the photo, each as a copy of its own.
+
+        What is beyond the photo's edge is left out, so such crops are smaller.
+
+        Args:
+            image: The photo, uint8 (H, W, 3), BGR. `read_pixels` gives a file's.
+            grow: How much more than the box is cut out at each side, as a share of the box's width
+                or height: with 0.5 the crop is twice as wide and twice as high.
+
+        Returns:
+            For each face uint8 (h, w, 3), BGR; of at least one pixel.
+
+        Raises:
+            InputError: The image is no such array, a box is beside it, or `grow` is negative.
+        """
+        photo = _photo(image)
+        if not 0 <= grow < np.inf:
+            raise InputError(f"grow is {grow!r}: expected a number from 0 on")
+        height, width = photo.shape[:2]
+        crops = []
+        for box in self.boxes.astype(np.float64):
+            more = grow * (box[2:] - box[:2])
+            low = np.floor((box[:2] - more).clip(0)).astype(int)
+            high = np.ceil((box[2:] + more).clip(max=(width, height))).astype(int)
+            if not (low < high).all():
+                raise InputError(
+                    f"a face at {box.round(1).tolist()} is beside the image of {width}x{height} "
+                    "(width x height): is it another photo?"
+                )
+            crops.append(photo[low[1] : high[1], low[0] : high[0]].copy())
+        return crops
+
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers: `faces`, each as `Detection.to_dict` has it.
 
@@ -234,6 +282,19 @@ def _same(one: NDArray[np.float32] | None, other: NDArray[np.float32] | None) ->
     if one is None or other is None:
         return one is other
     return np.array_equal(one, other)
+
+
+def _photo(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The photo that results are of, checked."""
+    what = type(image).__name__
+    if isinstance(image, np.ndarray):
+        what = f"an array of {image.dtype} {image.shape}"
+        if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+            return image
+    raise InputError(
+        f"image is {what}: expected a uint8 array (height, width, 3), BGR",
+        hint="`pocketface.read_pixels(image)` makes one of all that `predict` takes",
+    )
 
 
 def _plain(values: NDArray[np.float32] | float, digits: int) -> Any:

@@ -182,3 +182,63 @@ def test_another_form_is_refused(content: dict[str, Any]) -> None:
         Detections.from_dict(content)
     with pytest.raises(InputError, match=r"not the form of Classification\.to_dict"):
         Classification.from_dict(content)
+
+
+def _boxed(*boxes: tuple[float, ...]) -> Detections:
+    corners = np.array(boxes, np.float32).reshape(-1, 4)
+    return Detections(corners, np.full(len(corners), 0.75, np.float32))
+
+
+PHOTO = np.arange(40 * 60 * 3, dtype=np.uint32).astype(np.uint8).reshape(40, 60, 3)
+
+
+@pytest.mark.parametrize(
+    ("box", "grow", "rows", "columns"),
+    [
+        ((10, 5, 20, 25), 0, slice(5, 25), slice(10, 20)),
+        ((10.9, 5.1, 19.2, 24.5), 0, slice(5, 25), slice(10, 20)),
+        ((10, 15, 20, 25), 0.5, slice(10, 30), slice(5, 25)),
+        ((10, 5, 20, 25), 0.5, slice(0, 35), slice(5, 25)),
+        ((50, 30, 60, 40), 1, slice(20, 40), slice(40, 60)),
+        ((-5, -5, 90, 90), 0, slice(0, 40), slice(0, 60)),
+        ((59.7, 39.7, 59.8, 39.8), 0, slice(39, 40), slice(59, 60)),
+    ],
+)
+def test_crops_are_cut_out_of_the_photo(
+    box: tuple[float, ...], grow: float, rows: slice, columns: slice
+) -> None:
+    crop, again = _boxed(box, box).crop(PHOTO, grow=grow)
+    np.testing.assert_array_equal(crop, PHOTO[rows, columns])
+    np.testing.assert_array_equal(crop, again)
+    assert not np.shares_memory(crop, PHOTO)
+    assert crop.flags.c_contiguous
+    assert _boxed().crop(PHOTO) == []
+
+
+def test_a_face_beside_the_photo_is_of_another_one() -> None:
+    with pytest.raises(InputError, match=r"\[70.0, 5.0, 80.0, 9.0\] is beside the image of 60x40"):
+        _boxed((1, 1, 5, 5), (70, 5, 80, 9)).crop(PHOTO)
+
+
+@pytest.mark.parametrize("grow", [-0.1, float("nan"), float("inf")])
+def test_crops_do_not_shrink(grow: float) -> None:
+    with pytest.raises(InputError, match="grow is"):
+        _boxed((1, 1, 5, 5)).crop(PHOTO, grow=grow)
+
+
+@pytest.mark.parametrize("image", ["photo.jpg", PHOTO[..., 0], PHOTO / 255, PHOTO[..., :1], None])
+def test_crops_and_drawings_are_of_arrays(image: Any) -> None:
+    for work in (_boxed().crop, _boxed().draw):
+        with pytest.raises(InputError, match="expected a uint8 array") as caught:
+            work(image)
+        assert "read_pixels" in str(caught.value.hint)
+
+
+def test_draw_gives_a_copy_with_the_boxes() -> None:
+    image = np.full((200, 300, 3), 128, np.uint8)
+    drawn = _boxed((100, 60, 200, 160)).draw(image)
+    assert (image == 128).all()
+    changed = (drawn != image).any(axis=2)
+    assert changed[110, 100]
+    assert not changed[80:140, 110:190].any()
+    assert changed[47:58, 100:126].all()

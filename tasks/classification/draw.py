@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ...drawing import draw_faces
 from ...results import Classification, Detections
-from ..canvas import draw_faces
 from ..parts import Told
 
 

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...results import Detections
-from ..canvas import draw_faces
 from ..parts import Told
 
 
@@ -17,8 +16,7 @@ def draw(image: NDArray[np.uint8], faces: Detections) -> NDArray[np.uint8]:
         image: uint8 (H, W, 3), BGR; not changed.
         faces: The faces, in pixels of `image`.
     """
-    captions = [[f"{score:.2f}"] for score in faces.scores]
-    return draw_faces(image, faces, captions=captions, colours=[0] * len(faces))
+    return faces.draw(image)
 
 
 def told(_: object) -> Told:

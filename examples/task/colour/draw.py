@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ...drawing import draw_faces
 from ...results import Detections
-from ..canvas import draw_faces
 from ..parts import Told
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..results import Detections
+if TYPE_CHECKING:
+    from .results import Detections
 
 # Colours of boxes, by the number in `colours`.
 _BOXES = ((80, 220, 60), (40, 140, 255), (230, 90, 200), (230, 200, 40))
