@@ -6,7 +6,7 @@ import argparse
 
 from ..files import check_place
 from ..model_templates.catalogue import DETECTOR
-from .console import tell
+from .console import progress, tell
 from .parser import a_path, count, fraction
 
 LABELLING_DETECTOR = "face-detection-m"
@@ -96,7 +96,9 @@ def _wider(args: argparse.Namespace) -> None:
     from ..data.wider import convert_wider
 
     check_place(args.output or args.folder, "--output", folder=True)
-    for path in convert_wider(args.folder, output=args.output):
+    with progress("photos") as on_progress:
+        written = convert_wider(args.folder, output=args.output, on_progress=on_progress)
+    for path in written:
         tell(f"written: {path}")
 
 
@@ -113,7 +115,6 @@ def _split(args: argparse.Namespace) -> None:
 def _glasses(args: argparse.Namespace) -> None:
     from ..apps.prepare_faces import prepare_faces
     from ..tasks.named import model_path
-    from .console import progress
 
     detector = model_path(args.detector or DETECTOR)
     with progress("photos") as on_progress:
@@ -133,7 +134,6 @@ def _label(args: argparse.Namespace) -> None:
     from ..apps.label_photos import label_photos
     from ..tasks.detection.model import FaceDetector
     from ..tasks.load import load_as
-    from .console import progress
 
     def open_detector() -> FaceDetector:
         return load_as(FaceDetector, args.detector or LABELLING_DETECTOR)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,12 @@ class ListedPhoto:
     faces: list[list[int]] = field(default_factory=list)
 
 
-def convert_wider(folder: Path, *, output: Path | None = None) -> list[Path]:
+def convert_wider(
+    folder: Path,
+    *,
+    output: Path | None = None,
+    on_progress: Callable[[int, int], object] | None = None,
+) -> list[Path]:
     """Convert the available splits of WIDER FACE to COCO JSON.
 
     Expects `wider_face_split/wider_face_{train,val}_bbx_gt.txt` and
@@ -48,6 +53,7 @@ def convert_wider(folder: Path, *, output: Path | None = None) -> list[Path]:
     Args:
         folder: The folder that holds `wider_face_split`.
         output: Folder for the results, made if missing; None for `folder`.
+        on_progress: Called with the number of photos done and of all, for each split anew.
 
     Returns:
         The written ones of `wider_train.json` and `wider_val.json`. Their `file_name` is relative
@@ -71,7 +77,7 @@ def convert_wider(folder: Path, *, output: Path | None = None) -> list[Path]:
             absent = root if file.is_file() else file
             _log.warning("split %r left out: %s is not there", split, absent)
             continue
-        content = _to_coco(list(read_list(file)), root, file)
+        content = _to_coco(list(read_list(file)), root, file, on_progress)
         path = (output or folder) / f"wider_{split}.json"
         save_coco_json(content, path)
         _log.info(
@@ -143,14 +149,21 @@ def _short(line: str) -> str:
     return repr(line if len(line) <= 60 else line[:57] + "...")
 
 
-def _to_coco(entries: list[ListedPhoto], root: Path, file: Path) -> dict[str, Any]:
+def _to_coco(
+    entries: list[ListedPhoto],
+    root: Path,
+    file: Path,
+    on_progress: Callable[[int, int], object] | None,
+) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     missing: list[str] = []
     records, ids = RecordSet(), dict[Hashable, int]()
     photos = records.tally(file, "photos", "photo {}")
     faces = records.tally(file, "boxes", "a box of photo {}")
-    for entry in entries:
+    for done, entry in enumerate(entries, 1):
+        if on_progress is not None:
+            on_progress(done, len(entries))
         found = records.find(root, entry.name)
         if found is None:
             missing.append(entry.name)
