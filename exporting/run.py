@@ -94,6 +94,8 @@ def export_model(request: ExportRequest) -> ExportReport:
     files: list[ExportedFile] = []
     folder.mkdir(parents=True, exist_ok=True)
     orders = [*product(dict.fromkeys(job.precisions), job.formats)]
+    tell = request.on_progress or (lambda _done, _total: None)
+    tell(0, len(orders))
     with signals_kept() as check_signals:
         for done, (precision, name) in enumerate(orders, 1):
             begun = time.monotonic()
@@ -104,8 +106,7 @@ def export_model(request: ExportRequest) -> ExportReport:
                 begun = ended
                 if request.on_file is not None:
                     request.on_file(files[-1])
-            if request.on_progress is not None:
-                request.on_progress(done, len(orders))
+            tell(done, len(orders))
     _tell_of_others(folder, files, request.weights.sha256)
     return ExportReport(
         name=job.contract.name,

@@ -149,11 +149,12 @@ def verify_files(
             weights_path(weights)
         )  # first, as faulty weights are not the files' fault
     verifier = _Verifier(read, photos, needs_torch=weights is not None)
+    tell = on_progress or (lambda _done, _total: None)
+    tell(0, len(files))
     found = []
     for file in files:
         found.append(verifier.verify(file))
-        if on_progress is not None:
-            on_progress(len(found), len(files))
+        tell(len(found), len(files))
     return found
 
 
