@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..evaluation.figures import Figure
 from ..tasks import TASKS, task_of
-from .results import Measurement
+
+if TYPE_CHECKING:
+    from .results import Measurement
 
 LIMITS: dict[str, tuple[str, Callable[[Measurement], float], str]] = {
     "max_ms": ("ms", lambda row: row.ms.value, "ms"),

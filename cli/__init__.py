@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK: argcomplete looks for this word before it asks.
 """The command line: one module per command, imported only when its verb is used."""
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ _WRONG_PATH = {
 }
 """Error numbers that, with a file's name, most likely mean a wrong path from the user."""
 
+_ASKED_BY_SHELL = "_ARGCOMPLETE"
+"""Environment variable of a shell that asks how a command line can go on."""
+
 _INTERRUPTED = 128 + signal.SIGINT
 _BROKEN_PIPE = 128 + 13  # the shell's code for SIGPIPE; Windows has no such signal
 
@@ -66,6 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 for success, 2 for a user's mistake, 1 for a failure, 130 after Ctrl-C.
     """
+    if _ASKED_BY_SHELL in os.environ:
+        from .completion import complete
+
+        complete(_parser)
     arguments = list(sys.argv[1:] if argv is None else argv)
     # Read once, when OpenMP loads: threads that spin while they wait make PyTorch up to fifty times
     # slower where other programs want the cores too.
@@ -107,6 +115,17 @@ def _run(arguments: list[str]) -> None:
             f"no command {verb!r}; there are: {', '.join(COMMANDS)}",
             hint=f"did you mean `pocketface {near[0]}`?" if near else None,
         )
+    parser = _parser(verb)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.refuse(unknown, arguments)
+    args.command_line = shlex.join(["pocketface", *arguments])
+    with _logging_to_stderr(verbose=getattr(args, "verbose", False)):
+        args.run(args)
+
+
+def _parser(verb: str | None) -> Parser:
+    """The parser of all commands, with the flags of one."""
     parser = Parser(
         prog="pocketface",
         description="Small face models, from a YAML template to a checked model file.",
@@ -120,12 +139,7 @@ def _run(arguments: list[str]) -> None:
             command = importlib.import_module(module, __name__)
             command.add_arguments(child)
             child.set_defaults(run=command.run)
-    args, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        parser.refuse(unknown, arguments)
-    args.command_line = shlex.join(["pocketface", *arguments])
-    with _logging_to_stderr(verbose=getattr(args, "verbose", False)):
-        args.run(args)
+    return parser
 
 
 def _report(error: Exception) -> int:

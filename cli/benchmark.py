@@ -7,14 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..api.benchmark import benchmark
-from ..benchmarks.report import report_files
-from ..benchmarks.results import RESULTS_FILE, read_results
 from ..data.class_names import ClassNames
-from ..data.pairs import check_there
 from ..errors import UserError
 from ..files import check_place
-from ..tasks.measuring import Labels
 from .console import print_table, progress, tell
 from .labels import add_classes
 from .parser import a_path, names, paths, positive, positive_counts
@@ -110,6 +105,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure and report, or only one of the two."""
+    from ..benchmarks.results import read_results
+
     given = [args.redraw is not None, args.compare is not None, bool(args.artefacts or args.peers)]
     if sum(given) != 1:
         raise UserError("expected model files or --peers, or --redraw, or --compare, one of them")
@@ -122,6 +119,12 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _measure(args: argparse.Namespace) -> None:
+    from ..api.benchmark import benchmark
+    from ..benchmarks.report import report_files
+    from ..benchmarks.results import RESULTS_FILE
+    from ..data.pairs import check_there
+    from ..tasks.measuring import Labels
+
     output = args.output or Path("report")
     files, roots = paths(args.data), paths(args.root)
     check_there(files, roots, flags=("--data", "--root"))
@@ -174,6 +177,7 @@ def _show(results: Results, files: Sequence[Path]) -> None:
 def _compare(before: Path, after: Path) -> None:
     from ..benchmarks.compare import compare, probe_ratios
     from ..benchmarks.machine import differences
+    from ..benchmarks.results import read_results
     from ..benchmarks.tables import noise, probe_name
 
     first, second = read_results(before), read_results(after)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..apps.answers_csv import answers_csv, check_csv
-from ..apps.classify import PhotoAnswer, PhotoClassifier, classify_photos
-from ..apps.copies import Copies
-from ..apps.photo_files import find_photos
 from . import photo_classifier
 from .console import progress, tell_path
 from .json_lines import add_json, faces_as_json, print_json
 from .parser import a_path, positive_count
+
+if TYPE_CHECKING:
+    from ..apps.classify import PhotoAnswer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the path of each photo with a face of the last label (glasses), or all as JSON."""
+    from ..apps.answers_csv import answers_csv, check_csv
+    from ..apps.classify import PhotoClassifier, classify_photos
+    from ..apps.copies import Copies
+    from ..apps.photo_files import find_photos
+
     photos = dict(find_photos(args.photos))
     if args.csv is not None:
         check_csv(args.csv, photos)

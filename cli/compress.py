@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from ..api.compress import compress
 from ..errors import PocketfaceError
 from ..files import check_place
 from .console import print_table, progress, tell
@@ -25,7 +24,9 @@ from .parser import (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     parser.add_argument("--template", metavar="NAME|FILE", help="whose weights are the default")
-    parser.add_argument("--load-weights", type=a_path, metavar="FILE", help=".pth or .safetensors")
+    parser.add_argument(
+        "--load-weights", type=a_path, metavar="FILE|NAME", help=".pth or .safetensors"
+    )
     for part, use in (("train", "for the ranges"), ("val", "to measure on")):
         parser.add_argument(
             f"--{part}-ann-files",
@@ -144,6 +145,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Compress, and print size, speed and accuracy of each file."""
+    from ..api.compress import compress
+
     check_place(args.save_checkpoints_to, "--save-checkpoints-to", folder=True)
     with _late_progress("files") as on_progress:
         report = compress(

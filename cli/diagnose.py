@@ -12,7 +12,9 @@ from .parser import a_path, positive_count, size
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
-    parser.add_argument("model", type=a_path, metavar="FILE", help="a detector, ours or another's")
+    parser.add_argument(
+        "model", type=a_path, metavar="FILE|NAME", help="a detector, ours or another's"
+    )
     parser.add_argument("--test-ann-files", nargs="+", required=True, metavar="JSON", help="COCO")
     parser.add_argument(
         "--test-data-roots",

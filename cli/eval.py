@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ..api.evaluate import evaluate
 from ..files import check_place
 from ..model_templates.catalogue import DETECTOR
 from .console import print_table, progress, tell
@@ -69,6 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, and print the figures."""
+    from ..api.evaluate import evaluate
+
     for path, flag in (
         (args.save_metrics_to, "--save-metrics-to"), (args.mistakes_to, "--mistakes-to")
     ):  # fmt: skip

@@ -6,7 +6,6 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from ..api.export import export
 from ..errors import PocketfaceError
 from ..files import check_place
 from .console import print_table, progress, tell
@@ -27,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--load-weights",
         type=a_path,
-        metavar="FILE",
+        metavar="FILE|NAME",
         help="a .pth or .safetensors (default: what ships with the template)",
     )
     parser.add_argument("--save-model-to", type=a_path, required=True, metavar="DIR")
@@ -66,6 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Export, and print the files and how far their answers are from PyTorch's."""
+    from ..api.export import export
+
     check_place(args.save_model_to, "--save-model-to", folder=True)
     with progress("formats") as on_progress:
         report = export(

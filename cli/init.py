@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from ..apps.work_dir import create_work_dir
-from ..tasks.weights import SNAPSHOT
 from .console import tell
 from .parser import a_path
 
@@ -20,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Make the work directory, and print the next steps."""
+    from ..apps.work_dir import create_work_dir
+    from ..tasks.weights import SNAPSHOT
+
     written = create_work_dir(args.template, args.work_dir, force=args.force)
     tell(f"{args.work_dir}: {', '.join(path.name for path in written)}")
     tell("next:")

@@ -6,9 +6,10 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from itertools import repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..results import Detections
+if TYPE_CHECKING:
+    from ..results import Detections
 
 
 def add_json(parser: argparse._ActionsContainer, what: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..data.class_names import FLAG, ClassNames
-from ..data.pairs import check_there
-from ..tasks.measuring import Labels
 from .parser import paths
+
+if TYPE_CHECKING:
+    from ..tasks.measuring import Labels
 
 
 def add_classes(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +30,9 @@ def labels_of(args: argparse.Namespace, part: str, *, official: Path | None = No
     Raises:
         UserError: See `check_there`; or --classes is no list of OURS=THEIRS.
     """
+    from ..data.pairs import check_there
+    from ..tasks.measuring import Labels
+
     files = paths(getattr(args, f"{part}_ann_files"))
     roots = paths(getattr(args, f"{part}_data_roots"))
     check_there(files, roots, flags=(f"--{part}-ann-files", f"--{part}-data-roots"))

@@ -8,8 +8,6 @@ from pathlib import Path
 from ..apps.faces import FACE_SCORE
 from ..errors import ModelFileError
 from ..model_templates.catalogue import CLASSIFIER, DETECTOR
-from ..tasks.named import model_path
-from ..tasks.weights import model_file
 from .parser import a_path, fraction
 
 
@@ -44,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def files_of(args: argparse.Namespace) -> tuple[Path, Path]:
     """The classifier's file and the detector's file."""
+    from ..tasks.named import model_path
+    from ..tasks.weights import model_file
+
     for given in (args.load_weights, args.detector):
         if given is not None and not model_path(given).exists():
             raise ModelFileError(f"{given}: no such file")

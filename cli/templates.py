@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..apps.template_table import TemplateRow, template_rows
 from .console import print_table, tell
 from .json_lines import add_json, print_json
+
+if TYPE_CHECKING:
+    from ..apps.template_table import TemplateRow
 
 _NONE = "\N{EN DASH}"
 
@@ -22,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the templates."""
+    from ..apps.template_table import template_rows
+
     rows = template_rows()
     tasks = dict.fromkeys(row.template.problem for row in rows)
     for task in tasks:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 
-from ..api.train import train
 from ..files import check_place
 from .console import tell
 from .labels import add_classes, labels_of
@@ -69,6 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train, and print the files written."""
+    from ..api.train import train
+
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first one writes
         check_place(args.save_checkpoints_to, "--save-checkpoints-to", folder=True)
     report = train(

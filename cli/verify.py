@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..api.verify import verify
 from ..errors import PocketfaceError
 from .console import print_table, progress, tell
 from .json_lines import add_json, print_json
@@ -19,7 +18,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
-    parser.add_argument("models", nargs="+", type=a_path, metavar="FILE|DIR", help="model files")
+    parser.add_argument(
+        "models", nargs="+", type=a_path, metavar="FILE|DIR|NAME", help="model files"
+    )
     parser.add_argument(
         "--load-weights",
         type=a_path,
@@ -38,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Verify, print a table, and fail unless every file passed."""
+    from ..api.verify import verify
+
     with progress("files") as on_progress:
         found = verify(
             args.models, weights=args.load_weights, photos=args.photos, on_progress=on_progress

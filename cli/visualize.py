@@ -9,13 +9,15 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..apps.visualize import Seen, Summary, VisualizeRequest, visualize
 from ..model_templates.catalogue import DETECTOR
-from ..tasks.weights import open_model
 from .console import progress, tell
 from .json_lines import add_json, faces_as_json, print_json
 from .parser import a_path, count, fraction, positive_count
+
+if TYPE_CHECKING:
+    from ..apps.visualize import Seen, Summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Process the source, and print what was found."""
+    from ..apps.visualize import VisualizeRequest, visualize
+    from ..tasks.weights import open_model
+
     with ExitStack() as stack:
         # Only when there is a frame to tell of, and a terminal to show it on.
         bar = functools.cache(lambda: stack.enter_context(progress("frames")))

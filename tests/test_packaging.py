@@ -98,7 +98,7 @@ def test_core_needs_no_heavy_package(wheel: zipfile.ZipFile) -> None:
     needs = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:")]
     core = {line.split()[1].split(">")[0].split("<")[0] for line in needs if "extra ==" not in line}
     light = {"numpy", "opencv-python-headless", "pillow", "pydantic", "PyYAML"}
-    assert core == {*light, "tabulate", "tqdm"}
+    assert core == {*light, "argcomplete", "tabulate", "tqdm"}
 
 
 @pytest.mark.parametrize(

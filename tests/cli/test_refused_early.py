@@ -56,7 +56,7 @@ REFUSED = (
     ("verify none.onnx", "none.onnx: no such file"),
     ("benchmark none.onnx", "none.onnx"),
     (f"benchmark {SHIPPED.split()[1]} --data none.json --root .", "none.json: no such file"),
-    ("select --task face-detection --results none.json", "none.json: cannot be read"),
+    ("select --task face-detection --results none.json", "none.json: no such file"),
     ("diagnose none.onnx --test-ann-files faces.json --test-data-roots .", "none.onnx: no such"),
     ("data split none.json --output out", "none.json: cannot be read"),
     ("init nothing out", "nothing"),
