@@ -75,12 +75,20 @@ def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
     from tqdm.contrib import DummyTqdmFile
 
     shown = sys.stderr is not None and sys.stderr.isatty()
+    both = shown and sys.stdout is not None and sys.stdout.isatty()
     size = shutil.get_terminal_size()  # tqdm shows nothing on terminals that say 0 x 0
     with ExitStack() as stack:
         bar = stack.enter_context(
-            tqdm(unit=f" {unit}", disable=not shown, ncols=size.columns, nrows=size.lines)
+            tqdm(
+                # tqdm moves its bar out of the way of what is written to the bar's own file alone.
+                file=sys.stdout if both else sys.stderr,
+                unit=f" {unit}",
+                disable=not shown,
+                ncols=size.columns,
+                nrows=size.lines,
+            )
         )
-        if shown and sys.stdout is not None and sys.stdout.isatty():
+        if both:
             above = cast("TextIO", DummyTqdmFile(sys.stdout))
             stack.enter_context(redirect_stdout(above))
 

@@ -42,7 +42,7 @@ def test_paths_are_printed_whole_beside_a_bar(both: bool) -> None:
     assert process.returncode == 0
     assert b"2/2" in shown  # the bar
     if both:
-        assert LONG.encode() in shown
+        assert b"\r" + LONG.encode() in shown  # not after the bar, on its line
     else:
         assert printed == f"{LONG}\n".encode()
 
