@@ -45,6 +45,11 @@ def main() -> None:
         for cell in notebook.cells:
             # When each cell ran says nothing to a reader, and changes at each run.
             cell.metadata.pop("execution", None)
+            if "outputs" in cell:
+                cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
+                for output in cell.outputs:
+                    if "image/jpeg" in output.get("data", {}):  # Pillow gives both, PNG is larger
+                        output.data.pop("image/png", None)
         text = nbformat.writes(notebook).replace(str(ROOT), "CLONE")
         path.write_text(f"{text}\n", encoding="utf-8")
         print(path.relative_to(ROOT))
