@@ -8,13 +8,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import pocketface
 from pocketface.api.given import sources
-from pocketface.cli import COMMANDS
+from pocketface.cli import main
+from pocketface.errors import UserError
 
 WORK = ("train", "export", "evaluate", "compress", "benchmark", "verify", "templates")
 FUNCTIONS = [name for name in pocketface.__all__ if inspect.isfunction(getattr(pocketface, name))]
@@ -44,11 +46,36 @@ def test_every_public_name_is_documented() -> None:
         assert inspect.getdoc(value), name
 
 
-@pytest.mark.parametrize("verb", ["train", "export", "compress", "benchmark", "verify", "eval"])
-def test_commands_call_these_functions(verb: str) -> None:
-    name = {"eval": "evaluate"}.get(verb, verb)
-    module = importlib.import_module(COMMANDS[verb][0], "pocketface.cli")
-    assert getattr(module, name) is getattr(pocketface, name)
+LABELS = "--{0}-ann-files faces.json --{0}-data-roots ."
+COMMANDS = {
+    "train": f"train --template glasses-n --save-checkpoints-to out {LABELS.format('train')}",
+    "export": "export --template glasses-n --save-model-to out",
+    "evaluate": f"eval {LABELS.format('test')}",
+    "compress": "compress --template glasses-n --save-checkpoints-to out "
+    f"{LABELS.format('train')} {LABELS.format('val')}",
+    "benchmark": "benchmark glasses-n",
+    "verify": "verify glasses-n",
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_call_these_functions(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    real = getattr(pocketface, name)
+
+    def see(*arguments: Any, **options: Any) -> None:
+        inspect.signature(real).bind(*arguments, **options)
+        raise UserError("seen")
+
+    monkeypatch.setattr(importlib.import_module(f"pocketface.api.{name}"), name, see)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "faces.json").write_text("{}")
+    assert main(COMMANDS[name].split()) == 2
+    assert capsys.readouterr().err == "pocketface: error: seen\n"
 
 
 def test_rooms_do_not_take_the_functions_names() -> None:
