@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import UserError
 from ..files import scratch_folder, why_not_writable
-from ..model_templates.catalogue import TEMPLATE_FILE
+from ..model_templates.catalogue import TEMPLATE_FILE, ready_file, template_names
 from ..model_templates.schema import TemplateFile
 from ..tasks.templates import open_template
 from ..tasks.weights import SNAPSHOT, shipped_file
@@ -30,16 +32,33 @@ if __name__ == "__main__":
 '''
 
 
-def create_work_dir(template: str, folder: Path, *, force: bool = False) -> list[Path]:
+@dataclass(frozen=True)
+class WorkDir:
+    """A new work directory.
+
+    Attributes:
+        files: The files written.
+        template: The template.
+        weights: The weights file: `snapshot.pth`, or a copy of what ships if PyTorch, which writes
+            it, is not installed; None if none ship.
+        ready: A copy of the template's ready model file; None with PyTorch, or if it has none.
+        quantized: Whether the weights of `snapshot.pth` were trained for int8.
+    """
+
+    files: list[Path]
+    template: TemplateFile
+    weights: Path | None
+    ready: Path | None
+    quantized: bool
+
+
+def create_work_dir(template: str, folder: Path, *, force: bool = False) -> WorkDir:
     """Make a work directory: the template, its shipped weights if any, and the scripts.
 
     Args:
         template: Name in the catalogue, or path of a template.yaml.
         folder: The work directory; made if missing.
         force: Whether to overwrite files, and to remove a snapshot of another template.
-
-    Returns:
-        The files written.
 
     Raises:
         UserError: A file exists already and `force` is false; nothing was written.
@@ -48,7 +67,15 @@ def create_work_dir(template: str, folder: Path, *, force: bool = False) -> list
     """
     source = open_template(template)
     weights = shipped_file(source)
-    names = [TEMPLATE_FILE, *(f"{verb}.py" for verb in SCRIPTS)] + [SNAPSHOT] * bool(weights)
+    with_torch = find_spec("torch") is not None
+    ready = None
+    if weights is not None and not with_torch and source.spec.name in template_names():
+        ready = ready_file(source.spec.name)
+    names = [TEMPLATE_FILE, *(f"{verb}.py" for verb in SCRIPTS)]
+    if weights is not None:
+        names.append(SNAPSHOT if with_torch else weights.name)
+    if ready is not None:
+        names.append(ready.name)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file; expected a folder, new or old")
     why = why_not_writable(folder, folder=True)
@@ -65,25 +92,37 @@ def create_work_dir(template: str, folder: Path, *, force: bool = False) -> list
     try:
         # Everything is written aside first, so that a full disk leaves the folder unchanged.
         with scratch_folder(folder) as aside:
-            _fill(aside, source, weights)
+            quantized = _fill(aside, source, weights, with_torch=with_torch)
+            if ready is not None:
+                shutil.copyfile(ready, aside / ready.name)
             for name in names:
                 os.replace(aside / name, folder / name)
-            if weights is None:  # an old snapshot of another template would be loaded by default
+            if SNAPSHOT not in names:  # an old one of another template would be loaded by default
                 (folder / SNAPSHOT).unlink(missing_ok=True)
     except BaseException:
         if made:
             with suppress(OSError):
                 folder.rmdir()
         raise
-    return [folder / name for name in names]
+    return WorkDir(
+        files=[folder / name for name in names],
+        template=source,
+        weights=None if weights is None else folder / (SNAPSHOT if with_torch else weights.name),
+        ready=None if ready is None else folder / ready.name,
+        quantized=quantized,
+    )
 
 
-def _fill(folder: Path, source: TemplateFile, weights: Path | None) -> None:
+def _fill(folder: Path, source: TemplateFile, weights: Path | None, *, with_torch: bool) -> bool:
+    """Write the template, its weights and the scripts; returns whether they are for int8."""
     shutil.copyfile(source.path, folder / TEMPLATE_FILE)
     for verb in SCRIPTS:
         (folder / f"{verb}.py").write_text(_SCRIPT.format(verb=verb), encoding="utf-8")
     if weights is None:
-        return
+        return False
+    if not with_torch:
+        shutil.copyfile(weights, folder / weights.name)
+        return False
     from ..models.weights import read_weights, write_weights
 
     found = read_weights(weights)
@@ -97,3 +136,4 @@ def _fill(folder: Path, source: TemplateFile, weights: Path | None) -> None:
         metrics=found.metrics,
         hooks=found.hooks,
     )
+    return found.hooks is not None

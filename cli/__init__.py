@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import codecs
 import difflib
 import errno
@@ -40,6 +41,17 @@ COMMANDS = {
     "data": (".data", "make, convert and split annotations"),
 }
 """Verb -> (module of this package, one line of help)."""
+
+_EPILOG = """\
+exit codes:
+  0    done
+  1    a failure, or a check that failed: parity, a promise, pre-processing
+  2    a mistake in what was given: a flag, a file, a template, a missing package
+  3    select: nothing meets the budget
+  130  interrupted by Ctrl-C
+  141  what read the output is gone
+
+`pocketface COMMAND --help` explains one command."""
 
 _WRONG_PATH = {
     errno.ENOENT,
@@ -129,7 +141,8 @@ def _parser(verb: str | None) -> Parser:
     parser = Parser(
         prog="pocketface",
         description="Small face models, from a YAML template to a checked model file.",
-        epilog="`pocketface COMMAND --help` explains one command.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"pocketface {__version__}")
     verbs = parser.add_subparsers(metavar="COMMAND", required=True)

@@ -63,7 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="epochs between validations",
     )
-    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default=PRECISIONS[0],
+        help="of the arithmetic; 32-true: as exact as it gets (default); bf16-mixed: faster, and "
+        "less memory, where the processor or GPU knows bfloat16, else slower; 16-mixed: the same "
+        "on GPUs that only know float16",
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -116,7 +116,6 @@ def shipped_file(template: TemplateFile) -> Path | None:
     spec = template.spec.initial_weights
     if spec is None:
         return None
-    _need_torch()
     original = template
     if not template.path.with_name(spec.file).exists():
         original = shipped_template(template.spec.name) or template

@@ -18,8 +18,9 @@ from pocketface.cli.parser import Parser
 ABOUT = {
     "templates": "Parameters and operations are counted from the built network. All figures: "
     "[models.md](../reports/models.md#all-templates).",
-    "init": "Writes template.yaml, the weights that ship with it as snapshot.pth, and train.py, "
-    "eval.py, compress.py, export.py and visualize.py, which run the commands with that template.",
+    "init": "Writes template.yaml, the weights that ship with it as snapshot.pth (without PyTorch: "
+    "weights.safetensors, and the ready model file if there is one), and train.py, eval.py, "
+    "compress.py, export.py and visualize.py, which run the commands with that template.",
     "train": "Explained in [train.md](../guide/train.md). A classifier's annotations are CSV "
     "lists.",
     "eval": "COCO AP for detectors, WIDER FACE's easy, medium and hard with `--wider-dir`; "

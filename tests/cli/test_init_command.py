@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from pocketface.errors import UserError
+from pocketface.model_templates.catalogue import template_path
 from pocketface.models.weights import read_weights
 from pocketface.tasks.templates import open_template
 
@@ -38,6 +41,55 @@ def test_a_work_directory_without_weights(run: Run) -> None:
 
 def test_what_comes_next_can_be_pasted(run: Run) -> None:
     assert "  cd 'my work'\n" in run("init", "face-detection-0202", "my work").out
+
+
+def test_into_the_folder_one_is_in(run: Run) -> None:
+    Path("here").mkdir()
+    os.chdir("here")
+    result = run("init", "face-detection-0202", ".")
+    assert result.code == 0
+    assert "  cd " not in result.out
+    assert Path("template.yaml").is_file()
+
+
+@pytest.mark.parametrize("template", ["face-detection-n", "glasses-cnn"])
+def test_without_torch_the_weights_are_as_they_ship(
+    run: Run, monkeypatch: pytest.MonkeyPatch, template: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    Path("work").mkdir()
+    Path("work/snapshot.pth").write_bytes(b"of another template")
+    result = run("init", template, "work", "--force")
+    assert (result.code, result.err) == (0, "")
+    assert "  pip install 'pocketface[train]'\n" in result.out
+    shipped = template_path(template).with_name("weights.safetensors")
+    assert Path("work/weights.safetensors").read_bytes() == shipped.read_bytes()
+    assert not Path("work/snapshot.pth").exists()
+    ready = re.search(r"python visualize.py --load-weights (\S+) --video photo.jpg", result.out)
+    assert (ready is not None) == (template == "face-detection-n")
+    if ready is not None:
+        seen = ("--load-weights", f"work/{ready[1]}", "--video", "photo.jpg", "--no-show")
+        assert run("visualize", "--template", "work/template.yaml", *seen).code == 0
+
+
+@pytest.mark.parametrize(
+    ("template", "file"),
+    [("glasses-n", "model.bin"), ("glasses-n-int8", "model_int8.bin")],
+)
+def test_the_file_that_comes_next_is_the_one_that_export_writes(
+    run: Run, monkeypatch: pytest.MonkeyPatch, template: str, file: str
+) -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("nncf")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    result = run("init", template, "work")
+    *_, export, visualize = result.out.splitlines()
+    assert export == "  python export.py --save-model-to export"
+    assert visualize.startswith(f"  python visualize.py --load-weights export/{file} --video ")
+    result = run("export", "--template", "work/template.yaml", "--save-model-to", "export",
+                 "--formats", "openvino", "--no-verify")  # fmt: skip
+    assert Path("export", file).is_file()
 
 
 def test_the_scripts_are_ten_lines_and_bring_their_template(run: Run) -> None:
