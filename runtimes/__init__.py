@@ -6,6 +6,7 @@ import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ class Runtime:
         devices: Devices that a benchmark may run it on.
         modes: Names of other ways to run files, such as "throughput" in "openvino:throughput".
         sizes: Whether files can be opened with another input size than their own.
+        forks: Whether a session goes on in a forked process; if not, it is opened again there.
     """
 
     module: str
@@ -40,6 +42,7 @@ class Runtime:
     devices: tuple[str, ...] = ("cpu",)
     modes: tuple[str, ...] = ()
     sizes: bool = False
+    forks: bool = False
 
 
 RUNTIMES: dict[str, Runtime] = {
@@ -80,6 +83,7 @@ RUNTIMES: dict[str, Runtime] = {
         devices=("cpu", "cuda", "mps"),
         modes=("compile", "script", "channels-last", "bf16", "cuda-graph"),
         sizes=True,
+        forks=True,
     ),
 }
 """By name; their modules are imported when they are used."""
@@ -161,7 +165,15 @@ def open_session(
     for shape in session.input_shapes.values():
         if values_in([shape]) > _MAX_INPUT:
             raise ModelFileError(f"{path}: an input of {shape}: too large")
-    return checked(session, path)
+    again = partial(
+        open_session,
+        path.absolute(),
+        runtime=f"{name}:{mode}" if mode else name,
+        device=device,
+        threads=threads,
+        input_size=input_size,
+    )
+    return checked(session, path, again=None if RUNTIMES[name].forks else again)
 
 
 def opened(path: str | os.PathLike[str]) -> Path:

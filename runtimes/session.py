@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,7 +53,7 @@ class Session:
     place: Callable[[NDArray[np.float32]], Callable[[], None]] | None = None
 
 
-def checked(session: Session, path: Path) -> Session:
+def checked(session: Session, path: Path, *, again: Callable[[], Session] | None = None) -> Session:
     """The session with a `run` that holds the graph to its own description.
 
     A file that opens may still fail when it runs, or answer with other arrays than it says; `run`
@@ -62,13 +63,24 @@ def checked(session: Session, path: Path) -> Session:
     Args:
         session: The session.
         path: Its file, for error messages.
+        again: Function that opens the file once more. It is called in a process that was forked
+            from this one: a runtime's threads do not live there, and would be waited for for ever.
     """
+    # Those of parents are kept, as closing them would wait for their threads.
+    by_process = {os.getpid(): session}
+
+    def own() -> Session:
+        process = os.getpid()
+        if process not in by_process:
+            by_process[process] = session if again is None else again()
+        return by_process[process]
+
     ours = session.contract_json is not None or session.weights is not None
     stated = session.output_shapes if ours else {}
 
     def run(batch: NDArray[np.float32]) -> Outputs:
         try:
-            answers = session.run(batch)
+            answers = own().run(batch)
         except PocketfaceError:
             raise
         except Exception as error:  # runtimes raise anything on damaged or forged files

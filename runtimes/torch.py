@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +37,8 @@ def open_session(
 
     Args:
         path: The `.safetensors` or `.pth` file.
-        threads: Number of threads, which PyTorch sets for the whole process.
+        threads: Number of threads, which PyTorch sets for the whole process; in a forked one it
+            is always 1.
         device: Device for `torch.device`: "cpu", "cuda", "cuda:1", "mps".
         mode: See `accelerated`.
         input_size: Height and width in pixels; None for the template's.
@@ -56,6 +59,9 @@ def open_session(
     from ..models.network import output_shapes
     from ..models.weights import build_network, read_weights
 
+    _prepare_forks()
+    if threads is not None and not _forked:
+        torch.set_num_threads(threads)
     weights = read_weights(path)
     height, width = input_size or (None, None)
     size = size_of(weights.template, height=height, width=width)
@@ -65,11 +71,27 @@ def open_session(
     except (RuntimeError, AssertionError) as error:  # a CPU build raises AssertionError
         reason = str(error).splitlines()[0]
         raise UserError(f"device {device!r}: not usable by PyTorch: {reason}") from error
-    if threads is not None:
-        torch.set_num_threads(threads)
     run = accelerated(network.eval(), mode, size=size, device=target)
     shapes = output_shapes(weights.template.architecture, height=size[0], width=size[1])
     return replace(session_of(run, shapes, size=size, device=str(target)), weights=weights)
+
+
+_forked = False
+"""Whether this process was forked from one that had PyTorch loaded."""
+
+
+@functools.cache
+def _prepare_forks() -> None:
+    """Let forked processes have one thread: OpenMP would wait there for those of the parent."""
+    import torch
+
+    def in_child() -> None:
+        global _forked
+        _forked = True
+        torch.set_num_threads(1)
+
+    if hasattr(os, "register_at_fork"):  # Windows does not fork
+        os.register_at_fork(after_in_child=in_child)
 
 
 def accelerated(network: Network, mode: str, *, size: tuple[int, int], device: Any) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import ModelFileError, UserError
 from ..model_templates.contract import Contract
-from ..runtimes import open_session, opened
+from ..runtimes import RUNTIMES, open_session, opened
 from ..runtimes.session import Session
 from . import task_of
 from .describe import contract_for
@@ -57,7 +58,16 @@ def load(
             f"--input-size: the input of {path} is {size[0]}x{size[1]} for good",
             hint="export it anew by `pocketface export --input-size`, or measure its checkpoint",
         )
-    return model_of(session, contract, path=path)
+    model = model_of(session, contract, path=path)
+    model.again = partial(
+        load,
+        path.absolute(),  # another process may have another working directory
+        runtime=runtime or (session.runtime if session.runtime in RUNTIMES else None),
+        device=device,
+        threads=threads,
+        input_size=input_size,
+    )
+    return model
 
 
 def load_as(

@@ -42,10 +42,14 @@ class Steps:
 class Model(ABC, Generic[Result]):
     """A file that `load` opened; `Result` is its answer to a photo.
 
+    Several threads may use one. Pickled, it is its path and how it was opened: where it is
+    unpickled, the file is opened again.
+
     Attributes:
         contract: The file's contract.
         session: The runtime's session.
         path: The file.
+        again: Function that opens the file once more in the same way; None if `load` did not.
         WHAT: Name of this kind of model in messages.
     """
 
@@ -55,6 +59,12 @@ class Model(ABC, Generic[Result]):
         self.contract = contract
         self.session = session
         self.path = path
+        self.again: Callable[[], Model[Any]] | None = None
+
+    def __reduce__(self) -> tuple[Callable[[], Model[Any]], tuple[()]]:
+        if self.again is None:
+            raise TypeError(f"{self!r} cannot be pickled: `load` did not open it")
+        return self.again, ()
 
     def __repr__(self) -> str:
         height, width = self.contract.input.height, self.contract.input.width
