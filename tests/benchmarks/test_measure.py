@@ -179,7 +179,7 @@ def test_a_run_that_measured_nothing_leaves_an_older_one_alone(
         (partial(int, "no number"), "^ValueError: invalid literal"),
         (
             partial(_raise_missing),
-            r"'nothing' is not installed: needs `pip install pocketface\[all",
+            r"'nothing' is not installed: needs `pip install 'pocketface\[all",
         ),
     ],
 )

@@ -148,7 +148,8 @@ def test_ctrl_c_leaves_a_report_of_what_was_timed(place: Path) -> None:
         start_new_session=True,
     )
     assert process.stdout is not None
-    for _ in range(4):  # two files warm up, and have the first of ten turns each
+    # Two files warm up, and have the first of ten turns each; with the next, both are recorded.
+    for _ in range(5):
         assert process.stdout.readline() == b"turn\n"
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, said = process.communicate(timeout=60)
