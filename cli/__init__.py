@@ -50,6 +50,7 @@ exit codes:
   3    select: nothing meets the budget
   130  interrupted by Ctrl-C
   141  what read the output is gone
+  143  ended by SIGTERM
 
 `pocketface COMMAND --help` explains one command."""
 

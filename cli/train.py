@@ -67,9 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=PRECISIONS,
         default=PRECISIONS[0],
-        help="of the arithmetic; 32-true: as exact as it gets (default); bf16-mixed: faster, and "
-        "less memory, where the processor or GPU knows bfloat16, else slower; 16-mixed: the same "
-        "on GPUs that only know float16",
+        help="of the arithmetic: 32-true, the most exact (default); bf16-mixed, for speed and "
+        "memory on processors and GPUs with bfloat16; 16-mixed, the same on GPUs without it",
     )
 
 
