@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelFileError
-from ..results import Detections
-from ..tasks.detection.framed import find_framed
-from ..tasks.detection.model import FaceDetector
-from ..tasks.model import Model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..results import Detections
+    from ..tasks.detection.model import FaceDetector
+    from ..tasks.model import Model
 
 FACE_SCORE = 0.5
 """Lowest detector score, 0 to 1, at which a face is passed on to the other model.
@@ -66,7 +67,9 @@ class FaceReader:
             images: uint8 (H, W, 3), BGR.
             nms_iou: IoU threshold of the detector's NMS; None for its contract's.
         """
-        found = find_framed(self.detector, images, score_threshold=self.face_score, nms_iou=nms_iou)
+        found = self.detector.predict_batch(
+            images, score_threshold=self.face_score, nms_iou=nms_iou
+        )
         answers = []
         for image, faces in zip(images, found, strict=True):
             said: tuple[Any, ...] = ()

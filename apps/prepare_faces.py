@@ -19,7 +19,6 @@ from ..data.record_set import named
 from ..errors import DataError, ImageError, UserError
 from ..files import check_place, name_in_utf8
 from ..results import Detections
-from ..tasks.detection.framed import find_framed
 from ..tasks.detection.model import FaceDetector
 from ..tasks.load import load_as
 from .faces import check_landmarks
@@ -91,7 +90,7 @@ def prepare_faces(
             _log.warning("left out: %s", error)
             unreadable[row.part] += 1
         else:
-            (found,) = find_framed(model, [image], score_threshold=score)
+            found = model.predict(image, score_threshold=score)
             landmarks = main_face(found, image.shape)
             lists.setdefault(row.part, []).append((row.image, row.label, landmarks))
         if on_progress is not None:

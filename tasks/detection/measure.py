@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -133,10 +134,16 @@ def protocol(contract: Contract) -> str:
 def predictor(
     model: Detects, *, floor: float | None = None, nms_iou: float | None = None
 ) -> Predictor:
-    """A function that runs a model at the low score for figures, or at `floor`."""
+    """A function that runs a model at the low score for figures, or at `floor`.
+
+    Of our own models in one look, as all others have: figures are those of the network.
+    """
     if floor is None:
         floor = score_floor(model.contract) if isinstance(model, FaceDetector) else SCORE_FLOOR
-    return lambda image: model.predict(image, score_threshold=floor, nms_iou=nms_iou)
+    predict = model.predict
+    if isinstance(model, FaceDetector):
+        predict = partial(model.predict, second_look=False)
+    return lambda image: predict(image, score_threshold=floor, nms_iou=nms_iou)
 
 
 def find_in(

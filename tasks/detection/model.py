@@ -18,6 +18,7 @@ from ...model_templates.contract import Contract
 from ...results import Detections
 from ...runtimes.session import Outputs, Session
 from ..model import Model, Steps, fraction, pixels_of
+from .framed import FAINT, framed, joined, to_search_again
 from .postprocess import as_boxes, find_faces
 from .rules import MAX_DETECTIONS, detection_rules
 
@@ -43,6 +44,7 @@ class FaceDetector(Model[Detections]):
         score_threshold: float | None = None,
         nms_iou: float | None = None,
         max_detections: int = MAX_DETECTIONS,
+        second_look: bool = True,
     ) -> Detections:
         """Find the faces in one photo.
 
@@ -54,6 +56,8 @@ class FaceDetector(Model[Detections]):
             nms_iou: IoU, above 0 to 1, above which NMS keeps only the better of two boxes; None
                 for the contract's.
             max_detections: Most faces, best first.
+            second_look: Whether to look again, with a frame around the photo, where a face fills
+                it (see `framed`); False for figures of the network itself.
 
         Raises:
             InputError: It is not such an image, or a threshold is out of range.
@@ -65,6 +69,7 @@ class FaceDetector(Model[Detections]):
             score_threshold=score_threshold,
             nms_iou=nms_iou,
             max_detections=max_detections,
+            second_look=second_look,
         )
         return found
 
@@ -76,6 +81,7 @@ class FaceDetector(Model[Detections]):
         score_threshold: float | None = None,
         nms_iou: float | None = None,
         max_detections: int = MAX_DETECTIONS,
+        second_look: bool = True,
         batch_size: int = 8,
     ) -> list[Detections]:
         """Find the faces in several photos, which may differ in size.
@@ -86,6 +92,7 @@ class FaceDetector(Model[Detections]):
             score_threshold: See `predict`.
             nms_iou: See `predict`.
             max_detections: See `predict`.
+            second_look: See `predict`.
             batch_size: Photos that go through the network at once; ignored by files with a fixed
                 batch size.
 
@@ -106,20 +113,15 @@ class FaceDetector(Model[Detections]):
         results: list[Detections] = []
         photos = pixels_of(images, ahead=step, colour=colour)
         while batch := list(islice(photos, step)):
-            prepared, placements = self.prepare(batch)
-            results += self.faces(
-                self.infer(prepared),
-                placements,
-                score_threshold=threshold,
-                nms_iou=overlap,
-                max_detections=max_detections,
-            )
+            find = self._find if second_look else self._look
+            found = find(batch, score_threshold=threshold, nms_iou=overlap)
+            results += [faces[:max_detections] for faces in found]
         return results
 
     def prepare(
         self, images: Sequence[NDArray[np.uint8]]
     ) -> tuple[NDArray[np.float32], list[Placement]]:
-        """The first step of `predict_batch`: make the network's input from photos.
+        """The first step of a look: make the network's input from photos.
 
         Args:
             images: uint8 (H, W, 3), BGR; at most the file's batch size if that is fixed.
@@ -165,7 +167,7 @@ class FaceDetector(Model[Detections]):
         ]
 
     def steps(self) -> Steps:
-        """See `Model.steps`."""
+        """See `Model.steps`; the steps of the first look, which for most photos is the only one."""
         return Steps(
             prepare=lambda images, _: self.prepare(images),
             infer=self.infer,
@@ -175,6 +177,42 @@ class FaceDetector(Model[Detections]):
                 nms_iou=self.rules.nms_iou,
             ),
         )
+
+    def _find(
+        self, images: Sequence[NDArray[np.uint8]], *, score_threshold: float, nms_iou: float
+    ) -> list[Detections]:
+        """The faces of one batch, in two looks where the first one finds large faces.
+
+        Which photos get the second look does not depend on `score_threshold`; what it finds below
+        the contract's threshold does not count, as it would hide fainter faces of the first.
+        """
+        own = self.rules.score_threshold
+        least = min(score_threshold, FAINT * own)  # NMS in the graph drops fainter ones anyway
+        seen = self._look(images, score_threshold=least, nms_iou=nms_iou)
+        answers = [faces.above(score_threshold) for faces in seen]
+        large = {
+            index: faces
+            for index, (one, image) in enumerate(zip(seen, images, strict=True))
+            if len(faces := to_search_again(one, image.shape, score_threshold=own))
+        }
+        if not large:
+            return answers
+        spec = self.contract.input
+        copies = [framed(images[index], longest=max(spec.height, spec.width)) for index in large]
+        found = self._look(
+            [copy.pixels for copy in copies],
+            score_threshold=max(score_threshold, own),
+            nms_iou=nms_iou,
+        )
+        for index, copy, again in zip(large, copies, found, strict=True):
+            answers[index] = joined(
+                copy.to_photo(again), large[index], answers[index], images[index].shape
+            )
+        return answers
+
+    def _look(self, images: Sequence[NDArray[np.uint8]], **limits: Any) -> list[Detections]:
+        prepared, placements = self.prepare(images)
+        return self.faces(self.infer(prepared), placements, **limits)
 
     def _check_graph_allows(self, threshold: float, overlap: float) -> None:
         rules = self.rules

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import cv2
 import matplotlib
@@ -12,11 +10,11 @@ import numpy as np
 import pytest
 import skimage
 
-import pocketface
-from pocketface import FaceDetector
+from pocketface import Detections, FaceDetector
 from pocketface.data.images import read_image
 from pocketface.model_templates.catalogue import shipped_weights
-from pocketface.tasks.detection.framed import LARGE, find_framed
+from pocketface.tasks.detection.framed import LARGE, SURE, framed, joined, to_search_again
+from pocketface.tasks.detection.measure import predictor
 from pocketface.tasks.load import load_as
 from pocketface.tasks.templates import open_template
 
@@ -36,7 +34,7 @@ def test_a_small_face_beside_a_large_one_is_kept(detector: FaceDetector) -> None
     corner = cv2.resize(hopper, (46, 60), interpolation=cv2.INTER_AREA)
     photo = cv2.resize(read_image(ASTRONAUT)[50:230, 130:320], None, fx=6, fy=6)
     photo[-60:, :46] = corner
-    plain, (found,) = detector.predict(photo), find_framed(detector, [photo])
+    plain, found = detector.predict(photo, second_look=False), detector.predict(photo)
     sides = (found.boxes[:, 2:] - found.boxes[:, :2]).max(1)
     assert len(plain) == len(found) == 2
     assert min(sides) < 100 < LARGE * max(photo.shape) < max(sides)
@@ -48,80 +46,58 @@ def test_a_small_face_beside_a_large_one_is_kept(detector: FaceDetector) -> None
     assert (np.diff(found.scores) <= 0).all()
 
 
+def faces(*boxes: tuple[float, ...], scores: tuple[float, ...]) -> Detections:
+    points = np.repeat(np.float32(boxes)[:, None, :2], 5, axis=1)
+    return Detections(np.float32(boxes), np.float32(scores), points)
+
+
 def test_a_large_face_that_the_second_look_loses_is_kept() -> None:
-    large, small = [10.0, 10.0, 90.0, 90.0], [92.0, 92.0, 99.0, 99.0]
-
-    class Fickle:
-        """Loses the large face, or finds it a little elsewhere, where a frame is around it."""
-
-        rules = SimpleNamespace(score_threshold=0.5, nms="runtime")
-
-        def __init__(self, again: list[list[float]]) -> None:
-            self.again = again
-
-        def predict_batch(self, images: list[np.ndarray], **_: Any) -> list[pocketface.Detections]:
-            framed = images[0].shape[0] > 100
-            boxes = np.array(self.again, np.float32) + 25 if framed else np.array([large, small])
-            scores = np.linspace(0.9, 0.6, len(boxes), dtype=np.float32)
-            return [pocketface.Detections(boxes.astype(np.float32), scores, None)]
-
-    photo = np.zeros((100, 100, 3), np.uint8)
-    moved = [12.0, 8.0, 88.0, 92.0]
-    for again, expected in (([small], [large, small]), ([moved, small], [moved, small])):
-        (found,) = find_framed(cast("FaceDetector", Fickle(again)), [photo])
-        kept = sorted({tuple(box) for box in found.boxes.tolist()})
-        assert kept == sorted(map(tuple, expected))
+    large, small = (10.0, 10.0, 90.0, 90.0), (92.0, 92.0, 99.0, 99.0)
+    found = faces(large, small, scores=(0.6, 0.5))
+    kept = joined(faces(small, scores=(0.9,)), found[:1], found, (100, 100, 3))
+    assert kept == found
 
 
-@pytest.mark.parametrize(("nms", "answered"), [("runtime", [0.9]), ("graph", [])])
-def test_a_large_face_that_is_faint_is_looked_at_again(nms: str, answered: list[float]) -> None:
-    class Shy:
-        """Sure of the face where a frame is around it."""
-
-        rules = SimpleNamespace(score_threshold=0.5, nms=nms)
-
-        def predict_batch(
-            self, images: list[np.ndarray], *, score_threshold: float, **_: Any
-        ) -> list[pocketface.Detections]:
-            framed = images[0].shape[0] > 100
-            boxes = np.array([[10, 10, 90, 90]], np.float32) + (25 if framed else 0)
-            scores = np.array([0.9 if framed else 0.2], np.float32)
-            return [pocketface.Detections(boxes, scores, None).above(score_threshold)]
-
-    photo = np.zeros((100, 100, 3), np.uint8)
-    (found,) = find_framed(cast("FaceDetector", Shy()), [photo])
-    np.testing.assert_allclose(found.scores, answered)
-    for box in found.boxes:
-        np.testing.assert_allclose(box, [10, 10, 90, 90])
+def test_a_large_face_is_where_the_second_look_sees_it() -> None:
+    large, moved, small = (10, 10, 90, 90), (12, 8, 88, 92), (92, 92, 99, 99)
+    eye = (30, 30, 40, 40)
+    found = faces(large, eye, small, scores=(0.6, 0.55, 0.5))
+    again = faces(small, moved, scores=(0.99, 0.45))
+    kept = joined(again, found[:1], found, (100, 100, 3))
+    assert kept == faces(small, moved, scores=(0.5, 0.45))
 
 
-@pytest.mark.parametrize(("side", "scores", "looks"), [
-    (40, (0.9, 0.3), 1),  # a face, and a torso
-    (20, (0.9, 0.3), 2),  # an eye of a large face
-    (40, (0.55, 0.3), 2),  # neither is sure
-    (40, (0.9, 0.6), 2),  # both are found
-    (40, (0.4, 0.15), 2),  # neither is found
+@pytest.mark.parametrize(("side", "scores", "again"), [
+    (40, (0.9, 0.3), 0),  # a face, and a torso
+    (20, (0.9, 0.3), 1),  # an eye of a large face
+    (40, (0.55, 0.3), 1),  # neither is sure
+    (40, (0.7, 0.6), 1),  # both are found
+    (40, (0.4, 0.3), 1),  # neither is found
+    (40, (0.3, 0.24), 0),  # too faint
+    (40, (0.4, SURE + 0.01), 0),  # sure in one look
 ])  # fmt: skip
-def test_what_is_faint_beside_a_sure_face_gets_no_second_look(
-    side: int, scores: tuple[float, float], looks: int
+def test_which_large_faces_get_a_second_look(
+    side: int, scores: tuple[float, float], again: int
 ) -> None:
-    seen = []
+    seen = faces((30, 30, 30 + side, 30 + side), (10, 10, 90, 90), scores=scores)
+    large = to_search_again(seen, (100, 100, 3), score_threshold=0.5)
+    assert len(large) == again
+    assert len(to_search_again(seen, (161, 100, 3), score_threshold=0.5)) == 0  # not large
 
-    class Plain:
-        """A box of 80 pixels, and a smaller one."""
 
-        rules = SimpleNamespace(score_threshold=0.5, nms="runtime")
-
-        def predict_batch(
-            self, images: list[np.ndarray], *, score_threshold: float, **_: Any
-        ) -> list[pocketface.Detections]:
-            seen.append(images[0].shape)
-            boxes = np.array([[30, 30, 30 + side, 30 + side], [10, 10, 90, 90]], np.float32)
-            found = pocketface.Detections(boxes, np.array(scores, np.float32), None)
-            return [found.above(score_threshold)]
-
-    find_framed(cast("FaceDetector", Plain()), [np.zeros((100, 100, 3), np.uint8)])
-    assert len(seen) == looks
+@pytest.mark.parametrize(("height", "width"), [(100, 80), (400, 1000), (1, 3000)])
+def test_faces_leave_the_frame_at_their_place(height: int, width: int) -> None:
+    copy = framed(np.full((height, width, 3), 200, np.uint8), longest=640)
+    assert max(copy.pixels.shape) <= 961
+    ys, xs = np.nonzero(copy.pixels[..., 0])
+    box = (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
+    beyond = (0, 0, *copy.pixels.shape[1::-1])
+    within_the_frame = (0, 0, copy.frame, copy.frame)
+    found = copy.to_photo(faces(box, beyond, within_the_frame, scores=(0.9, 0.8, 0.7)))
+    np.testing.assert_allclose(found.boxes, [[0, 0, width, height]] * 2, atol=1e-3)
+    assert found.landmarks is not None
+    np.testing.assert_allclose(found.landmarks[0], 0, atol=1e-3)
+    assert (found.landmarks[1] < 0).all()  # landmarks may lie outside
 
 
 def test_a_face_that_fills_the_photo_is_found_with_its_landmarks(detector: FaceDetector) -> None:
@@ -130,18 +106,41 @@ def test_a_face_that_fills_the_photo_is_found_with_its_landmarks(detector: FaceD
     tight = photo[y1:y2, x1:x2]
     wanted = np.array([[225, 195], [303, 190], [268, 238], [233, 272], [305, 268]]) - (x1, y1)
 
-    def off(found: pocketface.Detections) -> float:
+    def off(found: Detections) -> float:
         assert found.landmarks is not None
         best = int(np.argmax((found.boxes[:, 2:] - found.boxes[:, :2]).prod(1)))
         return float(np.linalg.norm(found.landmarks[best] - wanted, axis=1).mean())
 
     # Among others, of other sizes.
-    plain = detector.predict(photo)
-    first, framed, last = find_framed(detector, [photo, tight, photo])
+    plain = detector.predict(photo, second_look=False)
+    first, framed, last = detector.predict_batch([photo, tight, photo])
     assert off(framed) < 12  # of 78 between the eyes
-    assert off(framed) < off(detector.predict(tight))
+    assert off(framed) < off(detector.predict(tight, second_look=False))
     assert len(framed) == 1
     # Faces with surroundings are left alone.
     for found in (first, last):
         np.testing.assert_allclose(found.boxes, plain.boxes, atol=1e-3)
-    assert find_framed(detector, []) == []
+
+
+def cut_tight(grow: float = 0) -> np.ndarray:
+    """Grace Hopper's face alone."""
+    x1, y1, x2, y2 = 175, 110, 357, 337
+    room = round(grow * (x2 - x1))
+    return read_image(HOPPER)[y1 - room : y2 + room, x1 - room : x2 + room]
+
+
+@pytest.mark.parametrize("least", [0.02, 0.42, 0.6])
+def test_a_lower_threshold_finds_the_same_large_face(detector: FaceDetector, least: float) -> None:
+    photo = cut_tight()
+    (wanted,) = detector.predict(photo, score_threshold=0.6)
+    assert wanted.score > detector.predict(photo, second_look=False).scores.max(initial=0)
+    found = detector.predict(photo, score_threshold=least)
+    assert found[0] == wanted
+    assert len(detector.predict(photo, score_threshold=least, max_detections=1)) == 1
+
+
+def test_figures_are_of_one_look(detector: FaceDetector) -> None:
+    photo = cut_tight()
+    one_look = detector.predict(photo, second_look=False)
+    assert predictor(detector, floor=detector.rules.score_threshold)(photo) == one_look
+    assert detector.predict(photo) != one_look

@@ -274,6 +274,6 @@ def test_outputs_for_apples_vision_are_shares_of_the_input() -> None:
     }
     session = Session("coreml", "cpu", None, {}, {}, run=lambda _: answer)
     model = pocketface.FaceDetector(contract=contract, session=session, path=Path("m.mlpackage"))
-    found = model.predict(PHOTO)
+    found = model.predict(PHOTO, second_look=False)
     np.testing.assert_array_equal(found.boxes, [[7.5, 5, 12.5, 15], [15, 10, 25, 30]])
     np.testing.assert_array_equal(found.scores, [0.875, 0.75])
