@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..model_templates.catalogue import DETECTOR
 from .console import progress, tell
 from .json_lines import add_json, faces_as_json, print_json
-from .parser import a_path, count, fraction, positive_count
+from .parser import a_path, count, fraction, positive_count, size
 
 if TYPE_CHECKING:
     from ..apps.visualize import Seen, Summary
@@ -51,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-show", action="store_true", help="open no window")
     parser.add_argument(
+        "--input-size",
+        type=size,
+        metavar="HxW",
+        help="instead of the template's; weights or a template's name only",
+    )
+    parser.add_argument(
         "--score-threshold", type=fraction, metavar="0..1", help="instead of the model's own"
     )
     parser.add_argument("--nms-iou", type=fraction, metavar="0..1", help="likewise")
@@ -82,6 +88,7 @@ def run(args: argparse.Namespace) -> None:
                     args.load_weights,
                     device=args.device,
                     threads=args.threads,
+                    input_size=args.input_size,
                 ),
                 detector=args.detector,
                 output=args.output,

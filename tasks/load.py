@@ -53,10 +53,11 @@ def load(
     )
     contract = contract_of(session, source=str(path), input_size=input_size)
     size = contract.input.height, contract.input.width
-    if input_size not in (None, size):
+    if input_size is not None and tuple(input_size) != size:
         raise UserError(
-            f"--input-size: the input of {path} is {size[0]}x{size[1]} for good",
-            hint="export it anew by `pocketface export --input-size`, or measure its checkpoint",
+            f"--input-size {input_size[0]}x{input_size[1]}: the input of {path} is "
+            f"{size[0]}x{size[1]} for good: its graph has constants of that size",
+            hint="export it anew by `pocketface export --input-size`, or open its weights",
         )
     model = model_of(session, contract, path=path)
     model.again = partial(

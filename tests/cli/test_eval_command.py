@@ -127,7 +127,7 @@ def test_an_exported_file_keeps_its_input_size(run: Run) -> None:
     assert run(*command, "--input-size", "64x96").code == 0
     result = run(*command, "--input-size", "64x64")
     assert result.code == 2
-    assert "--input-size: the input of model/model.onnx is 64x96" in result.err
+    assert "--input-size 64x64: the input of model/model.onnx is 64x96 for good" in result.err
 
 
 def test_lists_may_have_commas(run: Run) -> None:

@@ -54,6 +54,20 @@ def test_a_photo_by_every_kind_of_file(run: Run, weights: str) -> None:
     assert len(lines) == 1 + len(expected)
 
 
+def test_the_size_of_the_input_is_chosen(run: Run) -> None:
+    faces = pocketface.load("tiny.pth", input_size=(128, 192))
+    expected = faces.predict("photo.jpg", score_threshold=0.1)
+    assert expected != _faces("tiny.pth", "photo.jpg")
+    shared = ("visualize", "--video", "photo.jpg", "--no-show", "--input-size", "128x192", *LOW)
+    result = run(*shared, "--load-weights", "tiny.pth")
+    assert result.code == 0
+    corners = " ".join(f"{value:.1f}" for value in expected.boxes[0])
+    assert result.out.splitlines()[1] == f"  score {expected.scores[0]:.3f}  box {corners}"
+    result = run(*shared, "--load-weights", "model/model.xml")
+    assert result.code == 2
+    assert "--input-size 128x192: the input of model/model.xml is 64x96 for good" in result.err
+
+
 def test_a_photo_to_a_photo(run: Run, place: Path) -> None:
     before = {path.name for path in place.iterdir()}
     result = run(
