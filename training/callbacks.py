@@ -24,8 +24,8 @@ from .report import EpochReport
 _log = logging.getLogger(__name__)
 
 RUN_KEY = "pocketface_run"
-"""Key of the data for resuming a checkpoint: `first_epoch` and `epochs` of its `Course`, and the
-result of `made_of`."""
+"""Key of the data for resuming a checkpoint: `first_epoch`, `epochs` and `fine_tunes` of its
+`Course`, and the result of `made_of`."""
 
 _VALIDATION = "val/"
 """What the logs put before the key of a figure on the validation photos."""
@@ -132,6 +132,7 @@ class Snapshots(Checkpoint):
         checkpoint[RUN_KEY] = {
             "first_epoch": pl_module.course.first_epoch,
             "epochs": pl_module.course.epochs,
+            "fine_tunes": pl_module.course.fine_tunes,
             **self.made_of,
         }
 

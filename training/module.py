@@ -9,7 +9,7 @@ from typing import Any
 
 import lightning
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..errors import TrainingError
@@ -37,6 +37,9 @@ class Course:
         epochs: Total number of epochs, `first_epoch` included.
         steps_per_epoch: Optimizer steps per epoch.
         first_epoch: Epochs already trained in loaded weights that have no optimizer state.
+        fine_tunes: Whether the optimizer began anew at `first_epoch`; then the statistics of batch
+            normalisation stay as they are, because those of a few photos would spoil the network
+            faster than it learns.
         seed: Seed of randomness in the losses.
     """
 
@@ -45,6 +48,7 @@ class Course:
     epochs: int
     steps_per_epoch: int
     first_epoch: int
+    fine_tunes: bool
     seed: int
 
 
@@ -110,6 +114,13 @@ class TemplateModule(lightning.LightningModule):
                     rate = self.course.base_learning_rate * group.get(FACTOR, 1.0)
                     scheduler.base_lrs[index] = rate
                     group["lr"] = rate * factor(scheduler.last_epoch)
+
+    def on_train_epoch_start(self) -> None:
+        """Keep the statistics of batch normalisation if the network is fine-tuned."""
+        if self.course.fine_tunes:
+            for layer in self.network.modules():
+                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                    layer.eval()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Accept older checkpoints, which have the learner's constants under other names."""
@@ -181,6 +192,7 @@ class TemplateModule(lightning.LightningModule):
             steps_per_epoch=course.steps_per_epoch,
             epochs=course.epochs,
             first_epoch=course.first_epoch,
+            fine_tunes=course.fine_tunes,
         )
         schedule = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}

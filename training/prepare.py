@@ -27,6 +27,7 @@ from .start import (
     check_same,
     find_start,
     made_of,
+    repeats_of,
     template_rate,
 )
 
@@ -64,7 +65,7 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
     Raises:
         UserError: The data, weights or settings do not fit; nothing was written.
     """
-    template, recipe = request.template.spec, request.template.spec.hyper_parameters
+    template = request.template.spec
     start = find_start(
         request.template,
         request.load_weights,
@@ -94,7 +95,12 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
         keep_freed_memory()
     batch_size = request.batch_size
     if batch_size is None:
-        batch_size = batch_size_of(start, template, processes=machine.processes)
+        batch_size = batch_size_of(
+            start, template, photos=len(samples), processes=machine.processes
+        )
+    repeats = repeats_of(
+        start, template, photos=len(samples), batch_size=batch_size * machine.processes
+    )
     rate = request.base_learning_rate
     if rate is None:
         # A resumed checkpoint has its own rate.
@@ -105,10 +111,10 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
     network = _network(template, start, request.hang_hooks)
     data = TrainingData(
         task,
-        task.learn.crops(template, samples, seed=seed, passes=start.epochs * recipe.repeats),
+        task.learn.crops(template, samples, seed=seed, passes=start.epochs * repeats),
         val=val_samples,
         batch_size=batch_size,
-        repeats=recipe.repeats,
+        repeats=repeats,
         seed=seed,
         first_epoch=start.epoch,
         workers=request.workers,
@@ -135,6 +141,7 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
             epochs=start.epochs,
             steps_per_epoch=steps,
             first_epoch=start.epoch,
+            fine_tunes=start.fine_tunes,
             seed=seed,
         ),
         files={sample.image_id: sample.path for sample in samples},

@@ -11,9 +11,17 @@ FINAL_FRACTION = 0.01
 WARMUP_START = 0.1
 MAX_WARMUP_SHARE = 0.1
 
+FINE_TUNING = 0.3
+"""Least factor with which fine-tuning begins."""
+
 
 def learning_rate_factor(
-    spec: ScheduleSpec, *, steps_per_epoch: int, epochs: int, first_epoch: int = 0
+    spec: ScheduleSpec,
+    *,
+    steps_per_epoch: int,
+    epochs: int,
+    first_epoch: int = 0,
+    fine_tunes: bool = False,
 ) -> Callable[[int], float]:
     """The factor at each optimizer step, for `LambdaLR`.
 
@@ -25,27 +33,39 @@ def learning_rate_factor(
         steps_per_epoch: Optimizer steps per epoch.
         epochs: Total number of epochs, those before `first_epoch` included.
         first_epoch: Epoch at which a training without optimizer state starts, with warm-up.
+        fine_tunes: Whether that training has few epochs more, at whose place in the schedule
+            nothing would be learnt: its rate is not below a cosine from `FINE_TUNING` to the end.
     """
     total = max(1, steps_per_epoch * epochs)
     offset = steps_per_epoch * first_epoch
     warmup = min(spec.warmup_iterations, int(MAX_WARMUP_SHARE * (total - offset)))
 
+    def warm(step: int) -> float:
+        return min(1.0, WARMUP_START + (1 - WARMUP_START) * step / warmup) if warmup else 1.0
+
     def factor(step: int) -> float:
-        warm = 1.0
-        if step < warmup:
-            warm = WARMUP_START + (1 - WARMUP_START) * step / warmup
+        least = 0.0
+        if fine_tunes:
+            least = FINE_TUNING * _half_cosine(min(1.0, step / max(1, total - offset)))
+        return warm(step) * max(least, scheduled(step))
+
+    def scheduled(step: int) -> float:
         position = step + offset
         if spec.type == "step":
             epoch = position // steps_per_epoch
-            return float(warm * 0.1 ** sum(epoch >= milestone for milestone in spec.milestones))
+            return float(0.1 ** sum(epoch >= milestone for milestone in spec.milestones))
         share = min(1.0, position / total)
         if spec.type == "cosine":
-            height = (1 + math.cos(math.pi * share)) / 2
+            height = _half_cosine(share)
         else:
             height = min(1.0, (1 - share) / spec.decay)
-        return warm * (FINAL_FRACTION + (1 - FINAL_FRACTION) * height)
+        return FINAL_FRACTION + (1 - FINAL_FRACTION) * height
 
     return factor
+
+
+def _half_cosine(share: float) -> float:
+    return (1 + math.cos(math.pi * share)) / 2
 
 
 def scaled_rate(

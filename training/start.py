@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,12 @@ from .schedule import scaled_rate
 
 _log = logging.getLogger(__name__)
 
+FINE_TUNING_STEPS = 10
+"""Fewest optimizer steps in an epoch of fine-tuning."""
+
+MANY = 10
+"""How many times the template's number of epochs are hardly meant."""
+
 
 @dataclass(frozen=True, eq=False)
 class Start:
@@ -30,6 +37,8 @@ class Start:
         seed: Seed of the resumed training, else 0.
         epochs: Total number of epochs: as asked for, else as planned by the resumed training,
             else the template's.
+        fine_tunes: Whether the optimizer began anew on trained weights, which went on at their
+            epoch.
         made_of: The `made_of` of a checkpoint that Lightning can resume; None for other starts.
     """
 
@@ -37,6 +46,7 @@ class Start:
     epoch: int = 0
     seed: int = 0
     epochs: int = 0
+    fine_tunes: bool = False
     made_of: Mapping[str, Any] | None = None
 
 
@@ -62,7 +72,10 @@ def find_start(
             another optimizer or other averaging of weights; or it has that many epochs already.
     """
     now = template.spec
-    wanted = now.hyper_parameters.basic.epochs if epochs is None else epochs
+    planned = now.hyper_parameters.basic.epochs
+    wanted = planned if epochs is None else epochs
+    if wanted >= MANY * planned and resume_from is None:
+        _warn_of_many(wanted, planned, meant=planned)
     if resume_from is None:
         if load_weights is None:
             return Start(None, epochs=wanted)
@@ -81,9 +94,11 @@ def find_start(
             hint=f"ask for more in all, as --epochs {weights.epochs + 1}, or start anew by "
             "--load-weights",
         )
+    if wanted >= MANY * max(planned, weights.epochs) and epochs is not None:
+        _warn_of_many(wanted, planned, meant=weights.epochs + 1)
     if run is None:
         _log.warning("%s holds no optimizer state: the optimizer starts anew", resume_from)
-        return Start(weights, weights.epochs, weights.seed or 0, wanted)
+        return Start(weights, weights.epochs, weights.seed or 0, wanted, fine_tunes=True)
     then = read.template
     losses = [(one.architecture, one.hyper_parameters.distillation) for one in (then, now)]
     if losses[0] != losses[1]:
@@ -121,7 +136,25 @@ def find_start(
             resume_from,
             *rates,
         )
-    return Start(weights, run["first_epoch"], weights.seed or 0, wanted, run)
+    return Start(
+        weights,
+        run["first_epoch"],
+        weights.seed or 0,
+        wanted,
+        fine_tunes=run.get("fine_tunes", False),  # older checkpoints lack this key
+        made_of=run,
+    )
+
+
+def _warn_of_many(epochs: int, planned: int, *, meant: int) -> None:
+    _log.warning(
+        "--epochs %d is %d times the template's %d: was %d meant? `grep epochs` finds several "
+        "lines of a template, whose digits become one number",
+        epochs,
+        epochs // planned,
+        planned,
+        meant,
+    )
 
 
 def made_of(
@@ -141,12 +174,34 @@ def made_of(
     }
 
 
-def batch_size_of(start: Start, template: Template, *, processes: int) -> int:
-    """Photos per step and process: the resumed training's, else the template's."""
+def batch_size_of(start: Start, template: Template, *, photos: int, processes: int) -> int:
+    """Photos per step and process: the resumed training's, else the template's.
+
+    Fine-tuning takes no more than there are, as a step sees each photo once.
+    """
     whole = None if start.made_of is None else start.made_of.get("batch_size")
-    if whole is None or whole % processes:
-        return template.hyper_parameters.basic.batch_size
-    return int(whole) // processes
+    if whole is not None and whole % processes == 0:
+        return int(whole) // processes
+    meant = template.hyper_parameters.basic.batch_size
+    return max(1, min(meant, photos // processes)) if start.fine_tunes else meant
+
+
+def repeats_of(start: Start, template: Template, *, photos: int, batch_size: int) -> int:
+    """Passes over the photos in one epoch: the template's, or more where photos are few.
+
+    One step is too short to fine-tune anything. A training from `--load-weights` or from random
+    weights has many epochs instead.
+
+    Args:
+        start: The start.
+        template: The template.
+        photos: Number of photos.
+        batch_size: Photos per step, over all processes.
+    """
+    repeats = template.hyper_parameters.repeats
+    if not start.fine_tunes:
+        return repeats
+    return max(repeats, math.ceil(FINE_TUNING_STEPS * batch_size / photos))
 
 
 def check_same(start: Start, here: Mapping[str, int | str], resume_from: Path | None) -> None:

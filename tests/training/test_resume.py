@@ -26,6 +26,7 @@ from pocketface.training.callbacks import Snapshots
 from pocketface.training.fit import fit
 from pocketface.training.receipt import draw_curves
 from pocketface.training.request import FitRequest
+from pocketface.training.start import find_start
 
 from ..small_training import Content, with_template
 
@@ -370,6 +371,47 @@ def test_a_snapshot_without_optimizer_state_goes_on_at_its_epoch(
     )
     draw_curves(output)
     assert drawn["train/loss_epoch"] == [2, 3]
+
+
+def test_fine_tuning_on_few_photos(settings: FitRequest, tmp_path: Path) -> None:
+    """Ten photos: ten steps an epoch, no photo twice in a step, and statistics as they are."""
+
+    def change(content: Content) -> None:
+        content["hyper_parameters"]["basic"]["batch_size"] = 16
+
+    settings = with_template(settings, change)
+    begun = read_weights(fit(replace(settings, epochs=1)).latest)
+    snapshot = tmp_path / "snapshot.safetensors"
+    write_weights(
+        snapshot, template_text=begun.template_text, state_dict=begun.state_dict, epochs=1
+    )
+    output = tmp_path / "more"
+    latest = snapshot
+    for epochs in (2, 3):  # the second one has the optimizer's state
+        latest = fit(replace(settings, output=output, epochs=epochs, resume_from=latest)).latest
+        state = read_weights(latest).state_dict
+        kept = [name for name in state if "running_" in name]
+        assert kept
+        assert all(torch.equal(state[name], begun.state_dict[name]) for name in kept)
+        assert not _same(state, begun.state_dict)
+        run = torch.load(latest, weights_only=True)["pocketface_run"]
+        assert (run["batch_size"], run["steps_per_epoch"]) == (10, 10)
+    # Everything else learns its statistics, and takes the steps that the template means.
+    other = read_weights(
+        fit(replace(settings, output=tmp_path / "anew", load_weights=begun)).latest
+    )
+    assert not any(torch.equal(other.state_dict[name], begun.state_dict[name]) for name in kept)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_far_too_many_epochs_are_told_of(
+    settings: FitRequest, begun: Path, caplog: pytest.LogCaptureFixture, resumed: bool
+) -> None:
+    start = begun if resumed else None
+    for epochs, told in ((19, False), (20, True)):
+        caplog.clear()
+        find_start(settings.template, None, start, epochs=epochs, base_learning_rate=None)
+        assert ("is 10 times the template's 2: was 2 meant?" in caplog.text) == told
 
 
 def test_a_training_does_not_go_on_by_another_loss(settings: FitRequest, begun: Path) -> None:

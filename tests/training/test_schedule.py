@@ -46,6 +46,18 @@ def test_taking_up_at_an_epoch_goes_on_with_its_rate() -> None:
     assert [rest(s) for s in (0, 30, 60)] == pytest.approx([whole(s) for s in (40, 70, 100)])
 
 
+@pytest.mark.parametrize(("epochs", "first"), [(75, 0.3), (148, 1.0)])
+def test_fine_tuning_begins_at_a_rate_that_teaches(epochs: int, first: float) -> None:
+    """A few epochs more are not the end of the schedule; as many more as before are its middle."""
+    factor = learning_rate_factor(
+        ScheduleSpec(type="wsd"), steps_per_epoch=10, epochs=epochs, first_epoch=74, fine_tunes=True
+    )
+    values = [factor(step) for step in range(10 * (epochs - 74) + 1)]
+    assert values[0] == pytest.approx(first, rel=0.01)
+    assert values[-1] == pytest.approx(0.01)
+    assert values == sorted(values, reverse=True)
+
+
 def test_rates_for_other_batch_sizes() -> None:
     sgd = OptimizerSpec(type="sgd", momentum=0.9, weight_decay=0.0)
     adamw, muon = (sgd.model_copy(update={"type": name}) for name in ("adamw", "muon"))
