@@ -51,7 +51,7 @@ def fraction(text: str) -> float:
     """A number from 0 to 1."""
     value = _number(text)
     if not 0 <= value <= 1:
-        meant = f"; {value:g} % is {value / 100:g}" if 1 < value <= 100 else ""
+        meant = f"; {value:g} % is {value / 100:g}" if 2 <= value <= 100 else ""
         raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text!r}{meant}")
     return value
 

@@ -269,7 +269,7 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
     ),
     ("peers that are not there", "benchmark --peers empty", 2, "--peers empty: has none of scrfd"),
     ("a text for results", "benchmark --redraw text.json", 2, "text.json: no results of"),
-    ("a choice without results", "select --task face-detection", 2, "results.json: cannot be read"),
+    ("a choice without results", "select --task face-detection", 2, "results.json: no such file"),
     ("a budget in words", "select --task face-detection --max-ms fast", 2, "expected a number"),
     ("a task that there is not", "select --task blinking", 2, "invalid choice: 'blinking'"),
 ]
