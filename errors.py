@@ -95,10 +95,15 @@ class MissingPackageError(UserError):
     """
 
     def __init__(self, package: str) -> None:
+        self.package = package
         extra = EXTRAS.get(package, "all")
         super().__init__(
             f"the package {package!r} is not installed: needs `pip install 'pocketface[{extra}]'`"
         )
+
+    def __reduce__(self) -> tuple[type[MissingPackageError], tuple[str]]:
+        # Another process would take the message for the package.
+        return type(self), (self.package,)
 
 
 class NothingFitsError(PocketfaceError):

@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 import pocketface
-from pocketface.errors import ModelFileError
+from pocketface.errors import MissingPackageError, ModelFileError
 
 LONG = 60
 """Seconds after which something stands still; a pool takes two or three."""
@@ -59,6 +59,16 @@ def test_a_file_that_is_gone_is_told_of(make_model: Callable[..., Path]) -> None
     model.path.unlink()
     with pytest.raises(ModelFileError, match=r"constant\.onnx: no such file"):
         pickle.loads(content)
+
+
+@pytest.mark.parametrize(
+    "error", [ModelFileError("model.onnx: gone", hint="copy it"), MissingPackageError("openvino")]
+)
+def test_errors_come_whole_from_another_process(error: ModelFileError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert again.hint == error.hint
 
 
 def test_a_model_that_load_did_not_open_has_no_file(make_model: Callable[..., Path]) -> None:
