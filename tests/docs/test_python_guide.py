@@ -26,8 +26,9 @@ OF_THE_TINY_ONE = {
 
 
 def examples() -> list[str]:
-    """The indented blocks."""
-    blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    """The indented blocks; one between fences is a script of its own."""
+    text = re.sub(r"(?ms)^```.*?^```$", "", GUIDE.read_text(encoding="utf-8"))
+    blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", text, re.MULTILINE)
     return [textwrap.dedent(block) for block in blocks if block.strip()]
 
 
