@@ -32,7 +32,8 @@ def labels(place: Path) -> None:
         pixels = read_image(place / "photos" / name)
         height, width = pixels.shape[:2]
         images.append({"id": number, "file_name": name, "width": width, "height": height})
-        for x1, y1, x2, y2 in model.predict(pixels, score_threshold=0.02).boxes.tolist():
+        found = model.predict(pixels, score_threshold=0.02, second_look=False)
+        for x1, y1, x2, y2 in found.boxes.tolist():
             annotations.append(
                 {
                     "id": len(annotations) + 1,
