@@ -20,13 +20,20 @@ def add_json(parser: argparse._ActionsContainer, what: str) -> None:
 
 
 def print_json(record: Mapping[str, Any]) -> None:
-    """Print an object as one line, at once; letters beyond ASCII are escaped."""
-    print(json.dumps(record, allow_nan=False), flush=True)
+    """Print an object as one line, at once; letters beyond ASCII are escaped.
+
+    Results of models are written as their `to_dict` has them, arrays as lists.
+    """
+    print(json.dumps(record, allow_nan=False, default=_plain), flush=True)
+
+
+def _plain(value: Any) -> Any:
+    return value.to_dict() if hasattr(value, "to_dict") else value.tolist()
 
 
 def faces_as_json(faces: Detections, answers: Sequence[Any] = ()) -> list[dict[str, Any]]:
     """Faces, each with the answer of the model that was shown it as `result`, or None."""
     return [
-        {**face.to_dict(), "result": None if answer is None else answer.to_dict()}
+        {**face.to_dict(), "result": answer}
         for face, answer in zip(faces, answers or repeat(None, len(faces)), strict=True)
     ]

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pytest
 
+from pocketface.cli.json_lines import faces_as_json, print_json
 from pocketface.data.images import read_image
+from pocketface.results import Detections
 from pocketface.tasks.load import load
 
 Run = Callable[..., Any]
@@ -93,6 +96,14 @@ def test_a_name_that_is_no_text(lines: Lines) -> None:
     Path("photo.jpg").rename(name)
     (one,) = lines("visualize", *LOW, name)
     assert one["source"] == name
+
+
+def test_answers_of_a_task_that_gives_arrays(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the one of CONTRIBUTING.md."""
+    faces = Detections(np.ones((1, 4), np.float32), np.ones(1, np.float32))
+    print_json({"faces": faces_as_json(faces, [np.array([0.5, 1.0], np.float32)])})
+    (face,) = json.loads(capsys.readouterr().out)["faces"]
+    assert face == {"box": [1, 1, 1, 1], "score": 1, "landmarks": None, "result": [0.5, 1.0]}
 
 
 def test_eval(lines: Lines) -> None:
