@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The first hour with pocketface, in new environments. Prints docs/reports/first-hour.md:
 #     tools/first_hour.sh ../shared/data > docs/reports/first-hour.md
-# Needs .venv with the extra `dev` for the training part, and exiftool or ffprobe for none of it.
+# Beside it $CLONE/.venv has the extra `dev`, for what needs PyTorch.
 set -euo pipefail
 DATA=$(realpath "$1")
 ROOT=$PWD
