@@ -9,7 +9,7 @@ from pathlib import Path
 from ..data.class_names import ClassNames
 from ..data.pairs import check_there
 from ..errors import UserError
-from ..model_templates.catalogue import TEMPLATE_FILE, template_names
+from ..model_templates.catalogue import TEMPLATE_FILE, file_path, template_names
 from ..tasks.measuring import Labels
 from ..tasks.weights import Given
 
@@ -49,12 +49,12 @@ def path_list(given: Paths | None) -> list[Path]:
     """The paths."""
     if given is None:
         return []
-    return [Path(one) for one in ([given] if isinstance(given, str | os.PathLike) else given)]
+    return [file_path(one) for one in ([given] if isinstance(given, str | os.PathLike) else given)]
 
 
 def optional_path(given: Given | None) -> Path | None:
     """The path, if there is one."""
-    return None if given is None else Path(given)
+    return None if given is None else file_path(given)
 
 
 def name_list(given: Names | None) -> list[str] | None:

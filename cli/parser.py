@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import UserError
-from ..model_templates.catalogue import template_names
+from ..model_templates.catalogue import file_path
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 """Precisions of the arithmetic in training; the first is the default."""
@@ -111,9 +111,7 @@ def a_path(text: str) -> Path:
     """A path; refuses the empty text, which would mean the current folder."""
     if not text:
         raise argparse.ArgumentTypeError("expected a path, found ''")
-    path = Path(text)
-    # A `Path` drops the `./` that tells a file from the template of that name.
-    return path.absolute() if str(path) != text and str(path) in template_names() else path
+    return file_path(text)
 
 
 def paths(values: Sequence[str] | None) -> list[Path]:

@@ -31,6 +31,16 @@ def template_names() -> list[str]:
     return sorted(_paths())
 
 
+def file_path(given: str | os.PathLike[str]) -> Path:
+    """The path that a user gives where a template's name may stand too; `./name` is a file.
+
+    A `Path` drops the `./` that tells it from the name, so such a path becomes absolute.
+    """
+    path = Path(given)
+    is_file = str(path) != os.fspath(given) and str(path) in template_names()
+    return path.absolute() if is_file else path
+
+
 def template_path(name: str) -> Path:
     """Path of the template with this name.
 

@@ -171,6 +171,18 @@ def test_benchmark_in_a_script_without_a_guard(onnx: Path, tmp_path: Path) -> No
     assert (tmp_path / "out" / "report.html").exists()
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_a_file_with_a_templates_name(
+    several: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("glasses-n").write_text("mine")
+    (mine,) = pocketface.verify(["./glasses-n"] if several else "./glasses-n")
+    assert (mine.file, mine.status) == (tmp_path / "glasses-n", "failed")
+    with pytest.raises(UserError, match=f"{tmp_path / 'glasses-n'}"):
+        pocketface.verify("glasses-n", weights="./glasses-n")
+
+
 def test_templates() -> None:
     assert [row.template.name for row in pocketface.templates()] == template_names()
 
