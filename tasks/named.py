@@ -46,7 +46,7 @@ def model_path(
     if name not in template_names():
         return _path(name)
     ready = ready_file(name)
-    special = input_size is not None or device in RUNTIMES["torch"].devices[1:]
+    special = input_size is not None or device.partition(":")[0] in RUNTIMES["torch"].devices[1:]
     if runtime is None and special and is_installed("torch"):
         runtime = "torch"
     if ready is not None and _can_run(ready, runtime):
@@ -69,15 +69,20 @@ def weights_path(name_or_path: str | os.PathLike[str]) -> Path:
         return _path(name)
     found = shipped_weights(open_template(name))
     if found is None:
-        raise no_weights(name)
+        raise no_weights(name, instead="name a file of weights")
     return found
 
 
-def no_weights(template: str) -> UserError:
-    """The error for a template without weights."""
+def no_weights(template: str, *, instead: str) -> UserError:
+    """The error for a template without weights.
+
+    Args:
+        template: Its name.
+        instead: How weights can be given where it was named.
+    """
     return UserError(
         f"template {template} ships no weights",
-        hint="give some by --load-weights FILE, or train them: `pocketface train`",
+        hint=f"{instead}, or train them: `pocketface train`",
     )
 
 

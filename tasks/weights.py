@@ -149,5 +149,5 @@ def _weights_of(template: TemplateFile | None) -> Path:
     snapshot = template.path.with_name(SNAPSHOT)
     found = snapshot if snapshot.is_file() else shipped_file(template)
     if found is None:
-        raise no_weights(template.spec.name)
+        raise no_weights(template.spec.name, instead="give some by --load-weights FILE")
     return found
