@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import os
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ..errors import ModelFileError, UserError
 from ..model_templates.contract import Contract
@@ -44,9 +46,11 @@ def load(
         ModelFileError: The file or one of its parts is missing, damaged or of an unknown kind.
         ContractError: The file has no contract, or one that does not fit.
         MissingPackageError: The runtime is not installed.
-        UserError: The runtime or device is unknown, `threads` is less than 1, or the file has
-            another, fixed input size.
+        UserError: The runtime or device is unknown, `threads` is less than 1, `input_size` is no
+            pair of whole numbers, or the file has another, fixed input size.
     """
+    if input_size is not None:
+        _check_size(input_size)
     path = opened(model_path(path, runtime=runtime, device=device, input_size=input_size))
     session = open_session(
         path, runtime=runtime, device=device, threads=threads, input_size=input_size
@@ -69,6 +73,14 @@ def load(
         input_size=input_size,
     )
     return model
+
+
+def _check_size(size: object) -> None:
+    try:
+        height, width = cast("Iterable[Any]", size)
+        operator.index(height), operator.index(width)
+    except (TypeError, ValueError):
+        raise UserError(f"input_size is {size!r}: expected (height, width) in pixels") from None
 
 
 def load_as(

@@ -268,6 +268,8 @@ def test_pairs_of_two_exports(files: Path) -> None:
         ),
         ({"runtime": "torch"}, r"runtime 'torch': cannot open"),
         ({"threads": 0}, "threads 0"),
+        ({"input_size": 640}, r"input_size is 640: expected \(height, width\)"),
+        ({"input_size": (480, 640.0)}, r"input_size is \(480, 640\.0\): expected"),
         ({"device": "quantum"}, "device 'quantum': not usable by ONNX Runtime; .* cpu"),
         ({"device": "quantum", "runtime": "openvino"}, "device 'quantum': not usable by OpenVINO"),
     ],
