@@ -145,9 +145,8 @@ def verify_files(
     if weights is not None and find_spec("torch") is not None:
         from ..models.weights import read_weights
 
-        read = read_weights(
-            weights_path(weights)
-        )  # first, as faulty weights are not the files' fault
+        # First, as faulty weights are not the files' fault.
+        read = read_weights(weights_path(weights))
     verifier = _Verifier(read, photos, needs_torch=weights is not None)
     tell = on_progress or (lambda _done, _total: None)
     tell(0, len(files))
