@@ -65,6 +65,24 @@ def test_evaluate(onnx: Path, tiny_weights: Path, faces: Path, tmp_path: Path) -
         _ = found["ap51"]
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threads": 0}, "threads 0: expected"),
+        ({"device": "quantum"}, "device 'quantum': not usable"),
+        ({"runtime": "tensorrt"}, "runtime 'tensorrt': cannot open"),
+        ({"input_size": (64, 32)}, "is 64x96 for good"),
+        ({"nms_iou": 2}, "nms_iou is 2"),
+        ({"score_threshold": 2}, "score_threshold is 2"),
+    ],
+)
+def test_how_a_file_is_run_to_evaluate_it(
+    onnx: Path, faces: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        pocketface.evaluate(onnx, annotations=faces, photos=faces.parent, **options)
+
+
 def test_classes_of_ones_own(onnx: Path, faces: Path, tmp_path: Path) -> None:
     labels = tmp_path / "others.json"
     labels.write_text(faces.read_text().replace('"face"', '"Visage, humain"'))

@@ -139,6 +139,22 @@ def test_a_lower_threshold_finds_the_same_large_face(detector: FaceDetector, lea
     assert len(detector.predict(photo, score_threshold=least, max_detections=1)) == 1
 
 
+def test_what_the_second_look_is_unsure_of_hides_nothing(
+    detector: FaceDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = faces((10, 10, 90, 90), (30, 30, 40, 40), scores=(0.3, 0.25))
+    unsure = faces((35, 35, 115, 115), scores=(0.1,))  # the same place, beside the frame
+    looks = iter((first, unsure))
+    monkeypatch.setattr(
+        detector,
+        "_look",
+        lambda _, *, score_threshold, nms_iou: [next(looks).above(score_threshold)],
+    )
+    photo = np.zeros((100, 100, 3), np.uint8)
+    assert detector.predict(photo, score_threshold=0.05) == first
+    assert next(looks, None) is None
+
+
 def test_figures_are_of_one_look(detector: FaceDetector) -> None:
     photo = cut_tight()
     one_look = detector.predict(photo, second_look=False)
