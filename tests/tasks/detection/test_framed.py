@@ -148,7 +148,7 @@ def test_what_the_second_look_is_unsure_of_hides_nothing(
     monkeypatch.setattr(
         detector,
         "_look",
-        lambda _, *, score_threshold, nms_iou: [next(looks).above(score_threshold)],
+        lambda _, *, score_threshold, **_limits: [next(looks).above(score_threshold)],
     )
     photo = np.zeros((100, 100, 3), np.uint8)
     assert detector.predict(photo, score_threshold=0.05) == first
