@@ -108,12 +108,13 @@ def _of_array(image: NDArray[Any], colour: Colour) -> NDArray[np.uint8]:
 def _of_stream(stream: IO[bytes]) -> NDArray[np.uint8]:
     name = getattr(stream, "name", None)
     source = str(name) if isinstance(name, str) else f"image ({type(stream).__name__})"
+    is_text = InputError(f"{source}: gives text: expected a binary file", hint='open(path, "rb")')
+    if isinstance(stream, io.TextIOBase):  # not read, as a photo's bytes are no UTF-8
+        raise is_text
     content = io.BytesIO()
     while content.tell() <= MAX_RAW_BYTES and (part := stream.read(_PART)):
         if not isinstance(part, bytes):
-            raise InputError(
-                f"{source}: gives text: expected a binary file", hint='open(path, "rb")'
-            )
+            raise is_text
         content.write(part)
     if not content.tell():
         raise ImageError(

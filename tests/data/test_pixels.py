@@ -176,6 +176,16 @@ def test_another_order_of_channels_is_refused(colour: Any) -> None:
     assert "cv2.cvtColor" in str(caught.value.hint)
 
 
+def test_a_photo_opened_as_text_is_told_of(tmp_path: Path, picture: Image.Image) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(encode(picture, "png"))
+    with (
+        path.open(encoding="utf-8") as file,
+        pytest.raises(InputError, match=r"photo\.png: gives text"),
+    ):
+        read_pixels(file)  # type: ignore[arg-type]
+
+
 def test_files_that_are_no_photos(tmp_path: Path, picture: Image.Image) -> None:
     with pytest.raises(ImageError, match=r"image \(4 bytes\): not an image"):
         read_pixels(b"text")
