@@ -56,6 +56,12 @@ def test_what_just_meets_a_wish_fits(rows: list[Measurement]) -> None:
     assert ("small", "openvino") in chosen(rows, max_memory=200)
 
 
+def test_a_figure_is_compared_as_tables_print_it(make_row: MakeRow) -> None:
+    rows = [make_row("file", figures={"wider_medium": 0.82996})]
+    assert chosen(rows, wider_medium=0.83) == [("file", "openvino")]
+    assert chosen(rows, wider_medium=0.8301) == []
+
+
 def test_what_can_be_asked_for() -> None:
     """Flags of `pocketface select`, and the figures that they ask a least value of."""
     assert {flag: figure.key for flag, figure in budgets().items()} == {
