@@ -92,18 +92,20 @@ class MissingPackageError(UserError):
 
     Args:
         package: Import name of the package. The extra is `all` if `EXTRAS` does not have it.
+        hint: What can be done without it; None if nothing.
     """
 
-    def __init__(self, package: str) -> None:
+    def __init__(self, package: str, hint: str | None = None) -> None:
         self.package = package
         extra = EXTRAS.get(package, "all")
         super().__init__(
-            f"the package {package!r} is not installed: needs `pip install 'pocketface[{extra}]'`"
+            f"the package {package!r} is not installed: needs `pip install 'pocketface[{extra}]'`",
+            hint=hint,
         )
 
-    def __reduce__(self) -> tuple[type[MissingPackageError], tuple[str]]:
+    def __reduce__(self) -> tuple[type[MissingPackageError], tuple[str, str | None]]:
         # Another process would take the message for the package.
-        return type(self), (self.package,)
+        return type(self), (self.package, self.hint)
 
 
 class NothingFitsError(PocketfaceError):

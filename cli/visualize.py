@@ -37,12 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE|NAME",
         help=f"finds the faces for a classifier (default: {DETECTOR})",
     )
-    parser.add_argument(
-        "--video",
-        required=True,
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "source",
+        nargs="?",
         metavar="SOURCE",
         help="camera number, video, photo, folder of photos, or stream (rtsp://, http://)",
     )
+    source.add_argument("--video", metavar="SOURCE", help="the same")
     parser.add_argument(
         "--output",
         type=a_path,
@@ -73,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Process the source, and print what was found."""
+    args.source = args.source or args.video
     from ..apps.visualize import VisualizeRequest, visualize
     from ..tasks.weights import open_model
 
@@ -82,7 +85,7 @@ def run(args: argparse.Namespace) -> None:
         shown = sys.stderr is not None and sys.stderr.isatty()
         summary = visualize(
             VisualizeRequest(
-                source=args.video,
+                source=args.source,
                 open_model=lambda: open_model(
                     args.template or (None if args.load_weights else DETECTOR),
                     args.load_weights,
@@ -108,7 +111,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _teller(args: argparse.Namespace) -> Callable[[Seen], None]:
     """Prints what was found in a picture."""
-    one_photo = Path(args.video).is_file()
+    one_photo = Path(args.source).is_file()
 
     def as_json(seen: Seen) -> None:
         print_json(

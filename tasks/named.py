@@ -53,7 +53,10 @@ def model_path(
         return ready
     weights = weights_path(name)
     if not is_installed("torch"):
-        raise MissingPackageError("torch" if ready is None or runtime else "onnxruntime")
+        if ready is not None and runtime is None:
+            raise MissingPackageError("onnxruntime")
+        others = ", ".join(filter(ready_file, template_names()))
+        raise MissingPackageError("torch", hint=f"without PyTorch there are: {others}")
     return weights
 
 

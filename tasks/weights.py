@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingPackageError, ModelFileError, UserError
-from ..model_templates.catalogue import shipped_weights, template_names, template_path
+from ..model_templates.catalogue import (
+    READY_FILE,
+    shipped_weights,
+    template_names,
+    template_path,
+)
 from ..model_templates.schema import TemplateFile
 from ..models.file_checks import WEIGHTS_SUFFIXES, check_weights_name
 from .load import load
@@ -138,6 +143,9 @@ def _model_of(
     shipped = template is not None and template.spec.name in template_names()
     if template is not None and shipped and template.path == template_path(template.spec.name):
         given = given or template.spec.name
+    if given is None and template is not None and find_spec("torch") is None:
+        beside = template.path.with_name(READY_FILE)  # as `init` puts it there without PyTorch
+        given = beside if beside.is_file() else None
     if given is None:
         return _weights_of(template)
     return model_path(given, runtime=runtime, device=device, input_size=input_size)

@@ -17,7 +17,8 @@ run() {
     local started=$EPOCHREALTIME code=0
     printf '\n```console\n$ %s\n' "$*" | names
     eval "$*" > "$HOUR/printed" 2>&1 || code=$?
-    names < "$HOUR/printed" | sed 's/[[:space:]]*$//' | cat -s
+    # pip warns of folders of packages that this machine lacks.
+    sed "/^WARNING: Location 'file:/d" "$HOUR/printed" | names | sed 's/[[:space:]]*$//' | cat -s
     [ "$code" = 0 ] || printf '(exit code %s)\n' "$code"
     printf '```\n\n%s\n' "$(awk "BEGIN { printf \"%.1f seconds\", $EPOCHREALTIME - $started }")"
 }
@@ -37,9 +38,10 @@ PHOTOS=$("$ROOT/.venv/bin/python" -c "import matplotlib, skimage
 print(skimage.__path__[0] + '/data/astronaut.png', matplotlib.get_data_path() + '/sample_data/grace_hopper.jpg')")
 mkdir photos && cp $PHOTOS photos/
 run "$PYTHON -m venv light"
-run "light/bin/pip install --quiet './clone[onnx,video]'"
+run "du -sm light | cut -f1"
+run "light/bin/pip install --quiet './clone[onnx]'"
 export PATH="$HOUR/light/bin:$PATH"
-run "du -sm light | cut -f1   # MB, with pip itself and the package of videos"
+run "du -sm light | cut -f1   # MB"
 run 'pip list 2>/dev/null | tail -n +3 | wc -l'
 run 'python -c "import torch"'
 run "pocketface templates"
@@ -63,6 +65,7 @@ run "cat faces.py"
 run "python faces.py"
 
 say '## A video with its sound'
+run "pip install --quiet './clone[onnx,video,serve]'"
 VIDEO=$(ls "$DATA"/videos/*.mp4 | head -n 1)
 run "pocketface visualize --video $VIDEO --no-show --output seen.mp4"
 cat > tracks.py << 'END'
@@ -85,7 +88,8 @@ pocketface serve --port 8899 > served.txt 2>&1 &
 SERVED=$!
 for _ in $(seq 100); do curl --silent --output /dev/null http://127.0.0.1:8899/ping/ && break; sleep 0.2; done
 run "curl --silent -F image=@photos/grace_hopper.jpg http://127.0.0.1:8899/glass_no_glass/"
-kill "$SERVED" && wait "$SERVED" || true
+kill "$SERVED"
+wait "$SERVED" || true
 
 say '## A file exported, and run in another process'
 say 'This needs PyTorch: `make demo` or `make test` made this environment, `$CLONE/.venv`.'

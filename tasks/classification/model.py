@@ -63,7 +63,8 @@ class FaceClassifier(Model[list[Classification]]):
         points = np.asarray(landmarks)
         if points.ndim != 3 or points.shape[1:] != (5, 2) or not np.isfinite(points).all():
             raise InputError(
-                f"landmarks have shape {points.shape}: expected (faces, 5, 2), all finite"
+                f"landmarks have shape {points.shape}: expected (faces, 5, 2), all finite",
+                hint="give `faces.landmarks` of a detector's answer",
             )
         faces = self.cut(pixels, points)
         return self.classify(faces, score_threshold=score_threshold, batch_size=batch_size)
