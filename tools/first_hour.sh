@@ -18,7 +18,7 @@ run() {
     printf '\n```console\n$ %s\n' "$*" | names
     eval "$*" > "$HOUR/printed" 2>&1 || code=$?
     # pip warns of folders of packages that this machine lacks.
-    sed "/^WARNING: Location 'file:/d" "$HOUR/printed" | names | sed 's/[[:space:]]*$//' | cat -s
+    sed "/^WARNING: Location 'file:/d" "$HOUR/printed" | names | sed 's/[[:space:]]*$//; $a\' | cat -s
     [ "$code" = 0 ] || printf '(exit code %s)\n' "$code"
     printf '```\n\n%s\n' "$(awk "BEGIN { printf \"%.1f seconds\", $EPOCHREALTIME - $started }")"
 }

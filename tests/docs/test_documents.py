@@ -23,6 +23,7 @@ LONGEST = 120
 
 WRITTEN = {
     *(f"docs/reports/{name}.md" for name in ("bad-inputs", "diagnose", "formats", "sent-photos")),
+    "docs/reports/first-hour.md",
     "docs/reports/walkthrough.md",
     "docs/reports/benchmarks/report.md",
     "docs/reports/benchmarks/batches/report.md",
