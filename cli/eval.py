@@ -50,7 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mistakes-to", type=a_path, metavar="PNG", help="a classifier's mistakes as one picture"
     )
     parser.add_argument(
-        "--input-size", type=size, metavar="HxW", help="instead of the template's; weights only"
+        "--input-size",
+        type=size,
+        metavar="HxW",
+        help="instead of the file's, if that is free",
     )
     parser.add_argument(
         "--score-threshold",
