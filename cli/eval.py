@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--input-size",
         type=size,
         metavar="HxW",
-        help="instead of the template's; weights or a template's name only",
+        help="instead of the file's, if that is free",
     )
     parser.add_argument(
         "--score-threshold",

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--input-size",
         type=size,
         metavar="HxW",
-        help="instead of the template's; weights or a template's name only",
+        help="instead of the file's, if that is free",
     )
     parser.add_argument(
         "--score-threshold", type=fraction, metavar="0..1", help="instead of the model's own"

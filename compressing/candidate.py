@@ -24,6 +24,7 @@ from ..runtimes.session import Session
 from ..tasks.load import load, model_of
 from ..tasks.measuring import Measured
 from .calibration import Calibration
+from .formats import FLOAT
 from .promise import Loss, Promise
 from .quantizers import Quantizer, Restoring, Tuned, method_of
 from .report import FASTER, SMALLER, CompressedFile, FileMeasured, Goal
@@ -112,6 +113,8 @@ class Candidate:
     def _contract_of(self, path: Path, precision: str) -> Contract:
         changes: dict[str, Any] = {"precision": precision, "parity": None, "metrics": ()}
         contract = load(path).contract
+        if precision not in FLOAT:  # quantizers may make constants of the size
+            contract = contract.of_fixed_size()
         if self._sha256 is not None:
             provenance = contract.provenance.model_copy(update={"checkpoint_sha256": self._sha256})
             changes["provenance"] = provenance

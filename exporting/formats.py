@@ -68,11 +68,14 @@ class Exporter:
         module: Name of its module in this folder.
         packages: Packages that write and run its files.
         precisions: Possible precisions of the stored weights.
+        free_size: Whether its files can be opened with other input sizes, if the template leaves
+            that free. The graphs of the others have constants of their size.
     """
 
     module: str
     packages: tuple[str, ...]
     precisions: tuple[Precision, ...] = ("fp32", "fp16")
+    free_size: bool = False
 
 
 EXPORTERS: dict[str, Exporter] = {
@@ -80,8 +83,9 @@ EXPORTERS: dict[str, Exporter] = {
         "openvino",
         ("openvino", "onnx", "onnxscript"),
         ("fp32", "fp16", "int8"),
+        free_size=True,
     ),
-    "onnx": Exporter("onnx", ("onnx", "onnxscript", "onnxruntime")),
+    "onnx": Exporter("onnx", ("onnx", "onnxscript", "onnxruntime"), free_size=True),
     "coreml": Exporter("coreml", ("coremltools",)),
     "litert": Exporter("litert", ("litert_torch", "ai_edge_litert")),
     "tensorflow": Exporter("tensorflow", ("tensorflow",), ("fp32",)),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from ..errors import MissingPackageError
 from ..files import atomic_write
-from ..model_templates.contract import CONTRACT_KEY, Contract
+from ..model_templates.contract import CONTRACT_KEY, Contract, InputSpec
 from ..runtimes.seal import BLANK_SEAL, SEAL_KEY, seal
 from .formats import Order
 from .nms import append_nms
@@ -59,8 +61,8 @@ def _write(model: Any, contract: Contract, path: Path) -> Path:
     return path
 
 
-# By network and input size, so that a slow trace is made once for all formats and precisions.
-_traced: WeakKeyDictionary[Network, dict[tuple[int, int], bytes]] = WeakKeyDictionary()
+# By network and input, so that a slow trace is made once for all formats and precisions.
+_traced: WeakKeyDictionary[Network, dict[InputSpec, bytes]] = WeakKeyDictionary()
 
 
 def folded_trace(network: Network, contract: Contract) -> Any:
@@ -68,14 +70,18 @@ def folded_trace(network: Network, contract: Contract) -> Any:
     from ..models.network import with_scale_folded
 
     known = _traced.setdefault(network, {})
-    size = (contract.input.height, contract.input.width)
-    if size not in known:
-        known[size] = trace(with_scale_folded(network), contract).SerializeToString()
-    return _onnx().load_from_string(known[size])
+    if contract.input not in known:
+        traced = trace(with_scale_folded(network), contract)
+        known[contract.input] = traced.SerializeToString()
+    return _onnx().load_from_string(known[contract.input])
 
 
 def trace(network: Network, contract: Contract) -> Any:
     """The network as an `onnx.ModelProto`, constants folded, with the contract's names and shapes.
+
+    If the contract leaves the input size free, the graph computes what depends on it, though it
+    declares the contract's size: some devices take no other graphs, and runtimes make constants of
+    it as they open the file.
 
     Raises:
         MissingPackageError: onnx or onnxscript is not installed.
@@ -89,9 +95,15 @@ def trace(network: Network, contract: Contract) -> Any:
     except ImportError as error:
         raise MissingPackageError("onnxscript") from error
 
+    from ..models.map_size import free_map_sizes
+
+    is_free = contract.input.multiple_of is not None
     names = [output.name for output in contract.outputs]
+    axes: dict[str, dict[int, str]] = {name: {0: _BATCH} for name in names}
+    sides = {2: "height", 3: "width"} if is_free else {}
+    axes[contract.input.name] = {0: _BATCH, **sides}
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
+    with free_map_sizes() if is_free else nullcontext(), warnings.catch_warnings():
         # The tracer warns that sizes become constants, which is right for a fixed input size; and
         # that it is deprecated, but its replacement takes 5 to 38 s instead of 2.
         warnings.simplefilter("ignore", TracerWarning)
@@ -105,18 +117,36 @@ def trace(network: Network, contract: Contract) -> Any:
             do_constant_folding=True,
             input_names=[contract.input.name],
             output_names=names,
-            dynamic_axes={name: {0: _BATCH} for name in (contract.input.name, *names)},
+            dynamic_axes=axes,
         )
     model = onnx.load_from_string(buffer.getvalue())
-    for value, output in zip(model.graph.output, contract.outputs, strict=True):
-        # The tracer loses output sizes if the batch is free.
-        sizes = [_BATCH if size == -1 else size for size in output.shape]
-        value.CopyFrom(
-            onnx.helper.make_tensor_value_info(value.name, onnx.TensorProto.FLOAT, sizes)
-        )
+    if is_free:
+        for value, output in zip(model.graph.output, contract.outputs, strict=True):
+            _declare(value, [None] * len(output.shape))
+    else:
+        _declare_all(model, contract)
     # Without shapes, the optimizer keeps an `If` for every squeeze.
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    return optimizer.optimize(model, num_iterations=1)
+    model = optimizer.optimize(model, num_iterations=1)
+    if is_free:
+        # Not before, or the optimizer would make constants of the size.
+        _declare_all(model, contract)
+        del model.graph.value_info[:]
+    return model
+
+
+def _declare_all(model: Any, contract: Contract) -> None:
+    """State the contract's shapes: the tracer loses those of outputs if the batch is free."""
+    _declare(model.graph.input[0], contract.input.shape)
+    for value, output in zip(model.graph.output, contract.outputs, strict=True):
+        _declare(value, output.shape)
+
+
+def _declare(value: Any, shape: Sequence[int | None]) -> None:
+    """State the shape of an input or output; -1 is the batch, None is anything."""
+    onnx = _onnx()
+    sizes = [_BATCH if size == -1 else size for size in shape]
+    value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, onnx.TensorProto.FLOAT, sizes))
 
 
 def example_for(contract: Contract) -> Tensor:

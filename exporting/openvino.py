@@ -72,9 +72,14 @@ def _convert(traced: Any, contract: Contract, path: Path, *, precision: Precisio
 
     # The steps of `convert_model`, which would also report each conversion to its makers.
     model = openvino.Core().read_model(traced.SerializeToString())
+    shape = model.input(0).partial_shape
+    if contract.input.multiple_of is not None:
+        # Or the transformations would make constants of the size.
+        model.reshape([shape[0], shape[1], -1, -1])
     apply_moc_transformations(model, False)
     if precision == "int8":
         compress_quantize_weights_transformation(model)
+    model.reshape(shape)
     return write_openvino(model, contract, path, precision=precision)
 
 

@@ -223,6 +223,7 @@ def _export(
     if name in job.impossible:
         yield ExportedFile(name, precision, _missed(job.by_name), reason=job.impossible[name])
         return
+    contract = job.contract if exporter.free_size else job.contract.of_fixed_size()
     # Inside the folder, so that files only have to be renamed at the end.
     with scratch_folder(job.folder) as scratch:
         writer = writer_of(name)
@@ -231,7 +232,7 @@ def _export(
             paths = writer.convert(
                 Order(
                     network=job.network,
-                    contract=job.contract.model_copy(update={"precision": precision}),
+                    contract=contract.model_copy(update={"precision": precision}),
                     folder=scratch,
                     stem="model" if precision == "fp32" else f"model_{precision}",
                     with_nms=job.with_nms,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
 from ..errors import ContractError
-from .spec import Spec
+from .spec import PositiveInt, Spec
 
 CONTRACT_KEY = "pocketface.contract"
 """Metadata key of the contract, if the format has keys; OpenVINO uses a path of two parts."""
@@ -26,13 +27,14 @@ Resize = Literal["letterbox", "stretch", "align"]
 class InputSpec(Spec):
     """The only input, a raw image; scale, mean and channel order are inside the graph.
 
-    `shape` is (batch, 3, height, width), or (batch, height, width, 3) if `layout` is NHWC; -1 is
-    a batch size that is free at run time. `dtype` "image" is the platform's image type (Core ML:
-    CVPixelBuffer), from which the file itself takes `colour`. `letterbox` scales the image to fit,
-    keeps its aspect ratio, places it top left and fills the rest with `pad_value`; `stretch`
-    scales it to the input's size. `align` takes one face: rotated, scaled and shifted so that its
-    five landmarks come closest to `points`, x and y in pixels of the input, in the order of
-    `LANDMARK_NAMES`.
+    `shape` is (batch, 3, height, width), or (batch, height, width, 3) if `layout` is NHWC; -1 is a
+    batch size that is free at run time. If `multiple_of` is set, the file can be opened with every
+    height and width that are multiples of it, beside its own. `dtype` "image" is the platform's
+    image type (Core ML: CVPixelBuffer), from which the file itself takes `colour`. `letterbox`
+    scales the image to fit, keeps its aspect ratio, places it top left and fills the rest with
+    `pad_value`; `stretch` scales it to the input's size. `align` takes one face: rotated, scaled
+    and shifted so that its five landmarks come closest to `points`, x and y in pixels of the input,
+    in the order of `LANDMARK_NAMES`.
     """
 
     name: str = IMAGE
@@ -44,6 +46,7 @@ class InputSpec(Spec):
     resize: Resize
     pad_value: float = 0.0
     points: tuple[tuple[float, float], ...] | None = None
+    multiple_of: PositiveInt | None = None
 
     @property
     def batch(self) -> int:
@@ -175,6 +178,38 @@ class Contract(Spec):
         )
         spec = self.input.model_copy(update={"shape": shape, "layout": "NHWC"})
         return self.model_copy(update={"input": spec, "outputs": outputs})
+
+    def of_fixed_size(self) -> Contract:
+        """The contract of the same network in a file whose graph has constants of its size."""
+        spec = self.input.model_copy(update={"multiple_of": None})
+        return self.model_copy(update={"input": spec})
+
+    def resized(self, height: int, width: int, outputs: Mapping[str, tuple[int, ...]]) -> Contract:
+        """The contract of the same file, opened with another input size.
+
+        What was measured with its own size is left out.
+
+        Args:
+            height: Input height in pixels.
+            width: Input width in pixels.
+            outputs: Shapes of its graph's outputs with this size, by name; -1 where the graph does
+                not state a size.
+        """
+        # A runtime may know the number of boxes and not that of scores, which is the same.
+        known = {
+            own: size
+            for output in self.outputs
+            for own, size in zip(output.shape[1:], outputs.get(output.name, ())[1:], strict=False)
+            if size not in (own, -1)
+        }
+        spec = self.input.model_copy(update={"shape": (*self.input.shape[:2], height, width)})
+        described = []
+        for output in self.outputs:
+            sizes = (known.get(size, size) for size in output.shape[1:])
+            described.append(output.model_copy(update={"shape": (output.shape[0], *sizes)}))
+        return self.model_copy(
+            update={"input": spec, "outputs": tuple(described), "metrics": (), "parity": None}
+        )
 
     def to_json(self) -> str:
         """The contract as one line of JSON."""

@@ -21,19 +21,37 @@ def input_size(
     size = (default.height if height is None else height, default.width if width is None else width)
     if size == (default.height, default.width):
         return size
-    asked = f"--input-size {size[0]}x{size[1]} (height x width)"
+    asked = _asked(size)
     step = default.multiple_of
     if step is None:
         raise UserError(
             f"{asked}: template {template.name} has a fixed input of "
             f"{default.height}x{default.width}"
         )
-    if any(side < step or side % step for side in size):
-        raise UserError(f"{asked}: template {template.name} takes positive multiples of {step}")
-    if size[0] * size[1] > MAX_PIXELS:
-        raise UserError(f"{asked}: above the limit of {MAX_PIXELS:,} pixels")
+    check_multiples(size, step, of=f"template {template.name}")
     try:
         template.architecture.check_room(*size)
     except ValueError as error:
         raise UserError(f"{asked}: {error}") from error
     return size
+
+
+def check_multiples(size: tuple[int, int], step: int, *, of: str) -> None:
+    """Check the size of an input that may be any multiple of `step`.
+
+    Args:
+        size: Height and width in pixels.
+        step: What both must be multiples of.
+        of: The template or file, for error messages.
+
+    Raises:
+        UserError: The size is no such, or it exceeds `MAX_PIXELS`.
+    """
+    if any(side < step or side % step for side in size):
+        raise UserError(f"{_asked(size)}: {of} takes positive multiples of {step}")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise UserError(f"{_asked(size)}: above the limit of {MAX_PIXELS:,} pixels")
+
+
+def _asked(size: tuple[int, int]) -> str:
+    return f"--input-size {size[0]}x{size[1]} (height x width)"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..model_templates.heads import DenseHeadSpec
 from .layers import ChannelGroups, Group, conv_norm_act, mark_convolution
+from .map_size import map_size
 
 NUM_LANDMARKS = 5
 
@@ -55,7 +56,6 @@ class DensePredictions:
         """Landmarks (B, N, 5, 2): x, y in network-input pixels; None if the head has none."""
         if self.landmarks is None:
             return None
-        # All sizes but the batch are constants of the traced graph.
         offsets = self.landmarks.reshape(-1, sum(self.level_sizes), NUM_LANDMARKS, 2)
         return self.points[:, None] + offsets * self.strides[:, None, None]
 
@@ -132,15 +132,15 @@ class DenseHead(nn.Module):
     def forward(self, maps: list[Tensor]) -> DensePredictions:
         """Raw predictions from feature maps, one per stride and finest first."""
         rows: list[list[Tensor | None]] = []
-        points, strides = [], []
+        points, strides, sizes = [], [], []
         for index, (x, stride) in enumerate(zip(maps, self.strides, strict=True)):
             head = self.levels[0 if self.scales is not None else index]
             outputs = head(x)
             if self.scales is not None:
                 outputs[1] = outputs[1] * self.scales[index]
             rows.append([None if o is None else o.flatten(2).transpose(1, 2) for o in outputs])
-            # int() makes it a constant of the traced graph, whose input size is fixed.
-            height, width = int(x.shape[-2]), int(x.shape[-1])
+            height, width = map_size(x)
+            sizes.append(height * width)
             points.append(grid_points(height, width, stride, device=x.device))
             strides.append(torch.full((height * width,), float(stride), device=x.device))
         classes, boxes, centerness, landmarks = (
@@ -156,7 +156,7 @@ class DenseHead(nn.Module):
             landmarks=landmarks,
             points=torch.cat(points),
             strides=torch.cat(strides),
-            level_sizes=tuple(len(level) for level in points),
+            level_sizes=tuple(sizes),
         )
 
     def mark_channels(self, groups: ChannelGroups, maps: Sequence[Group | None]) -> list[Group]:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from ..model_templates.architecture import FPNSpec
 from .layers import ChannelGroups, Group, Norm, conv_norm_act, mark_convolution
+from .map_size import map_size
 
 
 class FPN(nn.Module):
@@ -43,10 +44,9 @@ class FPN(nn.Module):
         """Make `levels` maps with `channels` channels from backbone maps, finest first."""
         laterals = [lateral(x) for lateral, x in zip(self.laterals, maps, strict=True)]
         for i in range(len(laterals) - 1, 0, -1):
-            height, width = int(laterals[i - 1].shape[-2]), int(laterals[i - 1].shape[-1])
             # Resized to a given size, as a factor does not fit maps of odd size (416 / 32 = 13).
             laterals[i - 1] = laterals[i - 1] + functional.interpolate(
-                laterals[i], size=(height, width), mode="nearest"
+                laterals[i], size=map_size(laterals[i - 1]), mode="nearest"
             )
         outputs = [smooth(x) for smooth, x in zip(self.smooth, laterals, strict=True)]
         for extra in self.extra:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..model_templates.heads import AnchorLevelSpec, SSDHeadSpec
 from .dense_head import grid_points
 from .layers import conv_norm_act
+from .map_size import map_size
 
 BACKGROUND, FACE = 0, 1
 """Columns of the class logits."""
@@ -75,8 +76,7 @@ class SSDHead(nn.Module):
         for x, level, boxes, classes in zip(
             maps, self.anchors, self.boxes, self.classes, strict=True
         ):
-            # int() makes it a constant of the traced graph, whose input size is fixed.
-            height, width = int(x.shape[-2]), int(x.shape[-1])
+            height, width = map_size(x)
             anchors.append(level_anchors(level, height, width, device=x.device))
             count = len(level.widths) * height * width
             deltas.append(boxes(x).permute(0, 2, 3, 1).reshape(-1, count, 4))

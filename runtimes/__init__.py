@@ -30,7 +30,7 @@ class Runtime:
         also: Suffixes of further files, which it opens only if asked for.
         devices: Devices that a benchmark may run it on.
         modes: Names of other ways to run files, such as "throughput" in "openvino:throughput".
-        sizes: Whether files can be opened with another input size than their own.
+        sizes: Whether files can be opened with another input size than their own, if they say so.
         forks: Whether a session goes on in a forked process; if not, it is opened again there.
     """
 
@@ -54,6 +54,7 @@ RUNTIMES: dict[str, Runtime] = {
         also=(".onnx",),
         devices=("cpu", "gpu", "npu"),
         modes=("throughput",),
+        sizes=True,
     ),
     "onnxruntime": Runtime(
         "onnxruntime",
@@ -61,6 +62,7 @@ RUNTIMES: dict[str, Runtime] = {
         ("onnxruntime", "onnxruntime-gpu"),
         imports="onnxruntime",
         devices=("cpu", "cuda", "coreml"),
+        sizes=True,
     ),
     "coreml": Runtime(
         "coreml", (".mlmodel", ".mlpackage"), ("coremltools",), devices=("cpu", "gpu", "ane", "all")
@@ -97,9 +99,6 @@ FOLDERS = (".mlpackage", ".savedmodel")
 """Suffixes of models that are folders."""
 
 
-_MAX_CONTRACT = 1 << 20
-"""Most characters of a contract; ours have a few thousand."""
-
 _MAX_INPUT = 3 * MAX_PIXELS
 """Most values of one picture."""
 
@@ -123,8 +122,8 @@ def open_session(
             the suffix's default, or another that opens the file if that is not installed.
         device: The runtime's name of the device, such as "cpu", "cuda" or "gpu".
         threads: Threads for one inference; None for one per core.
-        input_size: Height and width in pixels of a weights file's input; None for the template's.
-            Other files have a fixed size.
+        input_size: Height and width in pixels of the input; None for the file's own. A file whose
+            size is fixed is opened with that.
 
     Returns:
         The session, with the contract unparsed if the file has one.
@@ -132,9 +131,11 @@ def open_session(
     Raises:
         ModelFileError: The file or one of its parts is missing, damaged or of an unknown kind.
         MissingPackageError: The runtime is not installed.
-        UserError: The runtime or device is unknown, or `threads` is less than 1.
+        UserError: The runtime or device is unknown, `threads` is less than 1, or the file does not
+            allow the input size.
     """
     from ..models.file_checks import check_archive, reason
+    from .free_size import MAX_CONTRACT
     from .seal import check_seal
     from .session import checked
     from .sizes import values_in
@@ -157,10 +158,10 @@ def open_session(
         raise ModelFileError(f"{path}: damaged: {reason(error)}") from error
     if session.contract_json is not None and not sealed:
         raise ModelFileError(f"{path}: damaged: it has a contract, but its SHA-256 is gone")
-    if len(session.contract_json or "") > _MAX_CONTRACT:
+    if len(session.contract_json or "") > MAX_CONTRACT:
         raise ModelFileError(
             f"{path}: a contract of {len(session.contract_json or ''):,} characters: expected "
-            f"{_MAX_CONTRACT:,} at most"
+            f"{MAX_CONTRACT:,} at most"
         )
     for shape in session.input_shapes.values():
         if values_in([shape]) > _MAX_INPUT:

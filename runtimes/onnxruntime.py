@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MissingPackageError, ModelFileError, UserError
+from ..errors import MissingPackageError, ModelFileError, PocketfaceError, UserError
 from ..model_templates.contract import CONTRACT_KEY
 from ..models.file_checks import reason
 from .onnx_graph import SILENT, check_graph
+from .onnx_size import resized
 from .session import Outputs, Session, Shape
 
 _PROVIDERS = {
@@ -25,7 +26,13 @@ _PROVIDERS = {
 }
 
 
-def open_session(path: Path, *, threads: int | None, device: str) -> Session:
+def open_session(
+    path: Path,
+    *,
+    threads: int | None,
+    device: str,
+    input_size: tuple[int, int] | None = None,
+) -> Session:
     """Open an ONNX file.
 
     Args:
@@ -33,11 +40,12 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
         threads: Threads for one inference; None for one per core.
         device: "cpu", or another with a provider in the installed build: "cuda", "tensorrt",
             "openvino", "coreml" or "directml".
+        input_size: Height and width in pixels, where the file leaves them free; None for its own.
 
     Raises:
         MissingPackageError: ONNX Runtime is not installed.
         ModelFileError: ONNX Runtime cannot load the file.
-        UserError: The device does not exist.
+        UserError: The device does not exist, or the file does not allow the input size.
     """
     try:
         import onnxruntime  # type: ignore[import-untyped]
@@ -55,18 +63,20 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     if threads is not None:
         options.intra_op_num_threads = threads
     # The OpenVINO provider has its own threads, which `options` do not set.
-    own = device == "openvino" and threads is not None
-    settings = {"num_of_threads": str(threads)} if own else {}
+    separate = device == "openvino" and threads is not None
+    settings = {"num_of_threads": str(threads)} if separate else {}
     try:
-        check_graph(path)
+        own = path.read_bytes()
+        content = resized(own, input_size, source=str(path))
+        check_graph(content, source=str(path))
         session = onnxruntime.InferenceSession(
-            str(path),
+            str(path) if content is own else content,
             sess_options=options,
             providers=[(_PROVIDERS[device], settings)],
             enable_fallback=0,  # a fallback prints and hides the reason
         )
         metadata = session.get_modelmeta().custom_metadata_map
-    except ModelFileError:
+    except PocketfaceError:
         raise
     except Exception as error:  # ONNX Runtime's exceptions have no common base
         raise ModelFileError(

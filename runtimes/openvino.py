@@ -15,6 +15,7 @@ from ..interrupts import signal_stack_kept
 from ..model_templates.contract import CONTRACT_KEY
 from ..models.file_checks import reason
 from ..quiet import quiet
+from .free_size import size_to_open
 from .session import Outputs, Session, Shape
 from .sizes import check_values, values_in
 
@@ -26,7 +27,14 @@ _WITH_BODIES = ("If", "Loop", "TensorIterator")
 
 
 @signal_stack_kept()
-def open_session(path: Path, *, threads: int | None, device: str, mode: str = "") -> Session:
+def open_session(
+    path: Path,
+    *,
+    threads: int | None,
+    device: str,
+    mode: str = "",
+    input_size: tuple[int, int] | None = None,
+) -> Session:
     """Open an OpenVINO model or an ONNX file.
 
     Args:
@@ -35,11 +43,12 @@ def open_session(path: Path, *, threads: int | None, device: str, mode: str = ""
         device: OpenVINO's name of the device, in upper or lower case: "cpu", "gpu", "npu", "auto".
         mode: "throughput" for most inferences per second with several callers; "" for lowest
             latency.
+        input_size: Height and width in pixels, where the file leaves them free; None for its own.
 
     Raises:
         MissingPackageError: OpenVINO is not installed.
         ModelFileError: The `.bin` is missing or does not fit, or OpenVINO cannot load the file.
-        UserError: The device does not exist.
+        UserError: The device does not exist, or the file does not allow the input size.
     """
     try:
         import openvino  # type: ignore[import-untyped]
@@ -69,6 +78,7 @@ def open_session(path: Path, *, threads: int | None, device: str, mode: str = ""
     try:
         with quiet():  # one of its readers has a log of its own
             model = core.read_model(path)
+        _resize(model, input_size, path)
         if _contract(model) is not None:
             _check_graph(model, path)
         compiled = core.compile_model(model, target, config)
@@ -114,6 +124,18 @@ def session_of(compiled: Any, model: Any, *, device: str, at_once: int = 1) -> S
         run=run,
         at_once=at_once,
     )
+
+
+def _resize(model: Any, input_size: tuple[int, int] | None, path: Path) -> None:
+    """Give a model another input size, if that is asked for and free."""
+    found = size_to_open(_contract(model), input_size, source=str(path))
+    if found is None:
+        return
+    contract, size = found
+    own, shapes = tuple(contract.input.shape), list(_shapes(model.inputs).values())
+    if shapes != [own]:
+        raise ModelFileError(f"{path}: has inputs of {shapes}; its contract says {own}")
+    model.reshape([*own[:2], *size])
 
 
 def _check_graph(model: Any, path: Path) -> None:

@@ -89,6 +89,7 @@ def contract_for(
             shape=(-1, 3, height, width),
             resize=template.input.resize,
             points=_points(template, height=height, width=width),
+            multiple_of=template.input.multiple_of,
         ),
         outputs=_outputs(template, height=height, width=width),
         rules=task_of(template.problem).rules.rules_of(template),

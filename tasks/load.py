@@ -40,18 +40,20 @@ def load(
             None for the suffix's default, or another that opens the file if that is not installed.
         device: The runtime's name of the device, such as "cpu", "cuda" or "gpu".
         threads: Threads for one inference; None for one per core.
-        input_size: Height and width in pixels of a weights file's input; None for the template's.
+        input_size: Height and width in pixels of the input, where the template or file leaves them
+            free; None for its own.
 
     Raises:
         ModelFileError: The file or one of its parts is missing, damaged or of an unknown kind.
         ContractError: The file has no contract, or one that does not fit.
         MissingPackageError: The runtime is not installed.
         UserError: The runtime or device is unknown, `threads` is less than 1, `input_size` is no
-            pair of whole numbers, or the file has another, fixed input size.
+            pair of whole numbers, or the file has another, fixed input size or does not allow this
+            one.
     """
     if input_size is not None:
         _check_size(input_size)
-    path = opened(model_path(path, runtime=runtime, device=device, input_size=input_size))
+    path = opened(model_path(path, runtime=runtime, device=device))
     session = open_session(
         path, runtime=runtime, device=device, threads=threads, input_size=input_size
     )
@@ -121,6 +123,9 @@ def contract_of(
         contract = contract_for(weights.template, weights=weights, height=height, width=width)
     else:
         contract = Contract.from_json(session.contract_json, source=source)
+        own = contract.input.height, contract.input.width
+        if contract.input.multiple_of and input_size is not None and tuple(input_size) != own:
+            contract = contract.resized(*input_size, session.output_shapes)
     check_fit(contract, session, source=source)
     return contract
 

@@ -21,20 +21,18 @@ def model_path(
     *,
     runtime: str | None = None,
     device: str = "cpu",
-    input_size: tuple[int, int] | None = None,
 ) -> Path:
     """The model file, or weights file, that a name or path stands for.
 
     A template's name stands for its ready file if a runtime that opens it is installed, else for
     its weights, which PyTorch runs. Where it is installed, the weights come first for what PyTorch
-    does and a ready file may not: another input size, and PyTorch's devices other than the CPU.
+    does and a ready file may not: its devices other than the CPU.
     A name takes precedence over a file; write `./name` for the file.
 
     Args:
         name_or_path: Name of a template, or path of a file.
         runtime: The runtime that is to open it, as `runtimes.open_session` takes it; None for any.
         device: The device that it is to run on.
-        input_size: Height and width in pixels of its input; None for the template's.
 
     Raises:
         UserError: The template ships no weights.
@@ -46,7 +44,7 @@ def model_path(
     if name not in template_names():
         return _path(name)
     ready = ready_file(name)
-    special = input_size is not None or device.partition(":")[0] in RUNTIMES["torch"].devices[1:]
+    special = device.partition(":")[0] in RUNTIMES["torch"].devices[1:]
     if runtime is None and special and is_installed("torch"):
         runtime = "torch"
     if ready is not None and _can_run(ready, runtime):

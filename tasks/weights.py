@@ -92,7 +92,7 @@ def open_model(
         ModelFileError: See `load`; or the weights belong to another architecture.
     """
     described = None if template is None else open_template(template)
-    path = _model_of(described, file, runtime=runtime, device=device, input_size=input_size)
+    path = _model_of(described, file, runtime=runtime, device=device)
     model = load(path, runtime=runtime, device=device, threads=threads, input_size=input_size)
     weights = model.session.weights
     if described is not None and weights is not None:
@@ -138,7 +138,6 @@ def _model_of(
     *,
     runtime: str | None = None,
     device: str = "cpu",
-    input_size: tuple[int, int] | None = None,
 ) -> Path:
     shipped = template is not None and template.spec.name in template_names()
     if template is not None and shipped and template.path == template_path(template.spec.name):
@@ -148,7 +147,7 @@ def _model_of(
         given = beside if beside.is_file() else None
     if given is None:
         return _weights_of(template)
-    return model_path(given, runtime=runtime, device=device, input_size=input_size)
+    return model_path(given, runtime=runtime, device=device)
 
 
 def _weights_of(template: TemplateFile | None) -> Path:

@@ -123,12 +123,17 @@ def test_a_place_that_cannot_be_written_is_known_before(run: Run, flag: str) -> 
     assert f"{flag} notes.txt/m: cannot be written: notes.txt is in the way" in result.err
 
 
-def test_an_exported_file_keeps_its_input_size(run: Run) -> None:
-    command = ("eval", "--load-weights", "model/model.onnx", *FLAGS)
-    assert run(*command, "--input-size", "64x96").code == 0
-    result = run(*command, "--input-size", "64x64")
+def test_an_exported_file_is_measured_with_another_input_size(run: Run) -> None:
+    found = []
+    for file in ("model/model.onnx", "tiny.pth"):
+        place = ("--save-metrics-to", "m.yaml", "--input-size", "64x64")
+        assert run("eval", "--load-weights", file, *FLAGS, *place).code == 0
+        metrics = yaml.safe_load(Path("m.yaml").read_text())["metrics"]
+        found.append({one["key"]: one["value"] for one in metrics if one["value"] is not None})
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    result = run("eval", "--load-weights", "model/model.onnx", *FLAGS, "--input-size", "64x60")
     assert result.code == 2
-    assert "--input-size 64x64: the input of model/model.onnx is 64x96 for good" in result.err
+    assert "model/model.onnx takes positive multiples of 32" in result.err
 
 
 def test_lists_may_have_commas(run: Run) -> None:
