@@ -46,7 +46,12 @@ def main() -> None:
             # When each cell ran says nothing to a reader, and changes at each run.
             cell.metadata.pop("execution", None)
             if "outputs" in cell:
-                cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
+                # Bars, which leave empty displays too.
+                cell.outputs = [
+                    one
+                    for one in cell.outputs
+                    if one.get("name") != "stderr" and one.get("data", {}).get("text/plain") != ""
+                ]
                 for output in cell.outputs:
                     if "image/jpeg" in output.get("data", {}):  # Pillow gives both, PNG is larger
                         output.data.pop("image/png", None)
