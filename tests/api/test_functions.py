@@ -71,7 +71,7 @@ def test_evaluate(onnx: Path, tiny_weights: Path, faces: Path, tmp_path: Path) -
         ({"threads": 0}, "threads 0: expected"),
         ({"device": "quantum"}, "device 'quantum': not usable"),
         ({"runtime": "tensorrt"}, "runtime 'tensorrt': cannot open"),
-        ({"input_size": (64, 32)}, "is 64x96 for good"),
+        ({"input_size": (64, 33)}, "takes positive multiples of 32"),
         ({"nms_iou": 2}, "nms_iou is 2"),
         ({"score_threshold": 2}, "score_threshold is 2"),
     ],

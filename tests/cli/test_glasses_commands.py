@@ -320,7 +320,7 @@ def test_memory_stays_flat(photos: Path) -> None:
 import resource, sys
 import numpy as np
 from pocketface import cli
-from pocketface.cli import classify
+from pocketface.apps import classify
 from pocketface.results import Detections
 
 class Crowds:

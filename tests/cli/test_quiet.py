@@ -22,12 +22,17 @@ def test_an_export_of_all_formats_is_a_table_and_nothing_else() -> None:
     for exporter in EXPORTERS.values():
         for package in exporter.packages:
             pytest.importorskip(package, reason=f"needs {package}")
-    done = _pocketface("export", "--load-weights", "tiny.pth", "--save-model-to", "out")
+    every = ("--formats", "all")
+    done = _pocketface("export", "--load-weights", "tiny.pth", "--save-model-to", "out", *every)
     assert (done.returncode, done.stderr) == (0, "")
-    title, _, head, rule, *rows = done.stdout.rstrip().splitlines()
+    lines = done.stdout.rstrip().splitlines()
+    table = next(index for index, line in enumerate(lines) if "(width x height)" in line)
+    assert all("passed, " in line for line in lines[:table])
+    title, _, head, rule, *rows = lines[table:]
+    assert len(rows) == table
     assert title == "tiny, input 96x64 (width x height)"
     assert head.split()[:3] == ["file", "precision", "MB"]
-    assert set(rule.strip()) == {"─"}
+    assert set(rule) == {"-", " "}
     assert all("passed" in row for row in rows)
     assert {Path(row.split()[0]).suffix for row in rows} == {
         ".xml",
