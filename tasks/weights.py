@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from ..model_templates.catalogue import (
 )
 from ..model_templates.schema import TemplateFile
 from ..models.file_checks import WEIGHTS_SUFFIXES, check_weights_name
+from ..runtimes import is_installed
 from .load import load
 from .model import Model
 from .named import model_path, no_weights, weights_path
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 SNAPSHOT = "snapshot.pth"
 """Name of the weights file in a work directory, beside its template."""
-
 
 Given = str | os.PathLike[str]
 """A template's name, or the path of a file."""
@@ -128,7 +127,7 @@ def shipped_file(template: TemplateFile) -> Path | None:
 
 
 def _need_torch() -> None:
-    if find_spec("torch") is None:
+    if not is_installed("torch"):
         raise MissingPackageError("torch")
 
 
@@ -142,7 +141,7 @@ def _model_of(
     shipped = template is not None and template.spec.name in template_names()
     if template is not None and shipped and template.path == template_path(template.spec.name):
         given = given or template.spec.name
-    if given is None and template is not None and find_spec("torch") is None:
+    if given is None and template is not None and not is_installed("torch"):
         beside = template.path.with_name(READY_FILE)  # as `init` puts it there without PyTorch
         given = beside if beside.is_file() else None
     if given is None:

@@ -69,8 +69,17 @@ def test_without_torch_the_weights_are_as_they_ship(
     ready = re.search(r"python visualize.py --load-weights (\S+) --video photo.jpg", result.out)
     assert (ready is not None) == (template == "face-detection-n")
     if ready is not None:
-        seen = ("--load-weights", f"work/{ready[1]}", "--video", "photo.jpg", "--no-show")
-        assert run("visualize", "--template", "work/template.yaml", *seen).code == 0
+        look = (
+            "visualize",
+            "--template",
+            "work/template.yaml",
+            "--video",
+            "photo.jpg",
+            "--no-show",
+        )
+        named = run(*look, "--load-weights", f"work/{ready[1]}")
+        assert named.code == 0
+        assert run(*look) == named  # the file beside the template is found by itself
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,17 @@ def test_a_photo_by_every_kind_of_file(run: Run, weights: str) -> None:
     assert len(lines) == 1 + len(expected)
 
 
+def test_the_source_needs_no_flag(run: Run) -> None:
+    model = ("visualize", "--load-weights", "model/model.onnx", "--no-show", *LOW)
+    bare = run(*model, "photo.jpg")
+    assert (bare.code, bare.err) == (0, "")
+    assert bare == run(*model, "--video", "photo.jpg")
+    for sources in ((), ("photo.jpg", "--video", "photo.jpg")):
+        refused = run(*model, *sources)
+        assert refused.code == 2
+        assert "--video" in refused.err
+
+
 def test_the_size_of_the_input_is_chosen(run: Run) -> None:
     faces = pocketface.load("tiny.pth", input_size=(128, 192))
     expected = faces.predict("photo.jpg", score_threshold=0.1)
