@@ -16,6 +16,7 @@ from ..errors import ModelFileError, UserError
 from ..files import raise_if_full, scratch_folder
 from ..interrupts import signals_kept
 from ..model_templates.contract import Precision
+from ..model_templates.input_size import check_pair
 from ..runtimes.seal import model_files
 from ..tasks import task_of
 from ..tasks.measuring import Progress
@@ -144,6 +145,8 @@ def _job(request: ExportRequest) -> _Job:
     from .verify import reference_for
 
     check_asked(request.formats, request.precisions)
+    if request.input_size is not None:
+        check_pair(request.input_size)
     weights = request.weights
     named = () if request.formats is None or ALL in request.formats else request.formats
     formats = _formats(request.formats, weights.template)

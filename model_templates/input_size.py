@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterable
+from typing import Any, cast
+
 from ..errors import UserError
 from .schema import Template
 
@@ -34,6 +38,19 @@ def input_size(
     except ValueError as error:
         raise UserError(f"{asked}: {error}") from error
     return size
+
+
+def check_pair(size: object) -> None:
+    """Check that what a program gives as a size is a height and a width.
+
+    Raises:
+        UserError: It is no pair of whole numbers.
+    """
+    try:
+        height, width = cast("Iterable[Any]", size)
+        operator.index(height), operator.index(width)
+    except (TypeError, ValueError):
+        raise UserError(f"input_size is {size!r}: expected (height, width) in pixels") from None
 
 
 def check_multiples(size: tuple[int, int], step: int, *, of: str) -> None:

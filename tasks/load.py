@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import operator
 import os
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from ..errors import ModelFileError, UserError
 from ..model_templates.contract import Contract
+from ..model_templates.input_size import check_pair
 from ..runtimes import RUNTIMES, open_session, opened
 from ..runtimes.session import Session
 from . import task_of
@@ -52,7 +51,7 @@ def load(
             one.
     """
     if input_size is not None:
-        _check_size(input_size)
+        check_pair(input_size)
     path = opened(model_path(path, runtime=runtime, device=device))
     session = open_session(
         path, runtime=runtime, device=device, threads=threads, input_size=input_size
@@ -75,14 +74,6 @@ def load(
         input_size=input_size,
     )
     return model
-
-
-def _check_size(size: object) -> None:
-    try:
-        height, width = cast("Iterable[Any]", size)
-        operator.index(height), operator.index(width)
-    except (TypeError, ValueError):
-        raise UserError(f"input_size is {size!r}: expected (height, width) in pixels") from None
 
 
 def load_as(

@@ -257,6 +257,7 @@ def test_each_file_is_told_of_when_it_is_there(weights: Path, tmp_path: Path) ->
             "precision fp16: format tensorflow has only fp32",
         ),
         ({"photos": Path("nowhere")}, "--photos nowhere: no such folder"),
+        ({"input_size": 640}, r"input_size is 640: expected \(height, width\)"),
     ],
 )
 def test_arguments(weights: Path, tmp_path: Path, arguments: dict, message: str) -> None:
