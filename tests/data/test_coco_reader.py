@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 import logging
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
