@@ -52,7 +52,7 @@ train() {
 }
 train --resume-from "$WORK_DIR/snapshot.pth" --save-checkpoints-to "$WORK_DIR/resumed" \
     --epochs "$done_epochs"
-say 'Of the schedule over all these epochs only the end is left, where the rate falls to 1 % of the base rate.'
+say 'Such weights are fine-tuned: batch statistics stay, and the rate falls from 0.3 of the base rate or more.'
 train --resume-from "$WORK_DIR/snapshot.pth" --save-checkpoints-to "$WORK_DIR/resumed" \
     --epochs $((done_epochs + 2)) --base-learning-rate 3e-3
 run python eval.py --load-weights "$WORK_DIR/resumed/latest.pth" --test-ann-files "$ANN" \
