@@ -1,4 +1,4 @@
-"""A contact sheet: many small pictures in one, each with a caption."""
+"""A contact sheet: many small pictures in one."""
 
 from __future__ import annotations
 
@@ -8,30 +8,41 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_SIDE = 140
 _TEXT = 18
-_COLUMNS = 8
 
 
 def contact_sheet(
-    pictures: Sequence[NDArray[np.uint8]], captions: Sequence[str]
+    pictures: Sequence[NDArray[np.uint8]],
+    captions: Sequence[str] = (),
+    *,
+    columns: int = 8,
+    side: int = 140,
 ) -> NDArray[np.uint8]:
-    """Arrange pictures in rows of eight, with a caption above each.
+    """Arrange pictures in rows, with a caption above each.
 
     Args:
-        pictures: Pictures, uint8 (H, W, 3), BGR; scaled to squares.
-        captions: Caption of each picture, in ASCII; about 18 letters fit.
+        pictures: Pictures, uint8 (H, W, 3), BGR; scaled to fit into squares, with a black rest.
+        captions: Caption of each picture, in ASCII; about 18 letters fit into a side of 140. None
+            of them leaves the captions out.
+        columns: Pictures in a row.
+        side: Side of the squares in pixels.
 
     Returns:
         uint8 (H, W, 3), BGR; one empty row if there are no pictures.
     """
-    rows = max(1, -(-len(pictures) // _COLUMNS))
-    sheet = np.zeros((rows * (_SIDE + _TEXT), _COLUMNS * _SIDE, 3), np.uint8)
-    for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
-        row, column = divmod(index, _COLUMNS)
-        top, left = row * (_SIDE + _TEXT), column * _SIDE
-        scaled = cv2.resize(picture, (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR)
-        sheet[top + _TEXT : top + _TEXT + _SIDE, left : left + _SIDE] = scaled
-        place = (left + 3, top + _TEXT - 5)
-        cv2.putText(sheet, caption, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1)
+    text = _TEXT if captions else 0
+    rows = max(1, -(-len(pictures) // columns))
+    sheet = np.zeros((rows * (side + text), columns * side, 3), np.uint8)
+    for index, picture in enumerate(pictures):
+        row, column = divmod(index, columns)
+        top, left = row * (side + text) + text, column * side
+        scale = side / max(picture.shape[:2])
+        height, width = (max(1, round(scale * length)) for length in picture.shape[:2])
+        scaled = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+        y, x = top + (side - height) // 2, left + (side - width) // 2
+        sheet[y : y + height, x : x + width] = scaled
+        if captions:
+            place = (left + 3, top - 5)
+            font = cv2.FONT_HERSHEY_SIMPLEX
+            cv2.putText(sheet, captions[index], place, font, 0.4, (255, 255, 255), 1)
     return sheet
