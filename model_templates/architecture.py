@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from .backbones import Backbone, ValidSpec
 from .channels import Channels, Narrowable, Narrower
-from .heads import OF_LOSSES, ClassesHeadSpec, Head
+from .heads import OF_LOSSES, ClassesHeadSpec, Head, MaskHeadSpec, UNetHeadSpec
 from .spec import PositiveInt, Spec
 
 _Std = Annotated[float, Field(ge=1e-3)]
@@ -108,6 +108,9 @@ class ArchitectureSpec(Spec):
             raise ValueError(
                 "backbone 'valid' is for a head of type 'classes': its map has no cells"
             )
+        if isinstance(self.head, MaskHeadSpec):
+            self._fits_mask(self.head, given)
+            return self
         if self.neck is not None:
             if self.neck.levels < len(given):
                 raise ValueError(
@@ -121,3 +124,19 @@ class ArchitectureSpec(Spec):
                 f"but the feature maps that reach it have {given}"
             )
         return self
+
+    def _fits_mask(self, head: MaskHeadSpec, strides: list[int]) -> None:
+        if self.neck is not None:
+            raise ValueError(f"a head of type {head.type!r} takes no neck")
+        unet = isinstance(head, UNetHeadSpec)
+        stride = strides[0] if unet else strides[-1]
+        if head.stride != stride:
+            raise ValueError(
+                f"head.stride is {head.stride}: expected {stride}, that of the backbone's "
+                f"{'finest' if unet else 'coarsest'} map"
+            )
+        if isinstance(head, UNetHeadSpec) and len(head.channels) != len(strides) - 1:
+            raise ValueError(
+                f"head.channels has {len(head.channels)} stages, but the backbone has "
+                f"{len(strides)} outputs: expected {len(strides) - 1}"
+            )

@@ -49,19 +49,25 @@ class ShuffleNetV2Spec(Spec):
 
 
 class ResNetSpec(Spec):
-    """ResNet (He et al. 2015) with bottleneck blocks; gives maps of strides 4, 8, 16 and 32.
+    """ResNet (He et al. 2015) with bottleneck blocks; gives one map for each stride.
 
     Args:
         depth: The number of layers in the paper's name of the network.
+        finest: The stride of the finest map that it gives; 2 is the stem's.
+        output_stride: The stride of the coarsest. Below 32 the last stages are dilated instead of
+            strided (Chen et al. 2017), and of stages with the same stride only the last gives a
+            map.
     """
 
     type: Literal["resnet"]
     depth: Literal[50, 101, 152]
+    finest: Literal[2, 4] = 4
+    output_stride: Literal[8, 16, 32] = 32
 
     @property
     def strides(self) -> list[int]:
         """The strides of the feature maps that it gives."""
-        return [4, 8, 16, 32]
+        return [s for s in (2, 4, 8, 16, 32) if self.finest <= s <= self.output_stride]
 
 
 class StageSpec(Spec):
@@ -83,10 +89,10 @@ class StageSpec(Spec):
 class PlainSpec(Spec):
     """The backbone of our own line: a stem and stages of few channels.
 
-    Stage i has stride 2 ** (i + 2). The backbone gives the feature maps of all stages but the
-    first: strides 8, 16, …
+    Stage i has stride 2 ** (i + 2).
 
     Args:
+        finest: The stride of the finest feature map that the backbone gives; 2 is the stem's.
         stem_channels: What the first convolution, of stride 2, gives.
         stages: The stages, finest first.
         separable: Whether each 3x3 convolution of the residual blocks is split into a 1x1 and a
@@ -95,6 +101,7 @@ class PlainSpec(Spec):
     """
 
     type: Literal["plain"]
+    finest: Literal[2, 4, 8] = 8
     stem_channels: Channels
     stages: Annotated[list[StageSpec], Field(min_length=2, max_length=4)]
     separable: bool = False
@@ -102,7 +109,8 @@ class PlainSpec(Spec):
     @property
     def strides(self) -> list[int]:
         """The strides of the feature maps that it gives."""
-        return [2 ** (index + 2) for index in range(1, len(self.stages))]
+        coarsest = 2 ** (len(self.stages) + 1)
+        return [s for s in (2, 4, 8, 16, 32) if self.finest <= s <= coarsest]
 
     def narrowed(self, narrower: Narrower) -> Self:
         """See `Narrowable`."""

@@ -189,7 +189,85 @@ class ClassesHeadSpec(HeadSpec):
         return self.model_copy(update={"hidden": narrower(self.hidden)})
 
 
-Head = Annotated[SSDHeadSpec | DenseHeadSpec | ClassesHeadSpec, Field(discriminator="type")]
+class MaskLossSpec(Spec):
+    """The losses of a mask; each number is a factor, 0 leaves the loss out.
+
+    Args:
+        cross_entropy: Of each pixel: binary for one class.
+        dice: 1 - soft Dice of each class over the batch (Milletari et al. 2016).
+        boundary: Cross-entropy of the pixels nearer than `boundary_width` to a border of the truth.
+        boundary_width: In pixels of the network input.
+    """
+
+    cross_entropy: Annotated[float, Field(ge=0)] = 1.0
+    dice: Annotated[float, Field(ge=0)] = 0.0
+    boundary: Annotated[float, Field(ge=0)] = 0.0
+    boundary_width: PositiveInt = 3
+
+    @model_validator(mode="after")
+    def _teaches(self) -> MaskLossSpec:
+        if not self.cross_entropy + self.dice + self.boundary:
+            raise ValueError("all losses are 0: expected one above it")
+        return self
+
+
+class MaskHeadSpec(HeadSpec):
+    """A logit of each class for every pixel of the input.
+
+    Args:
+        classes: The number of classes; 1 is one class against everything else.
+        stride: The stride of the logits, which are then enlarged to the input's size.
+        loss: How it learns.
+    """
+
+    classes: PositiveInt
+    stride: PositiveInt
+    loss: MaskLossSpec = MaskLossSpec()
+
+
+class UNetHeadSpec(MaskHeadSpec):
+    """The decoder of a U-Net (Ronneberger et al. 2015) over a backbone's feature maps.
+
+    Each stage enlarges what comes from the coarser one to the size of the next finer map, and joins
+    both.
+
+    Args:
+        channels: What each stage gives, coarsest first: one stage less than the backbone has maps.
+        skips: How two maps are joined: `concat` puts their channels together; `add` brings both to
+            the stage's channels by 1x1 convolutions, and adds them.
+        convolutions: The number of 3x3 convolutions of each stage.
+    """
+
+    type: Literal["unet"]
+    channels: Annotated[list[Channels], Field(min_length=1)]
+    skips: Literal["concat", "add"] = "concat"
+    convolutions: Annotated[Layers, Field(gt=0)] = 2
+
+    def narrowed(self, narrower: Narrower) -> Self:
+        """See `Narrowable`."""
+        return self.model_copy(update={"channels": [narrower(one) for one in self.channels]})
+
+
+class ASPPHeadSpec(MaskHeadSpec):
+    """Atrous spatial pyramid pooling, of the coarsest map alone: DeepLabV3 (Chen et al. 2017).
+
+    Args:
+        channels: What each branch, and the convolution behind all of them, gives.
+        rates: The dilation of each 3x3 branch; the paper's 12, 24, 36 are for stride 8, half of
+            them for 16. There are a 1x1 branch and one of the map's average besides.
+        dropout: The share of their joined channels that training leaves out.
+    """
+
+    type: Literal["aspp"]
+    channels: Channels = 256
+    rates: Annotated[list[PositiveInt], Field(min_length=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+
+
+Head = Annotated[
+    SSDHeadSpec | DenseHeadSpec | ClassesHeadSpec | UNetHeadSpec | ASPPHeadSpec,
+    Field(discriminator="type"),
+]
 
 OF_LOSSES = {"loss", "anchor_scale", "positive_iou", "negative_ratio", "dropout"}
 """Keys of heads that matter in training alone: no weight has another shape or meaning by them."""

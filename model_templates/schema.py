@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
@@ -25,6 +25,10 @@ class WeightsSpec(Spec):
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.safetensors$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size: PositiveInt
+
+
+BACKGROUND: Final = "background"
+"""The first of several classes of a mask: what is of no other. One class alone has none beside."""
 
 
 class DatasetSpec(Spec):

@@ -57,6 +57,7 @@ def conv_norm_act(
     kernel: int = 3,
     stride: int = 1,
     groups: int = 1,
+    dilation: int = 1,
     separable: bool = False,
     norm: Norm = "batch",
     activation: type[nn.Module] | None = nn.ReLU,
@@ -75,7 +76,8 @@ def conv_norm_act(
             out_channels,
             kernel,
             stride=stride,
-            padding=kernel // 2,
+            padding=kernel // 2 * dilation,
+            dilation=dilation,
             groups=groups,
             bias=norm == "none",
         )
@@ -150,28 +152,35 @@ class Stages(nn.Module):
         stages: Key, output channels and layers of each stage; those behind the last tapped one
             are never made.
         taps: Keys of the tapped stages.
+        stem_channels: Channels of the stem's map if it is tapped too.
     """
 
     def __init__(
-        self, stem: nn.Module, stages: Iterable[tuple[int, int, nn.Module]], taps: Collection[int]
+        self,
+        stem: nn.Module,
+        stages: Iterable[tuple[int, int, nn.Module]],
+        taps: Collection[int],
+        *,
+        stem_channels: int | None = None,
     ) -> None:
         super().__init__()
         self.stem = stem
+        self.stem_tapped = stem_channels is not None
         self.stages = nn.ModuleList()
         self.tapped: list[bool] = []
-        self.out_channels: list[int] = []
+        self.out_channels: list[int] = [] if stem_channels is None else [stem_channels]
         for key, channels, layers in stages:
             self.stages.append(layers)
             self.tapped.append(key in taps)
             if self.tapped[-1]:
                 self.out_channels.append(channels)
-            if len(self.out_channels) == len(taps):
+            if sum(self.tapped) == len(taps):
                 break
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W), sides multiples of the coarsest stride, to a map for each tapped stage."""
         x = self.stem(x)
-        maps = []
+        maps = [x] if self.stem_tapped else []
         for stage, tapped in zip(self.stages, self.tapped, strict=True):
             x = stage(x)
             if tapped:

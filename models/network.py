@@ -15,6 +15,7 @@ from .classes_head import ClassesHead
 from .dense_head import DenseHead
 from .fpn import FPN
 from .layers import Normalize, Subtract
+from .mask_heads import ASPPHead, UNetHead
 from .mobilenet_v2 import MobileNetV2
 from .plain import Plain
 from .predictions import Predictions
@@ -60,10 +61,17 @@ def _probabilities(logits: Tensor) -> Answers:
     return {"probabilities": logits.softmax(-1)}
 
 
+def _mask(logits: Tensor) -> Answers:
+    """Probabilities (B, classes, H, W), 0 to 1; of several classes they add up to 1."""
+    return {"mask": logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)}
+
+
 HEADS: dict[str, Head] = {
     "dense": Head(DenseHead, _boxes),
     "ssd": Head(SSDHead, _boxes),
     "classes": Head(ClassesHead, _probabilities),
+    "unet": Head(UNetHead, _mask),
+    "aspp": Head(ASPPHead, _mask),
 }
 
 

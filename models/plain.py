@@ -21,21 +21,23 @@ from .layers import (
 
 
 class Plain(Stages):
-    """Stem of stride 2, then stages of a strided convolution and residual blocks.
-
-    All stages but the first are tapped: strides 8, 16, …
-    """
+    """Stem of stride 2, then stages of a strided convolution and residual blocks."""
 
     def __init__(self, spec: PlainSpec) -> None:
         stem = conv_norm_act(3, spec.stem_channels, stride=2)
-        super().__init__(stem, _stages(spec), range(1, len(spec.stages)))
+        super().__init__(
+            stem,
+            _stages(spec),
+            range(1 if spec.finest == 8 else 0, len(spec.stages)),
+            stem_channels=spec.stem_channels if spec.finest == 2 else None,
+        )
 
     def mark_channels(self, groups: ChannelGroups, maps: Sequence[Group | None]) -> list[Group]:
         """See `Prunable`."""
         (image,) = maps
         before = Group()
         mark_convolution(groups, self.stem, gives=before, takes=image)
-        outputs = []
+        outputs = [before] if self.stem_tapped else []
         for stage, tapped in zip(self.stages, self.tapped, strict=True):
             added = Group()
             for layers in stage.children():

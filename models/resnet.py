@@ -16,14 +16,26 @@ EXPANSION = 4
 
 
 class ResNet(Stages):
-    """Stem and max pooling, then four stages, all tapped: strides 4, 8, 16 and 32."""
+    """Stem and max pooling, then four stages; the last one of each stride is tapped."""
 
     def __init__(self, spec: ResNetSpec) -> None:
-        stem = nn.Sequential(
-            conv_norm_act(3, STEM_CHANNELS, kernel=7, stride=2),
-            nn.MaxPool2d(3, stride=2, padding=1),
+        convolution = conv_norm_act(3, STEM_CHANNELS, kernel=7, stride=2)
+        pooling = nn.MaxPool2d(3, stride=2, padding=1)
+        stages = list(_stages(spec))
+        if spec.finest == 2:
+            (key, channels, first), *others = stages
+            stages = [(key, channels, nn.Sequential(pooling, *first)), *others]
+            stem: nn.Module = convolution
+        else:
+            stem = nn.Sequential(convolution, pooling)
+        strides = [_stride(index, spec) for index in range(len(stages))]
+        last_of_each = {stride: index for index, stride in enumerate(strides)}
+        super().__init__(
+            stem,
+            stages,
+            last_of_each.values(),
+            stem_channels=STEM_CHANNELS if spec.finest == 2 else None,
         )
-        super().__init__(stem, _stages(spec), range(len(BLOCKS[spec.depth])))
         init_backbone(self)
         for module in self.modules():
             if isinstance(module, Bottleneck):
@@ -32,15 +44,24 @@ class ResNet(Stages):
                 nn.init.constant_(module.branch[-1][1].weight, 0.2)  # type: ignore[index]
 
 
+def _stride(index: int, spec: ResNetSpec) -> int:
+    """The stride of a stage's map."""
+    stride: int = 4 << index
+    return min(stride, spec.output_stride)
+
+
 def _stages(spec: ResNetSpec) -> Iterator[tuple[int, int, nn.Module]]:
-    before = STEM_CHANNELS
+    before, stride, dilation = STEM_CHANNELS, 4, 1
     for index, count in enumerate(BLOCKS[spec.depth]):
         width = STEM_CHANNELS * 2**index
         channels = width * EXPANSION
-        first = Bottleneck(before, width, stride=1 if index == 0 else 2)
-        others = (Bottleneck(channels, width, stride=1) for _ in range(count - 1))
+        step = _stride(index, spec) // stride
+        # The first block of a dilated stage has the dilation of the map that it takes.
+        first = Bottleneck(before, width, stride=step, dilation=dilation)
+        dilation = (4 << index) // _stride(index, spec)
+        others = (Bottleneck(channels, width, dilation=dilation) for _ in range(count - 1))
         yield index, channels, nn.Sequential(first, *others)
-        before = channels
+        before, stride = channels, stride * step
 
 
 class Bottleneck(nn.Module):
@@ -49,12 +70,12 @@ class Bottleneck(nn.Module):
     The 3x3 has the stride, as since Goyal et al. 2017: it fits the published operations best.
     """
 
-    def __init__(self, in_channels: int, width: int, *, stride: int) -> None:
+    def __init__(self, in_channels: int, width: int, *, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
         out_channels = width * EXPANSION
         self.branch = nn.Sequential(
             conv_norm_act(in_channels, width, kernel=1),
-            conv_norm_act(width, width, stride=stride),
+            conv_norm_act(width, width, stride=stride, dilation=dilation),
             conv_norm_act(width, out_channels, kernel=1, activation=None),
         )
         self.shortcut: nn.Module = nn.Identity()

@@ -10,6 +10,7 @@ from .task import Task
 TASKS: dict[str, str] = {
     "face-detection": "detection",
     "face-classification": "classification",
+    "face-segmentation": "segmentation",
 }
 """Name of a task in templates and contracts -> its folder here."""
 

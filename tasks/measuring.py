@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,11 +107,13 @@ class Evaluation:
         figures: Figures by key.
         protocol: How they were measured, for metrics.yaml.
         files: The files that they belong to, by role.
+        subsets: Figures of parts of the photos, by the part's name.
     """
 
     figures: Figures
     protocol: Mapping[str, Any]
     files: Mapping[str, Path]
+    subsets: Mapping[str, Figures] = field(default_factory=dict)
 
 
 def protocol_of(model: Model[Any], labels: Labels, options: Options) -> dict[str, Any]:

@@ -1,0 +1,159 @@
+"""Measure a segmenter on heads with masks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from ...data.mask_pairs import MaskPair, read_list
+from ...errors import ImageError, UserError
+from ...evaluation.figures import Figure, Figures
+from ...evaluation.masks import BOUNDARY_PIXELS, BOUNDARY_SIDE, MaskFigures
+from ...files import sha256_file
+from ...model_templates.contract import Contract
+from ..measuring import (
+    Evaluation,
+    Labels,
+    Measured,
+    Options,
+    Progress,
+    check_lost,
+    files_of,
+    protocol_of,
+)
+from ..timing import Item
+from .heads import read_head
+from .model import FaceSegmenter
+from .rules import segmentation_rules
+from .samples import read
+
+_log = logging.getLogger(__name__)
+
+FIGURES = (
+    Figure(
+        "iou",
+        "IoU",
+        column="IoU",
+        chart="IoU, %",
+        budget="min-iou",
+        decisive=True,
+        may_drop=0.5,
+        compared=True,
+        followed=True,
+    ),
+    Figure("dice", "Dice", column="Dice", compared=True, followed=True),
+    Figure(
+        "boundary_f",
+        f"F1 of borders ({BOUNDARY_PIXELS:g} px of {BOUNDARY_SIDE})",
+        column="boundary F",
+        compared=True,
+        followed=True,
+    ),
+    Figure("soft_dice", "Dice of the probabilities"),
+    Figure("mean_iou", "IoU, mean over photos"),
+    Figure("worst_tenth", "IoU that nine of ten photos exceed"),
+    Figure("loss", "Cross-entropy", unit="nat", followed=True),
+    Figure("images", "Photos measured", unit="photos"),
+    Figure("unreadable", "Photos that cannot be read, counted as wrong", unit="photos"),
+)
+
+official_photos = None
+
+
+def measure(
+    model: FaceSegmenter,
+    samples: Sequence[MaskPair],
+    *,
+    on_progress: Progress | None = None,
+) -> Measured:
+    """See `tasks.parts.Measure`."""
+    return Measured(_figures_of(model, samples, on_progress=on_progress)["all"].figures())
+
+
+def _figures_of(
+    model: FaceSegmenter, samples: Sequence[MaskPair], *, on_progress: Progress | None = None
+) -> dict[str, MaskFigures]:
+    """The figures of "all" samples, and of those with each tag.
+
+    Raises:
+        DataError: More than half of the photos cannot be read.
+    """
+    spec, count = model.contract.input, len(model.rules.classes)
+    figures = {"all": MaskFigures(count)}
+    lost: list[str] = []
+    for index, sample in enumerate(samples):
+        parts = [figures["all"]]
+        parts += [figures.setdefault(tag, MaskFigures(count)) for tag in sample.tags]
+        try:
+            head, truth = read_head(sample, spec)
+        except ImageError as error:
+            _log.warning("counted as wrong: %s", error)
+            lost.append(str(error))
+            for part in parts:
+                part.add_lost(None)
+        else:
+            (shares,) = model.segment([head])
+            found = model.classes_of(shares)
+            for part in parts:
+                part.add(shares, found, truth)
+        if on_progress is not None:
+            on_progress(index + 1, len(samples))
+    check_lost(lost, total=len(samples))
+    return figures
+
+
+def promised(figures: Figures) -> Figures:
+    """See `tasks.parts.Measure`."""
+    return figures
+
+
+def protocol(_: Contract) -> str:
+    """See `tasks.parts.Measure`."""
+    return "pixels of all heads together"
+
+
+def evaluate(
+    model: FaceSegmenter,
+    labels: Labels,
+    options: Options,
+    *,
+    on_progress: Progress | None = None,
+) -> Evaluation:
+    """See `tasks.parts.Measure`; `subsets` has the figures of the photos with each tag."""
+    contract = model.contract
+    for flag, value in (
+        ("--wider-dir", labels.official),
+        ("--nms-iou", options.nms_iou),
+        ("--mistakes-to", options.mistakes),
+        ("--score-threshold", options.score_threshold),
+    ):
+        if value is not None:
+            raise UserError(f"{flag}: not for {model.path}, which is for {contract.task}")
+    samples = read(labels, rules=contract.rules)
+    found = _figures_of(model, samples, on_progress=on_progress)
+    whole, classes = found.pop("all"), model.rules.classes
+    said: dict[str, Any] = {
+        "input": f"heads brought to {contract.input.width}x{contract.input.height}",
+        "pixels": "of all photos together",
+        "threshold": model.rules.threshold,
+        **protocol_of(model, labels, options),
+    }
+    if len(classes) > 1:
+        said["iou of each class"] = dict(zip(classes, whole.by_class(), strict=True))
+    subsets = {tag: figures.figures() for tag, figures in sorted(found.items())}
+    return Evaluation(whole.figures(), said, files_of(model, labels.files), subsets)
+
+
+def labels_fit(labels: Labels, contract: Contract | None) -> Labels:
+    """See `tasks.parts.Measure`."""
+    if contract is None:
+        return labels
+    return labels.fitting(segmentation_rules(contract).classes, name=contract.name)
+
+
+def measured_on(labels: Labels, _: Sequence[Item], *, timed: int) -> str:
+    """See `tasks.parts.Measure`."""
+    named = ", ".join(f"{file.name} {sha256_file(file)[:12]}" for file in labels.files)
+    count = sum(len(read_list(file).pairs) for file in labels.files)
+    return f"{count} heads ({named}); timed on {timed}, one head in each photo"

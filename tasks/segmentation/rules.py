@@ -1,0 +1,208 @@
+"""The task's part of a segmenter's template and contract."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ...errors import TemplateError
+from ...model_templates.contract import Contract
+from ...model_templates.heads import MaskHeadSpec
+from ...model_templates.schema import BACKGROUND, Template
+from ...model_templates.spec import Fraction, PositiveInt, Spec
+from ..parts import Choice, Suppression
+from ..rules import (
+    augmentation_in,
+    check_classes,
+    inference_in,
+    refuse_unless,
+    rules_in,
+    why_no_rules,
+)
+
+OUTPUTS = {"mask": ("of each class, for each pixel of the input", "0 to 1; several add up to 1")}
+
+Factor = Annotated[float, Field(ge=0, lt=1)]
+
+
+class JitterSpec(Spec):
+    """Random light and colour, as torchvision's ColorJitter has them.
+
+    Args:
+        chance: How often.
+        brightness: Pixels are multiplied by 1 - brightness to 1 + brightness.
+        contrast: The same for their distance from the picture's mean.
+        saturation: The same for their distance from grey.
+        hue: Colours are turned by up to so much of the whole circle, either way.
+    """
+
+    chance: Fraction
+    brightness: Factor = 0.0
+    contrast: Factor = 0.0
+    saturation: Factor = 0.0
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+
+
+class DropoutSpec(Spec):
+    """Rectangles of one colour or of noise (CoarseDropout; DeVries & Taylor 2017).
+
+    What they cover is of no class.
+
+    Args:
+        chance: How often.
+        holes: Most rectangles in one picture.
+        height: Least and greatest height, as a share of the picture's.
+        width: The same for the width.
+    """
+
+    chance: Fraction
+    holes: PositiveInt = 1
+    height: tuple[Fraction, Fraction]
+    width: tuple[Fraction, Fraction]
+
+    @model_validator(mode="after")
+    def _rise(self) -> Self:
+        for name, (low, high) in (("height", self.height), ("width", self.width)):
+            if low > high:
+                raise ValueError(f"{name} is [{low:g}, {high:g}]: expected the smaller first")
+        return self
+
+
+class AugmentationSpec(Spec):
+    """How a training sample is made from a head.
+
+    Args:
+        crop: `head`: one aligned head.
+        flip: Probability of a horizontal flip.
+        rotate: Greatest rotation either way, in degrees.
+        scale: Least and greatest zoom.
+        shift: Greatest shift along each axis, as a share of the input.
+        jitter: Light and colour; none by default.
+        dropout: Rectangles; none by default.
+        objects: How often a blob cut from another training picture covers a part, as a hand or a
+            thing does. What it covers is of no class.
+        quality: Whether blur, noise, low resolution and JPEG degrade the picture.
+        tagged: How often a head with tags comes in one pass; those are rare kinds.
+    """
+
+    crop: Literal["head"]
+    flip: Fraction = 0.5
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
+    scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (1.0, 1.0)
+    shift: Fraction = 0.0
+    jitter: JitterSpec | None = None
+    dropout: DropoutSpec | None = None
+    objects: Fraction = 0.0
+    quality: bool = False
+    tagged: PositiveInt = 1
+
+
+class InferenceSpec(Spec):
+    """Defaults of inference.
+
+    Args:
+        threshold: Lowest probability at which a pixel is of the only class. With several classes
+            the most probable one counts.
+    """
+
+    threshold: Fraction = 0.5
+
+
+class SegmentationRules(Spec):
+    """The contract's rules for a segmenter: how probabilities become a mask.
+
+    Attributes:
+        classes: Names of the planes of `mask`, in order; the first of several is `BACKGROUND`.
+        threshold: Lowest probability at which a pixel is of the only class.
+    """
+
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    threshold: Fraction
+
+
+def segmentation_rules(contract: Contract) -> SegmentationRules:
+    """The rules of a segmenter's contract."""
+    return rules_in(SegmentationRules, contract.rules)
+
+
+def augmentation_of(template: Template) -> AugmentationSpec:
+    """The augmentation of a checked template."""
+    return augmentation_in(AugmentationSpec, template)
+
+
+def check_template(template: Template, *, source: str) -> None:
+    """See `tasks.parts.Rules`."""
+    head, classes = template.architecture.head, template.dataset.classes
+    check_classes(template, len(classes), source=source)
+    if (len(classes) > 1) != (classes[0] == BACKGROUND):
+        raise TemplateError(
+            f"{source}: dataset.classes is {classes}: expected one class, or several of which the "
+            f"first is {BACKGROUND!r}"
+        )
+    refuse_unless(template.input.resize == "align", "input.resize", template, source=source)
+    inference_in(InferenceSpec, template, source=source)
+    augmentation_in(AugmentationSpec, template, source=source)
+    if template.hyper_parameters.distillation is not None:
+        raise TemplateError(
+            f"{source}: hyper_parameters.distillation wants architecture.head.type 'dense' "
+            f"(found {head.type!r})"
+        )
+    if not isinstance(head, MaskHeadSpec):
+        raise TemplateError(
+            f"{source}: architecture.head.type does not fit problem {template.problem!r}"
+        )
+    if head.classes != len(classes):
+        raise TemplateError(
+            f"{source}: architecture.head.classes is {head.classes}, but dataset.classes has "
+            f"{len(classes)}"
+        )
+
+
+def rules_of(template: Template) -> dict[str, Any]:
+    """See `tasks.parts.Rules`."""
+    rules = SegmentationRules(
+        classes=tuple(template.dataset.classes),
+        threshold=inference_in(InferenceSpec, template).threshold,
+    )
+    return rules.model_dump(mode="json")
+
+
+def decides(template: Template) -> Hashable:
+    """See `tasks.parts.Rules`."""
+    return inference_in(InferenceSpec, template).threshold
+
+
+def check_contract(contract: Contract) -> str | None:
+    """See `tasks.parts.Rules`."""
+    if why := why_no_rules(SegmentationRules, contract):
+        return why
+    spec, classes = contract.input, segmentation_rules(contract).classes
+    expected = (spec.batch, len(classes), spec.height, spec.width)
+    shapes = {output.name: output.shape for output in contract.outputs}
+    if shapes != {"mask": expected}:
+        return f"outputs {shapes}: expected mask {expected}"
+    if spec.resize != "align" or spec.points is None or len(spec.points) != 5:
+        return f"input resize {spec.resize}: expected align, with five points"
+    return None
+
+
+def of_network(contract: Contract) -> dict[str, Any]:
+    """See `tasks.parts.Rules`."""
+    return dict(contract.rules)
+
+
+def is_final(_: Contract) -> bool:
+    """See `tasks.parts.Rules`."""
+    return False
+
+
+def suppression(_: Contract) -> Suppression | None:
+    """See `tasks.parts.Rules`."""
+    return None
+
+
+def choice(_: Contract) -> Choice | None:
+    """See `tasks.parts.Rules`: a class of each pixel is no label of the picture."""
+    return None
