@@ -136,7 +136,8 @@ def _border(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     whole = mask.astype(np.uint8)
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     inside = cv2.erode(whole, cross, borderType=cv2.BORDER_REPLICATE)
-    return mask & (np.asarray(inside) == 0)
+    border: NDArray[np.bool_] = mask & (np.asarray(inside) == 0)
+    return border
 
 
 def _distance(border: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -148,9 +149,9 @@ def _distance(border: NDArray[np.bool_]) -> NDArray[np.float32]:
 
 
 def _planes(classes: Pixels, count: int) -> NDArray[np.bool_]:
-    if count == 1:
-        return classes[None] > 0
-    return classes[None] == np.arange(count, dtype=np.uint8)[:, None, None]
+    indices = np.arange(count, dtype=np.uint8) if count > 1 else np.ones(1, np.uint8)
+    planes: NDArray[np.bool_] = classes[None] == indices[:, None, None]
+    return planes
 
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from .backbones import Backbone, ValidSpec
 from .channels import Channels, Narrowable, Narrower
-from .heads import OF_LOSSES, ClassesHeadSpec, Head, MaskHeadSpec, UNetHeadSpec
+from .heads import OF_LOSSES, ASPPHeadSpec, ClassesHeadSpec, Head, UNetHeadSpec
 from .spec import PositiveInt, Spec
 
 _Std = Annotated[float, Field(ge=1e-3)]
@@ -108,7 +108,7 @@ class ArchitectureSpec(Spec):
             raise ValueError(
                 "backbone 'valid' is for a head of type 'classes': its map has no cells"
             )
-        if isinstance(self.head, MaskHeadSpec):
+        if isinstance(self.head, UNetHeadSpec | ASPPHeadSpec):
             self._fits_mask(self.head, given)
             return self
         if self.neck is not None:
@@ -125,7 +125,7 @@ class ArchitectureSpec(Spec):
             )
         return self
 
-    def _fits_mask(self, head: MaskHeadSpec, strides: list[int]) -> None:
+    def _fits_mask(self, head: UNetHeadSpec | ASPPHeadSpec, strides: list[int]) -> None:
         if self.neck is not None:
             raise ValueError(f"a head of type {head.type!r} takes no neck")
         unet = isinstance(head, UNetHeadSpec)

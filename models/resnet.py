@@ -23,8 +23,8 @@ class ResNet(Stages):
         pooling = nn.MaxPool2d(3, stride=2, padding=1)
         stages = list(_stages(spec))
         if spec.finest == 2:
-            (key, channels, first), *others = stages
-            stages = [(key, channels, nn.Sequential(pooling, *first)), *others]
+            key, channels, blocks = stages[0]
+            stages[0] = (key, channels, nn.Sequential(pooling, *blocks.children()))
             stem: nn.Module = convolution
         else:
             stem = nn.Sequential(convolution, pooling)
