@@ -49,7 +49,8 @@ def measure_accuracy(
     check_labels(labels)
     measure = task_of(model.contract.task).measure
     found = measure.evaluate(model, labels, options or Options(), on_progress=on_progress)
-    metrics = metrics_of(measure.FIGURES, found.figures)
+    further = {figure.key: value for figure, value in found.further.items()}
+    metrics = metrics_of([*measure.FIGURES, *found.further], {**found.figures, **further})
     if metrics_file is not None:
         write_metrics(metrics_file, metrics, protocol=found.protocol, files=found.files)
     return metrics

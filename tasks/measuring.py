@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..data.class_names import FLAG, OWN_NAMES, ClassNames
 from ..errors import DataError
-from ..evaluation.figures import Figures
+from ..evaluation.figures import Figure, Figures
 from ..runtimes.seal import model_files
 from .model import Model
 
@@ -107,13 +107,13 @@ class Evaluation:
         figures: Figures by key.
         protocol: How they were measured, for metrics.yaml.
         files: The files that they belong to, by role.
-        subsets: Figures of parts of the photos, by the part's name.
+        further: Figures beside those of the task, such as of some of the photos.
     """
 
     figures: Figures
     protocol: Mapping[str, Any]
     files: Mapping[str, Path]
-    subsets: Mapping[str, Figures] = field(default_factory=dict)
+    further: Mapping[Figure, float | None] = field(default_factory=dict)
 
 
 def protocol_of(model: Model[Any], labels: Labels, options: Options) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def evaluate(
     *,
     on_progress: Progress | None = None,
 ) -> Evaluation:
-    """See `tasks.parts.Measure`; `subsets` has the figures of the photos with each tag."""
+    """See `tasks.parts.Measure`; `further` are IoU of each class, and figures of each tag."""
     contract = model.contract
     for flag, value in (
         ("--wider-dir", labels.official),
@@ -139,10 +139,17 @@ def evaluate(
         "threshold": model.rules.threshold,
         **protocol_of(model, labels, options),
     }
+    further: dict[Figure, float | None] = {}
     if len(classes) > 1:
-        said["iou of each class"] = dict(zip(classes, whole.by_class(), strict=True))
-    subsets = {tag: figures.figures() for tag, figures in sorted(found.items())}
-    return Evaluation(whole.figures(), said, files_of(model, labels.files), subsets)
+        for name, value in zip(classes, whole.by_class(), strict=True):
+            further[Figure(f"iou_of_{name}", f"IoU of {name}")] = value
+    for tag, part in sorted(found.items()):
+        figures = part.figures()
+        for figure in FIGURES:
+            if figure.compared or figure.key == "images":
+                own = Figure(f"{figure.key}_on_{tag}", f"{figure.title}: {tag}", figure.unit)
+                further[own] = figures[figure.key]
+    return Evaluation(whole.figures(), said, files_of(model, labels.files), further)
 
 
 def labels_fit(labels: Labels, contract: Contract | None) -> Labels:

@@ -1,0 +1,165 @@
+"""Heads with masks as a training sees them: what is moved, covered and changed, and the losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from pocketface.data.mask_pairs import MaskPair
+from pocketface.model_templates.contract import InputSpec
+from pocketface.model_templates.heads import MaskLossSpec
+from pocketface.tasks.segmentation.head_crops import HeadCrops, collate
+from pocketface.tasks.segmentation.jitter import cover, dropout, jitter
+from pocketface.tasks.segmentation.mask_loss import mask_losses
+from pocketface.tasks.segmentation.rules import AugmentationSpec, DropoutSpec, JitterSpec
+
+SIDE = 64
+TARGET = InputSpec(shape=(-1, 3, SIDE, SIDE), resize="align", points=((0.0, 0.0),) * 5)
+VALUES = np.arange(256).astype(np.uint8)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> list[MaskPair]:
+    """Pictures whose white disc is the face, the second with a tag."""
+    made = []
+    for index, tags in enumerate([(), ("glasses",)]):
+        mask = np.zeros((SIDE, SIDE), np.uint8)
+        cv2.circle(mask, (24 + 8 * index, 30), 14, 1, -1)
+        names = tmp_path / f"{index}.png", tmp_path / f"{index}-mask.png"
+        assert cv2.imwrite(str(names[0]), np.repeat(mask[:, :, None] * 255, 3, 2))
+        assert cv2.imwrite(str(names[1]), mask)
+        made.append(MaskPair(*names, index, VALUES, tags=tags))
+    return made
+
+
+def crops(pairs: list[MaskPair], **augmentation: Any) -> HeadCrops:
+    spec = AugmentationSpec(crop="head", **augmentation)
+    made = HeadCrops(pairs, spec=spec, target=TARGET, seed=1)
+    made.preload(budget=1e9)
+    return made
+
+
+def test_the_mask_moves_with_its_picture(pairs: list[MaskPair]) -> None:
+    made = crops(pairs, rotate=40, scale=(0.7, 1.4), shift=0.2)
+    sizes = set()
+    for run in range(20):
+        head, truth, image_id = made.sample((run, 0))
+        assert image_id == 0
+        sizes.add(int(truth.sum()))
+        inside = cv2.erode(truth, np.ones((3, 3), np.uint8)) > 0
+        outside = cv2.dilate(truth, np.ones((3, 3), np.uint8)) == 0
+        assert head[inside].min() > 200
+        if not (head[0, 0] > 0).any():  # else the border has another colour
+            assert np.median(head[outside]) < 50
+    assert len(sizes) > 15
+
+
+def test_half_are_flipped(pairs: list[MaskPair]) -> None:
+    made = crops(pairs)
+    centres = {round(float(np.nonzero(made.sample((run, 0))[1])[1].mean())) for run in range(20)}
+    assert centres == {24, SIDE - 1 - 24}
+
+
+def test_samples_repeat_and_differ(pairs: list[MaskPair]) -> None:
+    options = {"objects": 1.0, "quality": True, "rotate": 20.0}
+    one, other = crops(pairs, **options), crops(pairs, **options)
+    for a, b in zip(one.sample((3, 1))[:2], other.sample((3, 1))[:2], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (one.sample((3, 1))[0] != one.sample((4, 1))[0]).any()
+
+
+def test_rare_kinds_come_more_often(pairs: list[MaskPair]) -> None:
+    made = crops(pairs, tagged=3)
+    assert (len(made), made.used) == (4, 2)
+    ids = [item[2] for item in made[[(0, place) for place in range(4)]]]
+    assert sorted(ids) == [0, 1, 1, 1]
+
+
+def test_unreadable_pairs_are_left_out(
+    pairs: list[MaskPair], caplog: pytest.LogCaptureFixture
+) -> None:
+    pairs[0].mask_path.write_bytes(b"no mask")
+    made = crops(pairs)
+    assert made.used == 1
+    assert "left out 1 photos that cannot be used: " in caplog.text
+
+
+def test_what_is_covered_is_no_face() -> None:
+    rng = np.random.default_rng(0)
+    spec = DropoutSpec(chance=1, height=(0.3, 0.3), width=(0.5, 0.5))
+    head, truth = np.full((SIDE, SIDE, 3), 7, np.uint8), np.ones((SIDE, SIDE), np.uint8)
+    dropout(head, truth, spec, rng)
+    assert (truth == 0).sum() == round(0.3 * SIDE) * SIDE // 2
+    assert ((head != 7).any(2) <= (truth == 0)).all()
+    head[:], truth[:] = 7, 1
+    cover(head, truth, np.full((40, 40, 3), 200, np.uint8), rng)
+    covered = truth == 0
+    assert 20 < covered.sum() < SIDE * SIDE / 2
+    assert (head[covered] > 90).all()
+    assert (head[cv2.dilate(covered.astype(np.uint8), np.ones((15, 15))) == 0] == 7).all()
+
+
+def test_jitter_by_definition() -> None:
+    picture = np.random.default_rng(0).integers(60, 180, (8, 8, 3)).astype(np.uint8)
+    same = jitter(picture, JitterSpec(chance=1), np.random.default_rng(0))
+    np.testing.assert_allclose(same.astype(int), picture, atol=1)
+    bright = [
+        jitter(picture, JitterSpec(chance=1, brightness=0.4), np.random.default_rng(seed))
+        for seed in range(30)
+    ]
+    ratios = [one.mean() / picture.mean() for one in bright]
+    assert 0.59 < min(ratios) < 0.75
+    assert 1.25 < max(ratios) < 1.41
+    grey = np.full((4, 4, 3), 100, np.uint8)
+    turned = jitter(grey, JitterSpec(chance=1, saturation=0.9, hue=0.5), np.random.default_rng(1))
+    np.testing.assert_allclose(turned.astype(int), grey, atol=1)  # grey has no hue
+
+
+def test_hue_turns_red_to_cyan() -> None:
+    spec = JitterSpec(chance=1, hue=0.5)
+    red = np.full((1, 1, 3), (60, 60, 160), np.uint8)
+    for seed in range(200):
+        share = np.random.default_rng(seed)
+        share.uniform(-1, 1, 3)
+        if abs(share.uniform(-0.5, 0.5)) > 0.49:
+            blue, green, turned = jitter(red, spec, np.random.default_rng(seed))[0, 0].astype(int)
+            assert turned < blue
+            assert turned < green
+            return
+    raise AssertionError("no seed turns by half the circle")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_losses_fall_with_right_answers(count: int) -> None:
+    classes = torch.randint(0, max(count, 2), (2, 16, 16), dtype=torch.uint8)
+    planes = torch.nn.functional.one_hot(classes.long(), max(count, 2)).permute(0, 3, 1, 2).float()
+    right = (planes[:, -count:] - 0.5) * 20
+    spec = MaskLossSpec(cross_entropy=1.0, dice=1.0, boundary=1.0)
+    good, bad = (mask_losses(sign * right, classes, spec) for sign in (1, -1))
+    assert list(good) == ["cross_entropy", "dice", "boundary"]
+    for name in good:
+        assert good[name] < 0.01 < bad[name]
+    assert list(mask_losses(right, classes, MaskLossSpec(cross_entropy=0, dice=2.0))) == ["dice"]
+
+
+def test_the_boundary_counts_near_borders_alone() -> None:
+    classes = torch.zeros(1, 32, 32, dtype=torch.uint8)
+    classes[:, :, 16:] = 1
+    logits = (classes[:, None].float() - 0.5) * 20
+    spec = MaskLossSpec(cross_entropy=0, boundary=1.0, boundary_width=2)
+    far, near = logits.clone(), logits.clone()
+    far[..., :8] *= -1
+    near[..., 14:18] *= -1
+    assert mask_losses(far, classes, spec)["boundary"] < 0.01
+    assert mask_losses(near, classes, spec)["boundary"] > 5
+
+
+def test_batches(pairs: list[MaskPair]) -> None:
+    images, targets = collate(crops(pairs)[[(0, 0), (0, 1)]])
+    assert (images.shape, images.dtype) == ((2, 3, SIDE, SIDE), torch.uint8)
+    assert (targets.classes.shape, targets.image_ids.tolist()) == ((2, SIDE, SIDE), [0, 1])
