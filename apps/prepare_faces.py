@@ -74,11 +74,7 @@ def prepare_faces(
     for part in dict.fromkeys(row.part for row in rows):
         if _list_of(output, part).resolve() == source.resolve():
             raise UserError(f"--output {output}: {part}.csv would take the place of {source}")
-    model = load_as(FaceDetector, detector)
-    check_landmarks(model)
-    score = model.rules.score_threshold
-    if model.rules.nms != "graph":  # NMS in the graph drops fainter faces
-        score = min(score, LABELLED_FACE_SCORE)
+    find_landmarks = face_finder(detector)
     lists: dict[str, list[tuple[str, str, NDArray[np.float32] | None]]] = {}
     unreadable: Counter[str] = Counter()
     for count, row in enumerate(rows, start=1):
@@ -90,14 +86,33 @@ def prepare_faces(
             _log.warning("left out: %s", error)
             unreadable[row.part] += 1
         else:
-            found = model.predict(image, score_threshold=score)
-            landmarks = main_face(found, image.shape)
-            lists.setdefault(row.part, []).append((row.image, row.label, landmarks))
+            lists.setdefault(row.part, []).append((row.image, row.label, find_landmarks(image)))
         if on_progress is not None:
             on_progress(count, len(rows))
     if not lists:
         raise DataError(f"{source}: none of the {len(rows)} photos can be read")
     return [_write(output, part, faces, unreadable[part]) for part, faces in lists.items()]
+
+
+def face_finder(detector: Path) -> Callable[[NDArray[np.uint8]], NDArray[np.float32] | None]:
+    """A function that gives the landmarks (5, 2) of the main face in a photo, if it has one.
+
+    Args:
+        detector: Model file of a detector with landmarks.
+
+    Raises:
+        ModelFileError: The detector cannot be used.
+    """
+    model = load_as(FaceDetector, detector)
+    check_landmarks(model)
+    score = model.rules.score_threshold
+    if model.rules.nms != "graph":  # NMS in the graph drops fainter faces
+        score = min(score, LABELLED_FACE_SCORE)
+
+    def find(image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        return main_face(model.predict(image, score_threshold=score), image.shape)
+
+    return find
 
 
 def main_face(found: Detections, shape: Sequence[int]) -> NDArray[np.float32] | None:

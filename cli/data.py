@@ -7,6 +7,7 @@ import argparse
 from ..files import check_place
 from ..model_templates.catalogue import DETECTOR
 from .console import progress, tell
+from .data_masks import add_masks
 from .parser import a_path, count, fraction
 
 LABELLING_DETECTOR = "face-detection-m"
@@ -85,6 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the detector gives)",
     )
     label.set_defaults(action=_label)
+
+    add_masks(verbs)
 
 
 def run(args: argparse.Namespace) -> None:

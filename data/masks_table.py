@@ -1,0 +1,80 @@
+"""Read a CSV that says to which list a pair belongs, and to which subsets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ..errors import DataError
+from .images import IMAGE_SUFFIXES
+from .photo_paths import plain_name
+from .record_set import named
+from .table import read_table
+
+_NAMES = ("image", "name", "path", "file")
+_PART = "split"
+_PART_NAME = re.compile("[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a row says of a pair: the name of its list, if it says one, and its tags."""
+
+    part: str | None
+    tags: Sequence[str]
+
+
+class PairTable:
+    """What a CSV says of pairs, by the name of the photo.
+
+    Attributes:
+        file: The CSV.
+        says_parts: Whether it has a column `split`.
+
+    Args:
+        file: A CSV with a column `image` (or name, path, file), perhaps `split`, and perhaps
+            columns with 0 and 1 alone, whose heading is a tag.
+
+    Raises:
+        DataError: The file is none of these, or says different things of one photo.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        table = read_table(file)
+        column = table.column(*_NAMES)
+        if column is None:
+            raise DataError(
+                f"{file}: columns {named(table.names) or 'none'}: expected one of "
+                f"{', '.join(_NAMES)}"
+            )
+        self.says_parts = _PART in table.names
+        rows = list(table.rows)
+        others = [name for name in table.names if name and name not in (column, _PART)]
+        tags = [name for name in others if {row[name].strip() for _, row in rows} <= {"0", "1", ""}]
+        self._rows: dict[str, Listed] = {}
+        for line, row in rows:
+            name, part = row[column].strip(), row.get(_PART, "").strip()
+            if not name:
+                raise DataError(f"{file}:{line}: {column} is empty; expected the name of a photo")
+            if self.says_parts and not _PART_NAME.fullmatch(part):  # it becomes a file's name
+                raise DataError(
+                    f"{file}:{line}: split {part[:80]!r}: expected letters, digits, _ and -"
+                )
+            listed = Listed(part or None, [tag for tag in tags if row[tag].strip() == "1"])
+            if self._rows.setdefault(key_of(name), listed) != listed:
+                raise DataError(f"{file}:{line}: {name[:80]}: is there already, and differs")
+        if not self._rows:
+            raise DataError(f"{file}: no rows; expected one for each photo")
+
+    def find(self, *names: str) -> Listed | None:
+        """The row of a photo, of whose names the first that is known counts."""
+        return next((row for name in names if (row := self._rows.get(key_of(name)))), None)
+
+
+def key_of(name: str) -> str:
+    """A name without its suffix, by which photo, mask and row belong together."""
+    path = PurePosixPath(plain_name(name))
+    return str(path.with_suffix("")) if path.suffix in IMAGE_SUFFIXES else str(path)
