@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         UserError,
     )
     from .exporting.report import ExportedFile, ExportReport, Verified
+    from .mask import Mask
     from .model_templates.contract import Contract, Metric
     from .results import Classification, Detection, Detections
     from .tasks.classification.model import FaceClassifier
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from .tasks.load import load
     from .tasks.measuring import Labels
     from .tasks.model import Model
+    from .tasks.segmentation.model import FaceSegmenter
     from .training.report import EpochReport, FitReport
 
 __version__ = "0.2.0"
@@ -56,10 +58,12 @@ __all__ = [
     "ExportedFile",
     "FaceClassifier",
     "FaceDetector",
+    "FaceSegmenter",
     "FitReport",
     "ImageError",
     "InputError",
     "Labels",
+    "Mask",
     "Metric",
     "MissingPackageError",
     "Model",
@@ -98,8 +102,10 @@ _HOMES = {
     "ExportedFile": "exporting.report",
     "FaceClassifier": "tasks.classification.model",
     "FaceDetector": "tasks.detection.model",
+    "FaceSegmenter": "tasks.segmentation.model",
     "FitReport": "training.report",
     "Labels": "tasks.measuring",
+    "Mask": "mask",
     "Metric": "model_templates.contract",
     "Model": "tasks.model",
     "Results": "benchmarks.results",

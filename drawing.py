@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from .mask import Mask
     from .results import Detections
 
 # Colours of boxes, by the number in `colours`.
@@ -55,6 +56,31 @@ def draw_faces(
         if faces.landmarks is not None:
             _draw_points(canvas, faces.landmarks[index], side=min(right - left, bottom - top))
         _draw_label(canvas, captions[index], left, top, right, line=line, colour=colour)
+    return canvas
+
+
+def draw_masks(image: NDArray[np.uint8], masks: Sequence[Mask]) -> NDArray[np.uint8]:
+    """Colour the pixels of masks, and outline them; each class has a colour.
+
+    Args:
+        image: uint8 (H, W, 3), BGR; not changed.
+        masks: The masks of its faces.
+
+    Returns:
+        The drawn copy, uint8 (H, W, 3), BGR.
+    """
+    canvas = image.copy()
+    line = max(1, round(min(image.shape[:2]) / 400))
+    for mask in masks:
+        part = canvas[mask.place]
+        for index, name in enumerate(mask.named):
+            inside = mask.inside(name)
+            colour = _BOXES[index % len(_BOXES)]
+            part[inside] = part[inside] // 2 + np.array(colour, np.uint8) // 2
+            outlines, _ = cv2.findContours(
+                inside.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
+            )
+            cv2.drawContours(part, outlines, -1, colour, line)
     return canvas
 
 

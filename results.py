@@ -151,7 +151,7 @@ class Detections:
 
         captions = [[f"{score:.2f}"] for score in self.scores]
         colours = [0] * len(self)
-        return draw_faces(_photo(image), self, captions=captions, colours=colours)
+        return draw_faces(checked_photo(image), self, captions=captions, colours=colours)
 
     def crop(self, image: NDArray[np.uint8], *, grow: float = 0) -> list[NDArray[np.uint8]]:
         """Cut the faces out of the photo, each as a copy of its own.
@@ -169,7 +169,7 @@ class Detections:
         Raises:
             InputError: The image is no such array, a box is beside it, or `grow` is negative.
         """
-        photo = _photo(image)
+        photo = checked_photo(image)
         if not 0 <= grow < np.inf:
             raise InputError(f"grow is {grow!r}: expected a number from 0 on")
         height, width = photo.shape[:2]
@@ -284,7 +284,7 @@ def _same(one: NDArray[np.float32] | None, other: NDArray[np.float32] | None) ->
     return np.array_equal(one, other)
 
 
-def _photo(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def checked_photo(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The photo that results are of, checked."""
     what = type(image).__name__
     if isinstance(image, np.ndarray):

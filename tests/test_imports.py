@@ -38,6 +38,7 @@ FLOORS = {
     "errors": 0,
     "files": 0,
     "interrupts": 0,
+    "mask": 0,
     "quiet": 0,
     "results": 0,
     "__init__": 0,

@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.align import cut_face, similarity
+from ...data.align import similarity
 from ...data.images import read_image
 from ...data.mask_pairs import MaskPair, read_mask
 from ...model_templates.contract import InputSpec
+from .placing import cut_head, stretch
 
 Pixels = NDArray[np.uint8]
 
@@ -22,8 +23,7 @@ def head_transform(pair: MaskPair, shape: tuple[int, ...], spec: InputSpec) -> N
     if pair.landmarks is not None:
         assert spec.points is not None
         return similarity(pair.landmarks, spec.points)
-    height, width = shape[:2]
-    return np.array([[spec.width / width, 0, 0], [0, spec.height / height, 0]], np.float64)
+    return stretch(shape, spec)
 
 
 def read_head(pair: MaskPair, spec: InputSpec) -> tuple[Pixels, Pixels]:
@@ -45,18 +45,8 @@ def read_head(pair: MaskPair, spec: InputSpec) -> tuple[Pixels, Pixels]:
 def cut_pair(
     image: Pixels, truth: Pixels, transform: NDArray[np.float64], spec: InputSpec
 ) -> tuple[Pixels, Pixels]:
-    """Cut a photo as `cut_face` does, and its truth with it, each pixel from the nearest one."""
-    scale = np.sqrt(abs(np.linalg.det(transform[:, :2])))
-    if scale < 0.75:  # linear interpolation would skip pixels of the photo
-        size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        ratio = np.array([image.shape[1] / size[0], image.shape[0] / size[1]])
-        shrunk = transform.copy()
-        shrunk[:, :2] *= ratio
-        head = cut_face(np.asarray(small, np.uint8), shrunk, spec)
-    else:
-        head = cut_face(image, transform, spec)
-    return head, cut_truth(truth, transform, spec)
+    """Cut a photo by `cut_head`, and its truth with it, each pixel from the nearest one."""
+    return cut_head(image, transform, spec), cut_truth(truth, transform, spec)
 
 
 def cut_truth(truth: Pixels, transform: NDArray[np.float64], spec: InputSpec) -> Pixels:

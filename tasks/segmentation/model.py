@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.align import planes
+from ...data.align import planes, similarity
+from ...data.pixels import Colour, Image, read_pixels
 from ...errors import InputError, PocketfaceError
+from ...mask import Mask
 from ...model_templates.contract import Contract
 from ...runtimes.session import Session
 from ..model import Model, Steps
+from .placing import Transform, cut_head, place_masks, stretch
 from .rules import segmentation_rules
 
 Pixels = NDArray[np.uint8]
 
 
-class FaceSegmenter(Model[list[NDArray[np.float32]]]):
+class FaceSegmenter(Model[list[Mask]]):
     """Gives the mask of faces, whose landmarks come from a `FaceDetector`.
 
     Attributes:
@@ -29,6 +33,87 @@ class FaceSegmenter(Model[list[NDArray[np.float32]]]):
     def __init__(self, *, contract: Contract, session: Session, path: Path) -> None:
         super().__init__(contract=contract, session=session, path=path)
         self.rules = segmentation_rules(contract)
+
+    def predict(
+        self,
+        image: Image,
+        landmarks: NDArray[np.float32] | None = None,
+        *,
+        colour: Colour = "BGR",
+        batch_size: int = 8,
+    ) -> list[Mask]:
+        """Segment the faces of one photo.
+
+        Args:
+            image: A path, bytes, a binary file, an image of Pillow's, or a uint8 array (H, W, 3),
+                of any size; see `data.pixels.read_pixels`.
+            landmarks: (N, 5, 2): x, y in pixels of the photo, as in `Detections`. None for a
+                photo that is one head already cut, with some room around it.
+            colour: "RGB" if that is the order of an array's channels.
+            batch_size: Heads that go through the network at once; ignored by files with a fixed
+                batch size.
+
+        Returns:
+            One mask for each face, in order. No pixel is of two faces.
+
+        Raises:
+            InputError: It is not such an image, or the landmarks have another shape or are not
+                finite.
+            ImageError: The file does not decode to a photo.
+        """
+        pixels = read_pixels(image, colour=colour)
+        transforms = self.transforms(pixels.shape, landmarks)
+        shares = self.segment(self.cut(pixels, transforms), batch_size=batch_size)
+        return self.place(shares, transforms, pixels.shape)
+
+    def transforms(
+        self, shape: tuple[int, ...], landmarks: NDArray[np.float32] | None
+    ) -> list[Transform]:
+        """For each head the transform from the photo's pixels to the input's, float64 (2, 3).
+
+        Args:
+            shape: Height and width of the photo.
+            landmarks: See `predict`.
+
+        Raises:
+            InputError: The landmarks have another shape or are not finite.
+        """
+        spec = self.contract.input
+        if landmarks is None:
+            return [stretch(shape, spec)]
+        points = np.asarray(landmarks)
+        if points.ndim != 3 or points.shape[1:] != (5, 2) or not np.isfinite(points).all():
+            raise InputError(
+                f"landmarks have shape {points.shape}: expected (faces, 5, 2), all finite",
+                hint="give `faces.landmarks` of a detector's answer",
+            )
+        assert spec.points is not None  # guaranteed by the rules
+        return [similarity(face, spec.points) for face in points]
+
+    def cut(self, image: Pixels, transforms: list[Transform]) -> list[Pixels]:
+        """Cut heads for the network: uint8 (height, width, 3), BGR.
+
+        Args:
+            image: uint8 (H, W, 3), BGR.
+            transforms: From `transforms`.
+        """
+        return [cut_head(image, transform, self.contract.input) for transform in transforms]
+
+    def place(
+        self,
+        shares: list[NDArray[np.float32]],
+        transforms: list[Transform],
+        shape: tuple[int, ...],
+    ) -> list[Mask]:
+        """Lay what `segment` says of a photo's heads back into the photo; see `place_masks`.
+
+        Args:
+            shares: For each head float32 (classes, height, width).
+            transforms: From `transforms`.
+            shape: Height and width of the photo.
+        """
+        size = (shape[0], shape[1])
+        return place_masks(shares, transforms, size, spec=self.contract.input, rules=self.rules)
 
     def segment(self, heads: list[Pixels], *, batch_size: int = 8) -> list[NDArray[np.float32]]:
         """The probabilities for heads that are already cut and aligned.
@@ -78,6 +163,27 @@ class FaceSegmenter(Model[list[NDArray[np.float32]]]):
         if len(shares) == 1:
             return np.asarray(shares[0] >= self.rules.threshold, np.uint8)
         return np.asarray(shares.argmax(0), np.uint8)
+
+    def steps(self) -> Steps:
+        """See `Model.steps`; one face of each photo, or the whole photo without landmarks."""
+
+        def prepare(
+            images: Sequence[Pixels], landmarks: Sequence[NDArray[np.float32] | None]
+        ) -> tuple[NDArray[np.float32], list[tuple[list[Transform], tuple[int, ...]]]]:
+            heads, places = [], []
+            for image, points in zip(images, landmarks, strict=True):
+                transforms = self.transforms(image.shape, None if points is None else points[None])
+                heads += self.cut(image, transforms)
+                places.append((transforms, image.shape))
+            return planes(heads), places
+
+        return Steps(
+            prepare=prepare,
+            infer=self.infer,
+            finish=lambda shares, places: [
+                self.place([share], *where)[0] for share, where in zip(shares, places, strict=True)
+            ],
+        )
 
 
 make = FaceSegmenter
