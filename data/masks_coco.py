@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, ImageError, MissingPackageError
-from .class_names import ClassNames
+from .class_names import FLAG, ClassNames
 from .coco_json import load_coco_json
 from .coco_records import ById, Category, Image, Key, categories_of, images_of
 from .images import read_image
@@ -93,7 +93,10 @@ def convert_coco(
     classes = wanted or list(dict.fromkeys(category.name for category in categories.values()))
     meant = one.names.by_theirs(classes)
     if len(classes) > _MOST_CLASSES:
-        raise DataError(f"{one.annotations}: {len(classes)} classes; expected {_MOST_CLASSES}")
+        raise DataError(
+            f"{one.annotations}: {len(classes)} classes; expected {_MOST_CLASSES} at most",
+            hint=f"name some with {FLAG}",
+        )
     records = RecordSet()
     pictures = records.tally(one.annotations, "images", "images[{}]")
     images, left_out = images_of(content["images"], pictures)
@@ -117,6 +120,9 @@ def convert_coco(
             account.check()
         records.report()
         names = dict(enumerate(classes, start=1))
+        if wanted is None:  # files list all categories of a set, whatever is in them
+            there = frozenset[str]().union(*(pair.classes for pair in pairs))
+            names = {value: name for value, name in names.items() if name in there}
         return save_lists(one.output, pairs, classes=names, choice=one.choice, into=scratch)
 
 
