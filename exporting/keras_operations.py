@@ -149,6 +149,16 @@ def _enlarge(_: Layers, x: Value, size: Any, factors: Any = None) -> Value:
     return Value(image, last=True)
 
 
+def _enlarge_smoothly(
+    _: Layers, x: Value, size: Any, align_corners: bool, factors: Any = None
+) -> Value:
+    assert not align_corners  # Keras counts from the centres of pixels, too
+    image = x.image()
+    wanted = size or [int(n * f) for n, f in zip(image.shape[1:3], factors, strict=True)]
+    found = _ops().image.resize(image, wanted, "bilinear", data_format="channels_last")
+    return Value(found, last=True)
+
+
 def _pointwise(name: str) -> Callable[..., Value]:
     def apply(_: Layers, x: Value) -> Value:
         return Value(getattr(_ops(), name)(x.tensor), last=x.last)
@@ -268,6 +278,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "sym_size": lambda *_: BATCH,
     "transpose": _transpose,
     "unsqueeze": _unsqueeze,
+    "upsample_bilinear2d": _enlarge_smoothly,
     "upsample_nearest2d": _enlarge,
     "view": _view,
 }

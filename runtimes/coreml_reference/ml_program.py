@@ -226,12 +226,31 @@ def _concat(given: dict[str, Any]) -> list[Tensor]:
     return [torch.cat(_tensors(given["values"]), dim=int(given["axis"]))]
 
 
-def _upsample(given: dict[str, Any]) -> list[Tensor]:
+def _factors(given: dict[str, Any]) -> tuple[int, int]:
     rows, columns = (given[f"scale_factor_{side}"] for side in ("height", "width"))
     if rows != int(rows) or columns != int(columns):
         raise _NotKnown(f"a factor of {rows}, {columns}")
-    x = _tensor(given["x"]).repeat_interleave(int(rows), -2)
-    return [x.repeat_interleave(int(columns), -1)]
+    return int(rows), int(columns)
+
+
+def _upsample_nearest(given: dict[str, Any]) -> list[Tensor]:
+    rows, columns = _factors(given)
+    x = _tensor(given["x"]).repeat_interleave(rows, -2)
+    return [x.repeat_interleave(columns, -1)]
+
+
+def _upsample_bilinear(given: dict[str, Any]) -> list[Tensor]:
+    corners = bool(given.get("align_corners", True))
+    if corners or not given.get("half_pixel_centers", not corners):
+        raise _NotKnown("any but half-pixel centres")
+    return [
+        functional.interpolate(
+            _tensor(given["x"]),
+            scale_factor=_factors(given),
+            mode="bilinear",
+            align_corners=False,
+        )
+    ]
 
 
 def _cast(given: dict[str, Any]) -> list[Tensor]:
@@ -325,6 +344,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "sub": _binary(torch.sub),
     "transpose": ({"x", "perm"}, lambda given: [_tensor(given["x"]).permute(_ints(given["perm"]))]),
-    "upsample_nearest_neighbor": (_UPSAMPLE, _upsample),
+    "upsample_bilinear": (_UPSAMPLE | {"align_corners", "half_pixel_centers"}, _upsample_bilinear),
+    "upsample_nearest_neighbor": (_UPSAMPLE, _upsample_nearest),
 }
 """By operation type, the supported arguments and the function that computes the results."""

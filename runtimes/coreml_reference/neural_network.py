@@ -22,6 +22,9 @@ _UNARY: dict[int, Callable[[Tensor, float], Tensor]] = {
     3: lambda x, alpha: x.pow(alpha),
     4: lambda x, _: x.exp(),
 }
+_NEAREST = 0
+_HALF_PIXELS = 2
+"""`LinearUpsampleMode` ALIGN_CORNERS_FALSE: from output to input, (i + 0.5) / factor - 0.5."""
 _SLICE_AXES = {0: -3, 1: -2, 2: -1}
 
 
@@ -175,10 +178,16 @@ def _broadcast(operation: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Any, 
 
 
 def _upsample(params: Any, name: str) -> Run:
-    if params.mode != 0:
-        raise _refuse(name, "any but nearest-neighbour upsampling")
     rows, columns = _pair(params.scalingFactor, 1)
-    return lambda x: [x[0].repeat_interleave(rows, -2).repeat_interleave(columns, -1)]
+    if params.mode == _NEAREST:
+        return lambda x: [x[0].repeat_interleave(rows, -2).repeat_interleave(columns, -1)]
+    if params.linearUpsampleMode != _HALF_PIXELS:
+        raise _refuse(name, f"linearUpsampleMode {params.linearUpsampleMode}")
+    return lambda x: [
+        functional.interpolate(
+            x[0], scale_factor=(rows, columns), mode="bilinear", align_corners=False
+        )
+    ]
 
 
 def _constant(params: Any, name: str) -> Run:
@@ -310,6 +319,6 @@ LAYERS: dict[str, tuple[set[str], Callable[[Any, str], Run]]] = {
         lambda params, _: lambda x: [x[0].permute([int(axis) for axis in params.axes])],
     ),
     "unary": ({"type", "alpha", "epsilon", "scale", "shift"}, _unary),
-    "upsample": ({"scalingFactor", "mode"}, _upsample),
+    "upsample": ({"scalingFactor", "mode", "linearUpsampleMode"}, _upsample),
 }
 """By the name of the oneof, the supported fields and the function that builds the layer."""

@@ -15,6 +15,7 @@ from ...mask import Mask
 from ...model_templates.contract import Contract
 from ...runtimes.session import Session
 from ..model import Model, Steps
+from .classes import classes_of
 from .placing import Transform, cut_head, place_masks, stretch
 from .rules import segmentation_rules
 
@@ -159,10 +160,8 @@ class FaceSegmenter(Model[list[Mask]]):
         return shares
 
     def classes_of(self, shares: NDArray[np.float32]) -> Pixels:
-        """Probabilities (classes, H, W) to uint8 (H, W): 1 for the only class, or an index."""
-        if len(shares) == 1:
-            return np.asarray(shares[0] >= self.rules.threshold, np.uint8)
-        return np.asarray(shares.argmax(0), np.uint8)
+        """See `classes.classes_of`; with the contract's threshold."""
+        return classes_of(shares, self.rules.threshold)
 
     def steps(self) -> Steps:
         """See `Model.steps`; one face of each photo, or the whole photo without landmarks."""
