@@ -96,6 +96,8 @@ def _celebamask(args: argparse.Namespace) -> None:
 def _masks(args: argparse.Namespace) -> None:
     from ..data.masks import Choice
 
+    if not args.source.exists():
+        raise UserError(f"{args.source}: no such file or folder")
     of_coco = not args.source.is_dir()
     if of_coco:
         wrong = "MASKS" if args.masks else "--list" if args.table else "--in-place"
