@@ -114,8 +114,8 @@ class Mask:
     def polygon(self) -> list[NDArray[np.float32]]:
         """The outlines of the face's parts, largest first.
 
-        They run along the edges of the outermost pixels. Holes, such as those of glasses, are not
-        left out: `mask` has them.
+        They run along the edges of the outermost pixels, but across corners that point inwards.
+        Holes, such as those of glasses, are not left out: `mask` has them.
 
         Returns:
             For each part float32 (N, 2): x, y in pixels of the photo, the first not repeated.
