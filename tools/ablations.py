@@ -226,7 +226,8 @@ def measured(name: str, change: Change, asked: argparse.Namespace) -> Iterator[f
             ]
             lists = [chosen for chosen, _ in split]
         if behind != epochs:
-            run("train", "--template", edited(change, folder), *resume,
+            base = {"initial_weights": None} if change.as_it_ships else BASE
+            run("train", "--template", edited(TEMPLATE, {**base, **change.edits}, folder), *resume,
                 "--train-ann-files", *lists, "--train-data-roots", *roots,
                 "--epochs", epochs, "--seed", change.seed, "--precision", asked.precision,
                 "--save-checkpoints-to", folder)  # fmt: skip
@@ -241,11 +242,16 @@ def photos_in(annotations: Sequence[Path]) -> int:
     return sum(len(load_coco_json(path)["images"]) for path in annotations)
 
 
-def edited(change: Change, folder: Path) -> Path:
-    """Write the template with this change into `folder`; returns its path."""
-    content = yaml.safe_load(template_path(TEMPLATE).read_text())
-    base = {"initial_weights": None} if change.as_it_ships else BASE
-    for key, value in {**base, **change.edits}.items():
+def edited(template: str, edits: Mapping[str, Any], folder: Path) -> Path:
+    """Write a template with new values into `folder`; returns its path.
+
+    Args:
+        template: Its name.
+        edits: New values by dotted key; None removes an optional key.
+        folder: Made if it is not there.
+    """
+    content = yaml.safe_load(template_path(template).read_text())
+    for key, value in edits.items():
         *parents, last = key.split(".")
         place = content
         for parent in parents:

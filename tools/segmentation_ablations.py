@@ -1,0 +1,119 @@
+"""What each part of face-segmentation-n's augmentation gives: one table.
+
+    python tools/segmentation_ablations.py --epochs 8 --save-to DIR \
+        --train-ann-files train.masks.json --train-data-roots ../shared/data/celebamask \
+        --test NAME LIST ROOT [--test NAME LIST ROOT …] [--only ROW …]
+
+trains it from scratch once for each row, with the same number of steps, measures IoU of each test
+and of each tag in its list, and prints Markdown. Started again, it goes on where it was
+interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pocketface.models.weights import read_weights
+from pocketface.tools.ablations import AUGMENTATION, edited, run
+
+TEMPLATE = "face-segmentation-n"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row of the table.
+
+    Attributes:
+        edits: New values by dotted key of the template; None removes an optional key.
+        options: Further flags of `train`.
+        seed: Seed of the training.
+    """
+
+    edits: Mapping[str, Any] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+    seed: int = 1
+
+
+JITTER, DROPOUT = f"{AUGMENTATION}.jitter", f"{AUGMENTATION}.dropout"
+OBJECTS, QUALITY = {f"{AUGMENTATION}.objects": 0.0}, {f"{AUGMENTATION}.quality": False}
+
+CHANGES = {
+    "the recipe": Change(),
+    "another seed": Change(seed=2),
+    "without ColorJitter": Change({JITTER: None}),
+    "without CoarseDropout": Change({DROPOUT: None}),
+    "without pasted blobs": Change(OBJECTS),
+    "without both": Change({DROPOUT: None, **OBJECTS}),
+    "without blur, noise, JPEG": Change(QUALITY),
+    "flip alone": Change(
+        {
+            JITTER: None,
+            DROPOUT: None,
+            **OBJECTS,
+            **QUALITY,
+            f"{AUGMENTATION}.rotate": 0.0,
+            f"{AUGMENTATION}.scale": [1.0, 1.0],
+            f"{AUGMENTATION}.shift": 0.0,
+        }
+    ),
+    "glasses not cut out": Change(options=("--classes", "face=face,face=glasses")),
+}
+
+
+def main() -> None:
+    """Train and measure the missing rows, and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--save-to", type=Path, required=True)
+    parser.add_argument("--train-ann-files", nargs="+", required=True)
+    parser.add_argument("--train-data-roots", nargs="+", required=True)
+    parser.add_argument("--test", nargs=3, action="append", required=True)
+    parser.add_argument("--precision", default="bf16-mixed")
+    parser.add_argument("--only", nargs="+", metavar="ROW", choices=CHANGES, default=[*CHANGES])
+    asked = parser.parse_args()
+    heading: list[str] = []
+    for name in asked.only:
+        figures = measured(name, CHANGES[name], asked)
+        if not heading:
+            heading = [TEMPLATE, *figures]
+            print(f"| {' | '.join(heading)} |\n|{'---|' * len(heading)}", flush=True)
+        cells = [name, *(f"{value:.2f}" for value in figures.values())]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def measured(name: str, change: Change, asked: argparse.Namespace) -> dict[str, float]:
+    """IoU in percent by test and tag, measured on a network trained with this change."""
+    folder = asked.save_to / "".join(sign if sign.isalnum() else "_" for sign in name)
+    checkpoint = folder / "latest.pth"
+    behind = read_weights(checkpoint).epochs if checkpoint.exists() else None
+    if behind != asked.epochs:
+        resume = [] if behind is None else ["--resume-from", checkpoint]
+        template = edited(TEMPLATE, {"initial_weights": None, **change.edits}, folder)
+        run("train", "--template", template, *resume,
+            "--train-ann-files", *asked.train_ann_files, *change.options,
+            "--train-data-roots", *asked.train_data_roots,
+            "--epochs", asked.epochs, "--seed", change.seed, "--precision", asked.precision,
+            "--save-checkpoints-to", folder)  # fmt: skip
+    found = {}
+    for test, listed, root in asked.test:
+        metrics = folder / f"{test}.yaml"
+        if not metrics.exists():
+            run("eval", "--load-weights", checkpoint, "--test-ann-files", listed,
+                "--test-data-roots", root, "--save-metrics-to", metrics)  # fmt: skip
+        for one in yaml.safe_load(metrics.read_text())["metrics"]:
+            key, _, tag = one["key"].partition("_on_")
+            if key == "iou":
+                found[f"{test}, {tag}" if tag else test] = one["value"]
+    return found
+
+
+if __name__ == "__main__":
+    main()
