@@ -17,7 +17,7 @@ from pocketface.models.count import count
 from pocketface.tasks.templates import open_template
 
 VGA = (480, 640)
-"""Height and width at which operations are also counted where the input size is free."""
+"""Height and width at which operations are also counted where whole photos of any size may go in."""
 
 
 def main() -> None:
@@ -32,9 +32,10 @@ def main() -> None:
 
 
 def counted(template: Template) -> list[dict[str, float]]:
-    """Counts at the template's own input, then at `VGA` if its input size is free."""
+    """Counts at the template's own input, then at `VGA` if photos of any size may go in."""
     sizes = [(template.input.height, template.input.width)]
-    if template.input.multiple_of is not None and VGA not in sizes:
+    whole_photos = template.input.resize != "align"
+    if template.input.multiple_of is not None and whole_photos and VGA not in sizes:
         sizes.append(VGA)
     found = []
     for height, width in sizes:

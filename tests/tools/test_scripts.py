@@ -43,10 +43,13 @@ def test_compression_takes_its_folder_as_argparse_does(
     assert "unrecognized" not in capsys.readouterr().err
 
 
-def test_each_ablation_makes_a_template(tmp_path: Path) -> None:
-    script = runpy.run_path(str(TOOLS / "ablations.py"))
+@pytest.mark.parametrize("name", ["ablations.py", "segmentation_ablations.py"])
+def test_each_ablation_makes_a_template(name: str, tmp_path: Path) -> None:
+    script = runpy.run_path(str(TOOLS / name))
     for index, change in enumerate(script["CHANGES"].values()):
-        open_template(script["edited"](change, tmp_path / str(index)))
+        base = {} if getattr(change, "as_it_ships", True) else script["BASE"]
+        edits = {"initial_weights": None, **base, **change.edits}
+        open_template(script["edited"](script["TEMPLATE"], edits, tmp_path / str(index)))
 
 
 def test_a_service_that_does_not_start_is_an_error() -> None:
