@@ -74,12 +74,13 @@ def draw_masks(image: NDArray[np.uint8], masks: Sequence[Mask]) -> NDArray[np.ui
     for mask in masks:
         part = canvas[mask.place]
         for index, name in enumerate(mask.named):
-            inside = mask.inside(name)
+            inside = mask.inside(name).astype(np.uint8)
+            if not inside.any():
+                continue
             colour = _BOXES[index % len(_BOXES)]
-            part[inside] = part[inside] // 2 + np.array(colour, np.uint8) // 2
-            outlines, _ = cv2.findContours(
-                inside.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
-            )
+            mixed = cv2.addWeighted(part, 0.5, np.full_like(part, colour), 0.5, 0)
+            part[:] = cv2.copyTo(mixed, inside, part.copy())
+            outlines, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
             cv2.drawContours(part, outlines, -1, colour, line)
     return canvas
 

@@ -209,7 +209,12 @@ class Mask:
             "box": None if box is None else box.tolist(),
             "region": [self.left, self.top, self.left + width, self.top + height],
             "masks": {
-                name: {"size": list(self.shape), "counts": run_lengths(self.of(name))}
+                name: {
+                    "size": list(self.shape),
+                    "counts": run_lengths(
+                        self.inside(name), left=self.left, top=self.top, shape=self.shape
+                    ),
+                }
                 for name in self.named
             },
         }
@@ -257,16 +262,28 @@ class Mask:
         return self.classes.index(name)
 
 
-def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
-    """COCO's uncompressed RLE of a mask (H, W): lengths of runs down the columns.
+def run_lengths(
+    part: NDArray[np.bool_], *, left: int, top: int, shape: tuple[int, int]
+) -> list[int]:
+    """COCO's uncompressed RLE of a mask: lengths of runs down the columns of a photo.
 
     The first run is outside the mask, and may have no length.
+
+    Args:
+        part: bool (h, w), a rectangle of the photo; all else is outside the mask.
+        left: The photo's column where it begins.
+        top: Its row.
+        shape: Height and width of the photo.
     """
-    flat = mask.ravel(order="F")
-    ends = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    bounds = np.concatenate([[0], ends, [flat.size]])
-    counts: list[int] = np.diff(bounds).tolist()
-    return [0, *counts] if flat.size and flat[0] else counts
+    # A row of outside above and below, so that each run in a column begins and ends there.
+    columns = np.pad(part.T, ((0, 0), (1, 1))).astype(np.int8)
+    column, row = np.nonzero(np.diff(columns, axis=1))
+    bounds = (column + left) * shape[0] + row + top
+    # A run that goes on in the next column ends where that begins: such places are no bounds.
+    places, times = np.unique(bounds, return_counts=True)
+    size = shape[0] * shape[1]
+    counts: list[int] = np.diff([0, *places[times == 1], size]).tolist()
+    return counts[:-1] if len(counts) > 1 and counts[-1] == 0 else counts
 
 
 def from_run_lengths(counts: Sequence[int], shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -179,8 +179,19 @@ def test_json_is_compact() -> None:
 )
 def test_runs_go_down_the_columns_as_coco_has_them(mask: Any, counts: list[int]) -> None:
     array = np.array(mask, np.bool_)
-    assert run_lengths(array) == counts
+    assert run_lengths(array, left=0, top=0, shape=array.shape) == counts
     np.testing.assert_array_equal(from_run_lengths(counts, array.shape), array)
+
+
+@pytest.mark.parametrize(("left", "top"), [(0, 0), (3, 4), (1, 2)])
+@pytest.mark.parametrize("shape", [(5, 6), (1, 6), (5, 1), (0, 0)])
+def test_runs_of_a_part_are_those_of_the_whole(left: int, top: int, shape: tuple[int, int]) -> None:
+    whole = np.zeros((top + shape[0] + top // 2, left + shape[1] + left // 2), np.bool_)
+    part = np.random.default_rng(7).random(shape) < 0.5
+    whole[top : top + shape[0], left : left + shape[1]] = part
+    counts = run_lengths(part, left=left, top=top, shape=whole.shape)
+    assert counts == run_lengths(whole, left=0, top=0, shape=whole.shape)
+    np.testing.assert_array_equal(from_run_lengths(counts, whole.shape), whole)
 
 
 @pytest.mark.parametrize(

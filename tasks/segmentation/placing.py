@@ -114,10 +114,10 @@ def _lay_back(
         part, moved = _reduced(share, back, size[::-1])
         plane[:] = _warped(part, moved, size, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
     ones = np.ones((height, width), np.uint8)
-    outside = _warped(ones, back, size, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT) == 0
-    found[:, outside] = 0
+    head = _warped(ones, back, size, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
+    found *= head
     if count > 1:
-        found[0, outside] = 1
+        found[0] += 1 - head
     return found, left, top
 
 
