@@ -175,6 +175,16 @@ def classes_in(mask: NDArray[np.uint8], names: Sequence[str]) -> frozenset[str]:
     return frozenset(names[value - 1] for value in found if value)
 
 
+def check_name(name: str) -> None:
+    """Refuse a file's name that is no UTF-8, which lists are.
+
+    Raises:
+        BadPair: It is not.
+    """
+    if name_in_utf8(name) != name:
+        raise BadPair("name that is no UTF-8", name_in_utf8(name))
+
+
 def put_pair(
     photo: Path, mask: NDArray[np.uint8], *, name: str, into: Path, classes: Sequence[str]
 ) -> NewPair:
@@ -191,11 +201,10 @@ def put_pair(
         The pair, a group of its own.
 
     Raises:
-        BadPair: See `classes_in`; or the name is no UTF-8, which lists are.
+        BadPair: See `classes_in`; or the name is no UTF-8.
         OSError: A file cannot be written.
     """
-    if name_in_utf8(name) != name:
-        raise BadPair("photo whose name is no UTF-8", name_in_utf8(name))
+    check_name(name)
     there = classes_in(mask, classes)
     path = PurePosixPath("masks", name).with_suffix(".png")
     if (into / path).exists():  # of a photo that has another suffix

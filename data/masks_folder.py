@@ -21,6 +21,7 @@ from .masks import (
     FindLandmarks,
     NewPair,
     WrittenList,
+    check_name,
     classes_in,
     new_pairs,
     put_pair,
@@ -207,6 +208,7 @@ def _convert(one: FolderRequest, photo: Path, path: Path, listed: Listed, into: 
     mask = one.values.indices(pixels, path)
     name = photo.relative_to(one.images).as_posix()
     if one.in_place:
+        check_name(name)
         image_name, mask_name = (
             Path(os.path.relpath(file, into)).as_posix() for file in (photo, path)
         )

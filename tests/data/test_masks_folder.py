@@ -369,3 +369,20 @@ def test_places_that_are_refused(make: Make) -> None:
         palette(VALUES).save(labels / f"{name}.png")
     with pytest.raises(DataError, match=pattern.replace("1 x", "4 x")):
         convert((photos, labels), in_place=True)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_name_that_lists_cannot_have(
+    in_place: bool, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    folders = make("a.jpg", "b.jpg")
+    for folder, suffix in zip(folders, (".jpg", ".png"), strict=True):
+        try:
+            os.rename(
+                folder / f"b{suffix}", os.fsdecode(bytes(folder) + b"/\xff" + suffix.encode())
+            )
+        except OSError:
+            pytest.skip("this disk has UTF-8 names alone")
+    _, [made] = convert(folders, in_place=in_place)
+    assert made.pairs == 1
+    assert "1 x name that is no UTF-8" in caplog.text
