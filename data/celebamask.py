@@ -269,4 +269,4 @@ def reduce_mask(mask: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
         + (first == value) / (2 * block**2)
         for value in range(int(mask.max()) + 1)
     ]
-    return np.argmax(votes, axis=0).astype(np.uint8)
+    return np.asarray(np.argmax(votes, axis=0), np.uint8)
