@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..benchmarks.accuracy import check_labels, measure_accuracy
+from ..data.mask_pairs import SUFFIX
 from ..files import check_place
-from ..model_templates.catalogue import CLASSIFIER, DETECTOR
+from ..model_templates.catalogue import CLASSIFIER, DETECTOR, SEGMENTER
 from ..model_templates.contract import Metric
-from ..tasks.measuring import Options, Progress
+from ..tasks.measuring import Labels, Options, Progress
 from ..tasks.weights import Given, open_model
 from .given import Annotations, Classes, Paths, labels_of, optional_path, sources
 
@@ -67,9 +68,11 @@ def evaluate(
 
     Args:
         model: A model or weights file, or the name or file of a template; None for the template
-            inside `weights`, and without these for face-detection-n, or glasses-n on CSV lists.
+            inside `weights`, and without these for face-detection-n, glasses-n on CSV lists, or
+            face-segmentation-n on lists of masks.
         weights: A file to use with a template.
-        annotations: COCO JSON; of a classifier, lists by `pocketface data glasses`; or a `Labels`.
+        annotations: COCO JSON; of a classifier, lists by `pocketface data glasses`; of a segmenter,
+            by `pocketface data masks`; or a `Labels`.
         photos: Folders of the photos, one for each annotation file or one for all.
         classes: What the annotation files call a class, as `{"face": ["Face", "head"]}`.
         wider_dir: WIDER FACE with WIDER_val, wider_face_split and ground_truth: easy, medium, hard.
@@ -99,8 +102,7 @@ def evaluate(
     check_labels(labels)
     template, file = sources(model, weights)
     if template is None and file is None:
-        listed = bool(labels.files) and all(one.suffix == ".csv" for one in labels.files)
-        template = CLASSIFIER if listed else DETECTOR
+        template = _meant(labels)
     opened = open_model(
         template,
         file,
@@ -122,3 +124,11 @@ def evaluate(
         on_progress=on_progress,
     )
     return EvalReport(opened.path, tuple(metrics))
+
+
+def _meant(labels: Labels) -> str:
+    """The template that annotations are for, where none is named."""
+    names = [file.name for file in labels.files]
+    if names and all(name.endswith(SUFFIX) for name in names):
+        return SEGMENTER
+    return CLASSIFIER if names and all(name.endswith(".csv") for name in names) else DETECTOR

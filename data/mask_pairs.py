@@ -9,7 +9,6 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field, StringConstraints, ValidationError
 
 from ..errors import DataError, ImageError
@@ -210,6 +209,8 @@ def read_mask_values(path: Path) -> NDArray[np.uint8]:
         DataError: It is a PNG of another kind: in colour, with a palette, or of 16 bits.
         ImageError: It cannot be read, or is no PNG.
     """
+    from PIL import Image
+
     try:
         with pillow_quiet(), Image.open(path, formats=["PNG"]) as image:
             check_size(image.size, str(path))

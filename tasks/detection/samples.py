@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...data.coco import FaceDataset, Photo, read_coco
 from ...data.images import image_size, read_image
+from ...data.mask_pairs import SUFFIX
 from ...data.preprocess import prepare
 from ...data.read_ahead import decoded
 from ...errors import DataError, ImageError
@@ -29,7 +30,7 @@ _CLASSES = ("face",)
 
 def reads(file: Path) -> bool:
     """See `tasks.parts.Samples`."""
-    return file.suffix == ".json"
+    return file.suffix == ".json" and not file.name.endswith(SUFFIX)  # that is a list of masks
 
 
 def classes_in(rules: Mapping[str, Any] | None) -> Sequence[str]:
