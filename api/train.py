@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ def train(
     workers: int = 1,
     val_every: int = 1,
     precision: Arithmetic = "32-true",
+    trackers: Sequence[str] = (),
     command: str | None = None,
     on_epoch: Callable[[EpochReport], object] | None = None,
 ) -> FitReport:
@@ -61,6 +62,7 @@ def train(
         workers: Number of processes that cut samples.
         val_every: Epochs between validations.
         precision: Of the arithmetic: "32-true", "bf16-mixed" or "16-mixed".
+        trackers: Experiment trackers to tell too: "mlflow", "clearml"; see docs/guide/train.md.
         command: What the receipt says of how the training was begun.
         on_epoch: Called after every epoch.
 
@@ -68,8 +70,9 @@ def train(
         The checkpoints, and the best figure.
 
     Raises:
-        UserError: Labels, weights or settings do not fit, or another training writes into the
-            folder; nothing was written.
+        UserError: Labels, weights or settings do not fit, a tracker cannot be used, or another
+            training writes into the folder; nothing was written.
+        MissingPackageError: A tracker's package is not installed.
         DataError: An annotation file or a folder is missing or damaged.
         TrainingError: Loss or gradient is not finite; latest.pth is the last complete epoch.
     """
@@ -104,6 +107,7 @@ def train(
             workers=workers,
             precision=precision,
             val_every=val_every,
+            trackers=trackers,
             command=command,
             on_epoch=on_epoch,
         )

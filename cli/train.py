@@ -10,6 +10,8 @@ from .console import tell
 from .labels import add_classes, labels_of
 from .parser import PRECISIONS, a_path, count, positive, positive_count
 
+TRACKERS = ("mlflow", "clearml")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
@@ -70,6 +72,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the arithmetic: 32-true, the most exact (default); bf16-mixed, for speed and "
         "memory on processors and GPUs with bfloat16; 16-mixed, the same on GPUs without it",
     )
+    parser.add_argument(
+        "--tracker", nargs="+", choices=TRACKERS, default=(), metavar="NAME",
+        help=f"experiment trackers to tell too: {', '.join(TRACKERS)}",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> None:
@@ -93,6 +99,7 @@ def run(args: argparse.Namespace) -> None:
         workers=args.workers,
         precision=args.precision,
         val_every=args.val_every,
+        trackers=args.tracker,
         command=args.command_line,
     )
     for path in report.written:

@@ -299,6 +299,21 @@ class Draw(Protocol):
         """Put the answer of a model of aligned faces for one face into words."""
 
 
+class Preview(Protocol):
+    """Shows in the logs of a training what its network finds; optional."""
+
+    def preview(self, model: Any, samples: Sequence[Sample]) -> NDArray[np.uint8]:
+        """Draw labels and answers of a few samples, unreadable ones left out.
+
+        Args:
+            model: A model of the task.
+            samples: Samples of the task, about eight.
+
+        Returns:
+            One picture of all, uint8 (H, W, 3), BGR.
+        """
+
+
 class Peers(Protocol):
     """Third-party models of the task, to measure beside ours."""
 

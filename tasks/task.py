@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from .parts import Draw, Learn, Measure, ModelPart, Parity, Peers, Rules, Samples
+    from .parts import Draw, Learn, Measure, ModelPart, Parity, Peers, Preview, Rules, Samples
 
 
 class Task:
@@ -66,9 +66,15 @@ class Task:
     @cached_property
     def peers(self) -> Peers | None:
         """See `tasks.parts.Peers`; None if the task has none."""
-        if find_spec(f"{self._package}.peers") is None:
-            return None
-        return cast("Peers", self._part("peers"))
+        return cast("Peers | None", self._optional("peers"))
+
+    @cached_property
+    def preview(self) -> Preview | None:
+        """See `tasks.parts.Preview`; None if the task has none."""
+        return cast("Preview | None", self._optional("preview"))
+
+    def _optional(self, name: str) -> Any:
+        return self._part(name) if find_spec(f"{self._package}.{name}") is not None else None
 
     def _part(self, name: str) -> Any:
         return importlib.import_module(f"{self._package}.{name}")

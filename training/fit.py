@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,10 +26,12 @@ from .folder_lock import only_training_in
 from .interrupt import StopBetweenBatches
 from .machine import Machine
 from .pace import Pace
+from .pictures import Pictures
 from .prepare import PreparedTraining, prepare_training
 from .receipt import Receipt, draw_curves
 from .report import FitReport
 from .request import FitRequest
+from .trackers import RunStart, TrackerLogger, check_trackers, tracked
 
 _log = logging.getLogger(__name__)
 
@@ -38,12 +40,13 @@ def fit(request: FitRequest) -> FitReport:
     """Train a template's network; docs/reference/template.md explains the recipe's keys.
 
     Raises:
-        UserError: The data, weights or settings do not fit, or another training is writing into
-            the folder; nothing was written.
+        UserError: The data, weights or settings do not fit, a tracker cannot be used, or another
+            training is writing into the folder; nothing was written.
         TrainingError: Loss or gradient is not finite, or a file cannot be written, as on a full
             disk; latest.pth is the last complete epoch.
         KeyboardInterrupt: The run was interrupted; latest.pth is the last complete epoch.
     """
+    check_trackers(request.trackers)
     with only_training_in(request.output):
         return _fit(request)
 
@@ -56,7 +59,21 @@ def _fit(request: FitRequest) -> FitReport:
     settings = _settings(request, made)
     receipt = _receipt(request, made, settings)
     stop = StopBetweenBatches()
-    with _without_lightnings_news(), stop.listening():
+    behind = 0 if start.weights is None else start.weights.epochs
+    begun = RunStart(request.output, request.output.resolve().name, epochs=behind)
+    with (
+        _without_lightnings_news(),
+        stop.listening(),
+        tracked(
+            request.trackers,
+            begun,
+            goes_on=made.goes_on,
+            first_epoch=start.epoch,
+            steps_per_epoch=module.course.steps_per_epoch,
+        ) as trackers,
+    ):
+        for tracker in trackers:
+            tracker.log_hyperparams(_parameters(request, made, settings))
         trainer = lightning.Trainer(
             accelerator=made.machine.accelerator,
             devices=made.machine.devices,
@@ -68,7 +85,7 @@ def _fit(request: FitRequest) -> FitReport:
                 *request.callbacks,
                 *_callbacks(snapshots, module.template, made.machine, progress=progress),
             ],
-            logger=_loggers(request.output, settings),
+            logger=[*_loggers(request.output, settings), *trackers],
             plugins=[AtomicCheckpointIO()],
             gradient_clip_val=module.template.hyper_parameters.optimizer.gradient_clip,
             check_val_every_n_epoch=request.val_every,
@@ -80,7 +97,7 @@ def _fit(request: FitRequest) -> FitReport:
             log_every_n_steps=min(50, module.course.steps_per_epoch),
             default_root_dir=request.output,
         )
-        with _receipt_kept(trainer, receipt, snapshots):
+        with _receipt_kept(trainer, receipt, snapshots, trackers):
             try:
                 trainer.fit(
                     module,
@@ -141,19 +158,39 @@ def _settings(request: FitRequest, made: PreparedTraining) -> dict[str, Any]:
     }
 
 
-def _receipt(request: FitRequest, made: PreparedTraining, settings: Mapping[str, Any]) -> Receipt:
+def _parameters(
+    request: FitRequest, made: PreparedTraining, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The settings of this start for trackers: also the template's recipe, and file names."""
+    return {
+        "template": request.template.spec.name,
+        **settings,
+        "recipe": request.template.spec.hyper_parameters.model_dump(),
+        "files": {
+            role: " ".join(path.name for path in paths)
+            for role, paths in _files(request, made).items()
+        },
+    }
+
+
+def _files(request: FitRequest, made: PreparedTraining) -> dict[str, Sequence[Path]]:
+    """The files that this start reads, by role."""
     begun = None if request.load_weights is None else request.load_weights.path
     given = {"load_weights": begun, "resume_from": request.resume_from, "teacher": made.teacher}
+    return {
+        "train_annotations": request.train.files,
+        "val_annotations": request.val.files,
+        **{role: [path] for role, path in given.items() if path is not None},
+    }
+
+
+def _receipt(request: FitRequest, made: PreparedTraining, settings: Mapping[str, Any]) -> Receipt:
     return Receipt(
         request.output,
         command=request.command,
         template=request.template.path,
         settings=settings,
-        files={
-            "train_annotations": request.train.files,
-            "val_annotations": request.val.files,
-            **{role: [path] for role, path in given.items() if path is not None},
-        },
+        files=_files(request, made),
         photos=made.data.crops.used,
         goes_on=made.goes_on,
     )
@@ -182,7 +219,10 @@ def _loggers(output: Path, settings: Mapping[str, Any]) -> list[Logger]:
 
 @contextmanager
 def _receipt_kept(
-    trainer: lightning.Trainer, receipt: Receipt, snapshots: Snapshots
+    trainer: lightning.Trainer,
+    receipt: Receipt,
+    snapshots: Snapshots,
+    trackers: Sequence[TrackerLogger],
 ) -> Iterator[None]:
     """Write the receipt with each `latest.pth`, so that it is right however the training ends."""
     started = time.monotonic()
@@ -199,6 +239,8 @@ def _receipt_kept(
                 base_learning_rate=_rate(trainer),
                 best={f"best_{snapshots.figure.key}": snapshots.best_value},
             )
+            for tracker in trackers:
+                tracker.log_file(receipt.path)
 
     def write_saved() -> None:
         nonlocal saved
@@ -234,7 +276,7 @@ def _without_lightnings_news() -> Iterator[None]:
 def _callbacks(
     snapshots: Snapshots, template: Template, machine: Machine, *, progress: bool
 ) -> list[Callback]:
-    callbacks: list[Callback] = [Pace(), snapshots]
+    callbacks: list[Callback] = [Pace(), Pictures(), snapshots]
     decay = template.hyper_parameters.ema_decay
     if decay is not None:
         # "cuda" is the GPU that Lightning gives to this process.

@@ -20,6 +20,7 @@ from ..models.network import Network
 from ..runtimes.torch import session_of
 from ..tasks import Task
 from ..tasks.learning import Learner
+from ..tasks.model import Model
 from .optimizers import FACTOR, make_optimizer
 from .schedule import learning_rate_factor
 
@@ -204,6 +205,15 @@ class TemplateModule(lightning.LightningModule):
 
     def validation_step(self, samples: Sequence[Any]) -> None:
         """Measure all validation samples, with the code that users predict with."""
+        found = self.task.measure.measure(self.model(), samples).figures
+        for figure in self.task.measure.FIGURES:
+            value = found.get(figure.key)
+            if figure.followed and value is not None:
+                shown = figure.key == self.figure.key
+                self.log(f"val/{figure.key}", value, prog_bar=shown, batch_size=1, sync_dist=True)
+
+    def model(self) -> Model[Any]:
+        """The network as it is, as the model that users predict with."""
         spec, outputs = self.contract.input, self.contract.outputs
         session = session_of(
             self.network,
@@ -211,12 +221,6 @@ class TemplateModule(lightning.LightningModule):
             size=(spec.height, spec.width),
             device=str(self.device),
         )
-        model = self.task.model.make(
+        return self.task.model.make(
             contract=self.contract, session=session, path=Path(self.template.name)
         )
-        found = self.task.measure.measure(model, samples).figures
-        for figure in self.task.measure.FIGURES:
-            value = found.get(figure.key)
-            if figure.followed and value is not None:
-                shown = figure.key == self.figure.key
-                self.log(f"val/{figure.key}", value, prog_bar=shown, batch_size=1, sync_dist=True)

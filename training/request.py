@@ -46,6 +46,7 @@ class FitRequest:
         progress: Whether to show a progress bar; None if stderr is a terminal.
         command: The command that the user typed, for the receipt.
         on_epoch: Called after every epoch, in the first process.
+        trackers: Experiment trackers to tell too: "mlflow", "clearml".
         hang_hooks: Adds hooks to the network of `load_weights`, unless it has some.
         callbacks: Further Lightning callbacks.
     """
@@ -67,5 +68,6 @@ class FitRequest:
     progress: bool | None = None
     command: str | None = None
     on_epoch: Callable[[EpochReport], object] | None = None
+    trackers: Sequence[str] = ()
     hang_hooks: HangHooks | None = None
     callbacks: Sequence[Callback] = ()
