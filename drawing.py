@@ -78,7 +78,7 @@ def draw_masks(image: NDArray[np.uint8], masks: Sequence[Mask]) -> NDArray[np.ui
             if not inside.any():
                 continue
             colour = _BOXES[index % len(_BOXES)]
-            mixed = cv2.addWeighted(part, 0.5, np.full_like(part, colour), 0.5, 0)
+            mixed = cv2.addWeighted(part, 0.6, np.full_like(part, colour), 0.4, 0)
             part[:] = cv2.copyTo(mixed, inside, part.copy())
             outlines, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
             cv2.drawContours(part, outlines, -1, colour, line)

@@ -50,7 +50,7 @@ def output_path(source: Source, output: Path) -> Path:
             output /= f"{source.kind}.mp4"
         else:
             output /= source.path.name if source.photos else f"{source.path.stem}.mp4"
-    if source.photos and not _writable(output):
+    if source.photos and not can_write(output):
         raise UserError(f"--output {output}: expected a photo's name, as {output.stem}.jpg")
     if not source.photos and output.suffix.lower() != ".mp4":
         raise UserError(f"--output {output}: expected a name that ends in .mp4")
@@ -66,11 +66,11 @@ def mirrored(photo: Path, source: Source, target: Path) -> Path:
         return target
     path = target / photo.relative_to(source.path)
     # The whole name is kept, so that a.gif and a.png get different names.
-    return path if _writable(path) else path.with_name(f"{path.name}.png")
+    return path if can_write(path) else path.with_name(f"{path.name}.png")
 
 
 def write_photo(path: Path, image: NDArray[np.uint8]) -> Path:
-    """Write a uint8 (H, W, 3) BGR picture in the format of its suffix.
+    """Write a uint8 picture, (H, W, 3) BGR or what else the format has, in that of its suffix.
 
     A picture whose side is too long for the format (WebP: 16,383 pixels, JPEG: 65,500) is written
     as a PNG file beside it, with a warning. Returns the path written.
@@ -85,7 +85,8 @@ def write_photo(path: Path, image: NDArray[np.uint8]) -> Path:
     return path
 
 
-def _writable(path: Path) -> bool:
+def can_write(path: Path) -> bool:
+    """Whether colour pictures can be written in the format of a suffix."""
     suffix = path.suffix.lower()
     # Only the suffix is passed, because OpenCV might open a file of the real name.
     return bool(suffix) and suffix not in _WITHOUT_COLOUR and cv2.haveImageWriter(f"x{suffix}")

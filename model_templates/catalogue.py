@@ -17,7 +17,7 @@ TEMPLATE_FILE = "template.yaml"
 READY_FILE = "model_fp16.onnx"
 """Name of the model file beside a template that has one, for machines without PyTorch."""
 
-DETECTOR, CLASSIFIER = "face-detection-n", "glasses-n"
+DETECTOR, CLASSIFIER, SEGMENTER = "face-detection-n", "glasses-n", "face-segmentation-n"
 """Templates whose models are used where none is named."""
 
 _ROOT = Path(__file__).parent

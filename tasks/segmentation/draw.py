@@ -12,6 +12,9 @@ from ...mask import Mask
 from ...results import Detections
 from ..parts import Told
 
+_BOX = 3
+"""Colour of boxes, unlike that of any class of the templates."""
+
 
 def draw(
     image: NDArray[np.uint8], faces: Detections, masks: Sequence[Mask] = ()
@@ -24,7 +27,9 @@ def draw(
         masks: The segmenter's answer for each face.
     """
     captions = [[f"{score:.2f}"] for score in faces.scores]
-    return draw_faces(draw_masks(image, masks), faces, captions=captions, colours=[0] * len(faces))
+    return draw_faces(
+        draw_masks(image, masks), faces, captions=captions, colours=[_BOX] * len(faces)
+    )
 
 
 def told(answer: Mask) -> Told:

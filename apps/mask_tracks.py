@@ -1,0 +1,154 @@
+"""Masks of a video's faces that do not flicker, and do not lag behind their faces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..mask import Mask
+from ..results import Detections, pairwise_iou
+from ..tasks.detection.model import FaceDetector
+from ..tasks.segmentation.model import FaceSegmenter
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+_SAME = 0.3
+"""Least IoU of a face's boxes in two frames that follow each other."""
+
+_FAINT = 0.6
+"""Share of the score threshold at which a face that was there in the last frame goes on."""
+
+_PAST = 0.8
+"""Weight of what was before, where nothing has changed."""
+
+_STILL = 6.0
+"""Step of the landmarks between two frames, in input pixels of 256, from which on they are taken as
+they come. Below it they shake more than they move."""
+
+_CHANGE = 10.0
+"""Difference of grey levels at which a pixel has changed."""
+
+_NEIGHBOURS = 9
+"""Side of the square, in input pixels of 256, that levels are averaged over, against noise."""
+
+
+@dataclass
+class _Track:
+    """A face that is followed.
+
+    Attributes:
+        box: float32 (4,), in the last frame.
+        landmarks: float64 (5, 2), smoothed.
+        shares: Its probabilities at input size, smoothed.
+        grey: Its head in grey, float32 (height, width), smoothed in the same way.
+    """
+
+    box: Floats
+    landmarks: NDArray[np.float64]
+    shares: Floats
+    grey: Floats
+
+
+class MaskTracks:
+    """Finds and segments the faces of frames, one after the other.
+
+    A face is linked to that of the last frame whose box it overlaps most. Its landmarks are
+    smoothed while they hardly move, which keeps the cut head still; as a mask is laid back by the
+    same landmarks, that does not displace it. Each pixel's probabilities are averaged with those
+    before, in the aligned head, as long as the picture there is the same: where it changes, because
+    the face moves or something comes before it, the new frame alone counts.
+
+    Args:
+        segmenter: Gives the masks.
+        detector: Finds the faces; it must give landmarks.
+        score: Lowest detector score of a face, 0 to 1. One that goes on may be fainter.
+    """
+
+    def __init__(self, segmenter: FaceSegmenter, detector: FaceDetector, *, score: float) -> None:
+        self.segmenter = segmenter
+        self.detector = detector
+        self.score = score
+        rules = detector.rules
+        least = rules.score_threshold if rules.nms == "graph" else 0.0
+        self._faint = min(score, max(least, _FAINT * score))
+        self._tracks: list[_Track] = []
+
+    def read(self, image: Pixels) -> tuple[Detections, list[Mask]]:
+        """The faces of the next frame, uint8 (H, W, 3) BGR, and the mask of each."""
+        found = self.detector.predict(image, score_threshold=self._faint)
+        tracks = _linked(self._tracks, found)
+        goes_on = np.array([track is not None for track in tracks], np.bool_)
+        keep = (found.scores >= self.score) | goes_on
+        faces = found.where(keep)
+        self._tracks, masks = self._segmented(
+            image, faces, [track for track, kept in zip(tracks, keep, strict=True) if kept]
+        )
+        return faces, masks
+
+    def _segmented(
+        self, image: Pixels, faces: Detections, before: list[_Track | None]
+    ) -> tuple[list[_Track], list[Mask]]:
+        if len(faces) == 0:
+            return [], []
+        assert faces.landmarks is not None
+        spec = self.segmenter.contract.input
+        unit = spec.width / 256
+        points = faces.landmarks.astype(np.float64)
+        for index, track in enumerate(before):
+            if track is not None:
+                points[index] = self._steadied(track.landmarks, points[index], unit=unit)
+        transforms = self.segmenter.transforms(image.shape, points.astype(np.float32))
+        heads = self.segmenter.cut(image, transforms)
+        tracks = []
+        for index, shares in enumerate(self.segmenter.segment(heads)):
+            grey = _levels(heads[index], unit=unit)
+            one = before[index]
+            if one is not None:
+                past = _past(grey, one.grey)
+                shares = past * one.shares + (1 - past) * shares
+                grey = past * one.grey + (1 - past) * grey
+            tracks.append(_Track(faces.boxes[index], points[index], shares, grey))
+        masks = self.segmenter.place([track.shares for track in tracks], transforms, image.shape)
+        return tracks, masks
+
+    def _steadied(
+        self, before: NDArray[np.float64], now: NDArray[np.float64], *, unit: float
+    ) -> NDArray[np.float64]:
+        """Landmarks (5, 2) that follow `now` the faster the further it is from `before`."""
+        (transform,) = self.segmenter.transforms((1, 1), now[None].astype(np.float32))
+        scale = np.sqrt(np.linalg.det(transform[:, :2]))
+        step = scale * float(np.linalg.norm(now - before, axis=1).mean()) / unit
+        share = max(1 - _PAST, min(1.0, step / _STILL))
+        return np.asarray(share * now + (1 - share) * before)
+
+
+def _linked(tracks: list[_Track], found: Detections) -> list[_Track | None]:
+    """For each face the track that it goes on with, or None; best overlap first, each once."""
+    linked: list[_Track | None] = [None] * len(found)
+    if not tracks or not len(found):
+        return linked
+    overlaps = pairwise_iou(found.boxes, np.stack([track.box for track in tracks]))
+    while overlaps.max() >= _SAME:
+        face, track = divmod(int(overlaps.argmax()), len(tracks))
+        linked[face] = tracks[track]
+        overlaps[face], overlaps[:, track] = 0, 0
+    return linked
+
+
+def _levels(head: Pixels, *, unit: float) -> Floats:
+    """A head in grey, without noise, float32 (height, width)."""
+    grey = cv2.cvtColor(head, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    side = max(1, round(_NEIGHBOURS * unit))
+    return np.asarray(cv2.blur(grey, (side, side)), np.float32)
+
+
+def _past(now: Floats, before: Floats) -> Floats:
+    """The weight of what was before for each pixel, float32 (height, width)."""
+    change = now - before
+    # Light that changes all over is no movement.
+    change -= np.median(change)
+    return np.asarray(_PAST * np.exp(-np.square(change / _CHANGE)), np.float32)
