@@ -125,7 +125,7 @@ class HeadCrops(Dataset[list[Item]]):
         rng = np.random.default_rng((self.seed, run, place))
         index = self._order[place]
         spec = self.spec
-        head, truth = _moved(*self._heads[index], spec, rng)
+        head, truth = moved_pair(*self._heads[index], spec, rng)
         if rng.random() < spec.flip:
             head, truth = np.ascontiguousarray(head[:, ::-1]), np.ascontiguousarray(truth[:, ::-1])
         if rng.random() < spec.objects:
@@ -140,7 +140,7 @@ class HeadCrops(Dataset[list[Item]]):
         return head, truth, self.pairs[index].image_id
 
 
-def _moved(
+def moved_pair(
     head: Pixels, truth: Pixels, spec: AugmentationSpec, rng: np.random.Generator
 ) -> tuple[Pixels, Pixels]:
     """Rotate, zoom and shift a head; beyond its edges lies one colour, or what the edge has."""
@@ -157,7 +157,7 @@ def _moved(
     ends = rng.random() < 0.5
     border = cv2.BORDER_CONSTANT if ends else cv2.BORDER_REPLICATE
     colour = rng.integers(0, 256, 3).tolist() if rng.random() < 0.5 else [0, 0, 0]
-    moved = cv2.warpAffine(
+    picture = cv2.warpAffine(
         head,
         transform,
         (width, height),
@@ -168,7 +168,7 @@ def _moved(
     classes = cv2.warpAffine(
         truth, transform, (width, height), flags=cv2.INTER_NEAREST, borderMode=border
     )
-    return np.asarray(moved, np.uint8), np.asarray(classes, np.uint8)
+    return np.asarray(picture, np.uint8), np.asarray(classes, np.uint8)
 
 
 def collate(items: Sequence[Item]) -> tuple[Tensor, MaskTargets]:
