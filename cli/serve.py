@@ -5,13 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 
+from ..errors import ModelFileError
 from . import photo_classifier
-from .parser import count, positive_count
+from .parser import a_path, count, positive_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     photo_classifier.add_arguments(parser)
+    parser.add_argument(
+        "--segmenter",
+        type=a_path,
+        metavar="FILE|NAME",
+        help="a face segmenter, for masks at /segment/ (default: none)",
+    )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -45,13 +52,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Answer over HTTP until Ctrl-C."""
-    from ..apps.service.app import Limits, Settings
+    from ..apps.service.app import Settings
+    from ..apps.service.limits import Limits
     from ..apps.service.server import address_of, bind, make_config, serve
+    from ..tasks.named import model_path
 
     classifier, detector = photo_classifier.files_of(args)
+    segmenter = None
+    if args.segmenter is not None:
+        segmenter = model_path(args.segmenter, device=args.device)
+        if not segmenter.exists():
+            raise ModelFileError(f"{args.segmenter}: no such file")
     settings = Settings(
         classifier=classifier,
         detector=detector,
+        segmenter=segmenter,
         face_score=args.face_score,
         device=args.device,
         threads=args.threads,
@@ -60,9 +75,10 @@ def run(args: argparse.Namespace) -> None:
         ),
     )
     with bind(args.host, args.port) as listening:
-        config, endpoint = make_config(settings, workers=args.workers)
+        config, endpoints = make_config(settings, workers=args.workers)
         where = address_of(listening)
-        print(f"listening at {where}: curl -F image=@photo.jpg {where}{endpoint}", flush=True)
+        for endpoint in endpoints:
+            print(f"listening at {where}: curl -F image=@photo.jpg {where}{endpoint}", flush=True)
         serve(config, listening)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi_offline import FastAPIOffline
@@ -17,48 +17,38 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from ... import __version__
-from ...data.images import decode_image
-from ...errors import ImageError, ImageTooLargeError
+from ...errors import UserError
+from ...tasks.load import load_as
+from ...tasks.segmentation.model import FaceSegmenter
 from ..classify import NO_FACE, PhotoClassifier
-from ..faces import FACE_SCORE
+from ..faces import FACE_SCORE, FaceReader
+from .answers import FORM, PROBLEMS, Found, decoded, no_face
 from .bounded_queue import BoundedQueue
+from .limits import Limits
+from .segment import SEGMENT, add_segment
 from .targets import AnyTarget
-from .uploads import FIELD, read_photo
+from .uploads import read_photo
 
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits of one process.
-
-    Attributes:
-        at_work: Number of photos processed at once.
-        waiting: Number of further requests that may wait; any more get 503.
-        body_bytes: Largest body of a request, in bytes; a larger one gets 413.
-        body_seconds: Seconds in which a body must arrive; else 408.
-        connection_seconds: Age in seconds at which a connection is closed, after the answer that it
-            waits for; three times as much, and it is cut.
-    """
-
-    at_work: int = 1
-    waiting: int = 64
-    body_bytes: int = 10_000_000
-    body_seconds: float = 30
-    connection_seconds: float = 60
+_FIRST = np.zeros((64, 64, 3), np.uint8)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The model files and how to run them; see `PhotoClassifier`."""
+    """The model files and how to run them; see `PhotoClassifier`.
+
+    Without a segmenter's file there is no address for masks.
+    """
 
     classifier: Path
     detector: Path
+    segmenter: Path | None = None
     face_score: float = FACE_SCORE
     device: str = "cpu"
     threads: int = 1
     limits: Limits = field(default_factory=Limits)
 
     def open(self) -> PhotoClassifier:
-        """Load both files.
+        """Load the classifier and the detector.
 
         Raises:
             UserError: See `tasks.load`.
@@ -71,17 +61,20 @@ class Settings:
             threads=self.threads,
         )
 
+    def open_segmenter(self) -> FaceSegmenter | None:
+        """Load the segmenter, if there is one.
 
-class Face(BaseModel):
-    """One face of a photo."""
+        Raises:
+            UserError: See `tasks.load`.
+        """
+        if self.segmenter is None:
+            return None
+        return load_as(FaceSegmenter, self.segmenter, device=self.device, threads=self.threads)
 
-    box: list[float] = Field(
-        min_length=4,
-        max_length=4,
-        description="x1, y1, x2, y2 in pixels of the photo as viewers show it, turned by its EXIF"
-        " orientation; it may reach beyond the photo",
-    )
-    score: float = Field(ge=0, le=1, description="of there being a face")
+
+class Face(Found):
+    """A face and what the classifier says of it."""
+
     label: str
     label_score: float = Field(ge=0, le=1)
 
@@ -93,37 +86,6 @@ class Answer(BaseModel):
     faces: list[Face] | None = Field(default=None, description="with details=true: best first")
 
 
-class Problem(BaseModel):
-    """Why there is no answer."""
-
-    detail: str
-
-
-class NoFace(Problem):
-    """There is nobody to answer for."""
-
-    answer: Literal["no_face"] = NO_FACE
-
-
-_REFUSALS = {
-    400: "No photo in the form",
-    408: "The photo came too slowly",
-    413: "More than 10 MB, or than 64 million pixels",
-    415: "Not an image, or not a form",
-    503: "All places are taken; try again after Retry-After seconds",
-}
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    422: {"model": NoFace, "description": "No face in the photo"},
-    **{code: {"model": Problem, "description": text} for code, text in _REFUSALS.items()},
-}
-_FORM_SCHEMA = {
-    "type": "object",
-    "required": [FIELD],
-    "properties": {FIELD: {"type": "string", "format": "binary"}},
-}
-_FORM = {"required": True, "content": {"multipart/form-data": {"schema": _FORM_SCHEMA}}}
-
-
 def make_app(settings: Settings) -> FastAPI:
     """The ASGI application.
 
@@ -132,16 +94,17 @@ def make_app(settings: Settings) -> FastAPI:
     """
     # Nonsense from a client is reported in the answer; it need not fill the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    classifier = settings.open()
+    classifier, segmenter = settings.open(), settings.open_segmenter()
     limits = settings.limits
     queue = BoundedQueue(at_work=limits.at_work, waiting=limits.waiting)
     # The first run of a graph is slow: run it before the first client comes.
-    _answer(classifier, np.zeros((64, 64, 3), np.uint8))
+    _answer(classifier, _FIRST)
+    models = [classifier.detector, classifier.classifier, *([segmenter] if segmenter else [])]
+    names = ", ".join(model.contract.name for model in models)
     app = FastAPIOffline(
         title="pocketface",
         version=__version__,
-        description=f"Photos by {classifier.detector.contract.name} and "
-        f"{classifier.classifier.contract.name}. Nothing that is sent here is stored.",
+        description=f"Photos by {names}. Nothing that is sent here is stored.",
         redoc_url=None,
     )
     app.add_middleware(AnyTarget)
@@ -150,26 +113,31 @@ def make_app(settings: Settings) -> FastAPI:
 
     rules = classifier.classifier.rules
     labels = " or ".join(rules.labels)
-    app.state.endpoint = f"/{rules.endpoint}/"
+    app.state.endpoints = [f"/{rules.endpoint}/"]
+    if segmenter is not None:
+        if rules.endpoint == SEGMENT:
+            raise UserError(
+                f"{settings.classifier}: its endpoint is {SEGMENT}, where the masks are to be"
+            )
+        segmenter.predict(_FIRST)
+        reader = FaceReader(segmenter, classifier.detector, face_score=settings.face_score)
+        add_segment(app, reader, queue=queue, limits=limits)
+        app.state.endpoints.append(f"/{SEGMENT}/")
 
     @app.post(
-        app.state.endpoint,
+        app.state.endpoints[0],
         summary=f"What do the faces of the photo show: {labels}?",
         response_model=Answer,
         response_model_exclude_none=True,
-        responses=_PROBLEMS,
-        openapi_extra={"requestBody": _FORM},
+        responses=PROBLEMS,
+        openapi_extra={"requestBody": FORM},
     )
     async def classify(request: Request, details: bool = False) -> Answer | Response:
         """The last label if any face of the photo has it."""
         with queue.place():
-            photo = await read_photo(
-                request, max_bytes=limits.body_bytes, max_seconds=limits.body_seconds
-            )
+            photo = await read_photo(request, limits)
             answer = await queue.run(request, lambda: _answer_to(classifier, photo))
-        if isinstance(answer, NoFace):
-            return JSONResponse(answer.model_dump(), status_code=422)
-        return answer if details else Answer(answer=answer.answer)
+        return answer if details or isinstance(answer, Response) else Answer(answer=answer.answer)
 
     @app.get("/ping/")
     async def ping() -> dict[str, str]:
@@ -181,17 +149,10 @@ def make_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _answer_to(classifier: PhotoClassifier, photo: bytes) -> Answer | NoFace:
-    try:
-        pixels = decode_image(photo, source=FIELD)
-    except ImageError as error:
-        code = 413 if isinstance(error, ImageTooLargeError) else 415
-        raise HTTPException(code, str(error)) from None
+def _answer_to(classifier: PhotoClassifier, photo: bytes) -> Answer | Response:
+    pixels = decoded(photo)
     found = _answer(classifier, pixels)
-    if found.answer == NO_FACE:
-        height, width = pixels.shape[:2]
-        return NoFace(detail=f"no face found in the photo of {width} x {height} pixels")
-    return found
+    return no_face(pixels) if found.answer == NO_FACE else found
 
 
 def _answer(classifier: PhotoClassifier, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> Answer:

@@ -93,8 +93,8 @@ def _most_connections() -> int:
     return max(1, min(MAX_CONNECTIONS, files - _OTHER_FILES))
 
 
-def make_config(settings: Settings, *, workers: int = 1) -> tuple[Config, str]:
-    """Uvicorn's settings and the endpoint's name, after both model files were opened and tried.
+def make_config(settings: Settings, *, workers: int = 1) -> tuple[Config, list[str]]:
+    """Uvicorn's settings and the endpoints' paths, after all model files were opened and tried.
 
     Args:
         settings: The settings of each process.
@@ -104,7 +104,7 @@ def make_config(settings: Settings, *, workers: int = 1) -> tuple[Config, str]:
         UserError: A model file cannot be opened; see `tasks.load`.
     """
     app: Any = make_app(settings)
-    endpoint: str = app.state.endpoint
+    endpoints: list[str] = app.state.endpoints
     if workers > 1:  # opened here first: a faulty file would fail in each worker again and again
         app = partial(_make_workers_app, settings)
     config = Config(
@@ -119,7 +119,7 @@ def make_config(settings: Settings, *, workers: int = 1) -> tuple[Config, str]:
         log_config=_LOGGING,
         workers=workers,
     )
-    return config, endpoint
+    return config, endpoints
 
 
 def _make_workers_app(settings: Settings) -> FastAPI:

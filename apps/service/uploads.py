@@ -9,6 +9,8 @@ from fastapi import HTTPException, Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from .limits import Limits
+
 FIELD = "image"
 """Name of the form's field that holds the photo."""
 
@@ -22,13 +24,12 @@ class _InMemoryParser(MultiPartParser):
     spool_max_size = 2**31
 
 
-async def read_photo(request: Request, *, max_bytes: int, max_seconds: float) -> bytes:
+async def read_photo(request: Request, limits: Limits) -> bytes:
     """The content of the form's field `FIELD`. The client's file name and type are ignored.
 
     Args:
         request: `multipart/form-data`, with or without a Content-Length.
-        max_bytes: Largest size of the whole body, in bytes.
-        max_seconds: Seconds in which the whole body must arrive.
+        limits: Of its body.
 
     Raises:
         HTTPException: 400 if the form has no such file, or several; 408 if it takes too long;
@@ -37,6 +38,7 @@ async def read_photo(request: Request, *, max_bytes: int, max_seconds: float) ->
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         raise HTTPException(415, f"the body is no {_FORM}: {_HOW}")
+    max_bytes, max_seconds = limits.body_bytes, limits.body_seconds
     # If the client states the size, refuse before any of it is read.
     if int(request.headers.get("content-length", 0)) > max_bytes:
         raise _too_large(max_bytes)

@@ -10,11 +10,13 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from uvicorn import Server
 
-from pocketface.apps.service.app import Limits, Settings
+from pocketface.apps.service.app import Settings
+from pocketface.apps.service.limits import Limits
 from pocketface.apps.service.server import bind, make_config
 from pocketface.tasks.weights import model_file
 
@@ -27,16 +29,17 @@ HEAD = f"POST {PATH} HTTP/1.1\r\nHost: here\r\nContent-Type: {FORM}\r\n".encode(
 
 
 @contextmanager
-def running(**limits: Any) -> Iterator[int]:
-    """The port of a service with the shipped weights."""
+def running(segmenter: Path | None = None, **limits: Any) -> Iterator[int]:
+    """The port of a service with the shipped weights, and perhaps a segmenter's file."""
     settings = Settings(
         classifier=model_file("glasses-n", None),
         detector=model_file("face-detection-n", None),
+        segmenter=segmenter,
         limits=Limits(**limits),
     )
     with bind("127.0.0.1", 0) as listening:
-        config, endpoint = make_config(settings)
-        assert endpoint == PATH
+        config, endpoints = make_config(settings)
+        assert endpoints == [PATH] + (["/segment/"] if segmenter else [])
         server = Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         port = int(listening.getsockname()[1])

@@ -87,8 +87,8 @@ def test_choices(folder: Path) -> None:
     [
         "init", "train --template", "train --load-weights", "export --template",
         "eval --template", "eval --load-weights", "compress --template", "visualize --template",
-        "visualize --detector", "classify --detector", "serve --load-weights", "diagnose",
-        "data label --detector", "verify", "benchmark",
+        "visualize --detector", "classify --detector", "serve --load-weights",
+        "serve --segmenter", "diagnose", "data label --detector", "verify", "benchmark",
     ],
 )  # fmt: skip
 def test_templates_are_offered_where_they_are_taken(folder: Path, before: str) -> None:

@@ -17,6 +17,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from ..colour_model import write_colour_model
+
 Run = Callable[..., Any]
 
 
@@ -88,6 +90,13 @@ def check_end(arguments: tuple[str, ...], end: signal.Signals, code: int) -> Non
         assert "error" not in said.lower()
 
 
+def test_says_where_the_masks_are(files: tuple[str, ...], tmp_path: Path) -> None:
+    segmenter = write_colour_model(tmp_path / "model.onnx")
+    with serving(*files, "--segmenter", str(segmenter)) as (process, where):
+        assert process.stdout is not None
+        assert process.stdout.readline().endswith(f"-F image=@photo.jpg {where}/segment/\n")
+
+
 def test_without_anybody_to_read_its_log(files: tuple[str, ...]) -> None:
     with serving(*files) as (process, where):
         assert process.stdout is not None
@@ -121,6 +130,8 @@ def test_workers_end_with_their_parent(files: tuple[str, ...]) -> None:
         (("--host", "192.0.2.1"), "--host: cannot listen at 192.0.2.1: Cannot assign"),
         (("--threads", "100000"), "threads 100000: expected 1 to"),
         (("--load-weights", "none.onnx"), "none.onnx: no such file"),
+        (("--segmenter", "none.onnx"), "none.onnx: no such file"),
+        (("--segmenter", "glasses-n"), "is for face-classification; expected a face segmenter"),
         (("--template", "face-detection-n"), "is for face-detection; expected a face classifier"),
         (("--workers", "0"), "--workers: expected a whole number, 1 or more"),
         (("--device", "quantum"), "device 'quantum'"),

@@ -1,0 +1,82 @@
+"""What the service takes and answers, whichever model is asked."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from fastapi import HTTPException
+from fastapi.responses import JSONResponse
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from ...data.images import decode_image
+from ...errors import ImageError, ImageTooLargeError
+from ..classify import NO_FACE
+from .uploads import FIELD
+
+
+class Found(BaseModel):
+    """A face of a photo."""
+
+    box: list[float] = Field(
+        min_length=4,
+        max_length=4,
+        description="x1, y1, x2, y2 in pixels of the photo as viewers show it, turned by its EXIF"
+        " orientation; it may reach beyond the photo",
+    )
+    score: float = Field(ge=0, le=1, description="of there being a face")
+
+
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    detail: str
+
+
+class NoFace(Problem):
+    """There is nobody to answer for."""
+
+    answer: Literal["no_face"] = NO_FACE
+
+
+_REFUSALS = {
+    400: "No photo in the form",
+    408: "The photo came too slowly",
+    413: "More than 10 MB, or than 64 million pixels",
+    415: "Not an image, or not a form",
+    503: "All places are taken; try again after Retry-After seconds",
+}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    422: {"model": NoFace, "description": "No face in the photo"},
+    **{code: {"model": Problem, "description": text} for code, text in _REFUSALS.items()},
+}
+"""Answers other than 200, for the service's description."""
+
+_FORM_SCHEMA = {
+    "type": "object",
+    "required": [FIELD],
+    "properties": {FIELD: {"type": "string", "format": "binary"}},
+}
+FORM = {"required": True, "content": {"multipart/form-data": {"schema": _FORM_SCHEMA}}}
+"""The body of a request, for the service's description."""
+
+
+def decoded(photo: bytes) -> NDArray[np.uint8]:
+    """A photo's pixels, uint8 (H, W, 3), BGR.
+
+    Raises:
+        HTTPException: 413 if it has too many pixels, 415 if it is no image.
+    """
+    try:
+        return decode_image(photo, source=FIELD)
+    except ImageError as error:
+        code = 413 if isinstance(error, ImageTooLargeError) else 415
+        raise HTTPException(code, str(error)) from None
+
+
+def no_face(pixels: NDArray[np.uint8]) -> JSONResponse:
+    """The answer to a photo without a face."""
+    height, width = pixels.shape[:2]
+    said = NoFace(detail=f"no face found in the photo of {width} x {height} pixels")
+    return JSONResponse(said.model_dump(), status_code=422)
