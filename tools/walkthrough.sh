@@ -8,13 +8,7 @@ WORK_DIR=$(mktemp -d)
 trap 'rm -rf "$WORK_DIR"' EXIT
 ANN=$AIRPORT/annotation_faces_train.json
 
-say() { printf '\n%s\n' "$*"; }
-run() {
-    printf '\n```console\n'
-    printf '$ %s\n' "$*" | names
-    { "$@" 2>&1 || printf '(exit code %s)\n' "$?"; } | names | sed 's/[[:space:]]*$//' | cat -s
-    printf '```\n'
-}
+. "$(dirname "$0")/transcript.sh"
 names() { sed -e "s|$WORK_DIR|\$WORK_DIR|g" -e "s|$AIRPORT|\$AIRPORT|g"; }
 
 printf '# The airport walk-through\n\n'
