@@ -98,9 +98,8 @@ class MlflowRun:
 
 
 def _sqlite(path: Path) -> str:
-    from sqlalchemy import URL
-
-    return URL.create("sqlite", database=str(path)).render_as_string()
+    """SQLAlchemy's name for a file; no more quoted than needed, as MLflow makes the raw folder."""
+    return f"sqlite:///{path.as_posix().replace('%', '%25').replace('?', '%3F')}"
 
 
 def _active(client: Any, run: str) -> str | None:
