@@ -26,8 +26,8 @@ _PAST = 0.8
 """Weight of what was before, where nothing has changed."""
 
 _STILL = 6.0
-"""Step of the landmarks between two frames, in input pixels of 256, from which on they are taken as
-they come. Below it they shake more than they move."""
+"""Step of the landmarks between two frames, in input pixels of 256, from which on nothing is
+smoothed. Below it they shake more than they move."""
 
 _CHANGE = 10.0
 """Difference of grey levels at which a pixel has changed."""
@@ -56,11 +56,12 @@ class _Track:
 class MaskTracks:
     """Finds and segments the faces of frames, one after the other.
 
-    A face is linked to that of the last frame whose box it overlaps most. Its landmarks are
-    smoothed while they hardly move, which keeps the cut head still; as a mask is laid back by the
+    A face is linked to that of the last frame whose box it overlaps most. While its landmarks
+    hardly move they are smoothed, which keeps the cut head still; as a mask is laid back by the
     same landmarks, that does not displace it. Each pixel's probabilities are averaged with those
-    before, in the aligned head, as long as the picture there is the same: where it changes, because
-    the face moves or something comes before it, the new frame alone counts.
+    before, in the aligned head, as far as the picture there is the same: where it changes, because
+    the head turns or something comes before it, and where the face moves fast, the new frame alone
+    counts.
 
     Args:
         segmenter: Gives the masks.
@@ -82,48 +83,44 @@ class MaskTracks:
         found = self.detector.predict(image, score_threshold=self._faint)
         tracks = _linked(self._tracks, found)
         goes_on = np.array([track is not None for track in tracks], np.bool_)
-        keep = (found.scores >= self.score) | goes_on
-        faces = found.where(keep)
-        self._tracks, masks = self._segmented(
-            image, faces, [track for track, kept in zip(tracks, keep, strict=True) if kept]
-        )
-        return faces, masks
+        faces = found.where((found.scores >= self.score) | goes_on)
+        return faces, self.follow(image, faces)
 
-    def _segmented(
-        self, image: Pixels, faces: Detections, before: list[_Track | None]
-    ) -> tuple[list[_Track], list[Mask]]:
+    def follow(self, image: Pixels, faces: Detections) -> list[Mask]:
+        """The masks of the next frame's faces, which are known."""
         if len(faces) == 0:
-            return [], []
+            self._tracks = []
+            return []
         assert faces.landmarks is not None
         spec = self.segmenter.contract.input
         unit = spec.width / 256
+        before = _linked(self._tracks, faces)
         points = faces.landmarks.astype(np.float64)
+        past = np.zeros(len(faces))
         for index, track in enumerate(before):
             if track is not None:
-                points[index] = self._steadied(track.landmarks, points[index], unit=unit)
+                past[index] = self._past(track.landmarks, points[index], unit=unit)
+                points[index] = past[index] * track.landmarks + (1 - past[index]) * points[index]
         transforms = self.segmenter.transforms(image.shape, points.astype(np.float32))
         heads = self.segmenter.cut(image, transforms)
-        tracks = []
+        self._tracks = []
         for index, shares in enumerate(self.segmenter.segment(heads)):
             grey = _levels(heads[index], unit=unit)
-            one = before[index]
-            if one is not None:
-                past = _past(grey, one.grey)
-                shares = past * one.shares + (1 - past) * shares
-                grey = past * one.grey + (1 - past) * grey
-            tracks.append(_Track(faces.boxes[index], points[index], shares, grey))
-        masks = self.segmenter.place([track.shares for track in tracks], transforms, image.shape)
-        return tracks, masks
+            track = before[index]
+            if track is not None:
+                weight = past[index] * _likeness(grey, track.grey)
+                shares = weight * track.shares + (1 - weight) * shares
+                grey = weight * track.grey + (1 - weight) * grey
+            self._tracks.append(_Track(faces.boxes[index], points[index], shares, grey))
+        smooth = [track.shares for track in self._tracks]
+        return self.segmenter.place(smooth, transforms, image.shape)
 
-    def _steadied(
-        self, before: NDArray[np.float64], now: NDArray[np.float64], *, unit: float
-    ) -> NDArray[np.float64]:
-        """Landmarks (5, 2) that follow `now` the faster the further it is from `before`."""
+    def _past(self, before: NDArray[np.float64], now: NDArray[np.float64], *, unit: float) -> float:
+        """The weight of what was before: the less, the further the landmarks (5, 2) have moved."""
         (transform,) = self.segmenter.transforms((1, 1), now[None].astype(np.float32))
-        scale = np.sqrt(np.linalg.det(transform[:, :2]))
+        scale = float(np.sqrt(np.linalg.det(transform[:, :2])))
         step = scale * float(np.linalg.norm(now - before, axis=1).mean()) / unit
-        share = max(1 - _PAST, min(1.0, step / _STILL))
-        return np.asarray(share * now + (1 - share) * before)
+        return min(_PAST, max(0.0, 1 - step / _STILL))
 
 
 def _linked(tracks: list[_Track], found: Detections) -> list[_Track | None]:
@@ -146,9 +143,9 @@ def _levels(head: Pixels, *, unit: float) -> Floats:
     return np.asarray(cv2.blur(grey, (side, side)), np.float32)
 
 
-def _past(now: Floats, before: Floats) -> Floats:
-    """The weight of what was before for each pixel, float32 (height, width)."""
+def _likeness(now: Floats, before: Floats) -> Floats:
+    """How much each pixel is as it was, 0 to 1, float32 (height, width)."""
     change = now - before
     # Light that changes all over is no movement.
     change -= np.median(change)
-    return np.asarray(_PAST * np.exp(-np.square(change / _CHANGE)), np.float32)
+    return np.asarray(np.exp(-np.square(change / _CHANGE)), np.float32)
