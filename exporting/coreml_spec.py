@@ -31,6 +31,20 @@ def rename_outputs(spec: Any, names: list[str]) -> None:
                 blobs[index] = new.get(blob, blob)
 
 
+def make_grey(spec: Any, name: str, size: tuple[int, int]) -> None:
+    """Make an output (1, 1, H, W) a picture with 8 bits per pixel.
+
+    Args:
+        spec: The model.
+        name: Name of the output, whose numbers are whole and 0 to 255.
+        size: Height and width.
+    """
+    (output,) = (one for one in spec.description.output if one.name == name)
+    image = output.type.imageType
+    image.height, image.width = size
+    image.colorSpace = image.GRAYSCALE
+
+
 def rename_probabilities(spec: Any, new: str) -> None:
     """Give a classifier's dictionary the name of the contract's output."""
     old = spec.description.predictedProbabilitiesName

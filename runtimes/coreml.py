@@ -188,14 +188,20 @@ def _apple(path: Path, spec: Any, labels: list[str], coremltools: Any, device: s
         pixels = batch[0].transpose(1, 2, 0)[..., ::-1].round().astype(np.uint8)
         found = model.predict({image: Image.fromarray(np.ascontiguousarray(pixels))})
         return {
-            name: np.array([[value[label] for label in labels]], np.float32)
-            if isinstance(value, dict)
-            else np.asarray(value, np.float32)
+            name: _array(value, labels)
             for name, value in found.items()
             if not isinstance(value, str)
         }
 
     return run
+
+
+def _array(value: Any, labels: list[str]) -> NDArray[np.float32]:
+    """What coremltools gives for an output: a dictionary, a picture of Pillow's, or an array."""
+    if isinstance(value, dict):
+        return np.array([[value[label] for label in labels]], np.float32)
+    array = np.asarray(value, np.float32)
+    return array[None, None] if hasattr(value, "getbands") else array
 
 
 def _shapes(features: Any, labels: list[str]) -> dict[str, Shape]:
@@ -204,7 +210,8 @@ def _shapes(features: Any, labels: list[str]) -> dict[str, Shape]:
         kind = feature.type.WhichOneof("Type")
         if kind == "imageType":
             image = feature.type.imageType
-            shapes[feature.name] = (1, 3, int(image.height), int(image.width))
+            channels = 1 if image.colorSpace == image.GRAYSCALE else 3
+            shapes[feature.name] = (1, channels, int(image.height), int(image.width))
         elif kind == "multiArrayType":
             array = feature.type.multiArrayType
             ranges = array.shapeRange.sizeRanges

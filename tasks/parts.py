@@ -63,6 +63,24 @@ class Choice:
     labels: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Grey:
+    """A grey picture of a mask, as platforms for pictures want it, beside the probabilities.
+
+    Attributes:
+        output: Name of the output (B, classes, H, W) with the probabilities.
+        picture: Name of the picture (B, 1, H, W), of whole numbers 0 to 255: the probability of the
+            only class times 255, or the index of the most probable of several.
+        meaning: What it says, in the contract.
+        unit: Its unit, in the contract.
+    """
+
+    output: str
+    picture: str
+    meaning: str
+    unit: str
+
+
 class Rules(Protocol):
     """The task's part of templates and contracts. Needs neither numpy nor torch."""
 
@@ -97,6 +115,9 @@ class Rules(Protocol):
 
     def choice(self, contract: Contract) -> Choice | None:
         """The choice among labels that the outputs make; None if they make none."""
+
+    def grey(self, contract: Contract) -> Grey | None:
+        """The grey picture that the outputs make; None if they are no mask."""
 
 
 class ModelPart(Protocol):

@@ -17,7 +17,7 @@ from pocketface.models.count import count
 from pocketface.tasks.templates import open_template
 
 VGA = (480, 640)
-"""Height and width at which operations are also counted where whole photos of any size may go in."""
+"""Height and width at which operations are also counted where photos of any size may go in."""
 
 
 def main() -> None:

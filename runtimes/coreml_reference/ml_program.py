@@ -266,6 +266,11 @@ def _reduce_mean(given: dict[str, Any]) -> list[Tensor]:
     return [x.mean(axes, keepdim=bool(given.get("keep_dims", False)))]
 
 
+def _reduce_argmax(given: dict[str, Any]) -> list[Tensor]:
+    axis, keep = int(given.get("axis", -1)), bool(given.get("keep_dims", True))
+    return [_tensor(given["x"]).argmax(axis, keep).int()]
+
+
 def _affine_dequantize(stored: dict[str, Any]) -> NDArray[np.float32]:
     """Weights from 8-bit integers, with a scale and a zero point for each channel or for all."""
     data = np.asarray(stored["quantized_data"])
@@ -322,6 +327,7 @@ OPERATIONS: dict[str, Operation] = {
     "max_pool": (_MAX_POOL, _max_pool),
     "mul": _binary(torch.mul),
     "real_div": _binary(torch.div),
+    "reduce_argmax": ({"x", "axis", "keep_dims", "output_dtype"}, _reduce_argmax),
     "reduce_mean": ({"x", "axes", "keep_dims"}, _reduce_mean),
     "relu": _unary(torch.relu),
     "reshape": (
@@ -329,6 +335,7 @@ OPERATIONS: dict[str, Operation] = {
         lambda given: [_tensor(given["x"]).reshape(_ints(given["shape"]))],
     ),
     "reverse": ({"x", "axes"}, lambda given: [_tensor(given["x"]).flip(_ints(given["axes"]))]),
+    "round": _unary(torch.round),
     "sigmoid": _unary(torch.sigmoid),
     "slice_by_index": (_SLICE, _slice_by_index),
     "softmax": (

@@ -19,6 +19,7 @@ from ..sizes import check_values
 from .ml_program import build_program
 from .neural_network import build_layers, preprocess
 
+_GREY = 10
 _COLOURS = {20: "RGB", 30: "BGR"}
 """Colour orders by `ImageFeatureType.ColorSpace`."""
 
@@ -56,17 +57,19 @@ def function_of(spec: Any, folder: Path | None, *, where: str) -> Function:
         ModelFileError: A part of the model is unknown to this interpreter, or cannot be run; the
             message names it.
     """
-    images = [i for i in spec.description.input if i.type.WhichOneof("Type") == "imageType"]
+    images = [one for one in spec.description.input if _is_image(one)]
     if len(images) != 1:
         raise ModelFileError(f"{where}: has {len(images)} image inputs: expected one")
     (image,) = images
     run = _build(spec, folder, where=where)
     # A classifier's label is left out: it is text, and follows from the probabilities.
-    names = tuple(
-        output.name
+    outputs = [
+        output
         for output in spec.description.output
         if output.type.WhichOneof("Type") != "stringType"
-    )
+    ]
+    names = tuple(output.name for output in outputs)
+    grey = {one.name: _grey_size(one, where=where) for one in outputs if _is_image(one)}
 
     def call(
         picture: NDArray[np.float32], options: Mapping[str, float]
@@ -75,6 +78,7 @@ def function_of(spec: Any, folder: Path | None, *, where: str) -> Function:
         blobs[image.name] = torch.from_numpy(picture)
         with torch.inference_mode():
             found = run(blobs)
+            found |= {name: _as_grey(found[name], *size) for name, size in grey.items()}
         return {name: found[name].float().numpy() for name in names}
 
     kind = image.type.imageType
@@ -143,9 +147,7 @@ def _build(spec: Any, folder: Path | None, *, where: str) -> Callable[[Blobs], B
     else:
         run = build_layers(network, where=where)
     pictures = {
-        one.name: _colour(one, where=where)
-        for one in spec.description.input
-        if one.type.WhichOneof("Type") == "imageType"
+        one.name: _colour(one, where=where) for one in spec.description.input if _is_image(one)
     }
 
     def run_network(blobs: Blobs) -> Blobs:
@@ -162,6 +164,26 @@ def _build(spec: Any, folder: Path | None, *, where: str) -> Callable[[Blobs], B
         return found
 
     return run_network
+
+
+def _is_image(feature: Any) -> bool:
+    return bool(feature.type.WhichOneof("Type") == "imageType")
+
+
+def _grey_size(feature: Any, *, where: str) -> tuple[int, int]:
+    """Height and width of a grey picture with 8 bits per pixel."""
+    kind = feature.type.imageType
+    if kind.colorSpace != _GREY:
+        raise ModelFileError(
+            f"{where}: image {feature.name!r}: colour space {kind.colorSpace} is not known"
+        )
+    return int(kind.height), int(kind.width)
+
+
+def _as_grey(tensor: Tensor, height: int, width: int) -> Tensor:
+    """The pixels (1, 1, H, W), which hold whole numbers from 0 to 255."""
+    pixels = tensor.clamp(0, 255).to(torch.uint8)
+    return pixels.reshape(1, 1, height, width)
 
 
 def _colour(feature: Any, *, where: str) -> str:

@@ -22,7 +22,7 @@ _UNARY: dict[int, Callable[[Tensor, float], Tensor]] = {
     3: lambda x, alpha: x.pow(alpha),
     4: lambda x, _: x.exp(),
 }
-_NEAREST = 0
+_NEAREST, _AVERAGE = 0, 1
 _HALF_PIXELS = 2
 """`LinearUpsampleMode` ALIGN_CORNERS_FALSE: from output to input, (i + 0.5) / factor - 0.5."""
 _SLICE_AXES = {0: -3, 1: -2, 2: -1}
@@ -137,8 +137,10 @@ def _inner_product(params: Any, name: str) -> Run:
 
 
 def _pooling(params: Any, name: str) -> Run:
+    if params.globalPooling and params.type == _AVERAGE:
+        return lambda x: [x[0].mean((-2, -1), keepdim=True)]
     if params.type != 0 or params.globalPooling:
-        raise _refuse(name, "any but local maximum pooling")
+        raise _refuse(name, "any but local maximum and global average pooling")
     pad = _padding(params, name)
     kernel, stride = _pair(params.kernelSize, 3), _pair(params.stride, 1)
     return lambda x: [
@@ -289,6 +291,10 @@ LAYERS: dict[str, tuple[set[str], Callable[[Any, str], Run]]] = {
     "concatND": ({"axis", "interleave"}, _concat_nd),
     "convolution": (_CONVOLUTION, _convolution),
     "divideBroadcastable": (set(), _broadcast(torch.div)),
+    "argMax": (
+        {"axis", "removeDim"},
+        lambda params, _: lambda x: [x[0].argmax(int(params.axis), not params.removeDim).float()],
+    ),
     "innerProduct": (
         {"inputChannels", "outputChannels", "hasBias", "weights", "bias"},
         _inner_product,
@@ -308,6 +314,7 @@ LAYERS: dict[str, tuple[set[str], Callable[[Any, str], Run]]] = {
             lambda x: [x[0].flip([int(axis) for axis in np.flatnonzero(list(params.reverseDim))])]
         ),
     ),
+    "round": (set(), lambda _, __: lambda x: [x[0].round()]),
     "slice": ({"startIndex", "endIndex", "stride", "axis"}, _slice),
     "sliceStatic": (_SLICE_STATIC, _slice_static),
     "softmaxND": ({"axis"}, lambda params, _: lambda x: [x[0].softmax(int(params.axis))]),

@@ -11,7 +11,7 @@ from ...errors import TemplateError
 from ...model_templates.contract import Contract
 from ...model_templates.schema import Template
 from ...model_templates.spec import Fraction, Spec
-from ..parts import Choice, Suppression
+from ..parts import Choice, Grey, Suppression
 from ..rules import (
     augmentation_in,
     check_classes,
@@ -150,3 +150,8 @@ def suppression(_: Contract) -> Suppression | None:
 def choice(contract: Contract) -> Choice | None:
     """See `tasks.parts.Rules`."""
     return Choice("probabilities", classification_rules(contract).labels)
+
+
+def grey(_: Contract) -> Grey | None:
+    """See `tasks.parts.Rules`."""
+    return None

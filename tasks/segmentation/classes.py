@@ -17,3 +17,10 @@ def classes_of(shares: NDArray[np.float32], threshold: float) -> NDArray[np.uint
     if len(shares) == 1:
         return np.asarray(shares[0] >= threshold, np.uint8)
     return np.asarray(shares.argmax(0), np.uint8)
+
+
+def grey_of(shares: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The grey picture of `tasks.parts.Grey`, float32 (H, W), of probabilities (classes, H, W)."""
+    if len(shares) == 1:
+        return np.asarray((shares[0] * 255).round(), np.float32)
+    return np.asarray(shares.argmax(0), np.float32)

@@ -12,7 +12,7 @@ from ...model_templates.contract import Contract
 from ...model_templates.heads import MaskHeadSpec
 from ...model_templates.schema import BACKGROUND, Template
 from ...model_templates.spec import Fraction, PositiveInt, Spec
-from ..parts import Choice, Suppression
+from ..parts import Choice, Grey, Suppression
 from ..rules import (
     augmentation_in,
     check_classes,
@@ -23,6 +23,9 @@ from ..rules import (
 )
 
 OUTPUTS = {"mask": ("of each class, for each pixel of the input", "0 to 1; several add up to 1")}
+
+PICTURE = "mask_image"
+"""Name of the grey picture that some files give too; see `tasks.parts.Grey`."""
 
 Factor = Annotated[float, Field(ge=0, lt=1)]
 
@@ -181,7 +184,8 @@ def check_contract(contract: Contract) -> str | None:
     spec, classes = contract.input, segmentation_rules(contract).classes
     expected = (spec.batch, len(classes), spec.height, spec.width)
     shapes = {output.name: output.shape for output in contract.outputs}
-    if shapes != {"mask": expected}:
+    picture = {PICTURE: (spec.batch, 1, spec.height, spec.width)}
+    if shapes not in ({"mask": expected}, {"mask": expected, **picture}):
         return f"outputs {shapes}: expected mask {expected}"
     if spec.resize != "align" or spec.points is None or len(spec.points) != 5:
         return f"input resize {spec.resize}: expected align, with five points"
@@ -206,3 +210,11 @@ def suppression(_: Contract) -> Suppression | None:
 def choice(_: Contract) -> Choice | None:
     """See `tasks.parts.Rules`: a class of each pixel is no label of the picture."""
     return None
+
+
+def grey(contract: Contract) -> Grey | None:
+    """See `tasks.parts.Rules`."""
+    classes = segmentation_rules(contract).classes
+    if len(classes) == 1:
+        return Grey("mask", PICTURE, "the probability of each pixel as grey", "0 to 255")
+    return Grey("mask", PICTURE, "the most probable class of each pixel", "index")

@@ -116,7 +116,7 @@ def refuse(spec: Any, kind: str, field: str, value: object) -> None:
         (lambda s: refuse(s, "convolution", "isDeconvolution", True), "isDeconvolution is not"),
         (lambda s: layer(s, "convolution").convolution.same.SetInParent(), "padding 'same' is not"),
         (lambda s: layer(s, "activation").activation.tanh.SetInParent(), "tanh is not known"),
-        (lambda s: refuse(s, "upsample", "mode", 1), "any but nearest-neighbour upsampling"),
+        (lambda s: refuse(s, "upsample", "mode", 1), "linearUpsampleMode 0 is not"),
         (lambda s: refuse(s, "concatND", "interleave", True), "interleave is not known"),
         (lambda s: refuse(s, "slice", "endIndex", -1), "a range from 0 to -1 is not known"),
         (

@@ -49,12 +49,19 @@ def face(classes: int = 1) -> Shares:
     return np.stack([rest, soft, *others]).astype(np.float32)
 
 
-def model_of(contract: Contract, shares: Shares, *, second: Shares | None = None) -> FaceSegmenter:
+def model_of(
+    contract: Contract,
+    shares: Shares,
+    *,
+    second: Shares | None = None,
+    picture: NDArray[np.float32] | None = None,
+) -> FaceSegmenter:
     """Gives these probabilities, or others for all but the first picture of a batch."""
 
     def run(batch: NDArray[np.float32]) -> Outputs:
         answers = [shares] + [shares if second is None else second] * (len(batch) - 1)
-        return {"mask": np.stack(answers)}
+        outputs = {"mask": np.stack(answers)}
+        return outputs if picture is None else {**outputs, "mask_image": picture[None, None]}
 
     session = Session("fake", "cpu", None, {}, {}, run)
     return FaceSegmenter(contract=contract, session=session, path=Path("fake"))
@@ -91,22 +98,22 @@ def test_masks(change: str, precision: str, classes: int, answers_only: bool) ->
     assert (found.problem is None) == may[precision], found
     assert found.differences.keys() == found.tolerances.keys() == {"probability", "pixels"}
     assert found.tensors.keys() == (set() if answers_only else {"mask"})
-    assert (found.asked, found.extra) == (2, 0)
+    assert (found.asked, found.extra) == (2 * SIDE**2, 0)
 
 
 @pytest.mark.parametrize(
-    ("pixels", "agreed"), [(4, 2), (5, 0)], ids=["at most a thousandth", "more"]
+    ("pixels", "same"), [(4, True), (5, False)], ids=["at most a thousandth", "more"]
 )
-def test_masks_may_differ_in_a_thousandth_of_their_pixels(pixels: int, agreed: int) -> None:
+def test_masks_may_differ_in_a_thousandth_of_their_pixels(pixels: int, same: bool) -> None:
     contract = contract_of()
     shares = np.full((1, SIDE, SIDE), 0.49999, np.float32)
     other = shares.copy()
     other[0, 0, :pixels] = 0.50001
     expected = raw_outputs(model_of(contract, shares), IMAGES)
     found = compare(contract, expected, model_of(contract, other), IMAGES)
-    assert found.agreed == agreed
-    assert found.differences["pixels"] == pixels / SIDE**2
-    assert (found.problem is None) == (agreed == 2)
+    assert found.agreed == 2 * (SIDE**2 - pixels)
+    assert found.differences["pixels"] == pytest.approx(pixels / SIDE**2)
+    assert (found.problem is None) == same
 
 
 def test_a_batch_must_answer_as_its_images() -> None:
@@ -115,6 +122,19 @@ def test_a_batch_must_answer_as_its_images() -> None:
     found = compare(contract, expected, model_of(contract, shares, second=shares * 0.8), IMAGES)
     assert found.problem is not None
     assert found.problem.startswith("probabilities differ by 0.2")
+
+
+@pytest.mark.parametrize("classes", [1, 4])
+@pytest.mark.parametrize("moved", [0, 1])
+def test_a_grey_picture_must_be_that_of_the_probabilities(moved: int, classes: int) -> None:
+    contract, shares = contract_of(classes=classes), face(classes)
+    picture = shares[0] * 255 if classes == 1 else shares.argmax(0)
+    model = model_of(
+        contract, shares, picture=np.roll(picture.round().astype(np.float32), moved, 1)
+    )
+    found = compare(contract, raw_outputs(model, IMAGES), model, IMAGES)
+    assert (found.problem or "").startswith("mask_image is not that" if moved else "")
+    assert (found.problem is None) == (not moved)
 
 
 def test_stored_answers_are_small() -> None:
