@@ -33,6 +33,7 @@ LONGEST = (
     "compressing/test_fine_tuning.py",
     "exporting/test_shipped_weights.py",
     "cli/test_compress_command.py",
+    "training/test_trackers.py",
     "training/test_processes.py",
     "compressing/test_promise.py",
     "models/test_networks.py",
