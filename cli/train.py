@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "memory on processors and GPUs with bfloat16; 16-mixed, the same on GPUs without it",
     )
     parser.add_argument(
-        "--tracker", nargs="+", choices=TRACKERS, default=(), metavar="NAME",
+        "--tracker", nargs="+", choices=TRACKERS, metavar="NAME",
         help=f"experiment trackers to tell too: {', '.join(TRACKERS)}",
     )  # fmt: skip
 
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> None:
         workers=args.workers,
         precision=args.precision,
         val_every=args.val_every,
-        trackers=args.tracker,
+        trackers=args.tracker or (),
         command=args.command_line,
     )
     for path in report.written:

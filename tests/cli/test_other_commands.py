@@ -151,7 +151,7 @@ def test_train_passes_its_flags_on(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         "--val-ann-files", "d.json", "--val-data-roots", "empty",
         "--save-checkpoints-to", "runs/1", "--epochs", "9", "--batch-size", "4",
         "--gpu-num", "0", "--base-learning-rate", "1e-3", "--seed", "5", "--workers", "0",
-        "--precision", "bf16-mixed", "--val-every", "2",
+        "--precision", "bf16-mixed", "--val-every", "2", "--tracker", "mlflow", "clearml",
     )  # fmt: skip
     assert (result.code, result.err) == (0, "")
     assert result.out.splitlines() == [
@@ -177,6 +177,7 @@ def test_train_passes_its_flags_on(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         workers=0,
         precision="bf16-mixed",
         val_every=2,
+        trackers=["mlflow", "clearml"],
     )
 
 
