@@ -20,7 +20,7 @@ from ...errors import DataError, ImageError
 from ...model_templates.contract import InputSpec
 from ..learning import DECODE_THREADS, DECODED_AHEAD, Key, left_out
 from .heads import read_head
-from .jitter import cover, dropout, jitter
+from .jitter import cloth, cover, dropout, jitter
 from .rules import AugmentationSpec
 
 Pixels = NDArray[np.uint8]
@@ -125,7 +125,12 @@ class HeadCrops(Dataset[list[Item]]):
         rng = np.random.default_rng((self.seed, run, place))
         index = self._order[place]
         spec = self.spec
-        head, truth = moved_pair(*self._heads[index], spec, rng)
+        head, truth = self._heads[index]
+        if rng.random() < spec.cloth:
+            assert self.target.points is not None  # as heads are aligned
+            head, truth = head.copy(), truth.copy()
+            cloth(head, truth, self.target.points, rng)
+        head, truth = moved_pair(head, truth, spec, rng)
         if rng.random() < spec.flip:
             head, truth = np.ascontiguousarray(head[:, ::-1]), np.ascontiguousarray(truth[:, ::-1])
         if rng.random() < spec.objects:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -20,6 +21,9 @@ _YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.
 """RGB to brightness and two axes of colour (FCC NTSC, 1953)."""
 
 _BLOB_CORNERS = 9
+
+CLOTHS = ((215, 180, 140), (235, 230, 225), (40, 40, 40), (200, 210, 150))
+"""Colours of medical masks, BGR: blue, white, black, green."""
 
 
 def jitter(picture: Pixels, spec: JitterSpec, rng: np.random.Generator) -> Pixels:
@@ -105,3 +109,40 @@ def _blob(shape: tuple[int, ...], rng: np.random.Generator) -> Pixels:
     blob = np.zeros((height, width), np.uint8)
     cv2.fillPoly(blob, [points], 255)
     return blob
+
+
+def cloth(
+    picture: Pixels,
+    truth: Pixels,
+    points: Sequence[tuple[float, float]],
+    rng: np.random.Generator,
+) -> None:
+    """Draw a medical mask over nose, mouth and chin, in place; what is covered is of no class.
+
+    Args:
+        picture: uint8 (H, W, 3), BGR.
+        truth: uint8 (H, W), classes.
+        points: Where the five landmarks are, in pixels.
+        rng: Source of all randomness.
+    """
+    left_eye, right_eye, nose, left_mouth, right_mouth = np.array(points, np.float64)
+    eyes = (left_eye + right_eye) / 2
+    across, down = right_eye - left_eye, (left_mouth + right_mouth) / 2 - eyes
+    # Places in the face, from between the eyes: along the line of the eyes, and towards the mouth.
+    high, low = rng.uniform(0.3, 0.6), rng.uniform(1.45, 1.8)
+    wide = rng.uniform(0.75, 0.95)
+    half = [(0.3, high), (wide, high + 0.15), (0.85 * wide, 1.2), (0.4 * wide, low)]
+    outline = half + [(-x, y) for x, y in reversed(half)]
+    places = np.array(outline) + rng.normal(0, 0.04, (len(outline), 2))
+    corners = eyes + places @ np.stack([across, down])
+    blob = np.zeros(truth.shape, np.uint8)
+    cv2.fillPoly(blob, [corners.round().astype(np.int32)], 255)
+    colour = rng.uniform(0, 255, 3) if rng.random() < 0.4 else np.array(CLOTHS)[rng.integers(4)]
+    # Light falls from one side, and folds run across.
+    rows, columns = np.mgrid[: truth.shape[0], : truth.shape[1]]
+    folds = np.sin(rows / rng.uniform(2, 9)) * rng.uniform(0, 12)
+    light = (columns - nose[0]) * rng.uniform(-0.4, 0.4)
+    shaded = (colour + (folds + light)[:, :, None]).clip(0, 255)
+    inside = blob > 0
+    picture[inside] = shaded[inside].round()
+    truth[inside] = 0

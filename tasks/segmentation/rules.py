@@ -86,6 +86,7 @@ class AugmentationSpec(Spec):
         dropout: Rectangles; none by default.
         objects: How often a blob cut from another training picture covers a part, as a hand or a
             thing does. What it covers is of no class.
+        cloth: How often a medical mask is drawn over nose, mouth and chin; it is of no class.
         quality: Whether blur, noise, low resolution and JPEG degrade the picture.
         tagged: How often a head with tags comes in one pass; those are rare kinds.
     """
@@ -98,6 +99,7 @@ class AugmentationSpec(Spec):
     jitter: JitterSpec | None = None
     dropout: DropoutSpec | None = None
     objects: Fraction = 0.0
+    cloth: Fraction = 0.0
     quality: bool = False
     tagged: PositiveInt = 1
 

@@ -14,7 +14,7 @@ from pocketface.data.mask_pairs import MaskPair
 from pocketface.model_templates.contract import InputSpec
 from pocketface.model_templates.heads import MaskLossSpec
 from pocketface.tasks.segmentation.head_crops import HeadCrops, collate
-from pocketface.tasks.segmentation.jitter import cover, dropout, jitter
+from pocketface.tasks.segmentation.jitter import cloth, cover, dropout, jitter
 from pocketface.tasks.segmentation.mask_loss import mask_losses
 from pocketface.tasks.segmentation.rules import AugmentationSpec, DropoutSpec, JitterSpec
 
@@ -102,6 +102,18 @@ def test_what_is_covered_is_no_face() -> None:
     assert 20 < covered.sum() < SIDE * SIDE / 2
     assert (head[covered] > 90).all()
     assert (head[cv2.dilate(covered.astype(np.uint8), np.ones((15, 15))) == 0] == 7).all()
+
+
+def test_a_medical_mask_covers_the_mouth_and_not_the_eyes() -> None:
+    points = [(26.0, 28.0), (38.0, 28.0), (32.0, 34.0), (27.0, 40.0), (37.0, 40.0)]
+    for seed in range(20):
+        head, truth = np.full((SIDE, SIDE, 3), 7, np.uint8), np.ones((SIDE, SIDE), np.uint8)
+        cloth(head, truth, points, np.random.default_rng(seed))
+        assert ((head != 7).any(2) <= (truth == 0)).all()
+        left, right, _, *mouth = (truth[int(y), int(x)] for x, y in points)
+        assert left == right == 1
+        assert not any(mouth)
+        assert (truth == 0).mean() < 0.2
 
 
 def test_jitter_by_definition() -> None:
