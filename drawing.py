@@ -70,9 +70,11 @@ def draw_masks(image: NDArray[np.uint8], masks: Sequence[Mask]) -> NDArray[np.ui
         The drawn copy, uint8 (H, W, 3), BGR.
     """
     canvas = image.copy()
-    line = max(1, round(min(image.shape[:2]) / 400))
+    thickest = max(1, round(min(image.shape[:2]) / 400))
     for mask in masks:
         part = canvas[mask.place]
+        # A thick line would hide a small face.
+        line = max(1, min(thickest, min(part.shape[:2]) // 100))
         for index, name in enumerate(mask.named):
             inside = mask.inside(name).astype(np.uint8)
             if not inside.any():

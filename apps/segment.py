@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,9 @@ from ..errors import DataError, ImageError, UserError
 from ..mask import Mask
 from ..results import Detections
 from ..tasks.detection.model import FaceDetector
+from ..tasks.load import load_as
 from ..tasks.segmentation.model import FaceSegmenter
-from .faces import FACE_SCORE, FaceReader
+from .faces import FACE_SCORE, FaceReader, check_landmarks
 from .mask_files import FOLDERS, Kind, check_places, picture_of, places_of, write_masks
 from .mask_tracks import MaskTracks
 from .photo_files import find_photos
@@ -30,6 +32,7 @@ from .video_file import video_file
 _log = logging.getLogger(__name__)
 
 Pixels = NDArray[np.uint8]
+_Kind = TypeVar("_Kind", FaceDetector, FaceSegmenter)
 _Find = Callable[[Pixels], tuple[Detections | None, Sequence[Mask]]]
 
 
@@ -83,25 +86,30 @@ class SegmentRequest:
 
     Attributes:
         sources: Photos, folders of photos, and videos.
-        open_segmenter: Opens the segmenter, after the paths were checked.
-        open_detector: Opens the detector; None if each picture is one head already cut.
+        segmenter: A segmenter's model file.
+        detector: Model file of a detector with landmarks; None if each picture is one head already
+            cut.
         kind: What is made of each picture.
         output: Folder of the files; None for that of `FOLDERS`.
         score: Lowest detector score of a face, 0 to 1; None for `FACE_SCORE`.
         each: Whether each face has a mask's file of its own.
         force: Whether older files are replaced.
+        device: Device for both models, as `tasks.load` takes it.
+        threads: Threads for one inference of each, as `tasks.load` takes them.
         on_seen: Called after each photo and frame.
         on_progress: Called with the number of photos, or of a video's frames, done and the total.
     """
 
     sources: Sequence[Path]
-    open_segmenter: Callable[[], FaceSegmenter]
-    open_detector: Callable[[], FaceDetector] | None
+    segmenter: Path
+    detector: Path | None
     kind: Kind = "mask"
     output: Path | None = None
     score: float | None = None
     each: bool = False
     force: bool = False
+    device: str = "cpu"
+    threads: int | None = None
     on_seen: Callable[[Segmented], None] | None = None
     on_progress: Callable[[int, int], None] | None = None
 
@@ -130,8 +138,11 @@ def segment(request: SegmentRequest) -> SegmentSummary:
     photos = dict(find_photos(others)) if others else {}
     places = _checked_places(request, photos, [Path(video.name) for video in videos])
     # After the checks: a runtime takes seconds to load.
-    segmenter = request.open_segmenter()
-    detector = None if request.open_detector is None else request.open_detector()
+    segmenter = _opened(FaceSegmenter, request.segmenter, request)
+    detector = None
+    if request.detector is not None:
+        detector = _opened(FaceDetector, request.detector, request)
+        check_landmarks(detector)
     score = FACE_SCORE if request.score is None else request.score
     summary = SegmentSummary(output=_folder(request) if places else None)
     started = time.monotonic()
@@ -142,6 +153,10 @@ def segment(request: SegmentRequest) -> SegmentSummary:
         raise DataError(f"none of the {summary.unreadable} photos and videos could be read")
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def _opened(kind: type[_Kind], path: Path, request: SegmentRequest) -> _Kind:
+    return load_as(kind, path, device=request.device, threads=request.threads)
 
 
 def _checked_places(

@@ -36,7 +36,7 @@ COMMANDS = {
     "select": (".select", "choose the smallest measured file that meets a budget"),
     "diagnose": (".diagnose", "find out whether a detector is shown photos as it should be"),
     "visualize": (".visualize", "find faces in a camera, video, photo, folder or stream"),
-    "segment": (".segment", "mark, or cut out, the pixels of the faces in photos and videos"),
+    "segment": (".segment", "write masks of the faces in photos and videos"),
     "classify": (".classify", "find the photos with a face of a label, as with glasses"),
     "serve": (".serve", "answer over HTTP what label the faces of a photo have"),
     "data": (".data", "make, convert and split annotations"),

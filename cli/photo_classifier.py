@@ -40,14 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
 
 
-def files_of(args: argparse.Namespace) -> tuple[Path, Path]:
-    """The classifier's file and the detector's file."""
+def files_of(args: argparse.Namespace, *, default: str = CLASSIFIER) -> tuple[Path, Path]:
+    """The files of the model of aligned faces, or of a default template, and of the detector."""
     from ..tasks.named import model_path
     from ..tasks.weights import model_file
 
     for given in (args.load_weights, args.detector):
         if given is not None and not model_path(given).exists():
             raise ModelFileError(f"{given}: no such file")
-    template = args.template or (None if args.load_weights else CLASSIFIER)
-    classifier = model_file(template, args.load_weights, device=args.device)
-    return classifier, model_path(args.detector or DETECTOR, device=args.device)
+    template = args.template or (None if args.load_weights else default)
+    model = model_file(template, args.load_weights, device=args.device)
+    return model, model_path(args.detector or DETECTOR, device=args.device)

@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from ..apps.faces import FACE_SCORE
-from ..errors import ModelFileError, UserError
+from ..errors import UserError
 from ..model_templates.catalogue import DETECTOR, SEGMENTER
+from . import photo_classifier
 from .console import progress, tell
 from .json_lines import faces_as_json, print_json
 from .parser import a_path, fraction, positive_count
@@ -77,34 +78,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Segment the sources, and print what was found."""
     from ..apps.segment import SegmentRequest, segment
-    from ..tasks.detection.model import FaceDetector
-    from ..tasks.load import load_as
-    from ..tasks.named import model_path
-    from ..tasks.segmentation.model import FaceSegmenter
-    from ..tasks.weights import model_file
 
     for flag, value in (("--detector", args.detector), ("--score", args.score)):
         if args.heads and value is not None:
             raise UserError(f"{flag} {value}: --heads searches no faces")
-    for given in (args.load_weights, args.detector):
-        if given is not None and not model_path(given).exists():
-            raise ModelFileError(f"{given}: no such file")
-    template = args.template or (None if args.load_weights else SEGMENTER)
-    how = {"device": args.device, "threads": args.threads}
+    segmenter, detector = photo_classifier.files_of(args, default=SEGMENTER)
     with ExitStack() as stack:
         summary = segment(
             SegmentRequest(
                 sources=args.sources,
-                open_segmenter=lambda: load_as(
-                    FaceSegmenter,
-                    model_file(template, args.load_weights, device=args.device),
-                    **how,
-                ),
-                open_detector=None
-                if args.heads
-                else lambda: load_as(
-                    FaceDetector, model_path(args.detector or DETECTOR, device=args.device), **how
-                ),
+                segmenter=segmenter,
+                detector=None if args.heads else detector,
+                device=args.device,
+                threads=args.threads,
                 kind=args.kind,
                 output=args.output,
                 score=args.score,
@@ -140,7 +126,7 @@ def _tell_text(seen: Segmented) -> None:
     if seen.frame is not None:
         return
     if not seen.masks:
-        tell(f"{seen.path}: no face" + ("; its mask is empty" if seen.written else ""))
+        tell(f"{seen.path}: no face" + ("; nothing is marked" if seen.written else ""))
         return
     area = sum(mask.area for mask in seen.masks)
     tell(f"{seen.path}: {_counted(len(seen.masks), 'face')}, {_counted(area, 'pixel')}")

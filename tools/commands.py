@@ -34,7 +34,9 @@ ABOUT = {
     "file. Examples: [benchmark.md](../guide/benchmark.md#the-smallest-file-that-meets-a-budget).",
     "diagnose": "Explained in "
     "[export.md](../guide/export.md#is-a-file-shown-its-photos-as-it-should-be).",
-    "visualize": "Draws boxes, landmarks and scores; with a classifier, its labels.",
+    "visualize": "Draws boxes, landmarks and scores; with a classifier, its labels; with a "
+    "segmenter, its masks.",
+    "segment": "Explained in [segment.md](../guide/segment.md).",
     "classify": "Explained in [glasses.md](../guide/glasses.md).",
     "serve": "Explained in [serve.md](../guide/serve.md).",
     "data": "Explained in [data.md](../guide/data.md).",

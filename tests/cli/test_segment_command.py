@@ -81,7 +81,7 @@ def test_a_folder_named_test_gives_masks_of_the_same_names(run: Run) -> None:
     empty = cv2.imread("masks/nobody.png", cv2.IMREAD_UNCHANGED)
     assert empty.shape == (80, 90)
     assert not empty.any()
-    assert "test/nobody.bmp: no face; its mask is empty" in result.out
+    assert "test/nobody.bmp: no face; nothing is marked" in result.out
     *_, counts, written = result.out.splitlines()
     assert counts.startswith("3 photos, 3 faces, 1 without a face, 1 unreadable, ")
     assert written == "written: masks"
