@@ -30,7 +30,7 @@ def check_landmarks(detector: FaceDetector) -> None:
         ModelFileError: The detector gives no landmarks.
     """
     if all(output.name != "landmarks" for output in detector.contract.outputs):
-        raise ModelFileError(f"{detector.path}: finds no landmarks, which classifiers need")
+        raise ModelFileError(f"{detector.path}: finds no landmarks, by which faces are aligned")
 
 
 def looks_at_faces(model: Model[Any]) -> bool:

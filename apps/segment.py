@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -125,18 +124,11 @@ def segment(request: SegmentRequest) -> SegmentSummary:
         DataError: Nothing can be read.
         KeyboardInterrupt: Ctrl-C; what is written is complete.
     """
-    are_videos = [
-        path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir() for path in request.sources
-    ]
-    videos = [
-        find_source(str(path))
-        for path in dict.fromkeys(itertools.compress(request.sources, are_videos))
-    ]
-    others = [
-        path for path, is_video in zip(request.sources, are_videos, strict=True) if not is_video
-    ]
+    paths = [path for path in dict.fromkeys(request.sources) if _is_video(path)]
+    videos = [find_source(str(path)) for path in paths]
+    others = [path for path in request.sources if path not in paths]
     photos = dict(find_photos(others)) if others else {}
-    places = _checked_places(request, photos, [Path(video.name) for video in videos])
+    places = _checked_places(request, photos, paths)
     # After the checks: a runtime takes seconds to load.
     segmenter = _opened(FaceSegmenter, request.segmenter, request)
     detector = None
@@ -153,6 +145,10 @@ def segment(request: SegmentRequest) -> SegmentSummary:
         raise DataError(f"none of the {summary.unreadable} photos and videos could be read")
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()
 
 
 def _opened(kind: type[_Kind], path: Path, request: SegmentRequest) -> _Kind:

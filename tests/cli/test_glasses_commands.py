@@ -86,7 +86,7 @@ def test_a_detector_without_landmarks_makes_no_lists(run: Run) -> None:
     write_weights(Path("ssd.pth"), template_text=text, state_dict=network.state_dict(), epochs=0)
     refused = run("data", "glasses", "photos", "--output", "lists", "--detector", "ssd.pth")
     assert (refused.code, refused.out) == (2, "")
-    assert "ssd.pth: finds no landmarks, which classifiers need" in refused.err
+    assert "ssd.pth: finds no landmarks, by which faces are aligned" in refused.err
     assert not Path("lists").exists()
 
 
