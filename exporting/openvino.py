@@ -14,6 +14,7 @@ from ..runtimes.seal import BLANK_SEAL, seal
 from .formats import Order
 from .nms import append_nms
 from .onnx import example_for, folded_trace, trace
+from .openvino_resize import use_matrices
 
 SEAL_PATH = ["pocketface", "seal"]
 """Path in `rt_info` of the seal of both files."""
@@ -80,6 +81,8 @@ def _convert(traced: Any, contract: Contract, path: Path, *, precision: Precisio
     if precision == "int8":
         compress_quantize_weights_transformation(model)
     model.reshape(shape)
+    if contract.input.multiple_of is None:
+        use_matrices(model)
     return write_openvino(model, contract, path, precision=precision)
 
 

@@ -202,10 +202,16 @@ class Contract(Spec):
             for own, size in zip(output.shape[1:], outputs.get(output.name, ())[1:], strict=False)
             if size not in (own, -1)
         }
-        spec = self.input.model_copy(update={"shape": (*self.input.shape[:2], height, width)})
+        own = self.input
+        points = _moved(own.points, height / own.height, width / own.width)
+        changed = {"shape": (*own.shape[:2], height, width), "points": points}
+        spec = own.model_copy(update=changed)
         described = []
         for output in self.outputs:
-            sizes = (known.get(size, size) for size in output.shape[1:])
+            sizes = tuple(known.get(size, size) for size in output.shape[1:])
+            if len(sizes) == 3 and output.shape[2:] == (own.height, own.width):
+                # A map of the input's size, whose sides `known` cannot tell apart if they are one.
+                sizes = (output.shape[1], height, width)
             described.append(output.model_copy(update={"shape": (output.shape[0], *sizes)}))
         return self.model_copy(
             update={"input": spec, "outputs": tuple(described), "metrics": (), "parity": None}
@@ -241,6 +247,21 @@ class Contract(Spec):
             raise ContractError(
                 f"{source}: contract does not fit: {where}: {first['msg']}"
             ) from error
+
+
+def _moved(
+    points: tuple[tuple[float, float], ...] | None, taller: float, wider: float
+) -> tuple[tuple[float, float], ...] | None:
+    """Landmarks of aligned faces in an input of another size; see `tasks.describe`.
+
+    The eyes stay at their shares of height and width; faces become `wider` both ways.
+    """
+    if points is None:
+        return None
+    level = sum(y for _, y in points[:2]) / 2
+    return tuple(
+        (round(x * wider, 3), round(level * taller + (y - level) * wider, 3)) for x, y in points
+    )
 
 
 def _version(text: str) -> object:

@@ -183,6 +183,16 @@ def _conv(given: dict[str, Any]) -> list[Tensor]:
     ]
 
 
+def _batch_norm(given: dict[str, Any]) -> list[Tensor]:
+    x, mean, variance, gamma, beta = (
+        _tensor(given[key]) if key in given else None
+        for key in ("x", "mean", "variance", "gamma", "beta")
+    )
+    assert x is not None  # required
+    epsilon = float(given.get("epsilon", 1e-5))
+    return [functional.batch_norm(x, mean, variance, gamma, beta, eps=epsilon)]
+
+
 def _max_pool(given: dict[str, Any]) -> list[Tensor]:
     if given.get("ceil_mode", False):
         raise _NotKnown("ceil_mode")
@@ -315,6 +325,7 @@ _UPSAMPLE = {"x", "scale_factor_height", "scale_factor_width"}
 
 OPERATIONS: dict[str, Operation] = {
     "add": _binary(torch.add),
+    "batch_norm": ({"x", "mean", "variance", "gamma", "beta", "epsilon"}, _batch_norm),
     "cast": ({"x", "dtype"}, _cast),
     "clip": (
         {"x", "alpha", "beta"},

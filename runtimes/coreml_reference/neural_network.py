@@ -127,6 +127,17 @@ def _tensor(params: Any, shape: Sequence[int], name: str) -> Tensor:
     return torch.from_numpy(layer_weights(params, shape, where=name).copy())
 
 
+def _batch_norm(params: Any, name: str) -> Run:
+    if params.computeMeanVar or params.instanceNormalization:
+        raise _refuse(name, "statistics of the input itself")
+    shape = (int(params.channels),)
+    gamma, beta, mean, variance = (
+        _tensor(getattr(params, field), shape, name)
+        for field in ("gamma", "beta", "mean", "variance")
+    )
+    return lambda x: [functional.batch_norm(x[0], mean, variance, gamma, beta, eps=params.epsilon)]
+
+
 def _inner_product(params: Any, name: str) -> Run:
     shape = (int(params.outputChannels), int(params.inputChannels))
     weight = _tensor(params.weights, shape, name)
@@ -273,6 +284,10 @@ _CONVOLUTION = {
     "outputChannels", "kernelChannels", "nGroups", "kernelSize", "stride", "dilationFactor",
     "valid", "same", "isDeconvolution", "hasBias", "weights", "bias",
 }  # fmt: skip
+_BATCH_NORM = {
+    "channels", "computeMeanVar", "instanceNormalization", "epsilon", "gamma", "beta", "mean",
+    "variance",
+}  # fmt: skip
 _POOLING = {
     "type", "kernelSize", "stride", "valid", "same", "includeLastPixel", "avgPoolExcludePadding",
     "globalPooling",
@@ -283,6 +298,7 @@ LAYERS: dict[str, tuple[set[str], Callable[[Any, str], Run]]] = {
     "activation": ({"linear", "ReLU", "sigmoid"}, _activation),
     "add": ({"alpha"}, _elementwise(torch.add)),
     "addBroadcastable": (set(), _broadcast(torch.add)),
+    "batchnorm": (_BATCH_NORM, _batch_norm),
     "clip": (
         {"minVal", "maxVal"},
         lambda params, _: lambda x: [x[0].clamp(params.minVal, params.maxVal)],
@@ -317,6 +333,7 @@ LAYERS: dict[str, tuple[set[str], Callable[[Any, str], Run]]] = {
     "round": (set(), lambda _, __: lambda x: [x[0].round()]),
     "slice": ({"startIndex", "endIndex", "stride", "axis"}, _slice),
     "sliceStatic": (_SLICE_STATIC, _slice_static),
+    "softmax": (set(), lambda _, __: lambda x: [x[0].softmax(-3)]),
     "softmaxND": ({"axis"}, lambda params, _: lambda x: [x[0].softmax(int(params.axis))]),
     "splitND": ({"axis", "numSplits", "splitSizes"}, _split),
     "squeeze": ({"axes", "squeezeAll"}, _squeeze),

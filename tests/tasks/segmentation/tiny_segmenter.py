@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pocketface.data.pictures import pictures_for
+from pocketface.models.network import make_network
+from pocketface.models.weights import write_weights
+from pocketface.tasks.describe import contract_for
+from pocketface.tasks.templates import parse_template
+
 TINY = """\
 name: tiny-segmenter
 domain: face
@@ -38,3 +49,32 @@ FOUR = TINY.replace("[face]", "[background, face, glasses, hair]").replace(
     "classes: 1", "classes: 4"
 )
 """The same with four classes."""
+
+
+def write_weights_of(folder: Path, text: str = TINY) -> Path:
+    """Weights of a network that has learned nothing, but to be sure of most pixels.
+
+    Its borders are few, as those of a trained one, so that FP16 moves few pixels across them.
+    """
+    torch.manual_seed(0)
+    template = parse_template(text, source="test")
+    network = make_network(template.architecture)
+    images = torch.from_numpy(
+        np.stack([one.pixels for one in pictures_for(contract_for(template).input)][:8])
+    )
+    images = images.permute(0, 3, 1, 2).float()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the mean of all that it saw
+    with torch.no_grad():
+        network.train()(images)
+        logits = network.eval()(images, raw=True)
+        network.head.logits.weight.mul_(1 / logits.std())
+        network.head.logits.bias.zero_()
+        logits = network(images, raw=True)
+        count = logits.shape[1]
+        apart = torch.linspace(1.5, -1.5, count) if count > 1 else torch.tensor([-1.5])
+        network.head.logits.bias.copy_(apart - logits.mean((0, 2, 3)))
+    path = folder / "weights.safetensors"
+    write_weights(path, template_text=text, state_dict=network.state_dict(), epochs=1, seed=0)
+    return path
