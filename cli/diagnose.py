@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..errors import PocketfaceError
+from ..errors import PocketfaceError, UserError
 from .console import print_table, progress, tell
 from .labels import add_classes, labels_of
 from .parser import a_path, positive_count, size
@@ -13,9 +13,18 @@ from .parser import a_path, positive_count, size
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     parser.add_argument(
-        "model", type=a_path, metavar="FILE|NAME", help="a detector, ours or another's"
+        "model",
+        type=a_path,
+        metavar="FILE|NAME",
+        help="a detector, ours or another's; or a segmenter of ours",
     )
-    parser.add_argument("--test-ann-files", nargs="+", required=True, metavar="JSON", help="COCO")
+    parser.add_argument(
+        "--test-ann-files",
+        nargs="+",
+        required=True,
+        metavar="JSON",
+        help="COCO; for a segmenter, .masks.json",
+    )
     parser.add_argument(
         "--test-data-roots",
         nargs="+",
@@ -42,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Try all pre-processings; fail if the declared one is not the best."""
+    from ..data.mask_pairs import SUFFIX
+
+    if any(str(file).endswith(SUFFIX) for file in args.test_ann_files):
+        _diagnose_masks(args)
+        return
     from ..apps.diagnose import diagnose
     from ..tasks.detection.preprocessing import Preprocessing
 
@@ -102,3 +116,42 @@ def run(args: argparse.Namespace) -> None:
         return
     what = "is the best" if best == found.declared else f"is as good as {best}, {points} less"
     tell(f"{found.path}: as declared: {found.declared} {what}{tied}")
+
+
+def _diagnose_masks(args: argparse.Namespace) -> None:
+    """Try a segmenter with each usual fault undone; fail if that is better."""
+    from ..apps.diagnose_masks import AS_IT_IS, diagnose_masks
+
+    for flag, value in (("--declared", args.declared), ("--input-size", args.input_size)):
+        if value is not None:
+            raise UserError(f"{flag}: not for a segmenter, whose contract says it")
+    with progress("photos") as on_progress:
+        found = diagnose_masks(
+            args.model,
+            labels=labels_of(args, "test"),
+            limit=args.limit,
+            runtime=args.runtime,
+            threads=args.threads,
+            on_progress=on_progress,
+        )
+    print_table(
+        f"{found.path}: {found.heads} heads",
+        ("", "IoU", "95 %"),
+        [
+            (one.name, f"{100 * one.iou:.1f}", f"{100 * one.low:.1f} to {100 * one.high:.1f}")
+            for one in found.trials
+        ],
+        numbers=(1,),
+    )
+    best = found.trials[0].name
+    gain, low, high = (100 * one for one in found.gain)
+    points = f"{gain:.1f} points of IoU (between {low:.1f} and {high:.1f})"
+    if found.verdict == "useless":
+        raise PocketfaceError(f"{found.path}: finds hardly a face in any way")
+    if found.verdict == "mismatch":
+        raise PocketfaceError(f"{found.path}: mismatch: {points} more with {best}")
+    if found.verdict == "undecided":
+        tell(f"{found.path}: undecided: {points} more with {best}; more photos would tell")
+        return
+    what = "is the best" if best == AS_IT_IS else f"is as good as with {best}, {points} less"
+    tell(f"{found.path}: {AS_IT_IS} {what}")

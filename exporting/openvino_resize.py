@@ -57,7 +57,7 @@ def _is_bilinear(op: Any) -> bool:
     if any(side.is_dynamic for side in sides):
         return False
     height, width, tall, broad = (side.get_length() for side in sides)
-    return 1 < height <= min(tall, MOST_INPUTS) and 1 < width <= min(broad, MOST_INPUTS)
+    return all(1 < a <= min(b, MOST_INPUTS) for a, b in ((height, tall), (width, broad)))
 
 
 def resizing_matrix(before: int, after: int) -> NDArray[np.float32]:
