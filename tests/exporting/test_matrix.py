@@ -113,8 +113,12 @@ _ALIKE = (
     "face-detection-0204",
     "face-detection-s",
     "face-detection-m",
+    "face-segmentation-n-4",
 )
-"""Of the same layers as `-0200` and `-n`, in other numbers and sizes."""
+"""Of the same layers as other templates, in other numbers and sizes."""
+
+_SERVERS = ("deeplabv3-resnet50", "unet-resnet50")
+"""Networks of 130 MB and more, whose layers test_masks.py has in small ones."""
 
 _SLOW = {
     "coreml": ("glasses-n",),
@@ -128,6 +132,8 @@ whose layers we write ourselves, the detector with the most kinds of layers."""
 
 def is_full(name: str, to: str) -> bool:
     """Whether only `make test-all` exports this template to this format."""
+    if name in _SERVERS:
+        return True
     if name == "face-detection-0206":  # 100 MB
         return to != "openvino"
     return name in _ALIKE or name not in _SLOW.get(to, (name,))
@@ -189,7 +195,7 @@ def case(
         folder=tmp_path_factory.mktemp(f"{name}-{to}"),
         formats=[to],
         precisions=_precisions(to),
-        with_nms=read.template.architecture.head.type != "classes",
+        with_nms=read.template.problem == "face-detection",
         input_size=_HALF if name in _LARGE else None,
         photos=photos if shipped is None else portraits,
     )
@@ -250,6 +256,11 @@ def _check_predictions(files: Iterable[Path]) -> None:
             one, again = model.predict_batch([photo, photo])
             assert len(one) > 0
             np.testing.assert_array_equal(one.boxes, again.boxes)
+        elif isinstance(model, pocketface.FaceSegmenter):
+            points = np.array(model.contract.input.points, np.float32) + 20
+            one, again = (model.predict(photo, points[None])[0] for _ in range(2))
+            assert one.shape == photo.shape[:2]
+            np.testing.assert_array_equal(one.probabilities, again.probabilities)
         else:
             points = np.array(model.contract.input.points, np.float32) + 20
             first, second = model.predict(photo, np.stack([points, points]))
