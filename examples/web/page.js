@@ -1,8 +1,11 @@
-// The page around detector.js: photo or camera in, boxes on a canvas out.
+// The page around detector.js and segmenter.js: photo or camera in, boxes and masks on a canvas out.
 import * as ort from "./vendor/ort.wasm.min.mjs";
-import { loadDetector, ModelError } from "./detector.js";
+import { ModelError, readContract } from "./file.js";
+import { loadDetector } from "./detector.js";
+import { classAt, loadSegmenter } from "./segmenter.js";
 
 const MODEL = "model.onnx";
+const COLOURS = [[46, 230, 166], [255, 140, 40], [200, 90, 230], [40, 200, 230]]; // of classes
 // More threads need headers (COOP, COEP) that a plain file server does not send.
 ort.env.wasm.numThreads = 1;
 ort.env.logLevel = "error"; // it warns of nodes that WebAssembly runs, as it should
@@ -12,38 +15,54 @@ const picture = $("picture");
 const brush = picture.getContext("2d");
 // A canvas of its own for the pixels, so that no drawing can get into them.
 const source = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+const layer = document.createElement("canvas").getContext("2d");
 
 let detector = null;
+let segmenter = null; // once its file has been opened
 let image = null; // ImageData of what is shown
 let turn = null; // of the camera, from the click that starts it to the one that stops it
 let busy = Promise.resolve(); // one inference at a time
 
+/** A detector takes the place of the one before it, a segmenter likewise. */
 async function open(bytes) {
   say("Loading the model …");
-  const opened = await loadDetector(ort, bytes);
-  await detector?.close();
-  detector = opened;
-  const { contract, sealed } = detector;
-  const { rules } = contract;
-  const slider = $("threshold");
-  // A graph with NMS inside has dropped the rest already.
-  slider.min = rules.nms === "graph" ? rules.score_threshold : 0.05;
-  slider.value = rules.score_threshold;
-  slider.disabled = false;
-  showThreshold();
-  const [, , height, width] = contract.input.shape;
-  const facts = {
-    Name: contract.name,
-    Input: `${width} × ${height}, ${contract.input.resize}`,
-    Precision: contract.precision,
-    NMS: `IoU ${rules.nms_iou}, ${rules.nms === "graph" ? "in the graph" : "in this page"}`,
-    Licence: contract.provenance.licence,
-    "SHA-256": sealed ? "matches" : "not compared: needs https or localhost",
-  };
+  if (readContract(bytes).task === "face-segmentation") {
+    const opened = await loadSegmenter(ort, bytes);
+    await segmenter?.close();
+    segmenter = opened;
+  } else {
+    const opened = await loadDetector(ort, bytes);
+    await detector?.close();
+    detector = opened;
+    const { rules } = detector.contract;
+    const slider = $("threshold");
+    // A graph with NMS inside has dropped the rest already.
+    slider.min = rules.nms === "graph" ? rules.score_threshold : 0.05;
+    slider.value = rules.score_threshold;
+    slider.disabled = false;
+    showThreshold();
+  }
+  const facts = [detector, segmenter].flatMap((model) => (model ? factsOf(model) : []));
   $("model").replaceChildren(
-    ...Object.entries(facts).flatMap(([term, text]) => [element("dt", term), element("dd", text)]),
+    ...facts.flatMap(([term, text]) => [element("dt", term), element("dd", text)]),
   );
   say("Ready: choose a photo or use the camera.");
+}
+
+function factsOf({ contract, sealed }) {
+  const { input, rules } = contract;
+  const [, , height, width] = input.shape;
+  const own = rules.classes
+    ? ["Masks", rules.classes.join(", ")]
+    : ["NMS", `IoU ${rules.nms_iou}, ${rules.nms === "graph" ? "in the graph" : "in this page"}`];
+  return [
+    ["Name", contract.name],
+    ["Input", `${width} × ${height}, ${input.resize}`],
+    ["Precision", contract.precision],
+    own,
+    ["Licence", contract.provenance.licence],
+    ["SHA-256", sealed ? "matches" : "not compared: needs https or localhost"],
+  ];
 }
 
 function element(name, text) {
@@ -82,20 +101,32 @@ async function find() {
   const { faces, milliseconds } = await detector.detect(image, {
     scoreThreshold: Number($("threshold").value),
   });
-  draw(faces);
+  let masks = [];
+  let maskTime = "";
+  let sum = milliseconds.prepare + milliseconds.network + milliseconds.decode;
+  if (segmenter && faces.length) {
+    if (!faces[0].landmarks) throw new ModelError("This detector finds no landmarks; masks need them.");
+    const segmented = await segmenter.segment(image, faces);
+    masks = segmented.masks;
+    maskTime = `, masks ${segmented.milliseconds.toFixed(0)}`;
+    sum += segmented.milliseconds;
+  }
+  const areas = draw(faces, masks);
   const { prepare, network, decode } = milliseconds;
-  const sum = prepare + network + decode;
   say(
     `${faces.length} ${faces.length === 1 ? "face" : "faces"} in ${sum.toFixed(0)} ms ` +
-      `(resize ${prepare.toFixed(0)}, network ${network.toFixed(0)}, NMS ${decode.toFixed(0)}), ` +
-      `${image.width} × ${image.height}`,
+      `(resize ${prepare.toFixed(0)}, network ${network.toFixed(0)}, NMS ${decode.toFixed(0)}` +
+      `${maskTime}), ${image.width} × ${image.height}`,
   );
-  $("faces").textContent = JSON.stringify(faces);
+  const told = areas.length ? faces.map((face, at) => ({ ...face, area: areas[at] })) : faces;
+  $("faces").textContent = JSON.stringify(told);
 }
 
-function draw(faces) {
+/** Draw the picture, masks and boxes; gives the pixels of each face: of its first class. */
+function draw(faces, masks) {
   Object.assign(picture, { width: image.width, height: image.height });
   brush.putImageData(image, 0, 0);
+  const areas = masks.map(drawMask);
   const unit = Math.max(image.width, image.height) / 400; // looks the same in every size
   brush.lineWidth = 1.5 * unit;
   brush.font = `600 ${8 * unit}px system-ui, sans-serif`;
@@ -118,6 +149,27 @@ function draw(faces) {
       brush.fill();
     }
   }
+  return areas;
+}
+
+function drawMask(mask) {
+  const { left, top, width, height } = mask;
+  if (width === 0 || height === 0) return 0; // the head lies beside the photo
+  const drawn = new ImageData(width, height);
+  let area = 0;
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, at += 4) {
+      const number = classAt(mask, left + x, top + y, segmenter.contract.rules);
+      if (number === 0) continue;
+      drawn.data.set(COLOURS[(number - 1) % COLOURS.length], at);
+      drawn.data[at + 3] = 128;
+      if (number === 1) area += 1;
+    }
+  }
+  Object.assign(layer.canvas, { width, height });
+  layer.putImageData(drawn, 0, 0);
+  brush.drawImage(layer.canvas, left, top);
+  return area;
 }
 
 function startCamera() {

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pocketface.exporting import ExportRequest, export_model
+from pocketface.model_templates import template_path
 from pocketface.tasks.weights import open_weights
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -54,6 +55,34 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def segmenter_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network of face-segmentation-n, untrained, as ONNX."""
+    for package in ("torch", "onnx", "onnxscript"):
+        pytest.importorskip(package)
+    from pocketface.models.network import Network
+    from pocketface.models.weights import read_weights, write_weights
+    from pocketface.tasks.templates import open_template
+
+    described = open_template(template_path("face-segmentation-n"))
+    network = Network(described.spec.architecture)
+    folder = tmp_path_factory.mktemp("segmenter")
+    weights = folder / "weights.safetensors"
+    write_weights(
+        weights,
+        template_text=described.text,
+        state_dict=network.state_dict(),
+        epochs=1,
+        data="none",
+        seed=0,
+    )
+    request = ExportRequest(
+        weights=read_weights(weights), folder=folder, formats=["onnx"], verify=False
+    )
+    export_model(request)
+    return folder / "model.onnx"
+
+
+@pytest.fixture(scope="session")
 def node() -> str:
     """Node's command."""
     return command("node", package="nodejs")
@@ -61,12 +90,14 @@ def node() -> str:
 
 @pytest.fixture(scope="session")
 def javascript(node: str, tmp_path_factory: pytest.TempPathFactory) -> Driver:
-    """Runs drivers/driver.mjs."""
+    """Runs drivers/driver.mjs; for masks drivers/masks.mjs."""
     answer = tmp_path_factory.mktemp("javascript") / "answer"
 
     def call(mode: str, source: Path) -> bytes:
-        detector = EXAMPLES / "web/detector.js"
-        run(node, DRIVERS / "driver.mjs", detector, mode, source, answer)
+        if mode in ("masks", "segment"):
+            run(node, DRIVERS / "masks.mjs", EXAMPLES / "web", mode, source, answer)
+        else:
+            run(node, DRIVERS / "driver.mjs", EXAMPLES / "web/detector.js", mode, source, answer)
         return answer.read_bytes()
 
     return call

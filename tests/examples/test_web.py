@@ -22,7 +22,9 @@ from pocketface.data.images import list_images
 from pocketface.results import Detections
 from pocketface.tasks.model import Model
 
-SERVED = ("index.html", "style.css", "page.js", "detector.js")
+from ..colour_model import write_colour_model
+
+SERVED = ("index.html", "style.css", "page.js", "file.js", "detector.js", "segmenter.js")
 VENDORED = (
     "ort.wasm.min.mjs",
     "ort-wasm-simd-threaded.mjs",
@@ -131,6 +133,27 @@ def test_same_faces_and_nothing_leaves(
     own = urlsplit(site).netloc
     assert {urlsplit(url).netloc for url in report["requests"]} == {own}
     assert report["blocked"] == "connect-src"
+    assert report["errors"] == []
+
+
+@pytest.mark.parametrize("classes", [("face",), ("background", "face", "glasses")], ids=len)
+def test_masks_of_a_segmenter(
+    browse: Any, model: Model, classes: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Their areas; test_masks.py compares their probabilities."""
+    photo = photo_of_package("grace_hopper.jpg")
+    segmenter = write_colour_model(tmp_path / "segmenter.onnx", *classes)
+
+    report = browse("--segmenter", segmenter, "--photo", photo)
+
+    (said,) = report["photos"]
+    landmarks = model.predict(photo).landmarks
+    (mask,) = pocketface.load(segmenter, runtime="onnxruntime").predict(photo, landmarks)
+    (face,) = said["faces"]
+    assert mask.area > 1000
+    assert face["area"] == pytest.approx(mask.area, rel=0.01)
+    assert ", masks " in said["status"]
+    assert report["segmenter"].startswith("Ready")
     assert report["errors"] == []
 
 

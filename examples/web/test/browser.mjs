@@ -1,9 +1,10 @@
 // Drives the page in a headless Chromium, as a person would, and prints what it showed, as JSON.
 //
-//   node test/browser.mjs --chromium PATH --url URL [--photo FILE]… [--model FILE]…
+//   node test/browser.mjs --chromium PATH --url URL [--segmenter FILE] [--photo FILE]… [--model FILE]…
 //                         [--camera FILE.mjpeg] [--screenshot FILE.png]
 //
-// `photos`: per photo the faces and the status line; `models`: per file of --model the status line;
+// `segmenter`: the status line after its file, which is opened first; `photos`: per photo the faces
+// and the status line; `models`: per file of --model the status line;
 // `camera`: faces of a video that takes the camera's place; `requests`: all addresses asked for;
 // `blocked`: whether the page's policy stopped a request to another host; `errors`: of the console.
 import { parseArgs } from "node:util";
@@ -13,6 +14,7 @@ const { values } = parseArgs({
   options: {
     chromium: { type: "string" },
     url: { type: "string" },
+    segmenter: { type: "string" },
     photo: { type: "string", multiple: true, default: [] },
     model: { type: "string", multiple: true, default: [] },
     camera: { type: "string" },
@@ -49,6 +51,7 @@ try {
 
   await page.goto(values.url);
   await settled(/^Ready/);
+  if (values.segmenter) report.segmenter = await choose("#other", values.segmenter, /^Ready/);
   for (const photo of values.photo) {
     const text = await choose("#photo", photo, / ms |not a photo/);
     report.photos.push({ photo, status: text, faces: await faces() });

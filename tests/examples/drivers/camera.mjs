@@ -25,7 +25,7 @@ const element = (id) =>
 const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 let opened = 0;
 let stopped = 0;
-const contract = { input: { shape: [1, 3, 4, 4] }, provenance: {}, rules: { score_threshold: 0.5 } };
+const contract = { task: "face-detection", input: { shape: [1, 3, 4, 4] }, provenance: {}, rules: { score_threshold: 0.5 } };
 const detect = async () => ({ faces: [], milliseconds: { prepare: 0, network: 0, decode: 0 } });
 const page = {
   ort: {},
@@ -41,6 +41,7 @@ const page = {
   },
   requestAnimationFrame: (action) => setTimeout(action, 5),
   fetch: async () => ({ ok: !noModel, arrayBuffer: async () => new ArrayBuffer(4) }),
+  readContract: () => contract,
   loadDetector: async () => ({ contract, sealed: true, detect }),
   ModelError: class extends Error {},
 };

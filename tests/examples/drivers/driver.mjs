@@ -7,7 +7,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
 const [, , module, mode, cases, answers] = process.argv;
-const { prepare, findFaces, loadDetector, ModelError } = await import(pathToFileURL(module));
+const detector = pathToFileURL(module);
+const { prepare, findFaces, loadDetector } = await import(detector);
+const { ModelError } = await import(new URL("file.js", detector));
 const file = readFileSync(cases);
 if (mode === "rules") {
   const said = await findByRules().catch((error) => {
@@ -55,7 +57,7 @@ async function findByRules() {
   const outputs = { boxes: { data: boxes }, scores: { data: Float32Array.of(0.875, 0.75, 0.25) } };
   const session = { run: async () => outputs };
   const ort = { InferenceSession: { create: async () => session }, Tensor: class {} };
-  const detector = await loadDetector(ort, new Uint8Array(file));
+  const loaded = await loadDetector(ort, new Uint8Array(file));
   const photo = { data: new Uint8ClampedArray(4 * 64 * 64), width: 64, height: 64 };
-  return (await detector.detect(photo)).faces.map(({ score }) => score);
+  return (await loaded.detect(photo)).faces.map(({ score }) => score);
 }
