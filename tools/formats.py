@@ -1,8 +1,10 @@
 """What every template's export gives here, file by file: docs/reports/formats.md.
 
     python tools/formats.py > docs/reports/formats.md
+    python tools/formats.py glasses-n > rows.md
 
-Exports all templates whole, with the weights that ship where any do. Hours, on two cores.
+Exports all templates whole, with the weights that ship where any do. Hours, on two cores. With
+names it prints the rows of these alone.
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ from __future__ import annotations
 import argparse
 import runpy
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pocketface.exporting import ExportedFile, ExportRequest, export_model
 from pocketface.exporting.formats import ALL
@@ -21,9 +25,9 @@ from pocketface.tasks.templates import open_template
 
 TEST = Path(__file__).resolve().parents[1] / "tests" / "exporting" / "test_matrix.py"
 
-SIDES = {"face-detection-0206": 128}
-"""Input side for templates whose own input takes hours: 340 GFLOPs, in seven runtimes and two
-precisions."""
+SIDES = {"deeplabv3-resnet50": 64, "face-detection-0206": 128, "unet-resnet50": 64}
+"""Input side for templates whose own input takes hours: 20 to 340 GFLOPs, in seven runtimes and
+two precisions."""
 
 
 def main() -> None:
@@ -31,38 +35,56 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.parse_args()
+    parser.add_argument("names", nargs="*", metavar="TEMPLATE", help="only these (default: all)")
+    names = parser.parse_args().names
     test = runpy.run_path(str(TEST))
-    print(
-        "# Every template in every format\n\n"
-        "Written by `python tools/formats.py`, on two cores. `seconds` are those of\n"
-        "verification and, for a format's first file, of its conversion. Weights are trained\n"
-        "where a template ships some; the others are random behind calibrated batch norms, and\n"
-        "exaggerate what is rounded: their files, FP16 above all, may miss limits that are meant\n"
-        "for trained networks, and are then named so. face-detection-0206 is measured at 128x128.\n"
-    )
-    print("| template | file | precision | MB | seconds | corners, px | scores | faces | parity |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for name in template_names():
-        with tempfile.TemporaryDirectory() as scratch:
-            template = open_template(name)
-            shipped = shipped_weights(template)
-            if shipped is not None:
-                weights = read_weights(shipped).described_by(template)
-            else:
-                text = test["text_of"](name, side=SIDES.get(name))
-                weights = read_weights(test["write_calibrated"](text, Path(scratch)))
-            report = export_model(
-                ExportRequest(
-                    weights=weights,
-                    folder=Path(scratch) / "out",
-                    formats=[ALL],
-                    precisions=("fp32", "fp16"),
-                )
+    if not names:
+        print(HEAD)
+    for name in names or template_names():
+        for row in rows_of(name, test):
+            print(row, flush=True)
+
+
+HEAD = """\
+# Every template in every format
+
+Written by `python tools/formats.py`, on two cores. `seconds` are those of
+verification and, for a format's first file, of its conversion. Weights are trained
+where a template ships some; the others are random behind calibrated batch norms, and
+exaggerate what is rounded: their files, FP16 above all, may miss limits that are meant
+for trained networks, and are then named so. face-detection-0206 is measured at 128x128,
+deeplabv3-resnet50 and unet-resnet50 at 64x64. `agreed` counts faces, or pixels of masks.
+
+| template | file | precision | MB | seconds | corners, px | scores | agreed | parity |
+|---|---|---|---|---|---|---|---|---|"""
+
+
+def rows_of(name: str, test: dict[str, Any]) -> Iterator[str]:
+    """The rows of one template.
+
+    Args:
+        name: Its name.
+        test: What the test of this matrix has, by name.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        template = open_template(name)
+        shipped = shipped_weights(template)
+        if shipped is not None:
+            weights = read_weights(shipped).described_by(template)
+        else:
+            text = test["text_of"](name, side=SIDES.get(name))
+            weights = read_weights(test["write_calibrated"](text, Path(scratch)))
+        report = export_model(
+            ExportRequest(
+                weights=weights,
+                folder=Path(scratch) / "out",
+                formats=[ALL],
+                precisions=("fp32", "fp16"),
             )
-            for one in report.files:
-                if one.file is not None and "_nms" not in one.file.name:
-                    print(f"| {name} | {cells_of(one)} |", flush=True)
+        )
+        for one in report.files:
+            if one.file is not None and "_nms" not in one.file.name:
+                yield f"| {name} | {cells_of(one)} |"
 
 
 def cells_of(one: ExportedFile) -> str:
