@@ -55,30 +55,30 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def segmenter_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The network of face-segmentation-n, untrained, as ONNX."""
+def segmenter_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the network of face-segmentation-n, untrained, for heads of 64 x 64."""
+    from pocketface.models.network import Network
+    from pocketface.models.weights import write_weights
+    from pocketface.tasks.templates import parse_template
+
+    text = template_path("face-segmentation-n").read_text(encoding="utf-8").replace(": 256", ": 64")
+    network = Network(parse_template(text, source="test").architecture)
+    path = tmp_path_factory.mktemp("segmenter") / "weights.safetensors"
+    write_weights(
+        path, template_text=text, state_dict=network.state_dict(), epochs=1, data="none", seed=0
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def segmenter_file(segmenter_weights: Path) -> Path:
+    """The same as ONNX."""
     for package in ("torch", "onnx", "onnxscript"):
         pytest.importorskip(package)
-    from pocketface.models.network import Network
-    from pocketface.models.weights import read_weights, write_weights
-    from pocketface.tasks.templates import open_template
+    from pocketface.models.weights import read_weights
 
-    described = open_template(template_path("face-segmentation-n"))
-    network = Network(described.spec.architecture)
-    folder = tmp_path_factory.mktemp("segmenter")
-    weights = folder / "weights.safetensors"
-    write_weights(
-        weights,
-        template_text=described.text,
-        state_dict=network.state_dict(),
-        epochs=1,
-        data="none",
-        seed=0,
-    )
-    request = ExportRequest(
-        weights=read_weights(weights), folder=folder, formats=["onnx"], verify=False
-    )
-    export_model(request)
+    folder, weights = segmenter_weights.parent, read_weights(segmenter_weights)
+    export_model(ExportRequest(weights=weights, folder=folder, formats=["onnx"], verify=False))
     return folder / "model.onnx"
 
 
@@ -110,7 +110,8 @@ def kotlin(tmp_path_factory: pytest.TempPathFactory) -> Driver:
     java = command("java", package="default-jre-headless")
     folder = tmp_path_factory.mktemp("kotlin")
     sources = EXAMPLES / "android/app/src/main/kotlin/pocketface/example"
-    pure = [sources / name for name in ("Faces.kt", "ModelNames.kt", "TfliteMetadata.kt")]
+    names = ("Faces.kt", "Masks.kt", "ModelNames.kt", "TfliteMetadata.kt")
+    pure = [sources / name for name in names]
     jar = folder / "driver.jar"
     run(compiler, *pure, DRIVERS / "Driver.kt", "-include-runtime", "-d", jar)
 
@@ -142,8 +143,8 @@ def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
     for source in (*sources, DRIVERS / "main.swift"):
         shutil.copy(source, folder)
     run(*inside, compiler, "-parse", *(seen(source.name) for source in sources))
-    pure = ("Align.swift", "Contract.swift", "Faces.swift", "ModelNames.swift", "main.swift")
-    run(*inside, compiler, "-O", *map(seen, pure), "-o", seen("driver"))
+    pure = ("Align", "Contract", "Faces", "Masks", "ModelNames", "main")
+    run(*inside, compiler, "-O", *(seen(f"{name}.swift") for name in pure), "-o", seen("driver"))
 
     def call(mode: str, source: Path) -> bytes:
         shutil.copy(source, folder / "source")

@@ -54,6 +54,15 @@ CLASSIFIER: dict[str, Any] = {
     },
 }
 
+SEGMENTER: dict[str, Any] = {
+    **DETECTOR,
+    "name": "segmenter",
+    "task": "face-segmentation",
+    "input": {**INPUT, "shape": [1, 3, 96, 80], "resize": "align", "points": POINTS},
+    "outputs": [{"name": "mask", "shape": [1, 2, 96, 80], "meaning": "of a class", "unit": "1"}],
+    "rules": {"classes": ["background", "face"], "threshold": 0.25},
+}
+
 
 def first_version(contract: dict[str, Any]) -> dict[str, Any]:
     """As it was in version 1, where all rules lay at the top."""
@@ -136,17 +145,21 @@ def test_page_obeys_the_rules(page_finds: Any, changed: Any, scores: list[float]
         (first_version(CLASSIFIER), "exported by an older pocketface; export it again"),
         ({**DETECTOR, "contract_version": 3}, "asks for what this page does not do"),
         (CLASSIFIER, "asks for what this page does not do"),
+        (SEGMENTER, "asks for what this page does not do"),
     ],
 )
 def test_page_refuses(page_finds: Any, contract: dict[str, Any], why: str) -> None:
     assert why in page_finds(contract)
 
 
-def test_swift_reads_both_tasks(swift_says: Any) -> None:
+def test_swift_reads_each_task(swift_says: Any) -> None:
     said = swift_says("contract", DETECTOR)
     assert said == '64 64 true 114.0 0.5 0.25 ["boxes", "scores"]'
     width, height, points = swift_says("glasses", CLASSIFIER).split(maxsplit=2)
     assert (width, height, json.loads(points)) == ("80", "96", POINTS)
+    *numbers, points = swift_says("segmenter", SEGMENTER).split(maxsplit=4)
+    assert numbers == ["80", "96", "2", "0.25"]
+    assert json.loads(points) == [number for point in POINTS for number in point]
 
 
 @pytest.mark.parametrize(
@@ -157,6 +170,9 @@ def test_swift_reads_both_tasks(swift_says: Any) -> None:
         ("contract", {**DETECTOR, "contract_version": 3}),
         ("contract", CLASSIFIER),
         ("glasses", DETECTOR),
+        ("glasses", SEGMENTER),
+        ("segmenter", CLASSIFIER),
+        ("segmenter", first_version(SEGMENTER)),
         ("contract", without_nms_iou()),
     ],
 )

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+import pocketface
 from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates.contract import CONTRACT_KEY, Contract, InputSpec, OutputSpec
 from pocketface.models.weights import Weights, read_weights
 from pocketface.runtimes.coreml import read_spec
+from pocketface.tasks.segmentation.rules import SegmentationRules
 from pocketface.tasks.weights import open_weights
 
 Driver = Callable[[str, Path], bytes]
@@ -65,12 +67,16 @@ def snake_case(name: str) -> str:
 
 
 def test_contract_keys_of_the_page(examples: Path) -> None:
-    text = (examples / "web/detector.js").read_text() + (examples / "web/page.js").read_text()
+    scripts = ("file.js", "detector.js", "segmenter.js", "page.js")
+    text = "".join((examples / "web" / name).read_text() for name in scripts)
     keys = set(re.findall(r"\bcontract\.(\w+)", text))
     for some in re.findall(r"\{ ([\w, ]+) \} = contract;", text):
         keys.update(some.split(", "))
     assert {"contract_version", "task", "input", "rules"} < keys <= set(Contract.model_fields)
-    assert set(re.findall(r"\brules\.(\w+)", text)) == {"score_threshold", "nms_iou", "nms"}
+    rules = set(re.findall(r"\brules\.(\w+)", text))
+    for some in re.findall(r"\{ ([\w, ]+) \} = rules;", text):
+        rules.update(some.split(", "))
+    assert rules == {"score_threshold", "nms_iou", "nms", *SegmentationRules.model_fields}
 
 
 def test_contract_keys_in_swift(examples: Path) -> None:
@@ -83,24 +89,30 @@ def test_contract_keys_in_swift(examples: Path) -> None:
         r"^    (?:private )?struct (\w+): Decodable \{(.*?)^    \}", text, re.MULTILINE | re.DOTALL
     )
     inner = {name: set(map(snake_case, re.findall(r"var (\w+):", body))) for name, body in structs}
-    # Under `rules`, of one task or the other.
-    assert inner["Rules"] == {"labels", "score_threshold", "nms_iou"}
+    # Under `rules`, of one task or another.
+    masks = set(SegmentationRules.model_fields)
+    assert inner["Rules"] == {"labels", "score_threshold", "nms_iou"} | masks
     assert inner["Header"] == {"contract_version", "task"}
     assert inner["Header"] <= set(Contract.model_fields)
     assert inner["Input"] <= set(InputSpec.model_fields)
     assert inner["Output"] <= set(OutputSpec.model_fields)
 
 
-def test_contract_keys_in_kotlin(examples: Path) -> None:
-    text = (examples / KOTLIN).with_name("FaceDetector.kt").read_text()
+@pytest.mark.parametrize(
+    ("name", "rules"),
+    [
+        ("FaceDetector.kt", {"score_threshold", "nms_iou"}),
+        ("FaceSegmenter.kt", set(SegmentationRules.model_fields)),
+    ],
+)
+def test_contract_keys_in_kotlin(name: str, rules: set[str], examples: Path) -> None:
+    files = [(examples / KOTLIN).with_name(one) for one in (name, "ContractFile.kt")]
+    text = "".join(file.read_text() for file in files)
     keys = set(re.findall(r'\bcontract\.get\w+\("(\w+)"\)', text))
-    assert {"contract_version", "rules"} < keys <= set(Contract.model_fields)
+    assert {"contract_version", "task", "rules"} < keys <= set(Contract.model_fields)
     keys = set(re.findall(r'\binput\.get\w+\("(\w+)"\)', text))
-    assert keys <= set(InputSpec.model_fields)
-    assert set(re.findall(r'\brules\.get\w+\("(\w+)"\)', text)) == {
-        "score_threshold",
-        "nms_iou",
-    }
+    assert {"layout", "colour", "shape"} < keys <= set(InputSpec.model_fields)
+    assert set(re.findall(r'\brules\.get\w+\("(\w+)"\)', text)) == rules
 
 
 def names(features: Any) -> set[str]:
@@ -149,6 +161,39 @@ def test_core_ml_names_of_the_classifier(
         said = swift("glasses", tmp_path / "contract.json").decode().split(maxsplit=2)
         assert said[:2] == [str(image.type.imageType.width), str(image.type.imageType.height)]
         assert json.loads(said[2]) == [list(point) for point in contract.input.points or ()]
+
+
+def test_core_ml_names_of_the_segmenter(
+    swift_names: dict[str, str], segmenter_weights: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("coremltools", reason="needs coremltools")
+    use = swift_names
+    for path in export(read_weights(segmenter_weights), tmp_path, "coreml"):
+        spec = read_spec(path).description
+        assert names(spec.input) == {use["image"]}
+        (picture,) = (one for one in spec.output if one.name == use["maskPicture"])
+        kind = picture.type.imageType
+        assert (kind.width, kind.height, kind.colorSpace) == (64, 64, kind.GRAYSCALE)
+        stored = spec.metadata.userDefined[use["contract"]]
+        assert Contract.from_json(stored, source="file").task == use["segmenterTask"]
+
+
+def test_tflite_names_of_the_segmenter(
+    kotlin_names: dict[str, str], segmenter_weights: Path, tmp_path: Path
+) -> None:
+    for package in ("litert_torch", "ai_edge_litert"):
+        pytest.importorskip(package, reason=f"needs {package}")
+    from ai_edge_litert.interpreter import Interpreter
+
+    use = kotlin_names
+    (path,) = export(read_weights(segmenter_weights), tmp_path, "litert")
+    interpreter = Interpreter(model_path=str(path))
+    (signature,) = interpreter.get_signature_list().values()
+    assert (signature["inputs"], signature["outputs"]) == ([use["INPUT"]], [use["MASK"]])
+    (mask,) = interpreter.get_output_details()
+    assert mask["shape"].tolist() == [1, 1, 64, 64]  # classes first, as the app takes them
+    contract = pocketface.load(path).contract
+    assert (contract.task, contract.input.layout) == (use["SEGMENTER_TASK"], "NHWC")
 
 
 def test_tflite_names(kotlin_names: dict[str, str], tflite_file: Path) -> None:

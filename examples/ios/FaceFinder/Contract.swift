@@ -18,12 +18,13 @@ struct Contract: Decodable {
         var name: String
     }
 
-    /// What depends on the task.
+    /// What depends on the task; see `isUsable`.
     struct Rules: Decodable {
-        var labels: [String]
-        var scoreThreshold: Float
-        /// A detector's; a classifier has none.
+        var labels: [String]?
+        var scoreThreshold: Float?
         var nmsIou: Float?
+        var classes: [String]?
+        var threshold: Float?
     }
 
     /// What every version says, of every task.
@@ -58,13 +59,25 @@ struct Contract: Decodable {
             throw Problem.notUsable
         }
         self = try decoder.decode(Contract.self, from: data)
-        let known =
-            input.colour == "BGR" && input.shape.count == 4
-            && (wanted == "face-detection"
-                ? ["letterbox", "stretch"].contains(input.resize) && rules.nmsIou != nil
-                : input.resize == "align" && input.points?.count == 5)
-        guard known else { throw Problem.notUsable }
+        guard isUsable(for: wanted) else { throw Problem.notUsable }
     }
+
+    private func isUsable(for task: String) -> Bool {
+        guard input.colour == "BGR", input.shape.count == 4 else { return false }
+        if task == "face-detection" {
+            return ["letterbox", "stretch"].contains(input.resize)
+                && rules.scoreThreshold != nil && rules.nmsIou != nil
+        }
+        guard input.resize == "align", input.points?.count == 5 else { return false }
+        return task == ModelNames.segmenterTask
+            ? rules.classes != nil && rules.threshold != nil
+            : rules.labels != nil && rules.scoreThreshold != nil
+    }
+
+    /// Of a detector, the lowest score of a face; of a classifier, of its last label.
+    var scoreThreshold: Float { rules.scoreThreshold ?? 1 }
+
+    var labels: [String] { rules.labels ?? [] }
 
     /// Of two boxes that overlap by more the better one is kept; without such a rule both are.
     var nmsIou: Float { rules.nmsIou ?? 1 }
@@ -74,5 +87,13 @@ struct Contract: Decodable {
         return InputSpec(
             width: input.shape[channelsLast ? 2 : 3], height: input.shape[channelsLast ? 1 : 2],
             letterbox: input.resize == "letterbox", padValue: input.padValue)
+    }
+
+    /// A segmenter's.
+    var maskSpec: MaskSpec {
+        MaskSpec(
+            width: spec.width, height: spec.height,
+            points: (input.points ?? []).flatMap { $0 }, classes: rules.classes?.count ?? 1,
+            threshold: rules.threshold ?? 1)
     }
 }

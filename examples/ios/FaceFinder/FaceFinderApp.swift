@@ -17,6 +17,7 @@ final class FaceFinder: ObservableObject {
         case vision = "Vision, NMS in the file"
         case network = "Core ML, NMS in Swift"
         case glasses = "Glasses"
+        case masks = "Masks"
         var id: Self { self }
     }
 
@@ -64,6 +65,7 @@ final class FaceFinder: ObservableObject {
                 case .vision: try PipelineDetector()
                 case .network: try NetworkDetector()
                 case .glasses: try GlassesFinder()
+                case .masks: try MaskFinder()
                 }
             slot.set(detector) { [weak self] in self?.show($0, size: $1, milliseconds: $2) }
             try await camera.start()
@@ -118,6 +120,13 @@ struct ContentView: View {
             CGPoint(x: shown.minX + CGFloat(x) * scale, y: shown.minY + CGFloat(y) * scale)
         }
         for face in faces {
+            if let mask = face.mask, let picture = mask.picture {
+                let corner = place(Float(mask.left), Float(mask.top))
+                let size = CGSize(
+                    width: CGFloat(mask.width) * scale, height: CGFloat(mask.height) * scale)
+                context.draw(
+                    Image(decorative: picture, scale: 1), in: CGRect(origin: corner, size: size))
+            }
             let corner = place(face.x1, face.y1)
             let box = CGRect(
                 x: corner.x, y: corner.y, width: CGFloat(face.x2 - face.x1) * scale,

@@ -53,6 +53,8 @@ struct Face: Equatable {
     /// What a classifier says of it, and how likely that is; nil where none was asked.
     var label: String?
     var labelScore: Float?
+    /// What a segmenter says of it; nil where none was asked.
+    var mask: Mask?
 
     /// A box of the network's input on the photo; nil where nothing of it lies there.
     init?(

@@ -5,10 +5,7 @@ import Vision
 /// Who wears glasses: a camera frame to faces with landmarks, each cut out and turned upright, and the
 /// classifier's label for it by way of Vision.
 final class GlassesFinder: FaceDetector {
-    /// Fainter faces are none: one false face with glasses makes a wrong answer.
-    private static let faceScore: Float = 0.5
-
-    private let detector: NetworkDetector
+    private let detector: SecondLook
     private let contract: Contract
     private let points: [Double]
     private let crop: CVPixelBuffer
@@ -19,7 +16,7 @@ final class GlassesFinder: FaceDetector {
     }
 
     init() throws {
-        detector = try NetworkDetector()
+        detector = try SecondLook()
         let file = try ModelFile(named: ModelNames.glassesFile, task: ModelNames.glassesTask)
         contract = file.contract
         points = (contract.input.points ?? []).flatMap { $0 }
@@ -33,37 +30,11 @@ final class GlassesFinder: FaceDetector {
     /// - Parameter frame: Upright, `kCVPixelFormatType_32BGRA`.
     /// - Returns: Faces with `label` and `labelScore`.
     func faces(in frame: CVPixelBuffer) throws -> [Face] {
-        var faces = try sureFaces(in: frame)
-        let (width, height) = (CVPixelBufferGetWidth(frame), CVPixelBufferGetHeight(frame))
-        if let around = frameWidth(of: faces, photoWidth: width, photoHeight: height) {
-            let again = try sureFaces(in: framed(frame, by: around))
-            if !again.isEmpty {
-                faces = joined(
-                    again.map { $0.without(frame: around) }, plain: faces, photoWidth: width,
-                    photoHeight: height)
-            }
-        }
+        var faces = try detector.faces(in: frame)
         for index in faces.indices where !faces[index].landmarks.isEmpty {
             (faces[index].label, faces[index].labelScore) = try label(of: faces[index], in: frame)
         }
         return faces
-    }
-
-    private func sureFaces(in frame: CVPixelBuffer) throws -> [Face] {
-        try detector.faces(in: frame).filter { $0.score >= Self.faceScore }
-    }
-
-    private func framed(_ frame: CVPixelBuffer, by around: Int) throws -> CVPixelBuffer {
-        let wider = try makePixels(
-            width: CVPixelBufferGetWidth(frame) + 2 * around,
-            height: CVPixelBufferGetHeight(frame) + 2 * around)
-        try withPixels(of: frame, to: wider) { from, to in
-            addFrame(
-                around, photo: UnsafeRawBufferPointer(from.bytes),
-                photoBytesPerRow: from.bytesPerRow, photoWidth: from.width,
-                photoHeight: from.height, framed: to.bytes, framedBytesPerRow: to.bytesPerRow)
-        }
-        return wider
     }
 
     private func label(of face: Face, in frame: CVPixelBuffer) throws -> (String, Float) {
@@ -77,11 +48,11 @@ final class GlassesFinder: FaceDetector {
         }
         try VNImageRequestHandler(cvPixelBuffer: crop).perform([request])
         guard let found = request.results as? [VNClassificationObservation],
-            let last = contract.rules.labels.last, let first = contract.rules.labels.first,
+            let last = contract.labels.last, let first = contract.labels.first,
             let positive = found.first(where: { $0.identifier == last })
         else { throw Problem.notAClassifier }
         // The contract's threshold, not the likelier of the two.
         let share = positive.confidence
-        return share >= contract.rules.scoreThreshold ? (last, share) : (first, 1 - share)
+        return share >= contract.scoreThreshold ? (last, share) : (first, 1 - share)
     }
 }

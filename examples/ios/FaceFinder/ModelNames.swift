@@ -5,6 +5,7 @@ enum ModelNames {
     static let pipelineFile = "model_nms"
     static let networkFile = "model"
     static let glassesFile = "glasses"
+    static let segmenterFile = "segmenter"
 
     static let image = "image"
 
@@ -22,5 +23,10 @@ enum ModelNames {
     static let label = "face"
     static let glasses = "glass"
     static let glassesTask = "face-classification"
+
+    // The segmenter's picture for Vision, beside its array.
+    static let maskPicture = "mask_image"
+    static let segmenterTask = "face-segmentation"
+
     static let contract = "pocketface.contract"
 }

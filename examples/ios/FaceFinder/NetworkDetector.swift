@@ -29,7 +29,7 @@ final class NetworkDetector: FaceDetector {
             boxes: try floats(ModelNames.boxes, of: outputs),
             scores: try floats(ModelNames.scores, of: outputs),
             landmarks: hasLandmarks ? try floats(ModelNames.landmarks, of: outputs) : [],
-            placement: placement, scoreThreshold: contract.rules.scoreThreshold,
+            placement: placement, scoreThreshold: contract.scoreThreshold,
             nmsIou: contract.nmsIou)
     }
 

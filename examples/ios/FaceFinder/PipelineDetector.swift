@@ -25,7 +25,7 @@ final class PipelineDetector: FaceDetector {
         visionModel.inputImageFeatureName = ModelNames.image
         visionModel.featureProvider = try MLDictionaryFeatureProvider(dictionary: [
             ModelNames.iouThreshold: Double(contract.nmsIou),
-            ModelNames.confidenceThreshold: Double(contract.rules.scoreThreshold),
+            ModelNames.confidenceThreshold: Double(contract.scoreThreshold),
         ])
         request = VNCoreMLRequest(model: visionModel)
         request.imageCropAndScaleOption = .scaleFill  // InputBuffer has done it

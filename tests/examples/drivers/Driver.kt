@@ -1,15 +1,21 @@
 // Runs the cases of tests/examples/test_same_as_python.py through examples/android:
 //   java -jar driver.jar faces CASES ANSWERS
+// those of test_masks.py: java -jar driver.jar masks CASES ANSWERS
 // and reads the contract of a model file: java -jar driver.jar contract FILE ANSWER
 import java.io.DataOutputStream
 import java.io.File
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import pocketface.example.InputSpec
+import pocketface.example.MaskSpec
 import pocketface.example.ModelNames
+import pocketface.example.Photo
+import pocketface.example.cutHead
 import pocketface.example.findFaces
+import pocketface.example.placeMasks
 import pocketface.example.placement
 import pocketface.example.prepare
+import pocketface.example.similarity
 import pocketface.example.tfliteMetadata
 
 fun main(args: Array<String>) {
@@ -20,20 +26,46 @@ fun main(args: Array<String>) {
     }
     val file = ByteBuffer.wrap(File(args[1]).readBytes()).order(ByteOrder.LITTLE_ENDIAN)
     fun floats(count: Int) = FloatArray(count) { file.float }
+    fun photo(width: Int, height: Int) = IntArray(width * height) {
+        val red = file.get().toInt() and 255
+        val green = file.get().toInt() and 255
+        val blue = file.get().toInt() and 255
+        val alpha = file.get().toInt() and 255
+        (alpha shl 24) or (red shl 16) or (green shl 8) or blue
+    }
     DataOutputStream(File(args[2]).outputStream().buffered()).use { out ->
         fun write(value: Int) = out.writeInt(Integer.reverseBytes(value))
         fun write(value: Float) = write(java.lang.Float.floatToRawIntBits(value))
+        if (args[0] == "masks") {
+            repeat(file.int) {
+                val (width, height) = Pair(file.int, file.int)
+                val (columns, rows) = Pair(file.int, file.int)
+                val (classes, heads) = Pair(file.int, file.int)
+                val threshold = file.float
+                val spec = MaskSpec(columns, rows, floats(10), classes, threshold)
+                val found = List(heads) {
+                    Pair(similarity(floats(10), spec.points), floats(classes * columns * rows))
+                }
+                val seen = Photo(photo(width, height), width, height)
+                val masks = placeMasks(
+                    found.map { it.second }, found.map { it.first }, width, height, spec
+                )
+                for (index in masks.indices) {
+                    val head = FloatArray(3 * columns * rows)
+                    cutHead(seen, found[index].first, spec, head)
+                    head.forEach(::write)
+                    val mask = masks[index]
+                    intArrayOf(mask.left, mask.top, mask.width, mask.height).forEach(::write)
+                    mask.probabilities.forEach(::write)
+                }
+            }
+            return
+        }
         repeat(file.int) {
             val width = file.int
             val height = file.int
             val spec = InputSpec(file.int, file.int, file.int == 1, file.float)
-            val pixels = IntArray(width * height) {
-                val red = file.get().toInt() and 255
-                val green = file.get().toInt() and 255
-                val blue = file.get().toInt() and 255
-                val alpha = file.get().toInt() and 255
-                (alpha shl 24) or (red shl 16) or (green shl 8) or blue
-            }
+            val pixels = photo(width, height)
             val input = FloatArray(3 * spec.width * spec.height)
             val placed = placement(width, height, spec)
             prepare(pixels, placed, spec, input)

@@ -1,8 +1,8 @@
 // Runs the cases of tests/examples/test_same_as_python.py through examples/ios:
 //   driver faces CASES ANSWERS
-// and those of test_cut_face.py: driver cut CASES ANSWERS
-// and reads a contract: driver contract JSON ANSWER, or driver glasses JSON ANSWER; the answer is
-// "notUsable" where it is refused
+// and those of test_cut_face.py: driver cut CASES ANSWERS, and of test_masks.py: driver masks …
+// and reads a contract: driver contract JSON ANSWER, or driver glasses or segmenter likewise; the
+// answer is "notUsable" where it is refused
 import Foundation
 
 let arguments = CommandLine.arguments
@@ -25,12 +25,18 @@ if arguments[1] == "glasses" {
     try Data(said.utf8).write(to: answer)
     exit(0)
 }
+if arguments[1] == "segmenter" {
+    let spec = try readContract(task: ModelNames.segmenterTask).maskSpec
+    let said = "\(spec.width) \(spec.height) \(spec.classes) \(spec.threshold) \(spec.points)"
+    try Data(said.utf8).write(to: answer)
+    exit(0)
+}
 if arguments[1] == "contract" {
     let contract = try readContract(task: "face-detection")
     let spec = contract.spec
     let said =
         "\(spec.width) \(spec.height) \(spec.letterbox) \(spec.padValue) "
-        + "\(contract.rules.scoreThreshold) \(contract.nmsIou) \(contract.outputs.map(\.name))"
+        + "\(contract.scoreThreshold) \(contract.nmsIou) \(contract.outputs.map(\.name))"
     try Data(said.utf8).write(to: answer)
     exit(0)
 }
@@ -102,6 +108,43 @@ if arguments[1] == "cut" {
         writeRows(framed, row: framedRow, width: width + 2 * around, height: height + 2 * around)
         let without = face.without(frame: around)
         write([without.x1, without.y1, without.x2, without.y2] + without.landmarks)
+    }
+    try out.write(to: answer)
+    exit(0)
+}
+
+if arguments[1] == "masks" {
+    for _ in 0..<int() {
+        let (width, height, columns, rows) = (int(), int(), int(), int())
+        let (classes, heads, threshold) = (int(), int(), float())
+        let spec = MaskSpec(
+            width: columns, height: rows, points: floats(10).map(Double.init), classes: classes,
+            threshold: threshold)
+        let found = (0..<heads).map { _ in
+            (
+                Transform(Similarity(floats(10), to: spec.points)),
+                floats(classes * columns * rows)
+            )
+        }
+        let (photo, photoRow) = readPhoto(width: width, height: height)
+        let masks = placeMasks(
+            shares: found.map(\.1), transforms: found.map(\.0), photoWidth: width,
+            photoHeight: height, spec: spec)
+        for (mask, (transform, _)) in zip(masks, found) {
+            let inputRow = 4 * columns + 32
+            var input = [UInt8](repeating: 9, count: inputRow * rows)
+            photo.withUnsafeBytes { photo in
+                input.withUnsafeMutableBytes { input in
+                    cutHead(
+                        photo: photo, photoBytesPerRow: photoRow, photoWidth: width,
+                        photoHeight: height, transform: transform, spec: spec, input: input,
+                        inputBytesPerRow: inputRow)
+                }
+            }
+            writeRows(input, row: inputRow, width: columns, height: rows)
+            write([mask.left, mask.top, mask.width, mask.height].map(Int32.init))
+            write(mask.probabilities)
+        }
     }
     try out.write(to: answer)
     exit(0)

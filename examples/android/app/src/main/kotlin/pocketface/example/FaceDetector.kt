@@ -6,15 +6,9 @@ import com.google.ai.edge.litert.Accelerator
 import com.google.ai.edge.litert.CompiledModel
 import org.json.JSONObject
 
-private const val CONTRACT_VERSION = 2
-
 /** A model file of pocketface in LiteRT. One thread at a time. */
 class FaceDetector(assets: AssetManager) : AutoCloseable {
-    private val contract = JSONObject(
-        requireNotNull(
-            tfliteMetadata(assets.open(ModelNames.FILE).use { it.readBytes() }, ModelNames.CONTRACT)
-        ) { "${ModelNames.FILE} carries no pocketface contract" }
-    )
+    private val contract = readContract(assets, ModelNames.FILE, ModelNames.TASK)
     private val spec = inputSpec(contract.getJSONObject("input"))
     private val rules = contract.getJSONObject("rules")
     private val scoreThreshold = rules.getDouble("score_threshold").toFloat()
@@ -58,17 +52,6 @@ class FaceDetector(assets: AssetManager) : AutoCloseable {
 
     private fun inputSpec(input: JSONObject): InputSpec {
         val shape = input.getJSONArray("shape")
-        val version = contract.getInt("contract_version")
-        require(version >= CONTRACT_VERSION) {
-            "${ModelNames.FILE} was exported by an older pocketface; export it again"
-        }
-        require(
-            version == CONTRACT_VERSION &&
-                contract.getString("task") == "face-detection" &&
-                input.getString("layout") == "NHWC" &&
-                input.getString("colour") == "BGR" &&
-                shape.getInt(0) == 1
-        ) { "the contract of ${ModelNames.FILE} asks for what this app does not do" }
         return InputSpec(
             width = shape.getInt(2),
             height = shape.getInt(1),

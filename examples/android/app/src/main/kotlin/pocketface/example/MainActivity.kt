@@ -17,10 +17,11 @@ import java.util.concurrent.Executors
 
 private const val MAX_PIXELS = 16_000_000L
 
-/** A button, the photo that it chooses, and the faces in it. */
+/** A button, the photo that it chooses, its faces, and their masks where there is a segmenter. */
 class MainActivity : ComponentActivity() {
     private val worker = Executors.newSingleThreadExecutor()
     private var detector: FaceDetector? = null // of the worker's
+    private var segmenter: FaceSegmenter? = null // likewise
     private lateinit var view: FaceView
     private lateinit var status: TextView
 
@@ -49,7 +50,10 @@ class MainActivity : ComponentActivity() {
     }
 
     override fun onDestroy() {
-        worker.execute { detector?.close() }
+        worker.execute {
+            segmenter?.close()
+            detector?.close()
+        }
         worker.shutdown()
         super.onDestroy()
     }
@@ -57,12 +61,16 @@ class MainActivity : ComponentActivity() {
     private fun find(source: Uri) {
         try {
             val opened = detector ?: FaceDetector(assets).also { detector = it }
+            if (segmenter == null && ModelNames.SEGMENTER_FILE in assets.list("").orEmpty()) {
+                segmenter = FaceSegmenter(assets)
+            }
             val photo = read(source)
             val started = SystemClock.elapsedRealtime()
             val faces = opened.find(photo)
+            val masks = segmenter?.masks(photo, faces).orEmpty()
             val milliseconds = SystemClock.elapsedRealtime() - started
             runOnUiThread {
-                view.show(photo, faces)
+                view.show(photo, faces, masks)
                 status.text = "${faces.size} faces in $milliseconds ms"
             }
         } catch (error: Exception) {

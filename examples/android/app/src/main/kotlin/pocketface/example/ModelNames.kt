@@ -1,8 +1,8 @@
 package pocketface.example
 
 /**
- * All that this app and the model file must agree on by name. tests/examples compares it with a
- * file that `pocketface export --formats litert` has just written.
+ * All that this app and the model files must agree on by name. tests/examples compares it with files
+ * that `pocketface export --formats litert` has just written.
  */
 object ModelNames {
     const val FILE = "model.tflite" // in app/src/main/assets
@@ -10,5 +10,9 @@ object ModelNames {
     const val BOXES = "boxes"
     const val SCORES = "scores"
     const val LANDMARKS = "landmarks"
+    const val TASK = "face-detection"
+    const val SEGMENTER_FILE = "segmenter.tflite" // likewise, where there are to be masks
+    const val SEGMENTER_TASK = "face-segmentation"
+    const val MASK = "mask"
     const val CONTRACT = "pocketface.contract" // key in the file's metadata
 }
