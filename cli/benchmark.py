@@ -11,7 +11,7 @@ from ..data.class_names import ClassNames
 from ..errors import UserError
 from ..files import check_place
 from .console import print_table, progress, tell
-from .labels import add_classes
+from .labels import ANNOTATIONS, add_classes
 from .parser import a_path, names, paths, positive, positive_counts
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         nargs="+",
         metavar="FILE",
-        help="labels for accuracy, and photos to time on: COCO .json for detectors, .csv of "
-        "`pocketface data glasses` for classifiers (default: two photos, no accuracy)",
+        help=f"labels for accuracy, and photos to time on: {ANNOTATIONS} (default: two photos, no "
+        "accuracy)",
     )
     parser.add_argument(
         "--root", nargs="+", metavar="DIR", help="folders of the photos, one each or one for all"

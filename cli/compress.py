@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from ..errors import PocketfaceError
 from ..files import check_place
 from .console import print_table, progress, tell
-from .labels import add_classes, labels_of
+from .labels import ANNOTATIONS, add_classes, labels_of
 from .parser import (
     PRECISIONS,
     a_path,
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             nargs="+",
             required=True,
             metavar="FILE",
-            help=f"{use}: COCO JSON; of a classifier, lists by `pocketface data glasses`",
+            help=f"{use}: {ANNOTATIONS}",
         )
         parser.add_argument(
             f"--{part}-data-roots",

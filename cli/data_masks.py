@@ -28,7 +28,11 @@ def add_masks(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     celebamask.add_argument("--output", type=a_path, required=True, metavar="DIR", help=_NEW)
     celebamask.add_argument(
-        "--size", type=count, default=256, metavar="N", help="side in pixels, which divides 512"
+        "--size",
+        type=count,
+        default=256,
+        metavar="N",
+        help="side in pixels, which divides 512 (default: 256)",
     )
     _add_choice(
         celebamask, "share for test.masks.json, by person where the lists of persons are there"
@@ -46,8 +50,9 @@ def add_masks(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--classes",
         nargs="+",
         metavar="NAME=VALUE",
-        help="what the masks' values or colours are: face=1,2 or face=#ff0000, and background=rest "
-        "for all others; of COCO, as face=Face,face=head, its categories (default: all)",
+        help="what the masks' values or colours are: face=1,2, face=128-255 or face=#ff0000, and "
+        "background=rest for all others; of COCO, as face=Face,face=head, its categories "
+        "(default: all)",
     )
     _add_choice(masks, "share of the photos for test.masks.json")
     masks.add_argument(

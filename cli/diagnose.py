@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="JSON",
-        help="COCO; for a segmenter, .masks.json",
+        help="COCO JSON of faces; .masks.json for a segmenter",
     )
     parser.add_argument(
         "--test-data-roots",

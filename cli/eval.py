@@ -9,7 +9,7 @@ from ..files import check_place
 from ..model_templates.catalogue import DETECTOR
 from .console import print_table, progress, tell
 from .json_lines import add_json, print_json
-from .labels import add_classes, labels_of
+from .labels import ANNOTATIONS, add_classes, labels_of
 from .parser import a_path, fraction, positive_count, size
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE|NAME",
         help="model.xml, model.bin, model.onnx, a .pth or .safetensors, or a template's name",
     )
-    parser.add_argument(
-        "--test-ann-files", nargs="+", metavar="JSON", help="COCO JSON; of a classifier CSV"
-    )
+    parser.add_argument("--test-ann-files", nargs="+", metavar="FILE", help=ANNOTATIONS)
     parser.add_argument(
         "--test-data-roots",
         nargs="+",

@@ -7,7 +7,7 @@ import os
 
 from ..files import check_place
 from .console import tell
-from .labels import add_classes, labels_of
+from .labels import ANNOTATIONS, add_classes, labels_of
 from .parser import PRECISIONS, a_path, count, positive, positive_count
 
 TRACKERS = ("mlflow", "clearml")
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for part, required in (("train", True), ("val", False)):
         parser.add_argument(
-            f"--{part}-ann-files", nargs="+", required=required, metavar="JSON", help="COCO JSON"
+            f"--{part}-ann-files", nargs="+", required=required, metavar="FILE", help=ANNOTATIONS
         )
         parser.add_argument(
             f"--{part}-data-roots",

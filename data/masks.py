@@ -8,7 +8,7 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -22,6 +22,10 @@ from ..model_templates.schema import BACKGROUND
 from .mask_pairs import SUFFIX, ListSpec, PairSpec
 
 _log = logging.getLogger(__name__)
+
+_HEADS = 0.15
+"""Share of a photo below which its face is too small for a head: 98 in 100 of CelebAMask-HQ's cover
+18 to 44 %, see docs/reference/celebamask-hq.md."""
 
 FindLandmarks = Callable[[NDArray[np.uint8]], NDArray[np.float32] | None]
 """Of a photo (H, W, 3) BGR, the landmarks (5, 2) of its main face; None if none is found."""
@@ -53,6 +57,7 @@ class NewPair:
         group: Pairs of one group go to one list: the person, where that is known.
         tags: Names of the subsets that it belongs to.
         landmarks: x, y in the photo's pixels, (5, 2); None if unknown.
+        share: Share of the photo that is of a class, 0 to 1; None if unknown.
     """
 
     image: str
@@ -62,6 +67,7 @@ class NewPair:
     group: str
     tags: Sequence[str] = ()
     landmarks: NDArray[np.float32] | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,8 @@ class Choice:
 def new_pairs(output: Path) -> Iterator[Path]:
     """A scratch folder whose content moves into `output` when the block ends well.
 
+    A folder that is made for it goes again when the block fails.
+
     Raises:
         UserError: `output` cannot be written, or has `images` or `masks` already.
     """
@@ -129,11 +137,18 @@ def new_pairs(output: Path) -> Iterator[Path]:
             raise UserError(
                 f"--output {output}: its {name} is there already; expected a new folder"
             )
+    absent = [folder for folder in (output, *output.parents) if not folder.exists()]
     output.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(output) as scratch:
-        yield scratch
-        for made in sorted(scratch.iterdir()):
-            os.replace(made, output / made.name)
+    try:
+        with scratch_folder(output) as scratch:
+            yield scratch
+            for made in sorted(scratch.iterdir()):
+                os.replace(made, output / made.name)
+    except BaseException:
+        with suppress(OSError):  # not empty, as somebody else has written there
+            for folder in absent:
+                folder.rmdir()
+        raise
 
 
 def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
@@ -211,7 +226,8 @@ def put_pair(
         path = PurePosixPath("masks", f"{name}.png")
     link_or_copy(photo, into / "images" / name)
     write_picture(into / path, mask)
-    return NewPair(f"images/{name}", str(path), classes=there, part=None, group=name)
+    share = np.count_nonzero(mask) / mask.size
+    return NewPair(f"images/{name}", str(path), classes=there, part=None, group=name, share=share)
 
 
 def save_lists(
@@ -238,6 +254,13 @@ def save_lists(
     for name in names:
         if not any(name in pair.classes for pair in pairs):
             raise DataError(f"{output}: class {name} is in none of the {len(pairs)} masks")
+    shares = [pair.share for pair in pairs if pair.landmarks is None and pair.share is not None]
+    if len(shares) == len(pairs) and (middle := float(np.median(shares))) < _HEADS:
+        _log.warning(
+            "the classes cover %.0f %% of a photo in the median: where photos are no upright, "
+            "centred heads, --align finds them",
+            100 * middle,
+        )
     parts: dict[str, list[NewPair]] = {}
     for part, pair in zip(choice.parts(pairs), pairs, strict=True):
         parts.setdefault(part, []).append(pair)

@@ -234,6 +234,8 @@ def _plane(shape: _Shape, height: int, width: int) -> NDArray[np.bool_]:
     if not found:
         raise BadPair("photo with an annotation without a mask", place)
     if isinstance(found, list):
+        if not isinstance(found[0], list):  # one polygon alone, as some programs write it
+            found = [found]
         if not all(_is_polygon(one, height, width) for one in found):
             raise BadPair("photo with a damaged polygon", place)
         code = codec.merge(codec.frPyObjects(found, height, width))

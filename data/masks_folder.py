@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import DataError, ImageError, UserError
 from ..files import check_place
 from ..model_templates.schema import BACKGROUND
@@ -33,6 +35,9 @@ from .record_set import RecordSet, Tally, named
 
 _log = logging.getLogger(__name__)
 
+MASK_ENDINGS = ("_mask", "-mask")
+"""What many programs add to the name of a photo to make that of its mask."""
+
 
 @dataclass(frozen=True)
 class FolderRequest:
@@ -40,7 +45,8 @@ class FolderRequest:
 
     Attributes:
         images: Folder of the photos, also in subfolders.
-        masks: Folder of the masks: each has the path and name of its photo, but for the suffix.
+        masks: Folder of the masks: each has the path and name of its photo, but for the suffix and
+            an ending of `MASK_ENDINGS`.
         output: Folder for the lists, and for `images` and `masks` unless `in_place`.
         values: What the masks' values or colours are.
         choice: How pairs are split, if the table does not say it.
@@ -150,6 +156,9 @@ def _pairs(
 ) -> list[tuple[Path, Path, Listed]]:
     """Photos with their masks, and what the table says of them."""
     photos, masks = (_by_key(folder, tally) for folder in (one.images, one.masks))
+    for key in [key for key in masks if key not in photos and key.endswith(MASK_ENDINGS)]:
+        if (plain := key[: -len(MASK_ENDINGS[0])]) in photos and plain not in masks:
+            masks[plain] = masks.pop(key)
     for key, path in masks.items():
         if key not in photos:
             tally.lose("mask without a photo", path.relative_to(one.masks).as_posix())
@@ -171,6 +180,10 @@ def _pairs(
         if not found:
             raise DataError(f"{table.file}: names none of the photos of {one.images}")
         _log.warning("%d photos are not in %s: %s", len(others), table.file, named(others))
+    if table is not None and (rows := table.unused()):
+        _log.warning(
+            "%d rows of %s name no photo with a mask: %s", len(rows), table.file, named(rows)
+        )
     return found
 
 
@@ -213,7 +226,8 @@ def _convert(one: FolderRequest, photo: Path, path: Path, listed: Listed, into: 
             Path(os.path.relpath(file, into)).as_posix() for file in (photo, path)
         )
         there = classes_in(mask, one.values.classes)
-        pair = NewPair(image_name, mask_name, classes=there, part=None, group=name)
+        share = np.count_nonzero(mask) / mask.size
+        pair = NewPair(image_name, mask_name, classes=there, part=None, group=name, share=share)
     else:
         pair = put_pair(photo, mask, name=name, into=into, classes=one.values.classes)
     landmarks = None if one.find_landmarks is None else one.find_landmarks(image)

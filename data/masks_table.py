@@ -55,6 +55,7 @@ class PairTable:
         others = [name for name in table.names if name and name not in (column, _PART)]
         tags = [name for name in others if {row[name].strip() for _, row in rows} <= {"0", "1", ""}]
         self._rows: dict[str, Listed] = {}
+        self._unused: dict[str, str] = {}
         for line, row in rows:
             name, part = row[column].strip(), row.get(_PART, "").strip()
             if not name:
@@ -64,6 +65,7 @@ class PairTable:
                     f"{file}:{line}: split {part[:80]!r}: expected letters, digits, _ and -"
                 )
             listed = Listed(part or None, [tag for tag in tags if row[tag].strip() == "1"])
+            self._unused[key_of(name)] = name
             if self._rows.setdefault(key_of(name), listed) != listed:
                 raise DataError(f"{file}:{line}: {name[:80]}: is there already, and differs")
         if not self._rows:
@@ -71,7 +73,15 @@ class PairTable:
 
     def find(self, *names: str) -> Listed | None:
         """The row of a photo, of whose names the first that is known counts."""
-        return next((row for name in names if (row := self._rows.get(key_of(name)))), None)
+        for key in map(key_of, names):
+            if key in self._rows:
+                self._unused.pop(key, None)
+                return self._rows[key]
+        return None
+
+    def unused(self) -> list[str]:
+        """The names in rows that nobody has asked for."""
+        return list(self._unused.values())
 
 
 def key_of(name: str) -> str:

@@ -24,7 +24,7 @@ REST = "rest"
 _EXACT = ("PNG", "BMP", "GIF", "TIFF")
 """Formats that keep the values of pixels."""
 
-_VALUE = re.compile("[0-9]{1,3}")
+_VALUE = re.compile("([0-9]{1,3})(?:-([0-9]{1,3}))?")
 _COLOUR = re.compile("#[0-9a-fA-F]{6}")
 _MAX_LISTED = 8
 
@@ -49,7 +49,7 @@ class MaskValues:
 
     @classmethod
     def parse(cls, texts: Sequence[str]) -> MaskValues:
-        """Parse texts such as "face=1,2", "hair=#0000ff" or "background=rest".
+        """Parse texts such as "face=1,2", "face=128-255", "hair=#0000ff" or "background=rest".
 
         Raises:
             UserError: A text is not of this form, a value is named twice, there are both values and
@@ -71,14 +71,9 @@ class MaskValues:
         for name, value in pairs:
             if value == REST:
                 continue
-            if not (_COLOUR if coloured else _VALUE).fullmatch(value):
-                what = "a colour as #ff0000" if coloured else "0 to 255, or a colour as #ff0000"
-                raise UserError(f"{FLAG} {name}={value}: expected {what}")
-            number = int(value[1:], 16) if coloured else int(value)
-            if not coloured and number > 255:
-                raise UserError(f"{FLAG} {name}={value}: expected 0 to 255")
-            if names.setdefault(number, name) != name:
-                raise UserError(f"{FLAG}: {value} is to be {names[number]!r} and {name!r}")
+            for number in _colour(name, value) if coloured else _numbers(name, value):
+                if names.setdefault(number, name) != name:
+                    raise UserError(f"{FLAG}: {value} is to be {names[number]!r} and {name!r}")
         if len(set(rest)) > 1:
             raise UserError(f"{FLAG}: {REST} is to be {rest[0]!r} and {rest[1]!r}")
         if not {*names.values(), *rest} - {BACKGROUND}:
@@ -135,13 +130,46 @@ class MaskValues:
         most = self.strange.most_common()
         some = [f"{self._text(value)} ({count} pixels)" for value, count in most[:_MAX_LISTED]]
         more = f" and {len(most) - len(some)} more" if len(most) > len(some) else ""
+        hint = f"name them, or say {FLAG} … {BACKGROUND}={REST} where they are no class"
+        if more and not self.coloured:  # far more than there are classes: shades of borders
+            hint = (
+                f"of soft borders, {FLAG} {self.classes[0]}=128-255 {BACKGROUND}={REST} takes half"
+            )
         raise DataError(
             f"{masks / self.first[most[0][0]]}: {FLAG} does not name {', '.join(some)}{more}",
-            hint=f"name them, or say {FLAG} … {BACKGROUND}={REST} where they are no class",
+            hint=hint,
         )
 
     def _text(self, value: int) -> str:
         return f"#{value:06x}" if self.coloured else str(value)
+
+
+def _colour(name: str, value: str) -> list[int]:
+    """The number of a colour's text.
+
+    Raises:
+        UserError: It is none.
+    """
+    if not _COLOUR.fullmatch(value):
+        raise UserError(f"{FLAG} {name}={value}: expected a colour as #ff0000")
+    return [int(value[1:], 16)]
+
+
+def _numbers(name: str, value: str) -> Sequence[int]:
+    """The values of a text such as 7 or 128-255.
+
+    Raises:
+        UserError: It is none.
+    """
+    match = _VALUE.fullmatch(value)
+    if match is None:
+        raise UserError(
+            f"{FLAG} {name}={value}: expected 0 to 255, some as 128-255, or a colour as #ff0000"
+        )
+    first, last = int(match[1]), int(match[2] or match[1])
+    if not first <= last <= 255:
+        raise UserError(f"{FLAG} {name}={value}: expected 0 to 255")
+    return range(first, last + 1)
 
 
 def _grey(pixels: NDArray[np.uint8], file: Path) -> NDArray[np.uint8]:

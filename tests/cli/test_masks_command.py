@@ -135,3 +135,8 @@ def test_what_is_refused(arguments: list[str], message: str, run: Run, folders: 
     assert made.out == ""
     assert message in made.err
     assert not list(folders.rglob("*.masks.json"))
+
+
+@pytest.mark.parametrize("command", ["train", "eval", "compress", "benchmark", "diagnose"])
+def test_help_says_which_lists_a_segmenter_wants(command: str, run: Run) -> None:
+    assert ".masks.json for a segmenter" in " ".join(run(command, "--help").out.split())

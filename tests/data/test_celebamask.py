@@ -218,7 +218,7 @@ def test_too_many_bad_pairs(source: Callable[..., Path], tmp_path: Path) -> None
         put(folder, number, {"hair": HEAD["hair"]})
     with pytest.raises(DataError, match="2 of 3 photos cannot be used: 2 x photo without skin"):
         convert_celebamask(folder, tmp_path / "out", size=32, choice=ONE)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_refusals(source: Callable[..., Path], tmp_path: Path) -> None:
@@ -230,8 +230,8 @@ def test_refusals(source: Callable[..., Path], tmp_path: Path) -> None:
         convert_celebamask(folder, output, size=300, choice=ONE)
     with pytest.raises(UserError, match="all pairs are of one group"):
         convert_celebamask(folder, output, size=32, choice=Choice(0.5))
-    assert list(output.iterdir()) == []
-    (output / "masks").mkdir()
+    assert not output.exists()
+    (output / "masks").mkdir(parents=True)
     with pytest.raises(UserError, match="its masks is there already; expected a new folder"):
         convert_celebamask(folder, output, choice=ONE)
     for share in (0.0, 1.0):

@@ -100,6 +100,12 @@ def test_shapes_lie_over_each_other(code: dict[str, Any], write: Write) -> None:
     np.testing.assert_array_equal(second, np.where(square, 1, 2 * HAIR))
 
 
+def test_a_polygon_without_a_list_around_it(write: Write) -> None:
+    root, [made] = convert(write((0, 1, SQUARE[0])), "face=Face")
+    (pair,) = read_list(made.path).pairs
+    assert read_mask_values(root / pair.mask)[3:13, 2:12].all()
+
+
 def test_all_categories_and_several_names(write: Write, caplog: pytest.LogCaptureFixture) -> None:
     files = write((0, 1, SQUARE), (1, 4, RUNS), (2, 5, SQUARE))
     root, [made] = convert(files)
@@ -128,7 +134,8 @@ def test_all_categories_and_several_names(write: Write, caplog: pytest.LogCaptur
         ([[1, 2, 3, 4, 5]], "photo with a damaged polygon"),
         ([[1, 2, 3, 4, 5, 1e9]], "photo with a damaged polygon"),
         ([[1, 2, 3, 4, 5, float("nan")]], "photo with a damaged polygon"),
-        ([1, 2, 30, 4, 5, 16], "photo with a damaged polygon"),
+        ([1, 2, 30, 4, 5], "photo with a damaged polygon"),
+        ([1, 2, 30, 4, 5, "16"], "photo with a damaged polygon"),
         ({"size": [40, 30], "counts": [1200]}, "photo with a run-length code of another size"),
         ({"counts": [1200]}, "photo with a run-length code of another size"),
         ("text", "photo with a run-length code of another size"),

@@ -251,10 +251,46 @@ def test_values_without_a_name(in_place: bool, make: Make, tmp_path: Path) -> No
     assert (
         caught.value.hint == "name them, or say --classes … background=rest where they are no class"
     )
-    assert not list(tmp_path.rglob("*.json"))
+    assert not (tmp_path / "out").exists()
     with pytest.raises(DataError, match="class hat is in none of the 4 masks"):
         convert(make(), "face=1", "hat=9", "background=rest", in_place=in_place)
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_soft_borders_are_cut_in_half(make: Make) -> None:
+    shades: NDArray[np.uint8] = np.full((30, 40), 6 * np.arange(40), np.uint8)
+    folders = make("a.jpg", mask=Image.fromarray(shades))
+    with pytest.raises(DataError, match="and 31 more") as caught:
+        convert(folders, "face=255")
+    assert caught.value.hint == "of soft borders, --classes face=128-255 background=rest takes half"
+    root, [made] = convert(folders, "face=128-255", "background=rest")
+    np.testing.assert_array_equal(truth(root, made.path, ["face"]), shades >= 128)
+
+
+@pytest.mark.parametrize("ending", ["_mask", "-mask"])
+def test_masks_may_be_called_so(ending: str, make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    folders = make("a.jpg", "b.jpg", "b_mask.jpg")
+    (folders[1] / "a.png").rename(folders[1] / f"a{ending}.png")
+    root, [made] = convert(folders)
+    assert made.pairs == 3
+    assert not caplog.text
+    np.testing.assert_array_equal(truth(root, made.path, ["face"]), VALUES == 1)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize(("find", "warned"), [(None, True), (lambda _: np.eye(5, 2), False)])
+def test_small_faces_are_no_heads(
+    find: FindLandmarks | None,
+    warned: bool,
+    in_place: bool,
+    make: Make,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    small: NDArray[np.uint8] = np.zeros((30, 40), np.uint8)
+    small[10:20, 10:20] = 1
+    convert(make(mask=Image.fromarray(small)), "face=1", find=find, in_place=in_place)
+    said = "the classes cover 8 % of a photo in the median: where photos are no upright"
+    assert (said in caplog.text) == warned
 
 
 def test_colours_without_a_name(make: Make) -> None:
@@ -269,7 +305,9 @@ def test_colours_without_a_name(make: Make) -> None:
         (["face="], "--classes face=: expected NAME=VALUE"),
         (["=1"], "--classes =1: expected NAME=VALUE"),
         (["face=256"], "--classes face=256: expected 0 to 255"),
-        (["face=x"], "--classes face=x: expected 0 to 255, or a colour as #ff0000"),
+        (["face=9-3"], "--classes face=9-3: expected 0 to 255"),
+        (["face=1-5", "hair=4"], "--classes: 4 is to be 'face' and 'hair'"),
+        (["face=x"], "--classes face=x: expected 0 to 255, some as 128-255, or a colour as"),
         (["face=#ff00"], "--classes face=#ff00: expected a colour as #ff0000"),
         (["face=#ff0000", "hair=1"], "--classes hair=1: expected a colour as #ff0000"),
         (["face=1", "hair=1"], "--classes: 1 is to be 'face' and 'hair'"),
@@ -286,7 +324,7 @@ def test_a_table_says_the_list_and_the_tags(
     make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     table = tmp_path / "labels.csv"
-    rows = "a,train,1,0,.5\nphotos/b.jpg,train,0,1,.4\nsub\\c.png,test,1,1,.25\n"
+    rows = "gone,train,0,0,0\na,train,1,0,.5\nphotos/b.jpg,train,0,1,.4\nsub\\c.png,test,1,1,.25\n"
     table.write_text(f"name,split,glasses,hat,share\n{rows}")
     _, lists = convert(make(), table=table)
     assert [(one.path.name, one.pairs) for one in lists] == [
@@ -296,6 +334,7 @@ def test_a_table_says_the_list_and_the_tags(
     test, train = (read_list(one.path).pairs for one in lists)
     assert [pair.tags for pair in (*train, *test)] == [("glasses",), ("hat",), ("glasses", "hat")]
     assert f"1 photos are not in {table}: d.webp" in caplog.text
+    assert f"1 rows of {table} name no photo with a mask: gone" in caplog.text
     with pytest.raises(
         UserError, match=r"--test-fraction: not with .*labels\.csv, which has a col"
     ):
