@@ -16,6 +16,7 @@ from ..model_templates.schema import BACKGROUND
 from ..model_templates.spec import Spec
 from .class_names import FLAG, OWN_NAMES, ClassNames
 from .image_headers import check_size
+from .landmark_geometry import ONE_POINT, are_one_point
 from .pairs import paired
 from .photo_paths import leads_out
 from .pillow_quiet import pillow_quiet
@@ -30,6 +31,10 @@ UNNAMED = 255
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 Value = Annotated[str, StringConstraints(pattern=r"^(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])$")]
+
+_FAR = 1e6
+Position = Annotated[float, Field(ge=-_FAR, le=_FAR)]
+"""In pixels of a photo; as a float32 it is still exact to a tenth."""
 
 
 class PairSpec(Spec):
@@ -46,7 +51,7 @@ class PairSpec(Spec):
     image: Name
     mask: Name
     landmarks: (
-        Annotated[tuple[tuple[float, float], ...], Field(min_length=5, max_length=5)] | None
+        Annotated[tuple[tuple[Position, Position], ...], Field(min_length=5, max_length=5)] | None
     ) = None
     tags: tuple[Name, ...] = ()
 
@@ -96,8 +101,11 @@ def read_list(file: Path) -> ListSpec:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        what = first["msg"]
+        if first["type"] == "string_pattern_mismatch":
+            what = f"found {first['input']!r}: expected a value from 0 to 255"
         raise DataError(
-            f"{file}: not a list of masks: {f'{where}: ' if where else ''}{first['msg']}",
+            f"{file}: not a list of masks: {f'{where}: ' if where else ''}{what}",
             hint="`pocketface data masks` makes such lists",
         ) from error
 
@@ -112,7 +120,8 @@ def read_mask_pairs(
     """Read lists of photos and masks; the masks themselves are not opened.
 
     A photo that is listed twice counts once; one whose name, or whose mask's, leads out of its
-    root is left out, as is one that is not there. Warnings count all.
+    root is left out, as is one that is not there, or whose landmarks are one point. Warnings count
+    all.
 
     Args:
         files: Lists, `SUFFIX`.
@@ -121,7 +130,7 @@ def read_mask_pairs(
         names: What the lists call these classes.
 
     Raises:
-        DataError: A file or root cannot be read, a list does not fit, names none of the classes,
+        DataError: A file or root cannot be read, a list does not fit, does not name all classes,
             more than half of its pairs are left out, or nothing is left.
         UserError: `names` has a class that is none of `classes`.
     """
@@ -132,12 +141,7 @@ def read_mask_pairs(
             raise DataError(f"{root}: no such folder of photos")
         content = read_list(file)
         values = _values(content, meant, several=len(classes) > 1)
-        if not set(content.classes.values()) & (set(meant) - {BACKGROUND}):
-            known = ", ".join(dict.fromkeys(content.classes.values()))
-            raise DataError(
-                f"{file}: its classes are {known}: expected {', '.join(classes)}",
-                hint=f"{FLAG} {classes[-1]}=NAME says what it is called there",
-            )
+        _check_classes(file, content, classes, meant)
         tally = records.tally(file, "pairs", "pairs[{}]")
         missing: list[str] = []
         for place, entry in enumerate(content.pairs):
@@ -153,6 +157,9 @@ def read_mask_pairs(
                 tally.mend("photo listed again", place)
                 continue
             points = None if entry.landmarks is None else np.array(entry.landmarks, np.float32)
+            if points is not None and are_one_point(points[None])[0]:
+                tally.lose(ONE_POINT, place)
+                continue
             tally.kept += 1
             pairs[photo[0]] = MaskPair(photo[1], mask[1], 0, values, points, entry.tags)
         if len(missing) == len(content.pairs):
@@ -162,6 +169,25 @@ def read_mask_pairs(
     if not pairs:
         raise DataError(f"{', '.join(map(str, files))}: no photo with a mask")
     return tuple(replace(pair, image_id=place) for place, pair in enumerate(pairs.values()))
+
+
+def _check_classes(
+    file: Path, content: ListSpec, classes: Sequence[str], meant: dict[str, int]
+) -> None:
+    """Refuse a list that does not name a class, whose pixels would count as background.
+
+    Raises:
+        DataError: It does not.
+    """
+    there = {meant[name] for name in content.classes.values() if name in meant}
+    for index, name in enumerate(classes):
+        if name != BACKGROUND and index not in there:
+            known = ", ".join(dict.fromkeys(content.classes.values()))
+            others = ", ".join(one for one in classes if one != BACKGROUND)
+            raise DataError(
+                f"{file}: its classes are {known}: expected {others}",
+                hint=f"{FLAG} {name}=NAME says what it is called there",
+            )
 
 
 def _values(content: ListSpec, meant: dict[str, int], *, several: bool) -> NDArray[np.uint8]:

@@ -98,12 +98,20 @@ def test_palettes_and_damaged_masks(folder: Path) -> None:
         ("{", "not a list of masks: Invalid JSON"),
         ('{"classes": {"1": "face"}, "pairs": []}', "pairs: List should have at least 1 item"),
         ('{"classes": {}, "pairs": [{"image": "a", "mask": "a"}]}', "classes: Dictionary should"),
-        ('{"classes": {"300": "face"}, "pairs": [{"image": "a", "mask": "a"}]}', r"classes\.300"),
+        (
+            '{"classes": {"300": "face"}, "pairs": [{"image": "a", "mask": "a"}]}',
+            r"classes\.300\..*found '300'",
+        ),
         ('{"classes": {"1": "face"}, "pairs": [{"image": "a"}]}', r"pairs\.0\.mask: Field requir"),
         (
             '{"classes": {"1": "face"}, "pairs": [{"image": "a", "mask": "a", '
             '"landmarks": [[1, 2]]}]}',
             r"pairs\.0\.landmarks",
+        ),
+        (
+            '{"classes": {"1": "face"}, "pairs": [{"image": "a", "mask": "a", '
+            '"landmarks": [[1, 2], [1, 2], [1, 2], [1, 2], [1, 1e39]]}]}',
+            r"pairs\.0\.landmarks\.4\.1: Input should be less than or equal to 1000000",
         ),
     ],
 )
@@ -112,6 +120,22 @@ def test_bad_lists(folder: Path, text: str, message: str) -> None:
     file.write_text(text)
     with pytest.raises(DataError, match=message):
         read_mask_pairs([file], [folder], classes=["face"])
+
+
+def test_a_class_that_the_list_does_not_name(folder: Path) -> None:
+    """Its pixels would silently count as background."""
+    file = listed(folder, classes={"1": "face", "2": "background", "3": "hair"})
+    with pytest.raises(
+        DataError, match="its classes are face, background, hair: expected face, gl"
+    ):
+        read_mask_pairs([file], [folder], classes=["background", "face", "glasses", "hair"])
+
+
+def test_landmarks_that_are_one_point(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = listed(folder, pair("a"), pair("b", landmarks=[[7, 7]] * 5))
+    (one,) = read_mask_pairs([file], [folder], classes=["face"])
+    assert one.path.name == "a.jpg"
+    assert "1 x landmarks that are one point (first: pairs[1] of all.masks.json)" in caplog.text
 
 
 def test_files_that_are_not_there(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
