@@ -44,6 +44,13 @@ def of_several() -> Mask:
     return disc(probabilities=planes, classes=("background", "face", "glasses"))
 
 
+def test_of_equally_probable_classes_the_first_has_the_pixel() -> None:
+    shares = np.random.default_rng(0).integers(0, 3, (3, 21, 21)).astype(np.float32) / 4
+    found = disc(probabilities=shares, classes=("background", "face", "glasses"))
+    for index, name in enumerate(found.classes):
+        np.testing.assert_array_equal(found.inside(name), shares.argmax(0) == index)
+
+
 def test_a_mask_is_of_the_whole_photo() -> None:
     found = disc()
     rows, columns = np.ogrid[: SHAPE[0], : SHAPE[1]]
