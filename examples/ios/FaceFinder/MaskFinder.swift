@@ -1,6 +1,7 @@
 import CoreGraphics
 import CoreML
 import CoreVideo
+import Foundation
 import Vision
 
 /// Which pixels are of each face: a camera frame to faces with landmarks, each head cut out and turned
@@ -48,7 +49,8 @@ final class MaskFinder: FaceDetector {
                 input: to.bytes, inputBytesPerRow: to.bytesPerRow)
         }
         try VNImageRequestHandler(cvPixelBuffer: head).perform([request])
-        // The file gives an array too, of which Vision makes another kind of observation.
+        // As the file gives a picture, Vision takes it for an image-to-image model. It gives an array
+        // too, so the picture is asked for by its name.
         let pictures = (request.results ?? []).compactMap { $0 as? VNPixelBufferObservation }
         guard
             let picture = pictures.first(where: { $0.featureName == ModelNames.maskPicture }),
