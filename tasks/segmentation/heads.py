@@ -6,24 +6,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.align import similarity
+from ...data.align import from_centres, similarity
 from ...data.images import read_image
-from ...data.mask_pairs import MaskPair, read_mask
+from ...data.mask_pairs import MaskPair, read_mask, read_mask_values
+from ...errors import ImageError
 from ...model_templates.contract import InputSpec
-from .placing import cut_head, stretch
+from .placing import Transform, cut_head, stretch
 
 Pixels = NDArray[np.uint8]
-
-
-def head_transform(pair: MaskPair, shape: tuple[int, ...], spec: InputSpec) -> NDArray[np.float64]:
-    """From a photo's pixels to the input's, float64 (2, 3).
-
-    A photo without landmarks is a head already cut: its edges become the input's.
-    """
-    if pair.landmarks is not None:
-        assert spec.points is not None
-        return similarity(pair.landmarks, spec.points)
-    return stretch(shape, spec)
 
 
 def read_head(pair: MaskPair, spec: InputSpec) -> tuple[Pixels, Pixels]:
@@ -39,19 +29,36 @@ def read_head(pair: MaskPair, spec: InputSpec) -> tuple[Pixels, Pixels]:
     """
     image = read_image(pair.path)
     truth = read_mask(pair, shape=image.shape)
-    return cut_pair(image, truth, head_transform(pair, image.shape, spec), spec)
+    transform = _transform(pair, image.shape, spec)
+    return cut_head(image, transform, spec), _cut_truth(truth, transform, spec)
 
 
-def cut_pair(
-    image: Pixels, truth: Pixels, transform: NDArray[np.float64], spec: InputSpec
-) -> tuple[Pixels, Pixels]:
-    """Cut a photo by `cut_head`, and its truth with it, each pixel from the nearest one."""
-    return cut_head(image, transform, spec), cut_truth(truth, transform, spec)
+def read_truth(pair: MaskPair, spec: InputSpec) -> Pixels | None:
+    """The truth of a head whose photo cannot be decoded; None if its mask cannot, either.
+
+    Returns:
+        uint8 (height, width), as `read_head` has it.
+
+    Raises:
+        DataError: See `data.mask_pairs.read_mask`.
+    """
+    try:
+        shape = read_mask_values(pair.mask_path).shape
+    except ImageError:
+        return None
+    return _cut_truth(read_mask(pair, shape=shape), _transform(pair, shape, spec), spec)
 
 
-def cut_truth(truth: Pixels, transform: NDArray[np.float64], spec: InputSpec) -> Pixels:
-    """Cut a truth, uint8 (H, W), as `cut_face` cuts a photo; 0 beyond its edges."""
-    shifted = transform.copy()
-    shifted[:, 2] += transform[:, :2] @ (0.5, 0.5) - 0.5
+def _transform(pair: MaskPair, shape: tuple[int, ...], spec: InputSpec) -> Transform:
+    """From a photo's pixels to the input's; a photo without landmarks is a head already cut."""
+    if pair.landmarks is None:
+        return stretch(shape, spec)
+    assert spec.points is not None  # guaranteed by the rules
+    return similarity(pair.landmarks, spec.points)
+
+
+def _cut_truth(truth: Pixels, transform: Transform, spec: InputSpec) -> Pixels:
+    """Cut a truth, uint8 (H, W), as `cut_head` cuts a photo; 0 beyond its edges."""
     size = (spec.width, spec.height)
-    return np.asarray(cv2.warpAffine(truth, shifted, size, flags=cv2.INTER_NEAREST), np.uint8)
+    cut = cv2.warpAffine(truth, from_centres(transform), size, flags=cv2.INTER_NEAREST)
+    return np.asarray(cut, np.uint8)

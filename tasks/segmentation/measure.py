@@ -23,7 +23,7 @@ from ..measuring import (
     protocol_of,
 )
 from ..timing import Item
-from .heads import read_head
+from .heads import read_head, read_truth
 from .model import FaceSegmenter
 from .rules import segmentation_rules
 from .samples import read
@@ -55,7 +55,7 @@ FIGURES = (
     Figure("worst_tenth", "IoU that nine of ten photos exceed"),
     Figure("loss", "Cross-entropy", unit="nat", followed=True),
     Figure("images", "Photos measured", unit="photos"),
-    Figure("unreadable", "Photos that cannot be read, counted as wrong", unit="photos"),
+    Figure("unreadable", "Photos or masks that cannot be read", unit="photos"),
 )
 
 official_photos = None
@@ -68,30 +68,34 @@ def measure(
     on_progress: Progress | None = None,
 ) -> Measured:
     """See `tasks.parts.Measure`."""
-    return Measured(_figures_of(model, samples, on_progress=on_progress)["all"].figures())
+    whole, _ = _figures_of(model, samples, on_progress=on_progress)
+    return Measured(whole.figures())
 
 
 def _figures_of(
     model: FaceSegmenter, samples: Sequence[MaskPair], *, on_progress: Progress | None = None
-) -> dict[str, MaskFigures]:
-    """The figures of "all" samples, and of those with each tag.
+) -> tuple[MaskFigures, dict[str, MaskFigures]]:
+    """The figures of all samples, and of those with each tag.
+
+    In a photo that cannot be read nothing is found. One whose mask cannot be read is left out.
 
     Raises:
         DataError: More than half of the photos cannot be read.
     """
     spec, count = model.contract.input, len(model.rules.classes)
-    figures = {"all": MaskFigures(count)}
+    whole, tagged = MaskFigures(count), dict[str, MaskFigures]()
     lost: list[str] = []
     for index, sample in enumerate(samples):
-        parts = [figures["all"]]
-        parts += [figures.setdefault(tag, MaskFigures(count)) for tag in sample.tags]
+        tags = dict.fromkeys(sample.tags)
+        parts = [whole, *(tagged.setdefault(tag, MaskFigures(count)) for tag in tags)]
         try:
             head, truth = read_head(sample, spec)
         except ImageError as error:
-            _log.warning("counted as wrong: %s", error)
+            wanted = read_truth(sample, spec)
+            _log.warning("%s: %s", "left out" if wanted is None else "counted as wrong", error)
             lost.append(str(error))
             for part in parts:
-                part.add_lost(None)
+                part.add_lost(wanted)
         else:
             (shares,) = model.segment([head])
             found = model.classes_of(shares)
@@ -100,7 +104,7 @@ def _figures_of(
         if on_progress is not None:
             on_progress(index + 1, len(samples))
     check_lost(lost, total=len(samples))
-    return figures
+    return whole, tagged
 
 
 def promised(figures: Figures) -> Figures:
@@ -131,8 +135,8 @@ def evaluate(
         if value is not None:
             raise UserError(f"{flag}: not for {model.path}, which is for {contract.task}")
     samples = read(labels, rules=contract.rules)
-    found = _figures_of(model, samples, on_progress=on_progress)
-    whole, classes = found.pop("all"), model.rules.classes
+    whole, tagged = _figures_of(model, samples, on_progress=on_progress)
+    classes = model.rules.classes
     said: dict[str, Any] = {
         "input": f"heads brought to {contract.input.width}x{contract.input.height}",
         "pixels": "of all photos together",
@@ -143,7 +147,7 @@ def evaluate(
     if len(classes) > 1:
         for name, value in zip(classes, whole.by_class(), strict=True):
             further[Figure(f"iou_of_{name}", f"IoU of {name}")] = value
-    for tag, part in sorted(found.items()):
+    for tag, part in sorted(tagged.items()):
         figures = part.figures()
         for figure in FIGURES:
             if figure.compared or figure.key == "images":
