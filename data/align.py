@@ -54,11 +54,16 @@ def cut_face(
             outer edge of their first pixel.
         spec: The network's input.
     """
-    # cv2 counts from the centre of the first pixel, not from its edge.
+    size = (spec.width, spec.height)
+    cut = cv2.warpAffine(image, from_centres(transform), size, flags=cv2.INTER_LINEAR)
+    return np.asarray(cut, np.uint8)
+
+
+def from_centres(transform: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A transform (2, 3) between edges of pixels as OpenCV has it, which counts from centres."""
     shifted = transform.copy()
     shifted[:, 2] += transform[:, :2] @ (0.5, 0.5) - 0.5
-    cut = cv2.warpAffine(image, shifted, (spec.width, spec.height), flags=cv2.INTER_LINEAR)
-    return np.asarray(cut, np.uint8)
+    return shifted
 
 
 def align_face(

@@ -31,18 +31,22 @@ class MaskFigures:
 
     Args:
         classes: Number of planes: 1, or one for each class.
+
+    Attributes:
+        pictures: Number of those that were added.
+        lost: Number of those without an answer.
     """
 
     classes: int
-    pictures: int = 0
-    lost: int = 0
+    pictures: int = field(default=0, init=False)
+    lost: int = field(default=0, init=False)
     _common: NDArray[np.float64] = field(init=False)
     _found: NDArray[np.float64] = field(init=False)
     _true: NDArray[np.float64] = field(init=False)
     _soft: NDArray[np.float64] = field(init=False)
-    _boundaries: list[float] = field(default_factory=list)
-    _each: list[float] = field(default_factory=list)
-    _loss: float = 0.0
+    _boundaries: list[float] = field(default_factory=list, init=False)
+    _each: list[float] = field(default_factory=list, init=False)
+    _loss: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         self._common, self._found, self._true = (np.zeros(self.classes) for _ in range(3))
@@ -59,7 +63,7 @@ class MaskFigures:
         Returns:
             IoU of this picture, 0 to 1.
         """
-        planes, wanted = _planes(found, self.classes), _planes(truth, self.classes)
+        planes, wanted = planes_of(found, self.classes), planes_of(truth, self.classes)
         common, made, true = (
             array.sum((1, 2)).astype(np.float64) for array in (planes & wanted, planes, wanted)
         )
@@ -95,7 +99,7 @@ class MaskFigures:
         self.lost += 1
         if truth is not None:
             nothing = np.zeros_like(truth)
-            shares = _planes(nothing, self.classes).astype(np.float32)
+            shares = planes_of(nothing, self.classes).astype(np.float32)
             self.add(shares, nothing, truth)
 
     def figures(self) -> Figures:
@@ -148,7 +152,13 @@ def _distance(border: NDArray[np.bool_]) -> NDArray[np.float32]:
     return np.asarray(distances, np.float32)
 
 
-def _planes(classes: Pixels, count: int) -> NDArray[np.bool_]:
+def planes_of(classes: Pixels, count: int) -> NDArray[np.bool_]:
+    """A plane of each class, bool (count, H, W).
+
+    Args:
+        classes: uint8 (H, W): 0 or 1 for one class, or the index of each.
+        count: Number of classes; of one its pixels alone are a plane.
+    """
     indices = np.arange(count, dtype=np.uint8) if count > 1 else np.ones(1, np.uint8)
     planes: NDArray[np.bool_] = classes[None] == indices[:, None, None]
     return planes

@@ -22,7 +22,7 @@ _YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.
 
 _BLOB_CORNERS = 9
 
-CLOTHS = ((215, 180, 140), (235, 230, 225), (40, 40, 40), (200, 210, 150))
+_CLOTHS = ((215, 180, 140), (235, 230, 225), (40, 40, 40), (200, 210, 150))
 """Colours of medical masks, BGR: blue, white, black, green."""
 
 
@@ -137,7 +137,8 @@ def cloth(
     corners = eyes + places @ np.stack([across, down])
     blob = np.zeros(truth.shape, np.uint8)
     cv2.fillPoly(blob, [corners.round().astype(np.int32)], 255)
-    colour = rng.uniform(0, 255, 3) if rng.random() < 0.4 else np.array(CLOTHS)[rng.integers(4)]
+    dyed = rng.random() < 0.4
+    colour = rng.uniform(0, 255, 3) if dyed else np.array(_CLOTHS)[rng.integers(len(_CLOTHS))]
     # Light falls from one side, and folds run across.
     rows, columns = np.mgrid[: truth.shape[0], : truth.shape[1]]
     folds = np.sin(rows / rng.uniform(2, 9)) * rng.uniform(0, 12)

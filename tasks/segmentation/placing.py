@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.align import cut_face
+from ...data.align import cut_face, from_centres
 from ...mask import Mask
 from ...model_templates.contract import InputSpec
+from .classes import classes_of
 from .rules import SegmentationRules
 
 Pixels = NDArray[np.uint8]
@@ -184,10 +185,7 @@ def _warped(
     image: NDArray[Any], transform: Transform, size: tuple[int, int], flags: int, border: int
 ) -> NDArray[Any]:
     """Warp an image (H, W) to a size (width, height)."""
-    # cv2 counts from the centre of the first pixel, not from its edge.
-    shifted = transform.copy()
-    shifted[:, 2] += transform[:, :2] @ (0.5, 0.5) - 0.5
-    return cv2.warpAffine(image, shifted, size, flags=flags, borderMode=border)
+    return cv2.warpAffine(image, from_centres(transform), size, flags=flags, borderMode=border)
 
 
 def _common(one: Mask, other: Mask) -> tuple[slice, slice]:
@@ -206,6 +204,4 @@ def _claims(mask: Mask, rows: slice, columns: slice) -> NDArray[np.bool_]:
         rows.start - mask.top : rows.stop - mask.top,
         columns.start - mask.left : columns.stop - mask.left,
     ]
-    if len(shares) == 1:
-        return np.asarray(shares[0] >= mask.threshold)
-    return np.asarray(shares.argmax(0) > 0)
+    return classes_of(shares, mask.threshold) > 0

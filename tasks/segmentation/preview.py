@@ -11,6 +11,7 @@ from ...data.mask_pairs import MaskPair
 from ...drawing import draw_masks
 from ...errors import ImageError
 from ...evaluation.contact_sheet import contact_sheet
+from ...evaluation.masks import planes_of
 from ...mask import Mask
 from .heads import read_head
 from .model import FaceSegmenter
@@ -26,11 +27,10 @@ def preview(model: FaceSegmenter, samples: Sequence[MaskPair]) -> NDArray[np.uin
             head, truth = read_head(sample, model.contract.input)
         except ImageError:  # measuring has warned of it
             continue
-        first = 1 if len(rules.classes) == 1 else 0
-        planes = truth == np.arange(first, first + len(rules.classes))[:, None, None]
+        labelled = planes_of(truth, len(rules.classes)).astype(np.float32)
         (found,) = model.segment([head])
         pictures.append(head)
-        for shares in (planes.astype(np.float32), found):
+        for shares in (labelled, found):
             size = (head.shape[0], head.shape[1])
             mask = Mask(shares, 0, 0, size, rules.classes, rules.threshold)
             pictures.append(draw_masks(head, [mask]))
