@@ -61,7 +61,8 @@ class TrainingData(lightning.LightningDataModule):
         """Decode photos into at most half of the free memory, which the processes share."""
         budget = available_memory() * MEMORY_SHARE / processes_here
         held, size = self.crops.preload(budget=budget)
-        _log.info("%d of %d photos in memory, %.2f GiB", held, len(self.crops), size / 2**30)
+        used = self.crops.used
+        _log.info("%d of %d photos in memory, %.2f GiB", held, used, size / 2**30)
 
     def steps_per_epoch(self, *, processes: int) -> int:
         """Number of batches of each process, with one optimizer step each."""

@@ -22,6 +22,7 @@ from ..learning import DECODE_THREADS, DECODED_AHEAD, Key, left_out
 from .heads import read_head
 from .jitter import cloth, cover, dropout, jitter
 from .rules import AugmentationSpec
+from .truths import Truths
 
 Pixels = NDArray[np.uint8]
 Item = tuple[Pixels, Pixels, int]
@@ -51,15 +52,23 @@ class HeadCrops(Dataset[list[Item]]):
         pairs: Photos and masks.
         spec: The template's augmentation.
         target: The network's input.
+        classes: The template's.
         seed: Seed of the whole training.
     """
 
     def __init__(
-        self, pairs: Sequence[MaskPair], *, spec: AugmentationSpec, target: InputSpec, seed: int
+        self,
+        pairs: Sequence[MaskPair],
+        *,
+        spec: AugmentationSpec,
+        target: InputSpec,
+        classes: Sequence[str],
+        seed: int,
     ) -> None:
         self.pairs = list(pairs)
         self.spec = spec
         self.target = target
+        self.classes = classes
         self.seed = seed
         self._heads: list[tuple[Pixels, Pixels]] = []
         self._order = self._ordered()
@@ -76,11 +85,11 @@ class HeadCrops(Dataset[list[Item]]):
         """Cut the heads out of their photos, and keep them in memory.
 
         Photos and masks that cannot be decoded are left out, with a warning that counts and names
-        them.
+        them. Another tells of masks that are all one class, and of classes in no mask.
 
         Raises:
             DataError: More than half of the photos cannot be decoded, or the heads do not fit into
-                `budget` bytes; or a mask is not as `read_mask` wants it.
+                `budget` bytes; or a mask is not as `read_mask` wants it, or none has a class.
         """
         needed = len(self.pairs) * self.target.height * self.target.width * 4
         if needed > budget:
@@ -96,13 +105,16 @@ class HeadCrops(Dataset[list[Item]]):
         )
         kept: list[MaskPair] = []
         damaged: list[str] = []
+        truths = Truths(self.classes)
         for pair, head in zip(self.pairs, heads, strict=True):
             if isinstance(head, ImageError):
                 damaged.append(str(head))
             else:
                 kept.append(pair)
                 self._heads.append(head)
+                truths.add(pair, head[1])
         left_out(damaged, kept=len(kept))
+        truths.report()
         self.pairs = kept
         self._order = self._ordered()
         return len(kept), needed

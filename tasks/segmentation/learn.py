@@ -32,6 +32,7 @@ def crops(
         samples,
         spec=augmentation_of(template),
         target=contract_for(template).input,
+        classes=template.dataset.classes,
         seed=seed,
     )
 

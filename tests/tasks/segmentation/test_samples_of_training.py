@@ -11,12 +11,16 @@ import pytest
 import torch
 
 from pocketface.data.mask_pairs import MaskPair
+from pocketface.errors import DataError
 from pocketface.model_templates.contract import InputSpec
 from pocketface.model_templates.heads import MaskLossSpec
+from pocketface.tasks import task_of
 from pocketface.tasks.segmentation.head_crops import HeadCrops, collate
 from pocketface.tasks.segmentation.jitter import cloth, cover, dropout, jitter
 from pocketface.tasks.segmentation.mask_loss import mask_losses
 from pocketface.tasks.segmentation.rules import AugmentationSpec, DropoutSpec, JitterSpec
+from pocketface.tasks.segmentation.truths import Truths
+from pocketface.training.datamodule import TrainingData
 
 SIDE = 64
 TARGET = InputSpec(shape=(-1, 3, SIDE, SIDE), resize="align", points=((0.0, 0.0),) * 5)
@@ -39,7 +43,7 @@ def pairs(tmp_path: Path) -> list[MaskPair]:
 
 def crops(pairs: list[MaskPair], **augmentation: Any) -> HeadCrops:
     spec = AugmentationSpec(crop="head", **augmentation)
-    made = HeadCrops(pairs, spec=spec, target=TARGET, seed=1)
+    made = HeadCrops(pairs, spec=spec, target=TARGET, classes=["face"], seed=1)
     made.preload(budget=1e9)
     return made
 
@@ -80,6 +84,24 @@ def test_rare_kinds_come_more_often(pairs: list[MaskPair]) -> None:
     assert sorted(ids) == [0, 1, 1, 1]
 
 
+def test_photos_in_memory_are_counted_once(
+    pairs: list[MaskPair], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    made = TrainingData(
+        task_of("face-segmentation"),
+        crops(pairs, tagged=3),
+        val=(),
+        batch_size=2,
+        repeats=1,
+        seed=0,
+        first_epoch=0,
+        workers=0,
+    )
+    made.preload(processes_here=1)
+    assert "2 of 2 photos in memory" in caplog.text
+
+
 def test_unreadable_pairs_are_left_out(
     pairs: list[MaskPair], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -87,6 +109,29 @@ def test_unreadable_pairs_are_left_out(
     made = crops(pairs)
     assert made.used == 1
     assert "left out 1 photos that cannot be used: " in caplog.text
+
+
+@pytest.mark.parametrize(("value", "what"), [(0, "background"), (1, "face")])
+def test_masks_of_one_class_are_named(
+    value: int, what: str, pairs: list[MaskPair], caplog: pytest.LogCaptureFixture
+) -> None:
+    empty = np.full((SIDE, SIDE), value, np.uint8)
+    assert cv2.imwrite(str(pairs[0].mask_path), empty)
+    crops(pairs)
+    assert f"1 of 2 heads are all {what}: {pairs[0].mask_path}" in caplog.text
+    assert cv2.imwrite(str(pairs[1].mask_path), empty * 0)
+    if value == 0:
+        with pytest.raises(DataError, match=r"none of the 2 masks has face in its head: .*0-mask"):
+            crops(pairs)
+
+
+def test_a_class_in_no_mask_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    truths = Truths(["background", "face", "glasses"])
+    truths.add(MaskPair(Path("a"), Path("a.png"), 0, VALUES), np.eye(2, dtype=np.uint8))
+    truths.report()
+    assert [record.getMessage() for record in caplog.records] == [
+        "class glasses is in none of the 1 masks"
+    ]
 
 
 def test_what_is_covered_is_no_face() -> None:
