@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from ..errors import TemplateError
 from ..model_templates.contract import Contract
+from ..model_templates.heads import ClassesHeadSpec, MaskHeadSpec
 from ..model_templates.schema import Template, validate
 from ..model_templates.spec import Spec
 
@@ -65,6 +66,38 @@ def check_classes(template: Template, count: int, *, source: str) -> None:
         )
 
 
+def check_head(
+    template: Template, kind: type[ClassesHeadSpec] | type[MaskHeadSpec], *, source: str
+) -> None:
+    """Refuse a head of another task or of another number of classes, and distillation.
+
+    Raises:
+        TemplateError: The head is not of `kind` or does not fit `dataset.classes`, or there is a
+            teacher, which dense heads alone can have.
+    """
+    head, classes = template.architecture.head, template.dataset.classes
+    if template.hyper_parameters.distillation is not None:
+        raise TemplateError(
+            f"{source}: hyper_parameters.distillation wants architecture.head.type 'dense' "
+            f"(found {head.type!r})"
+        )
+    if not isinstance(head, kind):
+        raise _does_not_fit("architecture.head.type", template, source=source)
+    if head.classes != len(classes):
+        raise TemplateError(
+            f"{source}: architecture.head.classes is {head.classes}, but dataset.classes has "
+            f"{len(classes)}"
+        )
+
+
+def why_not_aligned(contract: Contract) -> str | None:
+    """Why a contract's input does not take aligned faces; None if it does."""
+    spec = contract.input
+    if spec.resize == "align" and spec.points is not None and len(spec.points) == 5:
+        return None
+    return f"input resize {spec.resize}: expected align, with five points"
+
+
 def refuse_unless(fits: bool, key: str, template: Template, *, source: str) -> None:
     """Refuse a template with a part that belongs to another task.
 
@@ -72,4 +105,8 @@ def refuse_unless(fits: bool, key: str, template: Template, *, source: str) -> N
         TemplateError: `fits` is false; the message names the key.
     """
     if not fits:
-        raise TemplateError(f"{source}: {key} does not fit problem {template.problem!r}")
+        raise _does_not_fit(key, template, source=source)
+
+
+def _does_not_fit(key: str, template: Template, *, source: str) -> TemplateError:
+    return TemplateError(f"{source}: {key} does not fit problem {template.problem!r}")

@@ -7,18 +7,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ...errors import TemplateError
 from ...model_templates.contract import Contract
+from ...model_templates.heads import ClassesHeadSpec
 from ...model_templates.schema import Template
 from ...model_templates.spec import Fraction, Spec
 from ..parts import Choice, Grey, Suppression
 from ..rules import (
     augmentation_in,
     check_classes,
+    check_head,
     inference_in,
     refuse_unless,
     rules_in,
     why_no_rules,
+    why_not_aligned,
 )
 
 OUTPUTS = {"probabilities": ("of each label", "0 to 1, 1 in all")}
@@ -82,25 +84,11 @@ def augmentation_of(template: Template) -> AugmentationSpec:
 
 def check_template(template: Template, *, source: str) -> None:
     """See `tasks.parts.Rules`."""
-    head, classes = template.architecture.head, template.dataset.classes
     check_classes(template, LABELS, source=source)
     refuse_unless(template.input.resize == "align", "input.resize", template, source=source)
     inference_in(InferenceSpec, template, source=source)
     augmentation_in(AugmentationSpec, template, source=source)
-    if template.hyper_parameters.distillation is not None:
-        raise TemplateError(
-            f"{source}: hyper_parameters.distillation wants architecture.head.type 'dense' "
-            f"(found {head.type!r})"
-        )
-    if head.type != "classes":
-        raise TemplateError(
-            f"{source}: architecture.head.type does not fit problem {template.problem!r}"
-        )
-    if head.classes != len(classes):
-        raise TemplateError(
-            f"{source}: architecture.head.classes is {head.classes}, but dataset.classes has "
-            f"{len(classes)}"
-        )
+    check_head(template, ClassesHeadSpec, source=source)
 
 
 def rules_of(template: Template) -> dict[str, Any]:
@@ -127,9 +115,7 @@ def check_contract(contract: Contract) -> str | None:
     shapes = {output.name: output.shape for output in contract.outputs}
     if shapes != {"probabilities": (spec.batch, len(labels))}:
         return f"outputs {shapes}: expected probabilities ({spec.batch}, {len(labels)})"
-    if spec.resize != "align" or spec.points is None or len(spec.points) != 5:
-        return f"input resize {spec.resize}: expected align, with five points"
-    return None
+    return why_not_aligned(contract)
 
 
 def of_network(contract: Contract) -> dict[str, Any]:

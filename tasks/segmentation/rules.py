@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field
 
 from ...errors import TemplateError
 from ...model_templates.contract import Contract
 from ...model_templates.heads import MaskHeadSpec
 from ...model_templates.schema import BACKGROUND, Template
-from ...model_templates.spec import Fraction, PositiveInt, Spec
+from ...model_templates.spec import Fraction, PositiveFloat, PositiveInt, Spec
 from ..parts import Choice, Grey, Suppression
 from ..rules import (
     augmentation_in,
     check_classes,
+    check_head,
     inference_in,
     refuse_unless,
     rules_in,
     why_no_rules,
+    why_not_aligned,
 )
 
 OUTPUTS = {"mask": ("of each class, for each pixel of the input", "0 to 1; several add up to 1")}
@@ -28,6 +30,15 @@ PICTURE = "mask_image"
 """Name of the grey picture that some files give too; see `tasks.parts.Grey`."""
 
 Factor = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _rises(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] > ends[1]:
+        raise ValueError(f"found [{ends[0]:g}, {ends[1]:g}]: expected the smaller first")
+    return ends
+
+
+_RISES = AfterValidator(_rises)
 
 
 class JitterSpec(Spec):
@@ -62,15 +73,8 @@ class DropoutSpec(Spec):
 
     chance: Fraction
     holes: PositiveInt = 1
-    height: tuple[Fraction, Fraction]
-    width: tuple[Fraction, Fraction]
-
-    @model_validator(mode="after")
-    def _rise(self) -> Self:
-        for name, (low, high) in (("height", self.height), ("width", self.width)):
-            if low > high:
-                raise ValueError(f"{name} is [{low:g}, {high:g}]: expected the smaller first")
-        return self
+    height: Annotated[tuple[Fraction, Fraction], _RISES]
+    width: Annotated[tuple[Fraction, Fraction], _RISES]
 
 
 class AugmentationSpec(Spec):
@@ -94,7 +98,7 @@ class AugmentationSpec(Spec):
     crop: Literal["head"]
     flip: Fraction = 0.5
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
-    scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (1.0, 1.0)
+    scale: Annotated[tuple[PositiveFloat, PositiveFloat], _RISES] = (1.0, 1.0)
     shift: Fraction = 0.0
     jitter: JitterSpec | None = None
     dropout: DropoutSpec | None = None
@@ -139,7 +143,7 @@ def augmentation_of(template: Template) -> AugmentationSpec:
 
 def check_template(template: Template, *, source: str) -> None:
     """See `tasks.parts.Rules`."""
-    head, classes = template.architecture.head, template.dataset.classes
+    classes = template.dataset.classes
     check_classes(template, len(classes), source=source)
     if (len(classes) > 1) != (classes[0] == BACKGROUND):
         raise TemplateError(
@@ -149,20 +153,7 @@ def check_template(template: Template, *, source: str) -> None:
     refuse_unless(template.input.resize == "align", "input.resize", template, source=source)
     inference_in(InferenceSpec, template, source=source)
     augmentation_in(AugmentationSpec, template, source=source)
-    if template.hyper_parameters.distillation is not None:
-        raise TemplateError(
-            f"{source}: hyper_parameters.distillation wants architecture.head.type 'dense' "
-            f"(found {head.type!r})"
-        )
-    if not isinstance(head, MaskHeadSpec):
-        raise TemplateError(
-            f"{source}: architecture.head.type does not fit problem {template.problem!r}"
-        )
-    if head.classes != len(classes):
-        raise TemplateError(
-            f"{source}: architecture.head.classes is {head.classes}, but dataset.classes has "
-            f"{len(classes)}"
-        )
+    check_head(template, MaskHeadSpec, source=source)
 
 
 def rules_of(template: Template) -> dict[str, Any]:
@@ -189,9 +180,7 @@ def check_contract(contract: Contract) -> str | None:
     picture = {PICTURE: (spec.batch, 1, spec.height, spec.width)}
     if shapes not in ({"mask": expected}, {"mask": expected, **picture}):
         return f"outputs {shapes}: expected mask {expected}"
-    if spec.resize != "align" or spec.points is None or len(spec.points) != 5:
-        return f"input resize {spec.resize}: expected align, with five points"
-    return None
+    return why_not_aligned(contract)
 
 
 def of_network(contract: Contract) -> dict[str, Any]:
