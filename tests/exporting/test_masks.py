@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 import pocketface
+from pocketface.errors import ModelFileError
 from pocketface.exporting import ExportReport, ExportRequest, export_model
 from pocketface.models.weights import read_weights
 
@@ -105,6 +106,20 @@ def test_programs_give_what_their_descriptions_say(made: Exported) -> None:
             .values_by_name["FLOAT32"]
             .number
         )
+
+
+def test_the_interpreter_refuses_what_is_enlarged_from_corner_to_corner(made: Exported) -> None:
+    from pocketface.runtimes.coreml import read_spec
+    from pocketface.runtimes.coreml_reference import function_of
+    from pocketface.runtimes.seal import model_files
+
+    path = opened(made("one", "coreml"), "model.mlpackage").path
+    spec = read_spec(path)
+    (block,) = spec.mlProgram.functions["main"].block_specializations.values()
+    (corners,) = (one for one in block.operations if "align_corners" in one.outputs[0].name)
+    corners.attributes["val"].immediateValue.tensor.bools.values[:] = [True]
+    with pytest.raises(ModelFileError, match="upsample_bilinear: any but half-pixel centres"):
+        function_of(spec, model_files(path)[0].parent, where="m")
 
 
 def kinds_of_nodes(model: Any) -> set[str]:
