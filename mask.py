@@ -146,13 +146,7 @@ class Mask:
         Raises:
             InputError: It is no such array, or of another size than the photo.
         """
-        photo = checked_photo(image)
-        if photo.shape[:2] != self.shape:
-            height, width = self.shape
-            raise InputError(
-                f"image is {photo.shape[1]}x{photo.shape[0]} (width x height): expected the photo "
-                f"that the mask is of, {width}x{height}"
-            )
+        photo = self._own(image)
         alpha = (self.softness() * 255).round().astype(np.uint8)
         colours = photo[self.place] * (alpha > 0)[:, :, None]
         return np.dstack([colours, alpha]).astype(np.uint8)
@@ -182,11 +176,22 @@ class Mask:
             image: The photo, uint8 (H, W, 3), BGR; not changed. `read_pixels` gives a file's.
 
         Raises:
-            InputError: It is no such array.
+            InputError: It is no such array, or of another size than the photo.
         """
         from .drawing import draw_masks
 
-        return draw_masks(checked_photo(image), [self])
+        return draw_masks(self._own(image), [self])
+
+    def _own(self, image: Pixels) -> Pixels:
+        """The photo that the mask is of, checked."""
+        photo = checked_photo(image)
+        if photo.shape[:2] != self.shape:
+            height, width = self.shape
+            raise InputError(
+                f"image is {photo.shape[1]}x{photo.shape[0]} (width x height): expected the photo "
+                f"that the mask is of, {width}x{height}"
+            )
+        return photo
 
     def without(self, drop: NDArray[np.bool_]) -> Mask:
         """The mask without pixels that are of something else, bool (h, w) at `place`."""
@@ -245,8 +250,13 @@ class Mask:
             probabilities = np.stack(planes)
             if probabilities.shape[1:] != (bottom - top, right - left) or min(left, top) < 0:
                 raise ValueError(f"region {content['region']} is not in the photo {shape}")
-            return cls(probabilities, left, top, shape, classes, float(content["threshold"]))
-        except (KeyError, TypeError, ValueError) as error:
+            threshold = float(content["threshold"])
+            if not 0 <= threshold <= 1:
+                raise ValueError(f"threshold {threshold} is not from 0 to 1")
+            if len(set(classes)) < len(classes):
+                raise ValueError(f"classes {classes} are not all different")
+            return cls(probabilities, left, top, shape, classes, threshold)
+        except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
             raise InputError(f"not the form of Mask.to_dict: {error!r}") from error
 
     def inside(self, name: str) -> NDArray[np.bool_]:

@@ -127,6 +127,27 @@ def fraction(name: str, value: float | None, own: float) -> float:
     return float(number)
 
 
+def checked_landmarks(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Landmarks that a user gave, as an array (faces, 5, 2).
+
+    Raises:
+        InputError: They have another shape, are no numbers, or not finite.
+    """
+    points = np.asarray(landmarks)
+    if points.ndim != 3 or points.shape[1:] != (5, 2):
+        what = f"have shape {points.shape}"
+    elif points.dtype.kind not in "fiu":
+        what = f"are of {points.dtype.name}"
+    elif not (finite := np.isfinite(points).all(axis=(1, 2))).all():
+        what = f"of face {int(finite.argmin()) + 1} are not finite"
+    else:
+        return points
+    raise InputError(
+        f"landmarks {what}: expected (faces, 5, 2), all finite",
+        hint="give `faces.landmarks` of a detector's answer",
+    )
+
+
 def pixels_of(
     images: Iterable[Image], *, ahead: int, colour: Colour = "BGR"
 ) -> Iterator[NDArray[np.uint8]]:

@@ -141,6 +141,12 @@ def test_cutouts_are_of_the_mask_s_own_photo(image: Any) -> None:
         disc().cutout(image)
 
 
+@pytest.mark.parametrize("image", ["photo.jpg", PHOTO[..., 0], PHOTO[:-1], None])
+def test_masks_are_drawn_on_their_own_photo(image: Any) -> None:
+    with pytest.raises(InputError, match="image is"):
+        disc().draw(image)
+
+
 def test_drawing_gives_a_copy() -> None:
     photo = np.full((*SHAPE, 3), 100, np.uint8)
     drawn = disc().draw(photo)
@@ -214,7 +220,12 @@ def test_runs_of_a_part_are_those_of_the_whole(left: int, top: int, shape: tuple
         {"masks": {"face": {"size": [40, 60], "counts": [-1, 2401]}}},
         {"masks": {"face": {"size": [40.5, 60], "counts": [2400]}}},
         {"masks": {"face": {"size": [40, 60], "counts": "abc"}}},
+        {"masks": {"face": {"size": [10**6, 10**6], "counts": [10**12]}}},
+        {"masks": {"face": {"size": [40, 60], "counts": [10**30]}}},
+        {"classes": ["face", "face"]},
         {"threshold": "half"},
+        {"threshold": float("nan")},
+        {"threshold": 7},
     ],
 )
 def test_another_form_is_refused(change: dict[str, Any]) -> None:

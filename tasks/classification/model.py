@@ -13,7 +13,7 @@ from ...errors import InputError, PocketfaceError
 from ...model_templates.contract import Contract
 from ...results import Classification
 from ...runtimes.session import Session
-from ..model import Model, Steps, fraction
+from ..model import Model, Steps, checked_landmarks, fraction
 from .rules import classification_rules
 
 
@@ -60,12 +60,7 @@ class FaceClassifier(Model[list[Classification]]):
             ImageError: The file does not decode to a photo.
         """
         pixels = read_pixels(image, colour=colour)
-        points = np.asarray(landmarks)
-        if points.ndim != 3 or points.shape[1:] != (5, 2) or not np.isfinite(points).all():
-            raise InputError(
-                f"landmarks have shape {points.shape}: expected (faces, 5, 2), all finite",
-                hint="give `faces.landmarks` of a detector's answer",
-            )
+        points = checked_landmarks(landmarks)
         faces = self.cut(pixels, points)
         return self.classify(faces, score_threshold=score_threshold, batch_size=batch_size)
 

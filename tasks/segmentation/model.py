@@ -14,7 +14,7 @@ from ...errors import InputError, PocketfaceError
 from ...mask import Mask
 from ...model_templates.contract import Contract
 from ...runtimes.session import Session
-from ..model import Model, Steps
+from ..model import Model, Steps, checked_landmarks
 from .classes import classes_of
 from .placing import Transform, cut_head, place_masks, stretch
 from .rules import segmentation_rules
@@ -82,12 +82,7 @@ class FaceSegmenter(Model[list[Mask]]):
         spec = self.contract.input
         if landmarks is None:
             return [stretch(shape, spec)]
-        points = np.asarray(landmarks)
-        if points.ndim != 3 or points.shape[1:] != (5, 2) or not np.isfinite(points).all():
-            raise InputError(
-                f"landmarks have shape {points.shape}: expected (faces, 5, 2), all finite",
-                hint="give `faces.landmarks` of a detector's answer",
-            )
+        points = checked_landmarks(landmarks)
         assert spec.points is not None  # guaranteed by the rules
         return [similarity(face, spec.points) for face in points]
 

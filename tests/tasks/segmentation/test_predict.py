@@ -224,11 +224,18 @@ def test_colours_may_come_as_rgb() -> None:
 
 
 @pytest.mark.parametrize(
-    "points",
-    [np.zeros((5, 2)), np.zeros((1, 4, 2)), np.full((1, 5, 2), np.nan), np.zeros(0)],
+    ("points", "what"),
+    [
+        (np.zeros((5, 2)), r"have shape \(5, 2\)"),
+        (np.zeros((1, 4, 2)), r"have shape \(1, 4, 2\)"),
+        (np.zeros(0), r"have shape \(0,\)"),
+        (np.full((1, 5, 2), "1"), "are of str32"),
+        (np.full((1, 5, 2), np.nan), "of face 1 are not finite"),
+    ],
 )
-def test_landmarks_of_another_form_are_refused(points: np.ndarray) -> None:
-    with pytest.raises(InputError, match="expected \\(faces, 5, 2\\), all finite"):
+def test_landmarks_of_another_form_are_refused(points: np.ndarray, what: str) -> None:
+    expected = rf"^landmarks {what}: expected \(faces, 5, 2\), all finite"
+    with pytest.raises(InputError, match=expected):
         SEGMENTER.predict(np.zeros((20, 20, 3), np.uint8), points)
 
 
