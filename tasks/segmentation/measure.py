@@ -27,6 +27,7 @@ from .heads import read_head, read_truth
 from .model import FaceSegmenter
 from .rules import segmentation_rules
 from .samples import read
+from .truths import Truths
 
 _log = logging.getLogger(__name__)
 
@@ -73,11 +74,16 @@ def measure(
 
 
 def _figures_of(
-    model: FaceSegmenter, samples: Sequence[MaskPair], *, on_progress: Progress | None = None
+    model: FaceSegmenter,
+    samples: Sequence[MaskPair],
+    *,
+    on_progress: Progress | None = None,
+    truths: Truths | None = None,
 ) -> tuple[MaskFigures, dict[str, MaskFigures]]:
     """The figures of all samples, and of those with each tag.
 
     In a photo that cannot be read nothing is found. One whose mask cannot be read is left out.
+    What the masks show is counted in `truths`.
 
     Raises:
         DataError: More than half of the photos cannot be read.
@@ -101,6 +107,8 @@ def _figures_of(
             found = model.classes_of(shares)
             for part in parts:
                 part.add(shares, found, truth)
+            if truths is not None:
+                truths.add(sample, truth)
         if on_progress is not None:
             on_progress(index + 1, len(samples))
     check_lost(lost, total=len(samples))
@@ -135,8 +143,10 @@ def evaluate(
         if value is not None:
             raise UserError(f"{flag}: not for {model.path}, which is for {contract.task}")
     samples = read(labels, rules=contract.rules)
-    whole, tagged = _figures_of(model, samples, on_progress=on_progress)
     classes = model.rules.classes
+    truths = Truths(classes)
+    whole, tagged = _figures_of(model, samples, on_progress=on_progress, truths=truths)
+    truths.report()
     said: dict[str, Any] = {
         "input": f"heads brought to {contract.input.width}x{contract.input.height}",
         "pixels": "of all photos together",

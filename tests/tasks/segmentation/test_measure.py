@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import pocketface
-from pocketface.errors import UserError
+from pocketface.errors import DataError, UserError
 from pocketface.tasks import task_of
 from pocketface.tasks.measuring import Evaluation, Labels, Options
 
@@ -114,3 +114,17 @@ def test_flags_of_other_tasks(given: dict[str, Any], flag: str, tmp_path: Path) 
     model = pocketface.load(write_colour_model(tmp_path / "model.onnx"))
     with pytest.raises(UserError, match=rf"^{flag}: not for .*, which is for face-segmentation"):
         MEASURE.evaluate(model, write(tmp_path), Options(**given))
+
+
+def test_masks_that_are_all_background_are_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = write(tmp_path)
+    assert cv2.imwrite(str(tmp_path / "mask2.png"), half(0, 0))
+    evaluated(tmp_path, labels)
+    assert "class glasses is in none of the 3 masks" in caplog.text
+    assert f"1 of 3 heads are all background: {tmp_path / 'mask2.png'}" in caplog.text
+    for index in range(2):
+        assert cv2.imwrite(str(tmp_path / f"mask{index}.png"), half(0, 0))
+    with pytest.raises(DataError, match="none of the 3 masks has face or glasses in its head"):
+        evaluated(tmp_path, labels)
