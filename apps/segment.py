@@ -136,7 +136,7 @@ def segment(request: SegmentRequest) -> SegmentSummary:
         detector = _opened(FaceDetector, request.detector, request)
         check_landmarks(detector)
     score = FACE_SCORE if request.score is None else request.score
-    summary = SegmentSummary(output=_folder(request) if places else None)
+    summary = SegmentSummary()
     started = time.monotonic()
     _photos(request, list(photos), places, _of_photos(segmenter, detector, score), summary)
     for video in videos:
@@ -216,6 +216,8 @@ def _photos(
                 )
             summary.photos += 1
             summary.faces += len(masks)
+            if written:
+                summary.output = _folder(request)
             summary.without += not masks
             if request.on_seen is not None:
                 request.on_seen(Segmented(path, None, None, faces, masks, written))
@@ -262,3 +264,4 @@ def _video(
                 request.on_progress(number + 1, total)
         if file is not None:
             file.finish()
+            summary.output = _folder(request)

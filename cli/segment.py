@@ -145,7 +145,8 @@ def _tell_summary(summary: SegmentSummary) -> None:
     if summary.unreadable:
         parts.append(f"{summary.unreadable} unreadable")
     tell(f"{', '.join(parts)}, {pictures / summary.seconds:.1f} pictures per second")
-    tell(f"written: {summary.output}")
+    if summary.output is not None:
+        tell(f"written: {summary.output}")
 
 
 def _counted(number: int, name: str) -> str:

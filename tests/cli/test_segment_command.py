@@ -113,6 +113,15 @@ def test_faces_are_cut_out(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("place")
+def test_where_no_face_is_cut_out_nothing_is_said_to_be_written(run: Run) -> None:
+    assert cv2.imwrite("nobody.png", np.zeros((80, 80, 3), np.uint8))
+    done = run("segment", "nobody.png", "--as", "cutout", *MODEL)
+    assert (done.code, files_in(".").count("cutouts")) == (0, 0)
+    assert "nobody.png: no face" in done.out + done.err
+    assert "written" not in done.out + done.err
+
+
+@pytest.mark.usefixtures("place")
 def test_overlays_are_in_the_photo_s_own_format(run: Run) -> None:
     assert run("segment", "test", "--as", "overlay", *MODEL).code == 0
     assert files_in("overlays") == [
