@@ -121,6 +121,15 @@ def test_masks_drawn_into_the_photo(port: int, two: bytes, expected: list[Mask])
     assert changed[:, :10].sum() == 0
 
 
+def test_the_guides_client(port: int, two: bytes, expected: list[Mask]) -> None:
+    guide = Path(pocketface.__file__).parent / "docs/guide/serve.md"
+    code = guide.read_text(encoding="utf-8").split("```python")[1].split("```")[0]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    found = names["masks_of"](two, f"http://127.0.0.1:{port}{SEGMENT}")
+    np.testing.assert_array_equal(found, [mask.mask for mask in expected])
+
+
 def test_a_turned_photo(port: int) -> None:
     """A mask is of the photo as viewers show it."""
     exif = Image.Exif()
