@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=0.5,
         metavar="POINTS",
-        help="of AP50, or of balanced accuracy, that may be lost (default: 0.5)",
+        help="of AP50, of balanced accuracy, or of a mask's IoU, that may be lost (default: 0.5)",
     )
     parser.add_argument(
         "--goal",
