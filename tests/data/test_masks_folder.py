@@ -262,7 +262,7 @@ def test_soft_borders_are_cut_in_half(make: Make) -> None:
     folders = make("a.jpg", mask=Image.fromarray(shades))
     with pytest.raises(DataError, match="and 31 more") as caught:
         convert(folders, "face=255")
-    assert caught.value.hint == "of soft borders, --classes face=128-255 background=rest takes half"
+    assert caught.value.hint == "if borders are soft, say --classes face=128-255 background=rest"
     root, [made] = convert(folders, "face=128-255", "background=rest")
     np.testing.assert_array_equal(truth(root, made.path, ["face"]), shades >= 128)
 
