@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..data.coco import Photo
 from ..errors import DataError
 from ..evaluation.bootstrap import average_precision_of, match_faces, resampled
@@ -19,18 +17,14 @@ from ..tasks.detection.peers import NMS_IOU
 from ..tasks.detection.preprocessing import ALL_PREPROCESSINGS, Preprocessing
 from ..tasks.detection.samples import read_set, readable
 from ..tasks.measuring import Labels
+from .verdict import gain_bounds, interval, some_of, verdict_of
 
 _log = logging.getLogger(__name__)
 
 MARGIN = 0.01
 """Gain in AP, 0 to 1, above which another pre-processing is reported if it is significant."""
 
-USELESS = 0.05
-"""AP below which a detector is called useless."""
-
 _MAX_DETECTIONS = 100  # a network shown nonsense finds faces everywhere
-_LEVEL = 0.05
-"""Chance of a false alarm, over all fifteen alternatives together (Bonferroni)."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +107,7 @@ def diagnose(
     if declared is None and detector.contract is not None:
         declared = Preprocessing.of(detector.contract)
     rules = None if detector.contract is None else detector.contract.rules
-    photos = _some(read_set(labels, rules=rules).photos, limit)
+    photos = some_of(read_set(labels, rules=rules).photos, limit)
     seen, found = _find(detector, photos, on_progress)
     faces = sum(int((~photo.ignore).sum()) for photo in seen)
     if not faces:
@@ -121,16 +115,15 @@ def diagnose(
     matches = [match_faces(seen, each) for each in found]
     draws = resampled(matches)
     trials = [
-        Trial(one, average_precision_of(match), *np.quantile(draw, (0.025, 0.975)).tolist())
+        Trial(one, average_precision_of(match), *interval(draw))
         for one, match, draw in zip(ALL_PREPROCESSINGS, matches, draws, strict=True)
     ]
     ranked = tuple(sorted(trials, key=lambda trial: -trial.ap))
     gain = None
     if declared is not None:
         best, said = (ALL_PREPROCESSINGS.index(one) for one in (ranked[0].preprocessing, declared))
-        risk = _LEVEL / (len(trials) - 1)
-        low, high = np.quantile(draws[best] - draws[said], (risk, 1 - risk)).tolist()
-        gain = (trials[best].ap - trials[said].ap, low, high)
+        bounds = gain_bounds(draws[best], draws[said], alternatives=len(trials) - 1)
+        gain = (trials[best].ap - trials[said].ap, *bounds)
     return Diagnosis(
         path=path,
         kind=detector.kind,
@@ -138,25 +131,9 @@ def diagnose(
         faces=faces,
         trials=ranked,
         declared=declared,
-        verdict=_verdict(ranked, gain),
+        verdict=verdict_of(ranked[0].ap, gain, margin=MARGIN),
         gain=gain,
     )
-
-
-def _verdict(ranked: Sequence[Trial], gain: tuple[float, float, float] | None) -> str:
-    if ranked[0].ap < USELESS:
-        return "useless"
-    if gain is None:
-        return "undeclared"
-    if gain[0] < MARGIN:
-        return "as declared"
-    return "mismatch" if gain[1] > 0 else "undecided"
-
-
-def _some(photos: Sequence[Photo], limit: int) -> list[Photo]:
-    if len(photos) <= limit:
-        return list(photos)
-    return [photos[place * len(photos) // limit] for place in range(limit)]
 
 
 def _find(

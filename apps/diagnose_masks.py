@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,25 +14,23 @@ from numpy.typing import NDArray
 from ..data.mask_pairs import SUFFIX
 from ..errors import DataError, ImageError, UserError
 from ..tasks.load import load_as
-from ..tasks.measuring import Labels, Progress
+from ..tasks.measuring import Labels, Progress, check_lost
 from ..tasks.segmentation.heads import read_head
 from ..tasks.segmentation.model import FaceSegmenter
 from ..tasks.segmentation.samples import read
+from .verdict import gain_bounds, interval, some_of, verdict_of
+
+_log = logging.getLogger(__name__)
 
 Pixels = NDArray[np.uint8]
 
 MARGIN = 0.003
 """Gain in IoU, 0 to 1, above which another way is reported if it is significant."""
 
-USELESS = 0.05
-"""IoU below which a segmenter is called useless."""
-
 _STEPS = (1, 2, 4)
 """How far masks are moved, in pixels of an input of `_SIDE`."""
 _SIDE = 256
 
-_LEVEL = 0.05
-"""Chance of a false alarm, over all alternatives together (Bonferroni)."""
 _DRAWS = 2000
 
 
@@ -136,53 +135,47 @@ def diagnose_masks(
     Raises:
         ModelFileError: The file cannot be opened, or is no segmenter.
         UserError: The labels are of another kind.
-        DataError: No head can be read, or none has a labelled pixel.
+        DataError: More than half of the heads cannot be read, or none has a labelled pixel.
     """
     model = load_as(FaceSegmenter, path, runtime=runtime, threads=threads)
     for file in labels.files:
         if not file.name.endswith(SUFFIX):
             raise UserError(f"{file}: for a segmenter: expected lists named …{SUFFIX}")
-    samples = read(labels, rules=model.contract.rules)
-    some = [samples[i * len(samples) // limit] for i in range(min(limit, len(samples)))]
-    if len(samples) <= limit:
-        some = list(samples)
+    samples = some_of(read(labels, rules=model.contract.rules), limit)
     tried = ways(model.contract.input.width)
-    common, either = [], []
-    for index, sample in enumerate(some):
+    counts: list[list[tuple[int, int]]] = []
+    lost: list[str] = []
+    for done, sample in enumerate(samples, start=1):
         try:
             head, truth = read_head(sample, model.contract.input)
-        except ImageError:
-            continue
-        counts = list(_counts(model, tried, head, truth))
-        common.append([one for one, _ in counts])
-        either.append([other for _, other in counts])
+        except ImageError as error:
+            _log.warning("left out: %s", error)
+            lost.append(str(error))
+        else:
+            counts.append(list(_counts(model, tried, head, truth)))
         if on_progress is not None:
-            on_progress(index + 1, len(some))
-    if not common:
-        raise DataError(f"{labels.files[0]}: none of its {len(some)} photos can be read")
-    return _diagnosis(path, tried, np.array(common, np.float64), np.array(either, np.float64))
+            on_progress(done, len(samples))
+    check_lost(lost, total=len(samples))
+    return _diagnosis(path, tried, np.array(counts, np.float64))
 
 
 def _counts(
     model: FaceSegmenter, tried: list[Way], head: Pixels, truth: Pixels
 ) -> Iterator[tuple[int, int]]:
     """For each way the pixels that mask and truth have in common, and those that either has."""
-    known: dict[bytes, Pixels] = {}
+    known: dict[Callable[[Pixels], Pixels], Pixels] = {}
     for way in tried:
-        picture = np.ascontiguousarray(way.picture(head))
-        key = picture.tobytes()
-        if key not in known:
-            (shares,) = model.segment([picture])
-            known[key] = model.classes_of(shares)
-        found = way.mask(known[key])
+        if way.picture not in known:
+            (shares,) = model.segment([way.picture(head)])
+            known[way.picture] = model.classes_of(shares)
+        found = way.mask(known[way.picture])
         same = (found == truth) & (truth > 0)
         yield int(same.sum()), int((found > 0).sum() + (truth > 0).sum() - same.sum())
 
 
-def _diagnosis(
-    path: Path, tried: list[Way], common: NDArray[np.float64], either: NDArray[np.float64]
-) -> MaskDiagnosis:
-    """Judge pixels (heads, ways) of each head and way."""
+def _diagnosis(path: Path, tried: list[Way], counts: NDArray[np.float64]) -> MaskDiagnosis:
+    """Judge what `_counts` gives of each head, (heads, ways, 2)."""
+    common, either = counts[..., 0], counts[..., 1]
     if not either.sum():
         raise DataError(f"{path}: neither it nor the labels have a pixel in these photos")
     count = len(common)
@@ -191,25 +184,13 @@ def _diagnosis(
     draws = (drawn @ common) / np.maximum(drawn @ either, 1)
     order = np.argsort(-whole, kind="stable")
     trials = tuple(
-        MaskTrial(
-            tried[way].name,
-            float(whole[way]),
-            *np.quantile(draws[:, way], (0.025, 0.975)).tolist(),
-        )
-        for way in order
+        MaskTrial(tried[way].name, float(whole[way]), *interval(draws[:, way])) for way in order
     )
-    best, risk = order[0], _LEVEL / (len(tried) - 1)
-    low, high = np.quantile(draws[:, best] - draws[:, 0], (risk, 1 - risk)).tolist()
-    gain = (float(whole[best] - whole[0]), low, high)
-    return MaskDiagnosis(path, count, trials, _verdict(trials[0].iou, gain), gain)
-
-
-def _verdict(best: float, gain: tuple[float, float, float]) -> str:
-    if best < USELESS:
-        return "useless"
-    if gain[0] < MARGIN:
-        return "as declared"
-    return "mismatch" if gain[1] > 0 else "undecided"
+    best = order[0]
+    bounds = gain_bounds(draws[:, best], draws[:, 0], alternatives=len(tried) - 1)
+    gain = (float(whole[best] - whole[0]), *bounds)
+    verdict = verdict_of(trials[0].iou, gain, margin=MARGIN)
+    return MaskDiagnosis(path, count, trials, verdict, gain)
 
 
 def _same(picture: Pixels) -> Pixels:

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
-from pocketface.apps.diagnose import Diagnosis, Trial, _verdict, diagnose
+from pocketface.apps.diagnose import Diagnosis, Trial, diagnose
 from pocketface.errors import DataError
 from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates import template_path
@@ -195,23 +195,6 @@ def test_no_labelled_face(new: Weights, tmp_path: Path, made_labels: Labels) -> 
     path.write_text(json.dumps(text | {"annotations": []}))
     with pytest.raises(DataError, match=r"faces\.json: no labelled face in the 1 photos"):
         look(export(new, tmp_path), made_labels)
-
-
-@pytest.mark.parametrize(
-    ("gain", "verdict"),
-    [
-        ((0.0, 0.0, 0.0), "as declared"),
-        ((0.009, 0.001, 0.02), "as declared"),
-        ((0.3, 0.1, 0.5), "mismatch"),
-        ((0.3, -0.02, 0.6), "undecided"),
-        (None, "undeclared"),
-    ],
-)
-def test_what_a_few_photos_cannot_tell(
-    gain: tuple[float, float, float] | None, verdict: str
-) -> None:
-    assert _verdict(_trials(0.5, 0.2), gain) == verdict
-    assert _verdict(_trials(0.0, 0.0), gain) == "useless"
 
 
 def test_ways_that_find_as_much() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,20 +94,6 @@ def test_a_fault_is_named_by_what_undoes_it(
     assert (gain > MARGIN) == (fault != AS_IT_IS)
 
 
-@pytest.mark.parametrize(
-    ("best", "gain", "verdict"),
-    [
-        (0.9, (0.0, -0.02, 0.01), "as declared"),
-        (0.9, (MARGIN / 2, 1e-4, 0.01), "as declared"),
-        (0.9, (0.02, -1e-4, 0.04), "undecided"),
-        (0.9, (0.02, 1e-4, 0.04), "mismatch"),
-        (0.04, (0.03, 0.02, 0.04), "useless"),
-    ],
-)
-def test_verdicts(best: float, gain: tuple[float, float, float], verdict: str) -> None:
-    assert module._verdict(best, gain) == verdict
-
-
 def test_nothing_found_is_useless(monkeypatch: pytest.MonkeyPatch, heads: Labels) -> None:
     found = diagnosed(monkeypatch, heads, lambda x: np.zeros_like(x[:, :1]))
     assert found.verdict == "useless"
@@ -123,11 +110,24 @@ def test_labels_of_another_kind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 def test_photos_that_cannot_be_read(
-    monkeypatch: pytest.MonkeyPatch, heads: Labels, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
+    heads: Labels,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    shutil.copytree(heads.roots[0], tmp_path, dirs_exist_ok=True)
+    (tmp_path / "0.png").write_bytes(b"no photo")
+    progress: list[tuple[int, int]] = []
+    found = diagnosed(
+        monkeypatch,
+        Labels(heads.files, [tmp_path]),
+        is_red,
+        on_progress=lambda *done: progress.append(done),
+    )
+    assert found.heads == HEADS - 1
+    assert f"left out: {tmp_path / '0.png'}: " in caplog.text
+    assert progress == [(done, HEADS) for done in range(1, HEADS + 1)]
     for index in range(HEADS):
         (tmp_path / f"{index}.png").write_bytes(b"no photo")
-        name = f"mask{index}.png"
-        (tmp_path / name).write_bytes((heads.roots[0] / name).read_bytes())
-    with pytest.raises(DataError, match=f"none of its {HEADS} photos can be read"):
+    with pytest.raises(DataError, match=f"{HEADS} of {HEADS} photos cannot be used: .*0.png: "):
         diagnosed(monkeypatch, Labels(heads.files, [tmp_path]), is_red)
