@@ -132,9 +132,7 @@ class MaskValues:
         more = f" and {len(most) - len(some)} more" if len(most) > len(some) else ""
         hint = f"name them, or say {FLAG} … {BACKGROUND}={REST} where they are no class"
         if more and not self.coloured:  # far more than there are classes: shades of borders
-            hint = (
-                f"of soft borders, {FLAG} {self.classes[0]}=128-255 {BACKGROUND}={REST} takes half"
-            )
+            hint = f"if borders are soft, say {FLAG} {self.classes[0]}=128-255 {BACKGROUND}={REST}"
         raise DataError(
             f"{masks / self.first[most[0][0]]}: {FLAG} does not name {', '.join(some)}{more}",
             hint=hint,
