@@ -78,9 +78,9 @@ def hard_pictures() -> dict[str, Pixels]:
         "a medical mask": around(masked, face),
         "a cup before the mouth": around(drinking, face),
         "a fifth of the light": (woman * 0.2 + noise).clip(0, 255).astype(np.uint8),
-        "a face of 14 pixels": cv2.resize(small, None, fx=6, fy=6),
+        "a face of 14 pixels": np.asarray(cv2.resize(small, None, fx=6, fy=6), np.uint8),
         "cut tightly": around(astronaut, face, times=2.4),
-        "side by side": both,
+        "side by side": np.asarray(both, np.uint8),
     }
 
 
