@@ -23,7 +23,7 @@ import yaml
 import pocketface.cli
 from pocketface.files import sha256_file
 from pocketface.model_templates import template_path
-from pocketface.models.weights import halved, read_weights, write_weights
+from pocketface.models.weights import Weights, halved, read_weights, write_weights
 from pocketface.tasks.detection.measure import SCORE_FLOOR
 from pocketface.tasks.detection.rules import InferenceSpec
 from pocketface.tasks.rules import inference_in
@@ -63,15 +63,7 @@ def main() -> None:
     wider, lists = asked.data / "wider_face", asked.lists
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "weights.safetensors"
-        write_weights(
-            file,
-            template_text=INITIAL_WEIGHTS.sub("initial_weights: null\n", text),
-            state_dict=halved(trained.state_dict) if asked.half else trained.state_dict,
-            epochs=asked.epochs or trained.epochs,
-            data=trained.data,
-            seed=trained.seed,
-            hooks=trained.hooks,
-        )
+        write_shipped(file, trained, text, half=asked.half, epochs=asked.epochs)
         found = measured(file, lists / "wider_val.json", wider / "WIDER_val" / "images", wider)
         learnt = measured(file, lists / "train.val.json", wider / "train")
         for title, figures, keys in (
@@ -94,14 +86,50 @@ def main() -> None:
             )
             for key in HELD_OUT[:3]
         )
-        text = METRICS.sub(f"metrics:\n{metrics}", text)
-        size = file.stat().st_size
-        there = f'  file: {file.name}\n  sha256: "{sha256_file(file)}"\n  size: {size}\n'
-        text = INITIAL_WEIGHTS.sub(f"initial_weights:\n{there}", text)
-        shutil.copyfile(file, path.with_name("weights.safetensors"))
-    path.write_text(text)
+        place(file, path, text, metrics=metrics, checkpoint=asked.checkpoint)
+
+
+def write_shipped(
+    file: Path, trained: Weights, text: str, *, half: bool, epochs: int | None
+) -> None:
+    """Write the weights that are to ship.
+
+    Args:
+        file: Where.
+        trained: A training's checkpoint.
+        text: The template that they are for.
+        half: Whether with 16 bits.
+        epochs: Of all its trainings in a row; None for the checkpoint's own.
+    """
+    write_weights(
+        file,
+        template_text=INITIAL_WEIGHTS.sub("initial_weights: null\n", text),
+        state_dict=halved(trained.state_dict) if half else trained.state_dict,
+        epochs=epochs or trained.epochs,
+        data=trained.data,
+        seed=trained.seed,
+        hooks=trained.hooks,
+    )
+
+
+def place(file: Path, template: Path, text: str, *, metrics: str, checkpoint: Path) -> None:
+    """Put weights beside their template, with what their training left beside its checkpoint.
+
+    Args:
+        file: From `write_shipped`.
+        template: The template's file.
+        text: Its text, which gets the weights' checksum.
+        metrics: The entries of its `metrics`.
+        checkpoint: The training's checkpoint.
+    """
+    size = file.stat().st_size
+    there = f'  file: {file.name}\n  sha256: "{sha256_file(file)}"\n  size: {size}\n'
+    text = METRICS.sub(f"metrics:\n{metrics}", text)
+    text = INITIAL_WEIGHTS.sub(f"initial_weights:\n{there}", text)
+    shutil.copyfile(file, template.with_name(file.name))
+    template.write_text(text)
     for kept in ("receipt.yaml", "curves.png"):
-        shutil.copyfile(asked.checkpoint.with_name(kept), path.with_name(kept))
+        shutil.copyfile(checkpoint.with_name(kept), template.with_name(kept))
 
 
 def measured(file: Path, labels: Path, photos: Path, wider: Path | None = None) -> dict[str, float]:

@@ -11,17 +11,14 @@ the run, and prints all figures. Then: `python tools/ready_files.py face-segment
 from __future__ import annotations
 
 import argparse
-import runpy
-import shutil
 import tempfile
 from pathlib import Path
 
-from pocketface.files import sha256_file
 from pocketface.model_templates import template_path
-from pocketface.models.weights import halved, read_weights, write_weights
+from pocketface.models.weights import read_weights
 from pocketface.tasks.segmentation.measure import FIGURES
+from pocketface.tools.ship import measured, place, write_shipped
 
-SHIP = Path(__file__).with_name("ship.py")
 TOLD = ("iou", "dice", "boundary_f")
 """Figures that the template states."""
 
@@ -40,34 +37,17 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of all its trainings in a row")
     parser.add_argument("--dry-run", action="store_true", help="measure alone")
     asked = parser.parse_args()
-    ship = runpy.run_path(str(SHIP))
     path = template_path(asked.template)
     text = path.read_text()
-    trained = read_weights(asked.checkpoint)
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "weights.safetensors"
-        write_weights(
-            file,
-            template_text=ship["INITIAL_WEIGHTS"].sub("initial_weights: null\n", text),
-            state_dict=halved(trained.state_dict) if asked.half else trained.state_dict,
-            epochs=asked.epochs or trained.epochs,
-            data=trained.data,
-            seed=trained.seed,
-            hooks=trained.hooks,
-        )
-        found = ship["measured"](file, asked.pairs, asked.root)
+        trained = read_weights(asked.checkpoint)
+        write_shipped(file, trained, text, half=asked.half, epochs=asked.epochs)
+        found = measured(file, asked.pairs, asked.root)
         print(", ".join(f"{key} {value:.4g}" for key, value in found.items()))
-        if asked.dry_run:
-            return
-        text = ship["METRICS"].sub(f"metrics:\n{metrics_of(found, asked.protocol)}", text)
-        there = (
-            f'  file: {file.name}\n  sha256: "{sha256_file(file)}"\n  size: {file.stat().st_size}\n'
-        )
-        text = ship["INITIAL_WEIGHTS"].sub(f"initial_weights:\n{there}", text)
-        shutil.copyfile(file, path.with_name(file.name))
-    path.write_text(text)
-    for kept in ("receipt.yaml", "curves.png"):
-        shutil.copyfile(asked.checkpoint.with_name(kept), path.with_name(kept))
+        if not asked.dry_run:
+            metrics = metrics_of(found, asked.protocol)
+            place(file, path, text, metrics=metrics, checkpoint=asked.checkpoint)
 
 
 def metrics_of(found: dict[str, float], protocol: str) -> str:
