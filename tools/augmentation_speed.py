@@ -8,6 +8,7 @@ colour; kornia does so with the whole batch.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -27,6 +28,9 @@ ROTATE, ZOOM, SHIFT, JITTER, HUE = 25.0, (0.75, 1.3), 0.1, 0.4, 0.05
 
 def main() -> None:
     """Time both, and print."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     heads = rng.integers(0, 256, (BATCH, SIDE, SIDE, 3), dtype=np.uint8)
