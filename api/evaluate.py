@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..benchmarks.accuracy import check_labels, measure_accuracy
-from ..data.mask_pairs import SUFFIX
 from ..files import check_place
 from ..model_templates.catalogue import CLASSIFIER, DETECTOR, SEGMENTER
 from ..model_templates.contract import Metric
+from ..tasks import task_of
 from ..tasks.measuring import Labels, Options, Progress
+from ..tasks.templates import open_template
 from ..tasks.weights import Given, open_model
 from .given import Annotations, Classes, Paths, labels_of, optional_path, sources
 
@@ -127,8 +128,9 @@ def evaluate(
 
 
 def _meant(labels: Labels) -> str:
-    """The template that annotations are for, where none is named."""
-    names = [file.name for file in labels.files]
-    if names and all(name.endswith(SUFFIX) for name in names):
-        return SEGMENTER
-    return CLASSIFIER if names and all(name.endswith(".csv") for name in names) else DETECTOR
+    """The default template whose task reads all annotations, where none is named."""
+    for name in (SEGMENTER, CLASSIFIER):
+        samples = task_of(open_template(name).spec.problem).samples
+        if labels.files and all(samples.reads(file) for file in labels.files):
+            return name
+    return DETECTOR

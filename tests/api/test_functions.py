@@ -66,6 +66,32 @@ def test_evaluate(onnx: Path, tiny_weights: Path, faces: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    ("names", "template"),
+    [
+        (["a.json"], "face-detection-n"),
+        (["a.csv"], "glasses-n"),
+        (["a.masks.json", "b.masks.json"], "face-segmentation-n"),
+        (["a.csv", "b.json"], "face-detection-n"),
+    ],
+)
+def test_what_is_evaluated_where_no_model_is_named(
+    names: list[str], template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Opened(Exception):
+        pass
+
+    def open_model(given: str, *_: Any, **__: Any) -> None:
+        raise Opened(given)
+
+    monkeypatch.setattr("pocketface.api.evaluate.open_model", open_model)
+    files = [tmp_path / name for name in names]
+    for file in files:
+        file.touch()
+    with pytest.raises(Opened, match=f"^{template}$"):
+        pocketface.evaluate(annotations=files, photos=tmp_path)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"threads": 0}, "threads 0: expected"),
