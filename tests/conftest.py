@@ -20,6 +20,7 @@ _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 LONGEST = (
     "exporting/test_matrix.py",
     "benchmarks/test_measure.py",
+    "exporting/test_masks.py",
     "compressing/test_coreml.py",
     "tools/test_hostile_models.py",
     "cli/test_benchmark_command.py",
