@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pocketface.model_templates.contract import CONTRACT_KEY, Contract
+from pocketface.model_templates.contract import CONTRACT_KEY
 from pocketface.runtimes.seal import BLANK_SEAL, SEAL_KEY, seal
 
+from .segmenter_contract import segmenter_contract
+
 SIDE = 64
-POINTS = ((24.4, 30.4), (39.8, 30.4), (32.1, 39.5), (25.5, 46.3), (38.7, 46.3))
 
 
 def write_colour_model(path: Path, *classes: str) -> Path:
@@ -27,19 +28,7 @@ def write_colour_model(path: Path, *classes: str) -> Path:
 
     classes = classes or ("face",)
     planes = [1] if len(classes) == 1 else [0, 2, 1]
-    shape = (-1, len(classes), SIDE, SIDE)
-    contract = Contract.model_validate(
-        {
-            "name": "colour",
-            "task": "face-segmentation",
-            "input": {"shape": (-1, 3, SIDE, SIDE), "resize": "align", "points": POINTS},
-            "outputs": (
-                {"name": "mask", "shape": shape, "meaning": "of each class", "unit": "0 to 1"},
-            ),
-            "rules": {"classes": [*classes], "threshold": 0.5},
-            "provenance": {"template": "colour", "package_version": "0"},
-        }
-    )
+    contract = segmenter_contract(*classes, side=SIDE)
     tensors = {"planes": np.array(planes), "full": np.array(255, np.float32)}
     floats = onnx.TensorProto.FLOAT
     graph = helper.make_graph(

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from pocketface.apps import diagnose_masks as module
 from pocketface.apps.diagnose_masks import AS_IT_IS, MARGIN, diagnose_masks
 from pocketface.errors import DataError, UserError
-from pocketface.model_templates.contract import Contract
 from pocketface.runtimes.session import Outputs, Session
 from pocketface.tasks.measuring import Labels
 from pocketface.tasks.segmentation.model import FaceSegmenter
 
-from ..tasks.segmentation.test_parity import contract_of
+from ..segmenter_contract import segmenter_contract
 
 SIDE, HEADS = 64, 12
 SKIN, WALL = (90, 120, 200), (150, 110, 60)
@@ -61,7 +60,7 @@ def diagnosed(
         def run(batch: NDArray[np.float32]) -> Outputs:
             return {"mask": answer(batch)}
 
-        contract: Contract = contract_of()
+        contract = segmenter_contract("face", side=SIDE, batch=1)
         session = Session("fake", "cpu", None, {}, {}, run)
         return FaceSegmenter(contract=contract, session=session, path=path)
 

@@ -166,7 +166,7 @@ def test_its_description(port: int) -> None:
     (parameter,) = mine["parameters"]
     assert (parameter["name"], parameter["schema"]["default"]) == ("as", "json")
     assert set(mine["requestBody"]["content"]) == {"multipart/form-data"}
-    assert "face-detection-n, glasses-n, colour" in described["info"]["description"]
+    assert "face-detection-n, glasses-n, segmenter" in described["info"]["description"]
     assert get(port, SEGMENT)[0] == 405
 
 

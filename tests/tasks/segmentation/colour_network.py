@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from pocketface import FaceSegmenter
-from pocketface.model_templates.contract import Contract, InputSpec
 from pocketface.runtimes.session import Outputs, Session
 
+from ...segmenter_contract import points_of, segmenter_contract
+
 SIDE = 256
-POINTS = ((97.5, 121.6), (159.2, 121.6), (128.3, 158.0), (102.0, 185.0), (154.7, 185.0))
+POINTS = points_of(SIDE)
 """Of an aligned head, in the input's pixels."""
-SPEC = InputSpec(shape=(-1, 3, SIDE, SIDE), resize="align", points=POINTS)
 DISC = (128.0, 140.0, 70.0)
 """Centre and radius, in the input's pixels, of what the tests take for a face."""
 
 
-def colour_segmenter(*classes: str, batch: int = -1, side: int = SIDE) -> FaceSegmenter:
+def colour_segmenter(*classes: str, batch: int = -1) -> FaceSegmenter:
     """One class is as probable as its input is green; several as it is blue, green and red."""
     planes = slice(1, 2) if len(classes) == 1 else slice(0, len(classes))
 
@@ -26,21 +26,9 @@ def colour_segmenter(*classes: str, batch: int = -1, side: int = SIDE) -> FaceSe
         assert batch in (-1, len(images))
         return {"mask": np.ascontiguousarray(images[:, planes] / 255)}
 
-    shape = (batch, len(classes), side, side)
-    points = tuple((x * side / SIDE, y * side / SIDE) for x, y in POINTS)
-    contract = Contract.model_validate(
-        {
-            "name": "colour",
-            "task": "face-segmentation",
-            "input": {"shape": (batch, 3, side, side), "resize": "align", "points": points},
-            "outputs": (
-                {"name": "mask", "shape": shape, "meaning": "of each class", "unit": "0 to 1"},
-            ),
-            "rules": {"classes": [*classes], "threshold": 0.5},
-            "provenance": {"template": "colour", "package_version": "0"},
-        }
-    )
-    session = Session("test", "cpu", None, {"image": (batch, 3, side, side)}, {"mask": shape}, run)
+    contract = segmenter_contract(*classes, side=SIDE, batch=batch)
+    shapes = contract.input.shape, contract.outputs[0].shape
+    session = Session("test", "cpu", None, {"image": shapes[0]}, {"mask": shapes[1]}, run)
     return FaceSegmenter(contract=contract, session=session, path=Path("colour.onnx"))
 
 

@@ -16,25 +16,16 @@ from pocketface.tasks.comparison import raw_outputs
 from pocketface.tasks.segmentation.model import FaceSegmenter
 from pocketface.tasks.segmentation.parity import answers_of, compare, error
 
+from ...segmenter_contract import segmenter_contract
+
 SIDE = 64
 IMAGES = [np.full((SIDE, SIDE, 3), grey, np.uint8) for grey in (50, 200)]
 Shares = NDArray[np.float32]
 
 
 def contract_of(precision: str = "fp32", *, batch: int = 1, classes: int = 1) -> Contract:
-    output = {"name": "mask", "shape": (batch, classes, SIDE, SIDE), "meaning": "", "unit": ""}
     names = ["face"] if classes == 1 else ["background", "face", "glasses", "hair"][:classes]
-    return Contract.model_validate(
-        {
-            "name": "constant",
-            "task": "face-segmentation",
-            "input": {"shape": (batch, 3, SIDE, SIDE), "resize": "align"},
-            "outputs": (output,),
-            "rules": {"classes": names, "threshold": 0.5},
-            "precision": precision,
-            "provenance": {"template": "constant", "package_version": "0"},
-        }
-    )
+    return segmenter_contract(*names, side=SIDE, batch=batch, precision=precision)
 
 
 def face(classes: int = 1) -> Shares:
