@@ -102,6 +102,30 @@ def test_a_faint_face_goes_on_but_does_not_begin() -> None:
     assert [len(track.read(frame)[1]) for _ in scores] == [0, 1, 1, 0, 0]
 
 
+def test_a_face_that_goes_on_lets_no_faint_one_beside_it_begin() -> None:
+    clear, faint = face_at(160, 120), face_at(185, 120, 0.35)
+    both = Detections(
+        np.concatenate([clear.boxes, faint.boxes]),
+        np.concatenate([clear.scores, faint.scores]),
+        np.stack([landmarks_of(head_at(x, 120, scale=0.6)) for x in (160, 185)]),
+    )
+    track, frame = tracks(clear, both), picture(160, 120)
+    assert [len(track.read(frame)[1]) for _ in range(2)] == [1, 1]
+
+
+def test_what_changes_slowly_is_seen_in_time() -> None:
+    """Each step is small, but the steps since the face was last seen so add up."""
+    frames = []
+    for index in range(60):
+        frame = picture(160, 120)
+        frame[120:] = np.maximum(frame[120:].astype(int) - 4 * index, 0)
+        frames.append(frame)
+    track = tracks(*[face_at(160, 120)] * len(frames))
+    smooth = sum(track.read(frame)[1][0].mask[126, 160] for frame in frames)
+    plain = sum(frame[126, 160, 1] >= 128 for frame in frames)
+    assert 0 < plain <= smooth <= plain + 2
+
+
 def test_a_detector_with_its_own_nms_is_not_asked_below_its_threshold() -> None:
     track = tracks(*(face_at(160, 120, score) for score in (0.9, 0.41, 0.39)), nms="graph")
     frame = picture(160, 120)

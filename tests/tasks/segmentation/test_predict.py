@@ -78,6 +78,13 @@ def test_no_pixel_is_skipped_where_a_picture_shrinks() -> None:
     np.testing.assert_allclose(found.probabilities[:, 3:-3, 3:-3], 0.5, atol=0.1)
 
 
+def test_a_head_inside_a_large_photo_has_no_dark_edge() -> None:
+    head = head_at(700, 800, scale=5)
+    white = np.full((1500, 1400, 3), 255, np.uint8)
+    (cut,) = SEGMENTER.cut(white, SEGMENTER.transforms(white.shape, landmarks_of(head)[None]))
+    assert cut.min() == 255
+
+
 def test_a_face_of_4000_pixels() -> None:
     shape = (4200, 4100)
     head = head_at(2050, 2100, scale=2000 / DISC[2], degrees=10)
@@ -183,7 +190,7 @@ def test_several_classes_compete() -> None:
     """Beyond the head all is background, and what a neighbour gets becomes background."""
     segmenter = colour_segmenter("background", "face", "glasses")
     shape = (200, 300)
-    heads = [head_at(x, 100, scale=0.5) for x in (100, 160)]
+    heads = [head_at(x, 100, scale=0.5, degrees=20) for x in (100, 160)]
     photo = np.zeros((*shape, 3), np.uint8)
     photo[..., 0] = 255
     for head in heads:

@@ -12,7 +12,6 @@ import torch
 
 from pocketface.data.mask_pairs import MaskPair
 from pocketface.errors import DataError
-from pocketface.model_templates.contract import InputSpec
 from pocketface.model_templates.heads import MaskLossSpec
 from pocketface.tasks import task_of
 from pocketface.tasks.segmentation.head_crops import HeadCrops, collate
@@ -22,8 +21,10 @@ from pocketface.tasks.segmentation.rules import AugmentationSpec, DropoutSpec, J
 from pocketface.tasks.segmentation.truths import Truths
 from pocketface.training.datamodule import TrainingData
 
+from ...segmenter_contract import segmenter_contract
+
 SIDE = 64
-TARGET = InputSpec(shape=(-1, 3, SIDE, SIDE), resize="align", points=((0.0, 0.0),) * 5)
+TARGET = segmenter_contract("face", side=SIDE).input
 VALUES = np.arange(256).astype(np.uint8)
 
 
@@ -75,6 +76,34 @@ def test_samples_repeat_and_differ(pairs: list[MaskPair]) -> None:
     for a, b in zip(one.sample((3, 1))[:2], other.sample((3, 1))[:2], strict=True):
         np.testing.assert_array_equal(a, b)
     assert (one.sample((3, 1))[0] != one.sample((4, 1))[0]).any()
+
+
+DROPOUT = {"chance": 1.0, "height": (0.3, 0.3), "width": (0.5, 0.5)}
+JITTER = {"chance": 1.0, "contrast": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "covers"),
+    [
+        ({"cloth": 1.0}, True),
+        ({"objects": 1.0}, True),
+        ({"dropout": DropoutSpec(**DROPOUT)}, True),
+        ({"jitter": JitterSpec(**JITTER)}, False),
+        ({"quality": True}, False),
+    ],
+)
+def test_each_part_of_the_augmentation(
+    pairs: list[MaskPair], augmentation: dict[str, Any], covers: bool
+) -> None:
+    """It changes samples, and not the heads that they are made of."""
+    plain, made = crops(pairs, flip=0.0), crops(pairs, flip=0.0, **augmentation)
+    head, truth, _ = plain.sample((0, 1))
+    found = [made.sample((run, 1)) for run in range(10)]
+    assert any((one[0] != head).any() for one in found)
+    assert any((one[1] != truth).any() for one in found) == covers
+    later = crops(pairs, flip=0.0, **augmentation).sample((9, 1))
+    np.testing.assert_array_equal(found[9][0], later[0])
+    np.testing.assert_array_equal(found[9][1], later[1])
 
 
 def test_rare_kinds_come_more_often(pairs: list[MaskPair]) -> None:
@@ -175,6 +204,19 @@ def test_jitter_by_definition() -> None:
     grey = np.full((4, 4, 3), 100, np.uint8)
     turned = jitter(grey, JitterSpec(chance=1, saturation=0.9, hue=0.5), np.random.default_rng(1))
     np.testing.assert_allclose(turned.astype(int), grey, atol=1)  # grey has no hue
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_contrast_and_saturation_by_definition(seed: int) -> None:
+    picture = np.random.default_rng(0).integers(90, 160, (8, 8, 3)).astype(np.uint8)
+    grey = picture @ (0.114, 0.587, 0.299)  # of BGR
+    share = np.random.default_rng(seed)
+    _, contrast, saturation = 1 + share.uniform(-1, 1, 3) * (0, 0.5, 0.5)
+    spec = JitterSpec(chance=1, contrast=0.5, saturation=0.5)
+    expected = grey[..., None] + saturation * (picture - grey[..., None])
+    expected = grey.mean() + contrast * (expected - grey.mean())
+    found = jitter(picture, spec, np.random.default_rng(seed))
+    np.testing.assert_allclose(found.astype(float), expected, atol=1)
 
 
 def test_hue_turns_red_to_cyan() -> None:
