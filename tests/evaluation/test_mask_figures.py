@@ -86,6 +86,34 @@ def test_borders_may_be_two_pixels_apart(shift: int, expected: float) -> None:
     assert boundary_f(one, other) == boundary_f(other, one)
 
 
+def test_the_edge_of_a_picture_is_no_border() -> None:
+    """Both masks reach three edges, but their own borders are far apart."""
+    truth, found = (np.zeros((256, 256), bool) for _ in range(2))
+    truth[:, :100], found[:, :50] = True, True
+    assert boundary_f(found, truth) == 0
+    assert boundary_f(truth, truth) == 1
+
+
+def test_the_background_has_no_border_of_its_own() -> None:
+    truth = np.zeros((256, 256), np.uint8)
+    truth[:, 100:] = 1
+    truth[100:, 100:] = 2
+    found = np.where(truth == 2, 0, truth).astype(np.uint8)
+    figures = MaskFigures(3)
+    shares = np.eye(3, dtype=np.float32)[found].transpose(2, 0, 1)
+    figures.add(shares, found, truth)
+    assert figures.figures()["boundary_f"] == pytest.approx(0.5)  # of the first class 1, and 0
+
+
+def test_nine_of_ten_pictures_exceed_the_worst_tenth() -> None:
+    figures = MaskFigures(1)
+    truth = np.ones((1, 100), np.uint8)
+    for right in range(0, 101, 10):
+        found = (np.arange(100) < right).astype(np.uint8)[None]
+        figures.add(sure(found), found, truth)
+    assert figures.figures()["worst_tenth"] == pytest.approx(0.1)
+
+
 def test_the_reach_grows_with_the_picture() -> None:
     assert boundary_f(disc(100) > 0, disc(104) > 0) < 0.9
     large = [disc(x, radius=120, side=512) > 0 for x in (200, 204)]

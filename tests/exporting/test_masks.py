@@ -15,13 +15,10 @@ from pocketface.errors import ModelFileError
 from pocketface.exporting import ExportReport, ExportRequest, export_model
 from pocketface.models.weights import read_weights
 
-from ..tasks.segmentation.tiny_segmenter import FOUR, TINY, write_weights_of
+from ..tasks.segmentation.tiny_segmenter import FOUR, TINY, UNET, write_weights_of
 
 FIXED = TINY.replace(", multiple_of: 8", "")
-ASPP = TINY.replace(
-    "{type: unet, classes: 1, stride: 4, channels: [8], skips: add, convolutions: 1}",
-    "{type: aspp, classes: 1, stride: 8, channels: 8, rates: [1, 2]}",
-)
+ASPP = TINY.replace(UNET, "{type: aspp, classes: 1, stride: 8, channels: 8, rates: [1, 2]}")
 CONCAT = TINY.replace("skips: add, convolutions: 1", "skips: concat, convolutions: 2")
 KINDS = {"one": TINY, "four": FOUR, "fixed": FIXED, "aspp": ASPP, "concat": CONCAT}
 

@@ -32,6 +32,17 @@ def test_each_class_has_a_colour() -> None:
     assert np.abs(face - glasses).max() > 40
 
 
+def test_masks_and_their_holes_have_outlines() -> None:
+    shown = np.zeros((40, 40), np.float32)
+    shown[5:35, 5:35] = 1
+    shown[15:25, 15:25] = 0
+    photo = np.zeros((40, 40, 3), np.uint8)
+    drawn = Mask(shown[None], 0, 0, (40, 40), ("face",)).draw(photo).astype(int).sum(axis=2)
+    inside, edge, hole = drawn[10, 10], drawn[5, 20], drawn[14, 20]
+    assert edge == hole > 2 * inside > 0
+    assert drawn[20, 20] == drawn[2, 2] == 0
+
+
 def test_boxes_are_on_top() -> None:
     photo, masks = masks_of_three_stripes()
     box = np.array([[5, 5, 55, 25]], np.float32)

@@ -12,9 +12,7 @@ from pocketface.tasks.describe import contract_for
 from pocketface.tasks.segmentation.rules import check_contract
 from pocketface.tasks.templates import parse_template
 
-from .tiny_segmenter import FOUR, TINY
-
-HEAD = "{type: unet, classes: 1, stride: 4, channels: [8], skips: add, convolutions: 1}"
+from .tiny_segmenter import FOUR, TINY, UNET
 
 
 @pytest.mark.parametrize(
@@ -24,7 +22,7 @@ HEAD = "{type: unet, classes: 1, stride: 4, channels: [8], skips: add, convoluti
         (TINY, "[face]", "[background]", "expected one class, or several of which the first is"),
         (FOUR, "hair]", "face]", "expected 4 for problem 'face-segmentation', each once"),
         (FOUR, "classes: 4", "classes: 3", "head.classes is 3, but dataset.classes has 4"),
-        (TINY, HEAD, "{type: classes, classes: 2, hidden: 8}", "head.type does not fit problem"),
+        (TINY, UNET, "{type: classes, classes: 2, hidden: 8}", "head.type does not fit problem"),
         (TINY, "align, eyes: [0.381, 0.622, 0.475]", "stretch", "input.resize does not fit"),
         (
             TINY,

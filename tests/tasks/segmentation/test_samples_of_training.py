@@ -13,15 +13,18 @@ import torch
 from pocketface.data.mask_pairs import MaskPair
 from pocketface.errors import DataError
 from pocketface.model_templates.heads import MaskLossSpec
+from pocketface.models.network import make_network
 from pocketface.tasks import task_of
 from pocketface.tasks.segmentation.head_crops import HeadCrops, collate
 from pocketface.tasks.segmentation.jitter import cloth, cover, dropout, jitter
 from pocketface.tasks.segmentation.mask_loss import mask_losses
 from pocketface.tasks.segmentation.rules import AugmentationSpec, DropoutSpec, JitterSpec
 from pocketface.tasks.segmentation.truths import Truths
+from pocketface.tasks.templates import parse_template
 from pocketface.training.datamodule import TrainingData
 
 from ...segmenter_contract import segmenter_contract
+from .tiny_segmenter import TINY, UNET
 
 SIDE = 64
 TARGET = segmenter_contract("face", side=SIDE).input
@@ -219,6 +222,15 @@ def test_contrast_and_saturation_by_definition(seed: int) -> None:
     np.testing.assert_allclose(found.astype(float), expected, atol=1)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_hue_keeps_brightness(seed: int) -> None:
+    picture = np.random.default_rng(0).integers(110, 145, (8, 8, 3)).astype(np.uint8)
+    found = jitter(picture, JitterSpec(chance=1, hue=0.5), np.random.default_rng(seed))
+    assert (found != picture).any()
+    before, after = (one @ (0.114, 0.587, 0.299) for one in (picture, found))  # of BGR
+    np.testing.assert_allclose(after, before, atol=1)
+
+
 def test_hue_turns_red_to_cyan() -> None:
     spec = JitterSpec(chance=1, hue=0.5)
     red = np.full((1, 1, 3), (60, 60, 160), np.uint8)
@@ -246,6 +258,22 @@ def test_losses_fall_with_right_answers(count: int) -> None:
     assert list(mask_losses(right, classes, MaskLossSpec(cross_entropy=0, dice=2.0))) == ["dice"]
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_dice_by_definition(count: int) -> None:
+    """Of each class over the whole batch, and the mean over classes."""
+    torch.manual_seed(0)
+    logits, classes = torch.randn(2, count, 8, 8), torch.randint(0, max(2, count), (2, 8, 8))
+    shares = logits.sigmoid() if count == 1 else logits.softmax(1)
+    dice = []
+    for index in range(count):
+        true = (classes == (1 if count == 1 else index)).float()
+        common, sizes = (shares[:, index] * true).sum(), shares[:, index].sum() + true.sum()
+        dice.append((2 * common + 1) / (sizes + 1))
+    spec = MaskLossSpec(cross_entropy=0, dice=0.5)
+    found = mask_losses(logits, classes.to(torch.uint8), spec)["dice"]
+    torch.testing.assert_close(found, 0.5 * (1 - torch.stack(dice).mean()))
+
+
 def test_the_boundary_counts_near_borders_alone() -> None:
     classes = torch.zeros(1, 32, 32, dtype=torch.uint8)
     classes[:, :, 16:] = 1
@@ -262,3 +290,16 @@ def test_batches(pairs: list[MaskPair]) -> None:
     images, targets = collate(crops(pairs)[[(0, 0), (0, 1)]])
     assert (images.shape, images.dtype) == ((2, 3, SIDE, SIDE), torch.uint8)
     assert (targets.classes.shape, targets.image_ids.tolist()) == ((2, SIDE, SIDE), [0, 1])
+
+
+def test_dropout_repeats_by_the_seed_alone(pairs: list[MaskPair]) -> None:
+    aspp = "{type: aspp, classes: 1, stride: 8, channels: 8, rates: [1], dropout: 0.5}"
+    template = parse_template(TINY.replace(UNET, aspp), source="test")
+    learner = task_of("face-segmentation").learn.learner(template, [], teacher=None)
+    network = make_network(template.architecture).train()
+    images, targets = collate(crops(pairs)[[(0, 0), (0, 1)]])
+    one, again, other = (
+        learner.losses(network, images, targets, seed=seed)["cross_entropy"].item()
+        for seed in (1, 1, 2)
+    )
+    assert one == again != other

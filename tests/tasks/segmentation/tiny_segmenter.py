@@ -13,6 +13,7 @@ from pocketface.models.weights import write_weights
 from pocketface.tasks.describe import contract_for
 from pocketface.tasks.templates import parse_template
 
+UNET = "{type: unet, classes: 1, stride: 4, channels: [8], skips: add, convolutions: 1}"
 TINY = """\
 name: tiny-segmenter
 domain: face
@@ -41,9 +42,9 @@ architecture:
     finest: 4
     stem_channels: 8
     stages: [{channels: 8, blocks: 1}, {channels: 16, blocks: 1}]
-  head: {type: unet, classes: 1, stride: 4, channels: [8], skips: add, convolutions: 1}
+  head: UNET
 inference: {threshold: 0.5}
-"""
+""".replace("UNET", UNET)
 
 FOUR = TINY.replace("[face]", "[background, face, glasses, hair]").replace(
     "classes: 1", "classes: 4"
