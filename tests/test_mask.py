@@ -12,7 +12,7 @@ import pytest
 
 from pocketface import Mask
 from pocketface.errors import InputError
-from pocketface.mask import from_run_lengths, run_lengths
+from pocketface.run_lengths import from_run_lengths, run_lengths
 
 SHAPE = (40, 60)
 PHOTO = np.random.default_rng(0).integers(1, 256, (*SHAPE, 3), dtype=np.uint8)
