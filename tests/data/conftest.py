@@ -1,4 +1,4 @@
-"""A small COCO set and a picture for the tests of the readers."""
+"""A small COCO set, a picture, and folders of masks for the tests of the readers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
+from .mask_folders import VALUES, Make
 
 _GOOD: dict[str, Any] = {
     "images": [
@@ -64,3 +66,20 @@ def picture() -> Image.Image:
     pixels[10:, :15] = (0, 0, 250)
     pixels[10:, 15:] = (200, 200, 50)
     return Image.fromarray(pixels)
+
+
+@pytest.fixture
+def make_pairs(tmp_path: Path) -> Make:
+    """Writes photos, and a mask for each; see `VALUES`."""
+
+    def make(*names: str, mask: Image.Image | None = None) -> tuple[Path, Path]:
+        for name in names or ("a.jpg", "b.jpg", "sub/c.png", "d.webp"):
+            photo = tmp_path / "photos" / name
+            photo.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (40, 30), (90, 60, 200)).save(photo)
+            path = (tmp_path / "labels" / name).with_suffix(".png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (mask or Image.fromarray(VALUES)).save(path)
+        return tmp_path / "photos", tmp_path / "labels"
+
+    return make

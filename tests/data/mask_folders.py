@@ -1,0 +1,67 @@
+"""What tests of folders of photos and masks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pocketface.data.mask_pairs import read_mask, read_mask_pairs
+from pocketface.data.masks import Choice, FindLandmarks, WrittenList
+from pocketface.data.masks_folder import FolderRequest, convert_folders
+from pocketface.data.masks_values import MaskValues
+
+VALUES: NDArray[np.uint8] = np.zeros((30, 40), np.uint8)
+VALUES[5:20, 10:30] = 1
+VALUES[8:10, 12:28] = 2
+VALUES[0:5, 8:32] = 7
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+Make = Callable[..., tuple[Path, Path]]
+
+
+def convert(
+    folders: tuple[Path, Path],
+    *classes: str,
+    output: Path | None = None,
+    choice: Choice = Choice(),  # noqa: B008  # frozen
+    table: Path | None = None,
+    in_place: bool = False,
+    find: FindLandmarks | None = None,
+) -> tuple[Path, list[WrittenList]]:
+    return convert_folders(
+        FolderRequest(
+            *folders,
+            output or folders[0].parent / "out",
+            values=MaskValues.parse(classes or ("face=1", "glasses=2", "hair=7")),
+            choice=choice,
+            table=table,
+            in_place=in_place,
+            find_landmarks=find,
+        )
+    )
+
+
+def truth(root: Path, file: Path, classes: Sequence[str]) -> NDArray[np.uint8]:
+    """The mask of a list's first pair, as training gets it."""
+    first = read_mask_pairs([file], [root], classes=classes)[0]
+    return read_mask(first, shape=(30, 40))
+
+
+def coloured(values: NDArray[np.uint8]) -> Image.Image:
+    colours = np.zeros((256, 3), np.uint8)
+    colours[[1, 2, 7]] = RED, GREEN, BLUE
+    return Image.fromarray(colours[values])
+
+
+def palette(values: NDArray[np.uint8], *, bits: int = 8) -> Image.Image:
+    image = Image.fromarray(values).convert("P")
+    image.putdata(values.ravel().tolist())
+    colours = [0] * 768
+    for place, colour in ((1, RED), (2, GREEN), (7, BLUE)):
+        colours[3 * place : 3 * place + 3] = colour
+    image.putpalette(colours[: 3 * 2**bits])
+    return image
