@@ -32,6 +32,24 @@ class MobileNetV2Spec(Spec):
         return [{24: 4, 32: 8, 96: 16, 320: 32}[channels] for channels in self.outputs]
 
 
+class EfficientNetLiteSpec(Spec):
+    """EfficientNet-Lite0 (Tan & Le 2019; Liu 2020): MobileNetV2's blocks, some of 5x5.
+
+    There is no squeeze-and-excitation, and ReLU6 in the place of swish, so that it runs on phones.
+
+    Args:
+        finest: The stride of the finest feature map that it gives; the coarsest has 32.
+    """
+
+    type: Literal["efficientnet_lite"]
+    finest: Literal[2, 4, 8] = 8
+
+    @property
+    def strides(self) -> list[int]:
+        """The strides of the feature maps that it gives."""
+        return [stride for stride in (2, 4, 8, 16, 32) if stride >= self.finest]
+
+
 class ShuffleNetV2Spec(Spec):
     """ShuffleNetV2 (Ma et al. 2018) 1.0, with stages of 116, 232 and 464 channels.
 
@@ -141,6 +159,6 @@ class ValidSpec(Spec):
 
 
 Backbone = Annotated[
-    MobileNetV2Spec | ShuffleNetV2Spec | ResNetSpec | PlainSpec | ValidSpec,
+    MobileNetV2Spec | EfficientNetLiteSpec | ShuffleNetV2Spec | ResNetSpec | PlainSpec | ValidSpec,
     Field(discriminator="type"),
 ]

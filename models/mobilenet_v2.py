@@ -54,10 +54,17 @@ def _stages(spec: MobileNetV2Spec, channels: int) -> Iterator[tuple[int, int, nn
 
 
 class InvertedResidual(nn.Module):
-    """1x1 to more channels, depthwise 3x3, linear 1x1 to fewer; a shortcut where shapes agree."""
+    """1x1 to more channels, depthwise, linear 1x1 to fewer; a shortcut where shapes agree."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, stride: int, expansion: int, expand: bool
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int,
+        expansion: int,
+        expand: bool,
+        kernel: int = 3,
     ) -> None:
         super().__init__()
         hidden = in_channels * expansion
@@ -65,7 +72,9 @@ class InvertedResidual(nn.Module):
         if expand:
             layers.append(conv_norm_act(in_channels, hidden, kernel=1, activation=nn.ReLU6))
         layers.append(
-            conv_norm_act(hidden, hidden, stride=stride, groups=hidden, activation=nn.ReLU6)
+            conv_norm_act(
+                hidden, hidden, kernel=kernel, stride=stride, groups=hidden, activation=nn.ReLU6
+            )
         )
         layers.append(conv_norm_act(hidden, out_channels, kernel=1, activation=None))
         self.layers = nn.Sequential(*layers)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..model_templates.architecture import ArchitectureSpec
 from .classes_head import ClassesHead
 from .dense_head import DenseHead
+from .efficientnet_lite import EfficientNetLite
 from .fpn import FPN
 from .layers import Normalize, Subtract
 from .mask_heads import ASPPHead, UNetHead
@@ -26,6 +27,7 @@ from .valid import Valid
 
 BACKBONES: dict[str, Callable[[Any], nn.Module]] = {
     "mobilenet_v2": MobileNetV2,
+    "efficientnet_lite": EfficientNetLite,
     "shufflenet_v2": ShuffleNetV2,
     "resnet": ResNet,
     "plain": Plain,

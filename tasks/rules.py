@@ -69,14 +69,14 @@ def check_classes(template: Template, count: int, *, source: str) -> None:
 def check_head(
     template: Template, kind: type[ClassesHeadSpec] | type[MaskHeadSpec], *, source: str
 ) -> None:
-    """Refuse a head of another task or of another number of classes, and distillation.
+    """Refuse a head of another task or of another number of classes, and a classifier's teacher.
 
     Raises:
         TemplateError: The head is not of `kind` or does not fit `dataset.classes`, or there is a
-            teacher, which dense heads alone can have.
+            teacher, which classifiers cannot have.
     """
     head, classes = template.architecture.head, template.dataset.classes
-    if template.hyper_parameters.distillation is not None:
+    if template.hyper_parameters.distillation is not None and kind is ClassesHeadSpec:
         raise TemplateError(
             f"{source}: hyper_parameters.distillation wants architecture.head.type 'dense' "
             f"(found {head.type!r})"

@@ -9,14 +9,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...errors import UserError
-from ...model_templates.catalogue import shipped_weights, template_names
 from ...model_templates.heads import DenseHeadSpec
 from ...model_templates.schema import TemplateFile
 from ...models.dense_head import DensePredictions
 from ...models.network import Network
-from ...models.weights import build_network, read_weights
-from ...models.weights_formats import READERS
-from ..templates import open_template
+from ...models.weights import build_network
+from ..teachers import TEACHER_KEY, teacher_weights
 from .boxes import paired_similarity
 from .dense_loss import quality_focal
 
@@ -58,34 +56,23 @@ class DetectorTeacher:
 def find_teacher(student: TemplateFile) -> DetectorTeacher | None:
     """The teacher that a template's recipe names; None if it names none.
 
-    A teacher's path is relative to the template's folder.
-
     Raises:
-        UserError: The template or file does not exist, the template ships no weights, or the
-            teacher's cells differ from the student's.
+        UserError: See `teacher_weights`; or the teacher's cells differ from the student's.
     """
-    spec = student.spec.hyper_parameters.distillation
-    if spec is None:
+    spec, weights = student.spec.hyper_parameters.distillation, teacher_weights(student)
+    if spec is None or weights is None:
         return None
-    key = f"hyper_parameters.distillation.teacher: {spec.teacher}"
-    file = student.path.parent / spec.teacher
-    if file.suffix in READERS:
-        path: Path | None = file
-    else:
-        beside = file.exists() and spec.teacher not in template_names()
-        path = shipped_weights(open_template(file if beside else spec.teacher))
-    if path is None:
-        raise UserError(f"{key}: ships no weights", hint="name another one, or a checkpoint of it")
-    weights = read_weights(path)
     head, own = weights.template.architecture.head, student.spec.architecture.head
     assert isinstance(own, DenseHeadSpec)  # guaranteed by the schema
     if not isinstance(head, DenseHeadSpec) or head.strides != own.strides:
         raise UserError(
-            f"{key}: its cells are others; expected a detector with a dense head of strides "
-            f"{own.strides}"
+            f"{TEACHER_KEY}: {spec.teacher}: its cells are others; expected a detector with a "
+            f"dense head of strides {own.strides}"
         )
     network = build_network(weights)
-    return DetectorTeacher(network, path, sha256=weights.sha256, weight=spec.weight, spec=own)
+    return DetectorTeacher(
+        network, weights.path, sha256=weights.sha256, weight=spec.weight, spec=own
+    )
 
 
 def distillation_loss(

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from ...data.mask_pairs import MaskPair
 from ...model_templates.heads import MaskHeadSpec
-from ...model_templates.schema import Template, TemplateFile
+from ...model_templates.schema import Template
 from ...models.network import Network
 from ..describe import contract_for
 from ..learning import EpochSampler, Teacher
+from .distillation import MaskTeacher, find_teacher
 from .head_crops import HeadCrops, MaskTargets, collate
 from .mask_loss import mask_losses
 from .rules import augmentation_of
@@ -38,38 +39,43 @@ def crops(
 
 
 class SegmentationLearner:
-    """Losses of pixels, on samples already augmented."""
+    """Losses of pixels, on samples already augmented.
 
-    def __init__(self, head: MaskHeadSpec) -> None:
+    Args:
+        head: The head, with its losses.
+        teacher: The teacher for distillation; None without.
+    """
+
+    def __init__(self, head: MaskHeadSpec, *, teacher: MaskTeacher | None) -> None:
         self.loss = head.loss
+        self.teacher = teacher
 
     def losses(
         self, network: Network, images: Tensor, targets: MaskTargets, *, seed: int
     ) -> dict[str, Tensor]:
-        """See `mask_losses`."""
+        """See `mask_losses`, and `MaskTeacher.losses`."""
         images = images.float().contiguous(memory_format=torch.channels_last)
         devices = [images.device] if images.is_cuda else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)  # for dropout
             logits = network(images, raw=True)
-        return mask_losses(logits, targets.classes, self.loss)
-
-
-def find_teacher(_: TemplateFile) -> Teacher | None:
-    """See `tasks.parts.Learn`; None, as the rules allow no teacher."""
-    return None
+        losses = mask_losses(logits, targets.classes, self.loss)
+        if self.teacher is not None:
+            losses |= self.teacher.losses(images, logits)
+        return losses
 
 
 def learner(
     template: Template,
     _: Sequence[MaskPair],
     *,
-    teacher: Teacher | None,  # noqa: ARG001
+    teacher: Teacher | None,
 ) -> SegmentationLearner:
     """See `tasks.parts.Learn`."""
+    assert teacher is None or isinstance(teacher, MaskTeacher)
     head = template.architecture.head
     assert isinstance(head, MaskHeadSpec)  # guaranteed by the rules
-    return SegmentationLearner(head)
+    return SegmentationLearner(head, teacher=teacher)
 
 
 __all__ = ["SegmentationLearner", "collate", "crops", "find_teacher", "learner", "loader"]
