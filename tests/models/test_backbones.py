@@ -10,8 +10,14 @@ from torch.nn import functional
 
 from pocketface.model_templates import template_path
 from pocketface.model_templates.architecture import FPNSpec
-from pocketface.model_templates.backbones import MobileNetV2Spec, ResNetSpec, ShuffleNetV2Spec
+from pocketface.model_templates.backbones import (
+    EfficientNetLiteSpec,
+    MobileNetV2Spec,
+    ResNetSpec,
+    ShuffleNetV2Spec,
+)
 from pocketface.model_templates.heads import AnchorLevelSpec, SSDHeadSpec
+from pocketface.models.efficientnet_lite import EfficientNetLite
 from pocketface.models.fpn import FPN
 from pocketface.models.layers import conv_norm_act
 from pocketface.models.mobilenet_v2 import InvertedResidual, MobileNetV2, scaled_channels
@@ -51,6 +57,21 @@ def test_expand_first_adds_one_convolution() -> None:
     spec = MobileNetV2Spec(type="mobilenet_v2", outputs=[320])
     more = MobileNetV2(spec.model_copy(update={"expand_first": True}))
     assert parameters(more) - parameters(MobileNetV2(spec)) == 32 * 32 + 2 * 32
+
+
+def test_efficientnet_lite_has_the_published_size() -> None:
+    network = EfficientNetLite(EfficientNetLiteSpec(type="efficientnet_lite", finest=2))
+    # 4,652,008 of the whole network, less 1x1 to 1280 with its norm and the classifier.
+    assert parameters(network) == 4_652_008 - (320 * 1280 + 2 * 1280) - (1280 * 1000 + 1000)
+    maps = network(torch.zeros(1, 3, 64, 96))
+    assert [tuple(m.shape[1:]) for m in maps] == [
+        (16, 32, 48),
+        (24, 16, 24),
+        (40, 8, 12),
+        (112, 4, 6),
+        (320, 2, 3),
+    ]
+    assert network.out_channels == [16, 24, 40, 112, 320]
 
 
 def test_shufflenet_v2_has_the_papers_size() -> None:
