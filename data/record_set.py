@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import DataError
+from ..files import name_in_utf8
 from .photo_paths import PhotoFiles
 
 _log = logging.getLogger(__name__)
@@ -74,7 +75,8 @@ class Tally:
 
     def _name(self, text: str, place: object) -> None:
         if text not in self.first:
-            self.first[text] = f"{self.where.format(place)} of {self.file.name}"
+            # Names of files may be no UTF-8, which a log cannot take.
+            self.first[text] = name_in_utf8(f"{self.where.format(place)} of {self.file.name}")
 
 
 class RecordSet:

@@ -70,6 +70,7 @@ def test_what_can_be_asked_for() -> None:
         "min-ap-hard": "wider_hard",
         "min-ap50": "ap50",
         "min-accuracy": "balanced_accuracy",
+        "min-iou": "iou",
     }
 
 
