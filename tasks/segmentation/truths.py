@@ -33,10 +33,10 @@ class Truths:
         """Count a head's truth, uint8 (height, width), as `heads.read_head` has it."""
         found = np.bincount(truth.ravel(), minlength=len(self.names)) > 0
         self._heads += found
-        self.files.append(str(pair.mask_path))
+        self.files.append(pair.mask_path.name)
         if found.sum() == 1:
             name = self.names[int(found.argmax())]
-            self._all.setdefault(name, []).append(str(pair.mask_path))
+            self._all.setdefault(name, []).append(pair.mask_path.name)
 
     def report(self) -> None:
         """Warn of heads that are all one class, and of classes that are in no head.

@@ -174,7 +174,8 @@ def complaint(text: str) -> TemplateError:
             "type: mobilenet_v2",
             "type: mobilenet_v3",
             "t.yaml: architecture.backbone.type: expected one of 'mobilenet_v2', "
-            "'shufflenet_v2', 'resnet', 'plain', 'valid' (found \"mobilenet_v3\")",
+            "'efficientnet_lite', 'shufflenet_v2', 'resnet', 'plain', 'valid' "
+            '(found "mobilenet_v3")',
         ),
         (
             "    type: mobilenet_v2\n",

@@ -123,7 +123,7 @@ def test_masks_that_are_all_background_are_refused(
     assert cv2.imwrite(str(tmp_path / "mask2.png"), half(0, 0))
     evaluated(tmp_path, labels)
     assert "class glasses is in none of the 3 masks" in caplog.text
-    assert f"1 of 3 heads are all background: {tmp_path / 'mask2.png'}" in caplog.text
+    assert "1 of 3 heads are all background: mask2.png" in caplog.text
     for index in range(2):
         assert cv2.imwrite(str(tmp_path / f"mask{index}.png"), half(0, 0))
     with pytest.raises(DataError, match="none of the 3 masks has face or glasses in its head"):
