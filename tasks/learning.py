@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
@@ -85,6 +86,25 @@ class Learner(Protocol):
             targets: The targets from the task's `collate`.
             seed: Seed of this step and process, so that a resumed training continues exactly.
         """
+
+
+def as_floats(images: Tensor) -> Tensor:
+    """A batch of uint8 images as a network takes it in training: float32, channels last."""
+    return images.float().contiguous(memory_format=torch.channels_last)
+
+
+def seeded(network: Network, images: Tensor, *, seed: int) -> Any:
+    """The raw output of a network whose dropout follows from a seed, and from nothing else.
+
+    Args:
+        network: The network, in training mode.
+        images: float32 (B, 3, H, W), 0-255, BGR.
+        seed: See `Learner.losses`.
+    """
+    devices = [images.device] if images.is_cuda else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        return network(images, raw=True)
 
 
 class Loader(Protocol):

@@ -14,10 +14,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.align import planes
 from ..data.pixels import Colour, Image, describe, is_file, is_one, read_pixels
 from ..data.read_ahead import read_ahead
-from ..errors import ImageError, InputError
-from ..model_templates.contract import Contract
+from ..errors import ImageError, InputError, PocketfaceError
+from ..model_templates.contract import Contract, InputSpec
 from ..runtimes.session import Outputs, Session
 
 Result = TypeVar("Result", covariant=True)
@@ -109,6 +110,58 @@ class Model(ABC, Generic[Result]):
         if not (batch.min() >= 0 and batch.max() <= 255):
             raise InputError("batch has values outside 0 to 255, or not finite")
         return self.session.run(np.ascontiguousarray(batch))
+
+    def probabilities(self, batch: NDArray[np.float32], output: str) -> NDArray[np.float32]:
+        """Run the network, and take an output of probabilities.
+
+        Args:
+            batch: As `session.run` takes it.
+            output: Name of the output.
+
+        Raises:
+            PocketfaceError: The probabilities are not finite.
+        """
+        shares = self.session.run(batch)[output]
+        # NaN would silently be below every threshold.
+        if not np.isfinite(shares).all():
+            raise PocketfaceError(f"{self.path}: the network's probabilities are not finite")
+        return shares
+
+
+def rows_of(
+    pictures: Sequence[NDArray[np.uint8]],
+    infer: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    spec: InputSpec,
+    *,
+    batch_size: int,
+    what: str,
+) -> list[NDArray[np.float32]]:
+    """What a network says of each of many pictures that are already cut for it.
+
+    Args:
+        pictures: uint8 (height, width, 3), BGR, of the input's size.
+        infer: Function from float32 (B, 3, height, width) to (B, …).
+        spec: The network's input.
+        batch_size: Pictures that go through the network at once; ignored if its batch size is
+            fixed: then the last batch is filled up with black ones.
+        what: A picture's name in messages, as "a face".
+
+    Raises:
+        InputError: A picture has another type or size, or `batch_size` is below 1.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size {batch_size}: expected 1 or more")
+    size = (spec.height, spec.width, 3)
+    for picture in pictures:
+        if picture.shape != size or picture.dtype != np.uint8:
+            raise InputError(f"{what} is {picture.dtype} {picture.shape}: expected uint8 {size}")
+    step = batch_size if spec.batch == -1 else spec.batch
+    rows: list[NDArray[np.float32]] = []
+    for start in range(0, len(pictures), step):
+        some = [*pictures[start : start + step]]
+        filled = some + [np.zeros_like(some[0])] * (spec.batch - len(some))
+        rows += [*infer(planes(filled))[: len(some)]]
+    return rows
 
 
 def fraction(name: str, value: float | None, own: float) -> float:

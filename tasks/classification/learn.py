@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -12,7 +11,7 @@ from ...data.labelled_faces import LabelledFace
 from ...model_templates.schema import Template, TemplateFile
 from ...models.network import Network
 from ..describe import contract_for
-from ..learning import EpochSampler, Teacher
+from ..learning import EpochSampler, Teacher, as_floats, seeded
 from .face_crops import FaceCrops, FaceTargets, collate
 from .rules import augmentation_of
 
@@ -41,11 +40,7 @@ class ClassificationLearner:
         self, network: Network, images: Tensor, targets: FaceTargets, *, seed: int
     ) -> dict[str, Tensor]:
         """One loss: `classes`."""
-        images = images.float().contiguous(memory_format=torch.channels_last)
-        devices = [images.device] if images.is_cuda else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)  # for dropout
-            logits = network(images, raw=True)
+        logits = seeded(network, as_floats(images), seed=seed)
         loss = functional.cross_entropy(logits, targets.labels, label_smoothing=LABEL_SMOOTHING)
         return {"classes": loss}
 

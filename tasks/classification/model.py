@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from ...data.align import align_face, planes
 from ...data.pixels import Colour, Image, read_pixels
-from ...errors import InputError, PocketfaceError
 from ...model_templates.contract import Contract
 from ...results import Classification
 from ...runtimes.session import Session
-from ..model import Model, Steps, checked_landmarks, fraction
+from ..model import Model, Steps, checked_landmarks, fraction, rows_of
 from .rules import classification_rules
 
 
@@ -93,22 +92,8 @@ class FaceClassifier(Model[list[Classification]]):
             InputError: A face has another type or size, or `batch_size` is below 1.
         """
         threshold = fraction("score_threshold", score_threshold, self.rules.score_threshold)
-        if batch_size < 1:
-            raise InputError(f"batch_size {batch_size}: expected 1 or more")
-        spec = self.contract.input
-        size = (spec.height, spec.width, 3)
-        for face in faces:
-            if face.shape != size or face.dtype != np.uint8:
-                raise InputError(f"a face is {face.dtype} {face.shape}: expected uint8 {size}")
-        fixed = spec.batch
-        step = batch_size if fixed == -1 else fixed
-        found: list[Classification] = []
-        for start in range(0, len(faces), step):
-            some = faces[start : start + step]
-            filled = some + [np.zeros_like(some[0])] * (fixed - len(some))
-            shares = self.infer(planes(filled))[: len(some)]
-            found += [self.answer(row, threshold) for row in shares]
-        return found
+        rows = rows_of(faces, self.infer, self.contract.input, batch_size=batch_size, what="a face")
+        return [self.answer(row, threshold) for row in rows]
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network: float32 (B, 3, height, width) to probabilities (B, labels).
@@ -116,11 +101,7 @@ class FaceClassifier(Model[list[Classification]]):
         Raises:
             PocketfaceError: The probabilities are not finite.
         """
-        shares = self.session.run(batch)["probabilities"]
-        # NaN would silently be below every threshold.
-        if not np.isfinite(shares).all():
-            raise PocketfaceError(f"{self.path}: the network's probabilities are not finite")
-        return shares
+        return self.probabilities(batch, "probabilities")
 
     def answer(self, shares: NDArray[np.float32], threshold: float) -> Classification:
         """Turn the probabilities (labels,) of one face into its label."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from ...data.mask_pairs import MaskPair
@@ -12,7 +11,7 @@ from ...model_templates.heads import MaskHeadSpec
 from ...model_templates.schema import Template
 from ...models.network import Network
 from ..describe import contract_for
-from ..learning import EpochSampler, Teacher
+from ..learning import EpochSampler, Teacher, as_floats, seeded
 from .distillation import MaskTeacher, find_teacher
 from .head_crops import HeadCrops, MaskTargets, collate
 from .mask_loss import mask_losses
@@ -54,11 +53,8 @@ class SegmentationLearner:
         self, network: Network, images: Tensor, targets: MaskTargets, *, seed: int
     ) -> dict[str, Tensor]:
         """See `mask_losses`, and `MaskTeacher.losses`."""
-        images = images.float().contiguous(memory_format=torch.channels_last)
-        devices = [images.device] if images.is_cuda else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)  # for dropout
-            logits = network(images, raw=True)
+        images = as_floats(images)
+        logits = seeded(network, images, seed=seed)
         losses = mask_losses(logits, targets.classes, self.loss)
         if self.teacher is not None:
             losses |= self.teacher.losses(images, logits)

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from ...data.align import planes, similarity
 from ...data.pixels import Colour, Image, read_pixels
-from ...errors import InputError, PocketfaceError
 from ...mask import Mask
 from ...model_templates.contract import Contract
 from ...runtimes.session import Session
-from ..model import Model, Steps, checked_landmarks
+from ..model import Model, Steps, checked_landmarks, rows_of
 from .classes import classes_of
 from .placing import Transform, cut_head, place_masks, stretch
 from .rules import segmentation_rules
@@ -126,21 +125,7 @@ class FaceSegmenter(Model[list[Mask]]):
             InputError: A head has another type or size, or `batch_size` is below 1.
             PocketfaceError: The probabilities are not finite.
         """
-        if batch_size < 1:
-            raise InputError(f"batch_size {batch_size}: expected 1 or more")
-        spec = self.contract.input
-        size = (spec.height, spec.width, 3)
-        for head in heads:
-            if head.shape != size or head.dtype != np.uint8:
-                raise InputError(f"a head is {head.dtype} {head.shape}: expected uint8 {size}")
-        fixed = spec.batch
-        step = batch_size if fixed == -1 else fixed
-        found: list[NDArray[np.float32]] = []
-        for start in range(0, len(heads), step):
-            some = heads[start : start + step]
-            filled = some + [np.zeros_like(some[0])] * (fixed - len(some))
-            found += [*self.infer(planes(filled))[: len(some)]]
-        return found
+        return rows_of(heads, self.infer, self.contract.input, batch_size=batch_size, what="a head")
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network: float32 (B, 3, height, width) to (B, classes, height, width).
@@ -148,11 +133,7 @@ class FaceSegmenter(Model[list[Mask]]):
         Raises:
             PocketfaceError: The probabilities are not finite.
         """
-        shares = self.session.run(batch)["mask"]
-        # NaN would silently be below the threshold.
-        if not np.isfinite(shares).all():
-            raise PocketfaceError(f"{self.path}: the network's probabilities are not finite")
-        return shares
+        return self.probabilities(batch, "mask")
 
     def classes_of(self, shares: NDArray[np.float32]) -> Pixels:
         """See `classes.classes_of`; with the contract's threshold."""
