@@ -41,7 +41,8 @@ class Change:
 
 
 JITTER, DROPOUT = f"{AUGMENTATION}.jitter", f"{AUGMENTATION}.dropout"
-OBJECTS, QUALITY = {f"{AUGMENTATION}.objects": 0.0}, {f"{AUGMENTATION}.quality": False}
+OBJECTS, CLOTH = {f"{AUGMENTATION}.objects": 0.0}, {f"{AUGMENTATION}.cloth": 0.0}
+QUALITY = {f"{AUGMENTATION}.quality": False}
 
 CHANGES = {
     "the recipe": Change(),
@@ -49,13 +50,15 @@ CHANGES = {
     "without ColorJitter": Change({JITTER: None}),
     "without CoarseDropout": Change({DROPOUT: None}),
     "without pasted blobs": Change(OBJECTS),
-    "without both": Change({DROPOUT: None, **OBJECTS}),
+    "without medical masks": Change(CLOTH),
+    "nothing over faces": Change({DROPOUT: None, **OBJECTS, **CLOTH}),
     "without blur, noise, JPEG": Change(QUALITY),
     "flip alone": Change(
         {
             JITTER: None,
             DROPOUT: None,
             **OBJECTS,
+            **CLOTH,
             **QUALITY,
             f"{AUGMENTATION}.rotate": 0.0,
             f"{AUGMENTATION}.scale": [1.0, 1.0],
