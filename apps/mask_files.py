@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +16,8 @@ from ..drawing import draw_masks
 from ..errors import UserError
 from ..files import check_place
 from ..mask import Mask
+from ..results import Detections
+from ..tasks.segmentation.draw import draw
 from .outputs import can_write, write_photo
 
 Pixels = NDArray[np.uint8]
@@ -129,17 +130,30 @@ def grey(masks: Sequence[Mask], shape: tuple[int, int]) -> Pixels:
     return picture
 
 
-def picture_of(image: Pixels, masks: Sequence[Mask], *, kind: Kind) -> Pixels:
-    """The picture of all faces of a photo or frame, uint8 (H, W, 3) BGR: masks, or an overlay.
+def picture_of(
+    image: Pixels, masks: Sequence[Mask], *, kind: Kind, faces: Detections | None = None
+) -> Pixels:
+    """One picture of all faces of a photo or frame, of its size.
 
     Args:
         image: uint8 (H, W, 3), BGR.
         masks: Of each face.
-        kind: "mask" or "overlay".
+        kind: "mask", "overlay" or "cutout".
+        faces: What an overlay's boxes are drawn of, if it is to have any.
+
+    Returns:
+        uint8: masks grey (H, W), an overlay BGR (H, W, 3), cutouts BGRA (H, W, 4).
     """
     if kind == "mask":
-        return np.asarray(cv2.cvtColor(grey(masks, image.shape[:2]), cv2.COLOR_GRAY2BGR), np.uint8)
-    return draw_masks(image, masks)
+        return grey(masks, image.shape[:2])
+    if kind == "overlay":
+        return draw_masks(image, masks) if faces is None else draw(image, faces, masks)
+    picture = np.zeros((*image.shape[:2], 4), np.uint8)
+    for mask in masks:
+        # Soft edges of neighbours overlap: the more opaque one counts. Colours are the photo's.
+        part = picture[mask.place]
+        part[:] = np.maximum(part, mask.cutout(image))
+    return picture
 
 
 def trimmed(mask: Mask, image: Pixels) -> Pixels | None:
@@ -168,10 +182,8 @@ def write_masks(
         kind: What to write.
         each: Whether masks get a file for each face; cutouts always do.
     """
-    if kind == "overlay":
+    if kind == "overlay" or (kind == "mask" and not each):
         return [write_photo(place, picture_of(image, masks, kind=kind))]
-    if kind == "mask" and not each:
-        return [write_photo(place, grey(masks, image.shape[:2]))]
     written = []
     for number, mask in enumerate(masks, 1):
         picture = grey([mask], mask.shape) if kind == "mask" else trimmed(mask, image)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -254,6 +255,8 @@ def _video(
             faces, masks = find(frame.pixels)
             if file is not None:
                 drawn = picture_of(frame.pixels, masks, kind=request.kind)
+                if drawn.ndim == 2:  # frames are in colour
+                    drawn = np.asarray(cv2.cvtColor(drawn, cv2.COLOR_GRAY2BGR), np.uint8)
                 file.write(drawn, frame.time, frame.lasts)
             summary.frames += 1
             summary.faces += len(masks)

@@ -13,7 +13,7 @@ from .console import progress, tell
 from .parser import a_path, count, fraction
 
 if TYPE_CHECKING:
-    from ..data.masks import Choice, FindLandmarks, WrittenList
+    from ..data.masks import FindLandmarks, Split, WrittenList
 
 _NEW = "a new folder"
 
@@ -34,7 +34,7 @@ def add_masks(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         metavar="N",
         help="side in pixels, which divides 512 (default: 256)",
     )
-    _add_choice(
+    _add_split(
         celebamask, "share for test.masks.json, by person where the lists of persons are there"
     )
     celebamask.set_defaults(action=_celebamask)
@@ -54,7 +54,7 @@ def add_masks(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "background=rest for all others; of COCO, as face=Face,face=head, its categories "
         "(default: all)",
     )
-    _add_choice(masks, "share of the photos for test.masks.json")
+    _add_split(masks, "share of the photos for test.masks.json")
     masks.add_argument(
         "--list",
         type=a_path,
@@ -81,25 +81,25 @@ def add_masks(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     masks.set_defaults(action=_masks)
 
 
-def _add_choice(parser: argparse.ArgumentParser, text: str) -> None:
+def _add_split(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("--test-fraction", type=fraction, metavar="0..1", help=text)
     parser.add_argument("--seed", type=count, default=0, metavar="N", help="of the choice")
 
 
 def _celebamask(args: argparse.Namespace) -> None:
     from ..data.celebamask import convert_celebamask
-    from ..data.masks import Choice
+    from ..data.masks import Split
 
-    choice = Choice(args.test_fraction, args.seed)
+    split = Split(args.test_fraction, args.seed)
     with progress("photos") as on_progress:
         lists = convert_celebamask(
-            args.folder, args.output, size=args.size, choice=choice, on_progress=on_progress
+            args.folder, args.output, size=args.size, split=split, on_progress=on_progress
         )
     _tell_lists(lists, args.output)
 
 
 def _masks(args: argparse.Namespace) -> None:
-    from ..data.masks import Choice
+    from ..data.masks import Split
 
     if not args.source.exists():
         raise UserError(f"{args.source}: no such file or folder")
@@ -121,11 +121,11 @@ def _masks(args: argparse.Namespace) -> None:
         raise UserError(f"--photos {args.photos}: goes with COCO JSON; {args.source} is a folder")
     if args.detector is not None and not args.align:
         raise UserError(f"--detector {args.detector}: goes with --align")
-    choice = Choice(args.test_fraction, args.seed)
-    (_masks_of_coco if of_coco else _masks_of_folders)(args, choice)
+    split = Split(args.test_fraction, args.seed)
+    (_masks_of_coco if of_coco else _masks_of_folders)(args, split)
 
 
-def _masks_of_coco(args: argparse.Namespace, choice: Choice) -> None:
+def _masks_of_coco(args: argparse.Namespace, split: Split) -> None:
     from ..data.class_names import ClassNames
     from ..data.masks_coco import CocoRequest, convert_coco
 
@@ -134,7 +134,7 @@ def _masks_of_coco(args: argparse.Namespace, choice: Choice) -> None:
         args.photos,
         args.output,
         names=ClassNames.parse(args.classes or ()),
-        choice=choice,
+        split=split,
         find_landmarks=_finder(args),
     )
     with progress("photos") as on_progress:
@@ -142,7 +142,7 @@ def _masks_of_coco(args: argparse.Namespace, choice: Choice) -> None:
     _tell_lists(lists, args.output, aligned=args.align)
 
 
-def _masks_of_folders(args: argparse.Namespace, choice: Choice) -> None:
+def _masks_of_folders(args: argparse.Namespace, split: Split) -> None:
     from ..data.masks_folder import FolderRequest, convert_folders
     from ..data.masks_values import MaskValues
 
@@ -151,7 +151,7 @@ def _masks_of_folders(args: argparse.Namespace, choice: Choice) -> None:
         args.masks,
         args.output,
         values=MaskValues.parse(args.classes),
-        choice=choice,
+        split=split,
         table=args.table,
         in_place=args.in_place,
         find_landmarks=_finder(args),

@@ -16,8 +16,8 @@ from ..errors import DataError, UserError
 from .images import list_images, read_image
 from .masks import (
     BadPair,
-    Choice,
     NewPair,
+    Split,
     WrittenList,
     new_pairs,
     save_lists,
@@ -68,7 +68,7 @@ def convert_celebamask(
     output: Path,
     *,
     size: int = 256,
-    choice: Choice,
+    split: Split,
     on_progress: Callable[[int, int], object] | None = None,
 ) -> list[WrittenList]:
     """Convert CelebAMask-HQ to photos and masks of one size, and lists of them.
@@ -87,7 +87,7 @@ def convert_celebamask(
         folder: The folder that holds the two.
         output: Folder for `images`, `masks` and the lists; it must not have the first two.
         size: Side of the results in pixels: a divisor of 512, 32 or more.
-        choice: How pairs are split.
+        split: How pairs are split.
         on_progress: Called with the number of photos done and of all.
 
     Returns:
@@ -103,7 +103,7 @@ def convert_celebamask(
         raise UserError(f"--size {size}: expected one of {fit}")
     photos = _find(folder)
     persons = _persons(folder)
-    if persons is None and choice.test_fraction is not None:
+    if persons is None and split.test_fraction is not None:
         _log.warning(
             "%s: split by photo, so that one person may be in both lists; by person only with %s "
             "and %s in the folder",
@@ -136,7 +136,7 @@ def convert_celebamask(
         records.report()
         present = {name for pair in pairs for name in pair.classes}
         classes = {value: name for value, name in CLASSES.items() if name in present}
-        return save_lists(output, pairs, classes=classes, choice=choice, into=scratch)
+        return save_lists(output, pairs, classes=classes, split=split, into=scratch)
 
 
 def _find(folder: Path) -> list[_Photo]:

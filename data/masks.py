@@ -53,7 +53,7 @@ class NewPair:
         image: Path of the photo below the data root, with `/`.
         mask: Path of the mask below the data root.
         classes: Names of the classes in the mask, without background.
-        part: Name of the list, such as "train"; None if a choice decides.
+        part: Name of the list, such as "train"; None if a `Split` decides.
         group: Pairs of one group go to one list: the person, where that is known.
         tags: Names of the subsets that it belongs to.
         landmarks: x, y in the photo's pixels, (5, 2); None if unknown.
@@ -80,13 +80,13 @@ class WrittenList:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Split:
     """How pairs are put into lists that do not say it themselves.
 
     Attributes:
         test_fraction: Share of the pairs for "test", above 0 and below 1, the others being "train";
             None for one list, "all".
-        seed: Seed of the choice.
+        seed: Seed of the split.
 
     Raises:
         UserError: The share is not between 0 and 1.
@@ -235,7 +235,7 @@ def save_lists(
     pairs: Sequence[NewPair],
     *,
     classes: Mapping[int, str],
-    choice: Choice,
+    split: Split,
     into: Path | None = None,
 ) -> list[WrittenList]:
     """Write one list for each part of the pairs.
@@ -244,7 +244,7 @@ def save_lists(
         output: Folder of the lists.
         pairs: At least one.
         classes: Names of the masks' values.
-        choice: See `Choice`.
+        split: See `Split`.
         into: Folder that the files are written to, from where they will move to `output`.
 
     Raises:
@@ -262,7 +262,7 @@ def save_lists(
             100 * middle,
         )
     parts: dict[str, list[NewPair]] = {}
-    for part, pair in zip(choice.parts(pairs), pairs, strict=True):
+    for part, pair in zip(split.parts(pairs), pairs, strict=True):
         parts.setdefault(part, []).append(pair)
     written = []
     for part, some in sorted(parts.items()):

@@ -19,9 +19,9 @@ from .coco_records import ById, Category, Image, Key, categories_of, images_of
 from .images import read_image
 from .masks import (
     BadPair,
-    Choice,
     FindLandmarks,
     NewPair,
+    Split,
     WrittenList,
     new_pairs,
     put_pair,
@@ -52,7 +52,7 @@ class CocoRequest:
         photos: The folder that its `file_name` is relative to.
         output: Folder for `images`, `masks` and the lists.
         names: Our classes and the categories that they are; all categories if empty.
-        choice: How photos are split.
+        split: How photos are split.
         find_landmarks: Finds the main face of a photo; None where photos are heads already cut.
     """
 
@@ -60,7 +60,7 @@ class CocoRequest:
     photos: Path
     output: Path
     names: ClassNames
-    choice: Choice
+    split: Split
     find_landmarks: FindLandmarks | None = None
 
 
@@ -123,7 +123,7 @@ def convert_coco(
         if wanted is None:  # files list all categories of a set, whatever is in them
             there = frozenset[str]().union(*(pair.classes for pair in pairs))
             names = {value: name for value, name in names.items() if name in there}
-        return save_lists(one.output, pairs, classes=names, choice=one.choice, into=scratch)
+        return save_lists(one.output, pairs, classes=names, split=one.split, into=scratch)
 
 
 def _by_image(

@@ -19,9 +19,9 @@ from .images import list_images, read_image
 from .mask_pairs import read_mask_values
 from .masks import (
     BadPair,
-    Choice,
     FindLandmarks,
     NewPair,
+    Split,
     WrittenList,
     check_name,
     classes_in,
@@ -49,7 +49,7 @@ class FolderRequest:
             an ending of `MASK_ENDINGS`.
         output: Folder for the lists, and for `images` and `masks` unless `in_place`.
         values: What the masks' values or colours are.
-        choice: How pairs are split, if the table does not say it.
+        split: How pairs are split, if the table does not say it.
         table: A CSV that says which pairs are taken, and perhaps their list and tags.
         in_place: Whether the lists name photos and masks where they are. The masks must be grey
             PNGs of 8 bits then.
@@ -60,7 +60,7 @@ class FolderRequest:
     masks: Path
     output: Path
     values: MaskValues
-    choice: Choice
+    split: Split
     table: Path | None = None
     in_place: bool = False
     find_landmarks: FindLandmarks | None = None
@@ -113,7 +113,7 @@ def convert_folders(
         if one.in_place:
             others = dict.fromkeys(sorted(values.strange), values.rest or BACKGROUND)
             classes = values.names | others
-        return root, save_lists(one.output, pairs, classes=classes, choice=one.choice, into=into)
+        return root, save_lists(one.output, pairs, classes=classes, split=one.split, into=into)
 
 
 def _checked(one: FolderRequest) -> PairTable | None:
@@ -127,7 +127,7 @@ def _checked(one: FolderRequest) -> PairTable | None:
         if not one.in_place and folder.resolve() in places:
             raise UserError(f"--output {one.output}: lies in {folder}, among what is to be read")
     table = None if one.table is None else PairTable(one.table)
-    if table is not None and table.says_parts and one.choice.test_fraction is not None:
+    if table is not None and table.says_parts and one.split.test_fraction is not None:
         raise UserError(f"--test-fraction: not with {table.file}, which has a column split")
     return table
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -15,9 +15,8 @@ from pydantic import BaseModel, Field
 from ...errors import PocketfaceError
 from ...mask import Mask
 from ...results import Detections
-from ...tasks.segmentation.draw import draw
 from ..faces import FaceReader
-from ..mask_files import grey
+from ..mask_files import Kind, picture_of
 from .answers import FORM, PROBLEMS, Found, decoded, no_face
 from .bounded_queue import BoundedQueue
 from .limits import Limits
@@ -25,9 +24,6 @@ from .uploads import read_photo
 
 SEGMENT = "segment"
 """Name of the address."""
-
-Form = Literal["json", "mask", "cutout", "overlay"]
-Pixels = NDArray[np.uint8]
 
 
 class RunLengths(BaseModel):
@@ -90,7 +86,7 @@ def add_segment(app: FastAPI, reader: FaceReader, *, queue: BoundedQueue, limits
     async def segment(
         request: Request,
         form: Annotated[
-            Form,
+            Kind,
             Query(
                 alias="as",
                 description="json; or a PNG of the photo's size: mask, grey, 255 in the faces (of"
@@ -105,7 +101,7 @@ def add_segment(app: FastAPI, reader: FaceReader, *, queue: BoundedQueue, limits
             return await queue.run(request, lambda: _answer(reader, photo, form))
 
 
-def _answer(reader: FaceReader, photo: bytes, form: Form) -> Response:
+def _answer(reader: FaceReader, photo: bytes, form: Kind) -> Response:
     pixels = decoded(photo)
     ((faces, masks),) = reader.read([pixels])
     if not len(faces):
@@ -113,7 +109,8 @@ def _answer(reader: FaceReader, photo: bytes, form: Form) -> Response:
     if form == "json":
         # Made here, in the thread of this photo: others are answered meanwhile.
         return Response(_as_json(faces, masks), media_type="application/json")
-    return Response(_png(picture_of(pixels, faces, masks, form)), media_type="image/png")
+    picture = picture_of(pixels, masks, kind=form, faces=faces)
+    return Response(_png(picture), media_type="image/png")
 
 
 def _as_json(faces: Detections, masks: Sequence[Mask]) -> str:
@@ -128,21 +125,7 @@ def _as_json(faces: Detections, masks: Sequence[Mask]) -> str:
     return Masks(faces=found).model_dump_json()
 
 
-def picture_of(pixels: Pixels, faces: Detections, masks: Sequence[Mask], form: Form) -> Pixels:
-    """A picture of the photo's size: uint8 grey (H, W), BGRA (H, W, 4) or BGR (H, W, 3)."""
-    if form == "mask":
-        return grey(masks, pixels.shape[:2])
-    if form == "overlay":
-        return draw(pixels, faces, masks)
-    picture = np.zeros((*pixels.shape[:2], 4), np.uint8)
-    for mask in masks:
-        # Soft edges of neighbours overlap: the more opaque one counts. Colours are the photo's.
-        part = picture[mask.place]
-        part[:] = np.maximum(part, mask.cutout(pixels))
-    return picture
-
-
-def _png(picture: Pixels) -> bytes:
+def _png(picture: NDArray[np.uint8]) -> bytes:
     done, content = cv2.imencode(".png", picture)
     if not done:
         raise PocketfaceError(f"a picture of {picture.shape} pixels could not be written as PNG")

@@ -145,7 +145,7 @@ def test_a_turned_photo(port: int) -> None:
     [
         ("", encode(Image.new("RGB", (30, 20)), "png"), 422, "no face found in the photo of 30 x"),
         ("?as=mask", encode(Image.new("RGB", (30, 20)), "png"), 422, "no face found"),
-        ("?as=gif", b"x", 400, "as: Input should be 'json', 'mask', 'cutout' or 'overlay', found"),
+        ("?as=gif", b"x", 400, "as: Input should be 'mask', 'overlay', 'cutout' or 'json', found"),
         ("?as=mask", b"Dear all", 415, "expected JPEG"),
         ("?as=cutout", png_of_zeros(8001, 8000), 413, "8001 x 8000"),
         ("", bytes(10_000_000), 413, "larger than 10 MB"),

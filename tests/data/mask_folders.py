@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pocketface.data.mask_pairs import read_mask, read_mask_pairs
-from pocketface.data.masks import Choice, FindLandmarks, WrittenList
+from pocketface.data.masks import FindLandmarks, Split, WrittenList
 from pocketface.data.masks_folder import FolderRequest, convert_folders
 from pocketface.data.masks_values import MaskValues
 
@@ -27,7 +27,7 @@ def convert(
     folders: tuple[Path, Path],
     *classes: str,
     output: Path | None = None,
-    choice: Choice = Choice(),  # noqa: B008  # frozen
+    split: Split = Split(),  # noqa: B008  # frozen
     table: Path | None = None,
     in_place: bool = False,
     find: FindLandmarks | None = None,
@@ -37,7 +37,7 @@ def convert(
             *folders,
             output or folders[0].parent / "out",
             values=MaskValues.parse(classes or ("face=1", "glasses=2", "hair=7")),
-            choice=choice,
+            split=split,
             table=table,
             in_place=in_place,
             find_landmarks=find,

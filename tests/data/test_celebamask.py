@@ -14,10 +14,10 @@ from PIL import Image
 
 from pocketface.data.celebamask import CLASSES, convert_celebamask, reduce_mask
 from pocketface.data.mask_pairs import read_list, read_mask, read_mask_pairs, read_mask_values
-from pocketface.data.masks import Choice
+from pocketface.data.masks import Split
 from pocketface.errors import DataError, UserError
 
-ONE = Choice()
+ONE = Split()
 Area = tuple[slice, slice]
 HEAD: dict[str, Area] = {
     "skin": np.s_[100:400, 100:400],
@@ -59,7 +59,7 @@ def source(tmp_path: Path) -> Callable[..., Path]:
 
 def test_the_sample_is_what_others_made_of_it(shared: Path, tmp_path: Path) -> None:
     folder = shared / "celebamask"
-    [made] = convert_celebamask(folder / "official_sample", tmp_path, choice=ONE)
+    [made] = convert_celebamask(folder / "official_sample", tmp_path, split=ONE)
     assert made.pairs == 12
     content = read_list(made.path)
     for pair in content.pairs:
@@ -72,7 +72,7 @@ def test_the_sample_is_what_others_made_of_it(shared: Path, tmp_path: Path) -> N
 
 def test_later_parts_cover_earlier_ones(source: Callable[..., Path], tmp_path: Path) -> None:
     put(source(7), 2001, HEAD | {"hat": np.s_[0:60, 80:420]})
-    [made] = convert_celebamask(source(7), tmp_path / "out", choice=ONE)
+    [made] = convert_celebamask(source(7), tmp_path / "out", split=ONE)
     assert made.path == tmp_path / "out" / "all.masks.json"
     content = read_list(made.path)
     assert [pair.image for pair in content.pairs] == ["images/00007.jpg", "images/02001.jpg"]
@@ -97,7 +97,7 @@ def test_later_parts_cover_earlier_ones(source: Callable[..., Path], tmp_path: P
 
 @pytest.mark.parametrize("size", [64, 512])
 def test_sizes(size: int, source: Callable[..., Path], tmp_path: Path) -> None:
-    convert_celebamask(source(0), tmp_path / "out", size=size, choice=ONE)
+    convert_celebamask(source(0), tmp_path / "out", size=size, split=ONE)
     mask = read_mask_values(tmp_path / "out" / "masks" / "00000.png")
     assert mask.shape == (size, size)
     assert (mask == 3).sum() * (512 // size) ** 2 == 96 * 344
@@ -124,8 +124,8 @@ def test_split_by_person(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     folder = tmp_path / "set"
     for number in range(8):
         put(folder, number, {"skin": HEAD["skin"]}, side=64)
-    split = Choice(test_fraction=0.25, seed=3)
-    lists = convert_celebamask(folder, tmp_path / "photos", size=32, choice=split)
+    split = Split(test_fraction=0.25, seed=3)
+    lists = convert_celebamask(folder, tmp_path / "photos", size=32, split=split)
     assert [(one.path.name, one.pairs) for one in lists] == [
         ("test.masks.json", 2),
         ("train.masks.json", 6),
@@ -139,7 +139,7 @@ def test_split_by_person(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     chosen = set()
     for seed in range(4):
         output = tmp_path / f"persons{seed}"
-        test, train = convert_celebamask(folder, output, size=32, choice=Choice(0.25, seed))
+        test, train = convert_celebamask(folder, output, size=32, split=Split(0.25, seed))
         assert (test.pairs, train.pairs) == (2, 6)
         first, second = (int(Path(pair.image).stem) for pair in read_list(test.path).pairs)
         assert first // 2 == second // 2
@@ -148,7 +148,7 @@ def test_split_by_person(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     assert not caplog.text
     (folder / "identity_CelebA.txt").write_text("000100.jpg\n")
     with pytest.raises(DataError, match=r"CelebA\.txt:1: '000100\.jpg': expected 2 columns"):
-        convert_celebamask(folder, tmp_path / "bad", size=32, choice=split)
+        convert_celebamask(folder, tmp_path / "bad", size=32, split=split)
     assert not (tmp_path / "bad").exists()
 
 
@@ -206,7 +206,7 @@ def test_bad_pairs_are_left_out(
 ) -> None:
     folder = source(1)
     spoil(folder)
-    [made] = convert_celebamask(folder, tmp_path / "out", size=32, choice=ONE)
+    [made] = convert_celebamask(folder, tmp_path / "out", size=32, split=ONE)
     assert made.pairs == 1
     assert len(list((tmp_path / "out" / "images").iterdir())) == 1
     assert re.search("skipped 1 bad records: 1 x .*" + message, caplog.text)
@@ -217,23 +217,23 @@ def test_too_many_bad_pairs(source: Callable[..., Path], tmp_path: Path) -> None
     for number in (5, 6):
         put(folder, number, {"hair": HEAD["hair"]})
     with pytest.raises(DataError, match="2 of 3 photos cannot be used: 2 x photo without skin"):
-        convert_celebamask(folder, tmp_path / "out", size=32, choice=ONE)
+        convert_celebamask(folder, tmp_path / "out", size=32, split=ONE)
     assert not (tmp_path / "out").exists()
 
 
 def test_refusals(source: Callable[..., Path], tmp_path: Path) -> None:
     output = tmp_path / "out"
     with pytest.raises(DataError, match="not CelebAMask-HQ: expected CelebA-HQ-img and CelebAMask"):
-        convert_celebamask(tmp_path, output, choice=ONE)
+        convert_celebamask(tmp_path, output, split=ONE)
     folder = source(1)
     with pytest.raises(UserError, match=r"--size 300: expected one of 32, 64, 128, 256, 512"):
-        convert_celebamask(folder, output, size=300, choice=ONE)
+        convert_celebamask(folder, output, size=300, split=ONE)
     with pytest.raises(UserError, match="all pairs are of one group"):
-        convert_celebamask(folder, output, size=32, choice=Choice(0.5))
+        convert_celebamask(folder, output, size=32, split=Split(0.5))
     assert not output.exists()
     (output / "masks").mkdir(parents=True)
     with pytest.raises(UserError, match="its masks is there already; expected a new folder"):
-        convert_celebamask(folder, output, choice=ONE)
+        convert_celebamask(folder, output, split=ONE)
     for share in (0.0, 1.0):
         with pytest.raises(UserError, match="--test-fraction"):
-            Choice(share)
+            Split(share)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pocketface.data.class_names import ClassNames
 from pocketface.data.mask_pairs import read_list, read_mask_values
-from pocketface.data.masks import Choice, WrittenList
+from pocketface.data.masks import Split, WrittenList
 from pocketface.data.masks_coco import CocoRequest, convert_coco
 from pocketface.errors import DataError, UserError
 
@@ -82,7 +82,7 @@ def write(tmp_path: Path) -> Write:
 def convert(files: tuple[Path, Path], *names: str) -> tuple[Path, list[WrittenList]]:
     file, photos = files
     output = file.parent / "out"
-    request = CocoRequest(file, photos, output, names=ClassNames.parse(names), choice=Choice())
+    request = CocoRequest(file, photos, output, names=ClassNames.parse(names), split=Split())
     return output, convert_coco(request)
 
 
@@ -118,7 +118,7 @@ def test_all_categories_and_several_names(write: Write, caplog: pytest.LogCaptur
     (root.parent / "again").mkdir()
     file, photos = files
     names = ClassNames.parse(["head=Face,head=hair"])
-    request = CocoRequest(file, photos, root.parent / "again", names=names, choice=Choice())
+    request = CocoRequest(file, photos, root.parent / "again", names=names, split=Split())
     [made] = convert_coco(request)
     assert (made.pairs, read_list(made.path).classes) == (2, {"1": "head"})
     assert "1 annotations of other categories not read: 1 x car" in caplog.text

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pocketface.data.mask_pairs import read_list
-from pocketface.data.masks import Choice, FindLandmarks
+from pocketface.data.masks import FindLandmarks, Split
 from pocketface.errors import DataError, UserError
 
 from .mask_folders import VALUES, Make, convert, palette, truth
@@ -116,7 +116,7 @@ def test_a_table_says_the_list_and_the_tags(
     with pytest.raises(
         UserError, match=r"--test-fraction: not with .*labels\.csv, which has a col"
     ):
-        convert(make_pairs(), table=table, choice=Choice(0.5))
+        convert(make_pairs(), table=table, split=Split(0.5))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_split_by_photo(make_pairs: Make, caplog: pytest.LogCaptureFixture) -> N
         Image.fromarray(without).save(folders[1] / f"{place}.png")
     chosen: list[set[str]] = []
     for seed in (0, 0, 1):
-        lists = convert(folders, choice=Choice(0.3, seed), in_place=True)[1]
+        lists = convert(folders, split=Split(0.3, seed), in_place=True)[1]
         test, train = ({pair.image for pair in read_list(one.path).pairs} for one in lists)
         assert (len(test), len(train), len(test | train)) == (3, 7, 10)
         chosen.append(test)
