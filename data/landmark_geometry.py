@@ -21,6 +21,16 @@ CROSSED = "landmarks with the person's left and right, exchanged"
 ONE_POINT = "landmarks that are one point"
 NOSE_ABOVE_EYES = "landmarks in another order: most noses lie above the eyes"
 
+ARCFACE_SIDE = 112
+ARCFACE_POINTS = (
+    (38.2946, 51.6963),
+    (73.5318, 51.5014),
+    (56.0252, 71.7366),
+    (41.5493, 92.3655),
+    (70.7299, 92.2041),
+)
+"""Landmarks of a frontal face, as ArcFace aligns it to 112 x 112 (Deng et al. 2019)."""
+
 LEFT_RIGHT = (1, 0, 2, 4, 3)
 """The landmarks' order with left and right exchanged."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import __version__
+from ..data.landmark_geometry import ARCFACE_POINTS
 from ..errors import UserError
 from ..model_templates.contract import (
     Contract,
@@ -20,15 +21,6 @@ from . import TASKS, task_of
 
 if TYPE_CHECKING:
     from ..models.weights import Weights
-
-_FRONT = (
-    (38.2946, 51.6963),
-    (73.5318, 51.5014),
-    (56.0252, 71.7366),
-    (41.5493, 92.3655),
-    (70.7299, 92.2041),
-)
-"""Landmarks of a frontal face, as ArcFace aligns it to 112 x 112 (Deng et al. 2019)."""
 
 
 def contract_for(
@@ -140,12 +132,12 @@ def _points(
     if template.input.eyes is None:
         return None
     left, right, level = template.input.eyes
-    (first_x, first_y), (second_x, second_y) = _FRONT[:2]
+    (first_x, first_y), (second_x, second_y) = ARCFACE_POINTS[:2]
     scale = (right - left) * width / (second_x - first_x)
     return tuple(
         (
             round(left * width + (x - first_x) * scale, 3),
             round(level * height + (y - (first_y + second_y) / 2) * scale, 3),
         )
-        for x, y in _FRONT
+        for x, y in ARCFACE_POINTS
     )
