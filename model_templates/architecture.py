@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from .backbones import Backbone, ValidSpec
 from .channels import Channels, Narrowable, Narrower
+from .embedding_head import EmbeddingHeadSpec
 from .heads import OF_LOSSES, ASPPHeadSpec, ClassesHeadSpec, Head, UNetHeadSpec
 from .spec import PositiveInt, Spec
 
@@ -100,13 +101,14 @@ class ArchitectureSpec(Spec):
         given = list(self.backbone.strides)
         if given != sorted(set(given)):
             raise ValueError(f"backbone outputs must be finest first, each once: strides {given}")
-        if isinstance(self.head, ClassesHeadSpec):
+        if isinstance(self.head, ClassesHeadSpec | EmbeddingHeadSpec):
             if self.neck is not None:
-                raise ValueError("a head of type 'classes' takes no neck")
+                raise ValueError(f"a head of type {self.head.type!r} takes no neck")
             return self
         if isinstance(self.backbone, ValidSpec):
             raise ValueError(
-                "backbone 'valid' is for a head of type 'classes': its map has no cells"
+                "backbone 'valid' is for a head of type 'classes' or 'embedding': its map has no "
+                "cells"
             )
         if isinstance(self.head, UNetHeadSpec | ASPPHeadSpec):
             self._fits_mask(self.head, given)

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from .channels import GROUPS, Channels, Layers, Narrower
+from .embedding_head import EmbeddingHeadSpec
+from .head_spec import HeadSpec
 from .spec import Fraction, PositiveFloat, PositiveInt, Spec
-
-
-class HeadSpec(Spec):
-    """What all heads say.
-
-    Attributes:
-        impossible_formats: Formats of `export.EXPORTERS` that cannot hold such a head, and why.
-    """
-
-    impossible_formats: ClassVar[dict[str, str]] = {}
 
 
 class AnchorLevelSpec(Spec):
@@ -265,7 +257,7 @@ class ASPPHeadSpec(MaskHeadSpec):
 
 
 Head = Annotated[
-    SSDHeadSpec | DenseHeadSpec | ClassesHeadSpec | UNetHeadSpec | ASPPHeadSpec,
+    SSDHeadSpec | DenseHeadSpec | ClassesHeadSpec | UNetHeadSpec | ASPPHeadSpec | EmbeddingHeadSpec,
     Field(discriminator="type"),
 ]
 

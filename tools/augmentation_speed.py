@@ -18,9 +18,9 @@ import kornia.augmentation as kornia
 import numpy as np
 import torch
 
+from pocketface.tasks.jitter import JitterSpec, jitter
 from pocketface.tasks.segmentation.head_crops import Item, collate, moved_pair
-from pocketface.tasks.segmentation.jitter import jitter
-from pocketface.tasks.segmentation.rules import AugmentationSpec, JitterSpec
+from pocketface.tasks.segmentation.rules import AugmentationSpec
 
 BATCH, SIDE, ROUNDS = 32, 256, 12
 ROTATE, ZOOM, SHIFT, JITTER, HUE = 25.0, (0.75, 1.3), 0.1, 0.4, 0.05

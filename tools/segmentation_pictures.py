@@ -19,8 +19,8 @@ from pocketface.drawing import draw_masks
 from pocketface.evaluation.contact_sheet import contact_sheet
 from pocketface.model_templates.catalogue import DETECTOR, SEGMENTER
 from pocketface.tasks.detection.model import FaceDetector
+from pocketface.tasks.disguise import wear_mask
 from pocketface.tasks.load import load_as
-from pocketface.tasks.segmentation.jitter import cloth
 from pocketface.tasks.segmentation.model import FaceSegmenter
 
 Pixels = NDArray[np.uint8]
@@ -58,9 +58,8 @@ def hard_pictures() -> dict[str, Pixels]:
     )
     officer, woman = around(hopper, hopper_face), around(astronaut, face)
     masked = astronaut.copy()
-    unused = np.zeros(masked.shape[:2], np.uint8)
     points = [(float(x), float(y)) for x, y in face]
-    cloth(masked, unused, points, np.random.default_rng(4))
+    wear_mask(masked, points, np.random.default_rng(4))
     drinking = astronaut.copy()
     coffee = read_image(Path(skimage.__path__[0]) / "data" / "coffee.png")[CUP]
     cup = cv2.resize(coffee, (70, 70), interpolation=cv2.INTER_AREA)

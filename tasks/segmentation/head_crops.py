@@ -18,9 +18,11 @@ from ...data.read_ahead import read_ahead
 from ...data.spoil import QUALITY, spoil
 from ...errors import DataError, ImageError
 from ...model_templates.contract import InputSpec
+from ..disguise import wear_mask
+from ..jitter import jitter
 from ..learning import DECODE_THREADS, DECODED_AHEAD, Key, left_out
+from .covering import cover, dropout
 from .heads import read_head
-from .jitter import cloth, cover, dropout, jitter
 from .rules import AugmentationSpec
 from .truths import Truths
 
@@ -141,7 +143,7 @@ class HeadCrops(Dataset[list[Item]]):
         if rng.random() < spec.cloth:
             assert self.target.points is not None  # as heads are aligned
             head, truth = head.copy(), truth.copy()
-            cloth(head, truth, self.target.points, rng)
+            truth[wear_mask(head, self.target.points, rng)] = 0
         head, truth = moved_pair(head, truth, spec, rng)
         if rng.random() < spec.flip:
             head, truth = np.ascontiguousarray(head[:, ::-1]), np.ascontiguousarray(truth[:, ::-1])

@@ -12,6 +12,7 @@ from ...model_templates.contract import Contract
 from ...model_templates.heads import MaskHeadSpec
 from ...model_templates.schema import BACKGROUND, Template
 from ...model_templates.spec import Fraction, PositiveFloat, PositiveInt, Spec
+from ..jitter import JitterSpec
 from ..parts import Choice, Grey, Suppression
 from ..rules import (
     augmentation_in,
@@ -29,8 +30,6 @@ OUTPUTS = {"mask": ("of each class, for each pixel of the input", "0 to 1; sever
 PICTURE = "mask_image"
 """Name of the grey picture that some files give too; see `tasks.parts.Grey`."""
 
-Factor = Annotated[float, Field(ge=0, lt=1)]
-
 
 def _rises(ends: tuple[float, float]) -> tuple[float, float]:
     if ends[0] > ends[1]:
@@ -39,24 +38,6 @@ def _rises(ends: tuple[float, float]) -> tuple[float, float]:
 
 
 _RISES = AfterValidator(_rises)
-
-
-class JitterSpec(Spec):
-    """Random light and colour, as torchvision's ColorJitter has them.
-
-    Args:
-        chance: How often.
-        brightness: Pixels are multiplied by 1 - brightness to 1 + brightness.
-        contrast: The same for their distance from the picture's mean.
-        saturation: The same for their distance from grey.
-        hue: Colours are turned by up to so much of the whole circle, either way.
-    """
-
-    chance: Fraction
-    brightness: Factor = 0.0
-    contrast: Factor = 0.0
-    saturation: Factor = 0.0
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
 
 
 class DropoutSpec(Spec):

@@ -15,10 +15,12 @@ from pocketface.errors import DataError
 from pocketface.model_templates.heads import MaskLossSpec
 from pocketface.models.network import make_network
 from pocketface.tasks import task_of
+from pocketface.tasks.disguise import wear_mask
+from pocketface.tasks.jitter import JitterSpec, jitter
+from pocketface.tasks.segmentation.covering import cover, dropout
 from pocketface.tasks.segmentation.head_crops import HeadCrops, collate
-from pocketface.tasks.segmentation.jitter import cloth, cover, dropout, jitter
 from pocketface.tasks.segmentation.mask_loss import mask_losses
-from pocketface.tasks.segmentation.rules import AugmentationSpec, DropoutSpec, JitterSpec
+from pocketface.tasks.segmentation.rules import AugmentationSpec, DropoutSpec
 from pocketface.tasks.segmentation.truths import Truths
 from pocketface.tasks.templates import parse_template
 from pocketface.training.datamodule import TrainingData
@@ -185,7 +187,7 @@ def test_a_medical_mask_covers_the_mouth_and_not_the_eyes() -> None:
     points = [(26.0, 28.0), (38.0, 28.0), (32.0, 34.0), (27.0, 40.0), (37.0, 40.0)]
     for seed in range(20):
         head, truth = np.full((SIDE, SIDE, 3), 7, np.uint8), np.ones((SIDE, SIDE), np.uint8)
-        cloth(head, truth, points, np.random.default_rng(seed))
+        truth[wear_mask(head, points, np.random.default_rng(seed))] = 0
         assert ((head != 7).any(2) <= (truth == 0)).all()
         left, right, _, *mouth = (truth[int(y), int(x)] for x, y in points)
         assert left == right == 1

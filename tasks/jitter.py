@@ -1,0 +1,69 @@
+"""Change a picture's light and colour."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ..model_templates.spec import Fraction, Spec
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+
+Factor = Annotated[float, Field(ge=0, lt=1)]
+
+_GREY = np.array([0.114, 0.587, 0.299])
+"""Shares of blue, green and red in brightness (ITU-R BT.601)."""
+
+_YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+"""RGB to brightness and two axes of colour (FCC NTSC, 1953)."""
+
+
+class JitterSpec(Spec):
+    """Random light and colour, as torchvision's ColorJitter has them.
+
+    Args:
+        chance: How often.
+        brightness: Pixels are multiplied by 1 - brightness to 1 + brightness.
+        contrast: The same for their distance from the picture's mean.
+        saturation: The same for their distance from grey.
+        hue: Colours are turned by up to so much of the whole circle, either way.
+    """
+
+    chance: Fraction
+    brightness: Factor = 0.0
+    contrast: Factor = 0.0
+    saturation: Factor = 0.0
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+
+
+def jitter(picture: Pixels, spec: JitterSpec, rng: np.random.Generator) -> Pixels:
+    """Change light and colour by one linear map of the colours, as all four steps are linear.
+
+    Args:
+        picture: uint8 (H, W, 3), BGR.
+        spec: How much.
+        rng: Source of all randomness.
+    """
+    brightness, contrast, saturation = (
+        1 + rng.uniform(-most, most) for most in (spec.brightness, spec.contrast, spec.saturation)
+    )
+    turn = _hue(rng.uniform(-spec.hue, spec.hue))
+    grey = np.tile(_GREY, (3, 1))
+    colours = brightness * (saturation * np.eye(3) + (1 - saturation) * grey) @ turn
+    mean = float(_GREY @ np.array(cv2.mean(picture)[:3])) * brightness
+    # Contrast: away from, or towards, the mean.
+    matrix = np.hstack([contrast * colours, np.full((3, 1), (1 - contrast) * mean)])
+    return np.asarray(cv2.transform(picture, matrix), np.uint8)
+
+
+def _hue(share: float) -> Floats:
+    """BGR to BGR, with colours turned by a share of the circle."""
+    cos, sin = math.cos(2 * math.pi * share), math.sin(2 * math.pi * share)
+    turn = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+    return np.asarray((np.linalg.inv(_YIQ) @ turn @ _YIQ)[::-1, ::-1])
