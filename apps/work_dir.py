@@ -13,10 +13,14 @@ from ..errors import UserError
 from ..files import scratch_folder, why_not_writable
 from ..model_templates.catalogue import TEMPLATE_FILE, ready_file, template_names
 from ..model_templates.schema import TemplateFile
+from ..tasks import task_of
 from ..tasks.templates import open_template
 from ..tasks.weights import SNAPSHOT, shipped_file
 
-SCRIPTS = ("train", "eval", "compress", "export", "visualize")
+_SCRIPTS = ("train", "eval", "compress", "export", "visualize")
+
+_SCRIPTS_FOR = {"mask": "segment"}
+"""Further ones, by the output of a network that their command takes."""
 
 _SCRIPT = '''"""`pocketface {verb}` with the template of this folder; see --help."""
 
@@ -71,7 +75,8 @@ def create_work_dir(template: str, folder: Path, *, force: bool = False) -> Work
     ready = None
     if weights is not None and not with_torch and source.spec.name in template_names():
         ready = ready_file(source.spec.name)
-    names = [TEMPLATE_FILE, *(f"{verb}.py" for verb in SCRIPTS)]
+    scripts = _scripts(source)
+    names = [TEMPLATE_FILE, *scripts]
     if weights is not None:
         names.append(SNAPSHOT if with_torch else weights.name)
     if ready is not None:
@@ -92,6 +97,8 @@ def create_work_dir(template: str, folder: Path, *, force: bool = False) -> Work
     try:
         # Everything is written aside first, so that a full disk leaves the folder unchanged.
         with scratch_folder(folder) as aside:
+            for name, text in scripts.items():
+                (aside / name).write_text(text, encoding="utf-8")
             quantized = _fill(aside, source, weights, with_torch=with_torch)
             if ready is not None:
                 shutil.copyfile(ready, aside / ready.name)
@@ -113,11 +120,16 @@ def create_work_dir(template: str, folder: Path, *, force: bool = False) -> Work
     )
 
 
+def _scripts(template: TemplateFile) -> dict[str, str]:
+    """The scripts that fit a template: their text by their name."""
+    outputs = task_of(template.spec.problem).rules.OUTPUTS
+    further = [verb for output, verb in _SCRIPTS_FOR.items() if output in outputs]
+    return {f"{verb}.py": _SCRIPT.format(verb=verb) for verb in (*_SCRIPTS, *further)}
+
+
 def _fill(folder: Path, source: TemplateFile, weights: Path | None, *, with_torch: bool) -> bool:
-    """Write the template, its weights and the scripts; returns whether they are for int8."""
+    """Write the template and its weights; returns whether they are for int8."""
     shutil.copyfile(source.path, folder / TEMPLATE_FILE)
-    for verb in SCRIPTS:
-        (folder / f"{verb}.py").write_text(_SCRIPT.format(verb=verb), encoding="utf-8")
     if weights is None:
         return False
     if not with_torch:

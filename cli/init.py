@@ -52,12 +52,12 @@ def _steps(made: WorkDir) -> list[str]:
             "python train.py --train-ann-files A.json --train-data-roots DIR \\",
             "  --val-ann-files B.json --val-data-roots DIR --save-checkpoints-to checkpoints",
         ]
-    ready = [] if made.ready is None else [_visualize(made.ready.name)]
+    ready = [] if made.ready is None else _look(made, made.ready.name)
     packages, file = _first_format(made)
     export = [*_install(packages), f"python export.py --save-model-to {_EXPORT}"]
     if made.weights.name != SNAPSHOT or file is None:
         return [*ready, *export]
-    return [*export, _visualize(f"{_EXPORT}/{file}")]
+    return [*export, *_look(made, f"{_EXPORT}/{file}")]
 
 
 def _first_format(made: WorkDir) -> tuple[Sequence[str], str | None]:
@@ -81,8 +81,8 @@ def _install(packages: Iterable[str]) -> list[str]:
     return [f"pip install 'pocketface[{','.join(extras)}]'"] if extras else []
 
 
-def _visualize(file: str) -> str:
-    """The command that shows what a model file finds, in a window if there can be one."""
+def _look(made: WorkDir, file: str) -> list[str]:
+    """The commands that show what a model file finds, in a window if there can be one."""
     from ..apps.window import check_display
 
     try:
@@ -91,4 +91,7 @@ def _visualize(file: str) -> str:
         source = "photo.jpg --output drawn.jpg --no-show"
     else:
         source = "0"
-    return f"python visualize.py --load-weights {file} --video {source}"
+    look = [f"python visualize.py --load-weights {file} --video {source}"]
+    if any(path.name == "segment.py" for path in made.files):
+        look.append(f"python segment.py photos/ --load-weights {file} --output masks")
+    return look

@@ -20,7 +20,8 @@ ABOUT = {
     "[models.md](../reports/models.md#all-templates).",
     "init": "Writes template.yaml, the weights that ship with it as snapshot.pth (without PyTorch: "
     "weights.safetensors, and the ready model file if there is one), and train.py, eval.py, "
-    "compress.py, export.py and visualize.py, which run the commands with that template.",
+    "compress.py, export.py and visualize.py, which run the commands with that template; for face "
+    "segmentation segment.py, too.",
     "train": "Explained in [train.md](../guide/train.md). A classifier's annotations are CSV "
     "lists.",
     "eval": "COCO AP for detectors, WIDER FACE's easy, medium and hard with `--wider-dir`; "

@@ -34,5 +34,5 @@ run pocketface verify export
 
 say '## Masks of a folder of photos'
 cp -r "$OFFICIAL/CelebA-HQ-img" test
-run pocketface segment test --load-weights export/model.onnx --as mask --output masks
+run python segment.py test --load-weights export/model.onnx
 run ls masks

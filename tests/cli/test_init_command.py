@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
+from pocketface.data.pictures import public_domain_photos
 from pocketface.errors import UserError
 from pocketface.model_templates.catalogue import template_path
 from pocketface.models.weights import read_weights
@@ -170,6 +173,29 @@ def test_damaged_shipped_weights_are_refused(run: Run, shipping: Path) -> None:
     assert result.code == 2
     assert "SHA-256" in result.err
     assert not Path("work").exists()
+
+
+def test_a_segmenters_work_directory_has_masks_of_a_folder_of_photos(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script `predict.py` of other projects: a mask for each photo in test/, with its name."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    result = run("init", "face-segmentation-n", "work")
+    assert result.code == 0
+    assert "  python segment.py photos/ --load-weights model_fp16.onnx " in result.out
+    photo = cv2.imread(str(public_domain_photos()[0][0]))
+    Path("test/more").mkdir(parents=True)
+    for name in ("test/one.jpg", "test/more/two.png"):
+        cv2.imwrite(name, photo)
+    monkeypatch.setattr(sys, "argv", ["segment.py", "test"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path("work/segment.py", run_name="__main__")
+    assert ended.value.code == 0
+    for name in ("masks/one.png", "masks/more/two.png"):
+        mask = cv2.imread(name, cv2.IMREAD_UNCHANGED)
+        assert mask.shape == photo.shape[:2]
+        assert 0.02 < (mask == 255).mean() < 0.5
 
 
 def test_files_that_are_there_stay(run: Run) -> None:
