@@ -23,10 +23,12 @@ demo: .venv/.ready-demo
 	$(LOOK) demo/model.xml --video demo/grace_hopper.jpg --output demo/grace_hopper-openvino.png
 	$(LOOK) demo/model.onnx --video demo/grace_hopper.jpg --output demo/grace_hopper-onnx.png
 
-# A page that finds faces in the browser; needs Node. Then open http://127.0.0.1:8000
+# A page that finds faces and their masks in the browser; needs Node. Then open http://127.0.0.1:8000
+WEB := $(BIN)/pocketface export --formats onnx
 web: .venv/.ready-demo
 	cd examples/web && npm ci
-	$(BIN)/pocketface export --template face-detection-n --formats onnx --save-model-to examples/web
+	$(WEB) --template face-detection-n --save-model-to examples/web/face-detection-n
+	$(WEB) --template face-segmentation-n --save-model-to examples/web/face-segmentation-n
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory examples/web
 
 # One thread: with more, several busy processes slow each other far more than they gain. The tests of

@@ -4,7 +4,7 @@ import { ModelError, readContract } from "./file.js";
 import { loadDetector } from "./detector.js";
 import { classAt, loadSegmenter } from "./segmenter.js";
 
-const MODEL = "model.onnx";
+const LIST = "models.json"; // paths of the files that are opened first
 const COLOURS = [[46, 230, 166], [255, 140, 40], [200, 90, 230], [40, 200, 230]]; // of classes
 // More threads need headers (COOP, COEP) that a plain file server does not send.
 ort.env.wasm.numThreads = 1;
@@ -42,10 +42,14 @@ async function open(bytes) {
     slider.disabled = false;
     showThreshold();
   }
+  $("masks").disabled = !segmenter;
   const facts = [detector, segmenter].flatMap((model) => (model ? factsOf(model) : []));
   $("model").replaceChildren(
     ...facts.flatMap(([term, text]) => [element("dt", term), element("dd", text)]),
   );
+}
+
+function ready() {
   say("Ready: choose a photo or use the camera.");
 }
 
@@ -63,6 +67,12 @@ function factsOf({ contract, sealed }) {
     ["Licence", contract.provenance.licence],
     ["SHA-256", sealed ? "matches" : "not compared: needs https or localhost"],
   ];
+}
+
+async function get(path) {
+  const answer = await fetch(path);
+  if (!answer.ok) throw new ModelError(`${path} is not beside this page; see README.md`);
+  return answer;
 }
 
 function element(name, text) {
@@ -104,7 +114,7 @@ async function find() {
   let masks = [];
   let maskTime = "";
   let sum = milliseconds.prepare + milliseconds.network + milliseconds.decode;
-  if (segmenter && faces.length) {
+  if (segmenter && $("masks").checked && faces.length) {
     if (!faces[0].landmarks) throw new ModelError("This detector finds no landmarks; masks need them.");
     const segmented = await segmenter.segment(image, faces);
     masks = segmented.masks;
@@ -241,6 +251,7 @@ function whenChosen(input, action) {
 whenChosen($("photo"), openPhoto);
 whenChosen($("other"), async (file) => {
   await open(new Uint8Array(await file.arrayBuffer()));
+  ready();
   if (image) await find();
 });
 $("camera").addEventListener("click", () => (turn ? stopCamera() : startCamera()));
@@ -248,8 +259,12 @@ $("threshold").addEventListener("input", () => {
   showThreshold();
   if (!turn && image) queue(find);
 });
+$("masks").addEventListener("change", () => {
+  if (!turn && image) queue(find);
+});
 queue(async () => {
-  const answer = await fetch(MODEL);
-  if (!answer.ok) throw new ModelError(`${MODEL} is not beside this page; see README.md`);
-  await open(new Uint8Array(await answer.arrayBuffer()));
+  for (const path of await (await get(LIST)).json()) {
+    await open(new Uint8Array(await (await get(path)).arrayBuffer()));
+  }
+  ready();
 });

@@ -44,3 +44,4 @@ def test_each_click_turns_it_on_or_off(
 def test_without_a_model_it_stays_off(click: Any) -> None:
     said = click("c...", "no-model")
     assert said == {"opened": 0, "stopped": 0, "button": OFF, "says": "No model is open."}
+    assert click("", "no-model")["says"] == "models.json is not beside this page; see README.md"

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ import pytest
 
 import pocketface
 from pocketface.data.images import list_images
+from pocketface.model_templates.catalogue import ready_file
 from pocketface.results import Detections
 from pocketface.tasks.model import Model
 
@@ -48,20 +50,35 @@ def model(onnx_file: Path) -> Model:
 def site(
     examples: Path, onnx_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The page with a freshly exported model, as `python -m http.server` serves it."""
-    folder = tmp_path_factory.mktemp("site")
+    """The page with a freshly exported detector alone."""
+    folder = page(examples, tmp_path_factory.mktemp("site"))
+    shutil.copy(onnx_file, folder)
+    (folder / "models.json").write_text('["model.onnx"]')
+    with served(folder) as url:
+        yield url
+
+
+def page(examples: Path, folder: Path) -> Path:
+    """The page in a folder, without models."""
     for name in SERVED:
         shutil.copy(examples / "web" / name, folder)
     shutil.copytree(examples / "web/vendor", folder / "vendor")
-    shutil.copy(onnx_file, folder)
+    return folder
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a folder, as `python -m http.server` serves it."""
     command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
     with subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as server:
         assert server.stdout is not None
         port = server.stdout.readline().split(" port ")[1].split()[0]
-        yield f"http://127.0.0.1:{port}/"
-        server.terminate()
+        try:
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            server.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +91,9 @@ def browse(examples: Path, site: str, node: str) -> Any:
     if chromium is None:
         pytest.skip("needs Chromium (Debian: apt install chromium)")
 
-    def call(*arguments: str | Path) -> dict[str, Any]:
+    def call(*arguments: str | Path, url: str = site) -> dict[str, Any]:
         done = subprocess.run(
-            [node, "test/browser.mjs", "--chromium", chromium, "--url", site, *map(str, arguments)],
+            [node, "test/browser.mjs", "--chromium", chromium, "--url", url, *map(str, arguments)],
             cwd=examples / "web",
             capture_output=True,
             text=True,
@@ -134,6 +151,46 @@ def test_same_faces_and_nothing_leaves(
     assert {urlsplit(url).netloc for url in report["requests"]} == {own}
     assert report["blocked"] == "connect-src"
     assert report["errors"] == []
+
+
+def test_masks_are_drawn_as_make_web_leaves_the_page(
+    browse: Any, model: Model, examples: Path, onnx_file: Path, tmp_path: Path
+) -> None:
+    folder = page(examples, tmp_path)
+    segmenter = ready_file("face-segmentation-n")
+    assert segmenter is not None
+    models = json.loads((examples / "web/models.json").read_text())
+    for path, file in zip(models, (onnx_file, segmenter), strict=True):
+        (folder / path).parent.mkdir()
+        shutil.copy(file, folder / path)
+    shutil.copy(examples / "web/models.json", folder)
+    photo = photo_of_package("grace_hopper.jpg")
+
+    with served(folder) as url:
+        report = browse("--photo", photo, "--no-masks", url=url)
+
+    assert report["opened"].startswith("Ready")
+    ((said,), unmasked) = (report["photos"], report["unmasked"])
+    landmarks = model.predict(photo).landmarks
+    (mask,) = pocketface.load(segmenter, runtime="onnxruntime").predict(photo, landmarks)
+    assert said["faces"][0]["area"] == pytest.approx(mask.area, rel=0.01)
+    assert "area" not in unmasked["faces"][0]
+    assert ", masks " in said["status"]
+    assert ", masks " not in unmasked["status"]
+    assert report["errors"] == []
+
+
+def test_a_model_that_is_listed_and_not_there_is_named(
+    browse: Any, examples: Path, onnx_file: Path, tmp_path: Path
+) -> None:
+    folder = page(examples, tmp_path)
+    shutil.copy(onnx_file, folder)
+    (folder / "models.json").write_text('["model.onnx", "masks.onnx"]')
+    photo = photo_of_package("grace_hopper.jpg")
+    with served(folder) as url:
+        report = browse("--photo", photo, url=url)
+    assert report["opened"] == "masks.onnx is not beside this page; see README.md"
+    assert report["photos"][0]["status"].startswith("1 face in ")
 
 
 @pytest.mark.parametrize("classes", [("face",), ("background", "face", "glasses")], ids=len)

@@ -1,10 +1,11 @@
 // Drives the page in a headless Chromium, as a person would, and prints what it showed, as JSON.
 //
-//   node test/browser.mjs --chromium PATH --url URL [--segmenter FILE] [--photo FILE]… [--model FILE]…
-//                         [--camera FILE.mjpeg] [--screenshot FILE.png]
+//   node test/browser.mjs --chromium PATH --url URL [--segmenter FILE] [--no-masks] [--photo FILE]…
+//                         [--model FILE]… [--camera FILE.mjpeg] [--screenshot FILE.png]
 //
-// `segmenter`: the status line after its file, which is opened first; `photos`: per photo the faces
-// and the status line; `models`: per file of --model the status line;
+// `opened`: the status line when the page has opened its models; `segmenter`: the one after the file
+// that is opened then; `photos`: per photo the faces and the status line; `unmasked`: the same of the
+// last one, once masks are switched off; `models`: per file of --model the status line;
 // `camera`: faces of a video that takes the camera's place; `requests`: all addresses asked for;
 // `blocked`: whether the page's policy stopped a request to another host; `errors`: of the console.
 import { parseArgs } from "node:util";
@@ -15,6 +16,7 @@ const { values } = parseArgs({
     chromium: { type: "string" },
     url: { type: "string" },
     segmenter: { type: "string" },
+    "no-masks": { type: "boolean" },
     photo: { type: "string", multiple: true, default: [] },
     model: { type: "string", multiple: true, default: [] },
     camera: { type: "string" },
@@ -51,10 +53,17 @@ try {
 
   await page.goto(values.url);
   await settled(/^Ready/);
+  report.opened = await status.textContent();
   if (values.segmenter) report.segmenter = await choose("#other", values.segmenter, /^Ready/);
   for (const photo of values.photo) {
     const text = await choose("#photo", photo, / ms |not a photo/);
     report.photos.push({ photo, status: text, faces: await faces() });
+  }
+  if (values["no-masks"]) {
+    await status.evaluate((line) => (line.textContent = line.className = ""));
+    await page.locator("#masks").uncheck();
+    await settled(/ ms /);
+    report.unmasked = { status: await status.textContent(), faces: await faces() };
   }
   if (values.screenshot) await page.screenshot({ path: values.screenshot });
   if (values.camera) {

@@ -40,7 +40,7 @@ const page = {
     },
   },
   requestAnimationFrame: (action) => setTimeout(action, 5),
-  fetch: async () => ({ ok: !noModel, arrayBuffer: async () => new ArrayBuffer(4) }),
+  fetch: async () => ({ ok: !noModel, json: async () => ["model.onnx"], arrayBuffer: async () => new ArrayBuffer(4) }),
   readContract: () => contract,
   loadDetector: async () => ({ contract, sealed: true, detect }),
   ModelError: class extends Error {},
