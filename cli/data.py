@@ -7,6 +7,7 @@ import argparse
 from ..files import check_place
 from ..model_templates.catalogue import DETECTOR
 from .console import progress, tell
+from .data_identities import add_identities
 from .data_masks import add_masks
 from .parser import a_path, count, fraction
 
@@ -88,6 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     label.set_defaults(action=_label)
 
     add_masks(verbs)
+    add_identities(verbs)
 
 
 def run(args: argparse.Namespace) -> None:
