@@ -89,6 +89,7 @@ EXPORTERS: dict[str, Exporter] = {
     "coreml": Exporter("coreml", ("coremltools",)),
     "litert": Exporter("litert", ("litert_torch", "ai_edge_litert")),
     "tensorflow": Exporter("tensorflow", ("tensorflow",), ("fp32",)),
+    "torchscript": Exporter("torchscript", ("torch",), free_size=True),
 }
 """Formats by name; their modules are imported when used."""
 

@@ -12,6 +12,7 @@ from ..model_templates.contract import CONTRACT_KEY, Contract
 from ..quiet import quiet
 from ..runtimes.seal import BLANK_SEAL, SAVED_MODEL_CONTRACT, SEAL_KEY, seal
 from ..runtimes.tensorflow import KERAS_CONTRACT, SIGNATURE, import_keras, import_tensorflow
+from .archive import embed_in_archive
 from .formats import Order
 
 
@@ -44,14 +45,14 @@ def convert(order: Order) -> list[Path]:
 
 def embed(path: Path, contract: Contract) -> None:
     """Change the contract of a file that `convert` wrote."""
-    if path.is_dir():
-        target = path / SAVED_MODEL_CONTRACT
-        target.parent.mkdir(exist_ok=True)
-        entries = {CONTRACT_KEY: contract.to_json(), SEAL_KEY: BLANK_SEAL}
-        with atomic_write(target) as handle:
-            handle.write(json.dumps(entries).encode())
-    else:
-        _rewrite(path, contract)
+    if not path.is_dir():
+        embed_in_archive(path, contract, member=KERAS_CONTRACT, compression=zipfile.ZIP_DEFLATED)
+        return
+    target = path / SAVED_MODEL_CONTRACT
+    target.parent.mkdir(exist_ok=True)
+    entries = {CONTRACT_KEY: contract.to_json(), SEAL_KEY: BLANK_SEAL}
+    with atomic_write(target) as handle:
+        handle.write(json.dumps(entries).encode())
     seal(path)
 
 
@@ -67,15 +68,3 @@ def _save(twin: Any, contract: Contract, path: Path) -> None:
     module.weights = [variable.value for variable in twin.variables]
     options = tensorflow.saved_model.SaveOptions(experimental_custom_gradients=False)
     tensorflow.saved_model.save(module, str(path), {SIGNATURE: function}, options)
-
-
-def _rewrite(path: Path, contract: Contract) -> None:
-    """Rewrite a `.keras` file, a zip archive; its comment is the seal, as it has no checksum."""
-    with zipfile.ZipFile(path) as archive:
-        parts = {one: archive.read(one) for one in archive.infolist()}
-    with atomic_write(path) as handle, zipfile.ZipFile(handle, "w") as archive:
-        for one, content in parts.items():
-            if one.filename != KERAS_CONTRACT:
-                archive.writestr(one, content, zipfile.ZIP_DEFLATED)
-        archive.writestr(KERAS_CONTRACT, contract.to_json())
-        archive.comment = BLANK_SEAL.encode()

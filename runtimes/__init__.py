@@ -77,6 +77,15 @@ RUNTIMES: dict[str, Runtime] = {
         imports="tensorflow",
         devices=("cpu", "cuda"),
     ),
+    "torchscript": Runtime(
+        "torchscript",
+        (".pt",),
+        ("torch",),
+        imports="torch",
+        devices=("cpu", "cuda", "mps"),
+        sizes=True,
+        forks=True,
+    ),
     "torch": Runtime(
         "torch",
         (".safetensors", ".pth"),

@@ -19,6 +19,7 @@ from ..model_templates.contract import IMAGE
 from .session import Outputs, Session
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from ..models.network import Network
@@ -51,29 +52,51 @@ def open_session(
         ModelFileError: See `read_weights`.
         UserError: The device does not exist, or the template does not allow the size.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingPackageError("torch") from error
+    prepare_torch(threads)
     from ..model_templates.input_size import input_size as size_of
     from ..models.network import output_shapes
     from ..models.weights import build_network, read_weights
 
-    _prepare_forks()
-    if threads is not None and not _forked:
-        torch.set_num_threads(threads)
     weights = read_weights(path)
     height, width = input_size or (None, None)
     size = size_of(weights.template, height=height, width=width)
-    try:
-        target = torch.device(device)
-        network = build_network(weights).to(target)
-    except (RuntimeError, AssertionError) as error:  # a CPU build raises AssertionError
-        reason = str(error).splitlines()[0]
-        raise UserError(f"device {device!r}: not usable by PyTorch: {reason}") from error
+    target = device_of(device)
+    network = build_network(weights).to(target)
     run = accelerated(network.eval(), mode, size=size, device=target)
     shapes = output_shapes(weights.template.architecture, height=size[0], width=size[1])
     return replace(session_of(run, shapes, size=size, device=str(target)), weights=weights)
+
+
+def prepare_torch(threads: int | None) -> None:
+    """Set the number of threads; see `open_session`.
+
+    Raises:
+        MissingPackageError: PyTorch is not installed.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingPackageError("torch") from error
+    _prepare_forks()
+    if threads is not None and not _forked:
+        torch.set_num_threads(threads)
+
+
+def device_of(name: str) -> torch.device:
+    """The device of this name.
+
+    Raises:
+        UserError: There is none.
+    """
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # a CPU build raises AssertionError
+        reason = str(error).splitlines()[0]
+        raise UserError(f"device {name!r}: not usable by PyTorch: {reason}") from error
+    return device
 
 
 _forked = False

@@ -127,7 +127,7 @@ def exported(
     converted: Callable[[str], Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """A folder with the tiny network as weights.safetensors, weights.pth, model.onnx and .xml."""
+    """The tiny network as weights.safetensors, weights.pth, model.onnx, .xml and .pt."""
     from pocketface.models.weights import read_weights, write_weights
 
     folder = tmp_path_factory.mktemp("exported")
@@ -141,7 +141,7 @@ def exported(
         data=read.data,
         seed=read.seed,
     )
-    for name in ("openvino", "onnx"):
+    for name in ("openvino", "onnx", "torchscript"):
         for path in converted(name).glob("model.*"):
             shutil.copy(path, folder)
     return folder

@@ -42,6 +42,7 @@ def test_an_export_of_all_formats_is_a_table_and_nothing_else() -> None:
         ".tflite",
         ".savedmodel",
         ".keras",
+        ".pt",
     }
 
 

@@ -50,7 +50,7 @@ def opened(report: ExportReport, name: str) -> Any:
 def cases() -> list[Any]:
     """Every kind in every format; those that are slow and alike are `full`."""
     found = []
-    for to in ("openvino", "onnx", "coreml", "tensorflow", "litert"):
+    for to in ("openvino", "onnx", "coreml", "tensorflow", "litert", "torchscript"):
         for kind in KINDS:
             # OpenVINO alone is converted otherwise for a fixed size; `aspp` concatenates, too.
             alike = to in ("coreml", "tensorflow") and kind in ("fixed", "concat")

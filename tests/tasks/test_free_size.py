@@ -20,12 +20,18 @@ from pocketface.runtimes.seal import seal
 from ..tiny_network import FCOS, TEMPLATE, write_tiny_weights
 
 SIZE = (96, 32)
-WAYS = [("model.onnx", None), ("model.onnx", "openvino"), ("model.xml", None)]
+WAYS = [
+    ("model.onnx", None),
+    ("model.onnx", "openvino"),
+    ("model.xml", None),
+    ("model.pt", None),
+]
 
 
 def written(folder: Path, weights: Path, **options: Any) -> Path:
+    formats = ["openvino", "onnx", "torchscript"]
     request = ExportRequest(
-        weights=read_weights(weights), folder=folder, formats=["openvino", "onnx"], **options
+        weights=read_weights(weights), folder=folder, formats=formats, **options
     )
     assert not export_model(request).failed
     return folder
@@ -101,7 +107,7 @@ def test_nms_inside(with_nms: Path, tiny_weights: Path, name: str) -> None:
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["model.xml", "model.onnx"])
+@pytest.mark.parametrize("name", ["model.xml", "model.onnx", "model.pt"])
 @pytest.mark.parametrize("text", [FCOS, TEMPLATE.replace(", multiple_of: 32", "")])
 def test_files_of_a_fixed_size(tmp_path: Path, text: str, name: str) -> None:
     folder = written(tmp_path, write_tiny_weights(tmp_path, text), verify=False)

@@ -36,6 +36,7 @@ def files(exported: Path, tmp_path: Path) -> Path:
         ("model.onnx", "openvino", "openvino"),
         ("model.xml", None, "openvino"),
         ("model.bin", None, "openvino"),
+        ("model.pt", None, "torchscript"),
         ("weights.safetensors", None, "torch"),
         ("weights.pth", None, "torch"),
     ],
@@ -54,7 +55,7 @@ def test_every_file_loads(
     assert "tiny" in repr(model)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "model.xml", "weights.pth"])
+@pytest.mark.parametrize("name", ["model.onnx", "model.xml", "model.pt", "weights.pth"])
 def test_a_model_serves_several_threads(exported: Path, name: str) -> None:
     model = pocketface.load(exported / name, threads=1)
     generator = np.random.default_rng(0)
@@ -120,7 +121,7 @@ def write(path: Path) -> Path:
     "name",
     [
         f"m.{end}"
-        for end in ("xml", "bin", "onnx", "mlmodel", "tflite", "keras", "pth", "safetensors")
+        for end in ("xml", "bin", "onnx", "mlmodel", "tflite", "keras", "pt", "pth", "safetensors")
     ],
 )
 def test_no_file_to_read(tmp_path: Path, name: str, kind: str) -> None:
@@ -200,7 +201,9 @@ def test_answers_are_held_to_what_the_file_says(tmp_path: Path) -> None:
             session(answers).run(picture)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "model.xml", "weights.safetensors", "weights.pth"])
+@pytest.mark.parametrize(
+    "name", ["model.onnx", "model.xml", "model.pt", "weights.safetensors", "weights.pth"]
+)
 @pytest.mark.parametrize("content", ["half", "text", "empty"])
 def test_damaged_files(files: Path, name: str, content: str) -> None:
     path = files / name
@@ -218,6 +221,7 @@ def test_damaged_files(files: Path, name: str, content: str) -> None:
     [
         ("model.bin", None, r"model\.xml with model\.bin: damaged, or changed since its export"),
         ("model.onnx", None, r"model\.onnx: damaged, or changed since its export"),
+        ("model.pt", None, r"model\.pt: damaged, or changed since its export"),
         ("model.onnx", "openvino", r"model\.onnx: damaged, or changed since its export"),
     ],
 )
