@@ -58,7 +58,8 @@ def counted(scores: NDArray[np.floating]) -> Counts:
 
 def _places(scores: NDArray[np.floating]) -> NDArray[np.int64]:
     """The place of each score in `Counts`; rounding beyond 1 is cut off."""
-    return np.floor((scores - LOWEST) / STEP).astype(np.int64).clip(0, BINS - 1)
+    places = np.floor((scores - LOWEST) / STEP).astype(np.int64)
+    return np.asarray(places.clip(0, BINS - 1))
 
 
 def all_pairs(
