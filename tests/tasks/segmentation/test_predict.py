@@ -8,6 +8,7 @@ import pytest
 
 from pocketface.errors import InputError
 from pocketface.mask import Mask
+from pocketface.tasks.segmentation.classes import classes_of
 
 from .colour_network import (
     DISC,
@@ -210,6 +211,16 @@ def test_several_classes_compete() -> None:
     assert not (found[0].of("glasses") & found[1].of("glasses")).any()
     with pytest.raises(InputError, match="no class 'hair'; there are: background, face, glasses"):
         found[0].of("hair")
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.75])
+def test_masks_and_figures_have_the_same_pixels(threshold: float) -> None:
+    """Those with the threshold itself, too."""
+    shares = np.linspace(0, 1, 21, dtype=np.float32).reshape(1, 3, 7)
+    expected = (np.arange(21) >= round(20 * threshold)).reshape(3, 7)
+    mask = Mask(shares, 0, 0, (3, 7), ("face",), threshold)
+    np.testing.assert_array_equal(mask.mask, expected)
+    np.testing.assert_array_equal(classes_of(shares, threshold), expected)
 
 
 @pytest.mark.parametrize("batch", [-1, 1, 4])

@@ -18,7 +18,7 @@ from pocketface.tasks import task_of
 from pocketface.tasks.disguise import wear_mask
 from pocketface.tasks.jitter import JitterSpec, jitter
 from pocketface.tasks.segmentation.covering import cover, dropout
-from pocketface.tasks.segmentation.head_crops import HeadCrops, collate
+from pocketface.tasks.segmentation.head_crops import HeadCrops, collate, moved_pair
 from pocketface.tasks.segmentation.mask_loss import mask_losses
 from pocketface.tasks.segmentation.rules import AugmentationSpec, DropoutSpec
 from pocketface.tasks.segmentation.truths import Truths
@@ -67,6 +67,16 @@ def test_the_mask_moves_with_its_picture(pairs: list[MaskPair]) -> None:
         if not (head[0, 0] > 0).any():  # else the border has another colour
             assert np.median(head[outside]) < 50
     assert len(sizes) > 15
+
+
+def test_between_two_classes_lies_no_third() -> None:
+    spec = AugmentationSpec(crop="head", rotate=40, scale=(0.7, 1.4))
+    truth = np.zeros((SIDE, SIDE), np.uint8)
+    truth[20:, 20:] = 3
+    for seed in range(10):
+        head = np.zeros((SIDE, SIDE, 3), np.uint8)
+        _, moved = moved_pair(head, truth, spec, np.random.default_rng(seed))
+        assert set(np.unique(moved)) == {0, 3}
 
 
 def test_half_are_flipped(pairs: list[MaskPair]) -> None:
@@ -281,11 +291,13 @@ def test_the_boundary_counts_near_borders_alone() -> None:
     classes[:, :, 16:] = 1
     logits = (classes[:, None].float() - 0.5) * 20
     spec = MaskLossSpec(cross_entropy=0, boundary=1.0, boundary_width=2)
-    far, near = logits.clone(), logits.clone()
+    far = logits.clone()
     far[..., :8] *= -1
-    near[..., 14:18] *= -1
     assert mask_losses(far, classes, spec)["boundary"] < 0.01
-    assert mask_losses(near, classes, spec)["boundary"] > 5
+    for columns in (slice(14, 16), slice(16, 18)):  # one side of the border, and the other
+        near = logits.clone()
+        near[..., columns] *= -1
+        assert mask_losses(near, classes, spec)["boundary"].item() == pytest.approx(5, abs=0.01)
 
 
 def test_batches(pairs: list[MaskPair]) -> None:
