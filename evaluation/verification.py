@@ -56,10 +56,9 @@ def counted(scores: NDArray[np.floating]) -> Counts:
     return np.bincount(_places(filled).ravel(), minlength=BINS)
 
 
-def _places(scores: NDArray[np.floating]) -> NDArray[np.int64]:
+def _places(scores: NDArray[np.floating]) -> NDArray[np.int32]:
     """The place of each score in `Counts`; rounding beyond 1 is cut off."""
-    places = np.floor((scores - LOWEST) / STEP).astype(np.int64)
-    return np.asarray(places.clip(0, BINS - 1))
+    return np.asarray((scores.clip(LOWEST, 1) - LOWEST) / STEP).astype(np.int32)
 
 
 def all_pairs(
@@ -77,12 +76,15 @@ def all_pairs(
     rows, who = embeddings[known].astype(np.float32), people[known]
     genuine, impostor = np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
     for start in range(0, len(rows), _BLOCK):
-        scores = rows[start : start + _BLOCK] @ rows[start:].T
-        places = _places(np.nan_to_num(scores, nan=LOWEST, copy=False))
-        later = np.triu(np.ones(places.shape, bool), 1)
+        block = rows[start : start + _BLOCK]
+        places = _places(np.nan_to_num(block @ rows[start:].T, nan=LOWEST, copy=False))
+        # Each pair once, and no photo with itself: the others go to a bin of their own.
+        corner = places[:, : len(block)]
+        corner[np.tril_indices(len(block))] = BINS
         same = who[start : start + _BLOCK, None] == who[None, start:]
-        genuine += np.bincount(places[later & same], minlength=BINS)
-        impostor += np.bincount(places[later & ~same], minlength=BINS)
+        of_one = np.bincount(places[same], minlength=BINS + 1)[:BINS]
+        genuine += of_one
+        impostor += np.bincount(places.ravel(), minlength=BINS + 1)[:BINS] - of_one
     return genuine, impostor
 
 
