@@ -53,10 +53,9 @@ def open_session(
         _check_lists(graph, path)
         shapes = _output_shapes(graph, size, path)
     except RuntimeError as error:
-        # The first lines tell of PyTorch's sources, and of those of the program.
-        last = next(filter(str.strip, reversed(str(error).splitlines())), "")
-        why = reason(RuntimeError(last))
-        raise ModelFileError(f"{path}: PyTorch cannot load it, is it whole? {why}") from error
+        raise ModelFileError(
+            f"{path}: PyTorch cannot load it, is it whole? {reason(error)}"
+        ) from error
     # Kernels stored as FP16 become FP32 once, not at each call.
     torch._C._jit_pass_constant_propagation(graph)
     run = torch._C._create_function_from_graph("answers", graph)
@@ -96,34 +95,45 @@ def _output_shapes(graph: Any, size: tuple[int, int], path: Path) -> list[Shape]
 
     image = (1, 3, *size)
     values = 0
+    problems: list[Exception] = []
 
     def without_data(one: Any) -> Any:
         # Single numbers stay: they may be the sizes of what follows.
         return one.to("meta") if isinstance(one, Tensor) and one.ndim else one
 
+    def counted(function: Any, arguments: Any, settings: dict[str, Any]) -> Any:
+        nonlocal values
+        number = function is torch.ops.aten.scalar_tensor.default or (
+            arguments and isinstance(arguments[0], Tensor) and arguments[0].ndim == 0
+        )
+        if not number and any(one.name == "device" for one in function._schema.arguments):
+            settings = {**settings, "device": torch.device("meta")}
+        found = function(*tree_map(without_data, arguments), **tree_map(without_data, settings))
+        for one in found if isinstance(found, list | tuple) else [found]:
+            values += one.numel() // _BATCH if isinstance(one, Tensor) else 0
+        # At each step, as the next may make a list of what this one made.
+        check_values(values, image, where=str(path))
+        return found
+
     class Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __torch_dispatch__(
             self, function: Any, types: Any, arguments: Any = (), named: Any = None
         ) -> Any:
-            nonlocal values
-            settings = dict(named or {})
-            number = function is torch.ops.aten.scalar_tensor.default or (
-                arguments and isinstance(arguments[0], Tensor) and arguments[0].ndim == 0
-            )
-            if not number and any(one.name == "device" for one in function._schema.arguments):
-                settings["device"] = torch.device("meta")
-            found = function(*tree_map(without_data, arguments), **tree_map(without_data, settings))
-            for one in found if isinstance(found, list | tuple) else [found]:
-                values += one.numel() // _BATCH if isinstance(one, Tensor) else 0
-            # At each step, as the next may make a list of what this one made.
-            check_values(values, image, where=str(path))
-            return found
+            try:
+                return counted(function, arguments, named or {})
+            except Exception as error:
+                problems.append(error)
+                raise
 
     run = torch._C._create_function_from_graph("shapes", graph.copy())
     images = torch.empty(_BATCH, *image[1:], device="meta")
     # Optimisations compute constants, of any size.
     with torch.no_grad(), optimized_execution(False), Counted():  # type: ignore[no-untyped-call]
-        answers = run(images)
+        try:
+            answers = run(images)
+        except RuntimeError as error:
+            # PyTorch keeps nothing of an exception of Python's.
+            raise (problems or [error])[0] from None
     if not isinstance(answers, tuple) or not all(isinstance(one, Tensor) for one in answers):
         raise ModelFileError(f"{path}: expected a tuple of arrays for its answer")
     return [

@@ -8,8 +8,10 @@ Ours are one function of arithmetic, without branches and loops, and its constan
 from __future__ import annotations
 
 import ast
+import io
 import math
 import pickle
+import pickletools
 import re
 import warnings
 import zipfile
@@ -100,8 +102,7 @@ def checked_archive(path: Path) -> str | None:
                 raise ModelFileError(f"{path}: expected one short program")
             _check_code(archive.read(code[0]).decode(), path)
             for name in ("data.pkl", "constants.pkl"):
-                with archive.open(root + name) as member:
-                    _Sizes(member, archive, root).load()
+                _check_pickle(archive.read(root + name), archive, root)
             return archive.read(root + CONTRACT_MEMBER).decode()
         except ModelFileError:
             raise
@@ -121,7 +122,7 @@ def _check_code(text: str, path: Path) -> None:
     for node in nodes:
         if not isinstance(node, _SYNTAX):
             raise ModelFileError(
-                f"{path}: its code has a {type(node).__name__}: expected calls alone"
+                f"{path}: its code has {type(node).__name__}: expected steps that compute"
             )
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
@@ -139,14 +140,27 @@ def _check_code(text: str, path: Path) -> None:
             raise ModelFileError(f"{path}: its code has {node.value!r:.80}: expected numbers")
 
 
-class _Sizes(pickle._Unpickler):
-    """Reads a pickle of arrays without making any, and checks them against their members.
+def _check_pickle(content: bytes, archive: zipfile.ZipFile, root: str) -> None:
+    """Check a pickle of arrays by reading it without making any.
 
-    In Python, as that keeps no table as long as a pickle says.
+    Raises:
+        Exception: Whatever unpicklers raise.
+    """
+    for operation, argument, _ in pickletools.genops(content):
+        # PyTorch makes a table as long as this number says.
+        if operation.name.endswith("PUT") and int(argument or 0) > len(content):
+            raise ValueError(f"its pickle remembers {argument:,} objects")
+    _Sizes(content, archive, root).load()
+
+
+class _Sizes(pickle._Unpickler):
+    """Compares arrays with the members of the archive that they are stored in.
+
+    In Python, as the unpickler in C makes such a table, too.
     """
 
-    def __init__(self, member: Any, archive: zipfile.ZipFile, root: str) -> None:
-        super().__init__(member)
+    def __init__(self, content: bytes, archive: zipfile.ZipFile, root: str) -> None:
+        super().__init__(io.BytesIO(content))
         self.archive = archive
         self.root = root
 

@@ -36,6 +36,7 @@ FORMATS = {
     ".tflite": "litert",
     ".savedmodel": "tensorflow",
     ".keras": "tensorflow",
+    ".pt": "torchscript",
     ".pth": None,
     ".safetensors": None,
 }

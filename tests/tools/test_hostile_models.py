@@ -15,7 +15,7 @@ from pocketface.tools.hostile_models import FORMATS, mutated, rows
 SLOW = "2.5 GB"
 """What takes seconds to write."""
 
-QUICK = (None, "onnx", "openvino")
+QUICK = (None, "onnx", "openvino", "torchscript")
 """What is converted and opened in a few seconds."""
 
 SUFFIXES = [

@@ -11,6 +11,7 @@ from . import (
     forged_onnx,
     forged_openvino,
     forged_tensorflow,
+    forged_torchscript,
     forged_weights,
 )
 from .forged_any import CONTRACTS, IN_PLACE, Forge
@@ -24,6 +25,7 @@ _OWN: dict[str, dict[str, Forge]] = {
     ".tflite": forged_litert.FORGERIES,
     ".savedmodel": forged_tensorflow.SAVED_MODEL,
     ".keras": forged_tensorflow.KERAS,
+    ".pt": forged_torchscript.FORGERIES,
     ".pth": forged_weights.PTH,
     ".safetensors": forged_weights.SAFETENSORS,
 }
@@ -36,6 +38,7 @@ _SET_CONTRACT: dict[str, Callable[[Path, Callable[[str], str]], None]] = {
     ".tflite": forged_litert.set_contract,
     ".savedmodel": forged_tensorflow.set_saved_model_contract,
     ".keras": forged_tensorflow.set_keras_contract,
+    ".pt": forged_torchscript.set_contract,
 }
 
 

@@ -17,7 +17,7 @@ INTEGERS = (-1, 0, 1, 2, 255, 65_536, 2**30, 2**31 - 1, -(2**31), 2**40, 2**62, 
 
 _NAME = re.compile(rb"[A-Za-z_./]{4,}")
 _NUMBER = re.compile(rb"\d+")
-_ZIPS = (".pth", ".keras")
+_ZIPS = (".pt", ".pth", ".keras")
 
 
 def _near_a_name(data: bytearray, random: Random) -> int:
@@ -144,7 +144,7 @@ def mutate_member(path: Path, random: Random, kind: str) -> str:
     with zipfile.ZipFile(path) as archive:
         parts = {one.filename: archive.read(one) for one in archive.infolist()}
     # Half of the time not a tensor.
-    texts = [name for name in parts if not re.search(r"/data/\d+$", name)]
+    texts = [name for name in parts if not re.search(r"/(data|constants)/\d+$", name)]
     name = random.choice(texts if random.random() < 0.5 else list(parts))
     data = bytearray(parts[name])
     if data:
@@ -154,11 +154,11 @@ def mutate_member(path: Path, random: Random, kind: str) -> str:
 
 
 def rewrite_zip(path: Path, parts: dict[str, bytes]) -> None:
-    """Write an archive with these members, and a `.keras` file's place for the seal."""
+    """Write an archive with these members, and a place for the seal where it is the comment."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in parts.items():
             archive.writestr(name, content)
-        if path.suffix == ".keras":
+        if path.suffix in (".pt", ".keras"):
             archive.comment = BLANK_SEAL.encode()
 
 
