@@ -79,7 +79,9 @@ def _identities(args: argparse.Namespace) -> None:
     with progress("photos") as on_progress:
         lists, _ = make_identities(request, on_progress=on_progress)
     for one in lists:
-        people = f"{one.people} people, {one.alone} of them with one photo"
+        people = "people unknown"
+        if one.people:
+            people = f"{one.people} people, {one.alone} of them with one photo"
         pairs = f", {one.pairs} pairs" if one.pairs else ""
         tell(
             f"written: {one.path} ({one.photos} photos, {one.photos - one.found} without a face; "

@@ -147,6 +147,8 @@ def _better_person(
 ) -> NDArray[np.int64]:
     """For each face of a block the person whom it looks like, if that is another; else -1."""
     some, own = unit[block], person[block]
+    if not len(counts):
+        return np.full(len(some), -1)
     known = own >= 0
     rest = np.zeros_like(some)
     rest[known] = sums[own[known]] - some[known]
@@ -157,8 +159,7 @@ def _better_person(
     to_all[:, counts < 2] = -1
     rows = np.flatnonzero(known)
     to_all[rows, own[rows]] = -1
-    best = to_all.argmax(axis=1) if to_all.shape[1] else np.zeros(len(some), np.int64)
-    closest = to_all.max(axis=1, initial=-1)
+    best, closest = to_all.argmax(axis=1), to_all.max(axis=1)
     is_doubtful = has_others & (closest >= SAME_PERSON) & (closest >= to_own + CLOSER)
     return np.where(is_doubtful, best, -1)
 

@@ -1,0 +1,82 @@
+"""`pocketface data identities`: what it prints, refuses and leaves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pytest
+import skimage
+from PIL import Image
+
+Run = Callable[..., Any]
+ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"
+HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two people, one of them with a photo of a wall, as the current folder's `people`."""
+    monkeypatch.chdir(tmp_path)
+    for name, photo in (("eileen", ASTRONAUT), ("grace", HOPPER)):
+        (tmp_path / "people" / name).mkdir(parents=True)
+        shutil.copy(photo, tmp_path / "people" / name)
+    Image.new("RGB", (64, 48), (128, 128, 128)).save("people/grace/wall.png")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("folder")
+def test_from_folders_to_a_list(run: Run) -> None:
+    made = run("data", "identities", "people", "--output", "lists")
+    assert (made.code, made.out) == (
+        0,
+        "written: lists/all.identities.json (3 photos, 1 without a face; 2 people, 1 of them with "
+        "one photo; data root people)\n",
+    )
+    photos = json.loads(Path("lists/all.identities.json").read_text())["photos"]
+    points = {photo["image"]: photo.get("landmarks") for photo in photos}
+    assert points["grace/wall.png"] is None
+    assert points["eileen/astronaut.png"][2] == pytest.approx([217, 130], abs=20)
+
+
+@pytest.mark.usefixtures("folder")
+def test_aligned_faces_of_a_table(run: Run) -> None:
+    Image.new("RGB", (112, 112)).save("people/a.png")
+    Path("people.csv").write_text(
+        "image,split,age\na.png,test,30\ngrace/wall.png,train,\na.png,test,"
+    )
+    made = run(
+        "data", "identities", "people", "--list", "people.csv", "--tags", "age", "--aligned",
+        "--output", "lists",
+    )  # fmt: skip
+    assert made.code == 0
+    assert made.out == (
+        "written: lists/test.identities.json (1 photos, 0 without a face; people unknown; "
+        "data root people)\n"
+    )
+    (photo,) = json.loads(Path("lists/test.identities.json").read_text())["photos"]
+    assert photo["tags"] == ["age=30"]
+    assert photo["landmarks"][0] == [38.29, 51.7]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gone"], "gone: no such folder"),
+        (["people", "--list", "gone.csv"], "gone.csv: cannot be read: No such file"),
+        (["people", "--aligned", "--detector", "face-detection-n"], "not with --aligned"),
+        (["people", "--detector", "glasses-n"], "expected a face detector"),
+        (["people", "--val-fraction", "0.6", "--test-fraction", "0.4"], "expected less than 1"),
+        (["people", "--val-fraction", "20"], "expected a number from 0 to 1, found '20'"),
+        (["people", "--pairs", "people/grace/wall.png"], "not UTF-8 text"),
+    ],
+)
+def test_what_is_refused(arguments: list[str], message: str, run: Run, folder: Path) -> None:
+    made = run("data", "identities", *arguments, "--output", "lists")
+    assert (made.code, made.out) == (2, "")
+    assert message in made.err
+    assert not (folder / "lists").exists()
