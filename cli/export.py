@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--formats",
         type=names,
         metavar="A,B",
-        help="openvino, onnx, coreml, litert, tensorflow; all: each that the network can have "
-        "(default: those that the template names), as far as their packages are installed",
+        help="openvino, onnx, coreml, litert, tensorflow, torchscript; all: each that the network "
+        "can have (default: those that the template names), as far as their packages are installed",
     )
     parser.add_argument(
         "--precision",

@@ -69,7 +69,7 @@ def _frozen(order: Order) -> Any:
 
 
 def _store_as_fp16(graph: Any) -> None:
-    """Store the kernels of convolutions as FP16, with a cast that can be folded away.
+    """Store the kernels of convolutions as FP16, with a cast that PyTorch folds away.
 
     Kernels are nearly all of a file. Biases and coordinates stay exact.
     """

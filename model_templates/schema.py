@@ -77,6 +77,7 @@ class OutputFormatSpec(Spec):
     coreml: bool = False
     litert: bool = False
     tensorflow: bool = False
+    torchscript: bool = False
 
 
 class QuantizationSpec(Spec):

@@ -56,8 +56,6 @@ def open_session(
         raise ModelFileError(
             f"{path}: PyTorch cannot load it, is it whole? {reason(error)}"
         ) from error
-    # Kernels stored as FP16 become FP32 once, not at each call.
-    torch._C._jit_pass_constant_propagation(graph)
     run = torch._C._create_function_from_graph("answers", graph)
     names = [output.name for output in contract.outputs]
     if len(names) != len(shapes):

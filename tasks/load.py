@@ -34,7 +34,7 @@ def load(
     Args:
         path: Name of a template that ships weights (see `named.model_path`); or `.xml` or `.bin`
             (either file of the pair), `.onnx`, `.mlmodel`, `.mlpackage`, `.tflite`, `.savedmodel`,
-            `.keras`, `.safetensors` or `.pth`.
+            `.keras`, `.pt`, `.safetensors` or `.pth`.
         runtime: A key of `runtimes.RUNTIMES`, optionally with a mode, such as "torch:compile";
             None for the suffix's default, or another that opens the file if that is not installed.
         device: The runtime's name of the device, such as "cpu", "cuda" or "gpu".
