@@ -38,6 +38,7 @@ COMMANDS = {
     "visualize": (".visualize", "find faces in a camera, video, photo, folder or stream"),
     "segment": (".segment", "write masks of the faces in photos and videos"),
     "classify": (".classify", "find the photos with a face of a label, as with glasses"),
+    "recognize": (".recognize", "is it the same person, who is it, who belongs together"),
     "serve": (".serve", "answer over HTTP what label the faces of a photo have"),
     "data": (".data", "make, convert and split annotations"),
 }

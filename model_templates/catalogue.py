@@ -18,6 +18,7 @@ READY_FILE = "model_fp16.onnx"
 """Name of the model file beside a template that has one, for machines without PyTorch."""
 
 DETECTOR, CLASSIFIER, SEGMENTER = "face-detection-n", "glasses-n", "face-segmentation-n"
+RECOGNIZER = "face-recognition-n"
 """Templates whose models are used where none is named."""
 
 _ROOT = Path(__file__).parent

@@ -1,0 +1,244 @@
+"""Who is in photos, of the people of a gallery?"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from ..errors import DataError
+from .gallery import Gallery
+from .outputs import write_photo
+from .photo_files import find_photos
+from .recognize_faces import PhotoFaces, Recognizer, refuse_videos
+from .recognize_outputs import (
+    cells,
+    check_table,
+    draw_verdicts,
+    drawn_places,
+    table,
+    verdict_cells,
+)
+from .recognize_verdict import MAX_FMR, Answer, Judge, Verdict, check_fmr
+
+_log = logging.getLogger(__name__)
+
+COLUMNS = (
+    *("image", "faces", "face", "x1", "y1", "x2", "y2", "face_score"),
+    *("answer", "name", "similarity", "probability"),
+)
+
+Known = Literal["known", "unsure", "unknown"]
+_KNOWN: Final[Mapping[Answer, Known]] = {"yes": "known", "unsure": "unsure", "no": "unknown"}
+
+_MANY = 0.05
+"""Share of strangers taken for somebody from which on a warning says so."""
+
+
+@dataclass(frozen=True)
+class FoundFace:
+    """Who a face is.
+
+    Attributes:
+        nearest: Name of the person whom it is most alike.
+        verdict: Whether it is that person.
+    """
+
+    nearest: str
+    verdict: Verdict
+
+    @property
+    def answer(self) -> Known:
+        """Whether it is a person of the gallery."""
+        return _KNOWN[self.verdict.answer]
+
+    @property
+    def name(self) -> str | None:
+        """Name of the person, or of whom it may be; None if it is unknown."""
+        return None if self.answer == "unknown" else self.nearest
+
+
+@dataclass(frozen=True, eq=False)
+class FoundPhoto:
+    """Who is in one photo.
+
+    Attributes:
+        seen: The photo and its faces.
+        people: Who each face is.
+    """
+
+    seen: PhotoFaces
+    people: tuple[FoundFace, ...]
+
+
+@dataclass
+class FindSummary:
+    """Counts of a run: photos read, faces by what is known of them, photos without any.
+
+    Attributes:
+        photos: Photos that were read.
+        known: Faces of people of the gallery.
+        unsure: Faces that may be.
+        unknown: All other faces.
+        no_face: Photos without a face.
+        unreadable: Photos that could not be read.
+    """
+
+    photos: int = 0
+    known: int = 0
+    unsure: int = 0
+    unknown: int = 0
+    no_face: int = 0
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindRequest:
+    """Photos, and the people who may be in them.
+
+    Attributes:
+        gallery: The gallery's file.
+        sources: Photos, and folders of photos.
+        open: Opens the models, after the request was checked.
+        max_fmr: Largest share of pairs of two people that may be called one person's.
+        csv: A table to write; `STDOUT` to print it.
+        output: Folder of drawn photos; None for none.
+        force: Whether older drawn photos are replaced.
+        on_seen: Called after each photo.
+        on_line: Called with each line of a table that goes to `STDOUT`.
+        on_progress: Called with the number of photos done and the total.
+    """
+
+    gallery: Path
+    sources: Sequence[Path]
+    open: Callable[[], Recognizer]
+    max_fmr: float = MAX_FMR
+    csv: Path | None = None
+    output: Path | None = None
+    force: bool = False
+    on_seen: Callable[[FoundPhoto], None] | None = None
+    on_line: Callable[[str], None] | None = None
+    on_progress: Callable[[int, int], None] | None = None
+
+
+def find_people(request: FindRequest) -> FindSummary:
+    """Look for the people of a gallery in each face of photos.
+
+    A photo that cannot be read is left out, with a warning.
+
+    Raises:
+        UserError: A source, the output or a model cannot be used, or the model's thresholds were
+            never measured.
+        DataError: The gallery cannot be used or is empty, or none of the photos can be read.
+    """
+    check_fmr(request.max_fmr)
+    refuse_videos(request.sources)
+    photos = dict(find_photos(request.sources))
+    check_table(request.csv, list(photos))
+    places = drawn_places(photos, request.output, given=request.sources, force=request.force)
+    gallery = Gallery.open(request.gallery)
+    if not len(gallery):
+        raise DataError(f"{request.gallery}: nobody is enrolled")
+    recognizer = request.open()
+    gallery.check_recognizer(recognizer.model)
+    judge = Judge(recognizer.model, request.max_fmr)
+    _warn_of_many(len(gallery.names), request.max_fmr)
+    summary = FindSummary()
+
+    def on_unreadable(_: Path) -> None:
+        summary.unreadable += 1
+
+    with table(request.csv, COLUMNS, request.on_line) as write:
+        for seen in recognizer.photos(
+            list(photos), on_unreadable=on_unreadable, on_progress=request.on_progress
+        ):
+            one = FoundPhoto(seen, found_faces(seen, gallery, judge))
+            _count(one, summary)
+            _warn_of_doubles(one)
+            for row in _rows(one):
+                write(row)
+            if seen.path in places:
+                names = [face.name or "unknown" for face in one.people]
+                names = [
+                    f"{name}?" if face.answer == "unsure" else name
+                    for name, face in zip(names, one.people, strict=True)
+                ]
+                drawn = draw_verdicts(seen, [face.verdict for face in one.people], names=names)
+                write_photo(places[seen.path], drawn)
+            if request.on_seen is not None:
+                request.on_seen(one)
+        if not summary.photos:
+            raise DataError(f"none of the {len(photos)} photos could be read")
+    return summary
+
+
+def found_faces(seen: PhotoFaces, gallery: Gallery, judge: Judge) -> tuple[FoundFace, ...]:
+    """Who each face of a photo is.
+
+    Args:
+        seen: The photo.
+        gallery: Somebody at least.
+        judge: Says what a cosine means.
+    """
+    found = []
+    for embedding, small in zip(seen.embeddings, seen.small, strict=True):
+        match = gallery.find(embedding)
+        assert match is not None
+        found.append(FoundFace(match.name, judge(match.similarity, small=small)))
+    return tuple(found)
+
+
+def _count(one: FoundPhoto, summary: FindSummary) -> None:
+    summary.photos += 1
+    summary.no_face += not one.people
+    answers = Counter(face.answer for face in one.people)
+    summary.known += answers["known"]
+    summary.unsure += answers["unsure"]
+    summary.unknown += answers["unknown"]
+
+
+def _warn_of_many(people: int, max_fmr: float) -> None:
+    """A stranger is compared with everybody, so that false matches add up."""
+    share = 1 - (1 - max_fmr) ** people
+    if share > _MANY:
+        _log.warning(
+            "%d people at --max-fmr %g: about %.0f %% of strangers will be taken for one of them; "
+            "--max-fmr %.1g makes that %.0f %%",
+            people,
+            max_fmr,
+            100 * share,
+            _MANY / people,
+            100 * _MANY,
+        )
+
+
+def _warn_of_doubles(one: FoundPhoto) -> None:
+    for name, count in Counter(
+        face.nearest for face in one.people if face.answer == "known"
+    ).items():
+        if count > 1:
+            _log.warning(
+                "%s: %d faces are taken for %s: a mirror or a collage, or one is wrong",
+                one.seen.path,
+                count,
+                name,
+            )
+
+
+def _rows(one: FoundPhoto) -> list[list[object]]:
+    head: list[object] = [str(one.seen.path), len(one.people)]
+    if not one.people:
+        return [[*head, *[""] * (len(COLUMNS) - len(head))]]
+    return [
+        [
+            *head,
+            *cells(one.seen, index),
+            face.answer,
+            face.name or "",
+            *verdict_cells(face.verdict),
+        ]
+        for index, face in enumerate(one.people)
+    ]

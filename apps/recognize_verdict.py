@@ -1,0 +1,92 @@
+"""Same person, another one, or unsure: what a cosine says at a false match rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ..errors import UserError
+
+if TYPE_CHECKING:
+    from ..tasks.recognition.model import FaceRecognizer
+
+MAX_FMR = 1e-3
+"""Share of pairs of two people that may be called one person, unless another one is asked for."""
+
+UNSURE = 10.0
+"""How many times more often strangers may reach the cosine from which on an answer is unsure."""
+
+Answer = Literal["yes", "unsure", "no"]
+ANSWERS: tuple[Answer, ...] = ("yes", "unsure", "no")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of two faces.
+
+    Attributes:
+        answer: Whether they are one person's.
+        similarity: Their cosine, -1 to 1.
+        probability: That they are one person's, 0 to 1, if both is as likely beforehand; None if
+            the model was never calibrated.
+        small: Whether a face is too small to tell.
+    """
+
+    answer: Answer
+    similarity: float
+    probability: float | None
+    small: bool
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """The surer that it is one person, the larger."""
+        return -ANSWERS.index(self.answer), self.similarity
+
+
+class Judge:
+    """Judges cosines of a model's embeddings.
+
+    Attributes:
+        sure: The cosine from which on the answer is yes.
+        unsure: The cosine from which on it is unsure.
+
+    Args:
+        model: A recogniser whose thresholds were measured.
+        max_fmr: Largest share of pairs of two people that may be called one person's.
+
+    Raises:
+        UserError: They were never measured, or not for so small a rate.
+    """
+
+    def __init__(self, model: FaceRecognizer, max_fmr: float) -> None:
+        self.model = model
+        self.sure = model.threshold(max_fmr=max_fmr)
+        largest = model.rules.thresholds[0].fmr
+        # Nothing is known beyond the largest rate that was measured.
+        self.unsure = min(
+            self.sure, model.threshold(max_fmr=max(max_fmr, min(UNSURE * max_fmr, largest)))
+        )
+
+    def __call__(self, similarity: float, *, small: bool) -> Verdict:
+        """The verdict on two faces.
+
+        Args:
+            similarity: Their cosine.
+            small: Whether one of them is too small to say who it is.
+        """
+        answer: Answer = "no"
+        if small or self.unsure <= similarity < self.sure:
+            answer = "unsure"
+        elif similarity >= self.sure:
+            answer = "yes"
+        return Verdict(answer, similarity, self.model.probability(similarity), small)
+
+
+def check_fmr(value: float) -> None:
+    """Refuse what is no false match rate.
+
+    Raises:
+        UserError: It is not above 0 and below 1.
+    """
+    if not 0 < value < 1:
+        raise UserError(f"--max-fmr {value:g}: expected a share above 0 and below 1, as 0.001")
