@@ -44,10 +44,8 @@ def tar_intervals(
     genuine, order = one == other, np.argsort(-filled, kind="stable")
     of_one = order[genuine[order]]
     of_two = order[~genuine[order]]
-    # Ties: the last impostor pair and the last genuine one of each score.
-    values = -filled[of_two]
-    ends = np.searchsorted(values, values, side="right") - 1
-    better = np.searchsorted(-filled[of_one], values, side="left")
+    # For each impostor pair the number of genuine ones that score higher.
+    better = np.searchsorted(-filled[of_one], -filled[of_two], side="left")
     rng = np.random.default_rng(seed)
     found: list[list[float]] = [[] for _ in fars]
     for _ in range(rounds):
@@ -57,8 +55,8 @@ def tar_intervals(
         if not first[-1] or not len(second) or not second[-1]:
             continue
         for place, far in enumerate(fars):
-            # The best impostor pairs that may not be accepted: what scores higher is.
-            refused = int(np.argmax(second[ends] > far * second[-1] + 1e-9))
+            # The best impostor pair that may not be accepted: only what scores higher may.
+            refused = int(np.argmax(second > far * second[-1] + 1e-9))
             found[place].append(float(first[better[refused]] / first[-1]))
     return [
         _interval(some, share) if some and len(of_two) * far + 1e-9 >= 1 else None

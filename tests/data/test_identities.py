@@ -74,7 +74,7 @@ def test_what_is_left_out(folder: Path, caplog: pytest.LogCaptureFixture) -> Non
         photo("../a"), photo("gone"), photo("a", landmarks=one_point),
         photo("b"), photo("c"), photo("b", "bob"), photo("./d"), photo("d"), photo("e", "bob"),
         photo("f"), photo("f"), photo("f"),
-        pairs=[[0, 4, 1], [3, 4, 1], [5, 4, 1], [6, 7, 1], [7, 4, 1], [6, 8, 1], [4, 8, 1],
+        pairs=[[4, 0, 1], [3, 4, 1], [5, 4, 1], [6, 7, 1], [7, 4, 1], [6, 8, 1], [4, 8, 1],
                [9, 4, 1]],
     )  # fmt: skip
     read = read_identities([file], [folder])

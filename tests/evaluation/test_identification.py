@@ -85,8 +85,9 @@ def test_more_photos_in_the_gallery_help() -> None:
 
 def test_photos_without_a_face_are_not_found() -> None:
     rows = at(0, 0, np.nan, 90, 90, np.nan)
-    found = open_set(rows, np.array([0, 0, 0, 1, 1, 1]), [1.0], gallery=1, seed=0)
-    assert found.rate[0] in (0.0, 0.5)  # the gallery's photo, or one of two probes, has no face
+    people = np.array([0, 0, 0, 1, 1, 1])
+    rates = {open_set(rows, people, [1.0], seed=seed).rate[0] for seed in range(12)}
+    assert rates == {0.0, 0.5}  # without a face is the gallery's photo, or one of two probes
 
 
 @pytest.mark.parametrize(
