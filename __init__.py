@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from .api.templates import templates
     from .api.train import train
     from .api.verify import verify
+    from .apps.gallery import Gallery, Match
     from .apps.template_table import TemplateRow
     from .benchmarks.results import Results
     from .compressing.report import CompressedFile, CompressionReport
     from .data.pixels import read_pixels
+    from .embedding import Embedding
     from .errors import (
         ContractError,
         DataError,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from .tasks.load import load
     from .tasks.measuring import Labels
     from .tasks.model import Model
+    from .tasks.recognition.model import FaceRecognizer
     from .tasks.segmentation.model import FaceSegmenter
     from .training.report import EpochReport, FitReport
 
@@ -52,18 +55,22 @@ __all__ = [
     "DataError",
     "Detection",
     "Detections",
+    "Embedding",
     "EpochReport",
     "EvalReport",
     "ExportReport",
     "ExportedFile",
     "FaceClassifier",
     "FaceDetector",
+    "FaceRecognizer",
     "FaceSegmenter",
     "FitReport",
+    "Gallery",
     "ImageError",
     "InputError",
     "Labels",
     "Mask",
+    "Match",
     "Metric",
     "MissingPackageError",
     "Model",
@@ -96,16 +103,20 @@ _HOMES = {
     "Contract": "model_templates.contract",
     "Detection": "results",
     "Detections": "results",
+    "Embedding": "embedding",
     "EpochReport": "training.report",
     "EvalReport": "api.evaluate",
     "ExportReport": "exporting.report",
     "ExportedFile": "exporting.report",
     "FaceClassifier": "tasks.classification.model",
     "FaceDetector": "tasks.detection.model",
+    "FaceRecognizer": "tasks.recognition.model",
     "FaceSegmenter": "tasks.segmentation.model",
     "FitReport": "training.report",
+    "Gallery": "apps.gallery",
     "Labels": "tasks.measuring",
     "Mask": "mask",
+    "Match": "apps.gallery",
     "Metric": "model_templates.contract",
     "Model": "tasks.model",
     "Results": "benchmarks.results",

@@ -259,6 +259,11 @@ def name_in_utf8(name: str) -> str:
     return name.encode("utf-8", "replace").decode("utf-8")
 
 
+def cache_folder() -> Path:
+    """The folder for what can be made anew: `pocketface` in `$XDG_CACHE_HOME` or `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pocketface"
+
+
 def sha256_file(path: Path) -> str:
     """The SHA-256 of a file's content, 64 lower-case hex digits.
 

@@ -66,17 +66,41 @@ class ScheduleSpec(Spec):
         return self
 
 
+_Std = Annotated[float, Field(ge=1e-3)]
+_Share = Annotated[float, Field(ge=-1, le=2)]
+
+
+class TeacherInputSpec(Spec):
+    """How a model file of other people takes an aligned face.
+
+    Args:
+        points: x and y of left eye, right eye, nose, left and right mouth corner (as seen in the
+            picture), as shares of the width and height of its input.
+        colour: The order of its channels.
+        mean: What it wants subtracted from the channels of an image of 0 to 255.
+        std: What it wants them divided by then.
+    """
+
+    points: Annotated[tuple[tuple[_Share, _Share], ...], Field(min_length=5, max_length=5)]
+    colour: Literal["BGR", "RGB"] = "BGR"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[_Std, _Std, _Std] = (1.0, 1.0, 1.0)
+
+
 class DistillationSpec(Spec):
-    """Learning from a larger detector beside the labels (Hinton et al. 2015).
+    """Learning from another, mostly larger, model beside the labels (Hinton et al. 2015).
 
     Args:
         teacher: Name of a template whose weights ship, or path of a template or weights file,
-            relative to the folder of this template.
+            relative to the folder of this template. For a recogniser also an OpenVINO or ONNX
+            file that gives one vector for a face.
         weight: Weight of the distillation loss; the weight of the losses on labels is 1.
+        input: How a file of other people takes a face; not for our own.
     """
 
     teacher: Annotated[str, Field(min_length=1)]
     weight: PositiveFloat = 1.0
+    input: TeacherInputSpec | None = None
 
 
 class HyperParametersSpec(Spec):

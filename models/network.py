@@ -14,6 +14,7 @@ from ..model_templates.architecture import ArchitectureSpec
 from .classes_head import ClassesHead
 from .dense_head import DenseHead
 from .efficientnet_lite import EfficientNetLite
+from .embedding_head import EmbeddingHead, unit_length
 from .fpn import FPN
 from .layers import Normalize, Subtract
 from .mask_heads import ASPPHead, UNetHead
@@ -68,12 +69,18 @@ def _mask(logits: Tensor) -> Answers:
     return {"mask": logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)}
 
 
+def _embedding(vectors: Tensor) -> Answers:
+    """Embeddings (B, size) of unit length."""
+    return {"embedding": unit_length(vectors)}
+
+
 HEADS: dict[str, Head] = {
     "dense": Head(DenseHead, _boxes),
     "ssd": Head(SSDHead, _boxes),
     "classes": Head(ClassesHead, _probabilities),
     "unet": Head(UNetHead, _mask),
     "aspp": Head(ASPPHead, _mask),
+    "embedding": Head(EmbeddingHead, _embedding),
 }
 
 
@@ -104,7 +111,7 @@ class Network(nn.Module):
 
         Returns:
             The tensors of `answers`, as a tuple; or with `raw` `DensePredictions`, `SSDPredictions`
-            or logits (B, classes), as the head has them.
+            logits or vectors (B, …), as the head has them.
         """
         maps = self.backbone(self.normalize(images))
         if self.neck is not None:

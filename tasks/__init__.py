@@ -11,6 +11,7 @@ TASKS: dict[str, str] = {
     "face-detection": "detection",
     "face-classification": "classification",
     "face-segmentation": "segmentation",
+    "face-recognition": "recognition",
 }
 """Name of a task in templates and contracts -> its folder here."""
 

@@ -18,6 +18,7 @@ from ..model_templates.contract import (
 from ..model_templates.input_size import input_size
 from ..model_templates.schema import Template
 from . import TASKS, task_of
+from .templates import with_settled
 
 if TYPE_CHECKING:
     from ..models.weights import Weights
@@ -58,6 +59,8 @@ def contract_for(
         )
     source = template.name if weights is None else f"{weights.path}: template"
     task_of(template.problem).rules.check_template(template, source=source)
+    if weights is not None:
+        template = with_settled(template, weights.measured_with)
     height, width = input_size(template, height=height, width=width)
     checkpoint = None
     if weights is not None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from ..data.class_names import FLAG, OWN_NAMES, ClassNames
 from ..errors import DataError
@@ -45,10 +46,12 @@ class Measured:
         figures: Figures by key of the task's `FIGURES`.
         verdicts: The model's answer to each sample, float64 (samples,), to compare two models one
             by one; NaN without an answer. None if the task has no such number.
+        settled: Values of the template's `inference` that follow; see `tasks.parts.Rules.SETTLED`.
     """
 
     figures: Figures
     verdicts: NDArray[np.float64] | None = None
+    settled: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

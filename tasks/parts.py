@@ -88,6 +88,13 @@ class Rules(Protocol):
     def OUTPUTS(self) -> Mapping[str, tuple[str, str]]:
         """Meaning and unit of each output that a network of the task may have, by name."""
 
+    @property
+    def SETTLED(self) -> tuple[str, ...]:
+        """Keys of `inference` that are measured, and hold for the weights they belong to alone.
+
+        A training leaves out what its template has there, and `Measured.settled` fills them.
+        """
+
     def check_template(self, template: Template, *, source: str) -> None:
         """Refuse a template whose parts do not fit the task.
 

@@ -12,6 +12,7 @@ from ..models.weights_formats import READERS
 from .templates import open_template
 
 TEACHER_KEY = "hyper_parameters.distillation.teacher"
+INPUT_KEY = "hyper_parameters.distillation.input"
 
 
 def teacher_weights(student: TemplateFile) -> Weights | None:
@@ -20,11 +21,16 @@ def teacher_weights(student: TemplateFile) -> Weights | None:
     A teacher's path is relative to the template's folder.
 
     Raises:
-        UserError: The template or file does not exist, or the template ships no weights.
+        UserError: The template or file does not exist, the template ships no weights, or `input`
+            is there, which is for files of other people.
     """
     spec = student.spec.hyper_parameters.distillation
     if spec is None:
         return None
+    if spec.input is not None:
+        raise UserError(
+            f"{INPUT_KEY}: {spec.teacher} is to be a model of ours, which says how it takes images"
+        )
     file = student.path.parent / spec.teacher
     if file.suffix in READERS:
         path: Path | None = file

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+
+import yaml
+from pydantic import JsonValue
 
 from ..errors import TemplateError, UserError
 from ..model_templates.catalogue import find_template, template_names, template_path
 from ..model_templates.schema import Template, TemplateFile
 from ..model_templates.schema import parse_template as parse_by_schema
-from ..model_templates.strict_yaml import read_yaml_text
+from ..model_templates.strict_yaml import parse_yaml, read_yaml_text
 from . import task_of
 
 
@@ -34,6 +38,41 @@ def parse_template(text: str, *, source: str) -> Template:
         raise TemplateError(f"{source}: problem: {error}") from error
     task.rules.check_template(template, source=source)
     return template
+
+
+def settled_text(text: str, values: Mapping[str, JsonValue]) -> str:
+    """A checked template's text for weights that were just trained.
+
+    What its `inference` had measured of other weights gives way to `values`; the text of a task
+    without such keys stays as it is.
+
+    Args:
+        text: The template's text.
+        values: Values of `tasks.parts.Rules.SETTLED`; none if nothing was measured.
+    """
+    content = parse_yaml(text, source="template")
+    keys = task_of(content["problem"]).rules.SETTLED
+    before = content["inference"]
+    after = {key: value for key, value in before.items() if key not in keys} | dict(values)
+    if after == before:
+        return text
+    return yaml.safe_dump(content | {"inference": after}, sort_keys=False)
+
+
+def with_settled(template: Template, then: Template | None) -> Template:
+    """A template that has what was measured of weights and it leaves out.
+
+    Args:
+        template: The template.
+        then: The template that the weights embed; None if that is `template`.
+    """
+    if then is None or then.problem != template.problem:
+        return template
+    keys = task_of(template.problem).rules.SETTLED
+    if any(key in template.inference for key in keys):
+        return template
+    known = {key: then.inference[key] for key in keys if key in then.inference}
+    return template.model_copy(update={"inference": template.inference | known})
 
 
 def shipped_template(name: str) -> TemplateFile | None:

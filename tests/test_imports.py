@@ -35,6 +35,7 @@ FLOORS = {
     "model_templates": 1,
     # Files beside the rooms, for everybody.
     "drawing": 0,
+    "embedding": 0,
     "errors": 0,
     "files": 0,
     "interrupts": 0,

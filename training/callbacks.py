@@ -17,6 +17,7 @@ from ..evaluation.figures import Figure
 from ..files import atomic_write
 from ..models.nncf_hooks import hooks_of
 from ..models.weights_formats import CHECKPOINT_KEY, Section
+from ..tasks.templates import settled_text
 from .module import TemplateModule
 from .pace import PHOTOS_PER_SECOND, WAITING
 from .report import EpochReport
@@ -79,7 +80,8 @@ class Snapshots(Checkpoint):
 
     Args:
         folder: Folder for both files.
-        about: Arguments of `Section` except `epochs` and `hooks`.
+        template: Text of the template.
+        about: Further arguments of `Section`.
         made_of: Settings that must be the same when the training is resumed; see `made_of`.
         measured_on: Identifies the validation photos; a best figure on other photos is dropped.
         figure: The figure that decides which epoch is the best.
@@ -93,6 +95,7 @@ class Snapshots(Checkpoint):
         self,
         folder: Path,
         *,
+        template: str,
         about: dict[str, Any],
         made_of: Mapping[str, int | str],
         measured_on: str,
@@ -101,6 +104,7 @@ class Snapshots(Checkpoint):
     ) -> None:
         self.latest = folder / "latest.pth"
         self.best = folder / "best.pth"
+        self.template = template
         self.about = about
         self.made_of = made_of
         self.measured_on = measured_on
@@ -127,7 +131,12 @@ class Snapshots(Checkpoint):
     ) -> None:
         """Add the data that makes a checkpoint a weights file: template, epochs, data, seed."""
         assert isinstance(pl_module, TemplateModule)
-        section = Section(**self.about, epochs=self._epochs, hooks=hooks_of(pl_module.network))
+        section = Section(
+            **self.about,
+            template=settled_text(self.template, pl_module.settled),
+            epochs=self._epochs,
+            hooks=hooks_of(pl_module.network),
+        )
         checkpoint[CHECKPOINT_KEY] = section.model_dump(mode="json")
         checkpoint[RUN_KEY] = {
             "first_epoch": pl_module.course.first_epoch,

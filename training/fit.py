@@ -131,8 +131,8 @@ def _fit(request: FitRequest) -> FitReport:
 def _snapshots(request: FitRequest, made: PreparedTraining) -> Snapshots:
     return Snapshots(
         request.output,
+        template=request.template.text,
         about={
-            "template": request.template.text,
             "data": name_in_utf8(", ".join(path.name for path in request.train.files)),
             "seed": made.seed,
         },

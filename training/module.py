@@ -63,6 +63,7 @@ class TemplateModule(lightning.LightningModule):
     Attributes:
         figure: The figure that decides which epoch is the best; logged as `val/<key>`, 0 to 1.
         penalty: A further loss that depends only on the weights; None for none.
+        settled: What the last validation measured for the template; see `Measured.settled`.
 
     Args:
         network: The network to train.
@@ -93,6 +94,7 @@ class TemplateModule(lightning.LightningModule):
         self.contract = contract
         self.course = course
         self.files = files
+        self.settled: Mapping[str, Any] = {}
         self.penalty: Callable[[], Tensor] | None = None
         self.figure: Figure = decisive(task.measure.FIGURES)
         self._batch_ids: list[int] = []
@@ -205,7 +207,9 @@ class TemplateModule(lightning.LightningModule):
 
     def validation_step(self, samples: Sequence[Any]) -> None:
         """Measure all validation samples, with the code that users predict with."""
-        found = self.task.measure.measure(self.model(), samples).figures
+        measured = self.task.measure.measure(self.model(), samples)
+        self.settled = measured.settled
+        found = measured.figures
         for figure in self.task.measure.FIGURES:
             value = found.get(figure.key)
             if figure.followed and value is not None:

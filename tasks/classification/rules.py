@@ -25,6 +25,8 @@ from ..rules import (
 
 OUTPUTS = {"probabilities": ("of each label", "0 to 1, 1 in all")}
 
+SETTLED = ()
+
 LABELS = 2
 
 Endpoint = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]

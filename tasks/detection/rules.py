@@ -33,6 +33,8 @@ OUTPUTS = {
     ),
 }
 
+SETTLED = ()
+
 MAX_DETECTIONS = 750
 """Most faces in one photo; the usual limit of the WIDER protocol."""
 

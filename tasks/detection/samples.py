@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data import identities as people
+from ...data import mask_pairs as masks
 from ...data.coco import FaceDataset, Photo, read_coco
 from ...data.images import image_size, read_image
-from ...data.mask_pairs import SUFFIX
 from ...data.preprocess import prepare
 from ...data.read_ahead import decoded
 from ...errors import DataError, ImageError
@@ -30,7 +31,7 @@ _CLASSES = ("face",)
 
 def reads(file: Path) -> bool:
     """See `tasks.parts.Samples`."""
-    return file.suffix == ".json" and not file.name.endswith(SUFFIX)  # that is a list of masks
+    return file.suffix == ".json" and not file.name.endswith((masks.SUFFIX, people.SUFFIX))
 
 
 def classes_in(rules: Mapping[str, Any] | None) -> Sequence[str]:

@@ -27,6 +27,8 @@ from ..rules import (
 
 OUTPUTS = {"mask": ("of each class, for each pixel of the input", "0 to 1; several add up to 1")}
 
+SETTLED = ()
+
 PICTURE = "mask_image"
 """Name of the grey picture that some files give too; see `tasks.parts.Grey`."""
 

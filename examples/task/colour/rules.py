@@ -13,6 +13,8 @@ from ..rules import augmentation_in, check_classes, inference_in, refuse_unless,
 
 OUTPUTS = {"probabilities": ("share of each colour", "0 to 1, 1 in all")}
 
+SETTLED = ()
+
 COLOURS = ("blue", "green", "red")
 
 

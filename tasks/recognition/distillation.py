@@ -1,0 +1,141 @@
+"""Distillation: learn another recogniser's embeddings of the same faces."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.identities import IdentityPhoto
+from ...data.read_ahead import decoded
+from ...errors import ImageError, UserError
+from ...files import atomic_write, cache_folder, sha256_file
+from ...model_templates.recipe import TeacherInputSpec
+from ...model_templates.schema import TemplateFile
+from ...models.weights_formats import READERS
+from ...runtimes import open_session
+from ..load import load_as
+from ..teachers import INPUT_KEY, TEACHER_KEY, teacher_weights
+from .foreign import ForeignRecognizer, open_foreign
+from .model import FaceRecognizer
+
+_log = logging.getLogger(__name__)
+
+Embedder = FaceRecognizer | ForeignRecognizer
+
+
+class EmbeddingTeacher:
+    """A recogniser whose embeddings of the training photos are known.
+
+    Args:
+        path: Its file.
+        takes: How a third party's file takes a face; None for ours.
+        weight: Weight of the distillation loss.
+
+    Attributes:
+        sha256: SHA-256 of the file.
+    """
+
+    def __init__(self, path: Path, *, takes: TeacherInputSpec | None, weight: float) -> None:
+        self.path = path
+        self.sha256 = sha256_file(path)
+        self.weight = weight
+        self._takes = takes
+
+    def embeddings(self, photos: Sequence[IdentityPhoto]) -> NDArray[np.float32]:
+        """Its embeddings, as the photos are: float32 (photos, size); NaN where there is none.
+
+        They are stored in the user's cache, and taken from there the next time.
+
+        Raises:
+            ModelFileError: The file is no recogniser.
+        """
+        stored = cache_folder() / "embeddings" / f"{self._digest(photos)}.npy"
+        if stored.exists():
+            try:
+                found: NDArray[np.float32] = np.load(stored, allow_pickle=False)
+                if found.shape[:1] == (len(photos),):
+                    return found
+            except (OSError, ValueError, EOFError) as error:
+                _log.warning("%s: damaged, and made anew: %s", stored, error)
+        _log.info("%s looks at %d photos", self.path.name, len(photos))
+        vectors = embeddings_of(self._opened(), photos)
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(stored) as file:
+            np.save(file, vectors, allow_pickle=False)
+        return vectors
+
+    def _opened(self) -> Embedder:
+        if self._takes is None:
+            return load_as(FaceRecognizer, self.path)
+        return open_foreign(self.path, self._takes)
+
+    def _digest(self, photos: Sequence[IdentityPhoto]) -> str:
+        """What the embeddings depend on."""
+        digest = hashlib.sha256(self.sha256.encode())
+        digest.update(b"" if self._takes is None else self._takes.model_dump_json().encode())
+        for photo in photos:
+            state = photo.path.stat()
+            digest.update(f"{photo.path.absolute()}\0{state.st_size}\0{state.st_mtime_ns}".encode())
+            digest.update(b"" if photo.landmarks is None else photo.landmarks.tobytes())
+        return digest.hexdigest()[:32]
+
+
+def embeddings_of(
+    embedder: Embedder, photos: Sequence[IdentityPhoto], *, batch_size: int = 32
+) -> NDArray[np.float32]:
+    """Embeddings of the faces in photos: float32 (photos, size); NaN where there is none.
+
+    Photos that cannot be read have none, and a warning names them.
+    """
+    vectors = np.full((len(photos), embedder.size), np.nan, np.float32)
+    waiting: list[tuple[int, NDArray[np.uint8]]] = []
+
+    def flush() -> None:
+        found = embedder.embed([face for _, face in waiting])
+        for (index, _), one in zip(waiting, found, strict=True):
+            vectors[index] = one.vector
+        waiting.clear()
+
+    images = decoded([photo.path for photo in photos])
+    for index, (photo, image) in enumerate(zip(photos, images, strict=True)):
+        if isinstance(image, ImageError):
+            _log.warning("has no embedding: %s", image)
+        elif photo.landmarks is not None:
+            (face,) = embedder.cut(image, photo.landmarks[None])
+            waiting.append((index, face))
+        if len(waiting) == batch_size:
+            flush()
+    if waiting:
+        flush()
+    return vectors
+
+
+def find_teacher(student: TemplateFile) -> EmbeddingTeacher | None:
+    """The teacher that a template's recipe names; None if it names none.
+
+    Raises:
+        UserError: The template or file does not exist, or the template ships no weights; or it is
+            a third party's and the template does not say how it takes a face.
+    """
+    spec = student.spec.hyper_parameters.distillation
+    if spec is None:
+        return None
+    path = student.path.parent / spec.teacher
+    if path.suffix in READERS or not path.is_file():
+        weights = teacher_weights(student)
+        assert weights is not None
+        return EmbeddingTeacher(weights.path, takes=None, weight=spec.weight)
+    ours = open_session(path).contract_json is not None
+    if ours and spec.input is not None:
+        raise UserError(f"{INPUT_KEY}: {path} says itself how it takes a face")
+    if not ours and spec.input is None:
+        raise UserError(
+            f"{TEACHER_KEY}: {path} has no contract: expected {INPUT_KEY} too, with the points "
+            "that it is aligned to"
+        )
+    return EmbeddingTeacher(path, takes=spec.input, weight=spec.weight)

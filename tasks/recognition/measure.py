@@ -1,0 +1,246 @@
+"""Measure a recogniser on photos of people."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from ...data.identities import IdentityPhoto, read_identities, read_list
+from ...data.read_ahead import decoded
+from ...errors import DataError, ImageError, UserError
+from ...evaluation.figures import Figure, Figures
+from ...evaluation.identification import rank_one
+from ...evaluation.verification import (
+    Counts,
+    all_pairs,
+    counted,
+    equal_error_rate,
+    fold_accuracy,
+    roc_auc,
+    similarities,
+    tar_at_far,
+    threshold_at,
+)
+from ...evaluation.verification_calibration import calibrate
+from ...files import sha256_file
+from ...model_templates.contract import Contract
+from ..measuring import (
+    Evaluation,
+    Labels,
+    Measured,
+    Options,
+    Progress,
+    check_lost,
+    files_of,
+    protocol_of,
+)
+from ..timing import Item
+from .model import FaceRecognizer
+from .rules import Calibration, OperatingPoint, RecognitionRules
+
+_log = logging.getLogger(__name__)
+
+FAR = {"1e-1": 1e-1, "1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4}
+"""Rates at which true accepts are measured."""
+
+FIGURES = (
+    Figure(
+        "tar_1e-3",
+        "TAR at FAR 1e-3",
+        column="TAR@1e-3",
+        chart="TAR at FAR 1e-3, %",
+        budget="min-tar",
+        decisive=True,
+        may_drop=0.5,
+        compared=True,
+        followed=True,
+    ),
+    Figure(
+        "fold_accuracy",
+        "Accuracy, mean of the protocol's folds",
+        column="accuracy",
+    ),
+    Figure("fold_error", "Its standard error"),
+    Figure("tar_1e-1", "TAR at FAR 1e-1"),
+    Figure("tar_1e-2", "TAR at FAR 1e-2", followed=True),
+    Figure("tar_1e-4", "TAR at FAR 1e-4"),
+    Figure("eer", "Equal error rate", followed=True),
+    Figure("roc_auc", "Area under the ROC curve"),
+    Figure("rank_1", "Nearest other photo is of the same person", compared=True, followed=True),
+    Figure("images", "Photos measured", unit="photos"),
+    Figure("people", "People in them", unit="people"),
+    Figure("no_face", "Photos without a face, unlike all others", unit="photos"),
+)
+
+official_photos = None
+
+
+def measure(
+    model: FaceRecognizer,
+    samples: Sequence[IdentityPhoto],
+    *,
+    on_progress: Progress | None = None,
+) -> Measured:
+    """See `tasks.parts.Measure`.
+
+    With fewer than 1,000 pairs of two people, the decisive figure is TAR where none is accepted.
+    """
+    people = people_of(samples)
+    vectors = vectors_of(model, samples, on_progress=on_progress)
+    genuine, impostor = all_pairs(vectors, people)
+    figures = _figures(genuine, impostor) | _counts(vectors, people)
+    if figures["tar_1e-3"] is None:
+        figures["tar_1e-3"] = _tar_without_false_matches(genuine, impostor)
+    where = f"{len(samples)} photos of {len(set(people[people >= 0].tolist()))} people"
+    return Measured(figures, settled=settled(genuine, impostor, measured_on=where))
+
+
+def settled(genuine: Counts, impostor: Counts, *, measured_on: str) -> dict[str, JsonValue]:
+    """What cosines of a model mean, as a template's `inference` has it.
+
+    Args:
+        genuine: Scores of pairs of one person.
+        impostor: Scores of pairs of two.
+        measured_on: The photos, in words.
+    """
+    points = []
+    for fmr in FAR.values():
+        cosine = threshold_at(impostor, fmr)
+        if cosine is not None:
+            points.append(OperatingPoint(fmr=fmr, cosine=round(min(cosine, 1.0), 4)))
+    curve = None
+    try:
+        fitted = calibrate(genuine, impostor)
+        curve = Calibration(slope=round(fitted.slope, 3), offset=round(fitted.offset, 3))
+    except DataError as error:
+        _log.warning("probabilities are not known: %s", error)
+    rules = RecognitionRules(thresholds=tuple(points), calibration=curve, measured_on=measured_on)
+    return rules.model_dump(mode="json")
+
+
+def people_of(samples: Sequence[IdentityPhoto]) -> NDArray[np.int64]:
+    """Index of each photo's person, (photos,); -1 where it is unknown."""
+    known = dict.fromkeys(one.person for one in samples if one.person is not None)
+    index = {name: place for place, name in enumerate(known)}
+    return np.array([-1 if s.person is None else index[s.person] for s in samples], np.int64)
+
+
+def vectors_of(
+    model: FaceRecognizer,
+    samples: Sequence[IdentityPhoto],
+    *,
+    on_progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Embeddings of photos, float32 (photos, size); NaN where there is none.
+
+    Photos that cannot be read, or in which no face was found, have none: they are like no other.
+
+    Raises:
+        DataError: More than half of the photos cannot be read.
+    """
+    lost: list[str] = []
+    vectors = np.full((len(samples), model.size), np.nan, np.float32)
+    images = decoded([one.path for one in samples])
+    for index, (sample, image) in enumerate(zip(samples, images, strict=True)):
+        if isinstance(image, ImageError):
+            _log.warning("counted as unlike all others: %s", image)
+            lost.append(str(image))
+        elif sample.landmarks is not None:
+            (found,) = model.predict(image, sample.landmarks[None])
+            vectors[index] = found.vector
+        if on_progress is not None:
+            on_progress(index + 1, len(samples))
+    check_lost(lost, total=len(samples))
+    return vectors
+
+
+def promised(figures: Figures) -> Figures:
+    """See `tasks.parts.Measure`."""
+    return figures
+
+
+def protocol(_: Contract) -> str:
+    """See `tasks.parts.Measure`."""
+    return "all pairs of photos"
+
+
+def evaluate(
+    model: FaceRecognizer,
+    labels: Labels,
+    options: Options,
+    *,
+    on_progress: Progress | None = None,
+) -> Evaluation:
+    """See `tasks.parts.Measure`; where the lists have a protocol's pairs, figures are of these."""
+    contract = model.contract
+    for flag, value in (
+        ("--wider-dir", labels.official),
+        ("--nms-iou", options.nms_iou),
+        ("--mistakes-to", options.mistakes),
+        ("--score-threshold", options.score_threshold),
+    ):
+        if value is not None:
+            raise UserError(f"{flag}: not for {model.path}, which is for {contract.task}")
+    content = read_identities(labels.files, labels.roots)
+    people = people_of(content.photos)
+    vectors = vectors_of(model, content.photos, on_progress=on_progress)
+    figures: Figures = {}
+    if len(content.pairs):
+        one, other, folds = content.pairs.T
+        same = people[one] == people[other]
+        scores = similarities(vectors, content.pairs[:, :2])
+        figures |= _figures(counted(scores[same]), counted(scores[~same]))
+        if len(np.unique(folds)) > 1:
+            found = fold_accuracy(scores, same, folds)
+            figures |= {"fold_accuracy": found.mean, "fold_error": found.error}
+    else:
+        figures |= _figures(*all_pairs(vectors, people))
+    figures |= _counts(vectors, people)
+    said: dict[str, Any] = {
+        "input": f"faces aligned to {contract.input.width}x{contract.input.height}",
+        "pairs": f"{len(content.pairs)} of the protocol" if len(content.pairs) else "all",
+        **protocol_of(model, labels, options),
+    }
+    ordered = {figure.key: figures.get(figure.key) for figure in FIGURES}
+    return Evaluation(ordered, said, files_of(model, labels.files))
+
+
+def labels_fit(labels: Labels, contract: Contract | None) -> Labels:  # noqa: ARG001
+    """See `tasks.parts.Measure`; people have no classes."""
+    return labels.fitting((), name="a recogniser") if labels.classes else labels
+
+
+def measured_on(labels: Labels, _: Sequence[Item], *, timed: int) -> str:
+    """See `tasks.parts.Measure`."""
+    named = ", ".join(f"{file.name} {sha256_file(file)[:12]}" for file in labels.files)
+    count = sum(len(read_list(file).photos) for file in labels.files)
+    return f"{count} faces ({named}); timed on {timed}, one face in each photo, landmarks known"
+
+
+def _figures(genuine: Counts, impostor: Counts) -> Figures:
+    tars = {f"tar_{name}": tar_at_far(genuine, impostor, far) for name, far in FAR.items()}
+    return {
+        **tars,
+        "eer": equal_error_rate(genuine, impostor),
+        "roc_auc": roc_auc(genuine, impostor),
+    }
+
+
+def _tar_without_false_matches(genuine: Counts, impostor: Counts) -> float | None:
+    highest = int(np.flatnonzero(impostor).max(initial=-1))
+    total = int(genuine.sum())
+    return float(genuine[highest + 1 :].sum() / total) if total else None
+
+
+def _counts(vectors: NDArray[np.float32], people: NDArray[np.int64]) -> Figures:
+    return {
+        "rank_1": rank_one(vectors, people),
+        "images": float(len(people)),
+        "people": float(len(np.unique(people[people >= 0]))),
+        "no_face": float(np.isnan(vectors[:, 0]).sum()),
+    }
