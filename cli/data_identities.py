@@ -11,6 +11,7 @@ from .console import progress, tell
 from .parser import a_path, count, fraction
 
 if TYPE_CHECKING:
+    from ..data.identities_lists import Embed
     from ..data.masks import FindLandmarks
 
 
@@ -60,10 +61,17 @@ def add_identities(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="FILE|NAME",
         help=f"a detector with landmarks (default: {DETECTOR})",
     )
+    parser.add_argument(
+        "--embedder",
+        type=a_path,
+        metavar="FILE|NAME",
+        help="a recogniser, for report.csv: photos there twice, and those like somebody else",
+    )
     parser.set_defaults(action=_identities)
 
 
 def _identities(args: argparse.Namespace) -> None:
+    from ..data.identities_doubts import write_doubts
     from ..data.identities_lists import IdentitiesRequest, make_identities
     from ..data.identities_source import Split
 
@@ -75,9 +83,10 @@ def _identities(args: argparse.Namespace) -> None:
         tags=args.tags,
         split=Split(args.val_fraction, args.test_fraction, args.seed),
         pairs=args.pairs,
+        embed=_embedder(args),
     )
     with progress("photos") as on_progress:
-        lists, _ = make_identities(request, on_progress=on_progress)
+        lists, doubts = make_identities(request, on_progress=on_progress)
     for one in lists:
         people = "people unknown"
         if one.people:
@@ -86,6 +95,12 @@ def _identities(args: argparse.Namespace) -> None:
         tell(
             f"written: {one.path} ({one.photos} photos, {one.photos - one.found} without a face; "
             f"{people}{pairs}; data root {args.folder})"
+        )
+    if args.embedder is not None:
+        report = args.output / "report.csv"
+        write_doubts(report, doubts)
+        tell(
+            f"written: {report} ({len({one.image for one in doubts})} photos to look at; nothing is left out for it)"
         )
 
 
@@ -99,3 +114,14 @@ def _finder(args: argparse.Namespace) -> FindLandmarks | None:
     from ..tasks.named import model_path
 
     return face_finder(model_path(args.detector or DETECTOR))
+
+
+def _embedder(args: argparse.Namespace) -> Embed | None:
+    """What embeds a face."""
+    if args.embedder is None:
+        return None
+    from ..tasks.load import load_as
+    from ..tasks.recognition.model import FaceRecognizer
+
+    model = load_as(FaceRecognizer, args.embedder)
+    return lambda image, landmarks: model.predict(image, landmarks[None])[0].vector

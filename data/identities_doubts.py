@@ -17,8 +17,8 @@ from .align import from_centres, similarity
 from .landmark_geometry import ARCFACE_POINTS, ARCFACE_SIDE
 
 SAME_PICTURE = 0.97
-"""Correlation of two thumbnails from which on they are one picture. Among 1,090 photos of 271 people
-all pairs from 0.95 on are of one person."""
+"""Correlation of two thumbnails from which on they are one picture. Among 1,090 photos of 271
+people all pairs from 0.95 on are of one person."""
 
 SAME_PERSON = 0.4
 """Cosine of two embeddings below which faces are not called one person's. With this and `CLOSER` 35

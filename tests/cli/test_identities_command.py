@@ -13,6 +13,8 @@ import pytest
 import skimage
 from PIL import Image
 
+from ..pixel_recognizer import write_detector, write_photo, write_recognizer
+
 Run = Callable[..., Any]
 ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
@@ -63,6 +65,32 @@ def test_aligned_faces_of_a_table(run: Run) -> None:
     assert photo["landmarks"][0] == [38.29, 51.7]
 
 
+def test_doubtful_photos_are_reported(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, person in (("anna", 1), ("bob", 2)):
+        for place in "123":
+            write_photo(Path("people", name, f"{place}.png"), person, blur=0.3)
+    write_photo(Path("people/bob/wrong.png"), 1, blur=0.3)
+    shutil.copy("people/anna/2.png", "people/anna/copy.png")
+    write_detector(Path("detector.onnx"), 40)
+    write_recognizer(Path("recognizer.onnx"))
+    made = run(
+        "data", "identities", "people", "--detector", "detector.onnx", "--embedder",
+        "recognizer.onnx", "--output", "lists",
+    )  # fmt: skip
+    assert made.code == 0
+    last = "written: lists/report.csv (2 photos to look at; nothing is left out for it)"
+    assert made.out.splitlines()[1] == last
+    assert Path("lists/report.csv").read_text().splitlines() == [
+        "photo,person,why",
+        "anna/copy.png,anna,nearly the same picture as anna/2.png",
+        "bob/wrong.png,bob,looks like anna rather than bob",
+    ]
+    assert "8 photos" in made.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -70,6 +98,7 @@ def test_aligned_faces_of_a_table(run: Run) -> None:
         (["people", "--list", "gone.csv"], "gone.csv: cannot be read: No such file"),
         (["people", "--aligned", "--detector", "face-detection-n"], "not with --aligned"),
         (["people", "--detector", "glasses-n"], "expected a face detector"),
+        (["people", "--embedder", "glasses-n"], "expected a face recogniser"),
         (["people", "--val-fraction", "0.6", "--test-fraction", "0.4"], "expected less than 1"),
         (["people", "--val-fraction", "20"], "expected a number from 0 to 1, found '20'"),
         (["people", "--pairs", "people/grace/wall.png"], "not UTF-8 text"),
