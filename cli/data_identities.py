@@ -33,7 +33,7 @@ def add_identities(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "each), in place of folders",
     )
     parser.add_argument(
-        "--tags", nargs="+", metavar="COLUMN", default=(), help="columns of --list that become tags"
+        "--tags", nargs="+", metavar="COLUMN", default=[], help="columns of --list that become tags"
     )
     parser.add_argument(
         "--pairs",
@@ -99,9 +99,8 @@ def _identities(args: argparse.Namespace) -> None:
     if args.embedder is not None:
         report = args.output / "report.csv"
         write_doubts(report, doubts)
-        tell(
-            f"written: {report} ({len({one.image for one in doubts})} photos to look at; nothing is left out for it)"
-        )
+        photos = len({one.image for one in doubts})
+        tell(f"written: {report} ({photos} photos to look at; nothing is left out for it)")
 
 
 def _finder(args: argparse.Namespace) -> FindLandmarks | None:
