@@ -298,6 +298,7 @@ _SERVE_ONE_TASK = {
     Path("cli/data.py"): "`data label` needs a detector",
     Path("cli/data_identities.py"): "`data identities --embedder` needs a recogniser",
     Path("cli/diagnose.py"): "it is of detectors alone",
+    Path("cli/recognize.py"): "it is of recognisers alone",
 }
 """Outside `tasks/` and `apps/`: what names the parts of one task, and why."""
 
