@@ -77,6 +77,21 @@ def test_a_wrong_label(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_of_several_pictures_the_closest_is_named() -> None:
+    one, other = picture(1), picture(2)
+    near = one + 0.12 * other
+    near /= np.linalg.norm(near)
+    between = one + 0.1 * other
+    between /= np.linalg.norm(between)
+    faces = [
+        Face(name, None, at(0), some)
+        for name, some in zip("abc", (near, one, between), strict=True)
+    ]
+    found = {face.image: face.why for face in doubts(faces)}
+    assert found["c"] == "nearly the same picture as a"
+    assert found["b"] == "nearly the same picture as a"
+
+
 def test_nothing_to_compare() -> None:
     assert doubts([]) == []
     assert doubts([face("a", None, 0)]) == []
