@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pocketface.evaluation.figures import Figure
 from pocketface.model_templates import template_path
 from pocketface.models.weights import read_weights
 from pocketface.tasks.segmentation.measure import FIGURES
@@ -46,20 +48,22 @@ def main() -> None:
         found = measured(file, asked.pairs, asked.root)
         print(", ".join(f"{key} {value:.4g}" for key, value in found.items()))
         if not asked.dry_run:
-            metrics = metrics_of(found, asked.protocol)
+            metrics = entries(found, FIGURES, TOLD, protocol=asked.protocol)
             place(file, path, text, metrics=metrics, checkpoint=asked.checkpoint)
 
 
-def metrics_of(found: dict[str, float], protocol: str) -> str:
-    """The entries of a template's `metrics`."""
-    names = {figure.key: figure.title for figure in FIGURES}
+def entries(
+    found: Mapping[str, float], figures: Sequence[Figure], told: Sequence[str], *, protocol: str
+) -> str:
+    """The entries of a template's `metrics`: some of a task's figures."""
+    names = {figure.key: figure.title for figure in figures}
     return "".join(
         f"  - key: {key}\n"
         f'    display_name: "{names[key]}"\n'
         f"    value: {found[key]:.2f}\n"
         '    unit: "%"\n'
         f'    protocol: "{protocol}"\n'
-        for key in TOLD
+        for key in told
     )
 
 

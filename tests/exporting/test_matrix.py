@@ -38,6 +38,7 @@ from pocketface.exporting import (
 )
 from pocketface.model_templates import template_names, template_path
 from pocketface.model_templates.catalogue import shipped_weights
+from pocketface.model_templates.schema import Template
 from pocketface.models.network import make_network
 from pocketface.models.weights import read_weights, write_weights
 from pocketface.runtimes import DEFAULT_RUNTIMES
@@ -82,13 +83,20 @@ def text_of(name: str, *, side: int | None = None) -> str:
     return text
 
 
+def is_of_one_size(template: Template) -> bool:
+    """Whether the network itself is made for the size of its input."""
+    return getattr(template.architecture.head, "kernel", None) is not None
+
+
 def write_calibrated(text: str, folder: Path) -> Path:
     torch.manual_seed(0)
-    network = make_network(parse_template(text, source="test").architecture)
+    template = parse_template(text, source="test")
+    network = make_network(template.architecture)
+    side = template.input.height if is_of_one_size(template) else SIDE
     generator = np.random.default_rng(0)
     small = generator.uniform(0, 255, (4, 6, 6, 3)).astype(np.float32)
     large = np.stack(
-        [cv2.resize(one, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for one in small]
+        [cv2.resize(one, (side, side), interpolation=cv2.INTER_CUBIC) for one in small]
     )
     pictures = torch.from_numpy(large.clip(0, 255).transpose(0, 3, 1, 2).copy())
     for module in network.modules():
@@ -113,7 +121,9 @@ _ALIKE = (
     "face-detection-0204",
     "face-detection-s",
     "face-detection-m",
+    "face-recognition-s",
     "face-segmentation-n-4",
+    "siamese-n",
 )
 """Of the same layers as other templates, in other numbers and sizes."""
 
@@ -184,7 +194,8 @@ def case(
     if weights is None:
         if name not in made:
             # Every kind of layer, but fewer and narrower ones: converters take minutes for all.
-            text = text_of(name, side=SIDE).replace("depth: 152", "depth: 50")
+            side = None if is_of_one_size(open_template(name).spec) else SIDE
+            text = text_of(name, side=side).replace("depth: 152", "depth: 50")
             text = text.replace("tower: 4", "tower: 1")
             text = text.replace("channels: 256", "channels: 64").replace(": 128\n", ": 32\n")
             made[name] = write_calibrated(text, tmp_path_factory.mktemp(name))
