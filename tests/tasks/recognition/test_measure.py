@@ -1,0 +1,226 @@
+"""Figures of a recogniser, the thresholds that a training settles, and what follows from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pocketface.data.images import read_image
+from pocketface.embedding import Embedding
+from pocketface.errors import InputError, UserError
+from pocketface.tasks import task_of
+from pocketface.tasks.describe import contract_for
+from pocketface.tasks.measuring import Labels, Options
+from pocketface.tasks.recognition.measure import evaluate, measure, people_of
+from pocketface.tasks.recognition.model import FaceRecognizer
+from pocketface.tasks.recognition.rules import recognition_rules
+from pocketface.tasks.templates import parse_template, settled_text, with_settled
+
+from ..every_task import LANDMARKS, digest, write_photos
+from .tiny_recognizer import TINY, write_list
+
+TASK = task_of("face-recognition")
+MEASURED = """\
+inference:
+  thresholds: [{fmr: 0.1, cosine: 0.2}, {fmr: 0.01, cosine: 0.4}, {fmr: 0.001, cosine: 0.5}]
+  calibration: {slope: 10.0, offset: -4.0}
+  measured_on: three photos
+"""
+SETTLED = TINY.replace("inference: {}\n", MEASURED)
+
+
+def recognizer(text: str = TINY) -> FaceRecognizer:
+    contract = contract_for(parse_template(text, source="test"))
+    session: Any = SimpleNamespace(runtime="none", device="cpu")
+    return FaceRecognizer(contract=contract, session=session, path=Path("tiny"))
+
+
+def saying(model: FaceRecognizer, folder: Path, angles: Sequence[float | None]) -> FaceRecognizer:
+    """A model that turns each photo of `write_photos` by so many degrees."""
+    known = {
+        digest(read_image(folder / f"{index}.png")): angle for index, angle in enumerate(angles)
+    }
+
+    def predict(image: NDArray[np.uint8], landmarks: Any) -> list[Embedding]:  # noqa: ARG001
+        angle = np.radians(known[digest(image)] or 0)
+        vector = np.zeros(8, np.float32)
+        vector[:2] = np.cos(angle), np.sin(angle)
+        return [Embedding(vector)]
+
+    model.predict = predict  # type: ignore[method-assign, assignment]
+    return model
+
+
+PEOPLE = ("ann", "ann", "bob", "bob", None)
+ANGLES = (0, 20, 90, 130, 60)
+
+
+def labels(folder: Path, **more: Any) -> Labels:
+    names = write_photos(folder, len(PEOPLE))
+    photos = list(zip(names, PEOPLE, strict=True))
+    return Labels([write_list(folder / "all.identities.json", photos, LANDMARKS, **more)], [folder])
+
+
+def test_all_pairs_are_measured_and_unknown_people_left_out(tmp_path: Path) -> None:
+    given = labels(tmp_path)
+    samples = TASK.samples.read(given, rules={})
+    found = measure(saying(recognizer(), tmp_path, ANGLES), samples)
+    assert found.figures["images"] == 5
+    assert found.figures["people"] == 2
+    assert found.figures["tar_1e-3"] == 1.0  # 20 and 40 degrees; two people's are 70 and more
+    # The nearest other face of the one at 90 degrees is the stranger's at 60.
+    assert found.figures["rank_1"] == pytest.approx(0.75)
+    assert people_of(samples).tolist() == [0, 0, 1, 1, -1]
+
+
+def test_decisive_figure_takes_no_false_match_where_pairs_are_few(tmp_path: Path) -> None:
+    given = labels(tmp_path)
+    samples = TASK.samples.read(given, rules={})
+    found = measure(saying(recognizer(), tmp_path, (0, 20, 30, 130, 60)), samples)
+    assert found.figures["tar_1e-3"] == 0.0  # two people at 10 degrees are the nearest pair
+    evaluated = evaluate(saying(recognizer(), tmp_path, ANGLES), given, Options())
+    assert evaluated.figures["tar_1e-3"] is None  # not told of four pairs
+
+
+def test_pairs_of_a_protocol_are_measured_by_their_folds(tmp_path: Path) -> None:
+    pairs = [(0, 1, 1), (0, 2, 1), (2, 3, 2), (1, 3, 2)]
+    given = labels(tmp_path, pairs=pairs)
+    found = evaluate(saying(recognizer(), tmp_path, ANGLES), given, Options())
+    assert found.figures["fold_accuracy"] == 1.0
+    assert found.protocol["pairs"] == "4 of the protocol"
+    wrong = evaluate(saying(recognizer(), tmp_path, (0, 90, 20, 100, 60)), given, Options())
+    assert wrong.figures["fold_accuracy"] == 0.0
+
+
+def test_a_photo_without_a_face_is_like_no_other(tmp_path: Path) -> None:
+    given = labels(tmp_path)
+    path = given.files[0]
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["photos"][1]["landmarks"] = None
+    path.write_text(json.dumps(content), encoding="utf-8")
+    samples = TASK.samples.read(given, rules={})
+    found = measure(saying(recognizer(), tmp_path, ANGLES), samples).figures
+    assert found["no_face"] == 1
+    assert found["tar_1e-3"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "flag"),
+    [
+        (Options(nms_iou=0.5), "--nms-iou"),
+        (Options(score_threshold=0.5), "--score-threshold"),
+        (Options(mistakes=Path("x.png")), "--mistakes-to"),
+    ],
+)
+def test_options_of_other_tasks_are_refused(options: Options, flag: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"{flag}: not for tiny, which is for face-recognition"):
+        evaluate(recognizer(), labels(tmp_path), options)
+
+
+# What a training settles ------------------------------------------------------------------------
+
+
+def test_a_validation_settles_what_cosines_mean(tmp_path: Path) -> None:
+    people = [f"person {index // 4}" for index in range(80)]
+    names = write_photos(tmp_path, 80)
+    path = write_list(
+        tmp_path / "all.identities.json", list(zip(names, people, strict=True)), LANDMARKS
+    )
+    samples = TASK.samples.read(Labels([path], [tmp_path]), rules={})
+    angles = [18.0 * (index // 4) + 4.0 * (index % 4) for index in range(80)]
+    found = measure(saying(recognizer(), tmp_path, angles), samples)
+    text = settled_text(TINY, found.settled)
+    model = recognizer(text)
+    assert model.rules.measured_on == "80 photos of 20 people"
+    assert [point.fmr for point in model.rules.thresholds] == [0.1, 0.01, 0.001]
+    cosines = [point.cosine for point in model.rules.thresholds]
+    assert cosines == sorted(cosines)
+    # Neighbours of two people are 6 degrees apart at the nearest, two photos of one 12 at most.
+    assert np.cos(np.radians(12)) < cosines[-1] <= 1
+    near, far = model.probability(np.cos(np.radians(4))), model.probability(0.0)
+    assert near is not None
+    assert far is not None
+    assert 1 > near > 0.5 > far > 0
+
+
+def test_a_training_without_validation_leaves_old_thresholds_out() -> None:
+    text = settled_text(SETTLED, {})
+    assert recognizer(text).rules.thresholds == ()
+    assert recognizer(text).rules.calibration is None
+    assert settled_text(TINY, {}) == TINY
+
+
+def test_another_recipe_of_the_same_weights_keeps_their_thresholds() -> None:
+    then, now = (parse_template(text, source="test") for text in (SETTLED, TINY))
+    kept = contract_for(with_settled(now, then))
+    assert recognition_rules(kept).thresholds[1].cosine == 0.4
+    own = parse_template(SETTLED.replace("cosine: 0.4", "cosine: 0.45"), source="test")
+    assert recognition_rules(contract_for(with_settled(own, then))).thresholds[1].cosine == 0.45
+    assert with_settled(now, None) is now
+
+
+def test_threshold_of_a_rate_between_two() -> None:
+    model = recognizer(SETTLED)
+    assert model.threshold(max_fmr=0.01) == 0.4
+    assert model.threshold(max_fmr=0.1**1.5) == pytest.approx(0.3)  # half-way in the logarithm
+    assert model.threshold(max_fmr=0.5) == 0.2  # the most frequent that was measured
+    for rate in (1e-4, 1.0, float("nan")):
+        with pytest.raises(UserError, match=r"--max-fmr \S+: expected 0.001, the smallest"):
+            model.threshold(max_fmr=rate)
+
+
+def test_a_model_that_was_never_measured_says_so() -> None:
+    model = recognizer()
+    assert model.probability(0.9) is None
+    with pytest.raises(UserError, match="tiny: its thresholds were never measured") as caught:
+        model.threshold(max_fmr=0.01)
+    assert "recognize calibrate" in str(caught.value.hint)
+
+
+def test_probability_is_a_logistic_curve() -> None:
+    model = recognizer(SETTLED)
+    assert model.probability(0.4) == pytest.approx(0.5)
+    assert model.probability(0.5) == pytest.approx(1 / (1 + np.exp(-1)))
+
+
+def test_embeddings_of_two_models_are_not_compared() -> None:
+    one, other = Embedding(np.ones(1, np.float32)), Embedding(np.ones(2, np.float32))
+    with pytest.raises(InputError, match="have 1 and 2 components: expected two of the same model"):
+        one.similarity(other)
+    assert one.similarity(one) == 1.0
+    assert one == Embedding(np.ones(1, np.float32))
+    assert one != other
+    assert one.to_dict() == {"vector": [1.0]}
+
+
+# Bad templates ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("kernel: 4", "kernel: 3", "head.kernel is 3, but input.height 32 makes a map of 4 cells"),
+        ("[face]", "[face, mask]", "dataset.classes is .*: expected 1"),
+        ("resize: align, eyes: [0.342, 0.657, 0.461]", "resize: stretch", "input.resize does not"),
+        ("0.461]", "0.461], multiple_of: 8", "input.multiple_of does not go with .*head.kernel"),
+        (
+            "inference: {}",
+            "inference: {thresholds: [{fmr: 0.01, cosine: 0.1}, {fmr: 0.1, cosine: 0.2}]}",
+            "thresholds: expected falling fmr and rising cosine",
+        ),
+        ("size: 8", "size: 1", "size"),
+        ("margin: 0.2", "margin: -1", "margin"),
+        ("type: arcface", "type: circle", "loss"),
+    ],
+)
+def test_bad_templates_are_refused(old: str, new: str, message: str) -> None:
+    assert TINY.count(old) == 1
+    with pytest.raises(UserError, match=message):
+        parse_template(TINY.replace(old, new), source="test")
