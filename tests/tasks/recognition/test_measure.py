@@ -96,7 +96,7 @@ def test_pairs_of_a_protocol_are_measured_by_their_folds(tmp_path: Path) -> None
     assert found.figures["fold_accuracy"] == 1.0
     assert found.protocol["pairs"] == "4 of the protocol"
     wrong = evaluate(saying(recognizer(), tmp_path, (0, 90, 20, 100, 60)), given, Options())
-    assert wrong.figures["fold_accuracy"] == 0.0
+    assert wrong.figures["fold_accuracy"] == 0.25  # refusing all is as good as any threshold
 
 
 def test_a_photo_without_a_face_is_like_no_other(tmp_path: Path) -> None:
