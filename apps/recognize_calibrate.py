@@ -75,7 +75,7 @@ def measure_cosines(
             apart.
     """
     rows, names = [], []
-    for embedding, person in _embedded(model, photos, on_progress):
+    for embedding, person in embedded(model, photos, on_progress):
         rows.append(embedding)
         names.append(person)
     known = sorted(set(names))
@@ -125,12 +125,21 @@ def rules_of(genuine: Counts, impostor: Counts, *, measured_on: str) -> Recognit
     )
 
 
-def _embedded(
+def embedded(
     model: FaceRecognizer,
     photos: Sequence[IdentityPhoto],
-    on_progress: Callable[[int, int], None] | None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[NDArray[np.float32], str]]:
-    """The embedding of each photo of a known person, and the person."""
+    """The embedding of each photo of a known person, and the person's name.
+
+    Photos without a known person or a face, with one that is too small, and those that cannot be
+    read are left out, the last with a warning.
+
+    Args:
+        model: The recogniser.
+        photos: Photos of people.
+        on_progress: Called with the number of photos done and the total.
+    """
     faces = _cut(model, photos, on_progress)
     while some := list(islice(faces, _AT_ONCE)):
         found = model.embed([face for face, _ in some])

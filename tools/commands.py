@@ -39,6 +39,7 @@ ABOUT = {
     "segmenter, its masks.",
     "segment": "Explained in [segment.md](../guide/segment.md).",
     "classify": "Explained in [glasses.md](../guide/glasses.md).",
+    "recognize": "Explained in [recognize.md](../guide/recognize.md).",
     "serve": "Explained in [serve.md](../guide/serve.md).",
     "data": "Explained in [data.md](../guide/data.md).",
 }

@@ -41,7 +41,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_recognizer(folder / "other.onnx", name="other", **MEASURED)
     write_detector(folder / "one.onnx", 40)
     write_detector(folder / "two.onnx", 40, 40)
-    write_detector(folder / "sizes.onnx", 36, 40)
+    write_detector(folder / "sizes.onnx", 40, 36)  # the best is not the largest
     write_detector(folder / "tiny.onnx", 20)
     return folder
 
@@ -141,13 +141,13 @@ def test_compare_as_a_table(run: Run, to_file: bool) -> None:
 
 @pytest.mark.usefixtures("place")
 def test_the_largest_face_is_the_reference_and_face_chooses_another(run: Run) -> None:
-    write_photo(Path("two.png"), BERT, ANNA)
-    write_photo(Path("later.png"), CARL, ANNA, blur=0.1)
+    write_photo(Path("two.png"), ANNA, BERT)
+    write_photo(Path("later.png"), ANNA, CARL, blur=0.1)
     flags = ("compare", "two.png", "later.png", *MODEL, "--detector", "sizes.onnx")
     result = run("recognize", *flags)
-    assert "two.png: 2 faces: the largest is taken, number 2 from the left" in result.err
+    assert "two.png: 2 faces: the largest is taken, number 1 from the left" in result.err
     assert "later.png: yes" in result.out
-    result = run("recognize", *flags, "--face", "1")
+    result = run("recognize", *flags, "--face", "2")
     assert result.err == ""
     assert "later.png: no" in result.out
     result = run("recognize", *flags, "--face", "3")

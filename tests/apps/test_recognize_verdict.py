@@ -1,0 +1,46 @@
+"""Where yes ends and unsure begins."""
+
+from __future__ import annotations
+
+import pytest
+
+import pocketface
+from pocketface import FaceRecognizer, UserError
+from pocketface.apps.recognize_verdict import Judge
+
+from ..pixel_recognizer import MEASURED, write_recognizer
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> FaceRecognizer:
+    path = write_recognizer(tmp_path_factory.mktemp("model") / "pixels.onnx", **MEASURED)
+    model = pocketface.load(path)
+    assert isinstance(model, FaceRecognizer)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("max_fmr", "sure", "unsure"),
+    [
+        (0.001, 0.8, 0.6),
+        (0.01, 0.6, 0.4),
+        (0.03, 0.5046, 0.4),  # nothing was measured beyond 0.1
+        (0.1, 0.4, 0.4),
+        (0.5, 0.4, 0.4),
+    ],
+)
+def test_unsure_is_up_to_ten_times_the_rate(
+    model: FaceRecognizer, max_fmr: float, sure: float, unsure: float
+) -> None:
+    judge = Judge(model, max_fmr)
+    assert (judge.sure, judge.unsure) == pytest.approx((sure, unsure), abs=1e-4)
+    answers = [judge(at, small=False).answer for at in (1, sure + 1e-3, unsure - 1e-3, -1)]
+    assert answers == ["yes", "yes", "no", "no"]
+    if sure > unsure:
+        assert judge(sure - 1e-3, small=False).answer == "unsure"
+    assert {judge(at, small=True).answer for at in (1, 0, -1)} == {"unsure"}
+
+
+def test_rates_that_were_never_measured(model: FaceRecognizer) -> None:
+    with pytest.raises(UserError, match=r"expected 0\.001, the smallest that was measured"):
+        Judge(model, 1e-4)
