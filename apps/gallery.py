@@ -111,6 +111,15 @@ class Gallery:
                 hint="name the model it is of, or enroll the photos into another gallery",
             )
 
+    def check_named(self) -> None:
+        """Refuse the embeddings that `recognize cluster` keeps, which are nobody's.
+
+        Raises:
+            DataError: There are faces without a name.
+        """
+        if "" in self.names:
+            raise DataError(f"{self.path}: its faces have no names, as `cluster` keeps them")
+
     def __len__(self) -> int:
         return len(self._now().photo_of)
 

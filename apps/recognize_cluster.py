@@ -108,6 +108,7 @@ def cluster(request: ClusterRequest) -> ClusterSummary:
     summary.photos = len(photos) - summary.unreadable
     if not summary.photos:
         raise DataError(f"none of the {len(photos)} photos could be read")
+    _warn_of_many(len(content.photo_of), request.max_fmr)
     groups = average_linkage(content.embeddings, threshold)
     names = group_names(groups)
     _count(content, groups, summary)
@@ -181,6 +182,19 @@ def _of(
     rows = rows[photo_of[rows] >= 0]
     photos = [content.photos[place] for place in there]
     return GalleryContent(photos, photo_of[rows], content.embeddings[rows], content.boxes[rows])
+
+
+def _warn_of_many(faces: int, max_fmr: float) -> None:
+    """Each face is compared with all others, so that false matches add up."""
+    if faces * max_fmr > 1:
+        _log.warning(
+            "%d faces at --max-fmr %g: each is taken for one of about %.0f strangers, if nobody of "
+            "its own is nearer; --max-fmr %.1g makes purer folders",
+            faces,
+            max_fmr,
+            faces * max_fmr,
+            1 / faces,
+        )
 
 
 def _count(content: GalleryContent, groups: NDArray[np.int64], summary: ClusterSummary) -> None:

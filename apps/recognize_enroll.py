@@ -76,6 +76,7 @@ def enroll(request: EnrollRequest) -> EnrollSummary:
     photos = people_of(request.sources, request.name)
     recognizer = request.open()
     gallery = Gallery.open(request.gallery, recognizer.model)
+    gallery.check_named()
     waiting = {path: one for path, one in photos.items() if not gallery.has(one)}
     summary = EnrollSummary(skipped=len(photos) - len(waiting))
 

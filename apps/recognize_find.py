@@ -142,6 +142,7 @@ def find_people(request: FindRequest) -> FindSummary:
     gallery = Gallery.open(request.gallery)
     if not len(gallery):
         raise DataError(f"{request.gallery}: nobody is enrolled")
+    gallery.check_named()
     recognizer = request.open()
     gallery.check_recognizer(recognizer.model)
     judge = Judge(recognizer.model, request.max_fmr)

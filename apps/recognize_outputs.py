@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..drawing import draw_faces
 from ..errors import UserError
-from ..files import atomic_write, check_place
+from ..files import atomic_write, check_place, name_in_utf8
 from .mask_files import check_places, places_of
 from .recognize_faces import PhotoFaces
 from .recognize_verdict import ANSWERS, Verdict
@@ -24,6 +24,9 @@ WriteRow = Callable[[Sequence[object]], None]
 
 STDOUT = Path("-")
 """Where a table goes that is to be printed."""
+
+_SHORT = 8
+"""Letters of a name that has no room above its face."""
 
 _SHARE = 0.2
 """Side of the reference face that is laid into a drawn photo, as a share of its shorter side."""
@@ -129,11 +132,12 @@ def draw_verdicts(
     """
     captions = []
     for index, verdict in enumerate(verdicts):
-        name = names[index] if names is not None else verdict.answer
+        # Names of folders may hold bytes that are no text, and lines that break.
+        name = " ".join(name_in_utf8(names[index] if names else verdict.answer).split())
         said = f" {verdict.similarity:.2f}"
         if verdict.probability is not None:
             said = f" {verdict.probability:.0%}"
-        captions.append([name + said, name])
+        captions.append([name + said, name, f"{name[:_SHORT]}..."])
     colours = [ANSWERS.index(verdict.answer) for verdict in verdicts]
     drawn = draw_faces(seen.image, seen.faces, captions=captions, colours=colours)
     if reference is not None:

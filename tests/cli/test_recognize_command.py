@@ -325,6 +325,7 @@ def test_forget(run: Run) -> None:
         (("find", "a.gallery", "in", *MODEL), "a.gallery: no such gallery"),
         (("find", "empty.gallery", "in", *MODEL), "empty.gallery: nobody is enrolled"),
         (("find", "anna.gallery", "in", *MODEL), "anna.gallery: not a gallery, or damaged"),
+        (("find", "sorted/faces.gallery", "in", *MODEL), "faces.gallery: its faces have no names"),
         (("find", "of.gallery", "in", *MODEL), "of.gallery: its embeddings are of other"),
         (("enroll", "of.gallery", "people", *MODEL), "of.gallery: its embeddings are of other"),
     ],
@@ -334,6 +335,7 @@ def test_galleries_refuse(run: Run, arguments: tuple[str, ...], message: str) ->
     other = ("--load-weights", "other.onnx")
     run("recognize", "enroll", "of.gallery", "anna.png", "--name", "A", *other, *ONE)
     run("recognize", "enroll", "empty.gallery", "in/nobody.png", "--name", "A", *MODEL, *ONE)
+    run("recognize", "cluster", "people", "--output", "sorted", *MODEL, *ONE)
     result = run("recognize", *arguments, *ONE)
     assert result.code == 2
     errors = [one for one in result.err.splitlines() if "error: " in one]
@@ -347,6 +349,22 @@ def test_many_people_are_warned_of(run: Run) -> None:
     run("recognize", "enroll", "a.gallery", "people", *MODEL, *ONE)
     result = run("recognize", "find", "a.gallery", "in/same.png", *MODEL, *ONE, "--max-fmr", "0.1")
     assert "2 people at --max-fmr 0.1: about 19 % of strangers" in result.err
+
+
+@pytest.mark.usefixtures("people")
+@pytest.mark.parametrize("name", ["no\udcfftext", "line\nbreak", "😀/Ж\\", "n" * 400])
+def test_names_of_any_text_are_drawn_and_told(run: Run, name: str) -> None:
+    flags = ("recognize", "enroll", "a.gallery", "anna.png", *MODEL, *ONE)
+    assert run(*flags, "--name", name).code == 0
+    flags = ("recognize", "find", "a.gallery", "in/same.png", *MODEL, *ONE)
+    result = run(*flags, "--output", "drawn", "--csv", "all.csv", "--json")
+    assert (result.code, result.err) == (0, "")
+    assert json.loads(result.out)["faces"][0]["result"]["name"] == name
+    assert (cv2.imread("drawn/same.png") != cv2.imread("in/same.png")).any()
+    assert run(*flags, "--csv", "-").code == 0
+    result = run(*flags)
+    assert len(result.out.splitlines()) == 2
+    assert run("recognize", "forget", "a.gallery", "--name", name).code == 0
 
 
 @pytest.mark.usefixtures("people")
@@ -523,3 +541,11 @@ def test_calibrations_that_are_none(run: Run, content: str, message: str) -> Non
     assert result.code == 2
     assert "--calibration own.json: " in result.err
     assert message.lower() in result.err.lower()
+
+
+@pytest.mark.usefixtures("people")
+def test_clusters_of_many_faces_are_warned_of(run: Run) -> None:
+    flags = ("recognize", "cluster", "people", "--output", "out", *MODEL, *ONE)
+    result = run(*flags, "--max-fmr", "0.5")
+    assert "4 faces at --max-fmr 0.5: each is taken for one of about 2 strangers" in result.err
+    assert "--max-fmr 0.2 makes purer folders" in result.err
