@@ -57,8 +57,8 @@ class FoundFace:
 
     @property
     def name(self) -> str | None:
-        """Name of the person, or of whom it may be; None if it is unknown."""
-        return None if self.answer == "unknown" else self.nearest
+        """Name of the person, or of whom it may be; None if it is unknown, or too small."""
+        return None if self.answer == "unknown" or self.verdict.small else self.nearest
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +82,7 @@ class FindSummary:
         photos: Photos that were read.
         known: Faces of people of the gallery.
         unsure: Faces that may be.
+        small: Faces that are too small to tell.
         unknown: All other faces.
         no_face: Photos without a face.
         unreadable: Photos that could not be read.
@@ -90,6 +91,7 @@ class FindSummary:
     photos: int = 0
     known: int = 0
     unsure: int = 0
+    small: int = 0
     unknown: int = 0
     no_face: int = 0
     unreadable: int = 0
@@ -145,8 +147,9 @@ def find_people(request: FindRequest) -> FindSummary:
     gallery.check_named()
     recognizer = request.open()
     gallery.check_recognizer(recognizer.model)
-    judge = Judge(recognizer.model, request.max_fmr)
-    _warn_of_many(len(gallery.names), request.max_fmr)
+    people = len(gallery.names)
+    judge = Judge(recognizer.model, request.max_fmr, people=people)
+    _warn_of_many(people, request.max_fmr)
     summary = FindSummary()
 
     def on_unreadable(_: Path) -> None:
@@ -162,11 +165,7 @@ def find_people(request: FindRequest) -> FindSummary:
             for row in _rows(one):
                 write(row)
             if seen.path in places:
-                names = [face.name or "unknown" for face in one.people]
-                names = [
-                    f"{name}?" if face.answer == "unsure" else name
-                    for name, face in zip(names, one.people, strict=True)
-                ]
+                names = [said_of(face) for face in one.people]
                 drawn = draw_verdicts(seen, [face.verdict for face in one.people], names=names)
                 write_photo(places[seen.path], drawn)
             if request.on_seen is not None:
@@ -192,12 +191,21 @@ def found_faces(seen: PhotoFaces, gallery: Gallery, judge: Judge) -> tuple[Found
     return tuple(found)
 
 
+def said_of(face: FoundFace) -> str:
+    """The name, with a question mark where it is not sure; "unknown", or "?" if it is too small."""
+    if face.answer == "unsure":
+        return f"{face.name or ''}?"
+    return face.name or "unknown"
+
+
 def _count(one: FoundPhoto, summary: FindSummary) -> None:
     summary.photos += 1
     summary.no_face += not one.people
     answers = Counter(face.answer for face in one.people)
     summary.known += answers["known"]
-    summary.unsure += answers["unsure"]
+    small = sum(face.verdict.small for face in one.people)
+    summary.small += small
+    summary.unsure += answers["unsure"] - small
     summary.unknown += answers["unknown"]
 
 

@@ -27,8 +27,8 @@ class Verdict:
     Attributes:
         answer: Whether they are one person's.
         similarity: Their cosine, -1 to 1.
-        probability: That they are one person's, 0 to 1, if both is as likely beforehand; None if
-            the model was never calibrated.
+        probability: That they are one person's, 0 to 1; see `Judge`. None if the model was never
+            calibrated.
         small: Whether a face is too small to tell.
     """
 
@@ -53,13 +53,16 @@ class Judge:
     Args:
         model: A recogniser whose thresholds were measured.
         max_fmr: Largest share of pairs of two people that may be called one person's.
+        people: How many people a face is compared with. Beforehand it is as likely one of them,
+            each as likely as the others, as none.
 
     Raises:
         UserError: They were never measured, or not for so small a rate.
     """
 
-    def __init__(self, model: FaceRecognizer, max_fmr: float) -> None:
+    def __init__(self, model: FaceRecognizer, max_fmr: float, *, people: int = 1) -> None:
         self.model = model
+        self.people = people
         self.sure = model.threshold(max_fmr=max_fmr)
         largest = model.rules.thresholds[0].fmr
         # Nothing is known beyond the largest rate that was measured.
@@ -79,7 +82,10 @@ class Judge:
             answer = "unsure"
         elif similarity >= self.sure:
             answer = "yes"
-        return Verdict(answer, similarity, self.model.probability(similarity), small)
+        chance = self.model.probability(similarity)
+        if chance is not None:
+            chance /= chance + (1 - chance) * self.people
+        return Verdict(answer, similarity, chance, small)
 
 
 def check_fmr(value: float) -> None:

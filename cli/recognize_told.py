@@ -93,11 +93,14 @@ def tell_found(args: argparse.Namespace, summary: FindSummary) -> None:
     """Print the counts of a search."""
     counts = [
         _counted(summary.photos, "photo"),
-        f"{summary.known} faces of known people",
+        f"{_counted(summary.known, 'face')} of known people",
         f"{summary.unsure} unsure",
         f"{summary.unknown} unknown",
+        f"{summary.small} too small",
     ]
-    _tell_counts(args, counts, summary.no_face, summary.unreadable)
+    _tell_counts(
+        args, counts if summary.small else counts[:-1], summary.no_face, summary.unreadable
+    )
 
 
 def tell_enrolled(gallery: Path, summary: EnrollSummary) -> None:
@@ -180,14 +183,25 @@ def _compared(one: Compared) -> str:
 
 
 def _found(one: FoundPhoto) -> str:
+    """Who may be somebody, from left to right, and how many others there are."""
+    from ..apps.recognize_find import said_of
+
     if not one.people:
         return "no face"
-    told: dict[int, str] = {}
-    for index, face in enumerate(one.people):
-        name = face.name or "unknown"
-        said = f"{name}?" if face.answer == "unsure" else name
-        told[one.seen.numbers[index]] = f"{said}{_why(face.verdict)}"
-    return "; ".join(told[number] for number in sorted(told))
+    named = {
+        number: f"{said_of(face)}{_why(face.verdict)}"
+        for number, face in zip(one.seen.numbers, one.people, strict=True)
+        if face.name is not None
+    }
+    told = [named[number] for number in sorted(named)]
+    small = sum(face.verdict.small for face in one.people)
+    unknown = sum(face.answer == "unknown" for face in one.people)
+    told += [
+        f"{number} {what}"
+        for number, what in ((unknown, "unknown"), (small, "too small"))
+        if number
+    ]
+    return "; ".join(told)
 
 
 def _why(verdict: Verdict) -> str:

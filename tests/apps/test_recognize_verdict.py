@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import pocketface
@@ -44,3 +45,11 @@ def test_unsure_is_up_to_ten_times_the_rate(
 def test_rates_that_were_never_measured(model: FaceRecognizer) -> None:
     with pytest.raises(UserError, match=r"expected 0\.001, the smallest that was measured"):
         Judge(model, 1e-4)
+
+
+def test_each_of_many_people_is_less_likely(model: FaceRecognizer) -> None:
+    chances = [
+        Judge(model, 0.001, people=people)(0.9, small=False).probability for people in (1, 4)
+    ]
+    # At even odds e to the power of 10 x 0.9 - 7; of four people each has a quarter of that.
+    assert chances == pytest.approx([np.exp(2) / (1 + np.exp(2)), np.exp(2) / (4 + np.exp(2))])

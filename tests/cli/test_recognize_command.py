@@ -172,6 +172,10 @@ def test_a_face_that_is_too_small_is_unsure(run: Run) -> None:
     (line,) = lines_of(result.out).values()
     assert line["faces"][0]["result"]["answer"] == "unsure"
     assert line["faces"][0]["result"]["small"]
+    assert line["faces"][0]["result"]["name"] is None
+    result = run("recognize", "find", "a.gallery", "anna.png", *MODEL, *tiny)
+    assert result.out.startswith("anna.png: 1 too small\n1 photo, 0 faces of known people, ")
+    assert result.out.endswith("0 unsure, 0 unknown, 1 too small\n")
     result = run("recognize", "compare", "anna.png", "in", *MODEL, *tiny)
     assert (result.code, "too small to be compared" in result.err) == (2, True)
     result = run("recognize", "enroll", "a.gallery", "in/same.png", "--name", "B", *MODEL, *tiny)
@@ -249,8 +253,8 @@ def test_enrolled_people_are_found_and_others_are_unknown(run: Run) -> None:
     result = run(*flags)
     first, *_, counts = result.out.splitlines()
     assert first.startswith("in/all.png: Bert Ж (")
-    assert "; unknown (" in first
-    assert counts == ("2 photos, 1 faces of known people, 0 unsure, 1 unknown, 1 without a face")
+    assert "; 1 unknown" in first
+    assert counts == ("2 photos, 1 face of known people, 0 unsure, 1 unknown, 1 without a face")
 
 
 @pytest.mark.usefixtures("people")
@@ -310,7 +314,7 @@ def test_forget(run: Run) -> None:
     assert result.out == "forgotten: Bert Ж, 2 faces; 2 faces of 1 people are left\n"
     assert b"Bert" not in Path("a.gallery").read_bytes()
     found = run("recognize", "find", "a.gallery", "people/Bert Ж", *MODEL, *ONE).out
-    assert "Bert Ж/0.png: unknown (" in found
+    assert "Bert Ж/0.png: 1 unknown" in found
 
 
 @pytest.mark.usefixtures("people")
