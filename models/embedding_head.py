@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from ..model_templates.embedding_head import EmbeddingHeadSpec
 from .layers import ChannelGroups, Group
 
 _LEAST = 1e-6
-"""Added to squared lengths before vectors are divided by their roots; FP16 still has it."""
+"""Added to mean squares before their roots are divided by; FP16 still has it."""
 
 
 class EmbeddingHead(nn.Module):
@@ -54,5 +54,9 @@ class EmbeddingHead(nn.Module):
 
 
 def unit_length(vectors: Tensor) -> Tensor:
-    """Vectors (B, size) divided by their lengths."""
-    return vectors * torch.rsqrt((vectors * vectors).sum(1, keepdim=True) + _LEAST)
+    """Vectors (B, size) divided by their lengths.
+
+    By the mean of squares, an operation that all formats have for feature maps too.
+    """
+    squares = (vectors * vectors).mean(1, keepdim=True)
+    return vectors / ((squares + _LEAST).sqrt() * math.sqrt(vectors.shape[1]))
