@@ -29,6 +29,9 @@ _log = logging.getLogger(__name__)
 STATE, TABLE, ALONE, PERSON = "faces.gallery", "faces.csv", "alone", "person-"
 """What is in the folder: embeddings of all faces, where each face went, and the folders."""
 
+_LONG = 10_000
+"""Faces from which on grouping takes more than half a minute."""
+
 COLUMNS = ("image", "x1", "y1", "x2", "y2", "person")
 
 
@@ -109,6 +112,8 @@ def cluster(request: ClusterRequest) -> ClusterSummary:
     if not summary.photos:
         raise DataError(f"none of the {len(photos)} photos could be read")
     _warn_of_many(len(content.photo_of), request.max_fmr)
+    if len(content.embeddings) > _LONG:
+        _log.info("grouping %d faces, which takes a while", len(content.embeddings))
     groups = average_linkage(content.embeddings, threshold)
     names = group_names(groups)
     _count(content, groups, summary)
