@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from ..model_templates.spec import Fraction, Spec
+from .jitter_spec import JitterSpec
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
-
-Factor = Annotated[float, Field(ge=0, lt=1)]
 
 _GREY = np.array([0.114, 0.587, 0.299])
 """Shares of blue, green and red in brightness (ITU-R BT.601)."""
 
 _YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 """RGB to brightness and two axes of colour (FCC NTSC, 1953)."""
-
-
-class JitterSpec(Spec):
-    """Random light and colour, as torchvision's ColorJitter has them.
-
-    Args:
-        chance: How often.
-        brightness: Pixels are multiplied by 1 - brightness to 1 + brightness.
-        contrast: The same for their distance from the picture's mean.
-        saturation: The same for their distance from grey.
-        hue: Colours are turned by up to so much of the whole circle, either way.
-    """
-
-    chance: Fraction
-    brightness: Factor = 0.0
-    contrast: Factor = 0.0
-    saturation: Factor = 0.0
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
 
 
 def jitter(picture: Pixels, spec: JitterSpec, rng: np.random.Generator) -> Pixels:

@@ -18,7 +18,8 @@ import kornia.augmentation as kornia
 import numpy as np
 import torch
 
-from pocketface.tasks.jitter import JitterSpec, jitter
+from pocketface.tasks.jitter import jitter
+from pocketface.tasks.jitter_spec import JitterSpec
 from pocketface.tasks.segmentation.head_crops import Item, collate, moved_pair
 from pocketface.tasks.segmentation.rules import AugmentationSpec
 

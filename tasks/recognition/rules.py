@@ -12,7 +12,7 @@ from ...model_templates.contract import Contract
 from ...model_templates.embedding_head import EmbeddingHeadSpec
 from ...model_templates.schema import Template
 from ...model_templates.spec import Fraction, PositiveFloat, Spec
-from ..jitter import JitterSpec
+from ..jitter_spec import JitterSpec
 from ..parts import Choice, Grey, Suppression
 from ..rules import (
     augmentation_in,

@@ -12,7 +12,7 @@ from ...model_templates.contract import Contract
 from ...model_templates.heads import MaskHeadSpec
 from ...model_templates.schema import BACKGROUND, Template
 from ...model_templates.spec import Fraction, PositiveFloat, PositiveInt, Spec
-from ..jitter import JitterSpec
+from ..jitter_spec import JitterSpec
 from ..parts import Choice, Grey, Suppression
 from ..rules import (
     augmentation_in,

@@ -71,6 +71,7 @@ def test_what_can_be_asked_for() -> None:
         "min-ap50": "ap50",
         "min-accuracy": "balanced_accuracy",
         "min-iou": "iou",
+        "min-tar": "tar_1e-3",
     }
 
 

@@ -16,7 +16,8 @@ from pocketface.model_templates.heads import MaskLossSpec
 from pocketface.models.network import make_network
 from pocketface.tasks import task_of
 from pocketface.tasks.disguise import wear_mask
-from pocketface.tasks.jitter import JitterSpec, jitter
+from pocketface.tasks.jitter import jitter
+from pocketface.tasks.jitter_spec import JitterSpec
 from pocketface.tasks.segmentation.covering import cover, dropout
 from pocketface.tasks.segmentation.head_crops import HeadCrops, collate, moved_pair
 from pocketface.tasks.segmentation.mask_loss import mask_losses
