@@ -24,6 +24,7 @@ from ..tasks.model import Model
 from ..tasks.parts import Draw, Told
 from .faces import FACE_SCORE, FaceReader, looks_at_faces
 from .outputs import mirrored, output_path, write_photo
+from .recognize_people import People, PeopleRequest
 from .sources import Source, find_source, open_frames
 from .video_file import video_file
 from .window import Window, check_display
@@ -91,6 +92,7 @@ class VisualizeRequest:
         open_model: Opens the model that is run on every picture.
         detector: Model file of a detector with landmarks, for a model of aligned faces; None for
             `DETECTOR`.
+        people: Known people to be named, by a recogniser; None for what the model says itself.
         output: For a photo a file or an existing folder; for a folder the folder that mirrors it;
             for a video, camera or stream an .mp4 file.
         show: Whether to open a window; q or Esc ends the run.
@@ -108,6 +110,7 @@ class VisualizeRequest:
     source: str
     open_model: Callable[[], Model[Any]]
     detector: Path | None = None
+    people: PeopleRequest | None = None
     output: Path | None = None
     show: bool = True
     score_threshold: float | None = None
@@ -134,11 +137,15 @@ def visualize(request: VisualizeRequest) -> Summary:
     if request.show:
         check_display()
     delay = request.delay
+    gallery = None if request.people is None else request.people.open()
     # After the checks: a runtime takes seconds to load.
     model = request.open_model()
+    people = None
+    if request.people is not None and gallery is not None:
+        people = People(request.people, gallery, model)
     viewer = _Viewer(
-        find=_finder(model, request),
-        task=task_of(model.contract.task).draw,
+        find=_finder(model, request, people),
+        task=people or task_of(model.contract.task).draw,
         window=Window() if request.show else None,
         delay=delay if delay is not None else (0 if found.photos else 1),
         draws=request.show or target is not None,
@@ -164,7 +171,9 @@ def visualize(request: VisualizeRequest) -> Summary:
     )
 
 
-def _finder(model: Model[Any], request: VisualizeRequest) -> Callable[[NDArray[np.uint8]], _Found]:
+def _finder(
+    model: Model[Any], request: VisualizeRequest, people: People | None
+) -> Callable[[NDArray[np.uint8]], _Found]:
     """A function that finds the faces of a picture, and answers for each if the model does."""
     score, iou = request.score_threshold, request.nms_iou
     if looks_at_faces(model):
@@ -172,7 +181,12 @@ def _finder(model: Model[Any], request: VisualizeRequest) -> Callable[[NDArray[n
         file = request.detector or DETECTOR
         detector = load_as(FaceDetector, file, device=request.device, threads=request.threads)
         reader = FaceReader(model, detector, face_score=face_score)
-        return lambda image: reader.read([image], nms_iou=iou)[0]
+
+        def find(image: NDArray[np.uint8]) -> _Found:
+            faces, answers = reader.read([image], nms_iou=iou)[0]
+            return faces, answers if people is None else people.name(image, faces, answers)
+
+        return find
     if request.detector is not None:
         raise UserError(f"--detector {request.detector}: {model.path} finds the faces itself")
     return lambda image: (model.predict(image, score_threshold=score, nms_iou=iou),)

@@ -15,12 +15,14 @@ from ..model_templates.catalogue import DETECTOR, RECOGNIZER
 from . import photo_classifier
 from .console import progress
 from .json_lines import add_json
-from .parser import a_path, fraction, paths, positive, positive_count
+from .parser import a_path, fraction, paths, positive_count
+from .recognize_flags import add_calibration, add_max_fmr
 from .recognize_told import (
     ask_of,
     tell_clusters,
     tell_compared,
     tell_enrolled,
+    tell_forgotten,
     tell_found,
     tell_measured,
 )
@@ -64,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cluster.add_argument("folder", type=a_path, metavar="DIR", help="of photos")
     cluster.add_argument("--output", type=a_path, required=True, metavar="DIR")
     cluster.add_argument("--link", action="store_true", help="hard links in place of copies")
-    _add_fmr(cluster)
+    add_max_fmr(cluster, MAX_FMR)
     _add_models(cluster)
     cluster.set_defaults(action=_cluster)
 
@@ -103,19 +105,8 @@ def _add_gallery(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("gallery", type=a_path, metavar="GALLERY", help="a .gallery file")
 
 
-def _add_fmr(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--max-fmr",
-        type=positive,
-        default=MAX_FMR,
-        metavar="0..1",
-        help="false match rate: share of strangers that may be taken for the person "
-        f"(default: {MAX_FMR:g})",
-    )
-
-
 def _add_answers(parser: argparse.ArgumentParser) -> None:
-    _add_fmr(parser)
+    add_max_fmr(parser, MAX_FMR)
     parser.add_argument(
         "--csv", type=a_path, metavar="FILE|-", help="all answers: a row for each face; - prints it"
     )
@@ -153,12 +144,7 @@ def _add_models(
             help=f"of the detector, from which on a face counts (default: {FACE_SCORE})",
         )
     if calibration:
-        parser.add_argument(
-            "--calibration",
-            type=a_path,
-            metavar="FILE",
-            help="what similarities mean, by `recognize calibrate` (default: what the model says)",
-        )
+        add_calibration(parser)
     parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
     parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")
 
@@ -266,13 +252,11 @@ def _cluster(args: argparse.Namespace) -> None:
 
 def _forget(args: argparse.Namespace) -> None:
     from ..apps.gallery import Gallery
-    from .console import tell
 
     gallery = Gallery.open(args.gallery)
     faces = gallery.forget(args.name)
     gallery.save()
-    left = f"{len(gallery)} faces of {len(gallery.names)} people are left"
-    tell(f"forgotten: {args.name}, {faces} faces; {left}")
+    tell_forgotten(args.name, faces, gallery)
 
 
 def _calibrate(args: argparse.Namespace) -> None:

@@ -11,10 +11,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..model_templates.catalogue import DETECTOR
+from ..model_templates.catalogue import DETECTOR, RECOGNIZER
 from .console import progress, tell
 from .json_lines import add_json, faces_as_json, print_json
 from .parser import a_path, count, fraction, positive_count, size
+from .recognize_flags import add_calibration, add_max_fmr, people_of
 
 if TYPE_CHECKING:
     from ..apps.visualize import Seen, Summary
@@ -37,6 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE|NAME",
         help=f"finds the faces for a classifier (default: {DETECTOR})",
     )
+    parser.add_argument(
+        "--gallery",
+        type=a_path,
+        metavar="FILE",
+        help="names the people of a .gallery file; the model is a recogniser (default: "
+        f"{RECOGNIZER})",
+    )
+    add_max_fmr(parser)
+    add_calibration(parser)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "source",
@@ -76,6 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Process the source, and print what was found."""
     args.source = args.source or args.video
+    people = people_of(args)
+    default = DETECTOR if people is None else RECOGNIZER
     from ..apps.visualize import VisualizeRequest, visualize
     from ..tasks.weights import open_model
 
@@ -87,13 +99,14 @@ def run(args: argparse.Namespace) -> None:
             VisualizeRequest(
                 source=args.source,
                 open_model=lambda: open_model(
-                    args.template or (None if args.load_weights else DETECTOR),
+                    args.template or (None if args.load_weights else default),
                     args.load_weights,
                     device=args.device,
                     threads=args.threads,
                     input_size=args.input_size,
                 ),
                 detector=args.detector,
+                people=people,
                 output=args.output,
                 show=not args.no_show,
                 score_threshold=args.score_threshold,

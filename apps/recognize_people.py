@@ -1,0 +1,162 @@
+"""The people of a gallery in photos and frames, where nobody is seen twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..embedding import Embedding
+from ..errors import DataError, ModelFileError
+from ..results import Detections
+from ..tasks.model import Model
+from ..tasks.parts import Told
+from ..tasks.recognition.model import FaceRecognizer
+from .gallery import Gallery
+from .recognize_calibration import read_calibration
+from .recognize_faces import PhotoFaces
+from .recognize_find import FoundFace, found_faces, said_of
+from .recognize_outputs import draw_verdicts
+from .recognize_verdict import MAX_FMR, Judge, check_fmr
+
+_DIGITS = 4
+"""Decimals of similarities and probabilities in JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleRequest:
+    """Who may be seen, and what it takes to be taken for somebody.
+
+    Attributes:
+        gallery: The gallery's file.
+        max_fmr: Largest share of pairs of two people that may be called one person's.
+        calibration: File of `recognize calibrate`; None for what the model's own file says.
+    """
+
+    gallery: Path
+    max_fmr: float = MAX_FMR
+    calibration: Path | None = None
+
+    def open(self) -> Gallery:
+        """Open the gallery, before any model.
+
+        Raises:
+            UserError: The rate is none, or the gallery cannot be used or is empty.
+        """
+        check_fmr(self.max_fmr)
+        gallery = Gallery.open(self.gallery)
+        if not len(gallery):
+            raise DataError(f"{self.gallery}: nobody is enrolled")
+        gallery.check_named()
+        return gallery
+
+
+@dataclass(frozen=True)
+class SeenPerson:
+    """Who a face is.
+
+    Attributes:
+        found: Whom it is most alike, and whether it is that person.
+        is_second: Whether another face of the picture is more surely that person.
+    """
+
+    found: FoundFace
+    is_second: bool = False
+
+    @property
+    def said(self) -> str:
+        """The name, with a question mark where it is not sure; or "unknown"."""
+        return "unknown?" if self.is_second else said_of(self.found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `recognize find --json` has it."""
+        verdict = self.found.verdict
+        chance = verdict.probability
+        return {
+            "answer": self.found.answer,
+            "name": self.found.name,
+            "similarity": round(verdict.similarity, _DIGITS),
+            "probability": None if chance is None else round(chance, _DIGITS),
+            "small": verdict.small,
+        }
+
+
+class People:
+    """Says who is in pictures, and draws it.
+
+    Args:
+        request: What was asked for.
+        gallery: The gallery that it opened.
+        model: A recogniser.
+
+    Raises:
+        ModelFileError: The model is of another kind.
+        DataError: The gallery or the calibration is another model's.
+        UserError: The model's thresholds were never measured, or not for so small a rate.
+    """
+
+    def __init__(self, request: PeopleRequest, gallery: Gallery, model: Model[Any]) -> None:
+        if not isinstance(model, FaceRecognizer):
+            raise ModelFileError(
+                f"--gallery {request.gallery}: {model.path} is for {model.contract.task}; "
+                f"expected a {FaceRecognizer.WHAT}"
+            )
+        gallery.check_recognizer(model)
+        if request.calibration is not None:
+            model.rules = read_calibration(request.calibration, model)
+        self._gallery = gallery
+        self._judge = Judge(model, request.max_fmr, people=len(gallery.names))
+
+    def name(
+        self, image: NDArray[np.uint8], faces: Detections, embeddings: Sequence[Embedding]
+    ) -> tuple[SeenPerson, ...]:
+        """Who each face of a picture is; nobody is two of them.
+
+        Args:
+            image: uint8 (H, W, 3), BGR.
+            faces: Its faces, with landmarks.
+            embeddings: Of each face.
+        """
+        seen = PhotoFaces(Path(), image, faces, tuple(embeddings))
+        return one_each(found_faces(seen, self._gallery, self._judge))
+
+    def draw(
+        self, image: NDArray[np.uint8], faces: Detections, people: Sequence[SeenPerson]
+    ) -> NDArray[np.uint8]:
+        """See `tasks.parts.Draw`."""
+        return draw_verdicts(
+            PhotoFaces(Path(), image, faces, ()),
+            [one.found.verdict for one in people],
+            names=[one.said for one in people],
+        )
+
+    def told(self, answer: SeenPerson) -> Told:
+        """See `tasks.parts.Draw`."""
+        verdict = answer.found.verdict
+        chance = "" if verdict.probability is None else f"{verdict.probability:.0%}, "
+        return Told(answer.said, f"{answer.said} ({chance}similarity {verdict.similarity:.2f})")
+
+
+def one_each(faces: Sequence[FoundFace]) -> tuple[SeenPerson, ...]:
+    """Leave each name to the face that is most surely that person's; others become unsure.
+
+    Args:
+        faces: Who each face of one picture is.
+    """
+    best: dict[str, FoundFace] = {}
+    for face in faces:
+        if face.name is not None:
+            best.setdefault(face.name, face)
+            best[face.name] = max(best[face.name], face, key=lambda one: one.verdict.rank)
+    people = []
+    for face in faces:
+        if face.name is None or face is best[face.name]:
+            people.append(SeenPerson(face))
+        else:
+            unsure = replace(face, verdict=replace(face.verdict, answer="unsure"))
+            people.append(SeenPerson(unsure, is_second=True))
+    return tuple(people)
