@@ -11,6 +11,7 @@ from .console import print_table, tell
 from .json_lines import print_json
 
 if TYPE_CHECKING:
+    from ..apps.gallery import Gallery
     from ..apps.recognize_calibrate import Measured
     from ..apps.recognize_cluster import ClusterSummary
     from ..apps.recognize_compare import Compared, CompareSummary, Reference
@@ -114,17 +115,21 @@ def tell_enrolled(gallery: Path, summary: EnrollSummary) -> None:
     ):
         if number:
             parts.append(f"{number:,} {what}")
-    people = "1 person" if summary.people == 1 else f"{summary.people:,} people"
-    tell(f"{', '.join(parts)}; {gallery} knows {people}")
+    tell(f"{', '.join(parts)}; {gallery} knows {_people(summary.people)}")
+
+
+def tell_forgotten(name: str, faces: int, gallery: Gallery) -> None:
+    """Print what is gone from a gallery, and what is left."""
+    left = f"{_counted(len(gallery), 'face')} of {_people(len(gallery.names))}"
+    tell(f"forgotten: {name}, {_counted(faces, 'face')}; left: {left}")
 
 
 def tell_clusters(output: Path, summary: ClusterSummary) -> None:
     """Print the counts of a sorting."""
-    people = "1 person" if summary.people == 1 else f"{summary.people:,} people"
     parts = [
         _counted(summary.photos, "photo"),
         _counted(summary.faces, "face"),
-        f"{people} twice or more",
+        f"{_people(summary.people)} twice or more",
         f"{summary.alone:,} alone",
     ]
     if summary.no_face:
@@ -230,6 +235,10 @@ def _faces(seen: PhotoFaces, results: list[dict[str, Any]]) -> list[dict[str, An
         {**face.to_dict(), "number": number, "result": result}
         for face, number, result in zip(seen.faces, seen.numbers, results, strict=True)
     ]
+
+
+def _people(number: int) -> str:
+    return "1 person" if number == 1 else f"{number:,} people"
 
 
 def _counted(number: int, name: str) -> str:

@@ -311,7 +311,7 @@ def test_forget(run: Run) -> None:
     assert "did you mean 'Bert Ж'?" in result.err
     assert Path("a.gallery").read_bytes() == before
     result = run("recognize", "forget", "a.gallery", "--name", "Bert Ж")
-    assert result.out == "forgotten: Bert Ж, 2 faces; 2 faces of 1 people are left\n"
+    assert result.out == "forgotten: Bert Ж, 2 faces; left: 2 faces of 1 person\n"
     assert b"Bert" not in Path("a.gallery").read_bytes()
     found = run("recognize", "find", "a.gallery", "people/Bert Ж", *MODEL, *ONE).out
     assert "Bert Ж/0.png: 1 unknown" in found
