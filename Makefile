@@ -13,7 +13,7 @@ PHOTOS = $(shell $(BIN)/python -c "import matplotlib, skimage; \
 	print(skimage.__path__[0] + '/data/astronaut.png'); \
 	print(matplotlib.get_data_path() + '/sample_data/grace_hopper.jpg')")
 
-.PHONY: demo web test test-fast test-all lint format release
+.PHONY: demo web data train evaluate report demo-recognition test test-fast test-all lint format release
 
 demo: .venv/.ready-demo
 	$(BIN)/pocketface export --template face-detection-n --save-model-to demo
@@ -30,6 +30,26 @@ web: .venv/.ready-demo
 	$(WEB) --template face-detection-n --save-model-to examples/web/face-detection-n
 	$(WEB) --template face-segmentation-n --save-model-to examples/web/face-segmentation-n
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory examples/web
+
+# Single stages of examples/pipeline, in a copy in PIPELINE, with what has to be done before them. The
+# settings are in its params.yaml.
+PIPELINE ?= runs/pipeline
+STAGE := cd $(PIPELINE) && PATH="$(CURDIR)/$(BIN):$$PATH"
+data: $(PIPELINE)/.dvc/config
+	$(STAGE) dvc repro prepare
+train evaluate report: $(PIPELINE)/.dvc/config
+	$(STAGE) dvc repro $@
+
+# One photo of a person and 15 others, whom the network has not seen; as `make demo-recognition SEED=3`
+demo-recognition: $(PIPELINE)/.dvc/config
+	$(STAGE) dvc repro export
+	$(STAGE) python demo.py --seed $(or $(SEED),0)
+
+$(PIPELINE)/.dvc/config: .venv/.ready-pipeline
+	mkdir -p $(PIPELINE)
+	cp -n examples/pipeline/*.* $(PIPELINE)
+	cd $(PIPELINE) && git init --quiet
+	$(STAGE) dvc init --quiet
 
 # One thread: with more, several busy processes slow each other far more than they gain. The tests of
 # a file go to one process, which makes their fixtures once (loadgroup of xdist 3.8.0 has no effect

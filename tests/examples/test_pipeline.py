@@ -1,0 +1,240 @@
+"""The pipeline is whole: its values are there, and its stages write what they say."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import runpy
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from pocketface.cli import main
+from pocketface.tasks.templates import open_template
+
+from ..pixel_recognizer import (
+    MEASURED,
+    landmarks_of,
+    write_detector,
+    write_photo,
+    write_recognizer,
+)
+from ..tasks.recognition.tiny_recognizer import write_list
+
+PIPELINE = Path(__file__).parents[2] / "examples" / "pipeline"
+STAGES: dict[str, dict[str, Any]] = yaml.safe_load((PIPELINE / "dvc.yaml").read_text())["stages"]
+PARAMS: dict[str, dict[str, Any]] = yaml.safe_load((PIPELINE / "params.yaml").read_text())
+VALUE = re.compile(r"\$\{([^}]+)\}")
+PEOPLE, PHOTOS = 12, 4
+
+
+def found(params: dict[str, Any], name: str) -> Any:
+    value: Any = params
+    for key in name.split("."):
+        value = value[key]
+    return value
+
+
+def filled(text: str, params: dict[str, Any]) -> str:
+    """A text of dvc.yaml as DVC fills it: a mapping becomes flags."""
+
+    def fill(match: re.Match[str]) -> str:
+        value = found(params, match[1])
+        if not isinstance(value, dict):
+            return str(value)
+        flags = [f"--{key}" + ("" if one is True else f" {one}") for key, one in value.items()]
+        return " ".join(flags)
+
+    return VALUE.sub(fill, text)
+
+
+def names(stage: dict[str, Any], key: str) -> Iterator[str]:
+    """Of files or parameters, which may have settings."""
+    for one in stage.get(key, []):
+        yield one if isinstance(one, str) else next(iter(one))
+
+
+def test_values_are_there_and_each_is_a_parameter_of_its_stage() -> None:
+    used = set()
+    for stage in STAGES.values():
+        values = VALUE.findall(stage["cmd"])
+        for name in values:
+            found(PARAMS, name)
+        sections = {name.partition(".")[0] for name in values}
+        # A change of `data` makes other lists, on which all else depends.
+        assert sections - {"data"} == set(names(stage, "params")) - {"data", "template.yaml"}
+        used |= sections
+    assert used == set(PARAMS)
+
+
+def test_what_a_stage_needs_is_there_or_made_by_one_before() -> None:
+    made = {path.name for path in PIPELINE.iterdir()} | {"${data.folder}"}
+    for name, stage in STAGES.items():
+        for needed in names(stage, "deps"):
+            assert needed.partition("/")[0] in made or needed in made, f"{name}: {needed}"
+        made |= {*names(stage, "outs"), *names(stage, "metrics")}
+
+
+def test_the_keys_of_the_template_that_are_watched_are_there() -> None:
+    content = yaml.safe_load((PIPELINE / "template.yaml").read_text())
+    (watched,) = (one for one in STAGES["train"]["params"] if not isinstance(one, str))
+    assert set(watched["template.yaml"]) <= set(content)
+    spec = open_template(str(PIPELINE / "template.yaml")).spec
+    assert spec.hyper_parameters.optimizer.weight_decay > 0
+    assert spec.architecture.head.dropout > 0  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the pipeline, which is the current folder for the test."""
+    shutil.copytree(PIPELINE, tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.chdir(tmp_path / "pipeline")
+    monkeypatch.syspath_prepend(str(tmp_path / "pipeline"))
+    return tmp_path / "pipeline"
+
+
+def write_people(folder: Path) -> None:
+    """Pictures of people who differ in their colours, as faces already aligned."""
+    random = np.random.default_rng(0)
+    for person in range(PEOPLE):
+        (folder / f"p{person}").mkdir(parents=True)
+        face = random.integers(0, 256, (4, 4, 3), np.uint8)
+        for photo in range(PHOTOS):
+            noise = random.integers(0, 60, (64, 64, 3), np.uint8)
+            large = cv2.resize(face, (64, 64), interpolation=cv2.INTER_CUBIC)
+            cv2.imwrite(str(folder / f"p{person}" / f"{photo}.png"), cv2.add(large, noise))
+
+
+def write_params(folder: Path, **of_stages: dict[str, Any]) -> dict[str, Any]:
+    """The example's settings for photos in `folder`, with a few others."""
+    params = {name: {**values, **of_stages.get(name, {})} for name, values in PARAMS.items()}
+    params["data"] |= dict.fromkeys(("folder", "source", "root"), str(folder))
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    return params
+
+
+def run(command: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run a stage's command in this process: each would take seconds to import what all need."""
+    program, *words = shlex.split(command)
+    if program == "pocketface":
+        return main(words)
+    assert program == "python"
+    monkeypatch.setattr(sys, "argv", words)
+    try:
+        runpy.run_path(words[0], run_name="__main__")
+    except SystemExit as left:
+        return int(left.code or 0)
+    return 0
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_stages_run_and_write_what_they_say(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("torch", "nncf", "onnxruntime", "openvino"):
+        pytest.importorskip(package)
+    write_people(folder.parent / "people")
+    params = write_params(
+        folder.parent / "people",
+        prepare={"aligned": True},
+        train={"epochs": 1, "batch-size": 8, "gpu-num": 0},
+        export={"formats": "onnx,torchscript"},
+        compress={"max-drop": 100, "photos": 8},
+        report={"examples": 4},
+    )
+    for stage in STAGES.values():
+        assert run(filled(stage["cmd"], params), monkeypatch) == 0
+        for made in (*names(stage, "outs"), *names(stage, "metrics")):
+            path = Path(made)
+            assert path.stat().st_size if path.is_file() else any(path.iterdir())
+    assert Path("export/model.pt").exists()
+    metrics = json.loads(Path("metrics.json").read_text())
+    assert 0 <= metrics["test"]["roc_auc"] <= 100
+    assert set(metrics["int8"]) == {"megabytes", "tar_1e-3"}
+    with Path("report/predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["same person"] for row in rows] == ["yes", "yes", "no", "no"]
+    for row in rows:
+        assert (Path(row["image"]).parent == Path(row["other"]).parent) is (
+            row["same person"] == "yes"
+        )
+    assert Path("report/report.pdf").read_bytes().startswith(b"%PDF")
+    page = Path("report/report.html").read_text()
+    HTMLParser().feed(page)
+    assert page.count("data:image/png;base64,") == 4
+
+
+@pytest.fixture
+def trained(folder: Path) -> Path:
+    """A folder of photos of three people and their list, and a recogniser of pixels."""
+    photos = folder.parent / "photos"
+    found = []
+    for person in range(3):
+        for number in range(6):
+            photo = write_photo(photos / f"p{person}" / f"{number}.png", person, blur=0.1)
+            found.append((photo.relative_to(photos).as_posix(), f"p{person}"))
+    write_params(photos)
+    Path("data").mkdir()
+    write_list(Path(PARAMS["data"]["test"]), found, landmarks_of())
+    Path("export").mkdir()
+    write_recognizer(Path("export/model.onnx"), **MEASURED)
+    write_detector(Path("one.onnx"), 40)
+    return photos
+
+
+def demonstrate(monkeypatch: pytest.MonkeyPatch, seed: int) -> int:
+    return run(f"python demo.py --seed {seed} --detector one.onnx", monkeypatch)
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize("seed", range(3))
+def test_the_demo_compares_a_person_with_five_photos_of_the_same_and_ten_of_others(
+    seed: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert demonstrate(monkeypatch, seed) == 0
+    told = capsys.readouterr().out
+    who = told.splitlines()[0].split("-")[1]
+    with Path("demo/answers.csv").open(newline="") as file:
+        answers = {Path(row["image"]).name.split("-")[1]: row for row in csv.DictReader(file)}
+    assert len({path.read_bytes() for path in Path("demo/photos").iterdir()}) == 16
+    assert len(list(Path("demo/drawn").iterdir())) == 15
+    assert {name: row["answer"] for name, row in answers.items()} == {
+        name: "yes" if name == who else "no" for name in ("p0", "p1", "p2")
+    }
+    assert "the person's photos: 5 of 5 right" in told
+    assert "other people's photos: 10 of 10 right" in told
+
+
+@pytest.mark.parametrize(("mistaken", "told"), [("same", "0 of 5"), ("others", "0 of 10")])
+def test_a_demo_of_a_bad_recogniser_fails(
+    mistaken: str,
+    told: str,
+    trained: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for index, photo in enumerate(sorted(trained.rglob("*.png"))):
+        write_photo(photo, index if mistaken == "same" else 0)
+    assert demonstrate(monkeypatch, 0) == 1
+    assert told in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_demo_without_enough_photos_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_list(Path(PARAMS["data"]["test"]), [("p0/0.png", "p0")], landmarks_of())
+    monkeypatch.setattr(sys, "argv", ["demo.py"])
+    with pytest.raises(SystemExit, match="expected a person with 6 photos"):
+        runpy.run_path("demo.py")["main"]()
