@@ -111,6 +111,10 @@ class People:
         self._gallery = gallery
         self._judge = Judge(model, request.max_fmr, people=len(gallery.names))
 
+    def find(self, seen: PhotoFaces) -> tuple[SeenPerson, ...]:
+        """Who each face of a picture is; somebody may be two of them, as in a mirror."""
+        return tuple(map(SeenPerson, found_faces(seen, self._gallery, self._judge)))
+
     def name(
         self, image: NDArray[np.uint8], faces: Detections, embeddings: Sequence[Embedding]
     ) -> tuple[SeenPerson, ...]:

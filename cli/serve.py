@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import ModelFileError
+from ..apps.recognize_verdict import MAX_FMR
+from ..errors import ModelFileError, UserError
 from . import photo_classifier
 from .parser import a_path, count, positive_count
+from .recognize_flags import add_calibration, add_max_fmr
+
+if TYPE_CHECKING:
+    from ..apps.service.recognize import RecognitionSettings
+
+_NAMES = {1: ("photo",), 2: ("one", "other")}
+"""What photos are called in the commands that are printed, by their number."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +29,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE|NAME",
         help="a face segmenter, for masks at /segment/ (default: none)",
     )
+    parser.add_argument(
+        "--recognizer",
+        type=a_path,
+        metavar="FILE|NAME",
+        help="a face recogniser, to compare two photos at /compare/ (default: none)",
+    )
+    parser.add_argument(
+        "--gallery",
+        type=a_path,
+        metavar="FILE",
+        help="a .gallery file, whose people are known at /identify/ (default: none)",
+    )
+    add_max_fmr(parser)
+    add_calibration(parser)
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -55,18 +79,13 @@ def run(args: argparse.Namespace) -> None:
     from ..apps.service.app import Settings
     from ..apps.service.limits import Limits
     from ..apps.service.server import address_of, bind, make_config, serve
-    from ..tasks.named import model_path
 
     classifier, detector = photo_classifier.files_of(args)
-    segmenter = None
-    if args.segmenter is not None:
-        segmenter = model_path(args.segmenter, device=args.device)
-        if not segmenter.exists():
-            raise ModelFileError(f"{args.segmenter}: no such file")
     settings = Settings(
         classifier=classifier,
         detector=detector,
-        segmenter=segmenter,
+        segmenter=_file_of(args.segmenter, device=args.device),
+        recognition=_recognition_of(args),
         face_score=args.face_score,
         device=args.device,
         threads=args.threads,
@@ -77,9 +96,41 @@ def run(args: argparse.Namespace) -> None:
     with bind(args.host, args.port) as listening:
         config, endpoints = make_config(settings, workers=args.workers)
         where = address_of(listening)
-        for endpoint in endpoints:
-            print(f"listening at {where}: curl -F image=@photo.jpg {where}{endpoint}", flush=True)
+        for endpoint, photos in endpoints.items():
+            fields = " ".join(f"-F image=@{name}.jpg" for name in _NAMES[photos])
+            print(f"listening at {where}: curl {fields} {where}{endpoint}", flush=True)
         serve(config, listening)
+
+
+def _file_of(given: Path | None, *, device: str) -> Path | None:
+    """A model's file; what it is named by may be a template."""
+    from ..tasks.named import model_path
+
+    if given is None:
+        return None
+    path = model_path(given, device=device)
+    if not path.exists():
+        raise ModelFileError(f"{given}: no such file")
+    return path
+
+
+def _recognition_of(args: argparse.Namespace) -> RecognitionSettings | None:
+    """What recognises people; None without --recognizer."""
+    recognizer = _file_of(args.recognizer, device=args.device)
+    if recognizer is None:
+        for name in ("gallery", "max_fmr", "calibration"):
+            if (value := getattr(args, name)) is not None:
+                flag = f"--{name.replace('_', '-')}"
+                raise UserError(f"{flag} {value}: goes with --recognizer alone")
+        return None
+    from ..apps.service.recognize import RecognitionSettings
+
+    return RecognitionSettings(
+        recognizer=recognizer,
+        gallery=args.gallery,
+        max_fmr=MAX_FMR if args.max_fmr is None else args.max_fmr,
+        calibration=args.calibration,
+    )
 
 
 def _cores() -> int:

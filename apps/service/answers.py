@@ -53,30 +53,45 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 """Answers other than 200, for the service's description."""
 
-_FORM_SCHEMA = {
-    "type": "object",
-    "required": [FIELD],
-    "properties": {FIELD: {"type": "string", "format": "binary"}},
-}
-FORM = {"required": True, "content": {"multipart/form-data": {"schema": _FORM_SCHEMA}}}
+_PHOTO = {"type": "string", "format": "binary"}
+
+
+def _form(content: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "required": [FIELD], "properties": {FIELD: content}}
+    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+
+
+FORM = _form(_PHOTO)
 """The body of a request, for the service's description."""
 
+FORM_OF_TWO = _form({"type": "array", "items": _PHOTO, "minItems": 2, "maxItems": 2})
+"""That of a request with two photos."""
 
-def decoded(photo: bytes) -> NDArray[np.uint8]:
+
+def decoded(photo: bytes, *, source: str = FIELD) -> NDArray[np.uint8]:
     """A photo's pixels, uint8 (H, W, 3), BGR.
+
+    Args:
+        photo: The file.
+        source: What it is called in messages.
 
     Raises:
         HTTPException: 413 if it has too many pixels, 415 if it is no image.
     """
     try:
-        return decode_image(photo, source=FIELD)
+        return decode_image(photo, source=source)
     except ImageError as error:
         code = 413 if isinstance(error, ImageTooLargeError) else 415
         raise HTTPException(code, str(error)) from None
 
 
-def no_face(pixels: NDArray[np.uint8]) -> JSONResponse:
-    """The answer to a photo without a face."""
+def no_face(pixels: NDArray[np.uint8], *, which: str = "photo") -> JSONResponse:
+    """The answer to a photo without a face.
+
+    Args:
+        pixels: (H, W, 3).
+        which: What it is called.
+    """
     height, width = pixels.shape[:2]
-    said = NoFace(detail=f"no face found in the photo of {width} x {height} pixels")
+    said = NoFace(detail=f"no face found in the {which} of {width} x {height} pixels")
     return JSONResponse(said.model_dump(), status_code=422)

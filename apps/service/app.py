@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from ... import __version__
 from ...errors import UserError
+from ...tasks.detection.model import FaceDetector
 from ...tasks.load import load_as
 from ...tasks.segmentation.model import FaceSegmenter
 from ..classify import NO_FACE, PhotoClassifier
@@ -25,6 +26,15 @@ from ..faces import FACE_SCORE, FaceReader
 from .answers import FORM, PROBLEMS, Found, decoded, no_face
 from .bounded_queue import BoundedQueue
 from .limits import Limits
+from .recognize import (
+    COMPARE,
+    IDENTIFY,
+    NO_LIVENESS,
+    Recognition,
+    RecognitionSettings,
+    add_compare,
+    add_identify,
+)
 from .segment import SEGMENT, add_segment
 from .targets import AnyTarget
 from .uploads import read_photo
@@ -36,12 +46,14 @@ _FIRST = np.zeros((64, 64, 3), np.uint8)
 class Settings:
     """The model files and how to run them; see `PhotoClassifier`.
 
-    Without a segmenter's file there is no address for masks.
+    Without a segmenter's file there is no address for masks, and without a recogniser's none for
+    people.
     """
 
     classifier: Path
     detector: Path
     segmenter: Path | None = None
+    recognition: RecognitionSettings | None = None
     face_score: float = FACE_SCORE
     device: str = "cpu"
     threads: int = 1
@@ -71,6 +83,25 @@ class Settings:
             return None
         return load_as(FaceSegmenter, self.segmenter, device=self.device, threads=self.threads)
 
+    def open_recognition(self, detector: FaceDetector) -> Recognition | None:
+        """Load the recogniser and the gallery, if there are any.
+
+        Args:
+            detector: Finds the faces.
+
+        Raises:
+            UserError: See `Recognition`.
+        """
+        if self.recognition is None:
+            return None
+        return Recognition(
+            self.recognition,
+            detector,
+            face_score=self.face_score,
+            device=self.device,
+            threads=self.threads,
+        )
+
 
 class Face(Found):
     """A face and what the classifier says of it."""
@@ -95,16 +126,19 @@ def make_app(settings: Settings) -> FastAPI:
     # Nonsense from a client is reported in the answer; it need not fill the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     classifier, segmenter = settings.open(), settings.open_segmenter()
+    recognition = settings.open_recognition(classifier.detector)
     limits = settings.limits
     queue = BoundedQueue(at_work=limits.at_work, waiting=limits.waiting)
     # The first run of a graph is slow: run it before the first client comes.
     _answer(classifier, _FIRST)
-    models = [classifier.detector, classifier.classifier, *([segmenter] if segmenter else [])]
+    others = [segmenter, recognition.model if recognition else None]
+    models = [classifier.detector, classifier.classifier, *filter(None, others)]
     names = ", ".join(model.contract.name for model in models)
     app = FastAPIOffline(
         title="pocketface",
         version=__version__,
-        description=f"Photos by {names}. Nothing that is sent here is stored.",
+        description=f"Photos by {names}. Nothing that is sent here is stored."
+        + (f" {NO_LIVENESS}" if recognition else ""),
         redoc_url=None,
     )
     app.add_middleware(AnyTarget)
@@ -113,19 +147,22 @@ def make_app(settings: Settings) -> FastAPI:
 
     rules = classifier.classifier.rules
     labels = " or ".join(rules.labels)
-    app.state.endpoints = [f"/{rules.endpoint}/"]
+    photos_of = {rules.endpoint: 1}
     if segmenter is not None:
-        if rules.endpoint == SEGMENT:
-            raise UserError(
-                f"{settings.classifier}: its endpoint is {SEGMENT}, where the masks are to be"
-            )
         segmenter.predict(_FIRST)
         reader = FaceReader(segmenter, classifier.detector, face_score=settings.face_score)
         add_segment(app, reader, queue=queue, limits=limits)
-        app.state.endpoints.append(f"/{SEGMENT}/")
+        _add(photos_of, SEGMENT, 1, settings)
+    if recognition is not None:
+        add_compare(app, recognition, queue=queue, limits=limits)
+        _add(photos_of, COMPARE, 2, settings)
+        if recognition.people is not None:
+            add_identify(app, recognition, recognition.people, queue=queue, limits=limits)
+            _add(photos_of, IDENTIFY, 1, settings)
+    app.state.endpoints = {f"/{name}/": count for name, count in photos_of.items()}
 
     @app.post(
-        app.state.endpoints[0],
+        f"/{rules.endpoint}/",
         summary=f"What do the faces of the photo show: {labels}?",
         response_model=Answer,
         response_model_exclude_none=True,
@@ -147,6 +184,15 @@ def make_app(settings: Settings) -> FastAPI:
     (docs,) = (route for route in app.routes if isinstance(route, Route) and route.path == "/docs")
     app.add_route("/", docs.endpoint, include_in_schema=False)
     return app
+
+
+def _add(photos_of: dict[str, int], name: str, photos: int, settings: Settings) -> None:
+    """Note an address, which must not be the classifier's own."""
+    if name in photos_of:
+        raise UserError(
+            f"{settings.classifier}: its endpoint is {name}, which is an address of the service's"
+        )
+    photos_of[name] = photos
 
 
 def _answer_to(classifier: PhotoClassifier, photo: bytes) -> Answer | Response:

@@ -93,8 +93,10 @@ def _most_connections() -> int:
     return max(1, min(MAX_CONNECTIONS, files - _OTHER_FILES))
 
 
-def make_config(settings: Settings, *, workers: int = 1) -> tuple[Config, list[str]]:
-    """Uvicorn's settings and the endpoints' paths, after all model files were opened and tried.
+def make_config(settings: Settings, *, workers: int = 1) -> tuple[Config, dict[str, int]]:
+    """Uvicorn's settings, and the endpoints' paths with the number of photos that each takes.
+
+    All model files are opened and tried before.
 
     Args:
         settings: The settings of each process.
@@ -104,7 +106,7 @@ def make_config(settings: Settings, *, workers: int = 1) -> tuple[Config, list[s
         UserError: A model file cannot be opened; see `tasks.load`.
     """
     app: Any = make_app(settings)
-    endpoints: list[str] = app.state.endpoints
+    endpoints: dict[str, int] = app.state.endpoints
     if workers > 1:  # opened here first: a faulty file would fail in each worker again and again
         app = partial(_make_workers_app, settings)
     config = Config(

@@ -17,6 +17,7 @@ from uvicorn import Server
 
 from pocketface.apps.service.app import Settings
 from pocketface.apps.service.limits import Limits
+from pocketface.apps.service.recognize import RecognitionSettings
 from pocketface.apps.service.server import bind, make_config
 from pocketface.tasks.weights import model_file
 
@@ -29,17 +30,24 @@ HEAD = f"POST {PATH} HTTP/1.1\r\nHost: here\r\nContent-Type: {FORM}\r\n".encode(
 
 
 @contextmanager
-def running(segmenter: Path | None = None, **limits: Any) -> Iterator[int]:
-    """The port of a service with the shipped weights, and perhaps a segmenter's file."""
+def running(
+    segmenter: Path | None = None,
+    *,
+    recognition: RecognitionSettings | None = None,
+    detector: Path | None = None,
+    **limits: Any,
+) -> Iterator[int]:
+    """The port of a service with the shipped weights, and perhaps what else it may have."""
     settings = Settings(
         classifier=model_file("glasses-n", None),
-        detector=model_file("face-detection-n", None),
+        detector=detector or model_file("face-detection-n", None),
         segmenter=segmenter,
+        recognition=recognition,
         limits=Limits(**limits),
     )
     with bind("127.0.0.1", 0) as listening:
         config, endpoints = make_config(settings)
-        assert endpoints == [PATH] + (["/segment/"] if segmenter else [])
+        assert endpoints == _endpoints(segmenter, recognition)
         server = Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         port = int(listening.getsockname()[1])
@@ -54,11 +62,21 @@ def running(segmenter: Path | None = None, **limits: Any) -> Iterator[int]:
             thread.join()
 
 
-def form(content: bytes, *, name: str = "photo.jpg", field: str = "image") -> bytes:
-    """A body of multipart/form-data with one file (RFC 7578)."""
+def _endpoints(segmenter: Path | None, recognition: RecognitionSettings | None) -> dict[str, int]:
+    return {
+        PATH: 1,
+        **({"/segment/": 1} if segmenter else {}),
+        **({"/compare/": 2} if recognition else {}),
+        **({"/identify/": 1} if recognition and recognition.gallery else {}),
+    }
+
+
+def form(*contents: bytes, name: str = "photo.jpg", field: str = "image") -> bytes:
+    """A body of multipart/form-data with files in one field (RFC 7578)."""
     disposition = f'form-data; name="{field}"; filename="{name}"'
     head = f"Content-Disposition: {disposition}\r\nContent-Type: image/jpeg\r\n\r\n".encode()
-    return b"--%b\r\n%b%b\r\n--%b--\r\n" % (BOUNDARY, head, content, BOUNDARY)
+    parts = [b"--%b\r\n%b%b\r\n" % (BOUNDARY, head, content) for content in contents]
+    return b"%b--%b--\r\n" % (b"".join(parts), BOUNDARY)
 
 
 def post(

@@ -18,6 +18,7 @@ from urllib.request import urlopen
 import pytest
 
 from ..colour_model import write_colour_model
+from ..pixel_recognizer import MEASURED, write_recognizer
 
 Run = Callable[..., Any]
 
@@ -97,6 +98,14 @@ def test_says_where_the_masks_are(files: tuple[str, ...], tmp_path: Path) -> Non
         assert process.stdout.readline().endswith(f"-F image=@photo.jpg {where}/segment/\n")
 
 
+def test_says_where_people_are(files: tuple[str, ...], tmp_path: Path) -> None:
+    recognizer = write_recognizer(tmp_path / "model.onnx", **MEASURED)
+    with serving(*files, "--recognizer", str(recognizer)) as (process, where):
+        assert process.stdout is not None
+        said = f"-F image=@one.jpg -F image=@other.jpg {where}/compare/\n"
+        assert process.stdout.readline().endswith(said)
+
+
 def test_without_anybody_to_read_its_log(files: tuple[str, ...]) -> None:
     with serving(*files) as (process, where):
         assert process.stdout is not None
@@ -133,6 +142,10 @@ def test_workers_end_with_their_parent(files: tuple[str, ...]) -> None:
         (("--segmenter", "none.onnx"), "none.onnx: no such file"),
         (("--segmenter", "glasses-n"), "is for face-classification; expected a face segmenter"),
         (("--template", "face-detection-n"), "is for face-detection; expected a face classifier"),
+        (("--recognizer", "none.onnx"), "none.onnx: no such file"),
+        (("--recognizer", "glasses-n"), "is for face-classification; expected a face recogniser"),
+        (("--gallery", "a.gallery"), "--gallery a.gallery: goes with --recognizer alone"),
+        (("--max-fmr", "0.01"), "--max-fmr 0.01: goes with --recognizer alone"),
         (("--workers", "0"), "--workers: expected a whole number, 1 or more"),
         (("--device", "quantum"), "device 'quantum'"),
     ],
