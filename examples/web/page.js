@@ -1,8 +1,11 @@
-// The page around detector.js and segmenter.js: photo or camera in, boxes and masks on a canvas out.
+// The page around detector.js, segmenter.js and recognizer.js: photo or camera in, boxes and masks on a
+// canvas out; compare.js has what two photos are compared with.
 import * as ort from "./vendor/ort.wasm.min.mjs";
 import { ModelError, readContract } from "./file.js";
 import { loadDetector } from "./detector.js";
+import { loadRecognizer } from "./recognizer.js";
 import { classAt, loadSegmenter } from "./segmenter.js";
+import { setUpComparison } from "./compare.js";
 
 const LIST = "models.json"; // paths of the files that are opened first
 const COLOURS = [[46, 230, 166], [255, 140, 40], [200, 90, 230], [40, 200, 230]]; // of classes
@@ -19,14 +22,21 @@ const layer = document.createElement("canvas").getContext("2d");
 
 let detector = null;
 let segmenter = null; // once its file has been opened
+let recognizer = null; // likewise
 let image = null; // ImageData of what is shown
 let turn = null; // of the camera, from the click that starts it to the one that stops it
 let busy = Promise.resolve(); // one inference at a time
 
-/** A detector takes the place of the one before it, a segmenter likewise. */
+/** A detector takes the place of the one before it, a segmenter and a recogniser likewise. */
 async function open(bytes) {
   say("Loading the model …");
-  if (readContract(bytes).task === "face-segmentation") {
+  const { task } = readContract(bytes);
+  if (task === "face-recognition") {
+    const opened = await loadRecognizer(ort, bytes);
+    await recognizer?.close();
+    recognizer = opened;
+    forgetPeople();
+  } else if (task === "face-segmentation") {
     const opened = await loadSegmenter(ort, bytes);
     await segmenter?.close();
     segmenter = opened;
@@ -43,7 +53,7 @@ async function open(bytes) {
     showThreshold();
   }
   $("masks").disabled = !segmenter;
-  const facts = [detector, segmenter].flatMap((model) => (model ? factsOf(model) : []));
+  const facts = [detector, segmenter, recognizer].flatMap((model) => (model ? factsOf(model) : []));
   $("model").replaceChildren(
     ...facts.flatMap(([term, text]) => [element("dt", term), element("dd", text)]),
   );
@@ -56,9 +66,9 @@ function ready() {
 function factsOf({ contract, sealed }) {
   const { input, rules } = contract;
   const [, , height, width] = input.shape;
-  const own = rules.classes
-    ? ["Masks", rules.classes.join(", ")]
-    : ["NMS", `IoU ${rules.nms_iou}, ${rules.nms === "graph" ? "in the graph" : "in this page"}`];
+  let own = ["NMS", `IoU ${rules.nms_iou}, ${rules.nms === "graph" ? "in the graph" : "in this page"}`];
+  if (rules.classes) own = ["Masks", rules.classes.join(", ")];
+  if (rules.thresholds) own = ["Measured on", rules.measured_on ?? "nothing"];
   return [
     ["Name", contract.name],
     ["Input", `${width} × ${height}, ${input.resize}`],
@@ -90,7 +100,8 @@ function read(drawable, width, height) {
   return source.getImageData(0, 0, width, height);
 }
 
-async function openPhoto(file) {
+/** ImageData of a file. */
+async function readPhoto(file) {
   let bitmap;
   try {
     // Turned by its EXIF orientation; colour profiles are not applied: the network learnt so.
@@ -101,8 +112,13 @@ async function openPhoto(file) {
   } catch {
     throw new ModelError(`${file.name}: not a photo that this browser can read`);
   }
-  image = read(bitmap, bitmap.width, bitmap.height);
+  const pixels = read(bitmap, bitmap.width, bitmap.height);
   bitmap.close();
+  return pixels;
+}
+
+async function openPhoto(file) {
+  image = await readPhoto(file);
   await find();
 }
 
@@ -248,6 +264,15 @@ function whenChosen(input, action) {
   });
 }
 
+const forgetPeople = setUpComparison({
+  models: () => ({ detector, recognizer }),
+  readPhoto,
+  whenChosen: (input, action) =>
+    whenChosen(input, async (file) => {
+      await action(file);
+      ready(); // what went wrong before is over
+    }),
+});
 whenChosen($("photo"), openPhoto);
 whenChosen($("other"), async (file) => {
   await open(new Uint8Array(await file.arrayBuffer()));

@@ -19,14 +19,19 @@ import numpy as np
 import pytest
 
 import pocketface
+from pocketface.apps.recognize_verdict import Judge
 from pocketface.data.images import list_images
 from pocketface.model_templates.catalogue import ready_file
 from pocketface.results import Detections
 from pocketface.tasks.model import Model
 
 from ..colour_model import write_colour_model
+from ..pixel_recognizer import MEASURED, write_recognizer
 
-SERVED = ("index.html", "style.css", "page.js", "file.js", "detector.js", "segmenter.js")
+SERVED = (
+    *("index.html", "style.css", "page.js", "file.js", "detector.js", "segmenter.js"),
+    *("align.js", "recognizer.js", "compare.js"),
+)
 VENDORED = (
     "ort.wasm.min.mjs",
     "ort-wasm-simd-threaded.mjs",
@@ -211,6 +216,79 @@ def test_masks_of_a_segmenter(
     assert face["area"] == pytest.approx(mask.area, rel=0.01)
     assert ", masks " in said["status"]
     assert report["segmenter"].startswith("Ready")
+    assert report["errors"] == []
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_recognizer(tmp_path_factory.mktemp("recognizer") / "model.onnx", **MEASURED)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> list[tuple[Path, Path]]:
+    """Two photos of one person, of which one is small and turned; of two; and of three faces."""
+    hopper, astronaut = (
+        photo_of_package(f"{name}") for name in ("grace_hopper.jpg", "astronaut.png")
+    )
+    image = cv2.imread(str(hopper))
+    assert image is not None
+    height, width = image.shape[:2]
+    turned = tmp_path / "turned.png"
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), 20, 0.7)
+    cv2.imwrite(str(turned), cv2.warpAffine(image, turn, (width, height)))
+    other = cv2.imread(str(astronaut))
+    assert other is not None
+    crowd = tmp_path / "crowd.png"
+    cv2.imwrite(str(crowd), np.hstack([other, cv2.resize(image, (430, 512)), other[:, ::-1]]))
+    return [(hopper, turned), (hopper, astronaut), (hopper, crowd), (crowd, hopper)]
+
+
+def test_two_photos_are_compared_as_in_python(
+    browse: Any, model: Model, recognizer: Path, pairs: list[tuple[Path, Path]]
+) -> None:
+    flags = [word for one, two in pairs for word in ("--first", one, "--second", two)]
+
+    report = browse("--recognizer", recognizer, *flags)
+
+    assert not report["people"]  # before a recogniser is open
+    here = pocketface.load(recognizer, runtime="onnxruntime")
+    assert isinstance(here, pocketface.FaceRecognizer)
+    judge = Judge(here, 0.001)
+    answers = []
+    for (one, two), said in zip(pairs, report["compared"], strict=True):
+        faces = model.predict(one, score_threshold=0.5)
+        sides = faces.boxes[:, 2:] - faces.boxes[:, :2]
+        largest = int(sides.prod(axis=1).argmax())
+        (person,) = here.predict(one, faces.landmarks[largest][None])
+        others = here.predict(two, model.predict(two, score_threshold=0.5).landmarks)
+        expected = max(person.similarity(other) for other in others)
+        found = re.fullmatch(r"(\w+) \((\d+) %, similarity (-?\d\.\d+)\)", said["said"])
+        assert found, said
+        assert float(found[3]) == pytest.approx(expected, abs=1e-3)
+        verdict = judge(expected, small=False)
+        assert found[1] == verdict.answer
+        assert verdict.probability is not None
+        assert int(found[2]) == pytest.approx(100 * verdict.probability, abs=1)
+        answers.append(verdict.answer)
+    assert {"yes", "no"} <= set(answers), answers
+    assert report["errors"] == []
+
+
+def test_comparing_is_offered_where_a_recogniser_is_listed(
+    browse: Any, examples: Path, onnx_file: Path, recognizer: Path, tmp_path: Path
+) -> None:
+    folder = page(examples, tmp_path)
+    shutil.copy(onnx_file, folder / "detector.onnx")
+    shutil.copy(recognizer, folder / "recognizer.onnx")
+    (folder / "models.json").write_text('["detector.onnx", "recognizer.onnx"]')
+    black = tmp_path / "black.png"
+    cv2.imwrite(str(black), np.zeros((40, 40, 3), np.uint8))
+    photo = photo_of_package("grace_hopper.jpg")
+    with served(folder) as url:
+        report = browse("--first", photo, "--second", black, url=url)
+    assert report["people"]
+    ((said),) = report["compared"]
+    assert said == {"said": "Choose two photos.", "status": "black.png: no face in it"}
     assert report["errors"] == []
 
 

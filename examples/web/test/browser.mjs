@@ -2,10 +2,13 @@
 //
 //   node test/browser.mjs --chromium PATH --url URL [--segmenter FILE] [--no-masks] [--photo FILE]…
 //                         [--model FILE]… [--camera FILE.mjpeg] [--screenshot FILE.png]
+//                         [--recognizer FILE] [--first FILE --second FILE]…
 //
 // `opened`: the status line when the page has opened its models; `segmenter`: the one after the file
 // that is opened then; `photos`: per photo the faces and the status line; `unmasked`: the same of the
 // last one, once masks are switched off; `models`: per file of --model the status line;
+// `people`: whether two photos can be compared, once the models are open; `recognizer`: the status line
+// after that file is opened; `compared`: what is said of each pair of photos;
 // `camera`: faces of a video that takes the camera's place; `requests`: all addresses asked for;
 // `blocked`: whether the page's policy stopped a request to another host; `errors`: of the console.
 import { parseArgs } from "node:util";
@@ -21,6 +24,9 @@ const { values } = parseArgs({
     model: { type: "string", multiple: true, default: [] },
     camera: { type: "string" },
     screenshot: { type: "string" },
+    recognizer: { type: "string" },
+    first: { type: "string", multiple: true, default: [] },
+    second: { type: "string", multiple: true, default: [] },
   },
 });
 
@@ -33,7 +39,7 @@ const browser = await chromium.launch({
     ...(values.camera ? [`--use-file-for-fake-video-capture=${values.camera}`] : []),
   ],
 });
-const report = { photos: [], models: [], camera: null, requests: [], errors: [] };
+const report = { photos: [], models: [], compared: [], camera: null, requests: [], errors: [] };
 try {
   const page = await browser.newPage({ viewport: { width: 900, height: 980 } });
   page.setDefaultTimeout(60_000);
@@ -55,6 +61,13 @@ try {
   await settled(/^Ready/);
   report.opened = await status.textContent();
   if (values.segmenter) report.segmenter = await choose("#other", values.segmenter, /^Ready/);
+  report.people = await page.locator("#people").isVisible();
+  if (values.recognizer) report.recognizer = await choose("#other", values.recognizer, /^Ready/);
+  for (const [index, first] of values.first.entries()) {
+    await choose("#first", first, /^Ready/);
+    const told = await choose("#second", values.second[index], /^Ready/);
+    report.compared.push({ said: await page.locator("#same").textContent(), status: told });
+  }
   for (const photo of values.photo) {
     const text = await choose("#photo", photo, / ms |not a photo/);
     report.photos.push({ photo, status: text, faces: await faces() });

@@ -43,6 +43,7 @@ const page = {
   fetch: async () => ({ ok: !noModel, json: async () => ["model.onnx"], arrayBuffer: async () => new ArrayBuffer(4) }),
   readContract: () => contract,
   loadDetector: async () => ({ contract, sealed: true, detect }),
+  setUpComparison() {},
   ModelError: class extends Error {},
 };
 new Function(...Object.keys(page), code)(...Object.values(page));

@@ -7,7 +7,8 @@ import { pathToFileURL } from "node:url";
 
 const [, , web, mode, source, answers] = process.argv;
 const here = (name) => import(pathToFileURL(`${web}/${name}`));
-const { similarity, cutHead, placeMasks, loadSegmenter } = await here("segmenter.js");
+const { similarity, cutOut } = await here("align.js");
+const { placeMasks, loadSegmenter } = await here("segmenter.js");
 
 function runCases() {
   const file = readFileSync(source);
@@ -34,9 +35,8 @@ function runCases() {
     );
     masks.forEach((mask, index) => {
       const place = Int32Array.of(mask.left, mask.top, mask.width, mask.height);
-      for (const one of [cutHead(photo, found[index].transform, input), place, mask.probabilities]) {
-        out.push(Buffer.from(one.buffer));
-      }
+      const head = cutOut(photo, found[index].transform, input, { shrink: true });
+      for (const one of [head, place, mask.probabilities]) out.push(Buffer.from(one.buffer));
     });
   }
   return Buffer.concat(out);
