@@ -78,7 +78,8 @@ def write_pdf(page: Page, path: Path) -> None:
             cells = [[_short(cell) for cell in row] for row in rows]
             table = axes.table(cells, colLabels=[_short(cell) for cell in head], loc="upper center")
             table.auto_set_font_size(False)
-            table.set_fontsize(7)
+            table.set_fontsize(8)
+            table.scale(1, 1.3)
             table.auto_set_column_width(range(len(head)))
             pdf.savefig(figure)
         for title, picture in page.drawn():

@@ -59,38 +59,29 @@ def main() -> None:
         predictions = verified(model, samples, asked.examples, random)
     else:
         predictions = [answered(model, sample) for sample in examples]
-    with (OUT / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, list(predictions[0]))
-        table.writeheader()
-        table.writerows(predictions)
+    write_table(OUT / "predictions.csv", predictions)
     if task.preview is not None:
         cv2.imwrite(str(OUT / "examples.png"), task.preview.preview(model, examples))
     shutil.copy("train/curves.png", OUT)
     write_training(decisive(task.measure.FIGURES).key)
 
     evaluated = yaml.safe_load(Path("evaluate/metrics.yaml").read_text(encoding="utf-8"))
+    figures = [one for one in evaluated["metrics"] if one["value"] is not None]
     compressed = CompressionReport.model_validate_json(
         Path("compress/compression.json").read_text(encoding="utf-8")
     )
-    smallest = Path("compress", compressed.rows[0].file)
-    measured = task.measure.measure(pocketface.load(smallest), samples).figures
-    found = [one for one in evaluated["metrics"] if one["value"] is not None]
     metrics = {
-        "test": {one["key"]: one["value"] for one in found},
-        "int8": {
-            "megabytes": round(smallest.stat().st_size / 1e6, 3),
-            **{key: round(100 * (measured[key] or 0), 2) for key in compressed.limits},
-        },
+        "test": {one["key"]: one["value"] for one in figures},
+        "int8": measured_again(compressed, samples),
     }
     Path("metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-
-    figures = [[one["display_name"], f"{one['value']:g}", one["unit"]] for one in found]
+    measured = [[one["display_name"], f"{one['value']:g}", one["unit"]] for one in figures]
     cells = [[str(cell) for cell in row.values()] for row in predictions]
     page = Page(
         title=f"{model.contract.name}: {model.contract.task}",
         settings=Path("params.yaml").read_text(encoding="utf-8"),
         tables={
-            "On the test photos": (["figure", "value", "unit"], figures),
+            "On the test photos": (["figure", "value", "unit"], measured),
             "Compressed, on the validation photos": compressed.table(),
             "Predictions": (list(predictions[0]), cells),
         },
@@ -103,6 +94,18 @@ def main() -> None:
     )
     write_html(page, OUT / "report.html")
     write_pdf(page, OUT / "report.pdf")
+
+
+def measured_again(compressed: CompressionReport, samples: Sequence[Any]) -> dict[str, float]:
+    """Megabytes of the first compressed file, and its figures on the test photos, in percent."""
+    row = compressed.rows[0]
+    model = pocketface.load(Path("compress", row.file))
+    found = task_of(model.contract.task).measure.measure(model, samples).figures
+    shares = {key: found[key] for key in compressed.limits}
+    return {
+        "megabytes": round((row.after or row.before).bytes / 1e6, 3),
+        **{key: round(100 * share, 2) for key, share in shares.items() if share is not None},
+    }
 
 
 def chosen(
@@ -177,10 +180,8 @@ def verified(
 def write_roc(far: NDArray[np.float64], tar: NDArray[np.float64]) -> None:
     """Write the least FAR of each TAR."""
     rates, first = np.unique(tar[::-1], return_index=True)
-    with (OUT / "roc.csv").open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["FAR", "TAR"])
-        table.writerows(zip(far[::-1][first].round(6), rates.round(6), strict=True))
+    points = zip(far[::-1][first].round(6), rates.round(6), strict=True)
+    write_table(OUT / "roc.csv", [{"FAR": far, "TAR": tar} for far, tar in points])
 
 
 def write_training(figure: str) -> None:
@@ -193,12 +194,23 @@ def write_training(figure: str) -> None:
         for row in csv.DictReader(file):
             known = {name: value for name, value in row.items() if value}
             epochs.setdefault(row["epoch"], {}).update(known)
-    with (OUT / "training.csv").open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["epoch", "loss", "validated"])
-        for epoch, known in epochs.items():
-            values = known["train/loss_epoch"], known.get(f"val/{figure}", "")
-            table.writerow([int(epoch) + 1, *values])
+    rows = [
+        {
+            "epoch": int(epoch) + 1,
+            "loss": known["train/loss_epoch"],
+            "validated": known.get(f"val/{figure}", ""),
+        }
+        for epoch, known in epochs.items()
+    ]
+    write_table(OUT / "training.csv", rows)
+
+
+def write_table(path: Path, rows: Rows) -> None:
+    """Write rows as CSV."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
 
 
 if __name__ == "__main__":
