@@ -91,17 +91,22 @@ def write_photos(
     cv2.imwrite(str(reference), framed(read_image(own[0])))
     strangers = [folder for folder in everybody if folder != person]
     truth = {}
-    shown = rng.permutation(others_of_the_person)[:SHOWN]
+    shown = [others_of_the_person[i] for i in rng.permutation(len(others_of_the_person))[:SHOWN]]
     for index in range(SHOWN + OTHERS):
         faces = [read_image(path) for path in shown[index : index + 1]]
         for stranger in rng.permutation(len(strangers))[: rng.integers(1, 3)]:
-            faces.append(read_image(rng.choice(list_images(strangers[stranger]))))
+            faces.append(read_image(one_of(list_images(strangers[stranger]), rng)))
         name = f"{index:02d}.png"
         truth[name] = index < len(shown)
         order = rng.permutation(len(faces))
         photo = group_photo([faces[one] for one in order], kinds, rng)
         cv2.imwrite(str(folder / "photos" / name), photo)
     return reference, truth
+
+
+def one_of(paths: list[Path], rng: np.random.Generator) -> Path:
+    """One of them by chance."""
+    return paths[int(rng.integers(len(paths)))]
 
 
 def framed(face: Pixels) -> Pixels:
@@ -115,14 +120,14 @@ def group_photo(
     faces: list[Pixels], kinds: dict[str, list[Path]], rng: np.random.Generator
 ) -> Pixels:
     """People beside each other before a place, and a thing in front."""
-    ground = cv2.resize(read_image(rng.choice(kinds["place"])), (WIDTH, HEIGHT))
+    ground = cv2.resize(read_image(one_of(kinds["place"], rng)), (WIDTH, HEIGHT))
     room = WIDTH // len(faces)
     for index, face in enumerate(faces):
         side = int(rng.integers(150, min(room, 330)))
         top = int(rng.integers(40, HEIGHT - side - 40))
         left = index * room + int(rng.integers(0, room - side + 1))
         ground[top : top + side, left : left + side] = cv2.resize(face, (side, side))
-    thing = cv2.resize(read_image(rng.choice(kinds["thing"])), (140, 110))
+    thing = cv2.resize(read_image(one_of(kinds["thing"], rng)), (140, 110))
     left = int(rng.integers(0, WIDTH - 140))
     ground[HEIGHT - 110 :, left : left + 140] = thing
     return np.asarray(ground, np.uint8)
