@@ -24,11 +24,13 @@ demo: .venv/.ready-demo
 	$(LOOK) demo/model.onnx --video demo/grace_hopper.jpg --output demo/grace_hopper-onnx.png
 
 # A page that finds faces and their masks in the browser; needs Node. Then open http://127.0.0.1:8000
-WEB := $(BIN)/pocketface export --formats onnx
+# Its models are those of models.json, whose folders have the names of templates.
+WEB_MODELS = $(shell sed -n 's|.*"\(.*\)/model.onnx".*|\1|p' examples/web/models.json)
 web: .venv/.ready-demo
 	cd examples/web && npm ci
-	$(WEB) --template face-detection-n --save-model-to examples/web/face-detection-n
-	$(WEB) --template face-segmentation-n --save-model-to examples/web/face-segmentation-n
+	for name in $(WEB_MODELS); do \
+		$(BIN)/pocketface export --formats onnx --template $$name --save-model-to examples/web/$$name \
+		|| exit; done
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory examples/web
 
 # Single stages of examples/pipeline, in a copy in PIPELINE, with what has to be done before them. The

@@ -12,7 +12,13 @@ const MIN_EYES = 8; // pixels between the eyes, below which nobody is recognised
 /** Share of pairs of two people that may be called one person, unless another one is asked for. */
 export const MAX_FMR = 0.001;
 
-/** Cosine of the angle between two embeddings, -1 to 1. */
+/** The same direction with length 1; files of lower precision are a little off. */
+export function unit(vector) {
+  const length = Math.hypot(...vector);
+  return vector.map((value) => value / length);
+}
+
+/** Cosine of the angle between two embeddings of length 1, -1 to 1. */
 export function cosine(one, other) {
   return one.reduce((sum, value, index) => sum + value * other[index], 0);
 }
@@ -31,8 +37,9 @@ export function isSmall({ landmarks: [[leftX, leftY], [rightX, rightY]] }) {
  *   `probability` at even odds beforehand, or null.
  */
 export function verdict(value, rules, { maxFmr = MAX_FMR, small = false } = {}) {
-  const { thresholds, calibration: curve } = rules;
-  const probability = curve ? 1 / (1 + Math.exp(-(curve.slope * value + curve.offset))) : null;
+  const { thresholds, calibration } = rules;
+  const curve = ({ slope, offset }) => 1 / (1 + Math.exp(-(slope * value + offset)));
+  const probability = calibration ? curve(calibration) : null;
   if (!thresholds.length || maxFmr < thresholds.at(-1).fmr) return { answer: null, probability };
   const sure = thresholdAt(thresholds, maxFmr);
   // Nothing is known beyond the largest rate that was measured.
@@ -75,8 +82,7 @@ export async function loadRecognizer(ort, bytes) {
   async function embed(face) {
     const tensor = new ort.Tensor("float32", face, [1, 3, height, width]);
     const { embedding } = await session.run({ [input.name]: tensor });
-    const length = Math.hypot(...embedding.data); // nearly 1; files of lower precision are off
-    return embedding.data.map((value) => value / length);
+    return unit(embedding.data);
   }
 
   return { contract, sealed, cut, embed, close: () => session.release() };

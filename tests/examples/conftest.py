@@ -14,6 +14,8 @@ from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates import template_path
 from pocketface.tasks.weights import open_weights
 
+from ..tasks.recognition.tiny_recognizer import TINY
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 DRIVERS = Path(__file__).parent / "drivers"
 
@@ -83,6 +85,21 @@ def segmenter_file(segmenter_weights: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def recognizer_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a small recogniser, untrained."""
+    from pocketface.models.network import Network
+    from pocketface.models.weights import write_weights
+    from pocketface.tasks.templates import parse_template
+
+    network = Network(parse_template(TINY, source="test").architecture)
+    path = tmp_path_factory.mktemp("recognizer") / "weights.safetensors"
+    write_weights(
+        path, template_text=TINY, state_dict=network.state_dict(), epochs=1, data="none", seed=0
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
 def node() -> str:
     """Node's command."""
     return command("node", package="nodejs")
@@ -90,12 +107,13 @@ def node() -> str:
 
 @pytest.fixture(scope="session")
 def javascript(node: str, tmp_path_factory: pytest.TempPathFactory) -> Driver:
-    """Runs drivers/driver.mjs; for masks drivers/masks.mjs."""
+    """Runs drivers/driver.mjs; for masks drivers/masks.mjs, for people drivers/people.mjs."""
     answer = tmp_path_factory.mktemp("javascript") / "answer"
 
     def call(mode: str, source: Path) -> bytes:
-        if mode in ("masks", "segment"):
-            run(node, DRIVERS / "masks.mjs", EXAMPLES / "web", mode, source, answer)
+        own = {"masks": "masks.mjs", "segment": "masks.mjs", "people": "people.mjs"}
+        if mode in own:
+            run(node, DRIVERS / own[mode], EXAMPLES / "web", mode, source, answer)
         else:
             run(node, DRIVERS / "driver.mjs", EXAMPLES / "web/detector.js", mode, source, answer)
         return answer.read_bytes()
@@ -110,7 +128,7 @@ def kotlin(tmp_path_factory: pytest.TempPathFactory) -> Driver:
     java = command("java", package="default-jre-headless")
     folder = tmp_path_factory.mktemp("kotlin")
     sources = EXAMPLES / "android/app/src/main/kotlin/pocketface/example"
-    names = ("Faces.kt", "Masks.kt", "ModelNames.kt", "TfliteMetadata.kt")
+    names = ("Faces.kt", "Masks.kt", "ModelNames.kt", "SamePerson.kt", "TfliteMetadata.kt")
     pure = [sources / name for name in names]
     jar = folder / "driver.jar"
     run(compiler, *pure, DRIVERS / "Driver.kt", "-include-runtime", "-d", jar)
@@ -143,7 +161,7 @@ def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
     for source in (*sources, DRIVERS / "main.swift"):
         shutil.copy(source, folder)
     run(*inside, compiler, "-parse", *(seen(source.name) for source in sources))
-    pure = ("Align", "Contract", "Faces", "Masks", "ModelNames", "main")
+    pure = ("Align", "Contract", "Faces", "Masks", "ModelNames", "SamePerson", "main")
     run(*inside, compiler, "-O", *(seen(f"{name}.swift") for name in pure), "-o", seen("driver"))
 
     def call(mode: str, source: Path) -> bytes:

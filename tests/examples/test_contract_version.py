@@ -63,6 +63,19 @@ SEGMENTER: dict[str, Any] = {
     "rules": {"classes": ["background", "face"], "threshold": 0.25},
 }
 
+RECOGNIZER: dict[str, Any] = {
+    **DETECTOR,
+    "name": "recognizer",
+    "task": "face-recognition",
+    "input": {**INPUT, "shape": [1, 3, 96, 80], "resize": "align", "points": POINTS},
+    "outputs": [{"name": "embedding", "shape": [1, 8], "meaning": "face", "unit": "unit length"}],
+    "rules": {
+        "thresholds": [{"fmr": 0.25, "cosine": 0.125}, {"fmr": 0.125, "cosine": 0.5}],
+        "calibration": {"slope": 8.0, "offset": -2.0},
+        "measured_on": None,
+    },
+}
+
 
 def first_version(contract: dict[str, Any]) -> dict[str, Any]:
     """As it was in version 1, where all rules lay at the top."""
@@ -146,6 +159,7 @@ def test_page_obeys_the_rules(page_finds: Any, changed: Any, scores: list[float]
         ({**DETECTOR, "contract_version": 3}, "asks for what this page does not do"),
         (CLASSIFIER, "asks for what this page does not do"),
         (SEGMENTER, "asks for what this page does not do"),
+        (RECOGNIZER, "asks for what this page does not do"),
     ],
 )
 def test_page_refuses(page_finds: Any, contract: dict[str, Any], why: str) -> None:
@@ -160,6 +174,8 @@ def test_swift_reads_each_task(swift_says: Any) -> None:
     *numbers, points = swift_says("segmenter", SEGMENTER).split(maxsplit=4)
     assert numbers == ["80", "96", "2", "0.25"]
     assert json.loads(points) == [number for point in POINTS for number in point]
+    said = swift_says("recognizer", RECOGNIZER)
+    assert said == "80 96 [[0.25, 0.125], [0.125, 0.5]] 8.0"
 
 
 @pytest.mark.parametrize(
@@ -173,6 +189,9 @@ def test_swift_reads_each_task(swift_says: Any) -> None:
         ("glasses", SEGMENTER),
         ("segmenter", CLASSIFIER),
         ("segmenter", first_version(SEGMENTER)),
+        ("recognizer", SEGMENTER),
+        ("recognizer", first_version(RECOGNIZER)),
+        ("glasses", RECOGNIZER),
         ("contract", without_nms_iou()),
     ],
 )

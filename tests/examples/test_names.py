@@ -16,6 +16,7 @@ from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates.contract import CONTRACT_KEY, Contract, InputSpec, OutputSpec
 from pocketface.models.weights import Weights, read_weights
 from pocketface.runtimes.coreml import read_spec
+from pocketface.tasks.recognition.rules import RecognitionRules
 from pocketface.tasks.segmentation.rules import SegmentationRules
 from pocketface.tasks.weights import open_weights
 
@@ -67,7 +68,7 @@ def snake_case(name: str) -> str:
 
 
 def test_contract_keys_of_the_page(examples: Path) -> None:
-    scripts = ("file.js", "detector.js", "segmenter.js", "page.js")
+    scripts = ("file.js", "detector.js", "segmenter.js", "recognizer.js", "compare.js", "page.js")
     text = "".join((examples / "web" / name).read_text() for name in scripts)
     keys = set(re.findall(r"\bcontract\.(\w+)", text))
     for some in re.findall(r"\{ ([\w, ]+) \} = contract;", text):
@@ -76,7 +77,11 @@ def test_contract_keys_of_the_page(examples: Path) -> None:
     rules = set(re.findall(r"\brules\.(\w+)", text))
     for some in re.findall(r"\{ ([\w, ]+) \} = rules;", text):
         rules.update(some.split(", "))
-    assert rules == {"score_threshold", "nms_iou", "nms", *SegmentationRules.model_fields}
+    assert rules == {
+        *("score_threshold", "nms_iou", "nms"),
+        *SegmentationRules.model_fields,
+        *RecognitionRules.model_fields,
+    }
 
 
 def test_contract_keys_in_swift(examples: Path) -> None:
@@ -91,7 +96,9 @@ def test_contract_keys_in_swift(examples: Path) -> None:
     inner = {name: set(map(snake_case, re.findall(r"var (\w+):", body))) for name, body in structs}
     # Under `rules`, of one task or another.
     masks = set(SegmentationRules.model_fields)
-    assert inner["Rules"] == {"labels", "score_threshold", "nms_iou"} | masks
+    people = {"thresholds", "calibration"}
+    assert inner["Rules"] == {"labels", "score_threshold", "nms_iou"} | masks | people
+    assert people <= set(RecognitionRules.model_fields)
     assert inner["Header"] == {"contract_version", "task"}
     assert inner["Header"] <= set(Contract.model_fields)
     assert inner["Input"] <= set(InputSpec.model_fields)
@@ -103,6 +110,7 @@ def test_contract_keys_in_swift(examples: Path) -> None:
     [
         ("FaceDetector.kt", {"score_threshold", "nms_iou"}),
         ("FaceSegmenter.kt", set(SegmentationRules.model_fields)),
+        ("FaceRecognizer.kt", {"thresholds", "calibration"}),
     ],
 )
 def test_contract_keys_in_kotlin(name: str, rules: set[str], examples: Path) -> None:
@@ -194,6 +202,34 @@ def test_tflite_names_of_the_segmenter(
     assert mask["shape"].tolist() == [1, 1, 64, 64]  # classes first, as the app takes them
     contract = pocketface.load(path).contract
     assert (contract.task, contract.input.layout) == (use["SEGMENTER_TASK"], "NHWC")
+
+
+def test_names_of_the_recogniser(
+    swift_names: dict[str, str],
+    kotlin_names: dict[str, str],
+    recognizer_weights: Path,
+    tmp_path: Path,
+    swift: Driver,
+) -> None:
+    for package in ("coremltools", "litert_torch", "ai_edge_litert"):
+        pytest.importorskip(package, reason=f"needs {package}")
+    from ai_edge_litert.interpreter import Interpreter
+
+    use, weights = swift_names, read_weights(recognizer_weights)
+    for path in export(weights, tmp_path / "coreml", "coreml"):
+        spec = read_spec(path).description
+        assert names(spec.input) == {use["image"]}
+        assert names(spec.output) == {use["embedding"]}
+        stored = spec.metadata.userDefined[use["contract"]]
+        assert Contract.from_json(stored, source="file").task == use["recognizerTask"]
+        (tmp_path / "contract.json").write_text(stored)
+        assert swift("recognizer", tmp_path / "contract.json").decode() == "32 32 [] 0.0"
+    use = kotlin_names
+    (path,) = export(weights, tmp_path / "litert", "litert")
+    (signature,) = Interpreter(model_path=str(path)).get_signature_list().values()
+    assert (signature["inputs"], signature["outputs"]) == ([use["INPUT"]], [use["EMBEDDING"]])
+    contract = pocketface.load(path).contract
+    assert (contract.task, contract.input.layout) == (use["RECOGNIZER_TASK"], "NHWC")
 
 
 def test_tflite_names(kotlin_names: dict[str, str], tflite_file: Path) -> None:

@@ -25,6 +25,8 @@ struct Contract: Decodable {
         var nmsIou: Float?
         var classes: [String]?
         var threshold: Float?
+        var thresholds: [OperatingPoint]?
+        var calibration: Calibration?
     }
 
     /// What every version says, of every task.
@@ -69,9 +71,11 @@ struct Contract: Decodable {
                 && rules.scoreThreshold != nil && rules.nmsIou != nil
         }
         guard input.resize == "align", input.points?.count == 5 else { return false }
-        return task == ModelNames.segmenterTask
-            ? rules.classes != nil && rules.threshold != nil
-            : rules.labels != nil && rules.scoreThreshold != nil
+        switch task {
+        case ModelNames.segmenterTask: return rules.classes != nil && rules.threshold != nil
+        case ModelNames.recognizerTask: return rules.thresholds != nil
+        default: return rules.labels != nil && rules.scoreThreshold != nil
+        }
     }
 
     /// Of a detector, the lowest score of a face; of a classifier, of its last label.
@@ -95,5 +99,10 @@ struct Contract: Decodable {
             width: spec.width, height: spec.height,
             points: (input.points ?? []).flatMap { $0 }, classes: rules.classes?.count ?? 1,
             threshold: rules.threshold ?? 1)
+    }
+
+    /// A recogniser's.
+    var peopleRules: PeopleRules {
+        PeopleRules(thresholds: rules.thresholds ?? [], calibration: rules.calibration)
     }
 }

@@ -6,6 +6,7 @@ enum ModelNames {
     static let networkFile = "model"
     static let glassesFile = "glasses"
     static let segmenterFile = "segmenter"
+    static let recognizerFile = "recognizer"
 
     static let image = "image"
 
@@ -27,6 +28,9 @@ enum ModelNames {
     // The segmenter's picture for Vision, beside its array.
     static let maskPicture = "mask_image"
     static let segmenterTask = "face-segmentation"
+
+    static let embedding = "embedding"
+    static let recognizerTask = "face-recognition"
 
     static let contract = "pocketface.contract"
 }

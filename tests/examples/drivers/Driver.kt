@@ -1,22 +1,30 @@
 // Runs the cases of tests/examples/test_same_as_python.py through examples/android:
 //   java -jar driver.jar faces CASES ANSWERS
 // those of test_masks.py: java -jar driver.jar masks CASES ANSWERS
+// those of test_people.py: java -jar driver.jar people CASES ANSWERS
 // and reads the contract of a model file: java -jar driver.jar contract FILE ANSWER
 import java.io.DataOutputStream
 import java.io.File
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
+import pocketface.example.Calibration
 import pocketface.example.InputSpec
 import pocketface.example.MaskSpec
 import pocketface.example.ModelNames
+import pocketface.example.OperatingPoint
+import pocketface.example.PeopleRules
 import pocketface.example.Photo
+import pocketface.example.cosine
+import pocketface.example.cutFace
 import pocketface.example.cutHead
 import pocketface.example.findFaces
+import pocketface.example.isTooSmall
 import pocketface.example.placeMasks
 import pocketface.example.placement
 import pocketface.example.prepare
 import pocketface.example.similarity
 import pocketface.example.tfliteMetadata
+import pocketface.example.unit
 
 fun main(args: Array<String>) {
     if (args[0] == "contract") {
@@ -36,6 +44,32 @@ fun main(args: Array<String>) {
     DataOutputStream(File(args[2]).outputStream().buffered()).use { out ->
         fun write(value: Int) = out.writeInt(Integer.reverseBytes(value))
         fun write(value: Float) = write(java.lang.Float.floatToRawIntBits(value))
+        if (args[0] == "people") {
+            repeat(file.int) {
+                val (width, height) = Pair(file.int, file.int)
+                val (columns, rows) = Pair(file.int, file.int)
+                val (landmarks, points) = Pair(floats(10), floats(10))
+                val seen = Photo(photo(width, height), width, height)
+                val size = file.int
+                val (one, other) = Pair(floats(size), floats(size))
+                val thresholds = List(file.int) {
+                    OperatingPoint(file.float.toDouble(), file.float.toDouble())
+                }
+                val hasCurve = file.int == 1
+                val curve = Calibration(file.float.toDouble(), file.float.toDouble())
+                val maxFmr = file.float.toDouble()
+                val rules = PeopleRules(thresholds, if (hasCurve) curve else null)
+                val face = FloatArray(3 * columns * rows)
+                cutFace(seen, similarity(landmarks, points), columns, rows, face)
+                face.forEach(::write)
+                val similarity = cosine(unit(one), unit(other))
+                val said = rules.verdict(similarity, isTooSmall(landmarks), maxFmr)
+                write(similarity.toFloat())
+                write((said.probability ?: -1.0).toFloat())
+                write(said.answer?.ordinal ?: -1)
+            }
+            return
+        }
         if (args[0] == "masks") {
             repeat(file.int) {
                 val (width, height) = Pair(file.int, file.int)

@@ -1,8 +1,9 @@
 // Runs the cases of tests/examples/test_same_as_python.py through examples/ios:
 //   driver faces CASES ANSWERS
 // and those of test_cut_face.py: driver cut CASES ANSWERS, and of test_masks.py: driver masks …
-// and reads a contract: driver contract JSON ANSWER, or driver glasses or segmenter likewise; the
-// answer is "notUsable" where it is refused
+// those of test_people.py: driver people CASES ANSWERS
+// and reads a contract: driver contract JSON ANSWER, or driver glasses, segmenter or recognizer
+// likewise; the answer is "notUsable" where it is refused
 import Foundation
 
 let arguments = CommandLine.arguments
@@ -28,6 +29,15 @@ if arguments[1] == "glasses" {
 if arguments[1] == "segmenter" {
     let spec = try readContract(task: ModelNames.segmenterTask).maskSpec
     let said = "\(spec.width) \(spec.height) \(spec.classes) \(spec.threshold) \(spec.points)"
+    try Data(said.utf8).write(to: answer)
+    exit(0)
+}
+if arguments[1] == "recognizer" {
+    let contract = try readContract(task: ModelNames.recognizerTask)
+    let rules = contract.peopleRules
+    let said =
+        "\(contract.spec.width) \(contract.spec.height) "
+        + "\(rules.thresholds.map { [$0.fmr, $0.cosine] }) \(rules.calibration?.slope ?? 0)"
     try Data(said.utf8).write(to: answer)
     exit(0)
 }
@@ -108,6 +118,44 @@ if arguments[1] == "cut" {
         writeRows(framed, row: framedRow, width: width + 2 * around, height: height + 2 * around)
         let without = face.without(frame: around)
         write([without.x1, without.y1, without.x2, without.y2] + without.landmarks)
+    }
+    try out.write(to: answer)
+    exit(0)
+}
+
+if arguments[1] == "people" {
+    for _ in 0..<int() {
+        let (width, height, inputWidth, inputHeight) = (int(), int(), int(), int())
+        let (landmarks, points) = (floats(10), floats(10).map(Double.init))
+        let (photo, photoRow) = readPhoto(width: width, height: height)
+        let size = int()
+        let (one, other) = (floats(size), floats(size))
+        let measured = int()
+        let thresholds = (0..<measured).map { _ in
+            OperatingPoint(fmr: Double(float()), cosine: Double(float()))
+        }
+        let hasCurve = int() == 1
+        let curve = Calibration(slope: Double(float()), offset: Double(float()))
+        let maxFmr = Double(float())
+        let rules = PeopleRules(thresholds: thresholds, calibration: hasCurve ? curve : nil)
+
+        let inputRow = 4 * inputWidth + 32
+        var input = [UInt8](repeating: 9, count: inputRow * inputHeight)
+        photo.withUnsafeBytes { photo in
+            input.withUnsafeMutableBytes { input in
+                cutFace(
+                    photo: photo, photoBytesPerRow: photoRow, photoWidth: width,
+                    photoHeight: height, similarity: Similarity(landmarks, to: points),
+                    input: input, inputBytesPerRow: inputRow, inputWidth: inputWidth,
+                    inputHeight: inputHeight)
+            }
+        }
+        writeRows(input, row: inputRow, width: inputWidth, height: inputHeight)
+        let similarity = cosine(unit(one), unit(other))
+        let said = rules.verdict(similarity, small: isTooSmall(landmarks), maxFmr: maxFmr)
+        let answers: [Verdict.Answer?] = [.no, .unsure, .yes]
+        write([Float(similarity), Float(said.probability ?? -1)])
+        write([Int32(answers.firstIndex(of: said.answer) ?? -1)])
     }
     try out.write(to: answer)
     exit(0)

@@ -106,20 +106,32 @@ fun similarity(landmarks: FloatArray, points: FloatArray): Transform {
 }
 
 /**
- * Cut a head out for the network; black beyond the photo.
+ * Cut a head out for a segmenter; black beyond the photo.
  *
  * @param transform From the photo's pixels to the input's.
  * @param into (height, width, 3) as LiteRT takes it: BGR, 0 to 255; all of it is overwritten.
  */
-fun cutHead(photo: Photo, transform: Transform, spec: MaskSpec, into: FloatArray) {
+fun cutHead(photo: Photo, transform: Transform, spec: MaskSpec, into: FloatArray) =
+    cutOut(photo, transform, spec.width, spec.height, into, shrinking = true)
+
+/** Cut a face out for a recogniser or a classifier, which see it unshrunk; else as `cutHead`. */
+fun cutFace(photo: Photo, transform: Transform, width: Int, height: Int, into: FloatArray) =
+    cutOut(photo, transform, width, height, into, shrinking = false)
+
+private fun cutOut(
+    photo: Photo, transform: Transform, width: Int, height: Int, into: FloatArray,
+    shrinking: Boolean
+) {
     val part = covered(
-        transform.inverse(), spec.width, spec.height, photo.width, photo.height, reach(transform)
+        transform.inverse(), width, height, photo.width, photo.height, reach(transform)
     )
     for (channel in 0..2) { // blue is the lowest byte, then green, red
         val plane = Plane(part) { x, y ->
             ((photo.pixels[y * photo.width + x] shr (8 * channel)) and 255).toFloat()
         }
-        val cut = warp(plane, transform, spec.width, spec.height, whole = true, replicate = false)
+        val cut = warp(
+            plane, transform, width, height, whole = true, replicate = false, shrinking = shrinking
+        )
         for (at in cut.indices) into[3 * at + channel] = cut[at]
     }
 }
@@ -171,8 +183,10 @@ private fun layBack(
     for (index in 0 until spec.classes) {
         val start = index * spec.width * spec.height
         val plane = Plane(part) { x, y -> shares[start + y * spec.width + x] }
-        warp(plane, here, region.width, region.height, whole = false, replicate = true)
-            .copyInto(probabilities, index * size)
+        warp(
+            plane, here, region.width, region.height, whole = false, replicate = true,
+            shrinking = true
+        ).copyInto(probabilities, index * size)
     }
     val mask = Mask(region.left, region.top, region.width, region.height, probabilities, spec)
     for (y in region.top until region.top + region.height) {
@@ -234,20 +248,22 @@ private class Plane(
  * @param transform From the pixels of the plane's picture to the target's.
  * @param whole Whether values are rounded to whole numbers.
  * @param replicate Whether what is at the edge goes on beyond it, where else is 0.
+ * @param shrinking Whether it is shrunk first.
  */
 private fun warp(
-    plane: Plane, transform: Transform, width: Int, height: Int, whole: Boolean, replicate: Boolean
+    plane: Plane, transform: Transform, width: Int, height: Int, whole: Boolean,
+    replicate: Boolean, shrinking: Boolean
 ): FloatArray {
     val made = FloatArray(width * height)
     if (plane.values.isEmpty()) return made
     fun round(value: Float) = if (whole) Math.rint(value.toDouble()).toFloat() else value
     fun fit(side: Int, scale: Double) =
-        if (scale < LEAST_SCALE) max(1, Math.rint(side * scale).toInt()) else side
+        if (shrinking && scale < LEAST_SCALE) max(1, Math.rint(side * scale).toInt()) else side
     val small = shrink(
         plane, fit(plane.width, transform.scaleX), fit(plane.height, transform.scaleY), ::round
     )
     // Where nothing shrinks, places are those in the whole picture, as single precision rounds by them.
-    val shrinks = min(transform.scaleX, transform.scaleY) < LEAST_SCALE
+    val shrinks = shrinking && min(transform.scaleX, transform.scaleY) < LEAST_SCALE
     val x0 = if (shrinks) transform.x(plane.left.toDouble(), plane.top.toDouble()) else transform.c
     val y0 = if (shrinks) transform.y(plane.left.toDouble(), plane.top.toDouble()) else transform.f
     val originX = if (shrinks) 0 else plane.left

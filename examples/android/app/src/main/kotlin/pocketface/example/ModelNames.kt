@@ -14,5 +14,8 @@ object ModelNames {
     const val SEGMENTER_FILE = "segmenter.tflite" // likewise, where there are to be masks
     const val SEGMENTER_TASK = "face-segmentation"
     const val MASK = "mask"
+    const val RECOGNIZER_FILE = "recognizer.tflite" // likewise, where people are compared
+    const val RECOGNIZER_TASK = "face-recognition"
+    const val EMBEDDING = "embedding"
     const val CONTRACT = "pocketface.contract" // key in the file's metadata
 }
