@@ -77,11 +77,11 @@ class EmbeddingHeadSpec(HeadSpec):
             global depthwise convolution of MobileFaceNet, Chen et al. 2018); by default the map is
             averaged.
         dropout: The share of its inputs that the last layer misses in training.
-        loss: How it learns from labels; null for learning from a teacher alone.
+        loss: How it learns from labels; by default not, but from a teacher alone.
     """
 
     type: Literal["embedding"]
     size: Annotated[int, Field(ge=2, le=4096)]
     kernel: PositiveInt | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    loss: EmbeddingLossSpec | None
+    loss: EmbeddingLossSpec | None = None

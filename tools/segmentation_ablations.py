@@ -12,7 +12,7 @@ interrupted.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,40 +82,73 @@ def main() -> None:
     parser.add_argument("--precision", default="bf16-mixed")
     parser.add_argument("--only", nargs="+", metavar="ROW", choices=CHANGES, default=[*CHANGES])
     asked = parser.parse_args()
-    heading: list[str] = []
-    for name in asked.only:
-        figures = measured(name, CHANGES[name], asked)
-        if not heading:
-            heading = [TEMPLATE, *figures]
-            print(f"| {' | '.join(heading)} |\n|{'---|' * len(heading)}", flush=True)
-        cells = [name, *(f"{value:.2f}" for value in figures.values())]
-        print(f"| {' | '.join(cells)} |", flush=True)
+    print_rows(TEMPLATE, ((name, measured(name, CHANGES[name], asked)) for name in asked.only))
 
 
 def measured(name: str, change: Change, asked: argparse.Namespace) -> dict[str, float]:
     """IoU in percent by test and tag, measured on a network trained with this change."""
     folder = asked.save_to / "".join(sign if sign.isalnum() else "_" for sign in name)
+    checkpoint = trained(
+        TEMPLATE,
+        {"initial_weights": None, **change.edits},
+        folder,
+        asked,
+        *("--seed", change.seed, *change.options),
+    )
+    found = {}
+    for test, listed, root in asked.test:
+        for key, value in figures_of(checkpoint, listed, root, folder / f"{test}.yaml").items():
+            first, _, tag = key.partition("_on_")
+            if first == "iou":
+                found[f"{test}, {tag}" if tag else test] = value
+    return found
+
+
+def trained(
+    template: str,
+    edits: Mapping[str, Any],
+    folder: Path,
+    asked: argparse.Namespace,
+    *options: object,
+) -> Path:
+    """The checkpoint of a whole training with an edited template; an interrupted one goes on.
+
+    Args:
+        template: The template.
+        edits: New values by dotted key; None removes an optional key.
+        folder: Where the training writes.
+        asked: `epochs`, `train_ann_files`, `train_data_roots` and `precision` of the training.
+        options: Further flags of `train`.
+    """
     checkpoint = folder / "latest.pth"
     behind = read_weights(checkpoint).epochs if checkpoint.exists() else None
     if behind != asked.epochs:
         resume = [] if behind is None else ["--resume-from", checkpoint]
-        template = edited(TEMPLATE, {"initial_weights": None, **change.edits}, folder)
-        run("train", "--template", template, *resume,
-            "--train-ann-files", *asked.train_ann_files, *change.options,
-            "--train-data-roots", *asked.train_data_roots,
-            "--epochs", asked.epochs, "--seed", change.seed, "--precision", asked.precision,
+        run("train", "--template", edited(template, edits, folder), *resume,
+            "--train-ann-files", *asked.train_ann_files,
+            "--train-data-roots", *asked.train_data_roots, *options,
+            "--epochs", asked.epochs, "--precision", asked.precision,
             "--save-checkpoints-to", folder)  # fmt: skip
-    found = {}
-    for test, listed, root in asked.test:
-        metrics = folder / f"{test}.yaml"
-        if not metrics.exists():
-            run("eval", "--load-weights", checkpoint, "--test-ann-files", listed,
-                "--test-data-roots", root, "--save-metrics-to", metrics)  # fmt: skip
-        for one in yaml.safe_load(metrics.read_text())["metrics"]:
-            key, _, tag = one["key"].partition("_on_")
-            if key == "iou":
-                found[f"{test}, {tag}" if tag else test] = one["value"]
-    return found
+    return checkpoint
+
+
+def figures_of(checkpoint: Path, listed: str, root: str, metrics: Path) -> dict[str, float]:
+    """Figures of `eval` on a list, by key; those of an earlier start are read again."""
+    if not metrics.exists():
+        run("eval", "--load-weights", checkpoint, "--test-ann-files", listed,
+            "--test-data-roots", root, "--save-metrics-to", metrics)  # fmt: skip
+    return {one["key"]: one["value"] for one in yaml.safe_load(metrics.read_text())["metrics"]}
+
+
+def print_rows(title: str, rows: Iterable[tuple[str, Mapping[str, float | None]]]) -> None:
+    """Print figures as rows of a table, each when it is there."""
+    heading: list[str] = []
+    for name, figures in rows:
+        if not heading:
+            heading = [title, *figures]
+            print(f"| {' | '.join(heading)} |\n|{'---|' * len(heading)}", flush=True)
+        cells = ["" if value is None else f"{value:.2f}" for value in figures.values()]
+        print(f"| {' | '.join([name, *cells])} |", flush=True)
 
 
 if __name__ == "__main__":
