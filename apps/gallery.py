@@ -120,6 +120,16 @@ class Gallery:
         if "" in self.names:
             raise DataError(f"{self.path}: its faces have no names, as `cluster` keeps them")
 
+    def check_people(self) -> None:
+        """Refuse a gallery in which nobody can be found.
+
+        Raises:
+            DataError: Nobody is enrolled, or see `check_named`.
+        """
+        if not len(self):
+            raise DataError(f"{self.path}: nobody is enrolled")
+        self.check_named()
+
     def __len__(self) -> int:
         return len(self._now().photo_of)
 

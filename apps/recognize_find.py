@@ -142,14 +142,12 @@ def find_people(request: FindRequest) -> FindSummary:
     check_table(request.csv, list(photos))
     places = drawn_places(photos, request.output, given=request.sources, force=request.force)
     gallery = Gallery.open(request.gallery)
-    if not len(gallery):
-        raise DataError(f"{request.gallery}: nobody is enrolled")
-    gallery.check_named()
+    gallery.check_people()
     recognizer = request.open()
     gallery.check_recognizer(recognizer.model)
     people = len(gallery.names)
     judge = Judge(recognizer.model, request.max_fmr, people=people)
-    _warn_of_many(people, request.max_fmr)
+    warn_of_many(people, request.max_fmr)
     summary = FindSummary()
 
     def on_unreadable(_: Path) -> None:
@@ -209,8 +207,13 @@ def _count(one: FoundPhoto, summary: FindSummary) -> None:
     summary.unknown += answers["unknown"]
 
 
-def _warn_of_many(people: int, max_fmr: float) -> None:
-    """A stranger is compared with everybody, so that false matches add up."""
+def warn_of_many(people: int, max_fmr: float) -> None:
+    """Warn where a stranger, who is compared with everybody, is often taken for somebody.
+
+    Args:
+        people: Number of people in the gallery.
+        max_fmr: Share of pairs of two people that are called one person's.
+    """
     share = 1 - (1 - max_fmr) ** people
     if share > _MANY:
         _log.warning(

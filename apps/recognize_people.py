@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..embedding import Embedding
-from ..errors import DataError, ModelFileError
+from ..errors import ModelFileError
 from ..results import Detections
 from ..tasks.model import Model
 from ..tasks.parts import Told
@@ -19,7 +19,7 @@ from ..tasks.recognition.model import FaceRecognizer
 from .gallery import Gallery
 from .recognize_calibration import read_calibration
 from .recognize_faces import PhotoFaces
-from .recognize_find import FoundFace, found_faces, said_of
+from .recognize_find import FoundFace, found_faces, said_of, warn_of_many
 from .recognize_outputs import draw_verdicts
 from .recognize_verdict import MAX_FMR, Judge, check_fmr
 
@@ -49,9 +49,7 @@ class PeopleRequest:
         """
         check_fmr(self.max_fmr)
         gallery = Gallery.open(self.gallery)
-        if not len(gallery):
-            raise DataError(f"{self.gallery}: nobody is enrolled")
-        gallery.check_named()
+        gallery.check_people()
         return gallery
 
 
@@ -109,7 +107,9 @@ class People:
         if request.calibration is not None:
             model.rules = read_calibration(request.calibration, model)
         self._gallery = gallery
-        self._judge = Judge(model, request.max_fmr, people=len(gallery.names))
+        people = len(gallery.names)
+        self._judge = Judge(model, request.max_fmr, people=people)
+        warn_of_many(people, request.max_fmr)
 
     def find(self, seen: PhotoFaces) -> tuple[SeenPerson, ...]:
         """Who each face of a picture is; somebody may be two of them, as in a mirror."""
