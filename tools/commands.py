@@ -36,7 +36,8 @@ ABOUT = {
     "diagnose": "Explained in "
     "[export.md](../guide/export.md#is-a-file-shown-its-photos-as-it-should-be).",
     "visualize": "Draws boxes, landmarks and scores; with a classifier, its labels; with a "
-    "segmenter, its masks.",
+    "segmenter, its masks; with `--gallery` the names of known people: "
+    "[recognize.md](../guide/recognize.md#in-videos-and-before-the-camera).",
     "segment": "Explained in [segment.md](../guide/segment.md).",
     "classify": "Explained in [glasses.md](../guide/glasses.md).",
     "recognize": "Explained in [recognize.md](../guide/recognize.md).",
