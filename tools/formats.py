@@ -53,7 +53,8 @@ verification and, for a format's first file, of its conversion. Weights are trai
 where a template ships some; the others are random behind calibrated batch norms, and
 exaggerate what is rounded: their files, FP16 above all, may miss limits that are meant
 for trained networks, and are then named so. face-detection-0206 is measured at 128x128,
-deeplabv3-resnet50 and unet-resnet50 at 64x64. `agreed` counts faces, or pixels of masks.
+deeplabv3-resnet50 and unet-resnet50 at 64x64. `scores` of embeddings are 1 - cosine;
+`agreed` counts faces, or pixels of masks.
 
 | template | file | precision | MB | seconds | corners, px | scores | agreed | parity |
 |---|---|---|---|---|---|---|---|---|"""
@@ -92,7 +93,10 @@ def cells_of(one: ExportedFile) -> str:
     assert one.file is not None
     assert one.certificate is not None
     both, apart = one.certificate.agreement, one.certificate.differences
-    corners, score = apart.get("corners_px"), apart.get("score", apart.get("probability"))
+    corners = apart.get("corners_px")
+    score = next(
+        (apart[key] for key in ("score", "probability", "1 - cosine") if key in apart), None
+    )
     cells = [
         f"`{one.file.name}`",
         one.precision,
