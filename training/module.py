@@ -127,7 +127,12 @@ class TemplateModule(lightning.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Accept older checkpoints, which have the learner's constants under other names."""
-        constants = {name: value for name, value in self.named_buffers() if name.startswith(_OWN)}
+        stored = self.state_dict()  # some constants are too large to be stored
+        constants = {
+            name: value
+            for name, value in self.named_buffers()
+            if name.startswith(_OWN) and name in stored
+        }
         for key in ("state_dict", "current_model_state"):  # the latter beside averaged weights
             if key in checkpoint:
                 state = checkpoint[key].items()

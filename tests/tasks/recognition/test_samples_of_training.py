@@ -130,13 +130,34 @@ def test_batches_of_pairs_have_several_photos_of_each_person(tmp_path: Path, kin
         names = Counter(people[place] for _, place in batch)
         assert all(count % 3 == 0 for count in names.values())
         assert len(batch) == 6
-        assert len(set(batch)) >= 4
+        assert len(set(batch)) == 6  # nothing is cut the same way twice
+        assert len({place for _, place in batch}) >= 5  # bob has two photos
         seen += names
     assert set(seen) == {"ann", "bob", "eve"}
     assert max(seen.values()) - min(seen.values()) <= 6
     assert list(sampler) == batches
     sampler.set_epoch(1)
     assert list(sampler) != batches
+
+
+@pytest.mark.parametrize(
+    ("people", "batch_size", "error", "message"),
+    [
+        (["ann", "ann", "bob", "eve"], 8, DataError, r"1 people have two or more .* expected two"),
+        (["ann", "bob", "eve"], 8, DataError, r"^0 people have two or more training photos"),
+        (["ann", "ann", "bob", "bob"], 7, UserError, r"--batch-size 7: expected 8 or more"),
+    ],
+)
+def test_batches_without_pairs_of_both_kinds_are_refused(
+    tmp_path: Path, people: list[str | None], batch_size: int, error: type[Exception], message: str
+) -> None:
+    samples = crops_of(tmp_path, people).photos
+    learn = task_of("face-recognition").learn
+    crops = learn.crops(loss_template("{type: triplet, photos: 4}"), samples, seed=0, passes=1)
+    with pytest.raises(error, match=message):
+        learn.loader(
+            crops, batch_size=batch_size, repeats=1, seed=0, first_epoch=0, rank=0, world_size=1
+        )
 
 
 def test_processes_share_the_batches_of_pairs(tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+"""A whole training of a recogniser: it goes on where it stopped, and settles its thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from pocketface.model_templates.schema import TemplateFile
+from pocketface.models.weights import read_weights
+from pocketface.tasks.load import load_as
+from pocketface.tasks.measuring import Labels
+from pocketface.tasks.recognition.model import FaceRecognizer
+from pocketface.tasks.templates import parse_template
+from pocketface.training.fit import fit
+from pocketface.training.request import FitRequest
+
+from .test_distillation import POINTS, SIDE
+from .tiny_recognizer import TINY, write_list
+
+MEASURED = "inference: {thresholds: [{fmr: 0.1, cosine: 0.123}], measured_on: other weights}\n"
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Labels:
+    """Four photos each of six people: of a colour each, with noise."""
+    folder = tmp_path_factory.mktemp("people")
+    generator = np.random.default_rng(0)
+    names = []
+    for person in range(6):
+        colour = generator.integers(40, 216, 3)
+        for index in range(4):
+            image = (colour + generator.normal(0, 20, (SIDE, SIDE, 3))).clip(0, 255)
+            name = f"{person}_{index}.png"
+            assert cv2.imwrite(str(folder / name), image.astype(np.uint8))
+            names.append((name, f"person {person}"))
+    return Labels([write_list(folder / "all.identities.json", names, POINTS)], [folder])
+
+
+@pytest.fixture
+def request_of(people: Labels, tmp_path: Path) -> FitRequest:
+    text = TINY.replace("inference: {}\n", MEASURED)
+    # The rate stays as it is, however many epochs are planned.
+    text = text.replace("{type: cosine}", "{type: wsd, decay: 0.01}")
+    path = tmp_path / "template.yaml"
+    path.write_text(text, encoding="utf-8")
+    template = TemplateFile(path, text, parse_template(text, source="test"))
+    return FitRequest(
+        template=template,
+        train=people,
+        output=tmp_path / "run",
+        epochs=2,
+        gpu_num=0,
+        progress=False,
+    )
+
+
+def test_it_resumes_to_the_very_same_end(request_of: FitRequest, tmp_path: Path) -> None:
+    whole = fit(replace(request_of, output=tmp_path / "whole")).latest
+    half = fit(replace(request_of, epochs=1)).latest
+    resumed = fit(replace(request_of, resume_from=half, epochs=2)).latest
+    first, second = (torch.load(path, weights_only=True)["state_dict"] for path in (whole, resumed))
+    assert "learner.loss.weight" in first
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_without_validation_it_leaves_thresholds_of_other_weights_out(
+    request_of: FitRequest,
+) -> None:
+    model = load_as(FaceRecognizer, fit(replace(request_of, epochs=1)).latest)
+    assert model.rules.thresholds == ()
+    assert model.rules.measured_on is None
+
+
+def test_its_last_validation_settles_what_cosines_mean(
+    request_of: FitRequest, people: Labels
+) -> None:
+    report = fit(replace(request_of, val=people))
+    assert report.best is not None
+    for path in (report.latest, report.best):
+        model = load_as(FaceRecognizer, path)
+        assert model.rules.measured_on == "24 photos of 6 people"
+        assert [point.fmr for point in model.rules.thresholds] == [0.1, 0.01]  # of 240 pairs
+        assert model.rules.thresholds[0].cosine != 0.123
+    assert read_weights(report.best).template.inference["measured_on"] == "24 photos of 6 people"
