@@ -15,6 +15,7 @@ from .outputs import write_photo
 from .photo_files import find_photos
 from .recognize_faces import PhotoFaces, Recognizer, refuse_videos
 from .recognize_outputs import (
+    caption,
     cells,
     check_table,
     draw_verdicts,
@@ -163,8 +164,12 @@ def find_people(request: FindRequest) -> FindSummary:
             for row in _rows(one):
                 write(row)
             if seen.path in places:
-                names = [said_of(face) for face in one.people]
-                drawn = draw_verdicts(seen, [face.verdict for face in one.people], names=names)
+                captions = [
+                    caption(said_of(face), face.verdict if face.name else None)
+                    for face in one.people
+                ]
+                verdicts = [face.verdict for face in one.people]
+                drawn = draw_verdicts(seen, verdicts, captions=captions)
                 write_photo(places[seen.path], drawn)
             if request.on_seen is not None:
                 request.on_seen(one)

@@ -112,11 +112,28 @@ def verdict_cells(verdict: Verdict) -> list[object]:
     return [f"{verdict.similarity:.4f}", probability]
 
 
+def caption(name: str, verdict: Verdict | None = None) -> list[str]:
+    """What may be written beside a face, to choose from by the room there is.
+
+    Args:
+        name: Of the person, or the answer.
+        verdict: Whose probability, or similarity without one, is added.
+    """
+    # Names of folders may hold bytes that are no text, and lines that break.
+    name = " ".join(name_in_utf8(name).split())
+    short = [name, f"{name[:_SHORT]}..."]
+    if verdict is None:
+        return short
+    if verdict.probability is None:
+        return [f"{name} {verdict.similarity:.2f}", *short]
+    return [f"{name} {verdict.probability:.0%}", *short]
+
+
 def draw_verdicts(
     seen: PhotoFaces,
     verdicts: Sequence[Verdict],
     *,
-    names: Sequence[str] | None = None,
+    captions: Sequence[Sequence[str]] | None = None,
     reference: Pixels | None = None,
 ) -> Pixels:
     """A drawn copy of a photo, with what was said of each face.
@@ -124,20 +141,14 @@ def draw_verdicts(
     Args:
         seen: The photo.
         verdicts: Of each face.
-        names: What is drawn in place of the answer.
+        captions: What is drawn in place of the answer; see `caption`.
         reference: The face that all were compared with, to be laid into a corner.
 
     Returns:
         uint8 (H, W, 3), BGR.
     """
-    captions = []
-    for index, verdict in enumerate(verdicts):
-        # Names of folders may hold bytes that are no text, and lines that break.
-        name = " ".join(name_in_utf8(names[index] if names else verdict.answer).split())
-        said = f" {verdict.similarity:.2f}"
-        if verdict.probability is not None:
-            said = f" {verdict.probability:.0%}"
-        captions.append([name + said, name, f"{name[:_SHORT]}..."])
+    if captions is None:
+        captions = [caption(verdict.answer, verdict) for verdict in verdicts]
     colours = [ANSWERS.index(verdict.answer) for verdict in verdicts]
     drawn = draw_faces(seen.image, seen.faces, captions=captions, colours=colours)
     if reference is not None:

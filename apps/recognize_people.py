@@ -20,8 +20,8 @@ from .gallery import Gallery
 from .recognize_calibration import read_calibration
 from .recognize_faces import PhotoFaces
 from .recognize_find import FoundFace, found_faces, said_of, warn_of_many
-from .recognize_outputs import draw_verdicts
-from .recognize_verdict import MAX_FMR, Judge, check_fmr
+from .recognize_outputs import caption, draw_verdicts
+from .recognize_verdict import MAX_FMR, Judge, Verdict, check_fmr
 
 _DIGITS = 4
 """Decimals of similarities and probabilities in JSON."""
@@ -69,6 +69,11 @@ class SeenPerson:
     def said(self) -> str:
         """The name, with a question mark where it is not sure; or "unknown"."""
         return "unknown?" if self.is_second else said_of(self.found)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Whether it is the person who is named; None if nobody is."""
+        return None if self.is_second or self.found.name is None else self.found.verdict
 
     def to_dict(self) -> dict[str, Any]:
         """As `recognize find --json` has it."""
@@ -135,12 +140,14 @@ class People:
         return draw_verdicts(
             PhotoFaces(Path(), image, faces, ()),
             [one.found.verdict for one in people],
-            names=[one.said for one in people],
+            captions=[caption(one.said, one.verdict) for one in people],
         )
 
     def told(self, answer: SeenPerson) -> Told:
         """See `tasks.parts.Draw`."""
-        verdict = answer.found.verdict
+        verdict = answer.verdict
+        if verdict is None:
+            return Told(answer.said, answer.said)
         chance = "" if verdict.probability is None else f"{verdict.probability:.0%}, "
         return Told(answer.said, f"{answer.said} ({chance}similarity {verdict.similarity:.2f})")
 

@@ -17,6 +17,8 @@ from pocketface.data.images import read_image
 from pocketface.results import Detections
 from pocketface.tasks.load import load
 
+from ..pixel_recognizer import MEASURED, write_detector, write_photo, write_recognizer
+
 Run = Callable[..., Any]
 
 pytestmark = pytest.mark.usefixtures("place")
@@ -48,7 +50,11 @@ def lines(run: Run) -> Callable[..., list[dict[str, Any]]]:
             assert set(one) == documented(verb)
             for face in one.get("faces", ()):
                 assert set(face) == documented("A face")
-                if face["result"] is not None:
+                if "vector" in (face["result"] or {}):
+                    assert set(face["result"]) == {"vector"}
+                elif "name" in (face["result"] or {}):
+                    assert set(face["result"]) == documented("Who it is")
+                elif face["result"] is not None:
                     assert set(face["result"]) == documented("A result")
         return found
 
@@ -89,6 +95,21 @@ def test_a_classifier(lines: Lines) -> None:
     assert seen[0]["faces"] == [face]
     assert list(face["landmarks"]) == ["left_eye", "right_eye", "nose", "left_mouth", "right_mouth"]
     assert Path("copies", HOPPER.name).exists()
+
+
+def test_a_recogniser(run: Run, lines: Lines) -> None:
+    write_recognizer(Path("pixels.onnx"), **MEASURED)
+    write_detector(Path("one.onnx"), 40)
+    write_photo(Path("anna.png"), 1)
+    models = ("--load-weights", "pixels.onnx", "--detector", "one.onnx")
+    assert run("recognize", "enroll", "a.gallery", "anna.png", "--name", "A", *models).code == 0
+    look = ("visualize", "anna.png", "--no-show", *models)
+    (face,) = lines(*look)[0]["faces"]
+    assert len(face["result"]["vector"]) == load("pixels.onnx").contract.outputs[0].shape[1]
+    (face,) = lines(*look, "--gallery", "a.gallery")[0]["faces"]
+    assert (face["result"]["answer"], face["result"]["name"]) == ("known", "A")
+    found = run("recognize", "find", "a.gallery", "anna.png", *models, "--json")
+    assert json.loads(found.out)["faces"][0]["result"] == face["result"]
 
 
 def test_a_name_that_is_no_text(lines: Lines) -> None:

@@ -72,7 +72,7 @@ def test_people_of_a_photo_are_named(run: Run, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(
         recognize_people,
         "draw_verdicts",
-        lambda *given, names: drawn.append(names) or draw(*given, names=names),
+        lambda *given, captions: drawn.append(captions) or draw(*given, captions=captions),
     )
     result = run(*flags, "--output", "drawn.png")
     assert (result.code, result.err) == (0, "")
@@ -80,7 +80,10 @@ def test_people_of_a_photo_are_named(run: Run, monkeypatch: pytest.MonkeyPatch) 
     assert first == "both.png: 2 faces, 1 Anna, 1 unknown"
     chance = f"{said[15]['probability']:.0%}"
     assert f"Anna ({chance}, similarity {said[15]['similarity']:.2f})" in faces[1]
-    assert [sorted(names) for names in drawn] == [["Anna", "unknown"]]
+    assert faces[0].endswith("  unknown")
+    assert [sorted(face[0] for face in captions) for captions in drawn] == [
+        [f"Anna {chance}", "unknown"]
+    ]
     assert (cv2.imread("drawn.png") != cv2.imread("both.png")).any()
 
 
