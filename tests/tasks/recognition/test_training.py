@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from pocketface.tasks.measuring import Labels
 from pocketface.tasks.recognition.model import FaceRecognizer
 from pocketface.tasks.templates import parse_template
 from pocketface.training.fit import fit
+from pocketface.training.module import TemplateModule
 from pocketface.training.request import FitRequest
 
 from .test_distillation import POINTS, SIDE
@@ -44,8 +46,6 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Labels:
 @pytest.fixture
 def request_of(people: Labels, tmp_path: Path) -> FitRequest:
     text = TINY.replace("inference: {}\n", MEASURED)
-    # The rate stays as it is, however many epochs are planned.
-    text = text.replace("{type: cosine}", "{type: wsd, decay: 0.01}")
     path = tmp_path / "template.yaml"
     path.write_text(text, encoding="utf-8")
     template = TemplateFile(path, text, parse_template(text, source="test"))
@@ -59,10 +59,22 @@ def request_of(people: Labels, tmp_path: Path) -> FitRequest:
     )
 
 
-def test_it_resumes_to_the_very_same_end(request_of: FitRequest, tmp_path: Path) -> None:
+def test_it_resumes_to_the_very_same_end(
+    request_of: FitRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = fit(replace(request_of, output=tmp_path / "whole")).latest
-    half = fit(replace(request_of, epochs=1)).latest
-    resumed = fit(replace(request_of, resume_from=half, epochs=2)).latest
+    step = TemplateModule.training_step
+
+    def interrupted(self: TemplateModule, batch: Any) -> torch.Tensor:
+        if self.global_step == 8:  # the third of the second epoch's six
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TemplateModule, "training_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fit(request_of)
+    resumed = fit(replace(request_of, resume_from=request_of.output / "latest.pth")).latest
     first, second = (torch.load(path, weights_only=True)["state_dict"] for path in (whole, resumed))
     assert "learner.loss.weight" in first
     assert first.keys() == second.keys()
