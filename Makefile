@@ -13,7 +13,8 @@ PHOTOS = $(shell $(BIN)/python -c "import matplotlib, skimage; \
 	print(skimage.__path__[0] + '/data/astronaut.png'); \
 	print(matplotlib.get_data_path() + '/sample_data/grace_hopper.jpg')")
 
-.PHONY: demo web data train evaluate report demo-recognition test test-fast test-all lint format release
+.PHONY: demo web test test-fast test-all lint format release
+.PHONY: data train evaluate report demo-recognition
 
 demo: .venv/.ready-demo
 	$(BIN)/pocketface export --template face-detection-n --save-model-to demo
@@ -47,9 +48,9 @@ demo-recognition: $(PIPELINE)/.dvc/config
 	$(STAGE) dvc repro export
 	$(STAGE) python demo.py --seed $(or $(SEED),0)
 
-$(PIPELINE)/.dvc/config: .venv/.ready-pipeline
+$(PIPELINE)/.dvc/config: | .venv/.ready-pipeline
 	mkdir -p $(PIPELINE)
-	cp -n examples/pipeline/*.* $(PIPELINE)
+	test -e $(PIPELINE)/dvc.yaml || cp -r examples/pipeline/. $(PIPELINE)
 	cd $(PIPELINE) && git init --quiet
 	$(STAGE) dvc init --quiet
 

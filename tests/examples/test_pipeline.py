@@ -162,17 +162,29 @@ def test_the_stages_run_and_write_what_they_say(
     metrics = json.loads(Path("metrics.json").read_text())
     assert 0 <= metrics["test"]["roc_auc"] <= 100
     assert set(metrics["int8"]) == {"megabytes", "tar_1e-3"}
-    with Path("report/predictions.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = table("report/predictions.csv")
     assert [row["same person"] for row in rows] == ["yes", "yes", "no", "no"]
     for row in rows:
-        assert (Path(row["image"]).parent == Path(row["other"]).parent) is (
-            row["same person"] == "yes"
-        )
+        are_same = Path(row["image"]).parent == Path(row["other"]).parent
+        assert are_same is (row["same person"] == "yes")
+        answer = next(value for key, value in row.items() if key.startswith("answer"))
+        assert (row["right"] == "yes") is (answer == row["same person"])
+    (epoch,) = table("report/training.csv")
+    assert epoch["epoch"] == "1"
+    assert float(epoch["loss"]) > 0
+    assert 0 <= float(epoch["validated"]) <= 1
+    rates = [(float(row["FAR"]), float(row["TAR"])) for row in table("report/roc.csv")]
+    assert rates == sorted(rates)
+    assert rates[-1][1] == 1
     assert Path("report/report.pdf").read_bytes().startswith(b"%PDF")
     page = Path("report/report.html").read_text()
     HTMLParser().feed(page)
     assert page.count("data:image/png;base64,") == 4
+
+
+def table(path: str) -> list[dict[str, str]]:
+    with Path(path).open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.fixture
@@ -205,8 +217,7 @@ def test_the_demo_compares_a_person_with_five_photos_of_the_same_and_ten_of_othe
     assert demonstrate(monkeypatch, seed) == 0
     told = capsys.readouterr().out
     who = told.splitlines()[0].split("-")[1]
-    with Path("demo/answers.csv").open(newline="") as file:
-        answers = {Path(row["image"]).name.split("-")[1]: row for row in csv.DictReader(file)}
+    answers = {Path(row["image"]).name.split("-")[1]: row for row in table("demo/answers.csv")}
     assert len({path.read_bytes() for path in Path("demo/photos").iterdir()}) == 16
     assert len(list(Path("demo/drawn").iterdir())) == 15
     assert {name: row["answer"] for name, row in answers.items()} == {
