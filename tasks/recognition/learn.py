@@ -95,6 +95,11 @@ class RecognitionLearner(nn.Module):
         Photos of unknown people learn from the teacher alone.
         """
         vectors = seeded(network, as_floats(images), seed=seed).float()
+        # In half precision a cosine near 1 is 1, where the angle has no gradient.
+        with torch.autocast(images.device.type, enabled=False):
+            return self._losses(vectors, targets)
+
+    def _losses(self, vectors: Tensor, targets: PeopleTargets) -> dict[str, Tensor]:
         people = self.people[targets.image_ids]
         known = people != _UNKNOWN
         found: dict[str, Tensor] = {}

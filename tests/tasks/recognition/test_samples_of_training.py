@@ -200,6 +200,22 @@ def test_unknown_people_do_not_count_for_losses_of_labels(tmp_path: Path) -> Non
     assert loss([2, 2]) == 0
 
 
+def test_losses_are_computed_in_full_precision(tmp_path: Path) -> None:
+    crops = crops_of(tmp_path, ["ann", "bob"])
+    template = template_with()
+    learner: Any = task_of("face-recognition").learn.learner(template, crops.photos, teacher=None)
+    torch.manual_seed(0)
+    network = make_network(template.architecture).eval()
+    images, targets = collate(crops[[(0, 0), (0, 1)]])
+    with torch.no_grad():  # each face is where its person's direction is: all cosines are 1
+        learner.loss.weight.copy_(network(images.float(), raw=True))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (loss,) = learner.losses(network, images, targets, seed=0).values()
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert all(bool(p.grad.isfinite().all()) for p in learner.parameters())
+
+
 def test_weights_of_people_are_trained_and_not_exported(tmp_path: Path) -> None:
     crops = crops_of(tmp_path, ["ann", "bob", "ann", None])
     template = template_with()
