@@ -119,19 +119,26 @@ def case(seed: int) -> Case:
     points = POINTS * side
     landmarks = (points - points.mean(0)) @ turned.T + random.uniform(0, 1.1, 2) * (width, height)
     landmarks += random.normal(0, scale, (5, 2))
-    one, other = random.normal(size=(2, int(random.integers(2, 300))))
-    other += random.uniform(-0.5, 1.5) * one
     count = int(random.integers(0, 8))
     rates = np.sort(10 ** random.uniform(-6, -0.1, count))[::-1]
     cosines = np.sort(random.uniform(0.1, 0.9, count))
+    max_fmr = float(10 ** random.uniform(-3, -0.5))
+    wanted = random.uniform(-0.5, 1)
+    if count and seed % 4:  # near to where answers change
+        near = np.log(max_fmr * random.uniform(0.5, 15))
+        wanted = np.interp(near, np.log(rates[::-1]), cosines[::-1]) + random.choice([-2e-3, 2e-3])
+    one, across = random.normal(size=(2, int(random.integers(2, 300))))
+    one /= np.linalg.norm(one)
+    across -= (across @ one) * one
+    other = wanted * one + np.sqrt(1 - wanted**2) * across / np.linalg.norm(across)
     return Case(
         photo=photo,
         landmarks=landmarks.astype(np.float32),
         side=side,
-        vectors=np.float32([one, other]),
+        vectors=np.float32([3 * one, 2 * other]),
         thresholds=np.stack([rates, cosines], axis=1).astype(np.float32),
         curve=np.float32([random.uniform(1, 30), random.uniform(-10, 1)]) if seed % 3 else None,
-        max_fmr=float(10 ** random.uniform(-3, -0.5)),
+        max_fmr=max_fmr,
     )
 
 
