@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from ..tasks import Task
 from ..tasks.learning import Crops
@@ -32,6 +32,7 @@ class TrainingData(lightning.LightningDataModule):
         repeats: Passes over the samples in one epoch.
         seed: Seed of order and augmentation.
         first_epoch: Epochs before Lightning began to count.
+        behind: Epochs that Lightning has counted before this start.
         workers: Number of processes that cut samples.
     """
 
@@ -45,6 +46,7 @@ class TrainingData(lightning.LightningDataModule):
         repeats: int,
         seed: int,
         first_epoch: int,
+        behind: int,
         workers: int,
     ) -> None:
         super().__init__()
@@ -55,6 +57,7 @@ class TrainingData(lightning.LightningDataModule):
         self.repeats = repeats
         self.seed = seed
         self.first_epoch = first_epoch
+        self.behind = behind
         self.workers = workers
 
     def preload(self, *, processes_here: int) -> None:
@@ -66,15 +69,19 @@ class TrainingData(lightning.LightningDataModule):
 
     def steps_per_epoch(self, *, processes: int) -> int:
         """Number of batches of each process, with one optimizer step each."""
-        return len(self._sampler(rank=0, processes=processes))  # type: ignore[arg-type]
+        return len(self._sampler(rank=0, processes=processes))
 
     def train_dataloader(self) -> DataLoader[Any]:
         """This process's share of the training samples."""
         assert self.trainer is not None
+        sampler = self._sampler(rank=self.trainer.global_rank, processes=self.trainer.world_size)
+        # Lightning says it too late for the first epoch of a resumed training: processes that cut
+        # samples have been given their batches by then.
+        sampler.set_epoch(self.behind)
         return DataLoader(
             self.crops,  # type: ignore[arg-type]
             batch_size=None,
-            sampler=self._sampler(rank=self.trainer.global_rank, processes=self.trainer.world_size),
+            sampler=sampler,
             collate_fn=self.task.learn.collate,
             num_workers=self.workers,
             worker_init_fn=ignore_ctrl_c,
@@ -82,7 +89,7 @@ class TrainingData(lightning.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def _sampler(self, *, rank: int, processes: int) -> Sampler[Any]:
+    def _sampler(self, *, rank: int, processes: int) -> Any:
         return self.task.learn.loader(
             self.crops,
             batch_size=self.batch_size,

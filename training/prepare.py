@@ -117,22 +117,25 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
         repeats=repeats,
         seed=seed,
         first_epoch=start.epoch,
+        behind=start.behind,
         workers=request.workers,
     )
     data.preload(processes_here=machine.devices)
     steps = data.steps_per_epoch(processes=machine.processes)
+    learner = task.learn.learner(template, samples, teacher=teacher)
     epochs_made_of = made_of(
         steps=steps,
         batch_size=batch_size * machine.processes,
         photos=[sample.path for sample in samples],
         teacher="" if teacher is None else teacher.sha256,
         precision=request.precision,
+        rows=getattr(learner, "rows", ()),
     )
     check_same(start, epochs_made_of, request.resume_from)
     module = TemplateModule(
         network,
         task=task,
-        learner=task.learn.learner(template, samples, teacher=teacher),
+        learner=learner,
         template=template,
         contract=contract_for(template),
         course=Course(

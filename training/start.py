@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,13 @@ class Start:
     epochs: int = 0
     fine_tunes: bool = False
     made_of: Mapping[str, Any] | None = None
+
+    @property
+    def behind(self) -> int:
+        """Epochs that Lightning has counted in the training that goes on; 0 for other starts."""
+        if self.made_of is None or self.weights is None:
+            return 0
+        return self.weights.epochs - self.epoch
 
 
 def find_start(
@@ -158,20 +165,31 @@ def _warn_of_many(epochs: int, planned: int, *, meant: int) -> None:
 
 
 def made_of(
-    *, steps: int, batch_size: int, photos: Sequence[Path], teacher: str, precision: str
+    *,
+    steps: int,
+    batch_size: int,
+    photos: Sequence[Path],
+    teacher: str,
+    precision: str,
+    rows: Sequence[str],
 ) -> dict[str, int | str]:
     """Settings that define the epochs of a training, for checkpoints and `check_same`.
 
-    `teacher` is the SHA-256 of its weights, or "" without one; `precision` is Lightning's name.
+    `teacher` is the SHA-256 of its weights, or "" without one; `precision` is Lightning's name;
+    `rows` are those of `tasks.learning.Learner`.
     """
-    names = hashlib.sha256("\0".join(path.name for path in photos).encode("utf-8", "replace"))
     return {
         "steps_per_epoch": steps,
         "batch_size": batch_size,
-        "photos": names.hexdigest(),
+        "photos": _digest(path.name for path in photos),
+        "rows": _digest(rows),
         "teacher": teacher,
         "precision": precision,
     }
+
+
+def _digest(names: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(names).encode("utf-8", "replace")).hexdigest()
 
 
 def batch_size_of(start: Start, template: Template, *, photos: int, processes: int) -> int:
@@ -208,7 +226,7 @@ def check_same(start: Start, here: Mapping[str, int | str], resume_from: Path | 
     """Refuse to resume with different epochs.
 
     Raises:
-        UserError: The epochs have other steps, or other photos.
+        UserError: The epochs have other steps, other photos, or photos with other names.
     """
     if start.made_of is None:
         return
@@ -224,6 +242,11 @@ def check_same(start: Start, here: Mapping[str, int | str], resume_from: Path | 
         )
     if then["photos"] != here["photos"]:
         raise UserError(f"--resume-from {resume_from}: it was trained on other photos", hint=hint)
+    if then["rows"] != here["rows"]:
+        raise UserError(
+            f"--resume-from {resume_from}: it learnt to tell others apart than these photos show",
+            hint="give the labels of before, or start anew by --load-weights",
+        )
     if then["teacher"] != here["teacher"]:
         raise UserError(
             f"--resume-from {resume_from}: it had another teacher, whose file has changed since",

@@ -96,13 +96,14 @@ class FaceRecognizer(Model[list[Embedding]]):
         """Run the network: float32 (B, 3, height, width) to vectors (B, size) of unit length.
 
         Raises:
-            PocketfaceError: The vectors are not finite.
+            PocketfaceError: The vectors are not finite, or have no direction.
         """
         vectors = self.session.run(batch)[_NAME].astype(np.float32)
-        if not np.isfinite(vectors).all():
-            raise PocketfaceError(f"{self.path}: the network's embeddings are not finite")
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not (np.isfinite(lengths).all() and lengths.all()):
+            raise PocketfaceError(f"{self.path}: the network's embeddings are not finite, or 0")
         # Files of lower precision give lengths that are nearly 1.
-        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+        return np.asarray(vectors / lengths, np.float32)
 
     def threshold(self, *, max_fmr: float) -> float:
         """The cosine from which on two faces count as one person's.

@@ -50,11 +50,15 @@ def _by(optimizer: str, settings: FitRequest) -> FitRequest:
     return with_template(settings, change)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize(("optimizer", "workers"), [("adamw", 0), ("muon", 1)])
 def test_an_interrupted_training_resumes_to_the_very_same_end(
-    settings: FitRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
+    settings: FitRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    optimizer: str,
+    workers: int,
 ) -> None:
-    settings = _by(optimizer, settings)
+    settings = replace(_by(optimizer, settings), workers=workers)
     whole = fit(replace(settings, output=tmp_path / "whole", epochs=3))
 
     step = module_file.TemplateModule.training_step

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pocketface.data.images import read_image
 from pocketface.embedding import Embedding
-from pocketface.errors import InputError, UserError
+from pocketface.errors import InputError, PocketfaceError, UserError
 from pocketface.tasks import task_of
 from pocketface.tasks.describe import contract_for
 from pocketface.tasks.measuring import Labels, Options
@@ -224,3 +224,16 @@ def test_bad_templates_are_refused(old: str, new: str, message: str) -> None:
     assert TINY.count(old) == 1
     with pytest.raises(UserError, match=message):
         parse_template(TINY.replace(old, new), source="test")
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
+def test_embeddings_without_a_direction_are_no_answer(value: float) -> None:
+    model = recognizer()
+    session: Any = SimpleNamespace(
+        runtime="none",
+        device="cpu",
+        run=lambda batch: {"embedding": np.full((len(batch), 8), value, np.float32)},
+    )
+    model.session = session
+    with pytest.raises(PocketfaceError, match="tiny: the network's embeddings are not finite, or"):
+        model.embed([np.zeros((32, 32, 3), np.uint8)])

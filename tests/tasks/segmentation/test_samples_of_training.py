@@ -141,6 +141,7 @@ def test_photos_in_memory_are_counted_once(
         repeats=1,
         seed=0,
         first_epoch=0,
+        behind=0,
         workers=0,
     )
     made.preload(processes_here=1)
