@@ -72,7 +72,9 @@ class Learner(Protocol):
     """Computes the losses of a batch.
 
     A learner with its own parameters (such as a matrix of classes) is a `torch.nn.Module`: they
-    are trained with the network and kept for resuming, but are not part of the model.
+    are trained with the network and kept for resuming, but are not part of the model. Where the
+    rows of such a matrix follow from the samples, the attribute `rows` has their names in order: a
+    training is not resumed with others.
     """
 
     def losses(

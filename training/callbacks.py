@@ -160,9 +160,11 @@ class Snapshots(Checkpoint):
     def on_train_epoch_start(
         self,
         trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,  # noqa: ARG002
+        pl_module: lightning.LightningModule,
     ) -> None:
-        """Make sure that the last epoch is validated."""
+        """Make sure that the last epoch is validated, and drop what holds for weights of before."""
+        assert isinstance(pl_module, TemplateModule)
+        pl_module.settled = {}
         if trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1
 

@@ -54,6 +54,9 @@ class RecognitionLearner(nn.Module):
         head: The head, with its loss.
         samples: The photos of the training.
         teacher: The teacher for distillation; None without.
+
+    Attributes:
+        rows: Names of the people that `loss` has weights of; see `tasks.learning.Learner`.
     """
 
     people: Tensor
@@ -80,6 +83,7 @@ class RecognitionLearner(nn.Module):
         self.loss = (
             None if head.loss is None else loss_of(head.loss, people=len(names), size=head.size)
         )
+        self.rows = [] if self.loss is None else names
         self.weight = 0.0 if teacher is None else teacher.weight
         taught = np.zeros((0, 0), np.float32) if teacher is None else teacher.embeddings(samples)
         self.register_buffer("taught", torch.from_numpy(taught), persistent=False)

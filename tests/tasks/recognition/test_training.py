@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from pocketface.errors import UserError
 from pocketface.model_templates.schema import TemplateFile
 from pocketface.models.weights import read_weights
 from pocketface.tasks.load import load_as
@@ -19,6 +20,7 @@ from pocketface.tasks.recognition.model import FaceRecognizer
 from pocketface.tasks.templates import parse_template
 from pocketface.training.fit import fit
 from pocketface.training.module import TemplateModule
+from pocketface.training.report import EpochReport
 from pocketface.training.request import FitRequest
 
 from .test_distillation import POINTS, SIDE
@@ -100,3 +102,29 @@ def test_its_last_validation_settles_what_cosines_mean(
         assert [point.fmr for point in model.rules.thresholds] == [0.1, 0.01]  # of 240 pairs
         assert model.rules.thresholds[0].cosine != 0.123
     assert read_weights(report.best).template.inference["measured_on"] == "24 photos of 6 people"
+
+
+def test_an_epoch_without_validation_has_no_thresholds_of_the_one_before(
+    request_of: FitRequest, people: Labels
+) -> None:
+    rules = {}
+
+    def on_epoch(report: EpochReport) -> None:
+        found = read_weights(request_of.output / "latest.pth").template.inference
+        rules[report.epoch] = bool(found.get("thresholds"))
+
+    fit(replace(request_of, val=people, val_every=2, epochs=4, on_epoch=on_epoch))
+    assert rules == {1: False, 2: True, 3: False, 4: True}
+
+
+@pytest.mark.parametrize("name", ["zoe", "person 1"])
+def test_it_does_not_go_on_with_other_people(
+    request_of: FitRequest, people: Labels, tmp_path: Path, name: str
+) -> None:
+    latest = fit(replace(request_of, epochs=1)).latest
+    renamed = tmp_path / "all.identities.json"
+    renamed.write_text(people.files[0].read_text().replace("person 0", name))
+    train = replace(people, files=[renamed])
+    with pytest.raises(UserError, match=r"latest.pth: it learnt to tell others apart") as caught:
+        fit(replace(request_of, train=train, resume_from=latest, epochs=2))
+    assert "--load-weights" in str(caught.value.hint)
