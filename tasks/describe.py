@@ -18,7 +18,7 @@ from ..model_templates.contract import (
 from ..model_templates.input_size import input_size
 from ..model_templates.schema import Template
 from . import TASKS, task_of
-from .templates import with_settled
+from .templates import with_settled, without_settled
 
 if TYPE_CHECKING:
     from ..models.weights import Weights
@@ -40,7 +40,8 @@ def contract_for(
     Args:
         template: The template of network and input.
         weights: The trained weights; None for a network never trained. They fill provenance, and
-            metrics if these were measured on this input by these rules.
+            metrics if these were measured on this input by these rules. What cosines mean is
+            theirs too, as far as it was measured on this input.
         height: Input height in pixels, a multiple of `multiple_of`; None for the template's.
         width: Input width in pixels, a multiple of `multiple_of`; None for the template's.
         precision: Precision of the file's weights.
@@ -62,6 +63,9 @@ def contract_for(
     if weights is not None:
         template = with_settled(template, weights.measured_with)
     height, width = input_size(template, height=height, width=width)
+    then = template if weights is None else weights.measured_with or weights.template
+    if (height, width) != (then.input.height, then.input.width):
+        template = without_settled(template)
     checkpoint = None
     if weights is not None:
         checkpoint, data, seed, metrics = (
@@ -73,7 +77,6 @@ def contract_for(
         shipped = template.initial_weights
         if not metrics and shipped is not None and shipped.sha256 == checkpoint:
             metrics = tuple(template.metrics)
-        then = weights.measured_with or weights.template
         same_task = then.problem == template.problem
         if not same_task or _protocol(template, height, width) != _protocol(then):
             metrics = ()

@@ -60,7 +60,7 @@ def settled_text(text: str, values: Mapping[str, JsonValue]) -> str:
 
 
 def with_settled(template: Template, then: Template | None) -> Template:
-    """A template that has what was measured of weights and it leaves out.
+    """A template with what was measured of weights, in place of what it has of other ones.
 
     Args:
         template: The template.
@@ -69,10 +69,16 @@ def with_settled(template: Template, then: Template | None) -> Template:
     if then is None or then.problem != template.problem:
         return template
     keys = task_of(template.problem).rules.SETTLED
-    if any(key in template.inference for key in keys):
-        return template
     known = {key: then.inference[key] for key in keys if key in then.inference}
-    return template.model_copy(update={"inference": template.inference | known})
+    plain = without_settled(template)
+    return plain.model_copy(update={"inference": plain.inference | known})
+
+
+def without_settled(template: Template) -> Template:
+    """A template without what was measured of weights."""
+    keys = task_of(template.problem).rules.SETTLED
+    kept = {key: value for key, value in template.inference.items() if key not in keys}
+    return template.model_copy(update={"inference": kept})
 
 
 def shipped_template(name: str) -> TemplateFile | None:

@@ -15,13 +15,20 @@ from numpy.typing import NDArray
 from pocketface.data.images import read_image
 from pocketface.embedding import Embedding
 from pocketface.errors import InputError, PocketfaceError, UserError
+from pocketface.models.network import make_network
+from pocketface.models.weights import Weights, read_weights, write_weights
 from pocketface.tasks import task_of
 from pocketface.tasks.describe import contract_for
 from pocketface.tasks.measuring import Labels, Options
 from pocketface.tasks.recognition.measure import evaluate, measure, people_of
 from pocketface.tasks.recognition.model import FaceRecognizer
-from pocketface.tasks.recognition.rules import recognition_rules
-from pocketface.tasks.templates import parse_template, settled_text, with_settled
+from pocketface.tasks.recognition.rules import RecognitionRules, recognition_rules
+from pocketface.tasks.templates import (
+    open_template,
+    parse_template,
+    settled_text,
+    with_settled,
+)
 
 from ..every_task import LANDMARKS, digest, write_photos
 from .tiny_recognizer import TINY, write_list
@@ -161,9 +168,36 @@ def test_another_recipe_of_the_same_weights_keeps_their_thresholds() -> None:
     then, now = (parse_template(text, source="test") for text in (SETTLED, TINY))
     kept = contract_for(with_settled(now, then))
     assert recognition_rules(kept).thresholds[1].cosine == 0.4
-    own = parse_template(SETTLED.replace("cosine: 0.4", "cosine: 0.45"), source="test")
-    assert recognition_rules(contract_for(with_settled(own, then))).thresholds[1].cosine == 0.45
     assert with_settled(now, None) is now
+
+
+@pytest.mark.parametrize("embedded", [SETTLED.replace("cosine: 0.4", "cosine: 0.45"), TINY])
+def test_thresholds_are_those_of_the_weights_and_not_of_a_template(
+    tmp_path: Path, embedded: str
+) -> None:
+    weights = written(tmp_path, embedded)
+    path = tmp_path / "template.yaml"
+    path.write_text(SETTLED, encoding="utf-8")
+    described = weights.described_by(open_template(path))
+    rules = recognition_rules(contract_for(described.template, weights=described))
+    assert rules == recognition_rules(contract_for(weights.template, weights=weights))
+
+
+def test_thresholds_of_another_input_size_are_left_out(tmp_path: Path) -> None:
+    text = SETTLED.replace("0.461]", "0.461], multiple_of: 8").replace("kernel: 4, ", "")
+    weights = written(tmp_path, text)
+    for given in (weights, None):
+        kept = contract_for(weights.template, weights=given)
+        other = contract_for(weights.template, weights=given, height=40, width=40)
+        assert recognition_rules(kept).thresholds
+        assert recognition_rules(other) == RecognitionRules()
+
+
+def written(folder: Path, text: str) -> Weights:
+    network = make_network(parse_template(text, source="test").architecture)
+    path = folder / "weights.safetensors"
+    write_weights(path, template_text=text, state_dict=network.state_dict(), epochs=1)
+    return read_weights(path)
 
 
 def test_threshold_of_a_rate_between_two() -> None:
