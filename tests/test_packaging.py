@@ -97,7 +97,7 @@ def test_core_needs_no_heavy_package(wheel: zipfile.ZipFile) -> None:
     metadata = wheel.read(f"pocketface-{pocketface.__version__}.dist-info/METADATA").decode()
     needs = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:")]
     core = {line.split()[1].split(">")[0].split("<")[0] for line in needs if "extra ==" not in line}
-    light = {"numpy", "opencv-python-headless", "pillow", "pydantic", "PyYAML"}
+    light = {"filelock", "numpy", "opencv-python-headless", "pillow", "pydantic", "PyYAML"}
     assert core == {*light, "argcomplete", "tabulate", "tqdm"}
 
 

@@ -25,7 +25,7 @@ from pocketface.model_templates.catalogue import (
 )
 from pocketface.tasks.weights import open_weights
 
-LARGEST = 1_000_000
+LARGEST = 2_500_000
 """Most bytes of a ready file: all of them are in every wheel."""
 
 
