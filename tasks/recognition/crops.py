@@ -33,6 +33,10 @@ _MARGIN = 0.1
 """Margin kept on each side of a cut face, as a share of the input, for shifts and rotations."""
 
 
+_LOST = 0.2
+"""Most of a sample, as a share of its side, that may lie beyond the end of a photo."""
+
+
 class PeopleTargets(NamedTuple):
     """What is known of a batch.
 
@@ -157,6 +161,8 @@ class PeopleCrops(Dataset[list[Item]]):
             if wears[1]:
                 wear_mask(face, self._wide.points, rng)
         face = self._moved(face, rng)
+        if rng.random() < spec.ends:
+            _end(face, rng)
         if rng.random() < spec.flip:
             face = np.ascontiguousarray(face[:, ::-1])
         if spec.jitter is not None and rng.random() < spec.jitter.chance:
@@ -198,6 +204,13 @@ def _warped(image: Pixels, transform: NDArray[np.float64], spec: InputSpec) -> P
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(warped, np.uint8)
+
+
+def _end(face: Pixels, rng: np.random.Generator) -> None:
+    """Make a face that of a photo which ends beside it: black beyond one or two sides, in place."""
+    for turned in rng.permutation(4)[: rng.integers(1, 3)]:
+        side = np.rot90(face, turned)  # a view, of which the first rows are the side
+        side[: round(rng.uniform(0, _LOST) * len(side))] = 0
 
 
 def _with_margin(target: InputSpec) -> InputSpec:

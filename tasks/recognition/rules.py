@@ -43,6 +43,7 @@ class AugmentationSpec(Spec):
         quality: How often, and how strongly, blur, noise, low resolution and JPEG degrade it.
         glasses: How often glasses are drawn before the eyes.
         mask: How often a medical mask is drawn over nose, mouth and chin.
+        ends: How often the photo ends inside the sample, which is black beyond as in `align_face`.
     """
 
     crop: Literal["face"]
@@ -55,6 +56,7 @@ class AugmentationSpec(Spec):
     quality: Fraction = 0.0
     glasses: Fraction = 0.0
     mask: Fraction = 0.0
+    ends: Fraction = 0.0
 
 
 class OperatingPoint(Spec):

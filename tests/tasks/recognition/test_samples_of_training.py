@@ -90,6 +90,22 @@ def test_augmentation_changes_faces_and_is_seeded(tmp_path: Path, change: dict[s
     assert any((one != other).any() for one, other in pairwise(faces))
 
 
+def test_a_photo_that_ends_is_black_beyond(tmp_path: Path) -> None:
+    crops = crops_of(tmp_path, ["ann"], ends=1.0)
+    sides = set()
+    for run in range(40):
+        face, _, _ = crops.sample((run, 0))
+        black = (face == 0).all(2)
+        assert (face[~black] == 40).all()
+        middle = slice(SIDE // 5 + 1, -(SIDE // 5) - 1)
+        assert not black[middle, middle].any()
+        edges = (black[0], black[-1], black[:, 0], black[:, -1])
+        there = {place for place, edge in enumerate(edges) if edge.all()}
+        assert len(there) <= 2
+        sides |= there
+    assert sides == {0, 1, 2, 3}
+
+
 def test_grey_has_no_colours(tmp_path: Path) -> None:
     crops = crops_of(tmp_path, ["ann"], grey=1.0)
     crops._pixels[0][:] = (200, 20, 90)
