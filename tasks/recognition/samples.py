@@ -34,16 +34,16 @@ def check(samples: Sequence[IdentityPhoto], *, flag: str) -> None:
     """See `tasks.parts.Samples`; needs two people, and one of them twice, to compare.
 
     Raises:
-        DataError: Nobody is there twice, or only one person; photos of unknown people alone are
-            all right, as a teacher knows what to say of them.
+        DataError: Nobody is there twice, only one person, or nobody whose name is known.
     """
     people = [sample.person for sample in samples if sample.found and sample.person is not None]
     if not any(sample.found for sample in samples):
         raise DataError(f"{flag}: a face was found in none of its {len(samples)} photos")
-    if people and (len(set(people)) == 1 or len(set(people)) == len(people)):
-        what = "one person alone" if len(set(people)) == 1 else "one photo of each person"
+    known = len(set(people))
+    if known < 2 or known == len(people):
+        what = ("nobody whose name is known", "one person alone", "one photo of each person")
         raise DataError(
-            f"{flag}: its {len(people)} photos with a face show {what}: expected several people, "
+            f"{flag}: its photos with a face show {what[min(known, 2)]}: expected several people, "
             "and some of them several times"
         )
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pocketface.data.images import read_image
 from pocketface.embedding import Embedding
-from pocketface.errors import InputError, PocketfaceError, UserError
+from pocketface.errors import DataError, InputError, PocketfaceError, UserError
 from pocketface.models.network import make_network
 from pocketface.models.weights import Weights, read_weights, write_weights
 from pocketface.tasks import task_of
@@ -129,6 +129,24 @@ def test_a_photo_without_a_face_is_like_no_other(tmp_path: Path) -> None:
 def test_options_of_other_tasks_are_refused(options: Options, flag: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"{flag}: not for tiny, which is for face-recognition"):
         evaluate(recognizer(), labels(tmp_path), options)
+
+
+@pytest.mark.parametrize(
+    ("people", "what"),
+    [
+        ((None, None, None), "nobody whose name is known"),
+        (("ann", "ann", None), "one person alone"),
+        (("ann", "bob", None), "one photo of each person"),
+    ],
+)
+def test_photos_that_nobody_can_be_compared_in_are_refused(
+    tmp_path: Path, people: Sequence[str | None], what: str
+) -> None:
+    photos = list(zip(write_photos(tmp_path, 3), people, strict=True))
+    path = write_list(tmp_path / "all.identities.json", photos, LANDMARKS)
+    samples = TASK.samples.read(Labels([path], [tmp_path]), rules={})
+    with pytest.raises(DataError, match=f"^--val-ann-files: its photos with a face show {what}: "):
+        TASK.samples.check(samples, flag="--val-ann-files")
 
 
 # What a training settles ------------------------------------------------------------------------
