@@ -238,7 +238,8 @@ def _check_parity(case: Case) -> None:
         assert row.size <= _most_bytes(report.name, row)
         if case.trained or row.precision == "fp32":
             assert (row.status, row.reason) == ("passed", None)
-            unsure = found.differences["score" if "score" in found.differences else "probability"]
+            names = ("score", "probability", "1 - cosine")
+            (unsure,) = (found.differences[name] for name in names if name in found.differences)
             assert unsure is not None
             assert unsure < 2e-5 or row.precision != "fp32"
         elif found.tensors:
@@ -272,6 +273,10 @@ def _check_predictions(files: Iterable[Path]) -> None:
             one, again = (model.predict(photo, points[None])[0] for _ in range(2))
             assert one.shape == photo.shape[:2]
             np.testing.assert_array_equal(one.probabilities, again.probabilities)
+        elif isinstance(model, pocketface.FaceRecognizer):
+            points = np.array(model.contract.input.points, np.float32) + 20
+            face, same, other = model.predict(photo, np.stack([points, points, points + 40]))
+            assert face.similarity(same) > 1 - 1e-5 > face.similarity(other)
         else:
             points = np.array(model.contract.input.points, np.float32) + 20
             first, second = model.predict(photo, np.stack([points, points]))
