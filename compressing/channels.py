@@ -22,6 +22,7 @@ from ..models.fpn import FPN
 from ..models.layers import ChannelGroups, Group, Prunable
 from ..models.network import BACKBONES, HEADS, Network
 from ..models.weights import Weights, rewritten
+from ..tasks.templates import settled_text
 
 MULTIPLE = 4
 """Layers keep a multiple of this: int8 kernels work on four channels or more at once."""
@@ -67,7 +68,7 @@ def pruned(weights: Weights, ratio: float, path: Path) -> Weights:
         mode="json", exclude_unset=True
     )
     content |= {"initial_weights": None, "metrics": [], "published": None}
-    text = yaml.safe_dump(content, sort_keys=False)
+    text = settled_text(yaml.safe_dump(content, sort_keys=False), {})
     new = parse_template(text, source=f"{path}: template").architecture
     with torch.device("meta"):
         narrow = Network(new).state_dict()

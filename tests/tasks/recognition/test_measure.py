@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pocketface.compressing.channels import pruned
 from pocketface.data.images import read_image
 from pocketface.embedding import Embedding
 from pocketface.errors import DataError, InputError, PocketfaceError, UserError
@@ -209,6 +210,11 @@ def test_thresholds_of_another_input_size_are_left_out(tmp_path: Path) -> None:
         other = contract_for(weights.template, weights=given, height=40, width=40)
         assert recognition_rules(kept).thresholds
         assert recognition_rules(other) == RecognitionRules()
+
+
+def test_pruned_weights_have_no_thresholds_of_the_whole_ones(tmp_path: Path) -> None:
+    narrow = pruned(written(tmp_path, SETTLED), 0.5, tmp_path / "pruned.safetensors")
+    assert narrow.template.inference == {}
 
 
 def written(folder: Path, text: str) -> Weights:
