@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 from ..data.class_names import FLAG, ClassNames
 from .parser import paths
 
-ANNOTATIONS = "COCO JSON of faces; .csv for a classifier, .masks.json for a segmenter"
+ANNOTATIONS = (
+    "COCO JSON of faces; .csv for a classifier, .masks.json for a segmenter, .identities.json for "
+    "a recogniser"
+)
 """What annotation files are, in the help of a flag."""
 
 if TYPE_CHECKING:
