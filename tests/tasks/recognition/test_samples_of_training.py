@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -65,6 +66,33 @@ def test_without_augmentation_a_sample_is_the_aligned_face(tmp_path: Path) -> No
     face, image_id, progress = crops.sample((5, 1))
     assert (face == 41).all()
     assert (image_id, progress) == (1, 0.5)
+
+
+def test_photos_left_out_leave_the_others_their_people(tmp_path: Path) -> None:
+    """A learner knows people by `image_id`, which stays the position among all that were read."""
+    target = contract_for(template_with()).input
+    lists = []
+    for name, people in (("first", ["ann", "bob", "eve"]), ("second", ["bob", "ann"])):
+        folder = tmp_path / name
+        folder.mkdir()
+        for index in range(len(people)):
+            image = np.full((SIDE, SIDE, 3), 10 * len(lists) + index, np.uint8)
+            assert cv2.imwrite(str(folder / f"{index}.png"), image)
+        photos = [(f"{index}.png", person) for index, person in enumerate(people)]
+        lists.append(write_list(folder / "a.identities.json", photos, target.points))
+    (tmp_path / "first" / "0.png").write_bytes(b"damaged")
+    without_a_face = json.loads(lists[1].read_text())
+    del without_a_face["photos"][0]["landmarks"]
+    lists[1].write_text(json.dumps(without_a_face))
+    samples = read_identities(lists, [one.parent for one in lists]).photos
+    learn = task_of("face-recognition").learn
+    crops = learn.crops(template_with(), samples, seed=0, passes=1)
+    crops.preload(budget=2**30)
+    learner: Any = learn.learner(template_with(), samples, teacher=None)
+    _, targets = collate(crops[[(0, place) for place in range(len(crops))]])
+    names = [learner.rows[row] for row in learner.people[targets.image_ids]]
+    greys = [int(face[0, 0, 0]) for face in crops._pixels]
+    assert list(zip(names, greys, strict=True)) == [("bob", 1), ("eve", 2), ("ann", 11)]
 
 
 def test_faces_that_end_go_on_as_their_edge_does(tmp_path: Path) -> None:
