@@ -117,9 +117,8 @@ def people_of_a_set(
     """Print the figures of all pairs of a set; their scores."""
     people = people_of(photos)
     genuine, impostor = all_pairs(vectors, people)
-    print(
-        f"{name}, {len(photos)} photos of {len(set(people.tolist()))} people, {missing(vectors)}:\n"
-    )
+    known = len(set(people[people >= 0].tolist()))
+    print(f"{name}, {len(photos)} photos of {known} people, {missing(vectors)}:\n")
     print("| FAR | TAR of all pairs, % | found in an open set (DIR), % |\n|---|---|---|")
     fars = list(FAR.values())[:3]
     opened = open_set(vectors, people, fars)
