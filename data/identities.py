@@ -25,7 +25,7 @@ SUFFIX = ".identities.json"
 
 Text = Annotated[str, StringConstraints(pattern=r"\S")]
 Index = Annotated[int, Field(ge=0)]
-Fold = Annotated[int, Field(ge=1)]
+Fold = Annotated[int, Field(ge=1, le=1_000_000)]
 
 _FAR = 1e6
 Position = Annotated[float, Field(ge=-_FAR, le=_FAR)]

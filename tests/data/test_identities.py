@@ -111,6 +111,7 @@ def test_unknown_people_make_no_pairs(folder: Path) -> None:
         ({"photos": [{"image": "a.jpg", "who": "anna"}]}, "photos.0.who: Extra inputs"),
         ({"photos": [{"image": "a.jpg", "landmarks": POINTS[:4]}]}, "photos.0.landmarks"),
         ({"photos": [photo("a")], "pairs": [[0, 1, 1]]}, "pairs[0]: photo 1: expected 0 to 0"),
+        ({"photos": [photo("a")], "pairs": [[0, 0, 2**70]]}, "pairs.0.2: "),
         ({"photos": [photo("a")], "pairs": [[0, 0, 0]]}, "pairs.0.2: Input should be greater"),
         ({"photos": [photo("x"), photo("y")]}, "2 photos are not in"),
         (
