@@ -59,9 +59,6 @@ class RecognitionLearner(nn.Module):
         rows: Names of the people that `loss` has weights of; see `tasks.learning.Learner`.
     """
 
-    people: Tensor
-    taught: Tensor
-
     def __init__(
         self,
         head: EmbeddingHeadSpec,
@@ -79,14 +76,15 @@ class RecognitionLearner(nn.Module):
                 f"or more for architecture.head.loss {head.loss.type!r}"
             )
         people = [_UNKNOWN if s.person is None else index.get(s.person, _UNKNOWN) for s in samples]
-        self.register_buffer("people", torch.tensor(people), persistent=False)
+        # No buffers: with many photos it takes long to average them, or to send them to others.
+        self.people = torch.tensor(people)
         self.loss = (
             None if head.loss is None else loss_of(head.loss, people=len(names), size=head.size)
         )
         self.rows = [] if self.loss is None else names
         self.weight = 0.0 if teacher is None else teacher.weight
         taught = np.zeros((0, 0), np.float32) if teacher is None else teacher.embeddings(samples)
-        self.register_buffer("taught", torch.from_numpy(taught), persistent=False)
+        self.taught = torch.from_numpy(taught)
         self.project: nn.Module = nn.Identity()
         if teacher is not None and taught.shape[1] != head.size:
             self.project = nn.Linear(head.size, taught.shape[1], bias=False)
@@ -104,7 +102,8 @@ class RecognitionLearner(nn.Module):
             return self._losses(vectors, targets)
 
     def _losses(self, vectors: Tensor, targets: PeopleTargets) -> dict[str, Tensor]:
-        people = self.people[targets.image_ids]
+        photos = targets.image_ids.to("cpu")
+        people = self.people[photos].to(vectors.device)
         known = people != _UNKNOWN
         found: dict[str, Tensor] = {}
         own, theirs = vectors[known], people[known]
@@ -116,7 +115,7 @@ class RecognitionLearner(nn.Module):
             progress = float(targets.progress.mean())
             found["people"] = self.loss(own, theirs, progress=progress)
         if self.weight:
-            taught = self.taught[targets.image_ids]
+            taught = self.taught[photos].to(vectors.device)
             seen = taught.isfinite().all(1)
             found["taught"] = self.weight * taught_loss(
                 self.project(vectors[seen]), taught[seen], vectors[seen]

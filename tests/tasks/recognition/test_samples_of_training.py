@@ -268,6 +268,7 @@ def test_weights_of_people_are_trained_and_not_exported(tmp_path: Path) -> None:
         "loss.weight": (2, 8)
     }
     assert set(learner.state_dict()) == {"loss.weight"}
+    assert not list(learner.buffers())  # which would be averaged in each step
     assert not any("loss" in name for name in make_network(template.architecture).state_dict())
 
 
