@@ -13,21 +13,13 @@ from numpy.typing import NDArray
 from ..data.identities import IdentityPhoto
 from ..data.read_ahead import decoded
 from ..errors import DataError, ImageError
-from ..evaluation.verification import Counts, all_pairs, tar_at_far, threshold_at
-from ..evaluation.verification_calibration import calibrate
+from ..evaluation.verification import all_pairs, tar_at_far
 from ..tasks.recognition.model import FaceRecognizer
-from ..tasks.recognition.rules import Calibration, OperatingPoint, RecognitionRules
+from ..tasks.recognition.rules import RecognitionRules
+from ..tasks.recognition.settling import FALSE_MATCHES, RATES, rules_of
 from .recognize_faces import MIN_EYES
 
 _log = logging.getLogger(__name__)
-
-RATES = (0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
-"""False match rates whose thresholds are measured, as far as there are pairs enough."""
-
-_FALSE_MATCHES = 30
-"""Fewest pairs of two people above a threshold that is believed: the true rate is then within
-30 % of the measured one, with 90 % confidence, if pairs are independent ("rule of 30", Doddington
-et al., "The NIST speaker recognition evaluation", 2000)."""
 
 _AT_ONCE = 32
 
@@ -87,7 +79,7 @@ def measure_cosines(
     if not rules.thresholds:
         raise DataError(
             f"{source}: {int(impostor.sum()):,} pairs of two people: expected "
-            f"{round(_FALSE_MATCHES / RATES[0])} or more, as of 15 people"
+            f"{round(FALSE_MATCHES / RATES[0])} or more, as of 15 people"
         )
     shares = [tar_at_far(genuine, impostor, point.fmr) for point in rules.thresholds]
     return Measured(
@@ -98,30 +90,6 @@ def measure_cosines(
         left_out=len(photos) - len(rows),
         genuine=int(genuine.sum()),
         impostor=int(impostor.sum()),
-    )
-
-
-def rules_of(genuine: Counts, impostor: Counts, *, measured_on: str) -> RecognitionRules:
-    """What scores of pairs say of cosines; without thresholds if there are too few pairs of two.
-
-    Args:
-        genuine: Scores of pairs of one person.
-        impostor: Scores of pairs of two.
-        measured_on: The photos, in words.
-
-    Raises:
-        DataError: There are no pairs of a kind, or the model does not tell them apart.
-    """
-    curve = calibrate(genuine, impostor)
-    points = []
-    for rate in RATES:
-        cosine = threshold_at(impostor, rate)
-        if cosine is not None and rate * impostor.sum() >= _FALSE_MATCHES:
-            points.append(OperatingPoint(fmr=rate, cosine=min(cosine, 1.0)))
-    return RecognitionRules(
-        thresholds=tuple(points),
-        calibration=Calibration(slope=curve.slope, offset=curve.offset),
-        measured_on=measured_on,
     )
 
 

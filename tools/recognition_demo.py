@@ -88,7 +88,7 @@ def write_photos(
     video = own[0].stem[0]  # the first letter of a name is the video's number
     others_of_the_person = [path for path in own if path.stem[0] != video] or own[1:]
     reference = folder / "me.png"
-    cv2.imwrite(str(reference), framed(read_image(own[0])))
+    cv2.imwrite(str(reference), read_image(own[0]))
     strangers = [folder for folder in everybody if folder != person]
     truth = {}
     shown = [others_of_the_person[i] for i in rng.permutation(len(others_of_the_person))[:SHOWN]]
@@ -107,13 +107,6 @@ def write_photos(
 def one_of(paths: list[Path], rng: np.random.Generator) -> Path:
     """One of them by chance."""
     return paths[int(rng.integers(len(paths)))]
-
-
-def framed(face: Pixels) -> Pixels:
-    """A loose crop of a face with a border, as a portrait."""
-    height, width = face.shape[:2]
-    border = (height // 2, height // 2, width // 2, width // 2)
-    return np.asarray(cv2.copyMakeBorder(face, *border, cv2.BORDER_REFLECT), np.uint8)
 
 
 def group_photo(

@@ -24,9 +24,7 @@ from ...evaluation.verification import (
     roc_auc,
     similarities,
     tar_at_far,
-    threshold_at,
 )
-from ...evaluation.verification_calibration import calibrate
 from ...files import sha256_file
 from ...model_templates.contract import Contract
 from ..measuring import (
@@ -41,7 +39,7 @@ from ..measuring import (
 )
 from ..timing import Item
 from .model import FaceRecognizer
-from .rules import Calibration, OperatingPoint, RecognitionRules
+from .settling import rules_of
 
 _log = logging.getLogger(__name__)
 
@@ -101,25 +99,18 @@ def measure(
 
 
 def settled(genuine: Counts, impostor: Counts, *, measured_on: str) -> dict[str, JsonValue]:
-    """What cosines of a model mean, as a template's `inference` has it.
+    """What cosines of a model mean, as a template's `inference` has it; nothing if they tell none.
 
     Args:
         genuine: Scores of pairs of one person.
         impostor: Scores of pairs of two.
         measured_on: The photos, in words.
     """
-    points = []
-    for fmr in FAR.values():
-        cosine = threshold_at(impostor, fmr)
-        if cosine is not None:
-            points.append(OperatingPoint(fmr=fmr, cosine=round(min(cosine, 1.0), 4)))
-    curve = None
     try:
-        fitted = calibrate(genuine, impostor)
-        curve = Calibration(slope=round(fitted.slope, 3), offset=round(fitted.offset, 3))
+        rules = rules_of(genuine, impostor, measured_on=measured_on)
     except DataError as error:
-        _log.warning("probabilities are not known: %s", error)
-    rules = RecognitionRules(thresholds=tuple(points), calibration=curve, measured_on=measured_on)
+        _log.warning("what cosines mean is not known: %s", error)
+        return {}
     return rules.model_dump(mode="json")
 
 

@@ -165,7 +165,12 @@ def test_a_validation_settles_what_cosines_mean(tmp_path: Path) -> None:
     text = settled_text(TINY, found.settled)
     model = recognizer(text)
     assert model.rules.measured_on == "80 photos of 20 people"
-    assert [point.fmr for point in model.rules.thresholds] == [0.1, 0.01, 0.001]
+    assert [point.fmr for point in model.rules.thresholds] == [
+        0.3,
+        0.1,
+        0.03,
+        0.01,
+    ]  # of 3,040 pairs
     cosines = [point.cosine for point in model.rules.thresholds]
     assert cosines == sorted(cosines)
     # Neighbours of two people are 6 degrees apart at the nearest, two photos of one 12 at most.
