@@ -54,7 +54,7 @@ FIGURES = (
         chart="TAR at FAR 1e-3, %",
         budget="min-tar",
         decisive=True,
-        may_drop=0.5,
+        may_drop=1.0,
         compared=True,
         followed=True,
     ),
