@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
         return
     print("Mparams and GFLOPs (2xMAC) are counted from the built network, at batch 1.")
     ready = [row.template.name for row in rows if row.ready_bytes is not None]
-    print(f"Run without PyTorch: {', '.join(ready)}.")
+    print(textwrap.fill(f"Run without PyTorch: {', '.join(ready)}.", 80, break_on_hyphens=False))
     print("Those without weights have to be trained first.")
     if not args.all:
         print("`pocketface templates --all` tells what each is.")

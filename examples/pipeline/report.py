@@ -27,7 +27,7 @@ import pocketface
 from pocketface.compressing.report import CompressionReport
 from pocketface.data.images import read_image
 from pocketface.evaluation.figures import decisive
-from pocketface.evaluation.verification import accepted, all_pairs
+from pocketface.evaluation.verification import accepted, all_pairs, best_threshold, similarities
 from pocketface.evaluation.verification_plots import draw_roc, draw_scores
 from pocketface.tasks import task_of
 from pocketface.tasks.measuring import Labels
@@ -156,19 +156,24 @@ def verified(
     one, other = np.triu_indices(len(samples), 1)
     known = (people[one] >= 0) & (people[other] >= 0)
     same = people[one] == people[other]
-    sure = model.rules.thresholds[-1]
+    if model.rules.thresholds:
+        sure = model.rules.thresholds[-1]
+        threshold, what = sure.cosine, f"answer at FMR {sure.fmr:g}"
+    else:  # too few photos to validate on for any false match rate
+        scores = similarities(vectors, np.stack([one[known], other[known]], axis=1))
+        threshold, what = best_threshold(scores, same[known]), "answer at the best threshold"
     rows = []
     for is_same, some in ((True, count - count // 2), (False, count // 2)):
         for place in random.permutation(np.flatnonzero(known & (same == is_same)))[:some]:
             first, second = samples[one[place]], samples[other[place]]
             cosine = float(vectors[one[place]] @ vectors[other[place]])
-            said = cosine >= sure.cosine
+            said = cosine >= threshold
             rows.append(
                 {
                     "image": str(first.path),
                     "other": str(second.path),
                     "same person": "yes" if is_same else "no",
-                    f"answer at FMR {sure.fmr:g}": "yes" if said else "no",
+                    what: "yes" if said else "no",
                     "cosine": f"{cosine:.4f}",
                     "probability": f"{model.probability(cosine) or 0:.4f}",
                     "right": "yes" if said == is_same else "no",
