@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import UserError
 from ..model_templates.catalogue import DETECTOR
 from .console import progress, tell
-from .parser import a_path, count, fraction
+from .parser import a_path, add_detector, count, fraction
 
 if TYPE_CHECKING:
     from ..data.identities_lists import Embed
@@ -55,12 +55,7 @@ def add_identities(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action="store_true",
         help="photos are faces already aligned as ArcFace does, at any size",
     )
-    parser.add_argument(
-        "--detector",
-        type=a_path,
-        metavar="FILE|NAME",
-        help=f"a detector with landmarks (default: {DETECTOR})",
-    )
+    add_detector(parser)
     parser.add_argument(
         "--embedder",
         type=a_path,

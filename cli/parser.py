@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import UserError
-from ..model_templates.catalogue import file_path
+from ..model_templates.catalogue import DETECTOR, file_path
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 """Precisions of the arithmetic in training; the first is the default."""
@@ -112,6 +112,16 @@ def a_path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("expected a path, found ''")
     return file_path(text)
+
+
+def add_detector(parser: argparse.ArgumentParser) -> None:
+    """Add the flag of the detector that finds the faces of photos."""
+    parser.add_argument(
+        "--detector",
+        type=a_path,
+        metavar="FILE|NAME",
+        help=f"a detector with landmarks (default: {DETECTOR})",
+    )
 
 
 def paths(values: Sequence[str] | None) -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..apps.faces import FACE_SCORE
 from ..errors import ModelFileError
 from ..model_templates.catalogue import CLASSIFIER, DETECTOR
-from .parser import a_path, fraction
+from .parser import a_path, add_detector, fraction
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,12 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE|NAME",
         help="the classifier: weights, any model file, or a template's name",
     )
-    parser.add_argument(
-        "--detector",
-        type=a_path,
-        metavar="FILE|NAME",
-        help=f"a detector with landmarks (default: {DETECTOR})",
-    )
+    add_detector(parser)
     parser.add_argument(
         "--face-score",
         type=fraction,

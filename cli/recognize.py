@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from ..apps.faces import FACE_SCORE
 from ..apps.recognize_verdict import MAX_FMR
 from ..errors import UserError
-from ..model_templates.catalogue import DETECTOR, RECOGNIZER
+from ..model_templates.catalogue import RECOGNIZER
 from . import photo_classifier
 from .console import progress
 from .json_lines import add_json
-from .parser import a_path, fraction, paths, positive_count
+from .parser import a_path, add_detector, fraction, paths, positive_count
 from .recognize_flags import add_calibration, add_max_fmr
 from .recognize_told import (
     ask_of,
@@ -130,12 +130,7 @@ def _add_models(
         help="the recogniser: weights, any model file, or a template's name",
     )
     if detector:
-        parser.add_argument(
-            "--detector",
-            type=a_path,
-            metavar="FILE|NAME",
-            help=f"a detector with landmarks (default: {DETECTOR})",
-        )
+        add_detector(parser)
         parser.add_argument(
             "--face-score",
             type=fraction,

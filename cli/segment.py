@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..apps.faces import FACE_SCORE
 from ..errors import UserError
-from ..model_templates.catalogue import DETECTOR, SEGMENTER
+from ..model_templates.catalogue import SEGMENTER
 from . import photo_classifier
 from .console import progress, tell
 from .json_lines import faces_as_json, print_json
-from .parser import a_path, fraction, positive_count
+from .parser import a_path, add_detector, fraction, positive_count
 
 if TYPE_CHECKING:
     from ..apps.segment import Segmented, SegmentSummary
@@ -59,12 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE|NAME",
         help="the segmenter: weights, any model file, or a template's name",
     )
-    parser.add_argument(
-        "--detector",
-        type=a_path,
-        metavar="FILE|NAME",
-        help=f"a detector with landmarks (default: {DETECTOR})",
-    )
+    add_detector(parser)
     parser.add_argument(
         "--score",
         type=fraction,

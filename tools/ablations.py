@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -264,6 +264,53 @@ def edited(template: str, edits: Mapping[str, Any], folder: Path) -> Path:
     path = folder / "template.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False))
     return path
+
+
+def trained(
+    template: str,
+    edits: Mapping[str, Any],
+    folder: Path,
+    asked: argparse.Namespace,
+    *options: object,
+) -> Path:
+    """The checkpoint of a whole training with an edited template; an interrupted one goes on.
+
+    Args:
+        template: The template.
+        edits: New values by dotted key; None removes an optional key.
+        folder: Where the training writes.
+        asked: `epochs`, `train_ann_files`, `train_data_roots` and `precision` of the training.
+        options: Further flags of `train`.
+    """
+    checkpoint = folder / "latest.pth"
+    behind = read_weights(checkpoint).epochs if checkpoint.exists() else None
+    if behind != asked.epochs:
+        resume = [] if behind is None else ["--resume-from", checkpoint]
+        run("train", "--template", edited(template, edits, folder), *resume,
+            "--train-ann-files", *asked.train_ann_files,
+            "--train-data-roots", *asked.train_data_roots, *options,
+            "--epochs", asked.epochs, "--precision", asked.precision,
+            "--save-checkpoints-to", folder)  # fmt: skip
+    return checkpoint
+
+
+def figures_of(checkpoint: Path, listed: str, root: str, metrics: Path) -> dict[str, float]:
+    """Figures of `eval` on a list, by key; those of an earlier start are read again."""
+    if not metrics.exists():
+        run("eval", "--load-weights", checkpoint, "--test-ann-files", listed,
+            "--test-data-roots", root, "--save-metrics-to", metrics)  # fmt: skip
+    return {one["key"]: one["value"] for one in yaml.safe_load(metrics.read_text())["metrics"]}
+
+
+def print_rows(title: str, rows: Iterable[tuple[str, Mapping[str, float | None]]]) -> None:
+    """Print figures as rows of a table, each when it is there."""
+    heading: list[str] = []
+    for name, figures in rows:
+        if not heading:
+            heading = [title, *figures]
+            print(f"| {' | '.join(heading)} |\n|{'---|' * len(heading)}", flush=True)
+        cells = ["" if value is None else f"{value:.2f}" for value in figures.values()]
+        print(f"| {' | '.join([name, *cells])} |", flush=True)
 
 
 def run(*arguments: object) -> None:

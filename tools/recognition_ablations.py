@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketface.tasks.recognition.peers import PEERS
-from pocketface.tools.ablations import AUGMENTATION
-from pocketface.tools.segmentation_ablations import figures_of, print_rows, trained
+from pocketface.tools.ablations import AUGMENTATION, figures_of, print_rows, trained
 
 TEMPLATE = "face-recognition-n"
 LOSS, TEACHER = "architecture.head.loss", "hyper_parameters.distillation"

@@ -23,13 +23,13 @@ from typing import Any
 
 import numpy as np
 
+from pocketface.apps.prepare_faces import face_finder
 from pocketface.data.identities import read_identities
 from pocketface.data.images import list_images, read_image
 from pocketface.data.labelled_faces import POINTS
 from pocketface.data.landmark_geometry import ARCFACE_POINTS
 from pocketface.files import atomic_write
-from pocketface.tasks.detection.model import FaceDetector
-from pocketface.tasks.load import load_as
+from pocketface.tasks.named import model_path
 from pocketface.tasks.recognition.distillation import embeddings_of
 from pocketface.tasks.recognition.foreign import ForeignRecognizer
 from pocketface.tasks.recognition.peers import PEERS, open_peer
@@ -137,8 +137,8 @@ def wider(data: Path) -> Iterator[Face]:
 
 
 def found(data: Path) -> Iterator[Face]:
-    """Faces that our detector finds: the largest of each photo."""
-    detector = load_as(FaceDetector, "face-detection-n")
+    """The main face that our detector finds in each photo."""
+    find_landmarks = face_finder(model_path("face-detection-n"))
     heads = data / "celebamask"
     photos: list[tuple[Path, str | None]] = [
         (heads / "images" / f"{row['name']}.webp", None) for row in rows(heads / "labels.csv")
@@ -146,10 +146,8 @@ def found(data: Path) -> Iterator[Face]:
     people = sorted((data / "youtube_faces" / "train").iterdir())
     photos += [(path, f"ytf/{one.name}") for one in people for path in list_images(one)]
     for path, person in photos:
-        faces = detector.predict(read_image(path))
-        if len(faces) and faces.landmarks is not None:
-            sides = faces.boxes[:, 2:] - faces.boxes[:, :2]
-            points = faces.landmarks[int(sides.prod(axis=1).argmax())]
+        points = find_landmarks(read_image(path))
+        if points is not None:
             yield entry(path.relative_to(data).as_posix(), person, points)
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from pocketface.tasks.recognition.rules import head_of
 from pocketface.tasks.templates import open_template
+from pocketface.tools.ablations import edited
+from pocketface.tools.recognition_ablations import TEMPLATE, rows
 
 TOOLS = Path(__file__).parents[2] / "tools"
 SCRIPTS = sorted(TOOLS.glob("*.py"))
@@ -49,7 +52,16 @@ def test_each_ablation_makes_a_template(name: str, tmp_path: Path) -> None:
     for index, change in enumerate(script["CHANGES"].values()):
         base = {} if getattr(change, "as_it_ships", True) else script["BASE"]
         edits = {"initial_weights": None, **base, **change.edits}
-        open_template(script["edited"](script["TEMPLATE"], edits, tmp_path / str(index)))
+        open_template(edited(script["TEMPLATE"], edits, tmp_path / str(index)))
+
+
+def test_each_row_of_recognition_makes_a_template(tmp_path: Path) -> None:
+    every = rows(tmp_path / "teacher.xml")
+    for index, (name, edits) in enumerate(every.items()):
+        template = open_template(edited(TEMPLATE, edits, tmp_path / str(index))).spec
+        taught = template.hyper_parameters.distillation is not None
+        assert taught == ("distilled" in name)
+        assert taught or head_of(template).loss is not None
 
 
 def test_a_service_that_does_not_start_is_an_error() -> None:
