@@ -272,6 +272,7 @@ def trained(
     folder: Path,
     asked: argparse.Namespace,
     *options: object,
+    start: Path | None = None,
 ) -> Path:
     """The checkpoint of a whole training with an edited template; an interrupted one goes on.
 
@@ -281,12 +282,15 @@ def trained(
         folder: Where the training writes.
         asked: `epochs`, `train_ann_files`, `train_data_roots` and `precision` of the training.
         options: Further flags of `train`.
+        start: Weights to start from; None for the template's.
     """
     checkpoint = folder / "latest.pth"
     behind = read_weights(checkpoint).epochs if checkpoint.exists() else None
     if behind != asked.epochs:
-        resume = [] if behind is None else ["--resume-from", checkpoint]
-        run("train", "--template", edited(template, edits, folder), *resume,
+        begin: list[object] = [] if start is None else ["--load-weights", start]
+        if behind is not None:
+            begin = ["--resume-from", checkpoint]
+        run("train", "--template", edited(template, edits, folder), *begin,
             "--train-ann-files", *asked.train_ann_files,
             "--train-data-roots", *asked.train_data_roots, *options,
             "--epochs", asked.epochs, "--precision", asked.precision,

@@ -57,8 +57,8 @@ def test_each_ablation_makes_a_template(name: str, tmp_path: Path) -> None:
 
 def test_each_row_of_recognition_makes_a_template(tmp_path: Path) -> None:
     every = rows(tmp_path / "teacher.xml")
-    for index, (name, edits) in enumerate(every.items()):
-        template = open_template(edited(TEMPLATE, edits, tmp_path / str(index))).spec
+    for index, (name, row) in enumerate(every.items()):
+        template = open_template(edited(TEMPLATE, row.edits, tmp_path / str(index))).spec
         taught = template.hyper_parameters.distillation is not None
         assert taught == ("distilled" in name)
         assert taught or head_of(template).loss is not None
