@@ -6,7 +6,7 @@ import logging
 import statistics
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -120,14 +120,14 @@ class Candidate:
             changes["provenance"] = provenance
         return contract.model_copy(update={**changes, "compression": self.compression})
 
-    def within_promise(self) -> tuple[list[str], Figures]:
+    def within_promise(self) -> tuple[list[str], Measured]:
         """Quantize, and make layers float again until the promise holds or all are float.
 
         Returns:
-            The layers that stay float, and the figures of the file.
+            The layers that stay float, and what was measured of the file.
         """
         found = self._try([])
-        lost = self._loss(found)
+        lost = self._loss(found.figures)
         # Float layers do not make a file faster.
         if lost.share <= 1 or not self.layers or self._slow(self._timing()):
             return [], found
@@ -153,13 +153,13 @@ class Candidate:
         while True:
             kept_float = guilty[:count]
             found = self._try(kept_float)
-            lost = self._loss(found)
+            lost = self._loss(found.figures)
             _log.info("%d of %d float: %.2f points lost", count, len(guilty), lost.points)
             if lost.share <= 1 or count >= len(guilty):
                 return kept_float, found
             count = min(2 * count, len(guilty))
 
-    def _restored(self, quantizer: Restoring, max_loss: float) -> tuple[list[str], Figures]:
+    def _restored(self, quantizer: Restoring, max_loss: float) -> tuple[list[str], Measured]:
         """Do the same as `within_promise` by the library's own search."""
         promise = self.job.promise
 
@@ -180,13 +180,13 @@ class Candidate:
             count=len(promise.validation),
             max_loss=max_loss,
         )
-        return kept_float, self._figures()
+        return kept_float, self._measured()
 
     def judge(
-        self, row: CompressedFile, kept_float: Sequence[str], found: Figures
+        self, row: CompressedFile, kept_float: Sequence[str], figures: Figures
     ) -> CompressedFile:
         """Fill in the row: the verdict on the compressed file, and its measurements."""
-        before, after = row.before, file_measured(self.target, row.precision, found)
+        before, after = row.before, file_measured(self.target, row.precision, figures)
         timing = self._timing()
         goal: Goal = "size"
         if timing is not None:
@@ -197,7 +197,7 @@ class Candidate:
         sparse = self.job.tuned is not None and self.job.tuned.sparsity is not None
         share = after.zipped / before.zipped if sparse else after.bytes / before.bytes
         reason = None
-        lost = self._loss(found)
+        lost = self._loss(figures)
         if timing is not None and self._slow(timing):
             reason = (
                 f"{timing.faster:.2f} times as fast, at least {timing.surely:.2f}; "
@@ -236,10 +236,10 @@ class Candidate:
         """Whether speed is the goal and is not reached."""
         return self.job.goal == "speed" and timing is not None and timing.surely <= FASTER
 
-    def embed(self, kept_float: Sequence[str], found: Figures) -> None:
-        """Write the figures and the layers that stay float into the file's contract."""
+    def embed(self, kept_float: Sequence[str], found: Measured) -> None:
+        """Write what was measured and the layers that stay float into the file's contract."""
         metric = self.job.promise.metric
-        before, after = self._before.figures[metric], found[metric]
+        before, after = self._before.figures[metric], found.figures[metric]
         assert before is not None
         assert after is not None
         drop = 100 * (before - after)
@@ -247,24 +247,28 @@ class Candidate:
             update={"kept_float": tuple(kept_float), "drop": round(drop, 4)}
         )
         promise = self.job.promise
-        figures = {key: found[key] for key in self._before.figures}
+        figures = {key: found.figures[key] for key in self._before.figures}
         protocol = promise.protocol(self.contract)
         metrics = tuple(metrics_of(promise.known, figures, protocol=protocol))
-        contract = self.contract.model_copy(update={"compression": compression, "metrics": metrics})
-        self._writer.embed(self.target, contract)
+        changes = {
+            "compression": compression,
+            "metrics": metrics,
+            "rules": {**self.contract.rules, **found.settled},
+        }
+        self._writer.embed(self.target, self.contract.model_copy(update=changes))
 
-    def _try(self, kept_float: Sequence[str]) -> Figures:
+    def _try(self, kept_float: Sequence[str]) -> Measured:
         batches = self.job.calibration.batches
         self.quantizer.quantize(self.source, self.target, self.contract, batches, kept_float)
-        return self._figures()
+        return self._measured()
 
-    def _figures(self) -> Figures:
+    def _measured(self) -> Measured:
         found = self.job.promise.measure(load(self.target))
         if found.verdicts is None or self._before.verdicts is None:
-            return found.figures
+            return found
         said = np.isfinite(found.verdicts)  # the other samples have no verdict
         same = float((found.verdicts == self._before.verdicts)[said].mean())
-        return {**found.figures, "same_label": same}
+        return replace(found, figures={**found.figures, "same_label": same})
 
     def _loss(self, found: Figures) -> Loss:
         return self.job.promise.loss(self._before.figures, found)

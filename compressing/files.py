@@ -156,7 +156,7 @@ def _compressed(
         )
         try:
             kept_float, found = work.within_promise()
-            judged = work.judge(row, kept_float, found)
+            judged = work.judge(row, kept_float, found.figures)
             if judged.status == "compressed":
                 work.embed(kept_float, found)
         except MissingPackageError:

@@ -46,7 +46,8 @@ class Measured:
         figures: Figures by key of the task's `FIGURES`.
         verdicts: The model's answer to each sample, float64 (samples,), to compare two models one
             by one; NaN without an answer. None if the task has no such number.
-        settled: Values of the template's `inference` that follow; see `tasks.parts.Rules.SETTLED`.
+        settled: Values that follow, for the template's `inference` and the contract's `rules`: all
+            of `tasks.parts.Rules.SETTLED`.
     """
 
     figures: Figures

@@ -92,7 +92,8 @@ class Rules(Protocol):
     def SETTLED(self) -> tuple[str, ...]:
         """Keys of `inference` that are measured, and hold for the weights they belong to alone.
 
-        A training leaves out what its template has there, and `Measured.settled` fills them.
+        A contract's `rules` have them too. A training leaves out what its template has there, and
+        `Measured.settled` fills them; in a compressed file they are those measured of the file.
         """
 
     def check_template(self, template: Template, *, source: str) -> None:

@@ -39,6 +39,7 @@ from ..measuring import (
 )
 from ..timing import Item
 from .model import FaceRecognizer
+from .rules import RecognitionRules
 from .settling import rules_of
 
 _log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ def measure(
 
 
 def settled(genuine: Counts, impostor: Counts, *, measured_on: str) -> dict[str, JsonValue]:
-    """What cosines of a model mean, as a template's `inference` has it; nothing if they tell none.
+    """What cosines of a model mean, as `inference` and `rules` have it; empty if they tell nothing.
 
     Args:
         genuine: Scores of pairs of one person.
@@ -110,7 +111,7 @@ def settled(genuine: Counts, impostor: Counts, *, measured_on: str) -> dict[str,
         rules = rules_of(genuine, impostor, measured_on=measured_on)
     except DataError as error:
         _log.warning("what cosines mean is not known: %s", error)
-        return {}
+        rules = RecognitionRules()
     return rules.model_dump(mode="json")
 
 
