@@ -1,0 +1,1 @@
+"""Hide the faces of photos and videos."""

@@ -1,0 +1,151 @@
+"""Hide faces in pixels, so that nobody can bring them back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...mask import Mask
+from ...results import Detections
+from .outline import Area, Shape, outline_of
+
+Pixels = NDArray[Any]
+Picture = NDArray[np.uint8]
+
+Style = Literal["mosaic", "gaussian", "solid", "emoji", "replace"]
+STYLES: tuple[Style, ...] = get_args(Style)
+
+CELLS = 6
+"""Most cells along the longer side of a face's box: all that is left of its colours.
+
+A radius in pixels, as others have it, leaves a large face recognisable."""
+
+_SKIN, _INK = (80, 205, 255), (30, 40, 50)
+"""Of the emoji, BGR."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Cover:
+    """How faces are hidden.
+
+    Attributes:
+        style: `mosaic` and `gaussian` keep the mean colours of at most `CELLS` x `CELLS` cells,
+            `solid` is one colour, `emoji` a drawn face, `replace` another picture.
+        shape: Which pixels: an ellipse, the box, or those of a segmenter's mask.
+        grow: Size of the ellipse, box or mask relative to the face's box, 1 or more.
+        colour: Of `solid`, BGR.
+        picture: For `replace`: uint8 (H, W, 3), BGR.
+
+    Raises:
+        InputError: `grow` is below 1, or a picture is missing or has no use.
+    """
+
+    style: Style = "mosaic"
+    shape: Shape = "ellipse"
+    grow: float = 1.2
+    colour: tuple[int, int, int] = (0, 0, 0)
+    picture: Picture | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.grow <= 10:
+            raise InputError(f"grow is {self.grow!r}: expected 1 to 10")
+        if (self.style == "replace") != (self.picture is not None):
+            raise InputError("a picture goes with the style replace, and with no other")
+
+
+def hide(
+    pixels: Pixels,
+    faces: Detections,
+    cover: Cover,
+    *,
+    masks: Sequence[Mask] | None = None,
+    from_bgr: Callable[[Picture], Pixels] | None = None,
+) -> None:
+    """Hide faces in a picture, in place.
+
+    Args:
+        pixels: (H, W, C) or (H, W), of any integer or float type: BGR or whatever colours the
+            picture has, without alpha.
+        faces: The faces, in its pixels. Parts beyond its edges are ignored.
+        cover: How they are hidden.
+        masks: Of each face, for the shape `mask`.
+        from_bgr: Converts uint8 (h, w, 3) BGR to colours and type of `pixels`; None where that is
+            what they are.
+    """
+    for index, box in enumerate(faces.boxes):
+        mask = None if masks is None else masks[index]
+        outline = outline_of(box, pixels.shape[:2], shape=cover.shape, grow=cover.grow, mask=mask)
+        if outline is None:
+            continue
+        area, opacity = outline
+        part = pixels[area]
+        filled = _filled(part, box, area, cover, from_bgr)
+        weight = opacity if part.ndim == 2 else opacity[..., None]
+        mixed = part + weight * (filled.astype(np.float32) - part)
+        if np.issubdtype(pixels.dtype, np.integer):
+            mixed = np.rint(mixed)
+        part[...] = mixed.astype(pixels.dtype)
+
+
+def _filled(
+    part: Pixels,
+    box: NDArray[np.float32],
+    area: Area,
+    cover: Cover,
+    from_bgr: Callable[[Picture], Pixels] | None,
+) -> Pixels:
+    """What an area shows in place of its pixels."""
+    if cover.style in ("mosaic", "gaussian"):
+        cell = max(2.0, float(max(box[2:] - box[:2])) / CELLS)
+        return _coarse(part, cell, smooth=cover.style == "gaussian")
+    height, width = part.shape[:2]
+    if cover.style == "solid":
+        drawn = np.full((height, width, 3), cover.colour, np.uint8)
+    else:
+        drawn = _placed(_emoji() if cover.picture is None else cover.picture, box, area, cover.grow)
+    return drawn if from_bgr is None else from_bgr(drawn)
+
+
+def _coarse(part: Pixels, cell: float, *, smooth: bool) -> Pixels:
+    """The means of square cells, drawn as squares or without edges."""
+    height, width = part.shape[:2]
+    # Rounded down, so that no cell is smaller than asked.
+    few = max(1, int(width / cell)), max(1, int(height / cell))
+    means = cv2.resize(part, few, interpolation=cv2.INTER_AREA)
+    how = cv2.INTER_CUBIC if smooth else cv2.INTER_NEAREST
+    large = cv2.resize(means.astype(np.float32), (width, height), interpolation=how)
+    # Sharp squares draw the eye, and their edges tell where the grid lies.
+    spread = cell / 2 if smooth else cell / 10
+    blurred = np.asarray(cv2.GaussianBlur(large, (0, 0), max(0.5, spread)), np.float32)
+    if np.issubdtype(part.dtype, np.integer):
+        blurred = blurred.clip(0, np.iinfo(part.dtype).max)
+    return blurred.reshape(part.shape)
+
+
+def _placed(picture: Picture, box: NDArray[np.float32], area: Area, grow: float) -> Picture:
+    """A picture stretched over a grown box, and of that an area; beyond, its edge goes on."""
+    rows, columns = area
+    centre = (box[:2] + box[2:]) / 2
+    size = np.maximum((box[2:] - box[:2]) * grow, 1)
+    corner = centre - size / 2
+    scale = np.array([picture.shape[1], picture.shape[0]]) / size
+    x = (np.arange(columns.start, columns.stop) + 0.5 - corner[0]) * scale[0] - 0.5
+    y = (np.arange(rows.start, rows.stop) + 0.5 - corner[1]) * scale[1] - 0.5
+    map_x, map_y = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
+    drawn = cv2.remap(picture, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(drawn, np.uint8)
+
+
+def _emoji() -> Picture:
+    """A smiling face, uint8 (256, 256, 3), BGR, whose edge is of one colour."""
+    face = np.full((256, 256, 3), _SKIN, np.uint8)
+    for x in (88, 168):
+        cv2.ellipse(face, (x, 104), (14, 22), 0, 0, 360, _INK, -1, cv2.LINE_AA)
+    cv2.ellipse(face, (128, 148), (60, 48), 0, 15, 165, _INK, 12, cv2.LINE_AA)
+    return face

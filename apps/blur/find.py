@@ -1,0 +1,129 @@
+"""Find all faces of a photo, small ones too."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import UserError
+from ...results import Detections, pairwise_iou
+from ...tasks.detection.model import FaceDetector
+from ...tasks.load import load, load_as
+
+Pixels = NDArray[np.uint8]
+
+SCORE = 0.3
+"""Lowest score of a face that is hidden: a false one costs less than one that is missed."""
+
+MAX_SIDE = 1280
+"""Longest side of a network input that a photo is searched at."""
+
+_OPEN = 6
+"""Input sizes for which a network is kept open."""
+
+_SAME = 0.5
+"""IoU from which on boxes of two searches are one face."""
+
+_STEP = 64
+"""Input sizes are multiples of it, so that photos of about one size share a network."""
+
+
+class FaceFinder:
+    """A detector whose input follows the photo, at its own resolution as far as allowed.
+
+    Args:
+        path: Model file, or template, of a detector.
+        score: Lowest score of a face, 0 to 1.
+        max_side: Longest side of the input in pixels. Larger photos are made smaller. It has no
+            effect on a detector of a fixed input size.
+        device: See `tasks.load`.
+        threads: See `tasks.load`.
+
+    Raises:
+        ModelFileError: The file is no detector.
+        UserError: See `tasks.load`; or `max_side` is less than the detector's own input.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        score: float = SCORE,
+        max_side: int = MAX_SIDE,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        self.own = load_as(FaceDetector, path, device=device, threads=threads)
+        self.score = score
+        self.max_side = max_side
+        self._device = device
+        self._threads = threads
+        spec = self.own.contract.input
+        self._step = spec.multiple_of and max(_STEP, spec.multiple_of)
+        least = max(spec.height, spec.width)
+        if max_side < least:
+            raise UserError(
+                f"--max-side {max_side}: expected {least} or more, the input of {self.own.path}"
+            )
+        self._lock = threading.Lock()
+        self._sizes: OrderedDict[tuple[int, int], FaceDetector] = OrderedDict()
+
+    def find(self, image: Pixels) -> Detections:
+        """The faces of a photo, best first.
+
+        It is searched at the detector's own input size and, where it is larger, once more at its
+        own resolution: each finds some that the other misses, large ones and small ones.
+
+        Args:
+            image: uint8 (H, W, 3), BGR.
+        """
+        found = self.own.predict(image, score_threshold=self.score)
+        size = self._input_for(image.shape[:2])
+        if size is None:
+            return found
+        closer = self._opened(size).predict(image, score_threshold=self.score, second_look=False)
+        return merged(found, closer)
+
+    def _input_for(self, shape: tuple[int, int]) -> tuple[int, int] | None:
+        """Height and width of the input for a photo's second search; None for no such search."""
+        if not self._step:
+            return None
+        longest = max(shape)
+        own = self.own.contract.input
+        if longest <= max(own.height, own.width):
+            return None
+        scale = min(1.0, self.max_side / longest)
+        height, width = (max(1, -(-round(side * scale) // self._step)) for side in shape)
+        return height * self._step, width * self._step
+
+    def _opened(self, size: tuple[int, int]) -> FaceDetector:
+        with self._lock:
+            if size in self._sizes:
+                self._sizes.move_to_end(size)
+                return self._sizes[size]
+            model = load(self.own.path, device=self._device, threads=self._threads, input_size=size)
+            assert isinstance(model, FaceDetector)
+            self._sizes[size] = model
+            if len(self._sizes) > _OPEN:
+                self._sizes.popitem(last=False)
+            return model
+
+
+def merged(one: Detections, other: Detections) -> Detections:
+    """The faces of two searches, best first; of two boxes of one face the better."""
+    boxes = np.concatenate([one.boxes, other.boxes])
+    scores = np.concatenate([one.scores, other.scores])
+    landmarks = None
+    if one.landmarks is not None and other.landmarks is not None:
+        landmarks = np.concatenate([one.landmarks, other.landmarks])
+    both = Detections(boxes, scores, landmarks)[np.argsort(-scores, kind="stable")]
+    kept: list[int] = []
+    overlaps = pairwise_iou(both.boxes, both.boxes)
+    for index in range(len(both)):
+        if not kept or overlaps[index, kept].max() < _SAME:
+            kept.append(index)
+    return both[kept]
