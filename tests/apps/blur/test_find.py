@@ -1,0 +1,64 @@
+"""Which faces a photo is searched for."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from pocketface.apps.blur.find import FaceFinder, merged
+from pocketface.data.images import read_image
+from pocketface.data.pictures import public_domain_photos
+from pocketface.errors import UserError
+from pocketface.results import Detections
+
+
+def found(*rows: tuple[float, ...]) -> Detections:
+    table = np.array(rows, np.float32).reshape(-1, 5)
+    points = np.zeros((len(table), 5, 2), np.float32)
+    return Detections(table[:, 1:], table[:, 0], points)
+
+
+def test_two_searches_give_each_face_once_and_the_better_box() -> None:
+    one = found((0.9, 0, 0, 10, 10), (0.4, 50, 50, 60, 60))
+    other = found((0.8, 1, 0, 10, 10), (0.7, 50, 50, 61, 61), (0.3, 90, 0, 99, 9))
+    both = merged(one, other)
+    assert both.scores.tolist() == pytest.approx([0.9, 0.7, 0.3])
+    assert both.boxes[1].tolist() == [50, 50, 61, 61]
+    assert both.landmarks is not None
+    assert len(both.landmarks) == 3
+    assert len(merged(found(), found())) == 0
+
+
+def astronaut_in(height: int, width: int, eyes: float) -> np.ndarray:
+    """A photo with one face, its eyes so many pixels apart, in the middle of grey."""
+    path, landmarks = public_domain_photos()[1]
+    image = read_image(path)
+    scale = eyes / float(np.hypot(*(landmarks[1] - landmarks[0])))
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    canvas = np.full((height, width, 3), 128, np.uint8)
+    top, left = (height - len(small)) // 2, (width - small.shape[1]) // 2
+    canvas[top : top + len(small), left : left + small.shape[1]] = small
+    return canvas
+
+
+def test_small_faces_of_large_photos_are_found() -> None:
+    photo = astronaut_in(1200, 2400, eyes=9)
+    finder = FaceFinder("face-detection-n", max_side=2400, threads=1)
+    assert len(finder.own.predict(photo, score_threshold=0.3)) == 0
+    faces = finder.find(photo)
+    assert len(faces) == 1
+    assert 1150 < faces.boxes[0, [0, 2]].mean() < 1250
+
+
+def test_inputs_follow_the_photo_up_to_the_longest_side() -> None:
+    finder = FaceFinder("face-detection-n", max_side=1280, threads=1)
+    assert finder._input_for((640, 480)) is None
+    assert finder._input_for((700, 1000)) == (704, 1024)
+    assert finder._input_for((4000, 3000)) == (1280, 960)
+    assert finder._input_for((10, 5000)) == (64, 1280)
+
+
+def test_a_longest_side_below_the_own_input_is_refused() -> None:
+    with pytest.raises(UserError, match="--max-side 320: expected 640 or more"):
+        FaceFinder("face-detection-n", max_side=320, threads=1)
