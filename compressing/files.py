@@ -140,6 +140,7 @@ def _compressed(
     """Compress a float file, measure and judge it; good files are moved to their place."""
     file = FloatFile(name, path, job.promise.measure(load(path)))
     metric, figures = job.promise.metric, file.measured.figures
+    job.promise.check(figures)
     if not figures[metric]:
         _log.warning("%s of %s is 0: there is nothing to lose", metric, path.name)
     for precision in _possible(name, precisions):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..errors import UserError
 from ..evaluation.figures import Figure, Figures, decisive
 from ..model_templates.contract import Contract
 from ..tasks import task_of
@@ -77,6 +78,22 @@ class Promise:
         figures = measure.promised(found.figures)
         kept = {figure.key: figures[figure.key] for figure in self.known if figure.compared}
         return replace(found, figures=kept)
+
+    def check(self, figures: Figures) -> None:
+        """Refuse photos on which the main figure cannot be measured.
+
+        Args:
+            figures: Those of the float network.
+
+        Raises:
+            UserError: They are such.
+        """
+        figure = decisive(self.known)
+        if figures[figure.key] is None:
+            raise UserError(
+                f"--val-ann-files: {figure.title} cannot be measured on these "
+                f"{len(self.validation)} photos: expected {figure.needs}"
+            )
 
     def protocol(self, contract: Contract) -> str:
         """How the figures of a file with this contract are measured, in words."""

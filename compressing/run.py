@@ -14,10 +14,12 @@ from ..model_templates.schema import PruningSpec, SparsitySpec, Template
 from ..models.weights import Weights
 from ..tasks import task_of
 from ..tasks.describe import contract_for
+from ..tasks.load import load
 from .calibration import Calibration, calibrate
 from .files import Wanted, compress_files
 from .fine_tuning import check_sparsity, narrow, quantization_aware, sparse
 from .formats import chosen
+from .promise import Promise
 from .quantizers import Tuned
 from .report import CompressionReport
 from .request import CompressRequest
@@ -73,6 +75,10 @@ def compress(request: CompressRequest) -> CompressionReport:
             len(measured_on),
             FEW,
         )
+    tunes = request.quantization or request.sparsity is not None or request.pruning is not None
+    if tunes:  # before hours of training
+        promise = Promise(contract, measured_on, request.max_drop)
+        promise.check(promise.measure(load(weights.path)).figures)
     return compress_files(
         Wanted(
             weights=weights,

@@ -25,6 +25,7 @@ class Figure:
         may_drop: Factor on the points that compression may lose; None if nothing is promised.
         compared: Whether it is in the report of a compression.
         followed: Whether each validation of a training logs it.
+        needs: What photos must show for it to be measured, in words.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Figure:
     may_drop: float | None = None
     compared: bool = False
     followed: bool = False
+    needs: str = "more labelled faces"
 
     @property
     def name(self) -> str:

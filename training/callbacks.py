@@ -174,13 +174,14 @@ class Snapshots(Checkpoint):
         """Save; Lightning calls this after validation and after other callbacks."""
         assert isinstance(pl_module, TemplateModule)
         self._epochs = pl_module.course.first_epoch + trainer.current_epoch + 1
-        value = None
-        if self._validated(trainer):
-            value = trainer.callback_metrics.get(_VALIDATION + self.figure.key)
-        best = -1.0 if self.best_value is None else self.best_value
-        is_best = value is not None and float(value) > best
-        if value is not None and is_best:
-            self.best_value = float(value)
+        validated = self._validated(trainer)
+        value = trainer.callback_metrics.get(_VALIDATION + self.figure.key) if validated else None
+        if value is None:  # where the photos cannot tell, the newest counts as the best
+            is_best = validated and self.best_value is None
+        else:
+            is_best = self.best_value is None or float(value) > self.best_value
+        if is_best:
+            self.best_value = None if value is None else float(value)
             # Before latest.pth, which records the best value: a kill between the two loses nothing.
             trainer.save_checkpoint(self.best)
         trainer.save_checkpoint(self.latest)
@@ -190,6 +191,13 @@ class Snapshots(Checkpoint):
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         loss = figures.get("train/loss_epoch", float("nan"))
         found = "" if value is None else f", {self.figure.name} {100 * float(value):.2f}"
+        if validated and value is None and self._epochs == pl_module.course.epochs:
+            _log.warning(
+                "--val-ann-files: %s cannot be measured on these photos: expected %s; best.pth is "
+                "of the last epoch",
+                self.figure.title,
+                self.figure.needs,
+            )
         pace = ""
         if PHOTOS_PER_SECOND in figures:
             pace = f", {figures[PHOTOS_PER_SECOND]:.0f} photos/s"
@@ -203,13 +211,13 @@ class Snapshots(Checkpoint):
             pace,
         )
         if self.on_epoch is not None:
-            validated = {
+            measured = {
                 name.removeprefix(_VALIDATION): figure
                 for name, figure in figures.items()
-                if name.startswith(_VALIDATION) and value is not None
+                if name.startswith(_VALIDATION) and validated
             }
             self.on_epoch(
-                EpochReport(self._epochs, pl_module.course.epochs, loss, validated, is_best)
+                EpochReport(self._epochs, pl_module.course.epochs, loss, measured, is_best)
             )
 
     @property

@@ -33,8 +33,9 @@ class FitReport:
 
     Attributes:
         latest: The checkpoint of the last epoch.
-        best: The checkpoint with the best figure on the validation photos; None without photos.
-        best_value: The best figure, 0 to 1; None without validation photos.
+        best: The checkpoint with the best figure on the validation photos, or the newest where it
+            cannot be measured on them; None without photos.
+        best_value: The best figure, 0 to 1; None if it was not measured.
         metric_name: Name of that figure.
         epochs: Total number of epochs, including those of a resumed run.
         written: Files for people to look at; empty in processes other than the first.

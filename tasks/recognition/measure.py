@@ -58,6 +58,7 @@ FIGURES = (
         may_drop=1.0,
         compared=True,
         followed=True,
+        needs="1,000 or more pairs of two people",
     ),
     Figure(
         "fold_accuracy",
@@ -85,16 +86,11 @@ def measure(
     *,
     on_progress: Progress | None = None,
 ) -> Measured:
-    """See `tasks.parts.Measure`.
-
-    With fewer than 1,000 pairs of two people, the decisive figure is TAR where none is accepted.
-    """
+    """See `tasks.parts.Measure`; figures of rates that too few pairs can tell are None."""
     people = people_of(samples)
     vectors = vectors_of(model, samples, on_progress=on_progress)
     genuine, impostor = all_pairs(vectors, people)
     figures = _figures(genuine, impostor) | _counts(vectors, people)
-    if figures["tar_1e-3"] is None:
-        figures["tar_1e-3"] = _tar_without_false_matches(genuine, impostor)
     where = f"{len(samples)} photos of {len(set(people[people >= 0].tolist()))} people"
     return Measured(figures, settled=settled(genuine, impostor, measured_on=where))
 
@@ -221,12 +217,6 @@ def _figures(genuine: Counts, impostor: Counts) -> Figures:
         "eer": equal_error_rate(genuine, impostor),
         "roc_auc": roc_auc(genuine, impostor),
     }
-
-
-def _tar_without_false_matches(genuine: Counts, impostor: Counts) -> float | None:
-    highest = int(np.flatnonzero(impostor).max(initial=-1))
-    total = int(genuine.sum())
-    return float(genuine[highest + 1 :].sum() / total) if total else None
 
 
 def _counts(vectors: NDArray[np.float32], people: NDArray[np.int64]) -> Figures:

@@ -1,4 +1,4 @@
-"""A compressed file's thresholds are those measured of that file, whatever it was made by."""
+"""Compressed recognisers: their thresholds are those measured of the file, whatever made it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pocketface.compressing import candidate
 from pocketface.compressing.formats import QUANTIZERS
 from pocketface.compressing.report import CompressionReport
 from pocketface.compressing.run import pruning_for, sparsity_for
+from pocketface.errors import UserError
 from pocketface.model_templates.contract import Contract
 from pocketface.models.network import make_network
 from pocketface.models.weights import Weights, read_weights, write_weights
@@ -119,8 +120,34 @@ def test_of_a_file_whose_cosines_tell_nothing(
     """It has none, and not those of the float weights."""
     monkeypatch.setattr(
         "pocketface.tasks.recognition.measure.all_pairs",
-        lambda *_: (np.bincount([0], minlength=2**18 + 1), np.bincount([9], minlength=2**18 + 1)),
+        lambda *_: [np.bincount([low] * 1000, minlength=2**18 + 1) for low in (0, 9)],
     )
     post_training(people, tmp_path, weights=weights, max_drop=100)
     rules = pocketface.load(tmp_path / "model_int8.onnx").contract.rules
     assert rules == {"thresholds": [], "calibration": None, "measured_on": None}
+
+
+@needs_quantizers
+@pytest.mark.parametrize("trains", [False, True])
+def test_of_too_few_pairs_no_promise_is_made(
+    trains: bool,
+    people: Labels,
+    weights: Weights,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And what would be trained is not."""
+    monkeypatch.setattr("pocketface.compressing.run._tuned", lambda *_: pytest.fail("trained"))
+    if not trains:
+        monkeypatch.setattr("pocketface.compressing.run._tuned", lambda *_: None)
+    photos = [(f"{person}_{photo}.png", f"{person}") for person in range(4) for photo in range(4)]
+    few = Labels([write_list(tmp_path / "few.identities.json", photos, LANDMARKS)], people.roots)
+    message = (
+        "^--val-ann-files: TAR at FAR 1e-3 cannot be measured on these 16 photos: expected 1,000 "
+        "or more pairs of two people$"
+    )
+    with pytest.raises(UserError, match=message):
+        post_training(
+            people, tmp_path / "out", weights=weights, validation=few, quantization=trains
+        )
+    assert not list((tmp_path / "out").glob("*"))

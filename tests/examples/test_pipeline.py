@@ -35,7 +35,7 @@ PIPELINE = Path(__file__).parents[2] / "examples" / "pipeline"
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((PIPELINE / "dvc.yaml").read_text())["stages"]
 PARAMS: dict[str, dict[str, Any]] = yaml.safe_load((PIPELINE / "params.yaml").read_text())
 VALUE = re.compile(r"\$\{([^}]+)\}")
-PEOPLE, PHOTOS = 12, 4
+PEOPLE, PHOTOS = 40, 4
 
 
 def found(params: dict[str, Any], name: str) -> Any:
@@ -147,7 +147,8 @@ def test_the_stages_run_and_write_what_they_say(
     write_people(folder.parent / "people")
     params = write_params(
         folder.parent / "people",
-        prepare={"aligned": True},
+        # Val and test with 1,000 pairs of two people.
+        prepare={"aligned": True, "val-fraction": 0.4, "test-fraction": 0.4},
         train={"epochs": 1, "batch-size": 8, "gpu-num": 0},
         export={"formats": "onnx,torchscript"},
         compress={"max-drop": 100, "photos": 8},

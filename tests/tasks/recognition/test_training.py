@@ -104,6 +104,20 @@ def test_its_last_validation_settles_what_cosines_mean(
     assert read_weights(report.best).template.inference["measured_on"] == "24 photos of 6 people"
 
 
+def test_where_too_few_pairs_tell_which_epoch_is_best_the_last_one_is(
+    request_of: FitRequest, people: Labels, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[EpochReport] = []
+    report = fit(replace(request_of, val=people, on_epoch=told.append))
+    assert report.best is not None
+    assert report.best_value is None
+    assert read_weights(report.best).epochs == 2
+    assert [one.is_best for one in told] == [True, True]
+    assert 0 <= told[-1].figures["eer"] <= 1
+    assert caplog.text.count("--val-ann-files: TAR at FAR 1e-3 cannot be measured on these") == 1
+    assert "expected 1,000 or more pairs of two people; best.pth is of the last" in caplog.text
+
+
 def test_an_epoch_without_validation_has_no_thresholds_of_the_one_before(
     request_of: FitRequest, people: Labels
 ) -> None:
