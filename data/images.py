@@ -24,11 +24,12 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, ImageError
+from ..errors import DataError, ImageError, ImageTooLargeError
 from . import netpbm
 from .image_headers import (
     MAX_BYTES,
     MAX_PIXELS,
+    MAX_RAW_BYTES,
     check_size,
     format_of,
     jpeg_variants,
@@ -49,6 +50,7 @@ __all__ = [
     "decode_pillow",
     "image_size",
     "list_images",
+    "read_content",
     "read_image",
 ]
 
@@ -91,6 +93,20 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     with _open_file(path) as stream:
         return _read(stream, str(path))
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of a photo's file, for `decode_image`.
+
+    Raises:
+        ImageTooLargeError: There are more than `MAX_RAW_BYTES`.
+        ImageError: It is missing, no regular file, or cannot be read.
+    """
+    with _open_file(path) as stream, _errors_named(str(path)):
+        content = stream.read(MAX_RAW_BYTES + 1)
+    if len(content) > MAX_RAW_BYTES:
+        raise ImageTooLargeError(f"{path}: a file of more than {MAX_RAW_BYTES:,} bytes")
+    return content
 
 
 def decode_image(buffer: bytes, *, source: str) -> NDArray[np.uint8]:
@@ -137,11 +153,15 @@ def image_size(path: Path) -> tuple[int, int]:
     return (height, width) if orientation >= 5 else (width, height)
 
 
-def list_images(folder: Path) -> list[Path]:
+def list_images(folder: Path, *, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[Path]:
     """All image files in a folder and its subfolders, chosen by suffix, sorted.
 
     Names that begin with a dot are skipped, and links to folders are not followed. A warning
     counts photos in formats that cannot be read.
+
+    Args:
+        folder: The folder.
+        suffixes: Those that are looked for, in lower case.
 
     Raises:
         DataError: The folder does not exist.
@@ -157,7 +177,7 @@ def list_images(folder: Path) -> list[Path]:
             suffix = Path(name).suffix.lower()
             if name.startswith("."):
                 continue
-            if suffix in IMAGE_SUFFIXES:
+            if suffix in suffixes:
                 found.append(Path(parent, name))
             elif suffix in _OTHER_PHOTOS:
                 others[suffix] += 1

@@ -1,0 +1,103 @@
+"""A photo's file, with all that is kept when it is written again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[Any]
+Picture = NDArray[np.uint8]
+
+
+@dataclass(eq=False)
+class Frame:
+    """One picture of a photo's file, upright.
+
+    Attributes:
+        colours: (H, W) grey, (H, W, 3) BGR or (H, W, 4) CMYK as Pillow has it; uint8 or uint16.
+            Faces are hidden in them, in place.
+        alpha: (H, W) of the same type; None if all is opaque.
+        lasts: How long an animation shows it, in milliseconds; None where the file does not say.
+        palette: The colours that it had, as `codes_of` has them; None where they do not matter.
+    """
+
+    colours: Pixels
+    alpha: Pixels | None = None
+    lasts: float | None = None
+    palette: NDArray[np.uint32] | None = None
+
+    def views(self) -> Sequence[Picture]:
+        """What is searched for faces, uint8 (H, W, 3), BGR.
+
+        Of a frame with alpha both what a viewer shows, on white, and the colours by themselves,
+        which anybody can have who takes the alpha away.
+        """
+        opaque = to_bgr(self.colours)
+        if self.alpha is None:
+            return [opaque]
+        share = eight_bits(self.alpha).astype(np.float32)[..., None] / 255
+        shown = np.rint(255 + share * (opaque.astype(np.float32) - 255)).astype(np.uint8)
+        return [shown, opaque]
+
+    def from_bgr(self, drawn: Picture) -> Pixels:
+        """Convert what is drawn, uint8 (h, w, 3) BGR, to colours of this frame."""
+        made: Pixels = drawn
+        if self.colours.ndim == 2:
+            made = cv2.cvtColor(drawn, cv2.COLOR_BGR2GRAY)
+        elif self.colours.shape[2] == 4:
+            ink = 255 - drawn[..., ::-1]
+            made = np.concatenate([ink, np.zeros_like(ink[..., :1])], axis=2)
+        return made.astype(np.uint16) * 257 if self.colours.dtype == np.uint16 else made
+
+    def wipe_unseen(self) -> None:
+        """Make what is fully transparent black: its colours may be a face that nobody looks for."""
+        if self.alpha is not None:
+            self.colours[self.alpha == 0] = 0
+
+
+@dataclass(eq=False)
+class PhotoFile:
+    """A decoded photo.
+
+    Attributes:
+        kind: The format by Pillow's name: JPEG, PNG, WEBP, …
+        frames: Its pictures: one, or those of an animation, or a TIFF's pages.
+        settings: What is passed on to Pillow's `save`, so that the file becomes what it was.
+        exif: The tags that are kept; empty for none.
+        chunks: Of a PNG: those that say what its colours mean, by name.
+    """
+
+    kind: str
+    frames: Sequence[Frame]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    exif: bytes = b""
+    chunks: Sequence[tuple[bytes, bytes]] = ()
+
+
+def eight_bits(values: Pixels) -> Picture:
+    """Values of 16 bits as their upper 8."""
+    return (values >> 8).astype(np.uint8) if values.dtype == np.uint16 else values
+
+
+def to_bgr(colours: Pixels) -> Picture:
+    """Colours of a `Frame` as uint8 (H, W, 3), BGR; a copy, or the same array."""
+    values = eight_bits(colours)
+    if values.ndim == 2:
+        return np.asarray(cv2.cvtColor(values, cv2.COLOR_GRAY2BGR), np.uint8)
+    if values.shape[2] == 4:
+        from PIL import Image
+
+        rgb = np.asarray(Image.fromarray(values, "CMYK").convert("RGB"))
+        return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8)
+    return values
+
+
+def codes_of(bgr: Picture) -> NDArray[np.uint32]:
+    """Each colour as one number, red in its upper bits: (H, W) of (H, W, 3)."""
+    blue, green, red = (bgr[..., channel].astype(np.uint32) for channel in range(3))
+    return np.asarray(red << 16 | green << 8 | blue, np.uint32)

@@ -1,0 +1,145 @@
+"""What makes a photo's file what it is beside its pixels: tables, profile, times, loops."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...data.netpbm import read_header
+from ...errors import ImageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+LOSSY_QUALITY = 95
+"""Of WebP, AVIF and HEIC, whose own quality their files do not tell."""
+
+_COLOUR_CHUNKS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"pHYs")
+"""Of a PNG: what its colours mean, and how large its pixels are (PNG 3rd edition, section 11.3)."""
+
+_SAMPLES = {(1, 1): 0, (2, 1): 1, (2, 2): 2}
+"""Pillow's numbers of chroma subsampling, by horizontal and vertical factor."""
+
+
+def settings_of(image: PILImage, content: bytes, orientation: int) -> dict[str, Any]:
+    """What Pillow's `save` has to be told.
+
+    Args:
+        image: The opened photo.
+        content: Its file.
+        orientation: By which it will be turned.
+    """
+    kind = "JPEG" if image.format == "MPO" else image.format
+    info = image.info
+    found: dict[str, Any] = {}
+    if kind != "PNG" and info.get("icc_profile"):
+        found["icc_profile"] = info["icc_profile"]
+    if kind == "JPEG":
+        found |= _jpeg(image, across=orientation >= 5)
+    if kind in ("JPEG", "TIFF", "BMP") and info.get("dpi"):
+        found["dpi"] = info["dpi"]
+    if kind == "TIFF":
+        found["compression"] = "tiff_adobe_deflate"
+    if kind == "WEBP":
+        lossless = is_lossless_webp(content)
+        found |= {"lossless": lossless, "quality": 80 if lossless else LOSSY_QUALITY}
+    if kind in ("AVIF", "HEIF"):
+        found["quality"] = LOSSY_QUALITY
+    if getattr(image, "n_frames", 1) > 1:
+        if "loop" in info:
+            found["loop"] = info["loop"]
+        if kind == "PNG":
+            found["default_image"] = bool(getattr(image, "default_image", False))
+        if kind == "WEBP" and "background" in info:
+            found["background"] = tuple(info["background"])
+    return found
+
+
+def _jpeg(image: Any, *, across: bool) -> dict[str, Any]:
+    """Quantisation tables and subsampling, so that pixels outside of faces change least."""
+    tables = [list(image.quantization[layer[3]]) for layer in image.layer]
+    factors = [(layer[1], layer[2]) for layer in image.layer]
+    if across:
+        tables = [[one[8 * x + y] for y in range(8) for x in range(8)] for one in tables]
+        factors = [(vertical, horizontal) for horizontal, vertical in factors]
+    while len(tables) > 1 and tables[-1] == tables[-2]:
+        tables.pop()  # Pillow uses the last one for all components that follow
+    found: dict[str, Any] = {"qtables": tables}
+    if len(factors) == 3:
+        first = tuple(a // b for a, b in zip(factors[0], factors[1], strict=True))
+        alike = factors[1] == factors[2] and all(
+            a % b == 0 for a, b in zip(factors[0], factors[1], strict=True)
+        )
+        # What Pillow cannot write becomes 4:4:4, which loses nothing.
+        found["subsampling"] = _SAMPLES.get(first, 0) if alike else 0
+        found["keep_rgb"] = image.info.get("adobe_transform") == 0
+    else:
+        found["subsampling"] = 0
+    if image.info.get("progressive"):
+        found["progressive"] = True
+    return found
+
+
+def is_lossless_webp(content: bytes) -> bool:
+    """Whether all pictures of a WebP are of its lossless kind (RFC 9649, section 2.6)."""
+    kinds = {name for name in _webp_chunks(content, 12) if name in (b"VP8 ", b"VP8L")}
+    return kinds == {b"VP8L"}
+
+
+def _webp_chunks(content: bytes, start: int) -> Iterator[bytes]:
+    while start + 8 <= len(content):
+        name, size = struct.unpack_from("<4sI", content, start)
+        yield name
+        # A frame's own chunks follow its header of 16 bytes.
+        start += 8 + (16 if name == b"ANMF" else size + size % 2)
+
+
+def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and content of each chunk of a PNG that was decoded before."""
+    start = 8
+    while start + 8 <= len(content):
+        size, name = struct.unpack_from(">I4s", content, start)
+        yield name, content[start + 8 : start + 8 + size]
+        start += 12 + size
+
+
+def chunks_of(content: bytes, kind: str) -> Sequence[tuple[bytes, bytes]]:
+    """The chunks of a PNG that its pixels need to look the same."""
+    if kind != "PNG":
+        return ()
+    found = {name: data for name, data in png_chunks(content) if name in _COLOUR_CHUNKS}
+    return list(found.items())
+
+
+def sixteen_bits(content: bytes, kind: str) -> bool:
+    """Whether a PNG or TIFF has 16 bits a channel."""
+    if kind == "PNG":
+        return content[24] == 16
+    if kind != "TIFF":
+        return False
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content), formats=["TIFF"]) as image:
+        tags: Any = getattr(image, "tag_v2", {})
+        return 16 in tags.get(258, ())
+
+
+def refuse_unkept(content: bytes, kind: str, source: str) -> None:
+    """Refuse what Pillow would make less of without a word.
+
+    Raises:
+        ImageError: A bitmap, or one of unusual depth.
+    """
+    why = ""
+    if kind == "PPM":
+        maximum = read_header(io.BytesIO(content), source).maximum
+        if maximum != 255:
+            why = f"a PPM whose maximum is {maximum}, not 255" if maximum else "a bitmap"
+    # AV1 in ISO files 1.2, section 2.3.3: the third byte has the bit of the depth.
+    elif kind == "AVIF" and re.search(rb"av1C..[\x40-\x7f\xc0-\xff]", content, re.DOTALL):
+        why = "more than 8 bits a channel"
+    if why:
+        raise ImageError(f"{source}: {why}: not kept, convert it to PNG first")

@@ -1,0 +1,105 @@
+"""Write a photo's file from its pixels alone: what was not asked for cannot be in it."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from ...errors import ImageError
+from .gif_colours import with_palette
+from .photo_file import Frame, PhotoFile
+from .photo_settings import png_chunks
+from .photo_tiff import with_profile
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+
+def photo_bytes(photo: PhotoFile, *, source: str) -> bytes:
+    """The file of a photo.
+
+    Raises:
+        ImageError: Its format has no place for its pixels or tags, or is not written.
+    """
+    settings = dict(photo.settings)
+    if photo.exif:
+        if photo.kind in ("GIF", "BMP", "PPM") or _is_deep(photo):
+            what = f"{photo.kind} of 16 bits" if _is_deep(photo) else photo.kind
+            raise ImageError(f"{source}: --keep-metadata: a {what} is written without any")
+        settings["exif"] = photo.exif
+    content = _deep(photo) if _is_deep(photo) else _by_pillow(photo, settings, source)
+    return _with_chunks(content, photo.chunks) if photo.kind == "PNG" else content
+
+
+def _is_deep(photo: PhotoFile) -> bool:
+    return photo.frames[0].colours.dtype == np.uint16
+
+
+def _by_pillow(photo: PhotoFile, settings: dict[str, Any], source: str) -> bytes:
+    first, *more = photo.frames
+    lasting = [0 if one.lasts is None else one.lasts for one in photo.frames]
+    if more:
+        settings |= {"save_all": True, "append_images": map(_image_of, more)}
+        if photo.kind == "PNG" and settings.get("default_image"):
+            lasting = lasting[1:]
+        if photo.kind != "TIFF":
+            settings["duration"] = lasting
+    if photo.kind == "GIF":
+        images = with_palette(photo.frames)
+        settings["disposal"] = 2 if any(one.alpha is not None for one in photo.frames) else 1
+        first_image, settings["append_images"] = images[0], images[1:]
+    else:
+        first_image = _image_of(first)
+    target = io.BytesIO()
+    try:
+        first_image.save(target, format=photo.kind, **settings)
+    except (OSError, ValueError, TypeError, struct.error) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ImageError(f"{source}: cannot be written as {photo.kind}: {reason}") from error
+    return target.getvalue()
+
+
+def _image_of(frame: Frame) -> PILImage:
+    from PIL import Image
+
+    colours = frame.colours
+    if colours.ndim == 3 and colours.shape[2] == 4:
+        return Image.fromarray(colours, "CMYK")
+    if colours.ndim == 3:
+        colours = cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)
+    if frame.alpha is None:
+        return Image.fromarray(colours)
+    return Image.fromarray(np.dstack([colours, frame.alpha]))
+
+
+def _deep(photo: PhotoFile) -> bytes:
+    (frame,) = photo.frames
+    pixels = frame.colours if frame.alpha is None else np.dstack([frame.colours, frame.alpha])
+    if photo.kind == "PNG":
+        return cv2.imencode(".png", pixels)[1].tobytes()
+    how = [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE]
+    content = cv2.imencode(".tiff", pixels, how)[1].tobytes()
+    return with_profile(content, photo.settings.get("icc_profile"))
+
+
+def _with_chunks(content: bytes, chunks: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """A PNG with more chunks behind its header, and without those of its own of the same names."""
+    names = {name for name, _ in chunks} | {b"pHYs", b"tIME", b"tEXt"}
+    parts = [content[:8]]
+    for name, data in png_chunks(content):
+        if name not in names:
+            parts.append(_chunk(name, data))
+        if name == b"IHDR":
+            parts.extend(_chunk(*one) for one in chunks)
+    return b"".join(parts)
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    check = zlib.crc32(data, zlib.crc32(name))
+    return struct.pack(">I4s", len(data), name) + data + struct.pack(">I", check)

@@ -1,0 +1,114 @@
+"""Which photos and videos are to be blurred, and where each goes, checked beforehand."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ...data.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images
+from ...errors import UserError
+from ...files import check_place
+from ..mask_files import check_places
+
+_log = logging.getLogger(__name__)
+
+PREFIX = "blurred_"
+"""Before the name of what is written beside its source."""
+
+
+def find_media(sources: Sequence[Path]) -> dict[Path, Path]:
+    """The photos and videos of files and folders, each once, with its path below its source.
+
+    Those of folders whose names begin with `PREFIX` are left out, with a warning: they are most
+    likely what an earlier run wrote.
+
+    Raises:
+        UserError: A file or folder is missing, or there is nothing to blur in any.
+        DataError: See `list_images`.
+    """
+    found: dict[Path, tuple[Path, Path]] = {}
+    left: list[Path] = []
+    for source in sources:
+        if source.is_dir():
+            for path in list_images(source, suffixes=IMAGE_SUFFIXES | VIDEO_SUFFIXES):
+                if path.name.startswith(PREFIX):
+                    left.append(path)
+                else:
+                    found.setdefault(_place(path), (path, path.relative_to(source)))
+        elif source.exists():
+            found.setdefault(_place(source), (source, Path(source.name)))
+        else:
+            raise UserError(f"{source}: no such file or folder")
+    if left:
+        _log.warning(
+            "left out %d files named %s…, as %s: name them one by one to have them blurred",
+            len(left),
+            PREFIX,
+            left[0],
+        )
+    if not found:
+        where = ", ".join(map(str, sources))
+        raise UserError(f"{where}: no photo or video to blur in there")
+    return dict(found.values())
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is taken for a video, by its suffix."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def blurred_places(
+    media: Mapping[Path, Path], output: Path | None, *, given: Sequence[Path], force: bool
+) -> dict[Path, Path]:
+    """The path of what is written of each photo and video.
+
+    Args:
+        media: See `find_media`.
+        output: The folder where they go, with their places below their sources; None for beside
+            each, with `PREFIX` before its name.
+        given: The files and folders that the user named.
+        force: Whether older files may be replaced, unless they are sources.
+
+    Raises:
+        UserError: The folder lies among the sources or cannot be written, two sources would have
+            one path, or there is a file already.
+    """
+    if output is None:
+        places = {path: path.with_name(PREFIX + _written(path).name) for path in media}
+        _check_beside(places, force=force)
+        return places
+    if output.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and not output.is_dir():
+        raise UserError(f"--output {output}: expected a folder, new or old")
+    places = {path: output / _written(below) for path, below in media.items()}
+    check_places(places, output, given=given, each=False, force=force)
+    return places
+
+
+def _written(path: Path) -> Path:
+    return path.with_suffix(".mp4") if is_video(path) else path
+
+
+def _check_beside(places: Mapping[Path, Path], *, force: bool) -> None:
+    originals = {path.resolve() for path in places}
+    taken: dict[Path, Path] = {}
+    for path, place in places.items():
+        other = taken.setdefault(place, path)
+        if other != path:
+            raise UserError(f"{path}: would be {place}, as {other}: name --output DIR for one")
+        if os.path.lexists(place):
+            if place.resolve() in originals:
+                raise UserError(f"{path}: would be {place}, which is to be blurred too")
+            if not force:
+                raise UserError(
+                    f"{path}: {place} is there already",
+                    hint="--force replaces it; or name a folder with --output",
+                )
+    for folder, place in {place.parent: place for place in places.values()}.items():
+        check_place(folder / place.name, "--output")
+
+
+def _place(path: Path) -> Path:
+    """The same path for all ways to write it; links to photos are not resolved."""
+    return path.parent.resolve() / path.name

@@ -1,0 +1,166 @@
+"""`pocketface blur`."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from ..errors import PocketfaceError, UserError
+from ..model_templates.catalogue import DETECTOR, SEGMENTER
+from .console import progress, tell
+from .json_lines import add_json, faces_as_json, print_json
+from .parser import a_path, add_detector, fraction, names, positive, positive_count
+
+if TYPE_CHECKING:
+    from ..apps.blur.cover import Cover
+    from ..apps.blur.run import Blurred, BlurSummary
+
+_STYLES = ("mosaic", "gaussian", "solid", "emoji", "replace")
+_SHAPES = ("ellipse", "box", "mask")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's flags."""
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        type=a_path,
+        metavar="PATH",
+        help="photos, and folders of photos",
+    )
+    parser.add_argument(
+        "--output",
+        type=a_path,
+        metavar="DIR",
+        help="folder of the files, with the sources' names (default: blurred_NAME beside each)",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite files that are there")
+    parser.add_argument(
+        "--style", choices=_STYLES, default="mosaic", help="how faces are hidden (default: mosaic)"
+    )
+    parser.add_argument(
+        "--picture", type=a_path, metavar="FILE", help="what --style replace puts over faces"
+    )
+    parser.add_argument(
+        "--shape",
+        choices=_SHAPES,
+        default="ellipse",
+        help="which pixels: an ellipse (default), the box, or those of a face's mask",
+    )
+    parser.add_argument(
+        "--grow",
+        type=positive,
+        default=1.2,
+        metavar="1..10",
+        help="size of what is hidden, relative to the face (default: 1.2)",
+    )
+    add_detector(parser)
+    parser.add_argument(
+        "--score",
+        type=fraction,
+        metavar="0..1",
+        help="of the detector, from which on a face is hidden (default: 0.3)",
+    )
+    parser.add_argument(
+        "--max-side",
+        type=positive_count,
+        metavar="PIXELS",
+        help="longest side at which a photo is searched for small faces (default: 1280)",
+    )
+    parser.add_argument(
+        "--keep-metadata",
+        type=names,
+        default=[],
+        metavar="GROUPS",
+        help="of date, camera, exposure, copyright, description, location, with commas "
+        "(default: none)",
+    )
+    parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
+    parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")
+    add_json(parser, "photo")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Blur the sources, and print what was hidden."""
+    from ..apps.blur.find import MAX_SIDE, SCORE
+    from ..apps.blur.photo_metadata import check_groups
+    from ..apps.blur.run import BlurRequest, blur
+    from ..tasks.named import model_path
+
+    keep = check_groups(args.keep_metadata)
+    cover = _cover(args)
+    with ExitStack() as stack:
+        summary = blur(
+            BlurRequest(
+                sources=args.sources,
+                detector=model_path(args.detector or DETECTOR, device=args.device),
+                segmenter=model_path(SEGMENTER, device=args.device)
+                if args.shape == "mask"
+                else None,
+                output=args.output,
+                cover=cover,
+                score=SCORE if args.score is None else args.score,
+                max_side=args.max_side or MAX_SIDE,
+                keep=keep,
+                force=args.force,
+                device=args.device,
+                threads=args.threads,
+                on_blurred=_tell_json if args.json else _tell_text,
+                on_progress=stack.enter_context(progress("files")),
+            )
+        )
+    if not args.json:
+        _tell_summary(summary)
+    if summary.failed:
+        raise PocketfaceError(
+            f"{_counted(len(summary.failed), 'file')} not blurred: nothing is written of "
+            f"{', '.join(map(str, summary.failed[:3]))}{', …' if len(summary.failed) > 3 else ''}"
+        )
+
+
+def _cover(args: argparse.Namespace) -> Cover:
+    from ..apps.blur.cover import Cover
+    from ..data.images import read_image
+
+    if not 1 <= args.grow <= 10:
+        raise UserError(f"--grow {args.grow:g}: expected 1 to 10")
+    if args.style == "replace" and args.picture is None:
+        raise UserError("--style replace: needs --picture FILE")
+    if args.style != "replace" and args.picture is not None:
+        raise UserError(f"--picture {args.picture}: goes with --style replace alone")
+    picture = None if args.picture is None else read_image(args.picture)
+    return Cover(style=args.style, shape=args.shape, grow=args.grow, picture=picture)
+
+
+def _tell_json(seen: Blurred) -> None:
+    record: dict[str, Any] = {"file": str(seen.path), "output": str(seen.output)}
+    if len(seen.found) == 1:
+        record["faces"] = faces_as_json(seen.found[0])
+    else:
+        record["frames"] = [faces_as_json(faces) for faces in seen.found]
+    print_json({**record, "hidden": seen.hidden})
+
+
+def _tell_text(seen: Blurred) -> None:
+    found = sum(map(len, seen.found))
+    said = _counted(seen.hidden, "face") if found else "no face"
+    if seen.hidden < found:
+        said += f" of {found:,}"
+    frames = f" in {len(seen.found):,} frames" if len(seen.found) > 1 else ""
+    tell(f"{seen.output}: {said}{frames}")
+
+
+def _tell_summary(summary: BlurSummary) -> None:
+    parts = [
+        _counted(summary.photos, "photo"),
+        f"{_counted(summary.hidden, 'face')} hidden",
+    ]
+    if summary.without:
+        parts.append(f"{summary.without:,} without a face")
+    rate = summary.photos / max(summary.seconds, 1e-9)
+    tell(f"{', '.join(parts)}, {rate:.1f} photos per second")
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
