@@ -21,10 +21,12 @@ Picture = NDArray[np.uint8]
 Style = Literal["mosaic", "gaussian", "solid", "emoji", "replace"]
 STYLES: tuple[Style, ...] = get_args(Style)
 
-CELLS = 6
+CELLS = 3
 """Most cells along the longer side of a face's box: all that is left of its colours.
 
-A radius in pixels, as others have it, leaves a large face recognisable."""
+A radius in pixels, as others have it, leaves a large face recognisable. Of six cells
+a strong recogniser still makes something, of three no more than of one colour
+(tools/blur_reidentification.py)."""
 
 _SKIN, _INK = (80, 205, 255), (30, 40, 50)
 """Of the emoji, BGR."""
@@ -78,7 +80,9 @@ def hide(
         from_bgr: Converts uint8 (h, w, 3) BGR to colours and type of `pixels`; None where that is
             what they are.
     """
-    for index, box in enumerate(faces.boxes):
+    for index, found in enumerate(faces.boxes):
+        # A stretched emoji would tell the proportions of the face.
+        box = _squared(found) if cover.style == "emoji" else found
         mask = None if masks is None else masks[index]
         outline = outline_of(box, pixels.shape[:2], shape=cover.shape, grow=cover.grow, mask=mask)
         if outline is None:
@@ -91,6 +95,13 @@ def hide(
         if np.issubdtype(pixels.dtype, np.integer):
             mixed = np.rint(mixed)
         part[...] = mixed.astype(pixels.dtype)
+
+
+def _squared(box: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The square of the box's longer side around its centre."""
+    half = (box[2:] - box[:2]).max() / 2
+    centre = (box[:2] + box[2:]) / 2
+    return np.concatenate([centre - half, centre + half])
 
 
 def _filled(
