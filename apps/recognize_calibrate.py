@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data.identities import IdentityPhoto
-from ..data.read_ahead import decoded
-from ..errors import DataError, ImageError
+from ..errors import DataError
 from ..evaluation.verification import all_pairs, tar_at_far
+from ..tasks.recognition.embeddings import embeddings_of
 from ..tasks.recognition.model import FaceRecognizer
 from ..tasks.recognition.rules import RecognitionRules
 from ..tasks.recognition.settling import FALSE_MATCHES, RATES, rules_of
 from .recognize_faces import MIN_EYES
-
-_log = logging.getLogger(__name__)
-
-_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -66,16 +60,12 @@ def measure_cosines(
         DataError: There are too few pairs of one person or of two, or the model does not tell them
             apart.
     """
-    rows, names = [], []
-    for embedding, person in embedded(model, photos, on_progress):
-        rows.append(embedding)
-        names.append(person)
+    embeddings, names = embedded(model, photos, on_progress)
     known = sorted(set(names))
     place = {name: number for number, name in enumerate(known)}
     people = np.array([place[name] for name in names], np.int64)
-    embeddings = np.stack(rows) if rows else np.empty((0, model.size), np.float32)
     genuine, impostor = all_pairs(embeddings, people)
-    rules = rules_of(genuine, impostor, measured_on=f"{len(rows)} photos of {len(known)} people")
+    rules = rules_of(genuine, impostor, measured_on=f"{len(names)} photos of {len(known)} people")
     if not rules.thresholds:
         raise DataError(
             f"{source}: {int(impostor.sum()):,} pairs of two people: expected "
@@ -85,9 +75,9 @@ def measure_cosines(
     return Measured(
         rules=rules,
         accepted=tuple(share for share in shares if share is not None),
-        photos=len(rows),
+        photos=len(names),
         people=len(known),
-        left_out=len(photos) - len(rows),
+        left_out=len(photos) - len(names),
         genuine=int(genuine.sum()),
         impostor=int(impostor.sum()),
     )
@@ -97,8 +87,8 @@ def embedded(
     model: FaceRecognizer,
     photos: Sequence[IdentityPhoto],
     on_progress: Callable[[int, int], None] | None = None,
-) -> Iterator[tuple[NDArray[np.float32], str]]:
-    """The embedding of each photo of a known person, and the person's name.
+) -> tuple[NDArray[np.float32], list[str]]:
+    """Embeddings of photos of known people, (N, size), and the person of each.
 
     Photos without a known person or a face, with one that is too small, and those that cannot be
     read are left out, the last with a warning.
@@ -107,28 +97,20 @@ def embedded(
         model: The recogniser.
         photos: Photos of people.
         on_progress: Called with the number of photos done and the total.
+
+    Raises:
+        DataError: More than half of the photos cannot be read.
     """
-    faces = _cut(model, photos, on_progress)
-    while some := list(islice(faces, _AT_ONCE)):
-        found = model.embed([face for face, _ in some])
-        for one, (_, person) in zip(found, some, strict=True):
-            yield one.vector, person
+    usable = [photo for photo in photos if photo.person is not None and _eyes(photo) >= MIN_EYES]
+    vectors = embeddings_of(model, usable, on_progress=on_progress)
+    there = np.isfinite(vectors[:, 0])
+    names = [photo.person or "" for photo, ok in zip(usable, there, strict=True) if ok]
+    return vectors[there], names
 
 
-def _cut(
-    model: FaceRecognizer,
-    photos: Sequence[IdentityPhoto],
-    on_progress: Callable[[int, int], None] | None,
-) -> Iterator[tuple[NDArray[np.uint8], str]]:
-    images = decoded(photo.path for photo in photos)
-    for done, (photo, image) in enumerate(zip(photos, images, strict=True), 1):
-        if on_progress is not None:
-            on_progress(done, len(photos))
-        if isinstance(image, ImageError):
-            _log.warning("left out: %s", image)
-            continue
-        if photo.person is None or photo.landmarks is None:
-            continue
-        left, right = photo.landmarks[:2]
-        if np.hypot(*(right - left)) >= MIN_EYES:
-            yield model.cut(image, photo.landmarks[None])[0], photo.person
+def _eyes(photo: IdentityPhoto) -> float:
+    """Pixels between the eyes; 0 where no face was found."""
+    if photo.landmarks is None:
+        return 0.0
+    left, right = photo.landmarks[:2]
+    return float(np.hypot(*(right - left)))

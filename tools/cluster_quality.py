@@ -39,9 +39,8 @@ def main() -> None:
     model = load_as(FaceRecognizer, args.load_weights)
     if args.calibration is not None:
         model.rules = read_calibration(args.calibration, model)
-    faces = list(embedded(model, read_identities([args.list], [args.data_roots]).photos))
-    rows = np.stack([vector for vector, _ in faces])
-    names, people = np.unique([name for _, name in faces], return_inverse=True)
+    rows, known = embedded(model, read_identities([args.list], [args.data_roots]).photos)
+    names, people = np.unique(known, return_inverse=True)
     print(f"{len(rows):,} photos of {len(names):,} people")
     print("| max FMR | folders | alone | precision, % | recall, % | whole | s |")
     print("|---|---|---|---|---|---|---|")

@@ -34,7 +34,7 @@ from pocketface.evaluation.verification_bootstrap import tar_intervals
 from pocketface.evaluation.verification_groups import differential, false_matches
 from pocketface.evaluation.verification_plots import draw_roc
 from pocketface.tasks.load import load_as
-from pocketface.tasks.recognition.distillation import embeddings_of
+from pocketface.tasks.recognition.embeddings import embeddings_of
 from pocketface.tasks.recognition.measure import FAR, people_of
 from pocketface.tasks.recognition.model import FaceRecognizer
 from pocketface.tasks.recognition.peers import open_peer

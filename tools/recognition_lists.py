@@ -30,7 +30,7 @@ from pocketface.data.labelled_faces import POINTS
 from pocketface.data.landmark_geometry import ARCFACE_POINTS
 from pocketface.files import atomic_write
 from pocketface.tasks.named import model_path
-from pocketface.tasks.recognition.distillation import embeddings_of
+from pocketface.tasks.recognition.embeddings import embeddings_of
 from pocketface.tasks.recognition.foreign import ForeignRecognizer
 from pocketface.tasks.recognition.peers import PEERS, open_peer
 

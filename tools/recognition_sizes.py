@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pocketface.data.identities import IdentityPhoto, read_identities
 from pocketface.data.images import read_image
 from pocketface.tasks.load import load_as
-from pocketface.tasks.recognition.distillation import embeddings_of
+from pocketface.tasks.recognition.embeddings import embeddings_of
 from pocketface.tasks.recognition.measure import people_of
 from pocketface.tasks.recognition.model import FaceRecognizer
 

@@ -32,7 +32,8 @@ from pocketface.evaluation.verification_plots import draw_roc, draw_scores
 from pocketface.tasks import task_of
 from pocketface.tasks.measuring import Labels
 from pocketface.tasks.model import Model
-from pocketface.tasks.recognition.measure import people_of, vectors_of
+from pocketface.tasks.recognition.embeddings import embeddings_of
+from pocketface.tasks.recognition.measure import people_of
 
 OUT = Path("report")
 Rows = list[dict[str, Any]]
@@ -147,7 +148,7 @@ def verified(
     random: np.random.Generator,
 ) -> Rows:
     """Draw the plots of verification, and compare some pairs, half of them of one person."""
-    people, vectors = people_of(samples), vectors_of(model, samples)
+    people, vectors = people_of(samples), embeddings_of(model, samples)
     genuine, impostor = all_pairs(vectors, people)
     draw_roc({model.contract.name: (genuine, impostor)}, OUT / "roc.png")
     points = {f"FMR {point.fmr:g}": point.cosine for point in model.rules.thresholds}

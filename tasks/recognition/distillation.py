@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.identities import IdentityPhoto
-from ...data.read_ahead import decoded
-from ...errors import ImageError, UserError
+from ...errors import UserError
 from ...files import atomic_write, cache_folder, sha256_file
 from ...model_templates.recipe import TeacherInputSpec
 from ...model_templates.schema import TemplateFile
@@ -20,12 +19,11 @@ from ...models.weights_formats import READERS
 from ...runtimes import open_session
 from ..load import load_as
 from ..teachers import INPUT_KEY, TEACHER_KEY, teacher_weights
-from .foreign import ForeignRecognizer, open_foreign
+from .embeddings import Embedder, embeddings_of
+from .foreign import open_foreign
 from .model import FaceRecognizer
 
 _log = logging.getLogger(__name__)
-
-Embedder = FaceRecognizer | ForeignRecognizer
 
 
 class EmbeddingTeacher:
@@ -83,36 +81,6 @@ class EmbeddingTeacher:
             digest.update(f"{photo.path.absolute()}\0{state.st_size}\0{state.st_mtime_ns}".encode())
             digest.update(b"" if photo.landmarks is None else photo.landmarks.tobytes())
         return digest.hexdigest()[:32]
-
-
-def embeddings_of(
-    embedder: Embedder, photos: Sequence[IdentityPhoto], *, batch_size: int = 32
-) -> NDArray[np.float32]:
-    """Embeddings of the faces in photos: float32 (photos, size); NaN where there is none.
-
-    Photos that cannot be read have none, and a warning names them.
-    """
-    vectors = np.full((len(photos), embedder.size), np.nan, np.float32)
-    waiting: list[tuple[int, NDArray[np.uint8]]] = []
-
-    def flush() -> None:
-        found = embedder.embed([face for _, face in waiting])
-        for (index, _), one in zip(waiting, found, strict=True):
-            vectors[index] = one.vector
-        waiting.clear()
-
-    images = decoded([photo.path for photo in photos])
-    for index, (photo, image) in enumerate(zip(photos, images, strict=True)):
-        if isinstance(image, ImageError):
-            _log.warning("has no embedding: %s", image)
-        elif photo.landmarks is not None:
-            (face,) = embedder.cut(image, photo.landmarks[None])
-            waiting.append((index, face))
-        if len(waiting) == batch_size:
-            flush()
-    if waiting:
-        flush()
-    return vectors
 
 
 def find_teacher(student: TemplateFile) -> EmbeddingTeacher | None:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from ...data.identities import IdentityPhoto, read_identities, read_list
-from ...data.read_ahead import decoded
-from ...errors import DataError, ImageError, UserError
+from ...errors import DataError, UserError
 from ...evaluation.figures import Figure, Figures
 from ...evaluation.identification import rank_one
 from ...evaluation.verification import (
@@ -33,11 +32,11 @@ from ..measuring import (
     Measured,
     Options,
     Progress,
-    check_lost,
     files_of,
     protocol_of,
 )
 from ..timing import Item
+from .embeddings import embeddings_of
 from .model import FaceRecognizer
 from .rules import RecognitionRules
 from .settling import rules_of
@@ -88,7 +87,7 @@ def measure(
 ) -> Measured:
     """See `tasks.parts.Measure`; figures of rates that too few pairs can tell are None."""
     people = people_of(samples)
-    vectors = vectors_of(model, samples, on_progress=on_progress)
+    vectors = embeddings_of(model, samples, on_progress=on_progress)
     genuine, impostor = all_pairs(vectors, people)
     figures = _figures(genuine, impostor) | _counts(vectors, people)
     where = f"{len(samples)} photos of {len(set(people[people >= 0].tolist()))} people"
@@ -116,35 +115,6 @@ def people_of(samples: Sequence[IdentityPhoto]) -> NDArray[np.int64]:
     known = dict.fromkeys(one.person for one in samples if one.person is not None)
     index = {name: place for place, name in enumerate(known)}
     return np.array([-1 if s.person is None else index[s.person] for s in samples], np.int64)
-
-
-def vectors_of(
-    model: FaceRecognizer,
-    samples: Sequence[IdentityPhoto],
-    *,
-    on_progress: Progress | None = None,
-) -> NDArray[np.float32]:
-    """Embeddings of photos, float32 (photos, size); NaN where there is none.
-
-    Photos that cannot be read, or in which no face was found, have none: they are like no other.
-
-    Raises:
-        DataError: More than half of the photos cannot be read.
-    """
-    lost: list[str] = []
-    vectors = np.full((len(samples), model.size), np.nan, np.float32)
-    images = decoded([one.path for one in samples])
-    for index, (sample, image) in enumerate(zip(samples, images, strict=True)):
-        if isinstance(image, ImageError):
-            _log.warning("counted as unlike all others: %s", image)
-            lost.append(str(image))
-        elif sample.landmarks is not None:
-            (found,) = model.predict(image, sample.landmarks[None])
-            vectors[index] = found.vector
-        if on_progress is not None:
-            on_progress(index + 1, len(samples))
-    check_lost(lost, total=len(samples))
-    return vectors
 
 
 def promised(figures: Figures) -> Figures:
@@ -176,7 +146,7 @@ def evaluate(
             raise UserError(f"{flag}: not for {model.path}, which is for {contract.task}")
     content = read_identities(labels.files, labels.roots)
     people = people_of(content.photos)
-    vectors = vectors_of(model, content.photos, on_progress=on_progress)
+    vectors = embeddings_of(model, content.photos, on_progress=on_progress)
     figures: Figures = {}
     if len(content.pairs):
         one, other, folds = content.pairs.T

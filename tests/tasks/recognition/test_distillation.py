@@ -14,7 +14,7 @@ import torch
 from onnx import TensorProto, helper
 
 from pocketface.data.identities import read_identities
-from pocketface.errors import ModelFileError, UserError
+from pocketface.errors import DataError, ModelFileError, UserError
 from pocketface.files import cache_folder
 from pocketface.model_templates.recipe import TeacherInputSpec
 from pocketface.model_templates.schema import TemplateFile
@@ -24,7 +24,8 @@ from pocketface.tasks import task_of
 from pocketface.tasks.describe import contract_for
 from pocketface.tasks.load import load_as
 from pocketface.tasks.recognition.crops import collate
-from pocketface.tasks.recognition.distillation import EmbeddingTeacher, embeddings_of, find_teacher
+from pocketface.tasks.recognition.distillation import EmbeddingTeacher, find_teacher
+from pocketface.tasks.recognition.embeddings import embeddings_of
 from pocketface.tasks.recognition.foreign import open_foreign
 from pocketface.tasks.recognition.model import FaceRecognizer
 from pocketface.tasks.templates import parse_template
@@ -135,13 +136,22 @@ def test_a_teacher_looks_once_at_each_list_of_photos(
     assert (EmbeddingTeacher(path, takes=TAKES, weight=1).embeddings(photos) == found).all()
 
 
-def test_a_damaged_photo_has_no_embedding(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_photo_has_no_embedding(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pocketface.tasks.recognition.embeddings._AT_ONCE", 2)
     photos = photos_in(tmp_path)
     photos[2].path.write_bytes(b"no picture")
     model = open_foreign(write_mean_of_colours(tmp_path / "mean.onnx"), TAKES)
-    found = embeddings_of(model, photos, batch_size=3)
+    done: list[int] = []
+    found = embeddings_of(model, photos, on_progress=lambda index, _: done.append(index))
     assert np.isnan(found).all(1).tolist() == [False, False, True, False]
-    assert "has no embedding" in caplog.text
+    assert f"has no embedding: {photos[2].path}" in caplog.text
+    assert done == [1, 2, 3, 4]
+    alone = [embeddings_of(model, [photo])[0] for photo in (photos[0], photos[1], photos[3])]
+    assert (found[[0, 1, 3]] == alone).all()
+    with pytest.raises(DataError, match=r"^1 of 1 photos cannot be used: .*\.png"):
+        embeddings_of(model, photos[2:3])
 
 
 @pytest.mark.parametrize("size", [3, 8])
