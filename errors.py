@@ -24,6 +24,7 @@ EXTRAS = {
     "onnxruntime": "onnx",
     "onnxscript": "train",
     "openvino": "openvino",
+    "pillow_heif": "heic",
     "psutil": "benchmark",
     "python_multipart": "serve",
     "pytorch_optimizer": "train",

@@ -35,6 +35,9 @@ _ORIENTATION = 0x0112
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 """TIFF tags (TIFF 6.0, section 15)."""
 
+_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
+"""Brands of photos that are coded as HEVC."""
+
 _BYTE_KINDS = frozenset({1, 2, 6, 7})
 
 
@@ -91,14 +94,23 @@ def format_of(head: bytes, source: str) -> str:
         kind = "GIF"
     elif re.match(rb"P[4-6][\s#]", head):
         kind = "PPM"
-    elif head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis", b"mif1", b"msf1"):
-        kind = "AVIF"
+    elif head[4:8] == b"ftyp":
+        kind = _of_brands(head)
     if not kind:
         raise ImageError(f"{source}: not an image: {_what_it_is(head)}")
     if kind == "BMP" and head[30:34] in (b"\1\0\0\0", b"\2\0\0\0"):
         # Pillow decodes it in Python: some kilobytes keep a core busy for seconds.
         raise ImageError(f"{source}: a run-length encoded BMP: convert it to PNG first")
     return kind
+
+
+def _of_brands(head: bytes) -> str:
+    """AVIF, HEIF or neither, by the brands of an ISO file (ISO/IEC 23008-12, annex B.4)."""
+    size = int.from_bytes(head[:4], "big")
+    brands = {head[8:12], *(head[at : at + 4] for at in range(16, min(size, len(head)) - 3, 4))}
+    if head[8:12] in (b"avif", b"avis", b"mif1", b"msf1") and not _HEIC & brands:
+        return "AVIF"
+    return "HEIF" if head[8:12] in (*_HEIC, b"mif1", b"msf1") else ""
 
 
 def _what_it_is(head: bytes) -> str:
@@ -111,11 +123,11 @@ def _what_it_is(head: bytes) -> str:
         return "it is a PDF"
     if text.startswith((b"<svg", b"<?xml", b"<!doctype")):
         return "it is an SVG, XML or HTML text"
-    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"heim", b"heis", b"mif1"):
-        return "it is a HEIC photo, which must be converted to JPEG first"
+    if head[4:8] == b"ftyp" and head[8:12] in (*_HEIC, b"mif1", b"msf1"):
+        return "a HEIC photo whose header is damaged"
     if head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3":
         return "it is a video"
-    return "expected JPEG, PNG, WebP, TIFF, BMP, GIF, PPM or AVIF"
+    return "expected JPEG, PNG, WebP, TIFF, BMP, GIF, PPM, AVIF or HEIC"
 
 
 def open_pillow(stream: IO[bytes], kind: str, source: str) -> tuple[PILImage, int]:
@@ -128,6 +140,8 @@ def open_pillow(stream: IO[bytes], kind: str, source: str) -> tuple[PILImage, in
     """
     from PIL import Image, UnidentifiedImageError
 
+    if kind == "HEIF":
+        _open_heic(source)
     if kind in ("TIFF", "BMP"):
         if stream.seek(0, os.SEEK_END) > MAX_RAW_BYTES:
             raise ImageError(f"{source}: a {kind} of more than {MAX_RAW_BYTES:,} bytes")
@@ -140,7 +154,9 @@ def open_pillow(stream: IO[bytes], kind: str, source: str) -> tuple[PILImage, in
         image = Image.open(stream, formats=[kind])
     except UnidentifiedImageError as error:
         stream.seek(0)
-        reason = _what_it_is(stream.read(64)) if kind == "AVIF" else "its header is damaged"
+        reason = "its header is damaged"
+        if kind in ("AVIF", "HEIF"):
+            reason = _what_it_is(stream.read(64))
         raise ImageError(f"{source}: not an image: {reason}") from error
     except Image.DecompressionBombError as error:  # Pillow's own limit, which is above ours
         pixels = re.search(r"\d+", str(error))
@@ -154,6 +170,22 @@ def open_pillow(stream: IO[bytes], kind: str, source: str) -> tuple[PILImage, in
             raise ImageError(f"{source}: damaged or cut-off image: its tiles have no size")
         check_size((width, height), source)
     return image, _orientation(image, stream)
+
+
+def _open_heic(source: str) -> None:
+    """Make Pillow read HEIC photos.
+
+    Raises:
+        ImageError: The package that can is missing.
+    """
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise ImageError(
+            f"{source}: not an image: it is a HEIC photo, which needs "
+            "`pip install 'pocketface[heic]'`"
+        ) from None
+    register_heif_opener()
 
 
 def check_size(size: tuple[int, int], source: str) -> None:

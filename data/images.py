@@ -58,13 +58,12 @@ _log = logging.getLogger(__name__)
 
 _IMAGE_SUFFIXES = (
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .tif .tiff .bmp .gif .ppm .pgm .pbm .pnm .avif"
+    " .heic .heif .hif"
 )
 IMAGE_SUFFIXES = frozenset(_IMAGE_SUFFIXES.split())
 """Lower-case suffixes that `list_images` takes for images; `read_image` ignores suffixes."""
 
-_OTHER_SUFFIXES = (
-    ".heic .heif .hif .jxl .jp2 .dng .cr2 .cr3 .nef .arw .raf .orf .rw2 .pef .srw .psd"
-)
+_OTHER_SUFFIXES = ".jxl .jp2 .dng .cr2 .cr3 .nef .arw .raf .orf .rw2 .pef .srw .psd"
 _OTHER_PHOTOS = frozenset(_OTHER_SUFFIXES.split())
 """Suffixes of photos from phones, cameras and Photoshop, which are not decoded."""
 
@@ -76,11 +75,11 @@ VIDEO_SUFFIXES = frozenset(_VIDEO_SUFFIXES.split())
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Decode one image file: JPEG, PNG, WebP, TIFF, BMP, GIF, PPM family or AVIF.
+    """Decode one image file: JPEG, PNG, WebP, TIFF, BMP, GIF, PPM family, AVIF or HEIC.
 
     The format is recognized by content, not by suffix. The result is what a viewer shows: rotated
     by its EXIF orientation (all eight), transparent parts on white, the first frame or page, 16
-    bits reduced to 8. Colour profiles are not applied, to CMYK either.
+    bits reduced to 8. Colour profiles are not applied, to CMYK either. HEIC needs the extra `heic`.
 
     Returns:
         uint8 (H, W, 3), BGR, contiguous.

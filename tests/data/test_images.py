@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import threading
 import warnings
 import zlib
@@ -300,11 +301,11 @@ def test_list_images(tmp_path: Path) -> None:
 def test_photos_that_are_not_read_are_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in ("a.HEIC", "b.heic", "sub/c.dng", ".d.heic", "e.jpg", "notes.txt"):
+    for name in ("a.JXL", "b.jxl", "sub/c.dng", ".d.jxl", "e.jpg", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert list_images(tmp_path) == [tmp_path / "e.jpg"]
-    assert "left out 3 photos in formats that are not read (2 x .heic, 1 x .dng)" in caplog.text
+    assert "left out 3 photos in formats that are not read (2 x .jxl, 1 x .dng)" in caplog.text
     with pytest.raises(DataError, match=r"e\.jpg: is a file; expected a folder"):
         list_images(tmp_path / "e.jpg")
 
@@ -314,3 +315,27 @@ def test_suffixes() -> None:
     assert {".mp4", ".mov", ".avi", ".mkv", ".webm"} <= VIDEO_SUFFIXES
     assert not IMAGE_SUFFIXES & VIDEO_SUFFIXES
     assert all(suffix == suffix.lower() for suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES)
+
+
+def test_heic(tmp_path: Path) -> None:
+    pytest.importorskip("pillow_heif")
+    from pillow_heif import from_pillow
+
+    photo = np.full((48, 64, 3), (200, 120, 40), np.uint8)
+    path = tmp_path / "photo.heic"
+    from_pillow(Image.fromarray(photo[..., ::-1])).save(path, quality=95)
+    read = read_image(path)
+    assert read.shape == (48, 64, 3)
+    assert np.abs(read.astype(int) - photo).max() <= 6
+    assert image_size(path) == (64, 48)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ImageError, match=r"damaged|not an image"):
+        read_image(path)
+
+
+def test_heic_needs_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    path = tmp_path / "photo.heic"
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(ImageError, match=r"pocketface\[heic\]"):
+        read_image(path)
