@@ -37,8 +37,9 @@ def places_of(
 ) -> dict[Path, Path]:
     """The path of what is written of each photo or video.
 
-    It has the source's name and its place below the folder that was named. Masks and cutouts are
-    PNG files, of what differs by its suffix alone with that suffix in the name.
+    It has the source's name and its place below the folder that was named; sources that would have
+    one name then are told apart by their own folders. Masks and cutouts are PNG files, of what
+    differs by its suffix alone with that suffix in the name.
 
     Args:
         sources: Of each file the path below what the user named.
@@ -46,6 +47,7 @@ def places_of(
         folder: Where it goes.
         video: Whether the files are videos.
     """
+    sources = named_apart(sources)
     if kind == "overlay" and not video:
         ends = {path: "" if can_write(name) else ".png" for path, name in sources.items()}
         return {path: folder / f"{name}{ends[path]}" for path, name in sources.items()}
@@ -56,6 +58,18 @@ def places_of(
         path: short[path] if often[short[path]] == 1 else folder / f"{name}{suffix}"
         for path, name in sources.items()
     }
+
+
+def named_apart(names: Mapping[Path, Path]) -> dict[Path, Path]:
+    """The same, with as many of its own folders before a name as tell it from all others."""
+    apart = dict(names)
+    whole = {path: (path.parent.resolve() / path.name).parts[1:] for path in names}
+    for length in range(2, max(map(len, whole.values()), default=0) + 1):
+        often = Counter(apart.values())
+        for path, name in apart.items():
+            if often[name] > 1 and len(name.parts) < length:
+                apart[path] = Path(*whole[path][-length:])
+    return apart
 
 
 def check_places(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
 
-from pocketface.apps.mask_files import picture_of
+import numpy as np
+import pytest
+
+from pocketface.apps.mask_files import picture_of, places_of
 from pocketface.mask import Mask
 
 
@@ -23,3 +26,34 @@ def test_a_head_s_empty_corner_leaves_its_neighbour_whole() -> None:
         np.testing.assert_array_equal(found[..., 3], 255 * opaque)
         np.testing.assert_array_equal(found[..., :3], image * opaque[..., None])
         np.testing.assert_array_equal(picture_of(image, order, kind="mask"), 255 * opaque)
+
+
+@pytest.mark.parametrize(
+    ("photos", "expected"),
+    [
+        ({"a/1.jpg": "1.jpg", "b/2.jpg": "2.jpg"}, ["1.jpg", "2.jpg"]),
+        ({"a/1.jpg": "1.jpg", "b/1.jpg": "1.jpg"}, ["a/1.jpg", "b/1.jpg"]),
+        (
+            {"x/a/1.jpg": "1.jpg", "y/a/1.jpg": "1.jpg", "b/1.jpg": "1.jpg"},
+            ["x/a/1.jpg", "y/a/1.jpg", "b/1.jpg"],
+        ),
+        # Below two folders that were named, and beside a third photo's own place.
+        (
+            {"a/c/1.jpg": "c/1.jpg", "b/c/1.jpg": "c/1.jpg", "d/a/c/1.jpg": "a/c/1.jpg"},
+            ["x/a/c/1.jpg", "b/c/1.jpg", "d/a/c/1.jpg"],
+        ),
+        ({"../x/a/1.jpg": "1.jpg", "b/1.jpg": "1.jpg"}, ["a/1.jpg", "b/1.jpg"]),
+    ],
+)
+def test_photos_of_one_name_are_in_their_own_folders(
+    photos: dict[str, str],
+    expected: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "x").mkdir()
+    monkeypatch.chdir(tmp_path / "x")
+    given = {Path(path): Path(name) for path, name in photos.items()}
+    places = places_of(given, "overlay", Path("out"), video=False)
+    assert list(places) == list(given)
+    assert [str(place) for place in places.values()] == [f"out/{name}" for name in expected]

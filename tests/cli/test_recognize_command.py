@@ -221,6 +221,21 @@ def test_drawn_photos_are_not_overwritten(run: Run) -> None:
     assert run(*flags, "--force").code == 0
 
 
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("named", [("in", "old"), ("in/same.png", "old/same.png")])
+def test_photos_of_one_name_are_drawn_in_their_own_folders(
+    run: Run, named: tuple[str, ...]
+) -> None:
+    write_photo(Path("old/same.png"), BERT)
+    assert (
+        run("recognize", "compare", "anna.png", *named, *MODEL, *ONE, "--output", "out").code == 0
+    )
+    assert sorted(Path("out").rglob("same.png")) == [
+        Path("out/in/same.png"),
+        Path("out/old/same.png"),
+    ]
+
+
 @pytest.fixture
 def people(place: Path) -> Path:
     """A folder with a folder for each person."""

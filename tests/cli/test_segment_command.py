@@ -172,6 +172,14 @@ def test_photos_that_differ_by_their_suffix_keep_it(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("place")
+def test_photos_of_one_name_are_in_their_own_folders(run: Run) -> None:
+    os.makedirs("other")
+    shutil.copy("test/nobody.bmp", "other/nobody.bmp")
+    assert run("segment", "test/nobody.bmp", "other", "--heads", *MODEL).code == 0
+    assert files_in("masks") == ["masks/other/nobody.png", "masks/test/nobody.png"]
+
+
+@pytest.mark.usefixtures("place")
 def test_nothing_is_overwritten_unasked(run: Run) -> None:
     os.makedirs("out/more")
     for old, kind in (("out/more/b.png", ()), ("out/more/b-7.png", ("--each",))):
@@ -194,7 +202,6 @@ def test_nothing_is_overwritten_unasked(run: Run) -> None:
         (("test/more/b.png", "--output", "test/more"), "b.png is one of the photos to be read"),
         (("test", "--output", "test/masks"), "--output test/masks: lies in test, among the photos"),
         (("test", "--output", "test/a.jpg"), "--output test/a.jpg: is a file"),
-        (("test/a.jpg", "other/a.jpg"), "test/a.jpg and other/a.jpg would both be masks/"),
         (("test/a.jpg", "--as", "json", "--output", "x"), "--output x: --as json is printed"),
         (("test/a.jpg", "--as", "overlay", "--each"), "--each: only with --as mask, not overlay"),
         (("clip.mp4", "--as", "cutout"), "--as cutout: not for a video, as clip.mp4"),
