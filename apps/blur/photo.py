@@ -106,7 +106,7 @@ class PhotoBlurrer:
             faces, chosen = self._looked_at(frame)
             found.append(faces)
             hidden.append(chosen)
-        animated = len(photo.frames) > 1 and photo.kind != "TIFF"
+        animated = len(photo.frames) > 1 and photo.kind not in ("TIFF", "HEIF")
         for number, frame in enumerate(photo.frames):
             faces = hidden[number]
             if animated:

@@ -16,12 +16,13 @@ from ...data.pillow_quiet import pillow_quiet
 from ...errors import ImageError
 from .photo_file import Frame, PhotoFile, Picture, codes_of, to_bgr
 from .photo_metadata import Group, kept_tags
-from .photo_settings import chunks_of, refuse_unkept, settings_of, sixteen_bits
+from .photo_settings import refuse_unkept, settings_of, sixteen_bits
+from .png_chunks import colour_chunks
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
-MAX_ALL_PIXELS = 250_000_000
+MAX_ALL_PIXELS = 200_000_000
 """Most pixels in all frames of an animation, or pages of a TIFF, which are in memory together."""
 
 _MAX_FRAMES = 10_000
@@ -67,7 +68,8 @@ def read_photo(content: bytes, *, source: str, keep: frozenset[Group] = frozense
             raise ImageError(f"{source}: damaged or cut-off image: {reason}") from error
     if kind != "TIFF" and any(one.colours.shape[:2] != shown.shape[:2] for one in frames):
         raise ImageError(f"{source}: damaged or cut-off image: its frames differ in size")
-    return PhotoFile(kind, frames, settings, exif, chunks_of(content, kind))
+    chunks = colour_chunks(content) if kind == "PNG" else ()
+    return PhotoFile(kind, frames, settings, exif, chunks)
 
 
 def _check_count(image: PILImage, count: int, source: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...data.netpbm import read_header
@@ -17,8 +17,15 @@ if TYPE_CHECKING:
 LOSSY_QUALITY = 95
 """Of WebP, AVIF and HEIC, whose own quality their files do not tell."""
 
-_COLOUR_CHUNKS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"pHYs")
-"""Of a PNG: what its colours mean, and how large its pixels are (PNG 3rd edition, section 11.3)."""
+_USUAL_PRIMARIES, _USUAL_TRANSFERS = (1, 2, 5, 6), (1, 2, 6, 13)
+"""Of ISO/IEC 23091-2, what a picture without a profile is taken for; 2 says nothing."""
+
+_DEEP = {
+    "AVIF": rb"av1C..[\x40-\x7f\xc0-\xff]",
+    "HEIF": rb"hvcC.{17}(?!\xf8\xf8)",
+}
+"""Where their files say that they have more than 8 bits: a bit of the third byte (AV1 in ISO files
+1.2, section 2.3.3), and the depths less 8 (ISO/IEC 14496-15, section 8.3.3.1)."""
 
 _SAMPLES = {(1, 1): 0, (2, 1): 1, (2, 2): 2}
 """Pillow's numbers of chroma subsampling, by horizontal and vertical factor."""
@@ -35,8 +42,10 @@ def settings_of(image: PILImage, content: bytes, orientation: int) -> dict[str, 
     kind = "JPEG" if image.format == "MPO" else image.format
     info = image.info
     found: dict[str, Any] = {}
-    if kind != "PNG" and info.get("icc_profile"):
-        found["icc_profile"] = info["icc_profile"]
+    profile = info.get("icc_profile")
+    # By its length and signature (ICC.1:2022, section 7.2): it may hold something else.
+    if profile and profile[36:40] == b"acsp" and int.from_bytes(profile[:4], "big") <= len(profile):
+        found["icc_profile"] = profile[: int.from_bytes(profile[:4], "big")]
     if kind == "JPEG":
         found |= _jpeg(image, across=orientation >= 5)
     if kind in ("JPEG", "TIFF", "BMP") and info.get("dpi"):
@@ -97,23 +106,6 @@ def _webp_chunks(content: bytes, start: int) -> Iterator[bytes]:
         start += 8 + (16 if name == b"ANMF" else size + size % 2)
 
 
-def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and content of each chunk of a PNG that was decoded before."""
-    start = 8
-    while start + 8 <= len(content):
-        size, name = struct.unpack_from(">I4s", content, start)
-        yield name, content[start + 8 : start + 8 + size]
-        start += 12 + size
-
-
-def chunks_of(content: bytes, kind: str) -> Sequence[tuple[bytes, bytes]]:
-    """The chunks of a PNG that its pixels need to look the same."""
-    if kind != "PNG":
-        return ()
-    found = {name: data for name, data in png_chunks(content) if name in _COLOUR_CHUNKS}
-    return list(found.items())
-
-
 def sixteen_bits(content: bytes, kind: str) -> bool:
     """Whether a PNG or TIFF has 16 bits a channel."""
     if kind == "PNG":
@@ -138,8 +130,12 @@ def refuse_unkept(content: bytes, kind: str, source: str) -> None:
         maximum = read_header(io.BytesIO(content), source).maximum
         if maximum != 255:
             why = f"a PPM whose maximum is {maximum}, not 255" if maximum else "a bitmap"
-    # AV1 in ISO files 1.2, section 2.3.3: the third byte has the bit of the depth.
-    elif kind == "AVIF" and re.search(rb"av1C..[\x40-\x7f\xc0-\xff]", content, re.DOTALL):
+    elif kind in _DEEP and re.search(_DEEP[kind], content, re.DOTALL):
         why = "more than 8 bits a channel"
+    if kind in ("AVIF", "HEIF"):
+        for found in re.finditer(rb"colrnclx(..)(..)", content, re.DOTALL):
+            primaries, transfer = (int.from_bytes(one, "big") for one in found.groups())
+            if primaries not in _USUAL_PRIMARIES or transfer not in _USUAL_TRANSFERS:
+                why = "colours of a wide or high range without a profile"
     if why:
         raise ImageError(f"{source}: {why}: not kept, convert it to PNG first")

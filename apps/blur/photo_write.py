@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -14,8 +13,8 @@ import numpy as np
 from ...errors import ImageError
 from .gif_colours import with_palette
 from .photo_file import Frame, PhotoFile
-from .photo_settings import png_chunks
 from .photo_tiff import with_profile
+from .png_chunks import with_chunks
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -34,7 +33,7 @@ def photo_bytes(photo: PhotoFile, *, source: str) -> bytes:
             raise ImageError(f"{source}: --keep-metadata: a {what} is written without any")
         settings["exif"] = photo.exif
     content = _deep(photo) if _is_deep(photo) else _by_pillow(photo, settings, source)
-    return _with_chunks(content, photo.chunks) if photo.kind == "PNG" else content
+    return with_chunks(content, photo.chunks) if photo.kind == "PNG" else content
 
 
 def _is_deep(photo: PhotoFile) -> bool:
@@ -45,7 +44,7 @@ def _by_pillow(photo: PhotoFile, settings: dict[str, Any], source: str) -> bytes
     first, *more = photo.frames
     lasting = [0 if one.lasts is None else one.lasts for one in photo.frames]
     if more:
-        settings |= {"save_all": True, "append_images": map(_image_of, more)}
+        settings |= {"save_all": True, "append_images": [_image_of(one) for one in more]}
         if photo.kind == "PNG" and settings.get("default_image"):
             lasting = lasting[1:]
         if photo.kind != "TIFF":
@@ -81,25 +80,12 @@ def _image_of(frame: Frame) -> PILImage:
 def _deep(photo: PhotoFile) -> bytes:
     (frame,) = photo.frames
     pixels = frame.colours if frame.alpha is None else np.dstack([frame.colours, frame.alpha])
+    profile = photo.settings.get("icc_profile")
     if photo.kind == "PNG":
-        return cv2.imencode(".png", pixels)[1].tobytes()
+        content = cv2.imencode(".png", pixels)[1].tobytes()
+        # PNG 3rd edition, section 11.3.2.3: a name, and how it is compressed.
+        named = b"ICC profile\0\0" + zlib.compress(profile or b"")
+        return with_chunks(content, [(b"iCCP", named)] if profile else [])
     how = [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE]
     content = cv2.imencode(".tiff", pixels, how)[1].tobytes()
-    return with_profile(content, photo.settings.get("icc_profile"))
-
-
-def _with_chunks(content: bytes, chunks: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """A PNG with more chunks behind its header, and without those of its own of the same names."""
-    names = {name for name, _ in chunks} | {b"pHYs", b"tIME", b"tEXt"}
-    parts = [content[:8]]
-    for name, data in png_chunks(content):
-        if name not in names:
-            parts.append(_chunk(name, data))
-        if name == b"IHDR":
-            parts.extend(_chunk(*one) for one in chunks)
-    return b"".join(parts)
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    check = zlib.crc32(data, zlib.crc32(name))
-    return struct.pack(">I4s", len(data), name) + data + struct.pack(">I", check)
+    return with_profile(content, profile)
