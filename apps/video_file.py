@@ -136,7 +136,7 @@ class _H264:
     def write(self, pixels: NDArray[np.uint8], time: float, lasts: float | None = None) -> None:
         import av
 
-        with _failures(self._path):
+        with failures(self._path):
             if self._container is None:
                 self._begin(*pixels.shape[:2])
             moment = max(round(time / self._unit), self._last + 1)
@@ -154,13 +154,13 @@ class _H264:
 
     def finish(self) -> None:
         if self._sound is not None:
-            with _failures(self._path):
+            with failures(self._path):
                 self._sound.copy(None)
 
     def close(self) -> None:
         if self._container is None:
             return
-        with _failures(self._path):
+        with failures(self._path):
             self._mux(None)
             if self._sound is not None:
                 self._sound.copy(float((self._last + self._length) * self._unit))
@@ -219,7 +219,7 @@ class _H264:
 
 
 @contextmanager
-def _failures(path: Path) -> Iterator[None]:
+def failures(path: Path) -> Iterator[None]:
     """Errors of FFmpeg as ours; those of the system keep their cause."""
     import av
 

@@ -103,7 +103,7 @@ class Conversion:
         seen = (frame.rotation, frame.width, frame.height)
         if seen != self._seen:
             # Not for each frame: its side data and the frame keep each other in memory.
-            self._seen, self._turn = seen, _display_matrix(frame)
+            self._seen, self._turn = seen, display_matrix(frame)
         a, b, c, d = self._turn
         if b:
             return pixels.transpose(1, 0, 2)[::b, ::c]
@@ -118,7 +118,7 @@ def _square(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
     return (wide, high) if wide * high <= MAX_PIXELS else (width, height)
 
 
-def _display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
+def display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
     """How a frame is turned and mirrored by right angles; another matrix is ignored.
 
     Returns:

@@ -116,10 +116,10 @@ def open_video(path: Path) -> Iterator[Video]:
         MissingPackageError: PyAV is not installed.
     """
     with open_container(path) as container:
-        stream = _picture_stream(container, path)
+        stream = picture_stream(container, path)
         origin = start_of(container, stream.time_base)
         duration = None if container.duration is None else container.duration / 1_000_000
-        reading = _Reading(container, stream)
+        reading = Reading(container, stream)
         frames = _frames(reading, Timeline(origin, stream, duration))
         first = next(frames, None)
         if first is None:
@@ -128,7 +128,7 @@ def open_video(path: Path) -> Iterator[Video]:
         try:
             yield Video(
                 frames=_chained(first, frames),
-                rate=_rate(stream),
+                rate=average_rate(stream),
                 time_base=_time_base(stream),
                 duration=duration,
                 count=stream.frames or None,
@@ -138,11 +138,13 @@ def open_video(path: Path) -> Iterator[Video]:
                 _log.warning("%s: %s", path, "; ".join(reading.faults))
 
 
-class _Reading:
+class Reading:
     """Decodes one stream of a file, and notes what goes wrong.
 
     Attributes:
         faults: What the user should know, a clause each; complete when the frames were read.
+        lost: `pts` of frames that could not be decoded since the list was last cleared; None where
+            the file does not tell.
         stopped: Why nothing more can be read, though the file is not at its end; empty if it is.
     """
 
@@ -154,6 +156,7 @@ class _Reading:
         self._bad = 0
         self._end = 0.0
         self.stopped = ""
+        self.lost: list[int | None] = []
         self._doubtful: set[int | None] = set()  # times of frames of which data are missing
         # AVI counts packets as they are stored, which with B-frames is not the order of pictures.
         in_avi = container.format.name == "avi"
@@ -161,6 +164,7 @@ class _Reading:
 
     @property
     def faults(self) -> list[str]:
+        """See the class."""
         clauses = []
         if self._bad:
             frames = "1 frame" if self._bad == 1 else f"{self._bad} frames"
@@ -205,7 +209,9 @@ class _Reading:
         try:
             frames = self._stream.codec_context.decode(packet)
         except (av.FFmpegError, ValueError) as error:
-            self._bad += not isinstance(error, EOFError)
+            if not isinstance(error, EOFError):
+                self._bad += 1
+                self.lost.append(None if packet is None else packet.pts)
             return
         if packet is not None and packet.is_corrupt and packet.pts is not None:
             self._doubtful.add(packet.pts)
@@ -216,6 +222,7 @@ class _Reading:
             if frame.is_corrupt or frame.pts in self._doubtful:
                 self._doubtful.discard(frame.pts)
                 self._bad += 1
+                self.lost.append(frame.pts)
             else:
                 yield frame
 
@@ -230,14 +237,14 @@ class _Reading:
             return
         length, end = promised / 1_000_000, self._end
         if "avi" in names:  # FFmpeg takes the length of what is there; the header has a count
-            length = max(length, self._stream.frames / _rate(self._stream))
+            length = max(length, self._stream.frames / average_rate(self._stream))
         elif "matroska" not in names:  # where the length goes from time 0
             end -= (self._container.start_time or 0) / 1_000_000
         if end < length - max(0.5, 0.05 * length):
             self.stopped = f"it ends after {max(0.0, end):.1f} of {length:.1f} s: is it cut off?"
 
 
-def _frames(reading: _Reading, timeline: Timeline) -> Iterator[Frame]:
+def _frames(reading: Reading, timeline: Timeline) -> Iterator[Frame]:
     import av
 
     try:
@@ -256,7 +263,12 @@ def _chained(first: Frame, others: Iterator[Frame]) -> Iterator[Frame]:
     yield from others
 
 
-def _picture_stream(container: InputContainer, path: Path) -> VideoStream:
+def picture_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The stream with a file's pictures.
+
+    Raises:
+        DataError: There is none, or it cannot be decoded, or its frames are too large.
+    """
     from av.stream import Disposition
 
     stream: Any = container.streams.best("video")
@@ -279,7 +291,8 @@ def _picture_stream(container: InputContainer, path: Path) -> VideoStream:
     return found
 
 
-def _rate(stream: VideoStream) -> float:
+def average_rate(stream: VideoStream) -> float:
+    """Frames per second; a guess for a stream that does not tell."""
     # The guessed rate of a file without one is that of its clock, such as 1000.
     rate = float(stream.average_rate or 0)
     return rate if 0.01 <= rate <= 1000 else 25.0

@@ -72,7 +72,13 @@ class FaceFinder:
         self._lock = threading.Lock()
         self._sizes: OrderedDict[tuple[int, int], FaceDetector] = OrderedDict()
 
-    def find(self, image: Pixels) -> Detections:
+    @property
+    def least_score(self) -> float:
+        """The lowest score that the detector gives."""
+        rules = self.own.rules
+        return rules.score_threshold if rules.nms == "graph" else 0.0
+
+    def find(self, image: Pixels, *, score: float | None = None) -> Detections:
         """The faces of a photo, best first.
 
         It is searched at the detector's own input size and, where it is larger, once more at its
@@ -80,12 +86,14 @@ class FaceFinder:
 
         Args:
             image: uint8 (H, W, 3), BGR.
+            score: Instead of the finder's own.
         """
-        found = self.own.predict(image, score_threshold=self.score)
+        score = self.score if score is None else score
+        found = self.own.predict(image, score_threshold=score)
         size = self._input_for(image.shape[:2])
         if size is None:
             return found
-        closer = self._opened(size).predict(image, score_threshold=self.score, second_look=False)
+        closer = self._opened(size).predict(image, score_threshold=score, second_look=False)
         return merged(found, closer)
 
     def _input_for(self, shape: tuple[int, int]) -> tuple[int, int] | None:

@@ -1,0 +1,144 @@
+"""Blur videos: look at every frame and link its faces first, then write each frame again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...data.coded_videos import open_coded
+from ...errors import UserError
+from .cover import Cover
+from .find import SCORE, FaceFinder
+from .tracks_file import VideoTracks, read_tracks, write_tracks
+from .video_codecs import CODECS, target_of
+from .video_find import find_tracks
+from .video_render import render
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoRequest:
+    """One video to be blurred.
+
+    Attributes:
+        source: Its file.
+        output: The MP4 file to write.
+        finder: Finds the faces.
+        cover: How they are hidden; its shape is no mask.
+        score: Lowest score of a face, 0 to 1, that starts a track.
+        codec: One of `video_codecs.CODECS`.
+        keep_audio: Whether the sound is kept.
+        tracks: A file of tracks, instead of looking for faces; None to look.
+        on_frame: Called after each frame of both passes with the number done and that of all, in
+            both; the latter is a guess.
+    """
+
+    source: Path
+    output: Path
+    finder: FaceFinder
+    cover: Cover = field(default_factory=Cover)
+    score: float = SCORE
+    codec: str = "h264"
+    keep_audio: bool = True
+    tracks: Path | None = None
+    on_frame: Callable[[int, int], None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlurredVideo:
+    """What became of a video.
+
+    Attributes:
+        tracks: Its faces.
+        sidecar: The file that they were written to; None if they came from a file.
+        black: Frames that are black, as they could not be decoded or looked at.
+        finding: Seconds of the first pass.
+        writing: Seconds of the second pass.
+    """
+
+    tracks: VideoTracks
+    sidecar: Path | None
+    black: int
+    finding: float
+    writing: float
+
+
+def blur_video(request: VideoRequest) -> BlurredVideo:
+    """Hide the faces of a video.
+
+    The file of tracks is written before the video, so that the time for looking is not lost if the
+    second pass fails. A frame that could not be decoded or looked at is black.
+
+    Raises:
+        UserError: The shape is a mask, or the codec is not there.
+        DataError: The video cannot be read, or not be kept as it is; or the tracks are another's.
+        OSError: The disk is full, or a file cannot be written; `output` is unchanged.
+        PocketfaceError: The video could not be written; `output` is unchanged.
+    """
+    if request.cover.shape == "mask":
+        raise UserError("--shape mask: is for photos; a video's faces are an ellipse or a box")
+    check_codec(request.codec)
+    with open_coded(request.source) as video:  # refused before the first pass, not after it
+        target_of(video.kind, request.codec, request.source)
+        count = video.count or round((video.duration or 0) * video.rate)
+    started = time.monotonic()
+    digests: array[int] | None = None
+    sidecar = None
+    done, both = 0, 2 * count
+
+    def tell(number: int) -> None:
+        if request.on_frame is not None:
+            request.on_frame(done + number, max(both, done + number))
+
+    if request.tracks is not None:
+        tracks = read_tracks(request.tracks, request.source)
+        both = len(tracks.times)
+    else:
+        tracks, digests = find_tracks(
+            request.source, request.finder, score=request.score, tell=tell
+        )
+        sidecar = sidecar_of(request.output)
+        write_tracks(sidecar, tracks, request.source)
+        done = len(tracks.times)
+        both = 2 * done
+    found = time.monotonic()
+    blacked = render(
+        request.source,
+        request.output,
+        tracks,
+        request.cover,
+        digests=digests,
+        codec=request.codec,
+        keep_audio=request.keep_audio,
+        tell=tell,
+    )
+    if blacked:
+        frames = "1 frame" if blacked == 1 else f"{blacked} frames"
+        _log.warning("%s: %s could not be looked at: black", request.source, frames)
+    return BlurredVideo(
+        tracks=tracks,
+        sidecar=sidecar,
+        black=blacked,
+        finding=found - started,
+        writing=time.monotonic() - found,
+    )
+
+
+def check_codec(codec: str) -> None:
+    """Refuse an unknown codec.
+
+    Raises:
+        UserError: It is none of `CODECS`.
+    """
+    if codec not in CODECS:
+        raise UserError(f"--codec {codec}: expected one of {', '.join(CODECS)}")
+
+
+def sidecar_of(output: Path) -> Path:
+    """The file of tracks beside a blurred video."""
+    return output.with_suffix(".tracks.json")

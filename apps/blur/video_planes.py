@@ -1,0 +1,106 @@
+"""Hide faces in a stored frame of a video, plane by plane: all other pixels stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.coded_videos import Kind, planes_of
+from ...data.video_pixels import is_hd
+from ...results import Detections
+from .cover import Cover, Picture, Pixels, hide
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+_WEIGHTS = {
+    1: (0.2126, 0.0722),
+    4: (0.3, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+    10: (0.2627, 0.0593),
+}
+"""By code point of the matrix, the shares of red and blue in luma (ITU-T H.273, table 4)."""
+
+_UNTAGGED = 2
+_FULL_RANGE = 2
+
+
+def stored_boxes(faces: Detections, shown: tuple[int, int], kind: Kind) -> Detections:
+    """Boxes in pixels as stored, of boxes as shown.
+
+    Args:
+        faces: In pixels as shown.
+        shown: Height and width as shown.
+        kind: What the frames are.
+    """
+    a, b, c, d = kind.matrix
+    height, width = shown
+    x, y = faces.boxes[:, 0::2].astype(np.float64), faces.boxes[:, 1::2].astype(np.float64)
+    if b:
+        x, y = (height - y if b < 0 else y), (width - x if c < 0 else x)
+        height, width = width, height
+    else:
+        x, y = (width - x if a < 0 else x), (height - y if d < 0 else y)
+    x, y = np.sort(x * kind.width / width, 1), np.sort(y * kind.height / height, 1)
+    boxes = np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], 1).astype(np.float32)
+    return Detections(boxes, faces.scores)
+
+
+def hide_in_planes(frame: VideoFrame, faces: Detections, cover: Cover, kind: Kind) -> None:
+    """Hide faces in a planar YUV or grey frame, in place.
+
+    Args:
+        frame: Nobody else's.
+        faces: In pixels as stored.
+        cover: How they are hidden.
+        kind: Which colours the frame has.
+    """
+    if not len(faces):
+        return
+    for index, plane in enumerate(planes_of(frame)):
+        bits = frame.format.components[index].bits
+        across, down = (max(1, round(kind.width / plane.shape[1])),
+                        max(1, round(kind.height / plane.shape[0])))  # fmt: skip
+        scale = np.array([across, down, across, down], np.float32)
+        boxes = Detections(faces.boxes / scale, faces.scores)
+        hide(plane, boxes, cover, from_bgr=_from_bgr(index, bits, kind))
+        if bits % 8:  # cubic curves reach beyond what ten bits can hold
+            np.minimum(plane, (1 << bits) - 1, out=plane)
+
+
+def black(frame: VideoFrame, kind: Kind) -> None:
+    """Make a planar YUV or grey frame black."""
+    nothing = np.zeros((1, 1, 3), np.uint8)
+    for index, plane in enumerate(planes_of(frame)):
+        bits = frame.format.components[index].bits
+        plane[...] = _from_bgr(index, bits, kind)(nothing)
+
+
+def _from_bgr(index: int, bits: int, kind: Kind) -> Callable[[Picture], Pixels]:
+    return partial(_plane_of, index=index, bits=bits, kind=kind)
+
+
+def _plane_of(picture: Picture, *, index: int, bits: int, kind: Kind) -> NDArray[Any]:
+    """The luma (0), blue (1) or red difference (2) of a BGR picture (h, w, 3): (h, w)."""
+    code = kind.colours[2]
+    if code == _UNTAGGED:
+        code = 1 if is_hd(kind.width, kind.height) else 6
+    red, blue = _WEIGHTS.get(code, _WEIGHTS[6])
+    b, g, r = np.moveaxis(picture.astype(np.float32) / 255, -1, 0)
+    luma = red * r + (1 - red - blue) * g + blue * b
+    full = kind.colours[3] == _FULL_RANGE or kind.pix_fmt.startswith("yuvj")
+    one = float(1 << (bits - 8))
+    most = float((1 << bits) - 1)
+    if index == 0:
+        values = luma * most if full else (16 + 219 * luma) * one
+    else:
+        part = (b - luma) / (1 - blue) / 2 if index == 1 else (r - luma) / (1 - red) / 2
+        values = 128 * one + part * (most if full else 224 * one)
+    return np.asarray(np.rint(values.clip(0, most)), np.uint16 if bits > 8 else np.uint8)
