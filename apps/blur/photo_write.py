@@ -32,6 +32,8 @@ def photo_bytes(photo: PhotoFile, *, source: str) -> bytes:
             what = f"{photo.kind} of 16 bits" if _is_deep(photo) else photo.kind
             raise ImageError(f"{source}: --keep-metadata: a {what} is written without any")
         settings["exif"] = photo.exif
+        if photo.kind == "TIFF":
+            settings["compression"] = "raw"  # libtiff, which compresses, takes no such tags
     content = _deep(photo) if _is_deep(photo) else _by_pillow(photo, settings, source)
     return with_chunks(content, photo.chunks) if photo.kind == "PNG" else content
 
