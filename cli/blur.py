@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PocketfaceError, UserError
@@ -15,9 +18,11 @@ from .parser import a_path, add_detector, fraction, names, positive, positive_co
 if TYPE_CHECKING:
     from ..apps.blur.cover import Cover
     from ..apps.blur.run import Blurred, BlurSummary
+    from ..apps.blur.video import BlurredVideo
 
 _STYLES = ("mosaic", "gaussian", "solid", "emoji", "replace")
 _SHAPES = ("ellipse", "box", "mask")
+_CODECS = ("h264", "hevc", "vp9", "av1")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=a_path,
         metavar="PATH",
-        help="photos, and folders of photos",
+        help="photos, videos, and folders of them",
     )
     parser.add_argument(
         "--output",
@@ -76,6 +81,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of date, camera, exposure, copyright, description, location, with commas "
         "(default: none)",
     )
+    parser.add_argument(
+        "--codec", choices=_CODECS, default="h264", help="of videos (default: h264)"
+    )
+    parser.add_argument(
+        "--keep-audio",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="the sound of videos, packet for packet (default: kept)",
+    )
+    parser.add_argument(
+        "--tracks",
+        type=a_path,
+        metavar="FILE",
+        help="render a video by its .tracks.json, corrected by hand, instead of looking for faces",
+    )
     parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
     parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")
     add_json(parser, "photo")
@@ -91,6 +111,9 @@ def run(args: argparse.Namespace) -> None:
     keep = check_groups(args.keep_metadata)
     cover = _cover(args)
     with ExitStack() as stack:
+        # Only when there is a video, and a terminal to show it on.
+        bar = functools.cache(lambda: stack.enter_context(progress("frames")))
+        shown = sys.stderr is not None and sys.stderr.isatty()
         summary = blur(
             BlurRequest(
                 sources=args.sources,
@@ -106,6 +129,11 @@ def run(args: argparse.Namespace) -> None:
                 force=args.force,
                 device=args.device,
                 threads=args.threads,
+                codec=args.codec,
+                keep_audio=args.keep_audio,
+                tracks=args.tracks,
+                on_video=_video_json if args.json else _video_text,
+                on_frame=(lambda done, total: bar()(done, total)) if shown else None,
                 on_blurred=_tell_json if args.json else _tell_text,
                 on_progress=stack.enter_context(progress("files")),
             )
@@ -151,15 +179,44 @@ def _tell_text(seen: Blurred) -> None:
     tell(f"{seen.output}: {said}{frames}")
 
 
+def _video_json(path: Path, output: Path, done: BlurredVideo) -> None:
+    tracks = done.tracks
+    print_json(
+        {
+            "file": str(path),
+            "output": str(output),
+            "tracks": None if done.sidecar is None else str(done.sidecar),
+            "frames": len(tracks.times),
+            "faces": len(tracks.paths),
+            "hidden": sum(bool(path.hidden.any()) for path in tracks.paths),
+            "black": done.black,
+        }
+    )
+
+
+def _video_text(_: Path, output: Path, done: BlurredVideo) -> None:
+    count = len(done.tracks.times)
+    black = f", {done.black:,} black" if done.black else ""
+    tell(
+        f"{output}: {_counted(len(done.tracks.paths), 'face')} in {count:,} frames{black} "
+        f"(found in {done.finding:.1f} s, written in {done.writing:.1f} s)"
+    )
+    if done.sidecar is not None:
+        tell(f"{done.sidecar}: where they are; --tracks renders it again")
+
+
 def _tell_summary(summary: BlurSummary) -> None:
-    parts = [
-        _counted(summary.photos, "photo"),
-        f"{_counted(summary.hidden, 'face')} hidden",
-    ]
+    parts = []
+    if summary.videos:
+        parts.append(_counted(summary.videos, "video"))
+    if summary.photos or not summary.videos:
+        parts += [_counted(summary.photos, "photo"), f"{_counted(summary.hidden, 'face')} hidden"]
     if summary.without:
         parts.append(f"{summary.without:,} without a face")
-    rate = summary.photos / max(summary.seconds, 1e-9)
-    tell(f"{', '.join(parts)}, {rate:.1f} photos per second")
+    if not summary.videos:
+        rate = summary.photos / max(summary.seconds, 1e-9)
+        parts.append(f"{rate:.1f} photos per second")
+    tell(", ".join(parts))
 
 
 def _counted(number: int, name: str) -> str:

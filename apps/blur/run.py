@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...data.images import read_content
-from ...errors import DataError, ImageError, UserError
+from ...errors import DataError, UserError
 from ...files import atomic_write
 from ...results import Detections
 from ...tasks.load import load_as
@@ -20,6 +20,7 @@ from .find import MAX_SIDE, SCORE, FaceFinder
 from .photo import PhotoBlurrer
 from .photo_metadata import Group
 from .places import blurred_places, find_media, is_video
+from .video import BlurredVideo, VideoRequest, blur_video, check_video_flags
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class BlurSummary:
 
     Attributes:
         photos: Photos that were written.
+        videos: Videos that were written.
         faces: Faces found in them.
         hidden: Faces that are hidden in them.
         without: Photos without a face.
@@ -55,6 +57,7 @@ class BlurSummary:
     """
 
     photos: int = 0
+    videos: int = 0
     faces: int = 0
     hidden: int = 0
     without: int = 0
@@ -76,10 +79,15 @@ class BlurRequest:
         max_side: Longest side of the detector's input, see `FaceFinder`.
         keep: The groups of metadata that are kept.
         force: Whether older files are replaced.
+        codec: Of videos that are written, one of `video_codecs.CODECS`.
+        keep_audio: Whether videos keep their sound.
+        tracks: A file of tracks of the only source, a video, instead of looking for faces.
         device: Device for all models, as `tasks.load` takes it.
         threads: Threads for one inference of each, as `tasks.load` takes them.
         on_blurred: Called after each photo.
+        on_video: Called after each video.
         on_progress: Called with the number of photos and videos done and the total.
+        on_frame: Called after each frame of a video, see `VideoRequest`.
     """
 
     sources: Sequence[Path]
@@ -91,10 +99,15 @@ class BlurRequest:
     max_side: int = MAX_SIDE
     keep: frozenset[Group] = frozenset()
     force: bool = False
+    codec: str = "h264"
+    keep_audio: bool = True
+    tracks: Path | None = None
     device: str = "cpu"
     threads: int | None = None
     on_blurred: Callable[[Blurred], None] | None = None
+    on_video: Callable[[Path, Path, BlurredVideo], None] | None = None
     on_progress: Callable[[int, int], None] | None = None
+    on_frame: Callable[[int, int], None] | None = None
 
 
 def blur(request: BlurRequest) -> BlurSummary:
@@ -113,14 +126,19 @@ def blur(request: BlurRequest) -> BlurSummary:
     places = blurred_places(media, request.output, given=request.sources, force=request.force)
     videos = [path for path in media if is_video(path)]
     if videos:
-        raise UserError(f"{videos[0]}: is a video: expected photos and folders of photos")
+        check_video_flags(request.codec, request.cover)
+    if request.tracks is not None and (len(media) > 1 or not videos):
+        raise UserError(f"--tracks {request.tracks}: goes with one video, and nothing else")
     blurrer = _opened(request)
     summary = BlurSummary()
     started = time.monotonic()
     for done, path in enumerate(media, 1):
         try:
-            _photo(request, blurrer, path, places, summary)
-        except ImageError as error:
+            if is_video(path):
+                _video(request, blurrer.finder, path, places[path], summary)
+            else:
+                _photo(request, blurrer, path, places, summary)
+        except DataError as error:
             if len(media) == 1:
                 raise
             _log.warning("not blurred: %s", error)
@@ -168,3 +186,24 @@ def _photo(
     summary.without += not faces
     if request.on_blurred is not None:
         request.on_blurred(Blurred(path, places[path], made.found, made.hidden))
+
+
+def _video(
+    request: BlurRequest, finder: FaceFinder, path: Path, place: Path, summary: BlurSummary
+) -> None:
+    done = blur_video(
+        VideoRequest(
+            source=path,
+            output=place,
+            finder=finder,
+            cover=request.cover,
+            score=request.score,
+            codec=request.codec,
+            keep_audio=request.keep_audio,
+            tracks=request.tracks,
+            on_frame=request.on_frame,
+        )
+    )
+    summary.videos += 1
+    if request.on_video is not None:
+        request.on_video(path, place, done)

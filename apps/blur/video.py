@@ -80,9 +80,7 @@ def blur_video(request: VideoRequest) -> BlurredVideo:
         OSError: The disk is full, or a file cannot be written; `output` is unchanged.
         PocketfaceError: The video could not be written; `output` is unchanged.
     """
-    if request.cover.shape == "mask":
-        raise UserError("--shape mask: is for photos; a video's faces are an ellipse or a box")
-    check_codec(request.codec)
+    check_video_flags(request.codec, request.cover)
     with open_coded(request.source) as video:  # refused before the first pass, not after it
         target_of(video.kind, request.codec, request.source)
         count = video.count or round((video.duration or 0) * video.rate)
@@ -129,12 +127,14 @@ def blur_video(request: VideoRequest) -> BlurredVideo:
     )
 
 
-def check_codec(codec: str) -> None:
-    """Refuse an unknown codec.
+def check_video_flags(codec: str, cover: Cover) -> None:
+    """Refuse what no video can be written with.
 
     Raises:
-        UserError: It is none of `CODECS`.
+        UserError: The codec is none of `CODECS`, or the shape is a mask.
     """
+    if cover.shape == "mask":
+        raise UserError("--shape mask: is for photos; a video's faces are an ellipse or a box")
     if codec not in CODECS:
         raise UserError(f"--codec {codec}: expected one of {', '.join(CODECS)}")
 
