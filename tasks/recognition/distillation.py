@@ -15,10 +15,11 @@ from ...errors import UserError
 from ...files import atomic_write, cache_folder, sha256_file
 from ...model_templates.recipe import TeacherInputSpec
 from ...model_templates.schema import TemplateFile
+from ...models.file_checks import check_file
 from ...models.weights_formats import READERS
 from ...runtimes import open_session
 from ..load import load_as
-from ..teachers import INPUT_KEY, TEACHER_KEY, teacher_weights
+from ..teachers import INPUT_KEY, TEACHER_KEY, named_teacher, teacher_file
 from .embeddings import Embedder, embeddings_of
 from .foreign import open_foreign
 from .model import FaceRecognizer
@@ -61,13 +62,18 @@ class EmbeddingTeacher:
             except (OSError, ValueError, EOFError) as error:
                 _log.warning("%s: damaged, and made anew: %s", stored, error)
         _log.info("%s looks at %d photos", self.path.name, len(photos))
-        vectors = embeddings_of(self._opened(), photos)
+        vectors = embeddings_of(self.open(), photos)
         stored.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(stored) as file:
             np.save(file, vectors, allow_pickle=False)
         return vectors
 
-    def _opened(self) -> Embedder:
+    def open(self) -> Embedder:
+        """Open the file.
+
+        Raises:
+            ModelFileError: It is no recogniser.
+        """
         if self._takes is None:
             return load_as(FaceRecognizer, self.path)
         return open_foreign(self.path, self._takes)
@@ -87,23 +93,27 @@ def find_teacher(student: TemplateFile) -> EmbeddingTeacher | None:
     """The teacher that a template's recipe names; None if it names none.
 
     Raises:
-        UserError: The template or file does not exist, or the template ships no weights; or it is
-            a third party's and the template does not say how it takes a face.
+        UserError: The file cannot be used, see `teacher_file`, or is no recogniser; or it is a
+            third party's and the template does not say how it takes a face.
     """
     spec = student.spec.hyper_parameters.distillation
     if spec is None:
         return None
-    path = student.path.parent / spec.teacher
-    if path.suffix in READERS or not path.is_file():
-        weights = teacher_weights(student)
-        assert weights is not None
-        return EmbeddingTeacher(weights.path, takes=None, weight=spec.weight)
-    ours = open_session(path).contract_json is not None
+    with named_teacher(student, expected="a face recogniser"):
+        path = teacher_file(student, spec.teacher)
+        ours = path.suffix in READERS
+        if ours:
+            check_file(path)
+        else:
+            ours = open_session(path).contract_json is not None
     if ours and spec.input is not None:
-        raise UserError(f"{INPUT_KEY}: {path} says itself how it takes a face")
+        raise UserError(f"{student.path}: {INPUT_KEY}: {path} says how it takes a face")
     if not ours and spec.input is None:
         raise UserError(
-            f"{TEACHER_KEY}: {path} has no contract: expected {INPUT_KEY} too, with the points "
-            "that it is aligned to"
+            f"{student.path}: {TEACHER_KEY}: {path} has no contract: expected {INPUT_KEY} too, "
+            "with the points that it is aligned to"
         )
-    return EmbeddingTeacher(path, takes=spec.input, weight=spec.weight)
+    teacher = EmbeddingTeacher(path, takes=spec.input, weight=spec.weight)
+    with named_teacher(student, expected="a face recogniser"):
+        teacher.open()
+    return teacher

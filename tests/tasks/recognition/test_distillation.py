@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from pocketface.tasks.recognition.foreign import open_foreign
 from pocketface.tasks.recognition.model import FaceRecognizer
 from pocketface.tasks.templates import parse_template
 
+from ...pixel_recognizer import write_detector, write_recognizer
+from ...tiny_network import write_tiny_weights
 from .tiny_recognizer import TINY, write_list
 
 LEARN = task_of("face-recognition").learn
@@ -196,10 +199,48 @@ def test_our_own_weights_teach_too(tmp_path: Path) -> None:
     np.testing.assert_allclose(teacher.embeddings(photos), wanted, atol=1e-6)
 
 
-def test_teachers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "takes", "message"),
+    [
+        ("none.onnx", TAKES, "/none.onnx: no such file; expected a face recogniser"),
+        ("none.pth", None, "/none.pth: no such file; expected a face recogniser"),
+        ("no-template", None, "/no-template: no such file; expected a face recogniser"),
+        ("folder", None, "/folder: is a folder without template.yaml; expected a face recogniser"),
+        ("folder.onnx", TAKES, "/folder.onnx: is a folder; expected a file"),
+        ("folder.pth", None, "/folder.pth: is a folder; expected a file"),
+        ("text.onnx", TAKES, "/text.onnx: ONNX Runtime cannot load it.*; expected a face recogn"),
+        ("text.safetensors", None, "/text.safetensors: damaged.*; expected a face recogniser"),
+        ("text.txt", TAKES, "/text.txt: unknown kind of model file; expected one of .xml"),
+        ("two.onnx", TAKES, "/two.onnx: outputs .*: expected one vector for a face"),
+        ("detector.safetensors", None, "is for face-detection; expected a face recogniser"),
+        ("detector.onnx", None, "is for face-detection; expected a face recogniser"),
+        ("glasses-n", None, "is for face-classification; expected a face recogniser"),
+        ("siamese-n", None, "siamese-n: ships no weights; expected a face recogniser"),
+        ("mean.onnx", None, "/mean.onnx has no contract: expected .*distillation.input too"),
+    ],
+)
+def test_a_teacher_that_cannot_be_used_is_named_with_template_and_key(
+    name: str, takes: TeacherInputSpec | None, message: str, tmp_path: Path
+) -> None:
+    for folder in ("folder", "folder.onnx", "folder.pth"):
+        (tmp_path / folder).mkdir()
+    for text in ("text.onnx", "text.safetensors", "text.txt"):
+        (tmp_path / text).write_text("just a text")
     write_mean_of_colours(tmp_path / "mean.onnx")
-    with pytest.raises(UserError, match=r"has no contract: expected .*distillation.input"):
-        find_teacher(template_file(tmp_path, "{teacher: mean.onnx}"))
-    with pytest.raises(UserError, match=r"distillation.input: t.safetensors is to be a model of o"):
-        find_teacher(template_file(tmp_path, f"{{teacher: t.safetensors, input: {inline(TAKES)}}}"))
+    write_mean_of_colours(tmp_path / "two.onnx", outputs=2)
+    write_tiny_weights(tmp_path).rename(tmp_path / "detector.safetensors")
+    write_detector(tmp_path / "detector.onnx", 40)
+    given = "" if takes is None else f", input: {inline(takes)}"
+    student = template_file(tmp_path, f"{{teacher: {name}{given}}}")
+    key = r"template.yaml: hyper_parameters\.distillation\.teacher: "
+    with pytest.raises(UserError, match=f"^{re.escape(str(tmp_path))}/{key}.*{message}") as caught:
+        find_teacher(student)
+    assert "\n" not in str(caught.value)
+
+
+def test_how_our_own_teachers_take_a_face_is_not_said_twice(tmp_path: Path) -> None:
+    write_recognizer(tmp_path / "ours.onnx")
+    student = template_file(tmp_path, f"{{teacher: ours.onnx, input: {inline(TAKES)}}}")
+    with pytest.raises(UserError, match=r"template.yaml: .*distillation.input: .* says how it tak"):
+        find_teacher(student)
     assert find_teacher(template_file(tmp_path, "null")) is None
