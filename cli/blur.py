@@ -56,9 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--grow",
         type=positive,
-        default=1.2,
+        default=1.4,
         metavar="1..10",
-        help="size of what is hidden, relative to the face (default: 1.2)",
+        help="size of what is hidden, relative to the face (default: 1.4)",
     )
     add_detector(parser)
     parser.add_argument(

@@ -22,6 +22,16 @@ SCORE = 0.3
 MAX_SIDE = 1280
 """Longest side of a network input that a photo is searched at."""
 
+_FAINT = 2 / 3
+"""Share of the lowest score at which a small face counts in the closer search. Small faces have
+lower scores."""
+
+_SMALL = 48
+"""Longest side, in pixels of the detector's own input, of a face that the closer search adds: what
+is larger was seen before, and large false faces hide much for nothing.
+
+Of 500 photos of WIDER FACE: docs/reports/blur.md."""
+
 _OPEN = 6
 """Input sizes for which a network is kept open."""
 
@@ -82,7 +92,7 @@ class FaceFinder:
         """The faces of a photo, best first.
 
         It is searched at the detector's own input size and, where it is larger, once more at its
-        own resolution: each finds some that the other misses, large ones and small ones.
+        own resolution for small ones.
 
         Args:
             image: uint8 (H, W, 3), BGR.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from pocketface.apps.blur.cover import CELLS, STYLES, Cover, Style, hide
 from pocketface.apps.blur.outline import Shape, outline_of
+from pocketface.cli.blur import add_arguments
 from pocketface.errors import InputError
 from pocketface.mask import Mask
 from pocketface.results import Detections
@@ -35,7 +37,7 @@ def cover_of(style: Style, **options: Any) -> Cover:
 def test_a_face_is_hidden_and_the_rest_is_left_alone(style: Style, shape: Shape) -> None:
     before = noise(200, 240)
     after = before.copy()
-    hide(after, face(60, 50, 140, 150), cover_of(style, shape=shape))
+    hide(after, face(60, 50, 140, 150), cover_of(style, shape=shape, grow=1.2))
     y, x = np.mgrid[:200, :240] + 0.5
     inner = ((x - 100) / 48) ** 2 + ((y - 100) / 60) ** 2 <= 1
     assert (after[inner] != before[inner]).any(-1).mean() > 0.99
@@ -162,3 +164,9 @@ def test_a_mask_that_misses_the_face_does_not_show_it() -> None:
 def test_bad_covers(options: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
         Cover(**options)
+
+
+def test_the_command_has_the_same_default() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert parser.parse_args(["photo.jpg"]).grow == Cover().grow
