@@ -14,6 +14,7 @@ EXTRAS = {
     "fastapi": "serve",
     "fastapi_offline": "serve",
     "faster_coco_eval": "eval",
+    "jpeglib": "lossless-jpeg",
     "kornia": "train",
     "lightning": "train",
     "litert_torch": "litert",

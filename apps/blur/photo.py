@@ -11,7 +11,8 @@ import numpy as np
 from ...results import Detections
 from .cover import Cover, hide
 from .find import FaceFinder, merged
-from .photo_file import Frame, Picture
+from .jpeg_blocks import check_installed, with_old_blocks
+from .photo_file import Frame, Picture, turned_back
 from .photo_metadata import Group
 from .photo_read import read_photo
 from .photo_write import photo_bytes
@@ -69,6 +70,11 @@ class PhotoBlurrer:
         segmenter: Says which pixels are a face's; needed for the shape `mask`.
         who: Whose faces stay visible; None for nobody's.
         keep: The groups of metadata that are kept.
+        lossless_jpeg: Whether of a JPEG only the blocks change that a face's outline touches; it
+            keeps its orientation then.
+
+    Raises:
+        MissingPackageError: `lossless_jpeg` needs a package that is not installed.
     """
 
     def __init__(
@@ -79,12 +85,16 @@ class PhotoBlurrer:
         segmenter: FaceSegmenter | None = None,
         who: Chooser | None = None,
         keep: frozenset[Group] = frozenset(),
+        lossless_jpeg: bool = False,
     ) -> None:
+        if lossless_jpeg:
+            check_installed()
         self.finder = finder
         self.cover = cover
         self.segmenter = segmenter
         self.who = who
         self.keep = keep
+        self.lossless_jpeg = lossless_jpeg
 
     def blur(self, content: bytes, *, source: str) -> BlurredPhoto:
         """Hide the faces of a photo.
@@ -96,9 +106,9 @@ class PhotoBlurrer:
             source: Its name in error messages.
 
         Raises:
-            ImageError: See `read_photo` and `photo_bytes`.
+            ImageError: See `read_photo`, `photo_bytes` and `with_old_blocks`.
         """
-        photo = read_photo(content, source=source, keep=self.keep)
+        photo = read_photo(content, source=source, keep=self.keep, as_stored=self.lossless_jpeg)
         found: list[Detections] = []
         hidden: list[Detections] = []
         for frame in photo.frames:
@@ -112,9 +122,13 @@ class PhotoBlurrer:
             if animated:
                 for other in hidden[max(0, number - 1) : number + 2]:
                     faces = merged(faces, other)
-            self.hide(frame, faces)
+            covered = self._hide(frame, faces)
+        made = photo_bytes(photo, source=source)
+        if self.lossless_jpeg and photo.kind == "JPEG":
+            stored = turned_back(covered, photo.orientation)
+            made = with_old_blocks(photo.stored, made, stored, source=source)
         return BlurredPhoto(
-            photo_bytes(photo, source=source),
+            made,
             SUFFIXES[photo.kind],
             tuple(found),
             sum(map(len, hidden)),
@@ -135,11 +149,18 @@ class PhotoBlurrer:
             return faces
         return faces[np.flatnonzero(~self.who.visible(image, faces))]
 
-    def hide(self, frame: Frame, faces: Detections) -> None:
-        """Hide faces of a frame, in place."""
+    def _hide(self, frame: Frame, faces: Detections) -> NDArray[np.bool_]:
+        """Hide faces of a frame, in place; says in which pixels, the soft edge among them."""
         masks: Sequence[Mask] | None = None
         if self.cover.shape == "mask" and len(faces):
             assert self.segmenter is not None, "the shape mask needs a segmenter"
             assert faces.landmarks is not None
             masks = self.segmenter.predict(frame.views()[0], faces.landmarks)
         hide(frame.colours, faces, self.cover, masks=masks, from_bgr=frame.from_bgr)
+        covered = np.zeros(frame.colours.shape[:2], np.uint8)
+        white = Cover(
+            style="solid", colour=(255, 255, 255), shape=self.cover.shape, grow=self.cover.grow
+        )
+        if self.lossless_jpeg:
+            hide(covered, faces, white, masks=masks, from_bgr=lambda drawn: drawn[..., 0])
+        return covered > 0

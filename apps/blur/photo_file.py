@@ -70,6 +70,8 @@ class PhotoFile:
         settings: What is passed on to Pillow's `save`, so that the file becomes what it was.
         exif: The tags that are kept; empty for none.
         chunks: Of a PNG: those that say what its colours mean, by name.
+        orientation: EXIF orientation that it is written with, as it was stored; 1 for upright.
+        stored: Of a JPEG: the file, without what follows its pixels; else empty.
     """
 
     kind: str
@@ -77,6 +79,8 @@ class PhotoFile:
     settings: Mapping[str, Any] = field(default_factory=dict)
     exif: bytes = b""
     chunks: Sequence[tuple[bytes, bytes]] = ()
+    orientation: int = 1
+    stored: bytes = b""
 
 
 def eight_bits(values: Pixels) -> Picture:
@@ -101,3 +105,20 @@ def codes_of(bgr: Picture) -> NDArray[np.uint32]:
     """Each colour as one number, red in its upper bits: (H, W) of (H, W, 3)."""
     blue, green, red = (bgr[..., channel].astype(np.uint32) for channel in range(3))
     return np.asarray(red << 16 | green << 8 | blue, np.uint32)
+
+
+def turned(pixels: Pixels, orientation: int) -> Pixels:
+    """Pixels upright, by their EXIF orientation (Exif 2.32, section 4.6.4)."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    # From 5 on, of the picture whose rows and columns are exchanged.
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def turned_back(pixels: Pixels, orientation: int) -> Pixels:
+    """Upright pixels as they are stored."""
+    return turned(pixels, {6: 8, 8: 6}.get(orientation, orientation))

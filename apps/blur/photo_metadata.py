@@ -18,6 +18,8 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 _ROOT, _EXIF, _GPS = 0, 0x8769, 0x8825
 """The directories of tags (Exif 2.32, section 4.6.3)."""
 
+_ORIENTATION = 0x0112
+
 _TAGS: Mapping[Group, Mapping[int, frozenset[int]]] = {
     "date": {
         _ROOT: frozenset({0x0132}),
@@ -84,6 +86,7 @@ def kept_tags(image: PILImage, keep: frozenset[Group]) -> bytes:
         directories = {_ROOT: there, _EXIF: there.get_ifd(_EXIF), _GPS: there.get_ifd(_GPS)}
     except Exception:  # damaged metadata of an intact photo are left out
         return b""
+    holds_any = False
     for group in keep:
         for place, tags in _TAGS[group].items():
             found = {
@@ -91,8 +94,20 @@ def kept_tags(image: PILImage, keep: frozenset[Group]) -> bytes:
                 for tag in sorted(tags)
                 if tag in directories[place] and _is_harmless(directories[place][tag])
             }
-            (fresh if place == _ROOT else fresh.get_ifd(place)).update(found)
-    return fresh.tobytes() if len(fresh) or any(map(fresh.get_ifd, (_EXIF, _GPS))) else b""
+            if found:  # an empty directory would be written too
+                (fresh if place == _ROOT else fresh.get_ifd(place)).update(found)
+                holds_any = True
+    return fresh.tobytes() if holds_any else b""
+
+
+def with_orientation(exif: bytes, orientation: int) -> bytes:
+    """EXIF data with an orientation."""
+    from PIL import Image
+
+    tags = Image.Exif()
+    tags.load(exif)
+    tags[_ORIENTATION] = orientation
+    return tags.tobytes()
 
 
 def _is_harmless(value: Any) -> bool:

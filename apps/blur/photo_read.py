@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from ...data.image_headers import format_of, jpeg_variants, open_pillow
 from ...data.images import decode_image
 from ...data.pillow_quiet import pillow_quiet
 from ...errors import ImageError
-from .photo_file import Frame, PhotoFile, Picture, codes_of, to_bgr
+from .photo_file import Frame, PhotoFile, Picture, codes_of, to_bgr, turned
 from .photo_metadata import Group, kept_tags
 from .photo_settings import refuse_unkept, settings_of, sixteen_bits
 from .png_chunks import colour_chunks
@@ -28,13 +27,20 @@ MAX_ALL_PIXELS = 200_000_000
 _MAX_FRAMES = 10_000
 
 
-def read_photo(content: bytes, *, source: str, keep: frozenset[Group] = frozenset()) -> PhotoFile:
+def read_photo(
+    content: bytes,
+    *,
+    source: str,
+    keep: frozenset[Group] = frozenset(),
+    as_stored: bool = False,
+) -> PhotoFile:
     """Decode a photo to be changed and written again.
 
     Args:
         content: The file.
         source: Its name in error messages.
         keep: The groups of metadata that are kept; all other metadata are not even read.
+        as_stored: Whether a JPEG is to be written as it lies in its file, with its orientation.
 
     Raises:
         ImageError: See `data.images.read_image`; or there is something in it that would be lost.
@@ -52,7 +58,8 @@ def read_photo(content: bytes, *, source: str, keep: frozenset[Group] = frozense
             _check_count(image, count, source)
             image.load()
             exif = kept_tags(image, keep)
-            settings = settings_of(image, content, orientation)
+            written = orientation if as_stored and kind == "JPEG" else 1
+            settings = settings_of(image, content, 1 if written > 1 else orientation)
             if sixteen_bits(content, kind):
                 if count > 1:
                     raise ImageError(f"{source}: several frames of 16 bits are not kept")
@@ -69,7 +76,8 @@ def read_photo(content: bytes, *, source: str, keep: frozenset[Group] = frozense
     if kind != "TIFF" and any(one.colours.shape[:2] != shown.shape[:2] for one in frames):
         raise ImageError(f"{source}: damaged or cut-off image: its frames differ in size")
     chunks = colour_chunks(content) if kind == "PNG" else ()
-    return PhotoFile(kind, frames, settings, exif, chunks)
+    stored = content if kind == "JPEG" else b""
+    return PhotoFile(kind, frames, settings, exif, chunks, written, stored)
 
 
 def _check_count(image: PILImage, count: int, source: str) -> None:
@@ -143,15 +151,3 @@ def _deep(content: bytes, orientation: int, shown: Picture, source: str) -> Fram
 
 def _alike(one: Picture, other: Picture) -> bool:
     return one.shape == other.shape and bool(cv2.absdiff(one, other).max() <= 2)
-
-
-def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Pixels upright, by their EXIF orientation (Exif 2.32, section 4.6.4)."""
-    if orientation >= 5:
-        pixels = pixels.swapaxes(0, 1)
-    # From 5 on, of the picture whose rows and columns are exchanged.
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)

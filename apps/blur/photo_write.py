@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -12,7 +13,8 @@ import numpy as np
 
 from ...errors import ImageError
 from .gif_colours import with_palette
-from .photo_file import Frame, PhotoFile
+from .photo_file import Frame, PhotoFile, turned_back
+from .photo_metadata import with_orientation
 from .photo_tiff import with_profile
 from .png_chunks import with_chunks
 
@@ -27,6 +29,11 @@ def photo_bytes(photo: PhotoFile, *, source: str) -> bytes:
         ImageError: Its format has no place for its pixels or tags, or is not written.
     """
     settings = dict(photo.settings)
+    if photo.orientation > 1:
+        (frame,) = photo.frames
+        frame = Frame(turned_back(frame.colours, photo.orientation))
+        exif = with_orientation(photo.exif, photo.orientation)
+        photo = replace(photo, frames=[frame], exif=exif)
     if photo.exif:
         if photo.kind in ("GIF", "BMP", "PPM") or _is_deep(photo):
             what = f"{photo.kind} of 16 bits" if _is_deep(photo) else photo.kind

@@ -40,9 +40,12 @@ def blur(
     cover: Cover | None = None,
     finder: OneFace | None = None,
     keep: frozenset[Group] = frozenset(),
+    lossless_jpeg: bool = False,
 ) -> BlurredPhoto:
     finder = finder or OneFace()
-    blurrer = PhotoBlurrer(cast(FaceFinder, finder), cover or Cover(), keep=keep)
+    blurrer = PhotoBlurrer(
+        cast(FaceFinder, finder), cover or Cover(), keep=keep, lossless_jpeg=lossless_jpeg
+    )
     return blurrer.blur(content, source="photo")
 
 

@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 
 from pocketface.apps.blur import photo_read
 from pocketface.apps.blur.cover import Cover
+from pocketface.apps.blur.photo_file import turned
 from pocketface.data.images import decode_image
 from pocketface.errors import ImageError
 
@@ -161,7 +162,7 @@ def test_lossy_formats(kind: str, alpha: bool) -> None:
 def turn(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     """The stored pixels that a viewer turns into these."""
     back = {6: 8, 8: 6}.get(orientation, orientation)
-    return photo_read.turned(pixels, back)
+    return turned(pixels, back)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
