@@ -60,6 +60,14 @@ def test_a_person_counts_as_often_as_drawn() -> None:
     assert whole == pytest.approx((0, 2 / 3))
 
 
+@pytest.mark.parametrize(("far", "tar"), [(0.25, 0.0), (0.5, 0.5), (0.75, 1.0)])
+def test_no_more_impostors_are_accepted_than_the_far_allows(far: float, tar: float) -> None:
+    # Of two people every draw with impostor pairs is the whole.
+    pairs = np.array([[0, 0], [1, 1], *[[0, 1]] * 4])
+    scores = np.array([0.5, 0.3, 0.8, 0.6, 0.4, 0.2])
+    assert tar_intervals(scores, pairs, [far], rounds=20) == [(tar, tar)]
+
+
 def test_too_few_to_tell() -> None:
     pairs = np.array([[0, 0], [1, 1], [0, 1]])
     scores = np.array([0.9, 0.8, 0.1])

@@ -147,10 +147,14 @@ def test_a_damaged_photo_has_no_embedding(
     photos[2].path.write_bytes(b"no picture")
     model = open_foreign(write_mean_of_colours(tmp_path / "mean.onnx"), TAKES)
     done: list[int] = []
+    at_once: list[int] = []
+    embed = model.embed
+    monkeypatch.setattr(model, "embed", lambda faces: at_once.append(len(faces)) or embed(faces))
     found = embeddings_of(model, photos, on_progress=lambda index, _: done.append(index))
     assert np.isnan(found).all(1).tolist() == [False, False, True, False]
     assert f"has no embedding: {photos[2].path}" in caplog.text
     assert done == [1, 2, 3, 4]
+    assert at_once == [2, 1]
     alone = [embeddings_of(model, [photo])[0] for photo in (photos[0], photos[1], photos[3])]
     assert (found[[0, 1, 3]] == alone).all()
     with pytest.raises(DataError, match=r"^1 of 1 photos cannot be used: .*\.png"):
