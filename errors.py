@@ -5,6 +5,7 @@ from __future__ import annotations
 EXTRAS = {
     "ai_edge_litert": "litert",
     "ai_edge_quantizer": "litert",
+    "aiogram": "bot",
     "alembic": "mlflow",
     "altair": "benchmark",
     "av": "video",

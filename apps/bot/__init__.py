@@ -1,0 +1,1 @@
+"""A Telegram bot that hides the faces of what it is sent."""

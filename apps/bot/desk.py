@@ -1,0 +1,174 @@
+"""What the bot does with each message and each button."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from traceback import extract_tb
+
+from aiogram import F, Router
+from aiogram.exceptions import TelegramBadRequest, TelegramForbiddenError
+from aiogram.filters import Command, CommandStart
+from aiogram.types import CallbackQuery, Message, User
+
+from .albums import Albums
+from .answers import Answer, send_album, send_one, style_of
+from .blurring import Blurring, Hidden, Style
+from .download import download
+from .limits import Limits
+from .media import Attachment, attachment_of
+from .places import Places
+from .refusal import Refusal
+from .texts import Language, language_of, say
+
+_log = logging.getLogger(__name__)
+
+PRIVATE = F.chat.type == "private"
+_FROM_USERS = F.content_type.in_(
+    {"text", "sticker", "voice", "audio", "contact", "location", "poll", "dice", "story"}
+)
+"""All else in a chat are notes of Telegram's own."""
+
+
+class Desk:
+    """Answers users.
+
+    Args:
+        blurring: Hides the faces.
+        style: How, if no button says so.
+        limits: How much is taken on.
+    """
+
+    def __init__(self, blurring: Blurring, *, style: Style, limits: Limits) -> None:
+        self._blurring = blurring
+        self._style = style
+        self._places = Places(limits)
+        self._albums = Albums(limits.album_seconds)
+        self._told: set[int] = set()
+
+    def router(self) -> Router:
+        """What is to be called for which message."""
+        router = Router()
+        router.message.register(self.explain, CommandStart())
+        router.message.register(self.explain, Command("help"))
+        router.message.register(self.receive, _brings_something)
+        router.message.register(self.explain, PRIVATE, _FROM_USERS)
+        router.callback_query.register(self.restyle)
+        return router
+
+    def close(self) -> None:
+        """Finish what is at work, and refuse the rest."""
+        self._albums.close()
+        self._places.close()
+
+    async def explain(self, message: Message) -> None:
+        """Say what the bot does."""
+        await self._tell_once(message, say("help", _language(message.from_user)))
+
+    async def receive(self, message: Message) -> None:
+        """Answer a photo, a video or a file, or all of an album with its first message."""
+        messages = await self._albums.whole(message)
+        if messages is None:
+            return
+        found = [one for one in map(attachment_of, messages) if one is not None]
+        if any(one.content for one in found) or message.chat.type == "private":
+            await self._answer(found, self._style, _language(message.from_user))
+
+    async def restyle(self, pressed: CallbackQuery) -> None:
+        """Answer the photo or video again that the message of a button replied to."""
+        language = _language(pressed.from_user)
+        style = style_of(pressed.data)
+        original = getattr(pressed.message, "reply_to_message", None)
+        attachment = None if original is None else attachment_of(original.as_(pressed.bot))
+        if style is None or attachment is None:
+            await pressed.answer(say("gone", language), show_alert=True)
+            return
+        await pressed.answer(say("working", language))
+        await self._answer([attachment], style, language)
+
+    async def _answer(
+        self, attachments: Sequence[Attachment], style: Style, language: Language
+    ) -> None:
+        first = attachments[0].message
+        chat = first.chat.id
+        began = time.monotonic()
+        try:
+            with self._places.place(chat), ExitStack() as kept:
+                answers: list[Answer] = []
+                notes: list[str] = []
+                for number, attachment in enumerate(attachments, 1):
+                    try:
+                        hidden = await self._hidden(attachment, style, kept)
+                        answers.append(Answer(attachment, hidden))
+                        if hidden.black:
+                            notes.append(say("black", language, count=hidden.black))
+                    except Refusal as refusal:
+                        text = say(refusal.text, language)
+                        if len(attachments) > 1:
+                            text = say("number", language, number=number, what=text)
+                        notes.append(text)
+                if len(answers) > 1:
+                    await send_album(answers, first)
+                elif answers:
+                    await send_one(answers[0], style, language)
+                if notes:
+                    await self._tell(first, "\n".join(notes))
+        except Refusal as refusal:
+            await self._tell_once(first, say(refusal.text, language))
+        except (TelegramForbiddenError, TelegramBadRequest) as error:
+            # The user has left, or deleted the message in the meantime.
+            _log.info("an answer was not taken (%s)", type(error).__name__)
+        except Exception as error:
+            _log.error("a request failed: %s", where(error))
+            await self._tell_once(first, say("failed", language))
+        _log.debug("%d sent, done after %.1f s", len(attachments), time.monotonic() - began)
+
+    async def _hidden(self, attachment: Attachment, style: Style, kept: ExitStack) -> Hidden:
+        attachment.check()
+        async with self._places.turn():
+            bot = attachment.message.bot
+            assert bot is not None
+            content = await download(bot, attachment)
+            if attachment.content == "photo":
+                return await asyncio.to_thread(self._blurring.photo, content, style)
+            return await asyncio.to_thread(self._blurring.video, content, style, kept)
+
+    async def _tell_once(self, message: Message, text: str) -> None:
+        """Say something unless the chat is about to be told something of the kind already.
+
+        Whoever sends hundreds of photos at once would else get hundreds of notes, for minutes.
+        """
+        if message.chat.id in self._told:
+            return
+        self._told.add(message.chat.id)
+        try:
+            await self._tell(message, text)
+        finally:
+            self._told.discard(message.chat.id)
+
+    async def _tell(self, message: Message, text: str) -> None:
+        try:
+            await message.reply(text, parse_mode=None)
+        except Exception as error:
+            _log.warning("a note was not sent: %s", where(error))
+
+
+def where(error: BaseException) -> str:
+    """Kind and place of an error. Texts of errors may hold names, ids, or the bot's token."""
+    kinds = type(error).__name__
+    if error.__cause__ is not None:
+        kinds += f" from {type(error.__cause__).__name__}"
+    frames = extract_tb(error.__traceback__)[-3:]
+    return f"{kinds} at {', '.join(f'{Path(one.filename).name}:{one.lineno}' for one in frames)}"
+
+
+async def _brings_something(message: Message) -> bool:
+    return attachment_of(message) is not None
+
+
+def _language(user: User | None) -> Language:
+    return language_of(None if user is None else user.language_code)
