@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PocketfaceError, UserError
-from ..model_templates.catalogue import DETECTOR, SEGMENTER
+from ..model_templates.catalogue import DETECTOR, RECOGNIZER, SEGMENTER
 from .console import progress, tell
 from .json_lines import add_json, faces_as_json, print_json
 from .parser import a_path, add_detector, fraction, names, positive, positive_count
 
 if TYPE_CHECKING:
     from ..apps.blur.cover import Cover
-    from ..apps.blur.run import Blurred, BlurSummary
+    from ..apps.blur.request import Blurred, BlurSummary
     from ..apps.blur.video import BlurredVideo
+    from ..apps.blur.who import WhoRequest
 
 _STYLES = ("mosaic", "gaussian", "solid", "emoji", "replace")
 _SHAPES = ("ellipse", "box", "mask")
@@ -41,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the files, with the sources' names (default: blurred_NAME beside each)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite files that are there")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with what an earlier run with --resume began in --output: what is done and "
+        "unchanged stays",
+    )
     parser.add_argument(
         "--style", choices=_STYLES, default="mosaic", help="how faces are hidden (default: mosaic)"
     )
@@ -73,6 +80,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="longest side at which a photo is searched for small faces (default: 1280)",
     )
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument(
+        "--except",
+        dest="except_",
+        type=a_path,
+        metavar="GALLERY",
+        help="hide everybody but who is surely one of these people, by `recognize enroll`",
+    )
+    who.add_argument(
+        "--only",
+        type=a_path,
+        metavar="GALLERY",
+        help="hide these people alone, and whoever may be one of them",
+    )
+    parser.add_argument(
+        "--max-fmr",
+        type=positive,
+        metavar="0..1",
+        help="false match rate: share of strangers that may be taken for one of them (default: "
+        "0.001 with --except, 0.1 with --only)",
+    )
+    parser.add_argument(
+        "--recognizer",
+        type=a_path,
+        metavar="FILE|NAME",
+        help=f"the recogniser that the gallery is of (default: {RECOGNIZER})",
+    )
     parser.add_argument(
         "--keep-metadata",
         type=names,
@@ -80,6 +114,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="GROUPS",
         help="of date, camera, exposure, copyright, description, location, with commas "
         "(default: none)",
+    )
+    parser.add_argument(
+        "--lossless-jpeg",
+        action="store_true",
+        help="of a JPEG change only the blocks that a face's outline touches",
     )
     parser.add_argument(
         "--codec", choices=_CODECS, default="h264", help="of videos (default: h264)"
@@ -105,11 +144,13 @@ def run(args: argparse.Namespace) -> None:
     """Blur the sources, and print what was hidden."""
     from ..apps.blur.find import MAX_SIDE, SCORE
     from ..apps.blur.photo_metadata import check_groups
-    from ..apps.blur.run import BlurRequest, blur
+    from ..apps.blur.request import BlurRequest
+    from ..apps.blur.run import blur
     from ..tasks.named import model_path
 
     keep = check_groups(args.keep_metadata)
     cover = _cover(args)
+    who = _who(args)
     with ExitStack() as stack:
         # Only when there is a video, and a terminal to show it on.
         bar = functools.cache(lambda: stack.enter_context(progress("frames")))
@@ -125,8 +166,11 @@ def run(args: argparse.Namespace) -> None:
                 cover=cover,
                 score=SCORE if args.score is None else args.score,
                 max_side=args.max_side or MAX_SIDE,
+                who=who,
                 keep=keep,
+                lossless_jpeg=args.lossless_jpeg,
                 force=args.force,
+                resume=args.resume,
                 device=args.device,
                 threads=args.threads,
                 codec=args.codec,
@@ -159,6 +203,24 @@ def _cover(args: argparse.Namespace) -> Cover:
         raise UserError(f"--picture {args.picture}: goes with --style replace alone")
     picture = None if args.picture is None else read_image(args.picture)
     return Cover(style=args.style, shape=args.shape, grow=args.grow, picture=picture)
+
+
+def _who(args: argparse.Namespace) -> WhoRequest | None:
+    from ..apps.blur.who import WhoRequest
+    from ..tasks.named import model_path
+
+    gallery = args.only or args.except_
+    if gallery is None:
+        for flag, value in (("--max-fmr", args.max_fmr), ("--recognizer", args.recognizer)):
+            if value is not None:
+                raise UserError(f"{flag} {value}: goes with --only or --except")
+        return None
+    return WhoRequest(
+        gallery=gallery,
+        rule="only" if args.only else "except",
+        recognizer=model_path(args.recognizer or RECOGNIZER, device=args.device),
+        max_fmr=args.max_fmr,
+    )
 
 
 def _tell_json(seen: Blurred) -> None:
@@ -213,7 +275,9 @@ def _tell_summary(summary: BlurSummary) -> None:
         parts += [_counted(summary.photos, "photo"), f"{_counted(summary.hidden, 'face')} hidden"]
     if summary.without:
         parts.append(f"{summary.without:,} without a face")
-    if not summary.videos:
+    if summary.skipped:
+        parts.append(f"{summary.skipped:,} done before")
+    if summary.photos and not summary.videos:
         rate = summary.photos / max(summary.seconds, 1e-9)
         parts.append(f"{rate:.1f} photos per second")
     tell(", ".join(parts))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -67,7 +66,9 @@ def _by_pillow(photo: PhotoFile, settings: dict[str, Any], source: str) -> bytes
     target = io.BytesIO()
     try:
         first_image.save(target, format=photo.kind, **settings)
-    except (OSError, ValueError, TypeError, struct.error) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # nearly any, as Pillow's encoders raise what they like
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ImageError(f"{source}: cannot be written as {photo.kind}: {reason}") from error
     return target.getvalue()

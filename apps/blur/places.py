@@ -43,8 +43,8 @@ def find_media(sources: Sequence[Path]) -> dict[Path, Path]:
             raise UserError(f"{source}: no such file or folder")
     if left:
         _log.warning(
-            "left out %d files named %s…, as %s: name them one by one to have them blurred",
-            len(left),
+            "left out %s named %s…, as %s: name them one by one to have them blurred",
+            "1 file" if len(left) == 1 else f"{len(left)} files",
             PREFIX,
             left[0],
         )

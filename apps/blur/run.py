@@ -2,112 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from pathlib import Path
 
 from ...data.images import read_content
-from ...errors import DataError, UserError
-from ...files import atomic_write
-from ...results import Detections
+from ...errors import DataError, MissingPackageError, PocketfaceError, UserError
+from ...files import atomic_write, sha256_file
+from ...interrupts import signals_kept
 from ...tasks.load import load_as
 from ...tasks.segmentation.model import FaceSegmenter
 from ..faces import check_landmarks
-from .cover import Cover
-from .find import MAX_SIDE, SCORE, FaceFinder
+from .find import FaceFinder
+from .manifest import MANIFEST, Done, Manifest, only_run, open_manifest
 from .photo import PhotoBlurrer
-from .photo_metadata import Group
 from .places import blurred_places, find_media, is_video
-from .video import BlurredVideo, VideoRequest, blur_video, check_video_flags
+from .request import Blurred, BlurRequest, BlurSummary, settings_digest
+from .video import VideoRequest, blur_video, check_video_flags
+from .who import Who
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Blurred:
-    """What became of one photo.
-
-    Attributes:
-        path: The photo.
-        output: What was written.
-        found: The faces of each of its frames.
-        hidden: How many of them are hidden.
-    """
-
-    path: Path
-    output: Path
-    found: tuple[Detections, ...]
-    hidden: int
-
-
-@dataclass
-class BlurSummary:
-    """Counts of a run.
-
-    Attributes:
-        photos: Photos that were written.
-        videos: Videos that were written.
-        faces: Faces found in them.
-        hidden: Faces that are hidden in them.
-        without: Photos without a face.
-        failed: Photos and videos that could not be blurred: nothing is written of them.
-        seconds: Time of the whole run without loading the models.
-    """
-
-    photos: int = 0
-    videos: int = 0
-    faces: int = 0
-    hidden: int = 0
-    without: int = 0
-    failed: list[Path] = field(default_factory=list)
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class BlurRequest:
-    """One run over photos and videos.
-
-    Attributes:
-        sources: Photos, videos, and folders of them.
-        detector: Model file of a detector.
-        segmenter: A segmenter's model file, for the shape `mask`; else None.
-        output: Folder of the files; None for beside each source, with `blurred_` before its name.
-        cover: How faces are hidden.
-        score: Lowest detector score of a face, 0 to 1.
-        max_side: Longest side of the detector's input, see `FaceFinder`.
-        keep: The groups of metadata that are kept.
-        force: Whether older files are replaced.
-        codec: Of videos that are written, one of `video_codecs.CODECS`.
-        keep_audio: Whether videos keep their sound.
-        tracks: A file of tracks of the only source, a video, instead of looking for faces.
-        device: Device for all models, as `tasks.load` takes it.
-        threads: Threads for one inference of each, as `tasks.load` takes them.
-        on_blurred: Called after each photo.
-        on_video: Called after each video.
-        on_progress: Called with the number of photos and videos done and the total.
-        on_frame: Called after each frame of a video, see `VideoRequest`.
-    """
-
-    sources: Sequence[Path]
-    detector: Path
-    segmenter: Path | None = None
-    output: Path | None = None
-    cover: Cover = field(default_factory=Cover)
-    score: float = SCORE
-    max_side: int = MAX_SIDE
-    keep: frozenset[Group] = frozenset()
-    force: bool = False
-    codec: str = "h264"
-    keep_audio: bool = True
-    tracks: Path | None = None
-    device: str = "cpu"
-    threads: int | None = None
-    on_blurred: Callable[[Blurred], None] | None = None
-    on_video: Callable[[Path, Path, BlurredVideo], None] | None = None
-    on_progress: Callable[[int, int], None] | None = None
-    on_frame: Callable[[int, int], None] | None = None
 
 
 def blur(request: BlurRequest) -> BlurSummary:
@@ -117,93 +33,171 @@ def blur(request: BlurRequest) -> BlurSummary:
     named in a warning, and counted.
 
     Raises:
-        UserError: A source, the output or a model cannot be used.
-        DataError: Nothing could be blurred.
+        UserError: A source, the output or a model cannot be used, or another run writes there.
+        DataError: Nothing could be blurred; or see `Who` and `open_manifest`.
         OSError: A file cannot be written: the disk is full, for example.
         KeyboardInterrupt: Ctrl-C; what is written is whole.
     """
     media = find_media(request.sources)
-    places = blurred_places(media, request.output, given=request.sources, force=request.force)
+    places = blurred_places(
+        media, request.output, given=request.sources, force=request.force or _goes_on(request)
+    )
     videos = [path for path in media if is_video(path)]
     if videos:
         check_video_flags(request.codec, request.cover)
+        if request.who is not None:
+            raise UserError(f"{videos[0]}: is a video: --only and --except are for photos")
     if request.tracks is not None and (len(media) > 1 or not videos):
         raise UserError(f"--tracks {request.tracks}: goes with one video, and nothing else")
     blurrer = _opened(request)
-    summary = BlurSummary()
+    run = _Run(request, blurrer, places)
     started = time.monotonic()
-    for done, path in enumerate(media, 1):
-        try:
-            if is_video(path):
-                _video(request, blurrer.finder, path, places[path], summary)
-            else:
-                _photo(request, blurrer, path, places, summary)
-        except DataError as error:
-            if len(media) == 1:
-                raise
-            _log.warning("not blurred: %s", error)
-            summary.failed.append(path)
-        if request.on_progress is not None:
-            request.on_progress(done, len(media))
-    if len(summary.failed) == len(media):
+    with ExitStack() as stack:
+        check = stack.enter_context(signals_kept())
+        if request.output is not None:
+            stack.enter_context(only_run(request.output))
+            if request.resume:
+                run.manifest = stack.enter_context(open_manifest(request.output))
+                run.settings = settings_digest(request)
+        for done, path in enumerate(media, 1):
+            check()
+            try:
+                run.one(path)
+            except PocketfaceError as error:
+                if len(media) == 1 or isinstance(error, MissingPackageError):
+                    raise
+                _log.warning("not blurred: %s", error)
+                run.summary.failed.append(path)
+            if request.on_progress is not None:
+                request.on_progress(done, len(media))
+    if len(run.summary.failed) == len(media):
         raise DataError(f"none of the {len(media)} photos and videos could be blurred")
-    summary.seconds = time.monotonic() - started
-    return summary
+    run.summary.seconds = time.monotonic() - started
+    return run.summary
+
+
+def _goes_on(request: BlurRequest) -> bool:
+    """Whether an earlier run is resumed: what it wrote but did not note may be replaced.
+
+    Raises:
+        UserError: There is no folder to resume in.
+    """
+    if not request.resume:
+        return False
+    if request.output is None:
+        raise UserError("--resume: needs --output DIR, whose manifest says what is done")
+    return (request.output / MANIFEST).is_file()
 
 
 def _opened(request: BlurRequest) -> PhotoBlurrer:
     """The models; a runtime takes seconds to load them."""
+    device, threads = request.device, request.threads
     finder = FaceFinder(
         request.detector,
         score=request.score,
         max_side=request.max_side,
-        device=request.device,
-        threads=request.threads,
+        device=device,
+        threads=threads,
     )
-    segmenter = None
-    if request.segmenter is not None:
+    if request.segmenter is not None or request.who is not None:
         check_landmarks(finder.own)
-        segmenter = load_as(
-            FaceSegmenter, request.segmenter, device=request.device, threads=request.threads
-        )
-    return PhotoBlurrer(finder, request.cover, segmenter=segmenter, keep=request.keep)
-
-
-def _photo(
-    request: BlurRequest,
-    blurrer: PhotoBlurrer,
-    path: Path,
-    places: Mapping[Path, Path],
-    summary: BlurSummary,
-) -> None:
-    made = blurrer.blur(read_content(path), source=str(path))
-    with atomic_write(places[path]) as file:
-        file.write(made.content)
-    faces = sum(map(len, made.found))
-    summary.photos += 1
-    summary.faces += faces
-    summary.hidden += made.hidden
-    summary.without += not faces
-    if request.on_blurred is not None:
-        request.on_blurred(Blurred(path, places[path], made.found, made.hidden))
-
-
-def _video(
-    request: BlurRequest, finder: FaceFinder, path: Path, place: Path, summary: BlurSummary
-) -> None:
-    done = blur_video(
-        VideoRequest(
-            source=path,
-            output=place,
-            finder=finder,
-            cover=request.cover,
-            score=request.score,
-            codec=request.codec,
-            keep_audio=request.keep_audio,
-            tracks=request.tracks,
-            on_frame=request.on_frame,
-        )
+    segmenter = who = None
+    if request.segmenter is not None:
+        segmenter = load_as(FaceSegmenter, request.segmenter, device=device, threads=threads)
+    if request.who is not None:
+        who = Who(request.who, device=device, threads=threads)
+    return PhotoBlurrer(
+        finder,
+        request.cover,
+        segmenter=segmenter,
+        who=who,
+        keep=request.keep,
+        lossless_jpeg=request.lossless_jpeg,
     )
-    summary.videos += 1
-    if request.on_video is not None:
-        request.on_video(path, place, done)
+
+
+class _Run:
+    """A run over photos and videos, one at a time."""
+
+    def __init__(
+        self, request: BlurRequest, blurrer: PhotoBlurrer, places: dict[Path, Path]
+    ) -> None:
+        self.request = request
+        self.blurrer = blurrer
+        self.places = places
+        self.summary = BlurSummary()
+        self.manifest: Manifest | None = None
+        self.settings = ""
+
+    def one(self, path: Path) -> None:
+        """Blur a photo or video, unless it is done."""
+        if is_video(path):
+            digest = sha256_file(path) if self.manifest is not None else ""
+            if not self._is_done(path, digest):
+                self._video(path, digest)
+            return
+        content = read_content(path)
+        digest = hashlib.sha256(content).hexdigest()
+        if not self._is_done(path, digest):
+            self._photo(path, content, digest)
+
+    def _is_done(self, path: Path, digest: str) -> bool:
+        if self.manifest is None:
+            return False
+        found = self.manifest.find(self._below(path), source_sha256=digest, settings=self.settings)
+        self.summary.skipped += found is not None
+        return found is not None
+
+    def _below(self, path: Path) -> str:
+        assert self.request.output is not None
+        return self.places[path].relative_to(self.request.output).as_posix()
+
+    def _note(self, path: Path, digest: str, *, faces: int, hidden: int, frames: int) -> None:
+        if self.manifest is not None:
+            self.manifest.add(
+                Done(
+                    source=str(path),
+                    source_sha256=digest,
+                    settings=self.settings,
+                    output=self._below(path),
+                    output_sha256=sha256_file(self.places[path]),
+                    faces=faces,
+                    hidden=hidden,
+                    frames=frames,
+                )
+            )
+
+    def _photo(self, path: Path, content: bytes, digest: str) -> None:
+        made = self.blurrer.blur(content, source=str(path))
+        with atomic_write(self.places[path]) as file:
+            file.write(made.content)
+        faces = sum(map(len, made.found))
+        self._note(path, digest, faces=faces, hidden=made.hidden, frames=len(made.found))
+        self.summary.photos += 1
+        self.summary.faces += faces
+        self.summary.hidden += made.hidden
+        self.summary.without += not faces
+        if self.request.on_blurred is not None:
+            self.request.on_blurred(Blurred(path, self.places[path], made.found, made.hidden))
+
+    def _video(self, path: Path, digest: str) -> None:
+        request = self.request
+        done = blur_video(
+            VideoRequest(
+                source=path,
+                output=self.places[path],
+                finder=self.blurrer.finder,
+                cover=request.cover,
+                score=request.score,
+                codec=request.codec,
+                keep_audio=request.keep_audio,
+                tracks=request.tracks,
+                on_frame=request.on_frame,
+            )
+        )
+        hidden = sum(bool(one.hidden.any()) for one in done.tracks.paths)
+        frames = len(done.tracks.times)
+        self._note(path, digest, faces=len(done.tracks.paths), hidden=hidden, frames=frames)
+        self.summary.videos += 1
+        if request.on_video is not None:
+            request.on_video(path, self.places[path], done)
