@@ -12,6 +12,7 @@ from ..files import check_place
 from ..tasks.measuring import Progress
 from ..tasks.weights import Given, open_weights
 from .given import Annotations, Classes, Names, Paths, labels_of, name_list, sources
+from .threads import wait_passively
 
 if TYPE_CHECKING:
     from ..compressing.report import CompressedFile, CompressionReport, Goal
@@ -114,6 +115,7 @@ def compress(
     wanted, precisions = name_list(formats), name_list(precision)
     # Refused before PyTorch loads.
     chosen(wanted, precisions, quantizes=post_training or nncf_quantization)
+    wait_passively()
     read = open_weights(*sources(model, weights))
     from ..compressing import run
     from ..compressing.request import CompressRequest

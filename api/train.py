@@ -13,6 +13,7 @@ from ..tasks.named import weights_path
 from ..tasks.templates import open_template
 from ..tasks.weights import Given, check_weights_file
 from .given import Annotations, Classes, Paths, labels_of, optional_path
+from .threads import wait_passively
 
 if TYPE_CHECKING:
     from ..training.report import EpochReport, FitReport
@@ -43,6 +44,9 @@ def train(
     on_epoch: Callable[[EpochReport], object] | None = None,
 ) -> FitReport:
     """Train or fine-tune a template on annotated photos.
+
+    Sets `OMP_WAIT_POLICY` in the environment, see `wait_passively`, which has no effect where torch
+    was imported before: set it yourself then, before that.
 
     Args:
         template: Name of a template, or the path of a `template.yaml`.
@@ -87,6 +91,7 @@ def train(
         if path is not None:
             check_weights_file(path)
     described = open_template(template)
+    wait_passively()
     from ..models.weights import read_weights
     from ..training.fit import fit
     from ..training.request import FitRequest

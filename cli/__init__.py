@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from .. import __version__
+from ..api.threads import wait_passively
 from ..errors import EXTRAS, MissingPackageError, PocketfaceError, UserError
 from .console import printable
 from .parser import Parser
@@ -92,9 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         complete(_parser)
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # Read once, when OpenMP loads: threads that spin while they wait make PyTorch up to fifty times
-    # slower where other programs want the cores too.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_passively()
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         # File names may hold bytes that are not text, which are printed unchanged, and letters
         # that Windows' code pages do not have.
