@@ -87,10 +87,11 @@ def main() -> None:
     attacker = open_peer(TEACHER, asked.attacker, runtime="openvino", threads=1, device="cpu")
     photos = read(asked.people, FaceFinder(asked.detector, threads=1))
     people = sorted({photo.person for photo in photos})
-    probes = sum(not first for first in first_videos(photos))
+    probes = [p for p, first in zip(photos, first_videos(photos), strict=True) if not first]
+    videos = len({(probe.person, probe.video) for probe in probes})
     print(
-        f"{len(people)} people, {probes} probes; chance is {100 / len(people):.1f} %, "
-        f"with luck {100 * lucky(probes, len(people)):.1f} % (95 %)\n"
+        f"{len(people)} people, {len(probes)} probes of {videos} videos; chance is "
+        f"{100 / len(people):.1f} %, with luck {100 * lucky(videos, len(people)):.1f} % (95 %)\n"
     )
     sizes = [f"{size} px" for size in asked.sizes]
     print(f"| recognised, % | {' | '.join(sizes)} | against hidden ones: {' | '.join(sizes)} |")
@@ -179,11 +180,11 @@ def scaled(photo: Photo, size: int) -> tuple[Pixels, Detections]:
     return np.asarray(larger, np.uint8), face
 
 
-def lucky(probes: int, people: int) -> float:
-    """The share that guessing stays below in 95 of 100 cases."""
+def lucky(videos: int, people: int) -> float:
+    """The share that guessing does not exceed in 95 of 100 cases, once for all photos of a video."""
     from scipy.stats import binom  # type: ignore[import-untyped]
 
-    return float(binom.ppf(0.95, probes, 1 / people)) / probes
+    return float(binom.ppf(0.95, videos, 1 / people)) / videos
 
 
 if __name__ == "__main__":
