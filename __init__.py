@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .api.benchmark import benchmark
+    from .api.blur import blur
     from .api.compress import compress
     from .api.evaluate import EvalReport, evaluate
     from .api.export import export
     from .api.templates import templates
     from .api.train import train
     from .api.verify import verify
+    from .apps.blur.request import BlurSummary
     from .apps.gallery import Gallery, Match
     from .apps.template_table import TemplateRow
     from .benchmarks.results import Results
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 __all__ = [
+    "BlurSummary",
     "Classification",
     "CompressedFile",
     "CompressionReport",
@@ -84,6 +87,7 @@ __all__ = [
     "Verified",
     "__version__",
     "benchmark",
+    "blur",
     "compress",
     "evaluate",
     "export",
@@ -97,6 +101,7 @@ __all__ = [
 # Names outside `errors`, and their modules: imported at first use, so that `import pocketface`
 # costs next to nothing.
 _HOMES = {
+    "BlurSummary": "apps.blur.request",
     "Classification": "results",
     "CompressedFile": "compressing.report",
     "CompressionReport": "compressing.report",
@@ -123,6 +128,7 @@ _HOMES = {
     "TemplateRow": "apps.template_table",
     "Verified": "exporting.report",
     "benchmark": "api.benchmark",
+    "blur": "api.blur",
     "compress": "api.compress",
     "evaluate": "api.evaluate",
     "export": "api.export",

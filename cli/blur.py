@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PocketfaceError, UserError
-from ..model_templates.catalogue import DETECTOR, RECOGNIZER, SEGMENTER
+from ..model_templates.catalogue import DETECTOR, RECOGNIZER
 from .console import progress, tell
 from .json_lines import add_json, faces_as_json, print_json
 from .parser import a_path, add_detector, fraction, names, positive, positive_count
 
 if TYPE_CHECKING:
-    from ..apps.blur.cover import Cover
     from ..apps.blur.request import Blurred, BlurSummary
     from ..apps.blur.video import BlurredVideo
-    from ..apps.blur.who import WhoRequest
 
 _STYLES = ("mosaic", "gaussian", "solid", "emoji", "replace")
 _SHAPES = ("ellipse", "box", "mask")
@@ -142,45 +140,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Blur the sources, and print what was hidden."""
-    from ..apps.blur.find import MAX_SIDE, SCORE
-    from ..apps.blur.photo_metadata import check_groups
-    from ..apps.blur.request import BlurRequest
-    from ..apps.blur.run import blur
-    from ..tasks.named import model_path
+    from ..api.blur import blur
 
-    keep = check_groups(args.keep_metadata)
-    cover = _cover(args)
-    who = _who(args)
+    gallery = args.only or args.except_
+    if gallery is None and args.recognizer is not None:
+        raise UserError(f"--recognizer {args.recognizer}: goes with --only or --except")
     with ExitStack() as stack:
         # Only when there is a video, and a terminal to show it on.
         bar = functools.cache(lambda: stack.enter_context(progress("frames")))
         shown = sys.stderr is not None and sys.stderr.isatty()
         summary = blur(
-            BlurRequest(
-                sources=args.sources,
-                detector=model_path(args.detector or DETECTOR, device=args.device),
-                segmenter=model_path(SEGMENTER, device=args.device)
-                if args.shape == "mask"
-                else None,
-                output=args.output,
-                cover=cover,
-                score=SCORE if args.score is None else args.score,
-                max_side=args.max_side or MAX_SIDE,
-                who=who,
-                keep=keep,
-                lossless_jpeg=args.lossless_jpeg,
-                force=args.force,
-                resume=args.resume,
-                device=args.device,
-                threads=args.threads,
-                codec=args.codec,
-                keep_audio=args.keep_audio,
-                tracks=args.tracks,
-                on_video=_video_json if args.json else _video_text,
-                on_frame=(lambda done, total: bar()(done, total)) if shown else None,
-                on_blurred=_tell_json if args.json else _tell_text,
-                on_progress=stack.enter_context(progress("files")),
-            )
+            args.sources,
+            args.output,
+            style=args.style,
+            picture=args.picture,
+            shape=args.shape,
+            grow=args.grow,
+            detector=args.detector or DETECTOR,
+            score=args.score,
+            max_side=args.max_side,
+            gallery=gallery,
+            rule="only" if args.only else "except",
+            max_fmr=args.max_fmr,
+            recognizer=args.recognizer or RECOGNIZER,
+            keep_metadata=args.keep_metadata,
+            lossless_jpeg=args.lossless_jpeg,
+            codec=args.codec,
+            keep_audio=args.keep_audio,
+            tracks=args.tracks,
+            force=args.force,
+            resume=args.resume,
+            device=args.device,
+            threads=args.threads,
+            on_video=_video_json if args.json else _video_text,
+            on_frame=(lambda done, total: bar()(done, total)) if shown else None,
+            on_blurred=_tell_json if args.json else _tell_text,
+            on_progress=stack.enter_context(progress("files")),
         )
     if not args.json:
         _tell_summary(summary)
@@ -189,38 +184,6 @@ def run(args: argparse.Namespace) -> None:
             f"{_counted(len(summary.failed), 'file')} not blurred: nothing is written of "
             f"{', '.join(map(str, summary.failed[:3]))}{', …' if len(summary.failed) > 3 else ''}"
         )
-
-
-def _cover(args: argparse.Namespace) -> Cover:
-    from ..apps.blur.cover import Cover
-    from ..data.images import read_image
-
-    if not 1 <= args.grow <= 10:
-        raise UserError(f"--grow {args.grow:g}: expected 1 to 10")
-    if args.style == "replace" and args.picture is None:
-        raise UserError("--style replace: needs --picture FILE")
-    if args.style != "replace" and args.picture is not None:
-        raise UserError(f"--picture {args.picture}: goes with --style replace alone")
-    picture = None if args.picture is None else read_image(args.picture)
-    return Cover(style=args.style, shape=args.shape, grow=args.grow, picture=picture)
-
-
-def _who(args: argparse.Namespace) -> WhoRequest | None:
-    from ..apps.blur.who import WhoRequest
-    from ..tasks.named import model_path
-
-    gallery = args.only or args.except_
-    if gallery is None:
-        for flag, value in (("--max-fmr", args.max_fmr), ("--recognizer", args.recognizer)):
-            if value is not None:
-                raise UserError(f"{flag} {value}: goes with --only or --except")
-        return None
-    return WhoRequest(
-        gallery=gallery,
-        rule="only" if args.only else "except",
-        recognizer=model_path(args.recognizer or RECOGNIZER, device=args.device),
-        max_fmr=args.max_fmr,
-    )
 
 
 def _tell_json(seen: Blurred) -> None:

@@ -26,6 +26,7 @@ LONGEST = (
     "cli/test_benchmark_command.py",
     "docs/test_contributing.py",
     "cli/test_quiet.py",
+    "cli/test_blur_command.py",
     "api/test_functions.py",
     "docs/test_python_guide.py",
     "compressing/test_post_training.py",

@@ -180,6 +180,7 @@ def test_root_files_import_nothing_heavy_of_ours() -> None:
 
 def test_public_names_are_as_declared() -> None:
     assert set(pocketface.__all__) == {
+        "BlurSummary",
         "Classification",
         "CompressedFile",
         "CompressionReport",
@@ -217,6 +218,7 @@ def test_public_names_are_as_declared() -> None:
         "Verified",
         "__version__",
         "benchmark",
+        "blur",
         "compress",
         "evaluate",
         "export",

@@ -7,6 +7,7 @@ that was killed loses at most what it was at. It is free of how a run is started
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -89,9 +90,7 @@ class Manifest:
         Raises:
             OSError: It cannot be written.
         """
-        line = json.dumps(asdict(done), ensure_ascii=True) + "\n"
-        os.write(self._stream.fileno(), line.encode())
-        os.fsync(self._stream.fileno())
+        _write_line(self._stream, asdict(done))
         self._done[done.output] = done
 
 
@@ -152,8 +151,14 @@ def _end_line(path: Path, stream: IO[bytes]) -> None:
     if whole < len(content):
         os.ftruncate(stream.fileno(), whole)
     if not whole:
-        os.write(stream.fileno(), json.dumps({"pocketface_blur": _VERSION}).encode() + b"\n")
-        os.fsync(stream.fileno())
+        _write_line(stream, {"pocketface_blur": _VERSION})
+
+
+def _write_line(stream: IO[bytes], record: Mapping[str, Any]) -> None:
+    line = json.dumps(record).encode() + b"\n"
+    if os.write(stream.fileno(), line) < len(line):  # the disk is full
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), stream.name)
+    os.fsync(stream.fileno())
 
 
 @contextmanager

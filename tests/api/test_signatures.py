@@ -18,7 +18,7 @@ from pocketface.api.given import sources
 from pocketface.cli import main
 from pocketface.errors import UserError
 
-WORK = ("train", "export", "evaluate", "compress", "benchmark", "verify", "templates")
+WORK = ("train", "export", "evaluate", "compress", "benchmark", "verify", "templates", "blur")
 FUNCTIONS = [name for name in pocketface.__all__ if inspect.isfunction(getattr(pocketface, name))]
 
 
@@ -55,6 +55,7 @@ COMMANDS = {
     f"{LABELS.format('train')} {LABELS.format('val')}",
     "benchmark": "benchmark glasses-n",
     "verify": "verify glasses-n",
+    "blur": "blur photo.jpg --output out",
 }
 
 

@@ -228,7 +228,8 @@ def test_one_clear_line(arguments: tuple[str, ...], what: str, run: Run) -> None
     Path("text.jpg").write_text("just a text\n" * 100)
     Path("half.png").write_bytes(Path("photo.png").read_bytes()[:9000])
     write_photo(Path("in/more/a.png"), ANNA)
-    Image.new("L", (9000, 9000)).save("huge.png")
+    if "huge.png" in arguments:
+        Image.new("L", (9000, 9000)).save("huge.png", compress_level=1)
     before = files_in(".")
     result = run("blur", *arguments, *(() if "--detector" in arguments else FIND))
     assert result.code == 2
