@@ -181,7 +181,7 @@ def scaled(photo: Photo, size: int) -> tuple[Pixels, Detections]:
 
 
 def lucky(videos: int, people: int) -> float:
-    """The share that guessing does not exceed in 95 of 100 cases, once for all photos of a video."""
+    """The share that guessing does not exceed in 95 of 100 cases, once for each video."""
     from scipy.stats import binom  # type: ignore[import-untyped]
 
     return float(binom.ppf(0.95, videos, 1 / people)) / videos
