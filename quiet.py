@@ -18,6 +18,15 @@ _silenced = contextlib.ExitStack()
 _inside = 0
 
 
+def keep_to_itself() -> None:
+    """Keep ONNX Runtime from telling its makers about models and runs, unless the user lets it.
+
+    Its builds for Linux and macOS do so from 1.29 on. To be called before it is imported: it reads
+    the variable once, and later no function of its own ends it.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Silence standard output and error (also of C++ code), warnings, and logging below errors.

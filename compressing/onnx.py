@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..exporting.onnx import embed
 from ..model_templates.contract import Contract
-from ..quiet import quiet
+from ..quiet import keep_to_itself, quiet
 from .graph import behind, beside
 
 _CONVOLUTION = "Conv"
@@ -54,6 +54,7 @@ def quantize(
         batches: Inputs to measure ranges on, float32 (1, 3, H, W) each.
         keep_float: Names from `layers` that stay float.
     """
+    keep_to_itself()
     import onnx
     from onnxruntime.quantization import (  # type: ignore[import-untyped]
         CalibrationDataReader,

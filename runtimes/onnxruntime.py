@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import MissingPackageError, ModelFileError, PocketfaceError, UserError
 from ..model_templates.contract import CONTRACT_KEY
 from ..models.file_checks import reason
+from ..quiet import keep_to_itself
 from .onnx_graph import SILENT, check_graph
 from .onnx_size import resized
 from .session import Outputs, Session, Shape
@@ -47,6 +48,7 @@ def open_session(
         ModelFileError: ONNX Runtime cannot load the file.
         UserError: The device does not exist, or the file does not allow the input size.
     """
+    keep_to_itself()
     try:
         import onnxruntime  # type: ignore[import-untyped]
     except ImportError as error:
