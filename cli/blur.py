@@ -97,7 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive,
         metavar="0..1",
         help="false match rate: share of strangers that may be taken for one of them (default: "
-        "0.001 with --except, 0.1 with --only)",
+        "0.001 with --except, 0.3 with --only)",
     )
     parser.add_argument(
         "--recognizer",

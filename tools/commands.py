@@ -39,6 +39,8 @@ ABOUT = {
     "segmenter, its masks; with `--gallery` the names of known people: "
     "[recognize.md](../guide/recognize.md#in-videos-and-before-the-camera).",
     "segment": "Explained in [segment.md](../guide/segment.md).",
+    "blur": "Explained in [blur.md](../guide/blur.md). Exit code 1 where a file could not be "
+    "blurred.",
     "classify": "Explained in [glasses.md](../guide/glasses.md).",
     "recognize": "Explained in [recognize.md](../guide/recognize.md).",
     "serve": "Explained in [serve.md](../guide/serve.md).",

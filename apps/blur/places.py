@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...data.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images
 from ...errors import UserError
 from ...files import check_place
-from ..mask_files import check_places
+from ..mask_files import check_places, named_apart
 
 _log = logging.getLogger(__name__)
 
@@ -66,8 +67,9 @@ def blurred_places(
 
     Args:
         media: See `find_media`.
-        output: The folder where they go, with their places below their sources; None for beside
-            each, with `PREFIX` before its name.
+        output: The folder where they go, with their places below their sources, and as many of
+            their own folders as tell them apart; None for beside each, with `PREFIX` before its
+            name.
         given: The files and folders that the user named.
         force: Whether older files may be replaced, unless they are sources.
 
@@ -76,18 +78,27 @@ def blurred_places(
             one path, or there is a file already.
     """
     if output is None:
-        places = {path: path.with_name(PREFIX + _written(path).name) for path in media}
+        names = _written({path: path for path in media})
+        places = {path: name.with_name(PREFIX + name.name) for path, name in names.items()}
         _check_beside(places, force=force)
         return places
     if output.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and not output.is_dir():
         raise UserError(f"--output {output}: expected a folder, new or old")
-    places = {path: output / _written(below) for path, below in media.items()}
+    places = {path: output / name for path, name in _written(named_apart(media)).items()}
     check_places(places, output, given=given, each=False, force=force)
     return places
 
 
-def _written(path: Path) -> Path:
-    return path.with_suffix(".mp4") if is_video(path) else path
+def _written(names: Mapping[Path, Path]) -> dict[Path, Path]:
+    """The names of what is written: videos are MP4, of what differs by its suffix alone as well."""
+    short = {
+        path: name.with_suffix(".mp4") if is_video(path) else name for path, name in names.items()
+    }
+    often = Counter(short.values())
+    return {
+        path: short[path] if often[short[path]] == 1 else name.with_name(f"{name.name}.mp4")
+        for path, name in names.items()
+    }
 
 
 def _check_beside(places: Mapping[Path, Path], *, force: bool) -> None:
