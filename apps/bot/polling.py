@@ -19,6 +19,9 @@ _log = logging.getLogger(__name__)
 _SECONDS = 30
 """For which Telegram keeps a request open until there is something."""
 
+_STRANGE_PAUSE = 5.0
+"""Seconds to the next try where a proxy, or nothing that is known, answers."""
+
 
 async def poll(
     bot: Bot, take: Callable[[Update], None], stop: asyncio.Event, patience: Patience
@@ -42,8 +45,8 @@ async def poll(
         except ClientDecodeError as error:
             last = _last_of(error.data)
             if last is None:
-                _log.warning("what answers is not Telegram: next try in 5 s")
-                await patience.pause(5)
+                _log.warning("what answers is not Telegram: next try in %g s", _STRANGE_PAUSE)
+                await patience.pause(_STRANGE_PAUSE)
                 continue
             # They would come again and again, and nothing else.
             _log.error("updates of an unknown form are left out")

@@ -51,23 +51,32 @@ async def running(
     finder: Any = None, *, telegram: FakeTelegram | None = None, **settings: Any
 ) -> AsyncIterator[FakeTelegram]:
     """A bot at a fake Telegram; it ends as at SIGTERM when the block does."""
-    limits = Limits(**{"at_work": 2, "album_seconds": 0.2, **settings.pop("limits", {})})
     async with fake_telegram() as fresh:
         server = telegram or fresh
-        request = BotRequest(
-            **{"token": TOKEN, "detector": Path("none"), "api_server": server.base, **settings},
-            limits=limits,
-        )
-        blurring = Blurring(
-            cast(FaceFinder, finder or MiddleFace()), work_seconds=limits.work_seconds
-        )
         stop = asyncio.Event()
-        task = asyncio.create_task(answer_users(request, make_bot(request), blurring, stop))
+        task = asyncio.create_task(run_to_its_end(server, finder, stop=stop, **settings))
         try:
             yield server
         finally:
             stop.set()
             await asyncio.wait_for(task, 30)
+
+
+async def run_to_its_end(
+    telegram: FakeTelegram,
+    finder: Any = None,
+    *,
+    stop: asyncio.Event | None = None,
+    **settings: Any,
+) -> None:
+    """A bot at a fake Telegram until `stop` is set, or it fails."""
+    limits = Limits(**{"at_work": 2, "album_seconds": 0.2, **settings.pop("limits", {})})
+    request = BotRequest(
+        **{"token": TOKEN, "detector": Path("none"), "api_server": telegram.base, **settings},
+        limits=limits,
+    )
+    blurring = Blurring(cast(FaceFinder, finder or MiddleFace()), work_seconds=limits.work_seconds)
+    await answer_users(request, make_bot(request), blurring, stop or asyncio.Event())
 
 
 def noise(width: int = 96, height: int = 80, *, seed: int = 0) -> NDArray[np.uint8]:
