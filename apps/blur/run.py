@@ -45,8 +45,6 @@ def blur(request: BlurRequest) -> BlurSummary:
     videos = [path for path in media if is_video(path)]
     if videos:
         check_video_flags(request.codec, request.cover)
-        if request.who is not None:
-            raise UserError(f"{videos[0]}: is a video: --only and --except are for photos")
     if request.tracks is not None and (len(media) > 1 or not videos):
         raise UserError(f"--tracks {request.tracks}: goes with one video, and nothing else")
     blurrer = _opened(request)
@@ -181,13 +179,15 @@ class _Run:
             self.request.on_blurred(Blurred(path, self.places[path], made.found, made.hidden))
 
     def _video(self, path: Path, digest: str) -> None:
-        request = self.request
+        request, who = self.request, self.blurrer.who
+        assert who is None or isinstance(who, Who)
         done = blur_video(
             VideoRequest(
                 source=path,
                 output=self.places[path],
                 finder=self.blurrer.finder,
                 cover=request.cover,
+                who=who,
                 score=request.score,
                 codec=request.codec,
                 keep_audio=request.keep_audio,

@@ -50,14 +50,15 @@ class Track:
         frames: Numbers of the frames, ascending.
         boxes: x1, y1, x2, y2 of each, one after the other, in pixels as shown.
         scores: Of each.
-        names: Who it is, by the number of the frame that was looked at; None for unknown.
+        shown: Whether it is somebody who stays visible, by the number of a frame in which that was
+            sure; see `video_who`.
     """
 
     number: int
     frames: array[int] = field(default_factory=lambda: array("q"))
     boxes: array[float] = field(default_factory=lambda: array("f"))
     scores: array[float] = field(default_factory=lambda: array("f"))
-    names: dict[int, str | None] = field(default_factory=dict)
+    shown: dict[int, bool] = field(default_factory=dict)
 
     def table(self) -> tuple[NDArray[np.int64], Boxes, NDArray[np.float32]]:
         """`frames` (N,), `boxes` (N, 4) and `scores` (N,)."""
@@ -79,7 +80,7 @@ class Track:
         """Drop what was before a frame, for a source without an end."""
         old = sum(one < frame for one in self.frames[:-1])
         del self.frames[:old], self.boxes[: 4 * old], self.scores[:old]
-        self.names = {one: name for one, name in self.names.items() if one >= frame}
+        self.shown = {one: shown for one, shown in self.shown.items() if one >= frame}
 
 
 @dataclass

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...results import Detections
 from .tracks import Boxes, Track
+from .video_who import hidden_in
 
 PAD = 0.3
 """Seconds for which a face stays hidden before it was first found, and after it was last."""
@@ -32,7 +33,6 @@ class FacePath:
         boxes: float32 (N, 4), in pixels as shown.
         scores: float32 (N,); NaN where it was not found, but must be.
         hidden: bool (N,): whether it is hidden.
-        name: Who it is; None if nobody knows.
     """
 
     number: int
@@ -40,7 +40,6 @@ class FacePath:
     boxes: Boxes
     scores: NDArray[np.float32]
     hidden: NDArray[np.bool_]
-    name: str | None = None
 
 
 def path_of(
@@ -96,7 +95,7 @@ def path_of(
             filled[rows] = _hull(filled[rows], boxes[neighbour[close]])
     told = np.full(len(every), np.nan, np.float32)
     told[frames - begin] = scores
-    hidden = np.ones(len(every), np.bool_)
+    hidden = hidden_in(track, begin, len(every))
     return FacePath(track.number, begin, filled.astype(np.float32), told, hidden)
 
 

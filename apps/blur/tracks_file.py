@@ -40,7 +40,6 @@ class _TrackSpec(Spec):
     """One face: its boxes by frame; between two of them it moves evenly."""
 
     id: PositiveInt
-    name: str | None = None
     visible: tuple[tuple[NonNegativeInt, NonNegativeInt], ...] = ()
     boxes: Annotated[tuple[_Row, ...], Field(min_length=1)]
 
@@ -98,7 +97,7 @@ def write_tracks(path: Path, tracks: VideoTracks, source: Path) -> None:
     with atomic_write(path, "w") as file:
         file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "tracks": [')
         for number, one in enumerate(tracks.paths):
-            about = {"id": one.number, "name": one.name, "visible": _spans(one)}
+            about = {"id": one.number, "visible": _spans(one)}
             file.write(",\n" if number else "\n")
             file.write(json.dumps(about, ensure_ascii=False)[:-1] + ', "boxes": [\n  ')
             file.write(",\n  ".join(map(json.dumps, _rows(one))) + "]}")
@@ -161,9 +160,7 @@ def _path(spec: _TrackSpec, count: int, file: Path) -> FacePath:
     hidden = np.ones(len(every), np.bool_)
     for begin, end in spec.visible:
         hidden[(every >= begin) & (every <= end)] = False
-    return FacePath(
-        spec.id, int(frames[0]), boxes.astype(np.float32), scores, hidden, name=spec.name
-    )
+    return FacePath(spec.id, int(frames[0]), boxes.astype(np.float32), scores, hidden)
 
 
 def _rows(path: FacePath) -> Iterator[list[Any]]:

@@ -17,6 +17,7 @@ from .tracks_file import VideoTracks, read_tracks, write_tracks
 from .video_codecs import CODECS, target_of
 from .video_find import find_tracks
 from .video_render import render
+from .who import Who
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class VideoRequest:
         score: Lowest score of a face, 0 to 1, that starts a track.
         codec: One of `video_codecs.CODECS`.
         keep_audio: Whether the sound is kept.
+        who: Whose faces stay visible; None for nobody's.
         tracks: A file of tracks, instead of looking for faces; None to look.
         on_frame: Called after each frame of both passes with the number done and that of all, in
             both; the latter is a guess.
@@ -45,6 +47,7 @@ class VideoRequest:
     score: float = SCORE
     codec: str = "h264"
     keep_audio: bool = True
+    who: Who | None = None
     tracks: Path | None = None
     on_frame: Callable[[int, int], None] | None = None
 
@@ -98,7 +101,7 @@ def blur_video(request: VideoRequest) -> BlurredVideo:
         both = len(tracks.times)
     else:
         tracks, digests = find_tracks(
-            request.source, request.finder, score=request.score, tell=tell
+            request.source, request.finder, score=request.score, who=request.who, tell=tell
         )
         sidecar = sidecar_of(request.output)
         write_tracks(sidecar, tracks, request.source)

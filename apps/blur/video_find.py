@@ -17,12 +17,19 @@ from .scene_cuts import SceneCuts
 from .tracks import FAINT, Linker
 from .tracks_cover import path_of
 from .tracks_file import VideoTracks
+from .video_who import TrackWho
+from .who import Who
 
 _log = logging.getLogger(__name__)
 
 
 def find_tracks(
-    source: Path, finder: FaceFinder, *, score: float, tell: Callable[[int], None]
+    source: Path,
+    finder: FaceFinder,
+    *,
+    score: float,
+    who: Who | None,
+    tell: Callable[[int], None],
 ) -> tuple[VideoTracks, array[int]]:
     """Look at all frames of a video.
 
@@ -30,6 +37,7 @@ def find_tracks(
         source: The video's file.
         finder: Finds the faces.
         score: Lowest score of a face, 0 to 1, that starts a track.
+        who: Whose faces stay visible; None for nobody's.
         tell: Called with the number of frames done.
 
     Returns:
@@ -41,6 +49,7 @@ def find_tracks(
     digest = sha256_file(source)
     faint = min(score, max(FAINT, finder.least_score))
     linker = Linker(score)
+    asking = None if who is None else TrackWho(who, score)
     scenes = SceneCuts()
     times, digests = array("d"), array("Q")
     cuts: list[int] = []
@@ -58,7 +67,10 @@ def find_tracks(
                 if scenes.begins(image):
                     cuts.append(number)
                     linker.cut()
-                linker.add(number, times[-1], finder.find(image, score=faint))
+                faces = finder.find(image, score=faint)
+                linked = linker.add(number, times[-1], faces)
+                if asking is not None:
+                    asking.look(number, times[-1], image, faces, linked)
             tell(number + 1)
         stopped = video.reading.stopped
     if shown is None:

@@ -10,6 +10,7 @@ import pytest
 from pocketface.apps.blur.scene_cuts import SceneCuts
 from pocketface.apps.blur.tracks import Linker, Track
 from pocketface.apps.blur.tracks_cover import PAD, Covers, path_of, steady
+from pocketface.apps.blur.video_who import TrackWho, hidden_in
 from pocketface.results import Detections
 
 RATE = 25.0
@@ -152,3 +153,54 @@ def test_a_source_without_an_end_is_forgotten() -> None:
     assert track.table()[1][0].tolist() == [90] * 4
     track.forget(500)
     assert list(track.frames) == [99]
+
+
+@pytest.mark.parametrize(
+    ("answers", "visible"),
+    [
+        ({}, ""),
+        ({10: True}, "0123456789abcdefghij"),
+        ({4: False, 8: False, 12: True}, ""),
+        ({4: True, 8: False}, ""),  # no majority
+        ({4: True, 8: True, 12: False}, "0123456789"[:9]),
+        ({4: False, 8: True, 12: True, 16: True}, "89abcdefghij"),
+        ({2: True, 4: True, 8: False, 12: True}, "01234cdefghij"),
+    ],
+)
+def test_who_stays_visible_is_decided_by_track(answers: dict[int, bool], visible: str) -> None:
+    track = Track(1, shown=answers)
+    hidden = hidden_in(track, 0, 20)
+    assert [index for index in range(20) if not hidden[index]] == [int(one, 36) for one in visible]
+
+
+class OddOneOut:
+    """Knows who is at the right; is unsure half of the time."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def answers(self, image: object, faces: Detections) -> list[str]:
+        assert image is not None
+        self.asked += 1
+        if self.asked % 2:
+            return ["unsure"] * len(faces)
+        return ["yes" if box[0] > 200 else "no" for box in faces.boxes]
+
+    def shows(self, answer: str) -> bool:
+        return answer == "yes"
+
+
+def test_faces_of_tracks_are_asked_now_and_then_and_unsure_answers_do_not_count() -> None:
+    linker, who = Linker(0.3), OddOneOut()
+    asking = TrackWho(who, 0.3)  # type: ignore[arg-type]
+    for number in range(50):
+        found = faces((0.9, 50, 50), (0.8, 300, 50), (0.2, 500, 50))
+        linked = linker.add(number, number / RATE, found)
+        asking.look(number, number / RATE, np.zeros((4, 4, 3), np.uint8), found, linked)
+    left, right = linker.finish()
+    assert 8 <= who.asked <= 10
+    assert set(left.shown.values()) == {False}
+    assert set(right.shown.values()) == {True}
+    assert len(right.shown) == who.asked // 2
+    assert path_of(left, np.arange(50) / RATE, []).hidden.all()
+    assert not path_of(right, np.arange(50) / RATE, []).hidden.any()
