@@ -116,7 +116,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lossless-jpeg",
         action="store_true",
-        help="of a JPEG change only the blocks that a face's outline touches",
+        help="of a JPEG change only the blocks that a face's outline touches (needs the extra "
+        "lossless-jpeg)",
     )
     parser.add_argument(
         "--codec", choices=_CODECS, default="h264", help="of videos (default: h264)"
@@ -135,7 +136,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
     parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")
-    add_json(parser, "photo")
+    add_json(parser, "photo and video")
 
 
 def run(args: argparse.Namespace) -> None:
