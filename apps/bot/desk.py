@@ -94,23 +94,10 @@ class Desk:
         self, attachments: Sequence[Attachment], style: Style, language: Language
     ) -> None:
         first = attachments[0].message
-        chat = first.chat.id
         began = time.monotonic()
         try:
-            with self._places.place(chat), ExitStack() as kept:
-                answers: list[Answer] = []
-                notes: list[str] = []
-                for number, attachment in enumerate(attachments, 1):
-                    try:
-                        hidden = await self._hidden(attachment, style, kept)
-                        answers.append(Answer(attachment, hidden))
-                        if hidden.black:
-                            notes.append(say("black", language, count=hidden.black))
-                    except Refusal as refusal:
-                        text = say(refusal.text, language)
-                        if len(attachments) > 1:
-                            text = say("number", language, number=number, what=text)
-                        notes.append(text)
+            with self._places.place(first.chat.id), ExitStack() as kept:
+                answers, notes = await self._hide_all(attachments, style, language, kept)
                 if len(answers) > 1:
                     await send_album(answers, first)
                 elif answers:
@@ -126,6 +113,29 @@ class Desk:
             _log.error("a request failed: %s", where(error))
             await self._tell_once(first, say("failed", language))
         _log.debug("%d sent, done after %.1f s", len(attachments), time.monotonic() - began)
+
+    async def _hide_all(
+        self,
+        attachments: Sequence[Attachment],
+        style: Style,
+        language: Language,
+        kept: ExitStack,
+    ) -> tuple[list[Answer], list[str]]:
+        """The photos and videos whose faces are hidden, and what is to be said of the others."""
+        answers: list[Answer] = []
+        notes: list[tuple[int, str]] = []
+        for number, attachment in enumerate(attachments, 1):
+            try:
+                hidden = await self._hidden(attachment, style, kept)
+                answers.append(Answer(attachment, hidden))
+                if hidden.black:
+                    notes.append((number, say("black", language, count=hidden.black)))
+            except Refusal as refusal:
+                notes.append((number, say(refusal.text, language)))
+        alike = {what for _, what in notes}
+        if len(attachments) == 1 or (len(alike) == 1 and len(notes) == len(attachments)):
+            return answers, sorted(alike)
+        return answers, [say("number", language, number=one, what=what) for one, what in notes]
 
     async def _hidden(self, attachment: Attachment, style: Style, kept: ExitStack) -> Hidden:
         attachment.check()

@@ -119,3 +119,16 @@ def test_albums_of_files() -> None:
             ]
 
     asyncio.run(check())
+
+
+def test_an_album_without_any_face_is_told_once() -> None:
+    async def check() -> None:
+        async with running() as telegram:
+            flat = jpeg(np.full((80, 96, 3), 128, np.uint8))
+            for item in _items(telegram, telegram.person(), "a", range(3)):
+                telegram.send(item | telegram.photo(flat))
+            (note,) = await telegram.calls_of("sendMessage")
+            assert note.text == say("no_face", "en")
+            assert not any(call.files for call in telegram.calls)
+
+    asyncio.run(check())
