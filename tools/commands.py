@@ -44,6 +44,8 @@ ABOUT = {
     "classify": "Explained in [glasses.md](../guide/glasses.md).",
     "recognize": "Explained in [recognize.md](../guide/recognize.md).",
     "serve": "Explained in [serve.md](../guide/serve.md).",
+    "bot": "Explained in [bot.md](../guide/bot.md). The token is in the environment variable "
+    "`POCKETFACE_BOT_TOKEN`.",
     "data": "Explained in [data.md](../guide/data.md).",
 }
 """Further text about a command, by its name."""
