@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +51,7 @@ def with_old_blocks(old: bytes, new: bytes, covered: NDArray[np.bool_], *, sourc
     """
     if _frame_kind(old) not in _HUFFMAN:
         raise ImageError(f"{source}: --lossless-jpeg: a JPEG of arithmetic codes")
-    with tempfile.TemporaryDirectory(prefix="pocketface-") as folder:
+    with _named(source), tempfile.TemporaryDirectory(prefix="pocketface-") as folder:
         before, after = (_coefficients(Path(folder), content) for content in (old, new))
         if before.num_components > 3:  # of which jpeglib does not write the last
             raise ImageError(f"{source}: --lossless-jpeg: a JPEG of four inks")
@@ -68,6 +70,17 @@ def with_old_blocks(old: bytes, new: bytes, covered: NDArray[np.bool_], *, sourc
             if not np.array_equal(getattr(written, name), getattr(after, name)):
                 raise ImageError(f"{source}: --lossless-jpeg: its coefficients were not written")
         return made.read_bytes()
+
+
+@contextmanager
+def _named(source: str) -> Iterator[None]:
+    """Raise what jpeglib raises, an `OSError` without a number, as an `ImageError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise ImageError(f"{source}: --lossless-jpeg: damaged image: {error}") from error
 
 
 def _coefficients(folder: Path, content: bytes) -> DCTJPEG:

@@ -154,3 +154,12 @@ def test_what_has_other_blocks_is_refused(content: bytes, what: str) -> None:
     with pytest.raises(ImageError, match=f"photo: --lossless-jpeg: .*{what}"):
         blur(content, lossless_jpeg=True, finder=OneFace((4, 4, 12, 12)))
     assert blur(content, finder=OneFace((4, 4, 12, 12))).hidden == 1
+
+
+def test_damage_that_only_the_other_library_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("reading info of /tmp/x failed")
+
+    monkeypatch.setattr(jpeglib, "read_dct", fail)
+    with pytest.raises(ImageError, match="photo: --lossless-jpeg: damaged image: reading info"):
+        blur(written(Image.fromarray(smooth()), "JPEG"), lossless_jpeg=True)
