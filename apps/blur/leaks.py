@@ -1,0 +1,243 @@
+"""Search what was blurred once more, by another detector: `--report`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.videos import open_video
+from ...errors import ContractError, ModelFileError
+from ...files import atomic_write
+from ...quiet import quiet
+from ...results import Detections, pairwise_intersection
+from .find import FaceFinder, merged
+from .tracks_cover import Covers
+from .tracks_file import VideoTracks
+
+Pixels = NDArray[np.uint8]
+
+SCORE = 0.5
+"""Lowest score of a face that is found again."""
+
+SCALES = (0.5, 1.0, 2.0)
+_MOST_SIDE = 2560
+"""Longest side, in pixels, of a picture that is searched."""
+
+_HIDDEN = 0.5
+"""Share of a face's box from which on what was found is the cover itself, which looks like a face:
+that is no leak."""
+
+_CELL, _ACROSS, _MOST_PICTURES = 160, 6, 60
+"""Of the contact sheet: side of a picture in pixels, pictures in a row, and in all."""
+
+
+class Searcher(Protocol):
+    """A detector that has not chosen what is hidden."""
+
+    def find(self, image: Pixels) -> Detections:
+        """The faces of a picture, uint8 (H, W, 3) BGR, at its own size."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A face that was found again.
+
+    Attributes:
+        box: x1, y1, x2, y2 in pixels of the picture.
+        score: 0 to 1.
+        covered: Share of its box that lies in a box that is hidden.
+        file: What was searched.
+        frame: Number of the frame of a video; None for a photo.
+        time: Seconds since the start of the video.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    covered: float
+    file: str = ""
+    frame: int | None = None
+    time: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a face is seen, and not only its cover."""
+        return self.covered < _HIDDEN
+
+
+def open_searcher(path: Path, *, device: str = "cpu", threads: int | None = None) -> Searcher:
+    """Open a detector of ours, or YuNet's ONNX file.
+
+    Raises:
+        ModelFileError: It is neither.
+    """
+    try:
+        return FaceFinder(path, score=SCORE, max_side=_MOST_SIDE, device=device, threads=threads)
+    except (ModelFileError, ContractError):
+        if path.suffix.lower() != ".onnx" or not path.is_file():
+            raise
+        return _YuNet(path)
+
+
+class _YuNet:
+    """OpenCV's detector (Wu et al. 2023, doi:10.1007/s11633-023-1423-y)."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with quiet():  # it prints about targets that were not chosen
+                made = cv2.FaceDetectorYN.create(str(path), "", (320, 320), SCORE, 0.45, 5000)
+        except cv2.error as error:
+            raise ModelFileError(
+                f"--report-detector {path}: neither a detector of pocketface nor YuNet"
+            ) from error
+        self._detector: Any = made
+
+    def find(self, image: Pixels) -> Detections:
+        """See `Searcher`."""
+        self._detector.setInputSize((image.shape[1], image.shape[0]))
+        rows = self._detector.detect(image)[1]
+        rows = np.zeros((0, 15), np.float32) if rows is None else np.asarray(rows, np.float32)
+        boxes = np.hstack([rows[:, :2], rows[:, :2] + rows[:, 2:4]])
+        found = Detections(boxes, rows[:, 14].copy())
+        return found[np.argsort(-found.scores, kind="stable")]
+
+
+def leaks_in(image: Pixels, searcher: Searcher, hidden: Detections | None = None) -> list[Leak]:
+    """The faces that a detector finds in a blurred picture, at three scales; best first.
+
+    Args:
+        image: uint8 (H, W, 3), BGR.
+        searcher: The detector.
+        hidden: The boxes that are hidden; None for none.
+    """
+    none = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+    found = none
+    for scale in SCALES:
+        scale = min(scale, _MOST_SIDE / max(image.shape[:2]))
+        wide, tall = (max(1, round(side * scale)) for side in image.shape[1::-1])
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        picture = np.asarray(cv2.resize(image, (wide, tall), interpolation=how), np.uint8)
+        faces = searcher.find(picture).above(SCORE)
+        found = merged(found, Detections((faces.boxes / scale).astype(np.float32), faces.scores))
+    covers = none if hidden is None else hidden
+    areas = (found.boxes[:, 2:] - found.boxes[:, :2]).clip(1e-6).prod(1)
+    common = pairwise_intersection(found.boxes, covers.boxes)
+    shares = common.max(1, initial=0) / areas
+    return [
+        Leak(tuple(float(side) for side in box), float(score), float(share))  # type: ignore[arg-type]
+        for box, score, share in zip(found.boxes, found.scores, shares, strict=True)
+    ]
+
+
+@dataclass
+class LeakReport:
+    """What was found again in all that a run wrote.
+
+    Attributes:
+        pictures: Photos and frames that were searched.
+        found: Faces that were found again, also their covers.
+    """
+
+    searcher: Searcher
+    pictures: int = 0
+    found: list[Leak] = field(default_factory=list)
+    _sheet: list[Pixels] = field(default_factory=list)
+
+    @property
+    def leaks(self) -> list[Leak]:
+        """The faces that are seen."""
+        return [one for one in self.found if one.is_open]
+
+    def photo(self, image: Pixels, hidden: Detections, file: Path) -> None:
+        """Search a blurred photo, uint8 (H, W, 3) BGR."""
+        self._search(image, hidden, file, None, None)
+
+    def video(self, file: Path, tracks: VideoTracks) -> None:
+        """Search a blurred video.
+
+        Raises:
+            DataError: It cannot be read.
+        """
+        steps = np.diff(tracks.times)
+        covers = Covers(tracks.paths, float(1 / np.median(steps)) if len(steps) else 25.0)
+        with open_video(file) as video:
+            for number, frame in enumerate(video.frames):
+                self._search(frame.pixels, covers.at(number), file, number, frame.time)
+
+    def write(self, path: Path) -> Path | None:
+        """Write the list as JSON, and where a face is seen a contact sheet beside it.
+
+        Args:
+            path: The JSON file.
+
+        Returns:
+            The sheet.
+
+        Raises:
+            OSError: They cannot be written.
+        """
+        content = {
+            "pictures": self.pictures,
+            "leaks": [_told(one) for one in self.leaks],
+            "covers_found": [_told(one) for one in self.found if not one.is_open],
+        }
+        with atomic_write(path, "w") as file:
+            json.dump(content, file, indent=1)
+            file.write("\n")
+        if not self._sheet:
+            return None
+        sheet = path.with_suffix(".jpg")
+        empty = np.zeros((_CELL, _CELL, 3), np.uint8)
+        cells = self._sheet + [empty] * (-len(self._sheet) % _ACROSS)
+        rows = [np.hstack(cells[at : at + _ACROSS]) for at in range(0, len(cells), _ACROSS)]
+        with atomic_write(sheet) as file:
+            file.write(cv2.imencode(".jpg", np.vstack(rows))[1].tobytes())
+        return sheet
+
+    def _search(
+        self,
+        image: Pixels,
+        hidden: Detections,
+        file: Path,
+        frame: int | None,
+        time: float | None,
+    ) -> None:
+        self.pictures += 1
+        for leak in leaks_in(image, self.searcher, hidden):
+            known = Leak(leak.box, leak.score, leak.covered, str(file), frame, time)
+            self.found.append(known)
+            if known.is_open and len(self._sheet) < _MOST_PICTURES:
+                self._sheet.append(_cell(image, known))
+
+
+def _told(leak: Leak) -> dict[str, Any]:
+    return {
+        "file": leak.file,
+        "frame": leak.frame,
+        "time": None if leak.time is None else round(leak.time, 3),
+        "box": [round(side, 1) for side in leak.box],
+        "score": round(leak.score, 3),
+        "covered": round(leak.covered, 3),
+    }
+
+
+def _cell(image: Pixels, leak: Leak) -> Pixels:
+    """A face and what is around it."""
+    box = np.array(leak.box, np.float32)
+    drawn = image.copy()
+    corners = [int(value) for value in np.rint(box)]
+    cv2.rectangle(drawn, corners[:2], corners[2:], (0, 0, 255), 1)
+    centre, reach = (box[:2] + box[2:]) / 2, max(float(max(box[2:] - box[:2])), 8.0)
+    low = np.floor(centre - reach).astype(int).clip(0)
+    high = np.minimum(np.ceil(centre + reach).astype(int), image.shape[1::-1])
+    part = drawn[low[1] : max(high[1], low[1] + 1), low[0] : max(high[0], low[0] + 1)]
+    cell = np.zeros((_CELL, _CELL, 3), np.uint8)
+    scale = _CELL / max(part.shape[:2])
+    wide, tall = (max(1, round(side * scale)) for side in part.shape[1::-1])
+    cell[:tall, :wide] = cv2.resize(part, (wide, tall))
+    return cell

@@ -1,0 +1,101 @@
+"""One pass: what is written is complete, and hidden before it was found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pocketface.apps.blur.cover import Cover
+from pocketface.apps.blur.live import LiveRequest, blur_live, hidden_frames
+from pocketface.data.videos import Frame
+from pocketface.errors import UserError
+from pocketface.results import Detections
+
+from ...videos import write_video
+from .test_video import RedFinder, frames_of, pictures, redness, sounds, ticks
+
+av = pytest.importorskip("av")
+
+
+def live(source: Path | str, output: Path | None, **settings: Any) -> int:
+    settings.setdefault("finder", RedFinder())
+    cover = Cover(style="solid", shape="box")
+    return blur_live(LiveRequest(source=str(source), output=output, cover=cover, **settings))
+
+
+def test_a_video_in_one_pass_keeps_times_and_sound(tmp_path: Path) -> None:
+    times = [0.04 * index + 0.2 * (index > 9) for index in range(30)]
+    source = write_video(
+        tmp_path / "v.mp4", pictures(30), times=[round(t, 3) for t in times], sound=[("aac", 1.5)]
+    )
+    output = tmp_path / "o.mp4"
+    assert live(source, output) == 30
+    assert ticks(output)[0] == ticks(source)[0]
+    assert sounds(output) == sounds(source)
+    assert max(redness(output)) == 0
+
+
+def test_a_face_that_is_found_late_is_hidden_before(tmp_path: Path) -> None:
+    class Late(RedFinder):
+        def find(self, image: Any, *, score: float) -> Detections:
+            found = super().find(image, score=score)
+            return found if self.count == 10 else found[[]]
+
+    source = write_video(tmp_path / "v.mp4", pictures(5)[:1] * 40, rate=25)
+    output = tmp_path / "o.mp4"
+    live(source, output, finder=Late())
+    hidden = [count == 0 for count in redness(output)]
+    # 0.3 s before it was found, and a second after.
+    assert hidden[:2] + hidden[2:34] + hidden[35:] == [False] * 2 + [True] * 32 + [False] * 5
+
+
+def test_ctrl_c_leaves_a_whole_video(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "v.mp4", pictures(40), rate=25, sound=[("aac", 1.6)])
+    output = tmp_path / "o.mp4"
+
+    def ended(count: int) -> None:
+        if count == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match="holds the 20 frames until then"):
+        live(source, output, on_frame=ended)
+    assert len(frames_of(output)) == 20
+    assert max(redness(output)) == 0
+
+
+def test_memory_does_not_grow_with_an_endless_source() -> None:
+    source = pictures(4)
+
+    def endless() -> Any:
+        for index in range(500):
+            yield Frame(source[index // 7 % 4], index / 25)
+
+    request = LiveRequest(source="0", finder=RedFinder(), cover=Cover(style="solid"))  # type: ignore[arg-type]
+    frames = hidden_frames(endless(), request, rate=25)
+    count = 0
+    for count, _ in enumerate(frames, 1):
+        if count == 400:
+            state: Any = frames.gi_frame.f_locals["following"]  # type: ignore[attr-defined]
+            assert len(state._times) < 100
+            tracks = [*state._linker.ended, *state._linker.open_tracks()]
+            assert sum(len(track.frames) for track in tracks) < 100
+    assert count == 500
+
+
+def test_what_cannot_be_done_is_refused(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "v.mp4", pictures(2))
+    for output, says in (
+        (None, "expected --output FILE.mp4, --show"),
+        (tmp_path / "o.avi", "ends in .mp4"),
+        (source, "is the source itself"),
+    ):
+        with pytest.raises(UserError, match=says):
+            live(source, output)
+    photo = tmp_path / "p.png"
+    photo.write_bytes(b"")
+    with pytest.raises(UserError, match="expected a camera, a stream or a video"):
+        live(photo, tmp_path / "o.mp4")
+    assert np.array_equal(frames_of(source)[0].pixels.shape, (120, 160, 3))
