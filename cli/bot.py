@@ -56,9 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--waiting",
         type=count,
-        default=32,
+        default=64,
         metavar="N",
-        help="further ones that may wait; more are asked to come again (default: 32)",
+        help="further ones that may wait; more are asked to come again (default: 64)",
     )
     parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
     parser.add_argument(

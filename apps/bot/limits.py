@@ -32,7 +32,7 @@ class Limits:
     """
 
     at_work: int = 1
-    waiting: int = 32
+    waiting: int = 64
     of_chat: int = 10
     album_seconds: float = 1.0
     work_seconds: float = 600.0
