@@ -9,6 +9,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,10 @@ def fingerprint(*, gpu: bool = True) -> dict[str, str]:
         MissingPackageError: psutil or py-cpuinfo is not installed.
     """
     try:
-        import cpuinfo  # type: ignore[import-untyped]
         import psutil
     except ImportError as error:
-        raise MissingPackageError(error.name or "psutil") from error
-    cpu = cpuinfo.get_cpu_info()
+        raise MissingPackageError("psutil") from error
+    cpu = _cpu()
     flags = [flag for flag in _FLAGS if flag in cpu.get("flags", ())]
     frequency = psutil.cpu_freq()
     facts = {
@@ -72,6 +72,17 @@ def fingerprint(*, gpu: bool = True) -> dict[str, str]:
     if name is not None:
         facts["gpu"] = name
     return facts | {name: found for name in PACKAGES if (found := _version(name))}
+
+
+@cache
+def _cpu() -> dict[str, Any]:
+    """The processor's name and abilities; to ask for them takes a second and a half."""
+    try:
+        import cpuinfo  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise MissingPackageError("cpuinfo") from error
+    found: dict[str, Any] = cpuinfo.get_cpu_info()
+    return found
 
 
 def differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

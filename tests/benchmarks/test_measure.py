@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
@@ -32,56 +29,16 @@ from pocketface.exporting import ExportRequest, export_model
 from pocketface.models.weights import read_weights
 from pocketface.tasks.measuring import Labels
 
+from ..one_process import JobHere, in_this_process, without_processes
 from .conftest import GLASSES, WEIGHTS, case_of
+
+__all__ = ["in_this_process"]
 
 
 @pytest.fixture
 def airport(shared: Path) -> Labels:
     """Ten photos with their faces."""
     return Labels([shared / "airport/annotation_faces_train.json"], [shared / "airport"])
-
-
-@pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For what does not depend on processes: each would import its runtime anew."""
-    _without_processes(monkeypatch)
-
-
-def _without_processes(patch: pytest.MonkeyPatch) -> None:
-    probe = SimpleNamespace(measure=lambda: {"fp32": 100.0, "int8": 100.0})
-    patch.setattr(room, "_Processes", _Here)
-    patch.setattr(room, "Probe", lambda _: probe)
-    patch.setattr(room, "_WARM_UP", 0.0)
-    patch.setattr(cv2, "setNumThreads", lambda _: None)  # it would stay so after the test
-
-
-class _Here:
-    """Stands for `_Processes`."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def start(self, job: Callable[[], Any]) -> Any:
-        return _Job(job)
-
-
-class _Job:
-    """Stands for `_Process`."""
-
-    def __init__(self, job: Callable[[], Any]) -> None:
-        self.made = job()
-
-    def call(self, method: str, *arguments: Any) -> Any:
-        try:
-            return getattr(self.made, method)(*arguments)
-        except Exception as error:
-            raise worker._told(error) from error
-
-    def end(self) -> None:
-        pass
 
 
 def _raise_missing() -> None:
@@ -193,14 +150,14 @@ def test_cases_take_turns_now_forwards_now_backwards(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns: list[str] = []
-    call = _Job.call
+    call = JobHere.call
 
-    def noted(self: _Job, method: str, *arguments: Any) -> Any:
+    def noted(self: JobHere, method: str, *arguments: Any) -> Any:
         if method == "turn":
             turns.append(self.made.case.runtime)
         return call(self, method, *arguments)
 
-    monkeypatch.setattr(_Job, "call", noted)
+    monkeypatch.setattr(JobHere, "call", noted)
     monkeypatch.setattr(room, "_TOGETHER", 2)
     path = exported / "model.onnx"
     cases = [
@@ -264,7 +221,7 @@ def of_peers(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
     labels = [shared / "airport/annotation_faces_train.json"]
     plan = plan_for(cases, data=labels, roots=[shared / "airport"], duration=0.1)
     with pytest.MonkeyPatch.context() as patch:
-        _without_processes(patch)
+        without_processes(patch)
         return measure(plan, output=tmp_path_factory.mktemp("peers"))
 
 

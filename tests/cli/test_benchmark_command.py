@@ -14,7 +14,10 @@ import pytest
 
 from pocketface.benchmarks.results import read_results
 
+from ..one_process import in_this_process, without_processes
 from .conftest import Result
+
+__all__ = ["in_this_process"]
 
 Run = Callable[..., Result]
 
@@ -38,7 +41,9 @@ def report(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("--data", folder / "labels.json", "--root", made, "--duration", "0.2"),
         *("--runtimes", "openvino,onnxruntime,torch", "--output", folder),
     ]
-    assert main([str(one) for one in arguments]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        without_processes(patch)
+        assert main([str(one) for one in arguments]) == 0
     return folder
 
 
@@ -74,7 +79,7 @@ def test_compares_two_runs(report: Path, run: Run) -> None:
     assert done.out.count("not told apart") == 4
 
 
-@pytest.mark.usefixtures("place")
+@pytest.mark.usefixtures("place", "in_this_process")
 def test_what_measures_nothing_leaves_an_older_report(report: Path, run: Run) -> None:
     before = {path.name: path.read_bytes() for path in report.iterdir()}
     Path("damaged.onnx").write_bytes(b"no model")

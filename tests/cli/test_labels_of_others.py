@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from ..one_process import in_this_process
+
+__all__ = ["in_this_process"]
+
 Run = Callable[..., Any]
 
 pytestmark = pytest.mark.usefixtures("labels")
@@ -101,6 +105,7 @@ def test_a_class_by_another_name_is_learnt(run: Run) -> None:
     assert Path("out/best.pth").is_file()
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_benchmark_says_what_to_type(run: Run) -> None:
     typed = [*shlex.split(BENCHMARK.format("Face.json")), "--force"]
     without = run(*typed)

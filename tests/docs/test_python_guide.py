@@ -12,10 +12,11 @@ import pytest
 from pocketface.models.weights import read_weights, write_weights
 from pocketface.tasks.measuring import Labels
 
+from ..one_process import in_this_process
 from ..small_training import drawn_photos, write_template
 from ..tiny_network import write_tiny_weights
 
-__all__ = ["drawn_photos"]
+__all__ = ["drawn_photos", "in_this_process"]
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "python.md"
 OF_THE_TINY_ONE = {
@@ -32,6 +33,7 @@ def examples() -> list[str]:
     return [textwrap.dedent(block) for block in blocks if block.strip()]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_examples_run(
     drawn_photos: Labels,
     tmp_path: Path,
