@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ..apps.blur.video import BlurredVideo
     from ..apps.blur.who import WhoRequest
 
+REPORT_DETECTOR = "face-detection-m"
+"""Searches what was blurred: other weights than those that found the faces, and better ones."""
+
 
 def blur(
     sources: Paths,
@@ -39,6 +42,8 @@ def blur(
     codec: str = "h264",
     keep_audio: bool = True,
     tracks: Given | None = None,
+    report: Given | None = None,
+    report_detector: Given = REPORT_DETECTOR,
     force: bool = False,
     resume: bool = False,
     device: str = "cpu",
@@ -70,6 +75,9 @@ def blur(
         codec: Of videos: "h264", "hevc", "vp9" or "av1".
         keep_audio: Whether videos keep their sound.
         tracks: A file of tracks of the only source, a video, instead of looking for faces.
+        report: JSON file of the faces that another detector finds in what was written; None for no
+            such search.
+        report_detector: Name of a template, or a model file, of that detector; or YuNet's file.
         force: Whether older files are replaced.
         resume: Whether what an earlier run with `resume` wrote into `output` is left as it is.
         device: "cpu", or what the runtime knows.
@@ -98,7 +106,7 @@ def blur(
             output=optional_path(output),
             detector=model_path(detector, device=device),
             segmenter=model_path(SEGMENTER, device=device) if shape == "mask" else None,
-            cover=_cover(style, shape, grow, optional_path(picture)),
+            cover=cover_of(style, shape, grow, optional_path(picture)),
             score=SCORE if score is None else score,
             max_side=MAX_SIDE if max_side is None else max_side,
             who=_who(optional_path(gallery), rule, max_fmr, recognizer, device),
@@ -107,6 +115,8 @@ def blur(
             codec=codec,
             keep_audio=keep_audio,
             tracks=optional_path(tracks),
+            report=optional_path(report),
+            report_detector=None if report is None else model_path(report_detector, device=device),
             force=force,
             resume=resume,
             device=device,
@@ -119,7 +129,12 @@ def blur(
     )
 
 
-def _cover(style: Style, shape: Shape, grow: float | None, picture: Path | None) -> Cover:
+def cover_of(style: Style, shape: Shape, grow: float | None, picture: Path | None) -> Cover:
+    """How faces are hidden, of what a user says.
+
+    Raises:
+        UserError: A value is none.
+    """
     from ..apps.blur.cover import STYLES, Cover
     from ..apps.blur.outline import SHAPES
     from ..data.images import read_image

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import PocketfaceError, UserError
 from ..model_templates.catalogue import DETECTOR, RECOGNIZER
+from .blur_live import add_live, run_live
 from .console import progress, tell
 from .json_lines import add_json, faces_as_json, print_json
 from .parser import a_path, add_detector, fraction, names, positive, positive_count
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     parser.add_argument(
         "sources",
-        nargs="+",
+        nargs="*",
         type=a_path,
         metavar="PATH",
         help="photos, videos, and folders of them",
@@ -37,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=a_path,
         metavar="DIR",
-        help="folder of the files, with the sources' names (default: blurred_NAME beside each)",
+        help="folder of the files, with the sources' names (default: blurred_NAME beside each); "
+        "with --live the .mp4 file",
     )
     parser.add_argument("--force", action="store_true", help="overwrite files that are there")
     parser.add_argument(
@@ -134,6 +136,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="render a video by its .tracks.json, corrected by hand, instead of looking for faces",
     )
+    add_live(parser)
+    parser.add_argument(
+        "--report",
+        type=a_path,
+        metavar="FILE",
+        help="search what was written by another detector, and list what it finds as JSON, with a "
+        "contact sheet of faces that are seen",
+    )
+    parser.add_argument(
+        "--report-detector",
+        type=a_path,
+        metavar="FILE|NAME",
+        help="that detector, or YuNet's .onnx (default: face-detection-m)",
+    )
     parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
     parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")
     add_json(parser, "photo and video")
@@ -141,8 +157,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Blur the sources, and print what was hidden."""
-    from ..api.blur import blur
+    from ..api.blur import REPORT_DETECTOR, blur
 
+    if args.live is not None:
+        run_live(args)
+        return
+    if args.show:
+        raise UserError("--show: goes with --live")
+    if not args.sources:
+        raise UserError("expected photos, videos or folders to blur, or --live SOURCE")
+    if args.report is None and args.report_detector is not None:
+        raise UserError(f"--report-detector {args.report_detector}: goes with --report FILE")
     gallery = args.only or args.except_
     if gallery is None and args.recognizer is not None:
         raise UserError(f"--recognizer {args.recognizer}: goes with --only or --except")
@@ -169,6 +194,8 @@ def run(args: argparse.Namespace) -> None:
             codec=args.codec,
             keep_audio=args.keep_audio,
             tracks=args.tracks,
+            report=args.report,
+            report_detector=args.report_detector or REPORT_DETECTOR,
             force=args.force,
             resume=args.resume,
             device=args.device,
@@ -180,6 +207,8 @@ def run(args: argparse.Namespace) -> None:
         )
     if not args.json:
         _tell_summary(summary)
+        if summary.leaks is not None:
+            tell(f"{args.report}: {_counted(summary.leaks, 'face')} seen by another detector")
     if summary.failed:
         raise PocketfaceError(
             f"{_counted(len(summary.failed), 'file')} not blurred: nothing is written of "

@@ -11,11 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.images import read_image
 from ...data.videos import open_video
 from ...errors import ContractError, ModelFileError
 from ...files import atomic_write
 from ...quiet import quiet
 from ...results import Detections, pairwise_intersection
+from .cover import Cover
 from .find import FaceFinder, merged
 from .tracks_cover import Covers
 from .tracks_file import VideoTracks
@@ -29,9 +31,9 @@ SCALES = (0.5, 1.0, 2.0)
 _MOST_SIDE = 2560
 """Longest side, in pixels, of a picture that is searched."""
 
-_HIDDEN = 0.5
-"""Share of a face's box from which on what was found is the cover itself, which looks like a face:
-that is no leak."""
+_INNER, _HIDDEN = 0.6, 0.5
+"""Of a box that was found, the inside, where the features of a face are, as a share of its sides.
+If so much of that is hidden, what was found is the cover in a head of hair: that is no leak."""
 
 _CELL, _ACROSS, _MOST_PICTURES = 160, 6, 60
 """Of the contact sheet: side of a picture in pixels, pictures in a row, and in all."""
@@ -51,7 +53,7 @@ class Leak:
     Attributes:
         box: x1, y1, x2, y2 in pixels of the picture.
         score: 0 to 1.
-        covered: Share of its box that lies in a box that is hidden.
+        covered: Share of the inside of its box that is hidden.
         file: What was searched.
         frame: Number of the frame of a video; None for a photo.
         time: Seconds since the start of the video.
@@ -107,13 +109,16 @@ class _YuNet:
         return found[np.argsort(-found.scores, kind="stable")]
 
 
-def leaks_in(image: Pixels, searcher: Searcher, hidden: Detections | None = None) -> list[Leak]:
+def leaks_in(
+    image: Pixels, searcher: Searcher, hidden: Detections | None = None, *, grow: float = Cover.grow
+) -> list[Leak]:
     """The faces that a detector finds in a blurred picture, at three scales; best first.
 
     Args:
         image: uint8 (H, W, 3), BGR.
         searcher: The detector.
-        hidden: The boxes that are hidden; None for none.
+        hidden: The boxes of the faces that are hidden; None for none.
+        grow: See `Cover`.
     """
     none = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
     found = none
@@ -125,8 +130,9 @@ def leaks_in(image: Pixels, searcher: Searcher, hidden: Detections | None = None
         faces = searcher.find(picture).above(SCORE)
         found = merged(found, Detections((faces.boxes / scale).astype(np.float32), faces.scores))
     covers = none if hidden is None else hidden
-    areas = (found.boxes[:, 2:] - found.boxes[:, :2]).clip(1e-6).prod(1)
-    common = pairwise_intersection(found.boxes, covers.boxes)
+    inner = _grown(found.boxes, _INNER)
+    areas = (inner[:, 2:] - inner[:, :2]).clip(1e-6).prod(1)
+    common = pairwise_intersection(inner, _grown(covers.boxes, grow))
     shares = common.max(1, initial=0) / areas
     return [
         Leak(tuple(float(side) for side in box), float(score), float(share))  # type: ignore[arg-type]
@@ -139,11 +145,14 @@ class LeakReport:
     """What was found again in all that a run wrote.
 
     Attributes:
+        searcher: The detector.
+        grow: See `Cover`.
         pictures: Photos and frames that were searched.
         found: Faces that were found again, also their covers.
     """
 
     searcher: Searcher
+    grow: float = Cover.grow
     pictures: int = 0
     found: list[Leak] = field(default_factory=list)
     _sheet: list[Pixels] = field(default_factory=list)
@@ -153,9 +162,13 @@ class LeakReport:
         """The faces that are seen."""
         return [one for one in self.found if one.is_open]
 
-    def photo(self, image: Pixels, hidden: Detections, file: Path) -> None:
-        """Search a blurred photo, uint8 (H, W, 3) BGR."""
-        self._search(image, hidden, file, None, None)
+    def photo(self, file: Path, hidden: Detections) -> None:
+        """Search a blurred photo; of one that moves, the first frame.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        self._search(read_image(file), hidden, file, None, None)
 
     def video(self, file: Path, tracks: VideoTracks) -> None:
         """Search a blurred video.
@@ -208,11 +221,16 @@ class LeakReport:
         time: float | None,
     ) -> None:
         self.pictures += 1
-        for leak in leaks_in(image, self.searcher, hidden):
+        for leak in leaks_in(image, self.searcher, hidden, grow=self.grow):
             known = Leak(leak.box, leak.score, leak.covered, str(file), frame, time)
             self.found.append(known)
             if known.is_open and len(self._sheet) < _MOST_PICTURES:
                 self._sheet.append(_cell(image, known))
+
+
+def _grown(boxes: NDArray[np.float32], grow: float) -> NDArray[np.float32]:
+    centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+    return np.hstack([centre - half * grow, centre + half * grow]).astype(np.float32)
 
 
 def _told(leak: Leak) -> dict[str, Any]:

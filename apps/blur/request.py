@@ -45,6 +45,7 @@ class BlurSummary:
         hidden: Faces that are hidden in them.
         without: Photos without a face.
         skipped: Photos and videos that an earlier run wrote.
+        leaks: Faces that were found again in what was written, see `leaks`; None without a report.
         failed: Photos and videos that could not be blurred: nothing is written of them.
         seconds: Time of the whole run without loading the models.
     """
@@ -55,6 +56,7 @@ class BlurSummary:
     hidden: int = 0
     without: int = 0
     skipped: int = 0
+    leaks: int | None = None
     failed: list[Path] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -79,6 +81,8 @@ class BlurRequest:
         codec: Of videos that are written, one of `video_codecs.CODECS`.
         keep_audio: Whether videos keep their sound.
         tracks: A file of tracks of the only source, a video, instead of looking for faces.
+        report: JSON file of the faces that another detector finds again; None for no such search.
+        report_detector: Model file of that detector; needed for `report`.
         device: Device for all models, as `tasks.load` takes it.
         threads: Threads for one inference of each, as `tasks.load` takes them.
         on_blurred: Called after each photo.
@@ -102,6 +106,8 @@ class BlurRequest:
     codec: str = "h264"
     keep_audio: bool = True
     tracks: Path | None = None
+    report: Path | None = None
+    report_detector: Path | None = None
     device: str = "cpu"
     threads: int | None = None
     on_blurred: Callable[[Blurred], None] | None = None

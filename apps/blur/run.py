@@ -10,12 +10,13 @@ from pathlib import Path
 
 from ...data.images import read_content
 from ...errors import DataError, MissingPackageError, PocketfaceError, UserError
-from ...files import atomic_write, sha256_file
+from ...files import atomic_write, check_place, sha256_file
 from ...interrupts import signals_kept
 from ...tasks.load import load_as
 from ...tasks.segmentation.model import FaceSegmenter
 from ..faces import check_landmarks
 from .find import FaceFinder
+from .leaks import LeakReport, open_searcher
 from .manifest import MANIFEST, Done, Manifest, only_run, open_manifest
 from .photo import PhotoBlurrer
 from .places import blurred_places, find_media, is_video
@@ -49,6 +50,12 @@ def blur(request: BlurRequest) -> BlurSummary:
         raise UserError(f"--tracks {request.tracks}: goes with one video, and nothing else")
     blurrer = _opened(request)
     run = _Run(request, blurrer, places)
+    if request.report is not None and request.report_detector is not None:
+        check_place(request.report, "--report")
+        searcher = open_searcher(
+            request.report_detector, device=request.device, threads=request.threads
+        )
+        run.report = LeakReport(searcher, request.cover.grow)
     started = time.monotonic()
     with ExitStack() as stack:
         check = stack.enter_context(signals_kept())
@@ -70,6 +77,9 @@ def blur(request: BlurRequest) -> BlurSummary:
                 request.on_progress(done, len(media))
     if len(run.summary.failed) == len(media):
         raise DataError(f"none of the {len(media)} photos and videos could be blurred")
+    if run.report is not None and request.report is not None:
+        run.report.write(request.report)
+        run.summary.leaks = len(run.report.leaks)
     run.summary.seconds = time.monotonic() - started
     return run.summary
 
@@ -124,6 +134,7 @@ class _Run:
         self.blurrer = blurrer
         self.places = places
         self.summary = BlurSummary()
+        self.report: LeakReport | None = None
         self.manifest: Manifest | None = None
         self.settings = ""
 
@@ -169,6 +180,8 @@ class _Run:
         made = self.blurrer.blur(content, source=str(path))
         with atomic_write(self.places[path]) as file:
             file.write(made.content)
+        if self.report is not None:
+            self.report.photo(self.places[path], made.found[0])
         faces = sum(map(len, made.found))
         self._note(path, digest, faces=faces, hidden=made.hidden, frames=len(made.found))
         self.summary.photos += 1
@@ -195,6 +208,8 @@ class _Run:
                 on_frame=request.on_frame,
             )
         )
+        if self.report is not None:
+            self.report.video(self.places[path], done.tracks)
         hidden = sum(bool(one.hidden.any()) for one in done.tracks.paths)
         frames = len(done.tracks.times)
         self._note(path, digest, faces=len(done.tracks.paths), hidden=hidden, frames=frames)

@@ -36,6 +36,9 @@ def test_a_face_is_found_once_at_three_scales() -> None:
     cover = Detections(np.array([[18, 38, 55, 75]], np.float32), np.ones(1, np.float32))
     (leak,) = leaks_in(pictures(1)[0], Red(), cover)
     assert not leak.is_open
+    beside = Detections(np.array([[50, 38, 87, 75]], np.float32), np.ones(1, np.float32))
+    (leak,) = leaks_in(pictures(1)[0], Red(), beside)
+    assert leak.is_open
 
 
 def test_real_faces_are_found_again_until_they_are_hidden() -> None:
