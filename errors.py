@@ -27,6 +27,7 @@ EXTRAS = {
     "onnxscript": "train",
     "openvino": "openvino",
     "pillow_heif": "heic",
+    "prometheus_client": "serve",
     "psutil": "benchmark",
     "python_multipart": "serve",
     "pytorch_optimizer": "train",

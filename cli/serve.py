@@ -44,6 +44,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_max_fmr(parser)
     add_calibration(parser)
     parser.add_argument(
+        "--token-file",
+        type=a_path,
+        metavar="FILE",
+        help="holds a token that clients must send (default: $POCKETFACE_TOKEN, or none)",
+    )
+    parser.add_argument(
+        "--tls-cert",
+        type=a_path,
+        metavar="FILE",
+        help="a certificate, PEM, with those between it and its root: HTTPS (default: HTTP)",
+    )
+    parser.add_argument(
+        "--tls-key",
+        type=a_path,
+        metavar="FILE",
+        help="its private key, without a password (default: in the certificate's file)",
+    )
+    parser.add_argument(
         "--host",
         default="127.0.0.1",
         help="address to listen at (default: 127.0.0.1, for this machine only; 0.0.0.0 for all)",
@@ -77,9 +95,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Answer over HTTP until Ctrl-C."""
     from ..apps.service.app import Settings
+    from ..apps.service.detect import BLUR
     from ..apps.service.limits import Limits
     from ..apps.service.server import address_of, bind, make_config, serve
+    from ..apps.service.tls import Tls
+    from ..apps.service.token import read_token
 
+    token = read_token(args.token_file)
+    if args.tls_key is not None and args.tls_cert is None:
+        raise UserError(f"--tls-key {args.tls_key}: goes with --tls-cert alone")
+    tls = None if args.tls_cert is None else Tls(args.tls_cert, args.tls_key)
     classifier, detector = photo_classifier.files_of(args)
     settings = Settings(
         classifier=classifier,
@@ -92,13 +117,18 @@ def run(args: argparse.Namespace) -> None:
         limits=Limits(
             at_work=args.at_work or max(1, _cores() // args.workers), waiting=args.waiting
         ),
+        token=token,
     )
     with bind(args.host, args.port) as listening:
-        config, endpoints = make_config(settings, workers=args.workers)
-        where = address_of(listening)
+        config, endpoints = make_config(settings, workers=args.workers, tls=tls)
+        where = address_of(listening, tls=tls is not None)
+        secret = "" if token is None else '-H "Authorization: Bearer $TOKEN" '
         for endpoint, photos in endpoints.items():
             fields = " ".join(f"-F image=@{name}.jpg" for name in _NAMES[photos])
-            print(f"listening at {where}: curl {fields} {where}{endpoint}", flush=True)
+            saved = "-o blurred_photo.jpg " if endpoint == f"/{BLUR}/" else ""
+            print(
+                f"listening at {where}: curl {secret}{saved}{fields} {where}{endpoint}", flush=True
+            )
         serve(config, listening)
 
 

@@ -8,12 +8,17 @@ import numpy as np
 from fastapi import HTTPException
 from fastapi.responses import JSONResponse
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from ...data.images import decode_image
 from ...errors import ImageError, ImageTooLargeError
 from ..classify import NO_FACE
 from .uploads import FIELD
+
+
+def example(**values: Any) -> ConfigDict:
+    """The setting that shows an answer in the service's description."""
+    return ConfigDict(json_schema_extra={"examples": [values]})
 
 
 class Found(BaseModel):
@@ -81,8 +86,12 @@ def decoded(photo: bytes, *, source: str = FIELD) -> NDArray[np.uint8]:
     try:
         return decode_image(photo, source=source)
     except ImageError as error:
-        code = 413 if isinstance(error, ImageTooLargeError) else 415
-        raise HTTPException(code, str(error)) from None
+        raise refused(error) from None
+
+
+def refused(error: ImageError) -> HTTPException:
+    """The answer to a file that is no photo (415), or too large (413)."""
+    return HTTPException(413 if isinstance(error, ImageTooLargeError) else 415, str(error))
 
 
 def no_face(pixels: NDArray[np.uint8], *, which: str = "photo") -> JSONResponse:

@@ -10,22 +10,31 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
-from starlette.routing import Route
 
 from ... import __version__
 from ...errors import UserError
+from ...tasks.classification.model import FaceClassifier
 from ...tasks.detection.model import FaceDetector
 from ...tasks.load import load_as
+from ...tasks.model import Model
 from ...tasks.segmentation.model import FaceSegmenter
+from ..blur.find import FaceFinder
 from ..classify import NO_FACE, PhotoClassifier
 from ..faces import FACE_SCORE, FaceReader
-from .answers import FORM, PROBLEMS, Found, decoded, no_face
+from .answers import FORM, PROBLEMS, Found, decoded, example, no_face
 from .bounded_queue import BoundedQueue
+from .description import describe
+from .detect import BLUR, DETECT, add_blur, add_detect
+from .kserve import add_kserve
 from .limits import Limits
+from .metrics import Metrics
+from .observed import Observed, note
 from .recognize import (
     COMPARE,
     IDENTIFY,
@@ -37,8 +46,10 @@ from .recognize import (
 )
 from .segment import SEGMENT, add_segment
 from .targets import AnyTarget
+from .token import Guard
 from .uploads import read_photo
 
+_PAGE = Path(__file__).parent / "page"
 _FIRST = np.zeros((64, 64, 3), np.uint8)
 
 
@@ -47,7 +58,7 @@ class Settings:
     """The model files and how to run them; see `PhotoClassifier`.
 
     Without a segmenter's file there is no address for masks, and without a recogniser's none for
-    people.
+    people. Where there is a token, only who sends it is answered.
     """
 
     classifier: Path
@@ -58,20 +69,29 @@ class Settings:
     device: str = "cpu"
     threads: int = 1
     limits: Limits = field(default_factory=Limits)
+    token: str | None = field(default=None, repr=False)
 
-    def open(self) -> PhotoClassifier:
-        """Load the classifier and the detector.
+    def open_finder(self) -> FaceFinder:
+        """Load the detector; faces from `blur.find.SCORE` on are hidden, if it finds such.
 
         Raises:
             UserError: See `tasks.load`.
         """
-        return PhotoClassifier.open(
-            self.classifier,
-            self.detector,
-            face_score=self.face_score,
-            device=self.device,
-            threads=self.threads,
-        )
+        finder = FaceFinder(self.detector, device=self.device, threads=self.threads)
+        finder.score = max(finder.score, finder.least_score)
+        return finder
+
+    def open_classifier(self, detector: FaceDetector) -> PhotoClassifier:
+        """Load the classifier.
+
+        Args:
+            detector: Finds the faces.
+
+        Raises:
+            UserError: See `tasks.load`.
+        """
+        model = load_as(FaceClassifier, self.classifier, device=self.device, threads=self.threads)
+        return PhotoClassifier(model, detector, face_score=self.face_score)
 
     def open_segmenter(self) -> FaceSegmenter | None:
         """Load the segmenter, if there is one.
@@ -113,26 +133,33 @@ class Face(Found):
 class Answer(BaseModel):
     """What the photo shows."""
 
+    model_config = example(answer="glass")
     answer: str = Field(description="the last label where any face has it, else that of the faces")
     faces: list[Face] | None = Field(default=None, description="with details=true: best first")
 
 
-def make_app(settings: Settings) -> FastAPI:
+def make_app(settings: Settings, *, figures: Path | None = None) -> FastAPI:
     """The ASGI application.
+
+    Args:
+        settings: The models and how to run them.
+        figures: Folder in which several processes keep their figures together; None for one.
 
     Raises:
         UserError: A model file cannot be opened; see `tasks.load`.
     """
     # Nonsense from a client is reported in the answer; it need not fill the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    classifier, segmenter = settings.open(), settings.open_segmenter()
+    finder = settings.open_finder()
+    classifier, segmenter = settings.open_classifier(finder.own), settings.open_segmenter()
     recognition = settings.open_recognition(classifier.detector)
     limits = settings.limits
-    queue = BoundedQueue(at_work=limits.at_work, waiting=limits.waiting)
+    metrics = Metrics(figures)
+    queue = BoundedQueue(at_work=limits.at_work, waiting=limits.waiting, on_change=metrics.queue)
     # The first run of a graph is slow: run it before the first client comes.
     _answer(classifier, _FIRST)
     others = [segmenter, recognition.model if recognition else None]
-    models = [classifier.detector, classifier.classifier, *filter(None, others)]
+    models: list[Model[Any]] = [finder.own, classifier.classifier, *filter(None, others)]
     names = ", ".join(model.contract.name for model in models)
     app = FastAPIOffline(
         title="pocketface",
@@ -141,7 +168,11 @@ def make_app(settings: Settings) -> FastAPI:
         + (f" {NO_LIVENESS}" if recognition else ""),
         redoc_url=None,
     )
+    # The last one added comes first to a request.
+    if settings.token is not None:
+        app.add_middleware(Guard, token=settings.token)
     app.add_middleware(AnyTarget)
+    app.add_middleware(Observed, metrics=metrics, routes=app.routes)
     app.add_exception_handler(RequestValidationError, _bad_query)
     app.add_exception_handler(ClientDisconnect, _nobody_there)
 
@@ -159,6 +190,10 @@ def make_app(settings: Settings) -> FastAPI:
         if recognition.people is not None:
             add_identify(app, recognition, recognition.people, queue=queue, limits=limits)
             _add(photos_of, IDENTIFY, 1, settings)
+    add_detect(app, finder, score=settings.face_score, queue=queue, limits=limits)
+    _add(photos_of, DETECT, 1, settings)
+    add_blur(app, finder, segmenter, queue=queue, limits=limits)
+    _add(photos_of, BLUR, 1, settings)
     app.state.endpoints = {f"/{name}/": count for name, count in photos_of.items()}
 
     @app.post(
@@ -174,6 +209,7 @@ def make_app(settings: Settings) -> FastAPI:
         with queue.place():
             photo = await read_photo(request, limits)
             answer = await queue.run(request, lambda: _answer_to(classifier, photo))
+        note(request, faces=0 if isinstance(answer, Response) else len(answer.faces or ()))
         return answer if details or isinstance(answer, Response) else Answer(answer=answer.answer)
 
     @app.get("/ping/")
@@ -181,8 +217,19 @@ def make_app(settings: Settings) -> FastAPI:
         """Is the service there?"""
         return {"status": "ok"}
 
-    (docs,) = (route for route in app.routes if isinstance(route, Route) and route.path == "/docs")
-    app.add_route("/", docs.endpoint, include_in_schema=False)
+    @app.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
+    def figures_now() -> Response:
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    add_kserve(app, models)
+    app.mount("/page", StaticFiles(directory=_PAGE))
+    page = (_PAGE / "index.html").read_text(encoding="utf-8")
+
+    @app.get("/", include_in_schema=False)
+    async def front() -> HTMLResponse:
+        return HTMLResponse(page)
+
+    describe(app, token=settings.token is not None)
     return app
 
 

@@ -39,11 +39,20 @@ class BoundedQueue:
     Args:
         at_work: Number of threads.
         waiting: Number of further requests that may wait or be arriving.
+        on_change: Called with both numbers as they are, after each change.
     """
 
-    def __init__(self, *, at_work: int, waiting: int) -> None:
+    def __init__(
+        self,
+        *,
+        at_work: int,
+        waiting: int,
+        on_change: Callable[[int, int], None] | None = None,
+    ) -> None:
         self._threads = ThreadPoolExecutor(at_work, thread_name_prefix="service")
-        self._free = at_work + waiting
+        self._free = self._places = at_work + waiting
+        self._at_work = at_work
+        self._on_change = on_change
         self._idle = at_work
         self._waiting: list[_Waiting] = []
 
@@ -61,10 +70,19 @@ class BoundedQueue:
                 headers={"Retry-After": str(_RETRY_AFTER)},
             )
         self._free -= 1
+        self._tell()
         try:
             yield
         finally:
             self._free += 1
+            self._tell()
+
+    def _tell(self) -> None:
+        at_work = self._at_work - self._idle
+        # A thread may still work for a client that has left its place.
+        waiting = max(0, self._places - self._free - at_work)
+        if self._on_change is not None:
+            self._on_change(at_work, waiting)
 
     async def run(self, request: Request, work: Callable[[], Result]) -> Result:
         """Run `work` in one of the threads when it is the request's turn, and return its result.
@@ -104,6 +122,7 @@ class BoundedQueue:
     def _thread_is_free(self) -> None:
         self._idle += 1
         self._call_next()
+        self._tell()
 
     def _call_next(self) -> None:
         if self._idle and self._waiting:
@@ -111,6 +130,7 @@ class BoundedQueue:
             self._waiting.remove(one)
             self._idle -= 1
             one.turn.set()
+            self._tell()
 
 
 async def _leaves(request: Request) -> None:

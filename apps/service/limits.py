@@ -16,6 +16,7 @@ class Limits:
         body_seconds: Seconds in which a body must arrive; else 408.
         connection_seconds: Age in seconds at which a connection is closed, after the answer that it
             waits for; three times as much, and it is cut.
+        frames: Most frames of an animation; one of more gets 413.
     """
 
     at_work: int = 1
@@ -23,3 +24,4 @@ class Limits:
     body_bytes: int = 10_000_000
     body_seconds: float = 30
     connection_seconds: float = 60
+    frames: int = 200

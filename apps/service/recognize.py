@@ -22,9 +22,10 @@ from ..recognize_faces import PhotoFaces
 from ..recognize_find import Known
 from ..recognize_people import People, PeopleRequest
 from ..recognize_verdict import MAX_FMR, Answer, Judge, Verdict, check_fmr
-from .answers import FORM, FORM_OF_TWO, PROBLEMS, Found, decoded, no_face
+from .answers import FORM, FORM_OF_TWO, PROBLEMS, Found, decoded, example, no_face
 from .bounded_queue import BoundedQueue
 from .limits import Limits
+from .observed import note
 from .uploads import FIELD, read_photo, read_photos
 
 COMPARE: Final = "compare"
@@ -78,6 +79,23 @@ class ComparedFace(Found, Said):
 class Comparison(BaseModel):
     """Whether two photos show one person."""
 
+    model_config = example(
+        answer="yes",
+        similarity=0.61,
+        probability=0.98,
+        reference={"box": [183.2, 108.4, 354.0, 333.1], "score": 0.93},
+        reference_faces=1,
+        faces=[
+            {
+                "box": [170.5, 60.1, 280.9, 205.0],
+                "score": 0.91,
+                "similarity": 0.61,
+                "probability": 0.98,
+                "small": False,
+                "answer": "yes",
+            }
+        ],
+    )
     answer: Answer = Field(
         description="that of the second photo's most similar face: yes if it is as similar as"
         " strangers are in at most --max-fmr of all pairs, unsure up to ten times as many"
@@ -99,6 +117,19 @@ class IdentifiedFace(Found, Said):
 class Identified(BaseModel):
     """Who is in a photo."""
 
+    model_config = example(
+        faces=[
+            {
+                "box": [183.2, 108.4, 354.0, 333.1],
+                "score": 0.93,
+                "similarity": 0.61,
+                "probability": 0.98,
+                "small": False,
+                "answer": "known",
+                "name": "Grace",
+            }
+        ]
+    )
     faces: list[IdentifiedFace] = Field(description="best detection first")
 
 
@@ -236,7 +267,10 @@ def add_compare(
     async def compare(request: Request) -> Comparison | Response:
         with queue.place():
             photos = await read_photos(request, limits, count=2)
-            return await queue.run(request, lambda: recognition.compare(photos))
+            said = await queue.run(request, lambda: recognition.compare(photos))
+        if isinstance(said, Comparison):
+            note(request, photos=2, faces=said.reference_faces + len(said.faces))
+        return said
 
 
 def add_identify(
@@ -261,7 +295,10 @@ def add_identify(
     async def identify(request: Request) -> Identified | Response:
         with queue.place():
             photo = await read_photo(request, limits)
-            return await queue.run(request, lambda: recognition.identify(people, photo))
+            said = await queue.run(request, lambda: recognition.identify(people, photo))
+        if isinstance(said, Identified):
+            note(request, faces=len(said.faces))
+        return said
 
 
 def _found(seen: PhotoFaces, index: int) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from ...mask import Mask
 from ...results import Detections
 from ..faces import FaceReader
 from ..mask_files import Kind, picture_of
-from .answers import FORM, PROBLEMS, Found, decoded, no_face
+from .answers import FORM, PROBLEMS, Found, decoded, example, no_face
 from .bounded_queue import BoundedQueue
 from .limits import Limits
+from .observed import note
 from .uploads import read_photo
 
 SEGMENT = "segment"
@@ -56,6 +57,23 @@ class MaskedFace(Found):
 
 class Masks(BaseModel):
     """The masks of a photo's faces; no pixel is of two."""
+
+    model_config = example(
+        faces=[
+            {
+                "box": [1.0, 1.0, 3.0, 4.0],
+                "score": 0.93,
+                "mask": {
+                    "classes": ["face"],
+                    "threshold": 0.5,
+                    "area": 6,
+                    "box": [1.0, 1.0, 3.0, 4.0],
+                    "region": [0, 0, 4, 5],
+                    "masks": {"face": {"size": [5, 4], "counts": [6, 3, 2, 3, 6]}},
+                },
+            }
+        ]
+    )
 
     faces: list[MaskedFace] = Field(description="best first")
 
@@ -98,12 +116,13 @@ def add_segment(app: FastAPI, reader: FaceReader, *, queue: BoundedQueue, limits
         """A mask for each face of the photo, or one picture of all of them."""
         with queue.place():
             photo = await read_photo(request, limits)
-            return await queue.run(request, lambda: _answer(reader, photo, form))
+            return await queue.run(request, lambda: _answer(request, reader, photo, form))
 
 
-def _answer(reader: FaceReader, photo: bytes, form: Kind) -> Response:
+def _answer(request: Request, reader: FaceReader, photo: bytes, form: Kind) -> Response:
     pixels = decoded(photo)
     ((faces, masks),) = reader.read([pixels])
+    note(request, faces=len(faces))
     if not len(faces):
         return no_face(pixels)
     if form == "json":

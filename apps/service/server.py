@@ -9,8 +9,12 @@ import multiprocessing
 import os
 import signal
 import socket
+import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, TextIO
 
 import h11
@@ -20,8 +24,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.supervisors import Multiprocess
 
 from ...errors import UserError
+from . import observed
 from .app import Settings, make_app
 from .bounded_queue import HALF_CLOSED
+from .metrics import FOLDER
+from .tls import Tls
 
 _GRACE = 30  # seconds that requests at work get when the service ends
 _BACKLOG = 2048
@@ -62,10 +69,11 @@ def bind(host: str, port: int) -> socket.socket:
         raise UserError(f"{flag}: cannot listen at {host}: {os.strerror(code)}") from error
 
 
-def address_of(listening: socket.socket) -> str:
+def address_of(listening: socket.socket, *, tls: bool = False) -> str:
     """The URL under which a browser finds the service."""
     host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def serve(config: Config, listening: socket.socket) -> None:
@@ -77,11 +85,26 @@ def serve(config: Config, listening: socket.socket) -> None:
     """
     try:
         if config.workers > 1:
-            Multiprocess(config, sockets=[listening]).run()
+            with _folder_of_figures():
+                Multiprocess(config, sockets=[listening]).run()
         else:
             Server(config).run(sockets=[listening])
     except KeyboardInterrupt:
         pass  # Ctrl-C is the normal end
+
+
+@contextmanager
+def _folder_of_figures() -> Iterator[None]:
+    """An empty folder that worker processes find in their environment, until they have ended."""
+    before = os.environ.get(FOLDER)
+    with tempfile.TemporaryDirectory(prefix="pocketface-", ignore_cleanup_errors=True) as folder:
+        os.environ[FOLDER] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop(FOLDER)
+            if before is not None:
+                os.environ[FOLDER] = before
 
 
 def _most_connections() -> int:
@@ -93,7 +116,9 @@ def _most_connections() -> int:
     return max(1, min(MAX_CONNECTIONS, files - _OTHER_FILES))
 
 
-def make_config(settings: Settings, *, workers: int = 1) -> tuple[Config, dict[str, int]]:
+def make_config(
+    settings: Settings, *, workers: int = 1, tls: Tls | None = None
+) -> tuple[Config, dict[str, int]]:
     """Uvicorn's settings, and the endpoints' paths with the number of photos that each takes.
 
     All model files are opened and tried before.
@@ -101,10 +126,13 @@ def make_config(settings: Settings, *, workers: int = 1) -> tuple[Config, dict[s
     Args:
         settings: The settings of each process.
         workers: Number of processes. They share the port, and one that dies is started again.
+        tls: The certificate; None for HTTP in the clear.
 
     Raises:
-        UserError: A model file cannot be opened; see `tasks.load`.
+        UserError: A model file cannot be opened, see `tasks.load`; or see `Tls.check`.
     """
+    if tls is not None:
+        tls.check()
     app: Any = make_app(settings)
     endpoints: dict[str, int] = app.state.endpoints
     if workers > 1:  # opened here first: a faulty file would fail in each worker again and again
@@ -119,6 +147,9 @@ def make_config(settings: Settings, *, workers: int = 1) -> tuple[Config, dict[s
         timeout_graceful_shutdown=_GRACE,
         server_header=False,
         log_config=_LOGGING,
+        access_log=False,  # `observed` has its own, without what clients sent
+        ssl_certfile=None if tls is None else tls.certificate,
+        ssl_keyfile=None if tls is None else tls.key,
         workers=workers,
     )
     return config, endpoints
@@ -134,7 +165,7 @@ def _make_workers_app(settings: Settings) -> FastAPI:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=follow, daemon=True).start()
-    return make_app(settings)
+    return make_app(settings, figures=Path(os.environ[FOLDER]))
 
 
 class LogHandler(logging.StreamHandler[TextIO]):
@@ -151,6 +182,7 @@ _LOGGING = {
     "handlers": {"plain": {"()": LogHandler, "formatter": "plain"}},
     "loggers": {
         "uvicorn": {"handlers": ["plain"], "level": "INFO", "propagate": False},
+        observed.__name__: {"handlers": ["plain"], "level": "INFO", "propagate": False},
     },
 }
 
@@ -190,6 +222,8 @@ class ShortLivedProtocol(H11Protocol):
         whole = self.cycle is not None and not self.cycle.more_body
         if not whole or self.cycle.response_complete:
             return False
+        if self.transport.get_extra_info("sslcontext") is not None:
+            return False  # TLS closes both sides at once
         self.cycle.scope["state"][HALF_CLOSED] = True
         self.shutdown()  # after the answer
         return True

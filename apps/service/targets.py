@@ -11,6 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 
 
+def path_of(target: str) -> str:
+    """The path of a target that may have the host in it."""
+    found = _ABSOLUTE.match(target)
+    return target[found.end() :] or "/" if found else target
+
+
 class AnyTarget:
     """Serves HEAD as GET, and targets with the host in them (RFC 9110, 9.3.2; 9112, 3.2.2).
 
@@ -36,8 +42,7 @@ class AnyTarget:
             return await refusal(scope, receive, send)
         if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}
-        if found := _ABSOLUTE.match(scope["path"]):
-            scope = {**scope, "path": scope["path"][found.end() :] or "/"}
+        scope = {**scope, "path": path_of(scope["path"])}
         begun = False
 
         async def noted(message: Message) -> None:

@@ -19,6 +19,7 @@ from pocketface.apps.service.app import Settings
 from pocketface.apps.service.limits import Limits
 from pocketface.apps.service.recognize import RecognitionSettings
 from pocketface.apps.service.server import bind, make_config
+from pocketface.apps.service.tls import Tls
 from pocketface.tasks.weights import model_file
 
 BOUNDARY = b"----pocketface"
@@ -35,6 +36,8 @@ def running(
     *,
     recognition: RecognitionSettings | None = None,
     detector: Path | None = None,
+    token: str | None = None,
+    tls: Tls | None = None,
     **limits: Any,
 ) -> Iterator[int]:
     """The port of a service with the shipped weights, and perhaps what else it may have."""
@@ -44,9 +47,10 @@ def running(
         segmenter=segmenter,
         recognition=recognition,
         limits=Limits(**limits),
+        token=token,
     )
     with bind("127.0.0.1", 0) as listening:
-        config, endpoints = make_config(settings)
+        config, endpoints = make_config(settings, tls=tls)
         assert endpoints == _endpoints(segmenter, recognition)
         server = Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -68,6 +72,7 @@ def _endpoints(segmenter: Path | None, recognition: RecognitionSettings | None) 
         **({"/segment/": 1} if segmenter else {}),
         **({"/compare/": 2} if recognition else {}),
         **({"/identify/": 1} if recognition and recognition.gallery else {}),
+        **{"/detect/": 1, "/blur/": 1},
     }
 
 
@@ -89,6 +94,21 @@ def post(
         connection.request("POST", path, body, {"Content-Type": kind, **headers})
         response = connection.getresponse()
         return response.status, json.loads(response.read()), dict(response.getheaders())
+    finally:
+        connection.close()
+
+
+def ask(
+    port: int, path: str, body: bytes | None = None, **headers: str
+) -> tuple[int, bytes, dict[str, str]]:
+    """Status, content and headers in small letters, of GET or of a form that is posted."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        kind = {} if body is None else {"Content-Type": FORM}
+        connection.request("GET" if body is None else "POST", path, body, {**kind, **headers})
+        response = connection.getresponse()
+        found = {name.lower(): value for name, value in response.getheaders()}
+        return response.status, response.read(), found
     finally:
         connection.close()
 

@@ -16,6 +16,8 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from sent_photos import HOPPER
+from service_client import ask, form
 
 from ..colour_model import write_colour_model
 from ..pixel_recognizer import MEASURED, write_recognizer
@@ -98,6 +100,27 @@ def test_says_where_the_masks_are(files: tuple[str, ...], tmp_path: Path) -> Non
         assert process.stdout.readline().endswith(f"-F image=@photo.jpg {where}/segment/\n")
 
 
+def test_a_token_and_figures_of_several_processes(files: tuple[str, ...], tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("a-token-of-twenty-4")
+    with serving(*files, "--token-file", str(token), "--workers", "2") as (process, where):
+        assert process.stdout is not None
+        said = process.stdout.readline() + process.stdout.readline()
+        assert 'curl -H "Authorization: Bearer $TOKEN" -o blurred_photo.jpg -F image=@' in said
+        answers(where)
+        port = int(where.rpartition(":")[2])
+        known = {"Authorization": "Bearer a-token-of-twenty-4"}
+        # Whichever of both processes is asked, it answers for both.
+        for _ in range(8):
+            assert ask(port, "/blur/", form(HOPPER.read_bytes()), **known)[0] == 200
+            assert ask(port, "/blur/", form(HOPPER.read_bytes()))[0] == 401
+        text = ask(port, "/metrics", **known)[1].decode()
+        assert 'pocketface_requests_total{code="200",endpoint="/blur/"} 8.0' in text
+        assert "pocketface_requests_at_work 0.0" in text
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
 def test_says_where_people_are(files: tuple[str, ...], tmp_path: Path) -> None:
     recognizer = write_recognizer(tmp_path / "model.onnx", **MEASURED)
     with serving(*files, "--recognizer", str(recognizer)) as (process, where):
@@ -146,6 +169,9 @@ def test_workers_end_with_their_parent(files: tuple[str, ...]) -> None:
         (("--recognizer", "glasses-n"), "is for face-classification; expected a face recogniser"),
         (("--gallery", "a.gallery"), "--gallery a.gallery: goes with --recognizer alone"),
         (("--max-fmr", "0.01"), "--max-fmr 0.01: goes with --recognizer alone"),
+        (("--token-file", "none"), "--token-file none: No such file"),
+        (("--tls-cert", "none.pem"), "--tls-cert none.pem: No such file"),
+        (("--tls-key", "none.pem"), "--tls-key none.pem: goes with --tls-cert alone"),
         (("--workers", "0"), "--workers: expected a whole number, 1 or more"),
         (("--device", "quantum"), "device 'quantum'"),
     ],
@@ -155,6 +181,18 @@ def test_bad_input(run: Run, arguments: tuple[str, ...], message: str) -> None:
     assert (result.code, result.out) == (2, "")
     assert message in result.err
     assert result.err.count("\n") <= 2
+
+
+def test_what_is_hidden_by_a_detector_with_nms_inside(onnx_files: dict[str, Path]) -> None:
+    """It has a lowest score of its own, from which faces are hidden; less cannot be asked for."""
+    arguments = ("--load-weights", onnx_files["classifier"], "--detector", onnx_files["nms"])
+    with serving(*map(str, arguments), "--face-score", "0.6") as (_, where):
+        port = int(where.rpartition(":")[2])
+        photo = form(HOPPER.read_bytes())
+        status, _, headers = ask(port, "/blur/", photo)
+        assert (status, headers["x-faces-hidden"]) == (200, "1")
+        status, said, _ = ask(port, "/blur/?score=0.01", photo)
+        assert (status, b"this detector gives faces from" in said) == (400, True)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
