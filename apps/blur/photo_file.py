@@ -40,8 +40,8 @@ class Frame:
         opaque = to_bgr(self.colours)
         if self.alpha is None:
             return [opaque]
-        share = eight_bits(self.alpha).astype(np.float32)[..., None] / 255
-        shown = np.rint(255 + share * (opaque.astype(np.float32) - 255)).astype(np.uint8)
+        share = cv2.cvtColor(eight_bits(self.alpha), cv2.COLOR_GRAY2BGR)
+        shown = np.asarray(255 - cv2.multiply(255 - opaque, share, scale=1 / 255), np.uint8)
         return [shown, opaque]
 
     def from_bgr(self, drawn: Picture) -> Pixels:

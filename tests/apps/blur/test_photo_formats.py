@@ -369,3 +369,13 @@ def test_the_box_is_the_one_that_is_hidden() -> None:
     made = blur(content, cover=Cover(style="solid", shape="box", grow=1))
     rows, columns = np.nonzero(np.asarray(opened(made.content))[..., 0] == 0)
     assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == BOX
+
+
+def test_what_a_viewer_shows_is_searched() -> None:
+    """On white, as all other commands see the photo."""
+    content = written(rgba(), "PNG")
+    finder = OneFace()
+    blur(content, finder=finder)
+    shown = decode_image(content, source="photo").astype(int)
+    clear = np.asarray(rgba())[..., 3] == 0
+    assert np.abs(finder.seen[0] - shown)[~clear].max() <= 1
