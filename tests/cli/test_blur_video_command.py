@@ -1,0 +1,132 @@
+"""`pocketface blur` of videos."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pocketface.data.videos import open_video
+
+from ..pixel_recognizer import PLACES, write_detector
+from ..videos import write_video
+
+pytest.importorskip("av")
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video with stripes everywhere, and a detector that finds a face in each frame."""
+    folder = tmp_path_factory.mktemp("video")
+    write_detector(folder / "one.onnx", 40)
+    stripes = np.full((80, 160, 3), 200, np.uint8)
+    stripes[::4] = 30
+    stripes[:8, :8] = 255
+    write_video(folder / "v.mp4", [stripes] * 30, sound=[("aac", 3.0)])
+    return folder
+
+
+@pytest.fixture
+def place(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(source, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def contrasts(path: Path) -> list[float]:
+    """Of each frame in the middle of the face."""
+    x, y = PLACES[0]
+    with open_video(path) as video:
+        return [
+            float(frame.pixels[y + 14 : y + 26, x + 14 : x + 26].std()) for frame in video.frames
+        ]
+
+
+@pytest.mark.usefixtures("place")
+def test_a_video_is_blurred_and_rendered_again_by_its_tracks(run: Run) -> None:
+    done = run("blur", "v.mp4", "--detector", "one.onnx", "--style", "solid", "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    assert told["output"] == "blurred_v.mp4"
+    assert (told["frames"], told["faces"], told["hidden"], told["black"]) == (30, 1, 1, 0)
+    assert min(contrasts(Path("v.mp4"))) > 50
+    assert max(contrasts(Path("blurred_v.mp4"))) < 5
+
+    tracks = Path(told["tracks"])
+    text = json.loads(tracks.read_text())
+    text["tracks"][0]["visible"] = [[0, 9]]
+    tracks.write_text(json.dumps(text))
+    done = run("blur", "v.mp4", "--tracks", str(tracks), "--force", "--style", "solid")
+    assert done.code == 0, done.err
+    assert [value > 50 for value in contrasts(Path("blurred_v.mp4"))] == [True] * 10 + [False] * 20
+
+
+@pytest.mark.usefixtures("place")
+def test_live_and_report(run: Run) -> None:
+    done = run("blur", "--live", "v.mp4", "--detector", "one.onnx", "--output", "o.mp4")
+    assert (done.code, done.out) == (0, "30 frames, written: o.mp4\n"), done.err
+    assert max(contrasts(Path("o.mp4"))) < 20
+    done = run(
+        "blur", "v.mp4", "--detector", "one.onnx", "--report", "r.json", "--report-detector",
+        "one.onnx",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "r.json: 0 faces seen by another detector" in done.out
+    assert json.loads(Path("r.json").read_text())["pictures"] == 30
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "expected photos, videos or folders to blur"),
+        (("v.mp4", "--show"), "--show: goes with --live"),
+        (("v.mp4", "--live", "0"), "--live 0: does not go with a PATH"),
+        (("--live", "v.mp4"), "--live: expected --output FILE.mp4, --show, or both"),
+        (("v.mp4", "--report-detector", "one.onnx"), "goes with --report FILE"),
+        (("v.mp4", "--tracks", "none.json"), "none.json: cannot be read"),
+        (("v.mp4", "v2.mp4", "--tracks", "t.json"), "goes with one video, and nothing else"),
+        (("v.mp4", "--shape", "mask"), "--shape mask: is for photos"),
+    ],
+)
+def test_what_is_refused(run: Run, words: tuple[str, ...], says: str) -> None:
+    shutil.copy("v.mp4", "v2.mp4")
+    done = run("blur", *words, "--detector", "one.onnx")
+    assert done.code == 2
+    assert says in done.err
+    assert not Path("blurred_v.mp4").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.usefixtures("place")
+def test_a_killed_run_leaves_nothing_under_the_final_name(number: int) -> None:
+    frame = np.random.default_rng(0).integers(0, 99, (480, 640, 1), np.uint8).repeat(3, 2)
+    write_video(Path("long.mp4"), [np.roll(frame, 3 * at, 1) for at in range(100)])
+    words = ["-m", "pocketface", "blur", "long.mp4", "--detector", "one.onnx"]
+    process = subprocess.Popen(
+        [sys.executable, *words],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if Path("blurred_long.tracks.json").exists():  # in the second pass
+            break
+        time.sleep(0.01)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert not Path("blurred_long.mp4").exists()
