@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import warnings
@@ -13,6 +12,8 @@ from typing import Any
 import pytest
 
 from pocketface.exporting import EXPORTERS
+
+from .made_once import made_once
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -40,6 +41,7 @@ LONGEST = (
     "compressing/test_promise.py",
     "models/test_networks.py",
     "compressing/test_fewer_weights.py",
+    "cli/test_bot_command.py",
     "training/test_resume.py",
     "cli/test_serve_command.py",
     "apps/test_sent_photos.py",
@@ -52,6 +54,8 @@ LONGEST = (
     "apps/test_service.py",
     "tools/test_trust.py",
     "exporting/test_verify.py",
+    "apps/bot/test_bot.py",
+    "apps/bot/test_failures.py",
     "test_packaging.py",
     "exporting/test_failures.py",
 )
@@ -97,8 +101,7 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """weights.safetensors of the network of `tiny_template.yaml`."""
     from .tiny_network import write_tiny_weights
 
-    folder = _for_all_processes(tmp_path_factory) / "tiny"
-    return _made_once(folder, write_tiny_weights) / "weights.safetensors"
+    return made_once(tmp_path_factory, "tiny", write_tiny_weights) / "weights.safetensors"
 
 
 @pytest.fixture(scope="session")
@@ -114,10 +117,13 @@ def converted(
     def folder_of(name: str) -> Path:
         for package in EXPORTERS[name].packages:
             pytest.importorskip(package, reason=f"needs {package}")
-        folder = _for_all_processes(tmp_path_factory) / f"tiny-{name}"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of converters
-            return _made_once(folder, lambda part: export_tiny(tiny_weights, part, name))
+            return made_once(
+                tmp_path_factory,
+                f"tiny-{name}",
+                lambda part: export_tiny(tiny_weights, part, name),
+            )
 
     return folder_of
 
@@ -145,23 +151,4 @@ def exported(
     for name in ("openvino", "onnx", "torchscript"):
         for path in converted(name).glob("model.*"):
             shutil.copy(path, folder)
-    return folder
-
-
-def _for_all_processes(factory: pytest.TempPathFactory) -> Path:
-    """The test run's own folder, which pytest-xdist's processes have theirs in."""
-    base = factory.getbasetemp()
-    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-
-
-def _made_once(folder: Path, make: Callable[[Path], object]) -> Path:
-    """A folder that `make` fills, once for all processes of a test run."""
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.is_dir():
-            part = folder.with_suffix(".part")
-            shutil.rmtree(part, ignore_errors=True)  # of one that failed
-            part.mkdir()
-            make(part)
-            part.rename(folder)
     return folder

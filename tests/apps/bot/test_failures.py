@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from aiogram.types import Update
 
 from pocketface.apps.bot import patience, polling
+from pocketface.apps.bot.polling import poll
+from pocketface.apps.bot.run import BotRequest, make_bot
 from pocketface.apps.bot.texts import say
 from pocketface.errors import UserError
 
-from .fake_telegram import FakeTelegram, bad_request, fake_telegram, too_many
+from .fake_telegram import TOKEN, FakeTelegram, bad_request, fake_telegram, too_many
 from .harness import MiddleFace, jpeg, noise, run_to_its_end, running
 
 _BROKEN = [
@@ -174,20 +178,23 @@ def test_an_update_of_an_unknown_form_does_not_stop_the_others(
 
 
 def test_no_update_is_answered_twice() -> None:
-    """What was taken when the bot ends is confirmed: it would come again at the next start."""
+    """What was taken last is confirmed when the bot ends: it would come again at its next start."""
 
     async def check() -> None:
         async with fake_telegram() as telegram:
-            finder = MiddleFace()
-            finder.seconds = 0.3
-            async with running(finder, telegram=telegram):
-                _photo(telegram)
-                await telegram.until(lambda: finder.at_work)
-            assert len(telegram.made("sendPhoto")) == 1
-            async with running(telegram=telegram):
-                _photo(telegram, 8)
-                await telegram.calls_of("sendPhoto", 2)
-            assert [call.chat for call in telegram.made("sendPhoto")] == [7, 8]
+            request = BotRequest(token=TOKEN, detector=Path("none"), api_server=telegram.base)
+            bot = make_bot(request)
+            stop = asyncio.Event()
+            taken: list[int] = []
+
+            def take(update: Update) -> None:
+                taken.append(update.update_id)
+                stop.set()
+
+            _photo(telegram)
+            await poll(bot, take, stop, patience.Patience(stop, token_from=""))
+            await bot.session.close()
+            assert telegram.confirmed == taken[0] + 1
 
     asyncio.run(check())
 
