@@ -182,8 +182,11 @@ def test_no_place_for_tags() -> None:
     assert blur(content).hidden == 1
 
 
-def test_a_profile_that_is_none() -> None:
-    content = written(Image.fromarray(smooth()), "JPEG", icc_profile=SECRET * 10)
+@pytest.mark.parametrize("begins", [b"", struct.pack(">I", 200)])
+def test_a_profile_that_is_none(begins: bytes) -> None:
+    """Its length alone does not make it one."""
+    profile = (begins + SECRET * 10)[:200]
+    content = written(Image.fromarray(smooth()), "JPEG", icc_profile=profile)
     made = blur(content).content
     assert SECRET in content
     assert SECRET not in made
