@@ -29,8 +29,8 @@ a strong recogniser still makes something, of three no more than of one colour
 (tools/blur_reidentification.py)."""
 
 GROW = 1.4
-"""Size of what is hidden relative to a face's box. Of 6 to 8 in 100
-large faces of WIDER FACE, more than a tenth shows at 1.2 and not at 1.4."""
+"""Size of what is hidden relative to a face's box. Of 6 to 8 in 100 large faces of WIDER FACE, more
+than a tenth shows at 1.2 and not at 1.4."""
 
 _DRAWN = 32.0
 """Most pixels along the side of a cell when its edges are softened."""
