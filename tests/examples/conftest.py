@@ -14,6 +14,7 @@ from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates import template_path
 from pocketface.tasks.weights import open_weights
 
+from ..made_once import made_once
 from ..tasks.recognition.tiny_recognizer import TINY
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -38,22 +39,6 @@ def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weights = open_weights("face-detection-n", None)
     export_model(ExportRequest(weights=weights, folder=folder, formats=["onnx"], verify=False))
     return folder / "model.onnx"
-
-
-@pytest.fixture(scope="session")
-def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the untrained network of tests/tiny_template.yaml: converters are quick with it."""
-    from pocketface.models.network import Network
-    from pocketface.models.weights import write_weights
-    from pocketface.tasks.templates import parse_template
-
-    text = (Path(__file__).parents[1] / "tiny_template.yaml").read_text()
-    network = Network(parse_template(text, source="test").architecture)
-    path = tmp_path_factory.mktemp("weights") / "weights.safetensors"
-    write_weights(
-        path, template_text=text, state_dict=network.state_dict(), epochs=1, data="none", seed=0
-    )
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -126,16 +111,18 @@ def kotlin(tmp_path_factory: pytest.TempPathFactory) -> Driver:
     """Compiles what needs no Android, with drivers/Driver.kt, and runs it."""
     compiler = command("kotlinc", package="kotlin")
     java = command("java", package="default-jre-headless")
-    folder = tmp_path_factory.mktemp("kotlin")
     sources = EXAMPLES / "android/app/src/main/kotlin/pocketface/example"
     names = ("Faces.kt", "Masks.kt", "ModelNames.kt", "SamePerson.kt", "TfliteMetadata.kt")
     pure = [sources / name for name in names]
-    jar = folder / "driver.jar"
-    run(compiler, *pure, DRIVERS / "Driver.kt", "-include-runtime", "-d", jar)
+    driver = (*pure, DRIVERS / "Driver.kt", "-include-runtime", "-d")
+    made = made_once(
+        tmp_path_factory, "kotlin", lambda part: run(compiler, *driver, part / "driver.jar")
+    )
+    answer = tmp_path_factory.mktemp("kotlin-answers") / "answer"
 
     def call(mode: str, source: Path) -> bytes:
-        run(java, "-jar", jar, mode, source, folder / "answer")
-        return (folder / "answer").read_bytes()
+        run(java, "-jar", made / "driver.jar", mode, source, answer)
+        return answer.read_bytes()
 
     return call
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from pocketface.runtimes.coreml import read_spec
 from pocketface.tasks.recognition.rules import RecognitionRules
 from pocketface.tasks.segmentation.rules import SegmentationRules
 from pocketface.tasks.weights import open_weights
+
+from ..tasks.segmentation.tiny_segmenter import write_weights_of
 
 Driver = Callable[[str, Path], bytes]
 SWIFT = "ios/FaceFinder/ModelNames.swift"
@@ -38,21 +39,15 @@ def kotlin_names(examples: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def coreml_files(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def coreml_files(converted: Callable[[str], Path]) -> dict[str, Any]:
     """Core ML specifications by file name."""
-    if find_spec("coremltools") is None:
-        pytest.skip("needs coremltools")
-    files = export(read_weights(tiny_weights), tmp_path_factory.mktemp("coreml"), "coreml")
-    return {path.name: read_spec(path) for path in files}
+    paths = converted("coreml").glob("model*.ml*")
+    return {path.name: read_spec(path) for path in paths}
 
 
 @pytest.fixture(scope="module")
-def tflite_file(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    for package in ("litert_torch", "ai_edge_litert"):
-        if find_spec(package) is None:
-            pytest.skip(f"needs {package}")
-    (path,) = export(read_weights(tiny_weights), tmp_path_factory.mktemp("litert"), "litert")
-    return path
+def tflite_file(converted: Callable[[str], Path]) -> Path:
+    return converted("litert") / "model.tflite"
 
 
 def export(weights: Weights, folder: Path, form: str) -> tuple[Path, ...]:
@@ -171,12 +166,10 @@ def test_core_ml_names_of_the_classifier(
         assert json.loads(said[2]) == [list(point) for point in contract.input.points or ()]
 
 
-def test_core_ml_names_of_the_segmenter(
-    swift_names: dict[str, str], segmenter_weights: Path, tmp_path: Path
-) -> None:
+def test_core_ml_names_of_the_segmenter(swift_names: dict[str, str], tmp_path: Path) -> None:
     pytest.importorskip("coremltools", reason="needs coremltools")
     use = swift_names
-    for path in export(read_weights(segmenter_weights), tmp_path, "coreml"):
+    for path in export(read_weights(write_weights_of(tmp_path)), tmp_path, "coreml"):
         spec = read_spec(path).description
         assert names(spec.input) == {use["image"]}
         (picture,) = (one for one in spec.output if one.name == use["maskPicture"])
@@ -186,15 +179,13 @@ def test_core_ml_names_of_the_segmenter(
         assert Contract.from_json(stored, source="file").task == use["segmenterTask"]
 
 
-def test_tflite_names_of_the_segmenter(
-    kotlin_names: dict[str, str], segmenter_weights: Path, tmp_path: Path
-) -> None:
+def test_tflite_names_of_the_segmenter(kotlin_names: dict[str, str], tmp_path: Path) -> None:
     for package in ("litert_torch", "ai_edge_litert"):
         pytest.importorskip(package, reason=f"needs {package}")
     from ai_edge_litert.interpreter import Interpreter
 
     use = kotlin_names
-    (path,) = export(read_weights(segmenter_weights), tmp_path, "litert")
+    (path,) = export(read_weights(write_weights_of(tmp_path)), tmp_path, "litert")
     interpreter = Interpreter(model_path=str(path))
     (signature,) = interpreter.get_signature_list().values()
     assert (signature["inputs"], signature["outputs"]) == ([use["INPUT"]], [use["MASK"]])
