@@ -109,7 +109,7 @@ def blur(
             cover=cover_of(style, shape, grow, optional_path(picture)),
             score=SCORE if score is None else score,
             max_side=MAX_SIDE if max_side is None else max_side,
-            who=_who(optional_path(gallery), rule, max_fmr, recognizer, device),
+            who=who_of(optional_path(gallery), rule, max_fmr, recognizer, device),
             keep=check_groups(name_list(keep_metadata) or []),
             lossless_jpeg=lossless_jpeg,
             codec=codec,
@@ -153,13 +153,18 @@ def cover_of(style: Style, shape: Shape, grow: float | None, picture: Path | Non
     return Cover(style=style, shape=shape, grow=grow, picture=pixels)
 
 
-def _who(
+def who_of(
     gallery: Path | None,
     rule: Literal["only", "except"],
     max_fmr: float | None,
     recognizer: Given,
     device: str,
 ) -> WhoRequest | None:
+    """Whose faces stay visible, of what a user says.
+
+    Raises:
+        UserError: `max_fmr` is given without a gallery; or see `model_path`.
+    """
     from ..apps.blur.who import WhoRequest
     from ..tasks.named import model_path
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import PocketfaceError, UserError
 from ..model_templates.catalogue import DETECTOR, RECOGNIZER
+from .blur_archive import a_place, add_archive, is_archive, run_archive
 from .blur_live import add_live, run_live
 from .console import progress, tell
 from .json_lines import add_json, faces_as_json, print_json
@@ -30,13 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "sources",
         nargs="*",
-        type=a_path,
+        type=a_place,
         metavar="PATH",
-        help="photos, videos, and folders of them",
+        help="photos, videos, and folders of them; or one address, as s3://bucket/photos",
     )
     parser.add_argument(
         "--output",
-        type=a_path,
+        type=a_place,
         metavar="DIR",
         help="folder of the files, with the sources' names (default: blurred_NAME beside each); "
         "with --live the .mp4 file",
@@ -137,6 +138,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="render a video by its .tracks.json, corrected by hand, instead of looking for faces",
     )
     add_live(parser)
+    add_archive(parser)
     parser.add_argument(
         "--report",
         type=a_path,
@@ -171,6 +173,9 @@ def run(args: argparse.Namespace) -> None:
     gallery = args.only or args.except_
     if gallery is None and args.recognizer is not None:
         raise UserError(f"--recognizer {args.recognizer}: goes with --only or --except")
+    if is_archive(args):
+        run_archive(args)
+        return
     with ExitStack() as stack:
         # Only when there is a video, and a terminal to show it on.
         bar = functools.cache(lambda: stack.enter_context(progress("frames")))

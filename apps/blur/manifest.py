@@ -1,4 +1,4 @@
-"""What is done of a long run: one line of JSON for each file that was written.
+"""What is done of a long run: one line of JSON for each file that was written, or failed.
 
 A line is appended when its file has its final name, with one write and a sync to disk, so a run
 that was killed loses at most what it was at. It is free of how a run is started: workers may hand
@@ -11,7 +11,8 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ _LOCK = ".pocketface-blur.lock"
 _VERSION = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Done:
     """One file that was written.
 
@@ -40,6 +41,9 @@ class Done:
         faces: How many faces were found.
         hidden: How many of them are hidden.
         frames: How many frames it has.
+        source_version: What a store's listing said of the source, see `archive.store`; "" where it
+            was not asked.
+        output_version: The same of what was written.
     """
 
     source: str
@@ -50,6 +54,21 @@ class Done:
     faces: int
     hidden: int
     frames: int = 1
+    source_version: str = ""
+    output_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """One file of which nothing was written; the next run tries again.
+
+    Attributes:
+        source: The path of what was to be blurred, as the run names it.
+        failed: Why it was not, one line.
+    """
+
+    source: str
+    failed: str
 
 
 class Manifest:
@@ -84,26 +103,36 @@ class Manifest:
             return None
         return done if there == done.output_sha256 else None
 
-    def add(self, done: Done) -> None:
-        """Note a file that has its final name; on disk when this returns.
+    def noted(self, output: str) -> Done | None:
+        """The last line of a file, whatever became of it since."""
+        return self._done.get(output)
+
+    def add(self, *lines: Done | Failed) -> None:
+        """Note files that have their final names, or could not be blurred.
+
+        They are on disk when this returns.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: They cannot be written.
         """
-        _write_line(self._stream, asdict(done))
-        self._done[done.output] = done
+        _write_lines(self._stream, [asdict(line) for line in lines])
+        self._done |= {line.output: line for line in lines if isinstance(line, Done)}
 
 
 @contextmanager
-def open_manifest(folder: Path) -> Iterator[Manifest]:
+def open_manifest(folder: Path, path: Path | None = None) -> Iterator[Manifest]:
     """Open the manifest of a folder, or begin one; both are made where they are missing.
+
+    Args:
+        folder: Where files are written.
+        path: The manifest's own file; None for `MANIFEST` in the folder.
 
     Raises:
         DataError: It is no manifest, or of a later version.
         OSError: It cannot be read or written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / MANIFEST
+    path = folder / MANIFEST if path is None else path
+    path.parent.mkdir(parents=True, exist_ok=True)
     done = read_manifest(path)
     with path.open("ab") as stream:
         _end_line(path, stream)
@@ -130,8 +159,13 @@ def read_manifest(path: Path) -> dict[str, Done]:
     found = {}
     for number, line in enumerate(lines, 2):
         try:
-            done = Done(**json.loads(line))
-        except (ValueError, TypeError) as error:
+            record = json.loads(line)
+            if "failed" in record:
+                Failed(**record)
+                continue
+            record["settings"] = sys.intern(record["settings"])  # the same in a million lines
+            done = Done(**record)
+        except (ValueError, TypeError, KeyError) as error:
             raise DataError(f"{path}: line {number} is damaged: remove it, or the file") from error
         found[done.output] = done
     return found
@@ -151,19 +185,23 @@ def _end_line(path: Path, stream: IO[bytes]) -> None:
     if whole < len(content):
         os.ftruncate(stream.fileno(), whole)
     if not whole:
-        _write_line(stream, {"pocketface_blur": _VERSION})
+        _write_lines(stream, [{"pocketface_blur": _VERSION}])
 
 
-def _write_line(stream: IO[bytes], record: Mapping[str, Any]) -> None:
-    line = json.dumps(record).encode() + b"\n"
-    if os.write(stream.fileno(), line) < len(line):  # the disk is full
+def _write_lines(stream: IO[bytes], records: Sequence[Mapping[str, Any]]) -> None:
+    lines = b"".join(json.dumps(record).encode() + b"\n" for record in records)
+    if os.write(stream.fileno(), lines) < len(lines):  # the disk is full
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), stream.name)
     os.fsync(stream.fileno())
 
 
 @contextmanager
-def only_run(folder: Path) -> Iterator[None]:
-    """Keep other runs from writing into a folder.
+def only_run(folder: Path, manifest: Path | None = None) -> Iterator[None]:
+    """Keep other runs from writing into a folder, or a manifest.
+
+    Args:
+        folder: The folder of what is written, or of the manifest.
+        manifest: A manifest of its own; None for the whole folder.
 
     Raises:
         UserError: Another one does.
@@ -172,7 +210,7 @@ def only_run(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / _LOCK
+    lock = folder / (_LOCK if manifest is None else f".{manifest.name}.lock")
     try:
         with FileLock(lock, timeout=0):
             try:
@@ -182,7 +220,8 @@ def only_run(folder: Path) -> Iterator[None]:
                 with suppress(OSError):
                     lock.unlink()
     except Timeout:
-        raise UserError(f"--output {folder}: another run is writing into it") from None
+        what = f"--output {folder}" if manifest is None else f"--manifest {manifest}"
+        raise UserError(f"{what}: another run is writing into it") from None
 
 
 def digest_of(settings: Mapping[str, Any], models: Mapping[str, Path]) -> str:

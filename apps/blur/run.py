@@ -48,7 +48,7 @@ def blur(request: BlurRequest) -> BlurSummary:
         check_video_flags(request.codec, request.cover)
     if request.tracks is not None and (len(media) > 1 or not videos):
         raise UserError(f"--tracks {request.tracks}: goes with one video, and nothing else")
-    blurrer = _opened(request)
+    blurrer = open_blurrer(request)
     run = _Run(request, blurrer, places)
     if request.report is not None and request.report_detector is not None:
         check_place(request.report, "--report")
@@ -97,8 +97,8 @@ def _goes_on(request: BlurRequest) -> bool:
     return (request.output / MANIFEST).is_file()
 
 
-def _opened(request: BlurRequest) -> PhotoBlurrer:
-    """The models; a runtime takes seconds to load them."""
+def open_blurrer(request: BlurRequest) -> PhotoBlurrer:
+    """Load the models of a run, which takes seconds."""
     device, threads = request.device, request.threads
     finder = FaceFinder(
         request.detector,

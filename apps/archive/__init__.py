@@ -1,0 +1,1 @@
+"""Blurring archives: photos in folders and object stores, on one machine or many."""

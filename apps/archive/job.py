@@ -1,0 +1,193 @@
+"""What a process that blurs photos of an archive is given, whole: it may be on another machine."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tarfile
+import tempfile
+import weakref
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import PocketfaceError
+from ..blur.manifest import Done, Failed
+from ..blur.request import BlurRequest, settings_digest
+from ..blur.run import open_blurrer
+from .store import Store, one_line, open_store, sha256
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """How photos are blurred, and from where to where.
+
+    Attributes:
+        request: How; its sources and output are not used.
+        models: Its model files and gallery, a tar archive.
+        settings: See `settings_digest`.
+        source: The address or absolute folder of the photos.
+        output: That of what is written.
+    """
+
+    request: BlurRequest
+    models: bytes
+    settings: str
+    source: str
+    output: str
+
+    def where(self, name: str) -> str:
+        """A photo, as the manifest and messages name it."""
+        return f"{self.source.rstrip('/')}/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One photo that is to be blurred.
+
+    Attributes:
+        name: Its path below the source.
+        version: What the listing says of it.
+        noted: What an earlier run with the same settings noted of it, as JSON; "" for nothing.
+    """
+
+    name: str
+    version: str
+    noted: str = ""
+
+
+COLUMNS = tuple(field.name for field in fields(Photo))
+"""Of a batch of Ray's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a photo.
+
+    Attributes:
+        line: The manifest's line.
+        is_old: Whether it was found to be done, by its content.
+    """
+
+    line: Done | Failed
+    is_old: bool = False
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps({"line": asdict(self.line), "is_old": self.is_old})
+
+    @classmethod
+    def from_json(cls, text: str) -> Answer:
+        """What `to_json` wrote."""
+        record = json.loads(text)
+        kind = Failed if "failed" in record["line"] else Done
+        return cls(kind(**record["line"]), record["is_old"])
+
+
+def job_of(request: BlurRequest, source: str, output: str) -> Job:
+    """Pack what a run needs.
+
+    Raises:
+        OSError: A model or the gallery cannot be read.
+    """
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for key, path in _files(request).items():
+            archive.add(path, f"{key}/{path.name}")
+            beside = path.with_suffix(".bin")
+            if path.suffix == ".xml" and beside.exists():
+                archive.add(beside, f"{key}/{beside.name}")
+    return Job(request, packed.getvalue(), settings_digest(request), source, output)
+
+
+def _files(request: BlurRequest) -> dict[str, Path]:
+    files = {"detector": request.detector}
+    if request.segmenter is not None:
+        files["segmenter"] = request.segmenter
+    if request.who is not None:
+        files |= {"gallery": request.who.gallery, "recognizer": request.who.recognizer}
+    return files
+
+
+class Worker:
+    """Holds the models, and blurs photos by their paths: a Ray actor, or in this process.
+
+    Args:
+        job: What is to be done.
+
+    Raises:
+        PocketfaceError: A model cannot be opened; or this machine has another version.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        # A network of another input size is opened from them when a photo needs it.
+        models = Path(tempfile.mkdtemp(prefix="pocketface-"))
+        weakref.finalize(self, shutil.rmtree, models, ignore_errors=True)
+        request = _unpacked(job, models)
+        if settings_digest(request) != job.settings:
+            raise PocketfaceError("this machine has another version of pocketface than the others")
+        self._blurrer = open_blurrer(request)
+        self._source: Store = open_store(job.source)
+        self._output: Store = open_store(job.output)
+
+    def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Blur a batch of Ray's: columns of `Photo` in, `Answer`s as JSON out."""
+        rows = zip(*(batch[name].tolist() for name in COLUMNS), strict=True)
+        return {"answer": np.array([self.answer(Photo(*row)).to_json() for row in rows])}
+
+    def answer(self, photo: Photo) -> Answer:
+        """Blur one photo, if it is not done; whatever goes wrong, nothing is written of it."""
+        where = self._job.where(photo.name)
+        try:
+            return self._blurred(photo, where)
+        except Exception as error:
+            # Stores raise what they like, and one photo must not end a run over a million.
+            if isinstance(error, PocketfaceError):
+                return Answer(Failed(where, str(error).removeprefix(f"{where}: ")))
+            return Answer(Failed(where, f"{type(error).__name__}: {one_line(error)}"))
+
+    def _blurred(self, photo: Photo, where: str) -> Answer:
+        content = self._source.read(photo.name)
+        digest = sha256(content)
+        if photo.noted:
+            noted = Done(**json.loads(photo.noted))
+            with suppress(Exception):  # what cannot be read is written again
+                there = sha256(self._output.read(photo.name))
+                if (noted.source_sha256, noted.output_sha256) == (digest, there):
+                    version = self._output.version(photo.name)
+                    line = replace(noted, source_version=photo.version, output_version=version)
+                    return Answer(line, is_old=True)
+        made = self._blurrer.blur(content, source=where)
+        version = self._output.write(photo.name, made.content)
+        return Answer(
+            Done(
+                source=where,
+                source_sha256=digest,
+                settings=self._job.settings,
+                output=photo.name,
+                output_sha256=sha256(made.content),
+                faces=sum(map(len, made.found)),
+                hidden=made.hidden,
+                frames=len(made.found),
+                source_version=photo.version,
+                output_version=version,
+            )
+        )
+
+
+def _unpacked(job: Job, folder: Path) -> BlurRequest:
+    """The request, with its files in a folder of this machine."""
+    with tarfile.open(fileobj=io.BytesIO(job.models)) as archive:
+        archive.extractall(folder, filter="data")
+    request = job.request
+    here = {key: folder / key / path.name for key, path in _files(request).items()}
+    who = request.who
+    if who is not None:
+        who = replace(who, gallery=here["gallery"], recognizer=here["recognizer"])
+    return replace(request, detector=here["detector"], segmenter=here.get("segmenter"), who=who)

@@ -1,0 +1,213 @@
+"""Archives in one process: what is done stays, what fails is told, and where they may be."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pocketface.apps.archive.request import ArchiveRequest, ArchiveSummary
+from pocketface.apps.archive.run import blur_archive
+from pocketface.apps.archive.store import RemoteStore, open_store
+from pocketface.apps.blur.manifest import MANIFEST, Failed, read_manifest
+from pocketface.apps.blur.request import BlurRequest
+from pocketface.apps.blur.run import open_blurrer
+from pocketface.errors import MissingPackageError, UserError
+
+from ...pixel_recognizer import write_detector, write_photo
+
+fsspec = pytest.importorskip("fsspec")
+
+Blur = Callable[..., ArchiveSummary]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_detector(tmp_path / "three.onnx", 40, 40, 40)
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "sub/b.png", "sub/c.png"):
+        write_photo(Path("in", name), 1, 2, 3)
+    return tmp_path
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    """An empty memory:// store."""
+    files = fsspec.filesystem("memory")
+    files.store.clear()
+    files.pseudo_dirs[:] = [""]
+    yield files
+    files.store.clear()
+
+
+@pytest.fixture
+def blur(place: Path) -> Blur:
+    def run(source: str = "in", output: str = "out", **options: Any) -> ArchiveSummary:
+        settings = BlurRequest(sources=(), detector=place / "three.onnx", **options.pop("how", {}))
+        return blur_archive(
+            ArchiveRequest(settings=settings, source=source, output=output, **options)
+        )
+
+    return run
+
+
+def blurred(place: Path, name: str) -> bytes:
+    """What must be written of a photo."""
+    blurrer = open_blurrer(BlurRequest(sources=(), detector=place / "three.onnx"))
+    return blurrer.blur((place / "in" / name).read_bytes(), source=name).content
+
+
+def counts(summary: ArchiveSummary) -> tuple[int, int, int]:
+    return summary.photos, summary.skipped, len(summary.failed)
+
+
+def test_a_folder_and_once_more(blur: Blur, place: Path) -> None:
+    done = blur()
+    assert (counts(done), done.hidden) == ((3, 0, 0), 9)
+    for name in ("a.png", "sub/b.png", "sub/c.png"):
+        assert Path("out", name).read_bytes() == blurred(place, name)
+    lines: list[Any] = []
+    assert counts(blur(on_line=lines.append)) == (0, 3, 0)
+    assert not lines
+    assert len(Path("out", MANIFEST).read_bytes().splitlines()) == 4
+
+
+def _no_line() -> None:
+    path = Path("out", MANIFEST)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if '"a.png"' not in line))
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        (lambda: Path("out/a.png").unlink(), True),
+        (lambda: Path("out/a.png").write_bytes(Path("in/a.png").read_bytes()), True),
+        (lambda: write_photo(Path("in/a.png"), 3, 2, 1), True),
+        (_no_line, True),
+        # Copied: another time, the same content.
+        (lambda: os.utime("in/a.png", (1, 1)), False),
+        (lambda: os.utime("out/a.png", (1, 1)), False),
+    ],
+    ids=["output gone", "output unblurred", "source changed", "no line", "touched", "copied"],
+)
+def test_what_has_changed_is_done_again(
+    change: Callable[[], None], again: bool, blur: Blur, place: Path
+) -> None:
+    blur()
+    change()
+    assert counts(blur()) == ((1, 2, 0) if again else (0, 3, 0))
+    assert Path("out/a.png").read_bytes() == blurred(place, "a.png")
+    assert counts(blur()) == (0, 3, 0)
+
+
+def test_other_settings_and_another_folder_are_done_again(blur: Blur) -> None:
+    blur()
+    assert counts(blur(how={"score": 0.5})) == (3, 0, 0)
+    write_photo(Path("other/a.png"), 2, 2, 2)
+    assert counts(blur("other", how={"score": 0.5})) == (1, 0, 0)
+
+
+def test_what_fails_is_noted_and_tried_again(blur: Blur) -> None:
+    Path("in/bad.png").write_bytes(b"no photo")
+    for skipped in (0, 3):
+        done = blur()
+        assert counts(done) == (3 - skipped, skipped, 1)
+        assert done.failed[0].source.endswith("in/bad.png")
+        assert done.failed[0].failed.startswith("not an image")
+    assert not Path("out/bad.png").exists()
+    records = [json.loads(line) for line in Path("out", MANIFEST).read_text().splitlines()]
+    assert sum("failed" in record for record in records) == 2
+    assert len(read_manifest(Path("out", MANIFEST))) == 3
+    write_photo(Path("in/bad.png"), 1)
+    assert counts(blur()) == (1, 3, 0)
+
+
+def test_from_store_to_store(blur: Blur, place: Path, memory: Any) -> None:
+    memory.put("in", "/bucket/photos", recursive=True)
+    for expected in ((3, 0, 0), (0, 3, 0)):
+        done = blur("memory://bucket/photos", "memory://bucket/out/", manifest=Path("m.jsonl"))
+        assert counts(done) == expected
+    assert memory.cat_file("/bucket/out/sub/b.png") == blurred(place, "sub/b.png")
+    assert len(memory.find("/bucket/out")) == 3
+    memory.pipe_file("/bucket/out/a.png", b"unblurred")
+    memory.pipe_file("/bucket/photos/a.png", memory.cat_file("/bucket/photos/a.png"))
+    done = blur("memory://bucket/photos", "memory://bucket/out", manifest=Path("m.jsonl"))
+    assert counts(done) == (1, 2, 0)
+    assert memory.cat_file("/bucket/out/a.png") == blurred(place, "a.png")
+
+
+def test_a_store_that_fails_leaves_nothing_behind(
+    blur: Blur, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError("the line is\ndead")
+
+    monkeypatch.setattr(RemoteStore, "check_writable", lambda *_: None)
+    monkeypatch.setattr(type(memory), "mv", fail)
+    done = blur(output="memory://out", manifest=Path("m.jsonl"))
+    assert counts(done) == (0, 0, 3)
+    assert isinstance(done.failed[0], Failed)
+    assert done.failed[0].failed == "OSError: the line is dead"
+    assert not memory.find("/out")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"source": "nowhere"}, r"nowhere: no such folder"),
+        ({"source": "memory://nowhere"}, r"memory://nowhere: no such folder or bucket"),
+        ({"source": "fax://a/b"}, r"fax://a/b: .*fax"),
+        ({"source": "in/sub", "output": "in"}, r"--output .*in: lies within .*in/sub, or around"),
+        ({"output": "in/out"}, r"--output .*in/out: lies within .*in, or around it"),
+        ({"output": "in/a.png"}, r"--output .*in/a.png: lies within"),
+        ({"output": "three.onnx"}, r"--output .*three.onnx: cannot be written: .* in the way"),
+        ({"output": "memory://out"}, r"--output memory://out: needs --manifest FILE"),
+        ({"manifest": Path("in")}, r"--manifest in: cannot be written"),
+        ({"source": "ftp://127.0.0.1:9/x"}, r"ftp://127.0.0.1:9/x: cannot be reached: "),
+    ],
+)
+def test_bad_places(options: dict[str, Any], said: str, blur: Blur, memory: Any) -> None:
+    memory.store.clear()
+    with pytest.raises(UserError, match=said) as error:
+        blur(**options)
+    assert "\n" not in str(error.value)
+
+
+def test_nothing_of_others_is_replaced(blur: Blur) -> None:
+    write_photo(Path("out/sub/b.png"), 1)
+    with pytest.raises(UserError, match=r"sub/b.png: .*out/sub/b.png is there already"):
+        blur()
+    Path("out", MANIFEST).unlink()
+    assert counts(blur(how={"force": True})) == (3, 0, 0)
+
+
+def test_without_fsspec(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(MissingPackageError, match=r"pocketface\[archive\]"):
+        open_store("s3://bucket/photos")
+
+
+def test_without_ray(blur: Blur, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingPackageError, match=r"pocketface\[archive\]"):
+        blur(ray="")
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("ray://head:10001", "expected HOST:PORT"),
+        ("head", "expected HOST:PORT"),
+        ("127.0.0.1:9", "no cluster answers there"),
+    ],
+)
+def test_bad_clusters(address: str, said: str, blur: Blur) -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(UserError, match=said):
+        blur(ray=address)
