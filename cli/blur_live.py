@@ -34,6 +34,9 @@ def run_live(args: argparse.Namespace) -> None:
         "--tracks": args.tracks,
         "--report": args.report,
         "--resume": args.resume,
+        "--ray": args.ray is not None,
+        "--manifest": args.manifest,
+        "an address as --output": isinstance(args.output, str),
     }
     for flag, given in others.items():
         if given:

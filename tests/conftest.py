@@ -22,6 +22,7 @@ LONGEST = (
     "exporting/test_matrix.py",
     "benchmarks/test_measure.py",
     "exporting/test_masks.py",
+    "apps/archive/test_ray.py",
     "compressing/test_coreml.py",
     "tools/test_hostile_models.py",
     "cli/test_benchmark_command.py",

@@ -13,6 +13,7 @@ import pytest
 from pocketface.apps.blur.manifest import (
     MANIFEST,
     Done,
+    Failed,
     digest_of,
     only_run,
     open_manifest,
@@ -72,6 +73,21 @@ def test_the_last_word_counts(tmp_path: Path) -> None:
     assert read_manifest(tmp_path / MANIFEST)["a.jpg"].settings == "4" * 64
 
 
+def test_what_failed_is_not_done(tmp_path: Path) -> None:
+    own = tmp_path / "elsewhere" / "own.jsonl"
+    with open_manifest(tmp_path / "out", own) as manifest:
+        manifest.add(done(tmp_path), Failed("in/b.jpg", "not an image"))
+        assert len(manifest) == 1
+    assert list(read_manifest(own)) == ["a.jpg"]
+    assert json.loads(own.read_text().splitlines()[2]) == {
+        "source": "in/b.jpg",
+        "failed": "not an image",
+    }
+    with open_manifest(tmp_path / "out", own) as manifest:
+        assert manifest.noted("a.jpg") == replace(done(tmp_path))
+        assert manifest.noted("b.jpg") is None
+
+
 def test_a_torn_line_is_ignored_and_cut_off(tmp_path: Path) -> None:
     with open_manifest(tmp_path) as manifest:
         manifest.add(done(tmp_path))
@@ -95,6 +111,8 @@ def test_a_torn_line_is_ignored_and_cut_off(tmp_path: Path) -> None:
         (b'{"pocketface_blur": 9}\n', "no manifest of version 1"),
         (b'{"pocketface_blur": 1}\nrubbish\n{}\n', "line 2 is damaged"),
         (b'{"pocketface_blur": 1}\n{"source": "a"}\n', "line 2 is damaged"),
+        (b'{"pocketface_blur": 1}\n{"failed": "a"}\n', "line 2 is damaged"),
+        (b'{"pocketface_blur": 1}\n3\n', "line 2 is damaged"),
     ],
 )
 def test_what_is_no_manifest(content: bytes, what: str, tmp_path: Path) -> None:
@@ -129,6 +147,14 @@ def test_one_run_in_a_folder(tmp_path: Path) -> None:
     ):
         pass
     with only_run(tmp_path / "out"):
+        pass
+    own = tmp_path / "own.jsonl"
+    with (
+        only_run(tmp_path, own),
+        only_run(tmp_path, tmp_path / "another.jsonl"),
+        pytest.raises(UserError, match=r"--manifest .*own.jsonl: another run is writing"),
+        only_run(tmp_path, own),
+    ):
         pass
     assert not list((tmp_path / "out").iterdir())
 
