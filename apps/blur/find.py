@@ -145,3 +145,17 @@ def merged(one: Detections, other: Detections) -> Detections:
         if not kept or overlaps[index, kept].max() < _SAME:
             kept.append(index)
     return both[kept]
+
+
+def with_more(own: Detections, others: Detections) -> Detections:
+    """All faces of a picture, and those of a neighbouring one that are none of them.
+
+    Of a face that moves the box in this picture stays, however sure the other one is.
+    """
+    overlaps = pairwise_iou(others.boxes, own.boxes)
+    more = others[np.flatnonzero((overlaps < _SAME).all(axis=1))]
+    landmarks = None
+    if own.landmarks is not None and more.landmarks is not None:
+        landmarks = np.concatenate([own.landmarks, more.landmarks])
+    boxes = np.concatenate([own.boxes, more.boxes])
+    return Detections(boxes, np.concatenate([own.scores, more.scores]), landmarks)

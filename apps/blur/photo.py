@@ -10,7 +10,7 @@ import numpy as np
 
 from ...results import Detections
 from .cover import Cover, hide
-from .find import FaceFinder, merged
+from .find import FaceFinder, merged, with_more
 from .jpeg_blocks import check_installed, with_old_blocks
 from .photo_file import Frame, Picture, turned_back
 from .photo_metadata import Group
@@ -120,8 +120,11 @@ class PhotoBlurrer:
         for number, frame in enumerate(photo.frames):
             faces = hidden[number]
             if animated:
-                for other in hidden[max(0, number - 1) : number + 2]:
-                    faces = merged(faces, other)
+                for other in (
+                    *hidden[max(0, number - 1) : number],
+                    *hidden[number + 1 : number + 2],
+                ):
+                    faces = with_more(faces, other)
             covered = self._hide(frame, faces)
         made = photo_bytes(photo, source=source)
         if self.lossless_jpeg and photo.kind == "JPEG":

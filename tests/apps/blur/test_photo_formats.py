@@ -17,6 +17,7 @@ from pocketface.apps.blur.cover import Cover
 from pocketface.apps.blur.photo_file import turned
 from pocketface.data.images import decode_image
 from pocketface.errors import ImageError
+from pocketface.results import Detections
 
 from .photos import BOX, SIZE, OneFace, blur, inside, noise, opened, outside, smooth, written
 
@@ -287,6 +288,25 @@ def test_a_face_that_one_frame_misses() -> None:
         changed = np.asarray(after.convert("RGB")).astype(int)
         is_hidden.append(bool((changed != noise(seed=number) // 64 * 64)[inside()].any()))
     assert is_hidden == [True, True, True, False]
+
+
+def test_a_face_that_moves_is_hidden_where_it_is() -> None:
+    """Also where it was found with a higher score in the frame before."""
+
+    class Moving(OneFace):
+        def find(self, image: NDArray[np.uint8]) -> Any:
+            found = super().find(image)
+            number = len(self.seen) - 1
+            return Detections(found.boxes + (8 * number, 0) * 2, found.scores - 0.1 * number, None)
+
+    frames = [Image.new("RGB", SIZE, (255, number, 255)) for number in range(3)]
+    content = written(frames[0], "PNG", save_all=True, append_images=frames[1:], duration=TIMES[:3])
+    cover = Cover(style="solid", shape="box", grow=1)
+    after = opened(blur(content, finder=Moving(), cover=cover).content)
+    for number in range(3):
+        after.seek(number)
+        face = np.asarray(after.convert("RGB"))[BOX[1] : BOX[3], BOX[0] + 8 * number :][:, :32]
+        assert (face == 0).all()
 
 
 def test_all_pages_of_a_tiff() -> None:
