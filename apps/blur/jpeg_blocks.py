@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ImageError, MissingPackageError
+from ...files import scratch_folder
 
 if TYPE_CHECKING:
     from jpeglib import DCTJPEG  # type: ignore[import-untyped]
@@ -21,6 +25,9 @@ _HUFFMAN = (0xC0, 0xC1, 0xC2)
 
 _BLOCK = 8
 """Pixels along a side of a block (T.81, A.1.1)."""
+
+_one_at_a_time = threading.Lock()
+"""Held while jpeglib's copies go into a photo's own folder."""
 
 
 def check_installed() -> None:
@@ -51,8 +58,8 @@ def with_old_blocks(old: bytes, new: bytes, covered: NDArray[np.bool_], *, sourc
     """
     if _frame_kind(old) not in _HUFFMAN:
         raise ImageError(f"{source}: --lossless-jpeg: a JPEG of arithmetic codes")
-    with _named(source), tempfile.TemporaryDirectory(prefix="pocketface-") as folder:
-        before, after = (_coefficients(Path(folder), content) for content in (old, new))
+    with _named(source), _working_file() as file:
+        before, after = (_coefficients(file, content) for content in (old, new))
         if before.num_components > 3:  # of which jpeglib does not write the last
             raise ImageError(f"{source}: --lossless-jpeg: a JPEG of four inks")
         factors = np.array(before.samp_factor)
@@ -63,13 +70,13 @@ def with_old_blocks(old: bytes, new: bytes, covered: NDArray[np.bool_], *, sourc
             blocks, others = getattr(after, name), getattr(before, name)
             touched = _touched(covered, blocks.shape[:2], tuple(_BLOCK * largest // factor))
             blocks[~touched] = others[~touched]
-        made = Path(folder) / "made.jpg"
-        after.write_dct(str(made))
-        written = _coefficients(Path(folder), made.read_bytes())
+        after.write_dct(str(file))
+        made = file.read_bytes()
+        written = _coefficients(file, made)
         for name in _components(before):
             if not np.array_equal(getattr(written, name), getattr(after, name)):
                 raise ImageError(f"{source}: --lossless-jpeg: its coefficients were not written")
-        return made.read_bytes()
+        return made
 
 
 @contextmanager
@@ -83,11 +90,36 @@ def _named(source: str) -> Iterator[None]:
         raise ImageError(f"{source}: --lossless-jpeg: damaged image: {error}") from error
 
 
-def _coefficients(folder: Path, content: bytes) -> DCTJPEG:
-    """All coefficients of a JPEG, quantised; int16 (rows of blocks, columns, 8, 8) each."""
+@contextmanager
+def _working_file() -> Iterator[Path]:
+    """A file for what jpeglib reads and writes, which takes paths alone.
+
+    The photo as it was lies in it. So nobody else can read it, and what a process that was killed
+    leaves is removed by the next one. jpeglib makes copies of its own, and forgets them where the
+    photo is damaged: they are made beside that file.
+    """
+    from jpeglib import dct_jpeg
+
+    with scratch_folder(Path(tempfile.gettempdir())) as folder:
+        folder.chmod(0o700)
+        beside = partial(tempfile.NamedTemporaryFile, dir=folder)
+        with _one_at_a_time:
+            dct_jpeg.tempfile = SimpleNamespace(NamedTemporaryFile=beside)
+            try:
+                yield folder / "blocks.jpg"
+            finally:
+                dct_jpeg.tempfile = tempfile
+
+
+def _coefficients(path: Path, content: bytes) -> DCTJPEG:
+    """All coefficients of a JPEG, quantised; int16 (rows of blocks, columns, 8, 8) each.
+
+    Args:
+        path: A file for it.
+        content: The JPEG.
+    """
     import jpeglib
 
-    path = folder / "read.jpg"
     path.write_bytes(content)
     found = jpeglib.read_dct(str(path))
     found.load()

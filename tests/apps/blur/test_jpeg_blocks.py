@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +164,22 @@ def test_damage_that_only_the_other_library_sees(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(jpeglib, "read_dct", fail)
     with pytest.raises(ImageError, match="photo: --lossless-jpeg: damaged image: reading info"):
         blur(written(Image.fromarray(smooth()), "JPEG"), lossless_jpeg=True)
+
+
+def test_nothing_of_a_damaged_photo_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the library fails it forgets its own copy of the photo."""
+    seen: list[Path] = []
+
+    def fail(*, srcfile: str, **_: object) -> None:
+        seen.append(Path(srcfile))
+        assert Path(srcfile).read_bytes() == content
+        assert Path(srcfile).parent.stat().st_mode & 0o077 == 0
+        raise OSError("reading coefficients failed")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(jpeglib.dct_jpeg.CJpegLib, "read_jpeg_dct", fail)
+    content = written(Image.fromarray(smooth()), "JPEG")
+    with pytest.raises(ImageError, match="reading coefficients failed"):
+        blur(content, lossless_jpeg=True)
+    assert seen
+    assert not list(tmp_path.iterdir())
