@@ -53,12 +53,14 @@ class BlurredPhoto:
         suffix: Of its format, as `.jpg`.
         found: The faces of each frame, in pixels of the upright photo.
         hidden: How many of them are hidden.
+        covered: What is hidden in each frame, as `found`.
     """
 
     content: bytes
     suffix: str
     found: tuple[Detections, ...]
     hidden: int
+    covered: tuple[Detections, ...]
 
 
 class PhotoBlurrer:
@@ -135,6 +137,7 @@ class PhotoBlurrer:
             SUFFIXES[photo.kind],
             tuple(found),
             sum(map(len, hidden)),
+            tuple(hidden),
         )
 
     def _looked_at(self, frame: Frame) -> tuple[Detections, Detections]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ...data.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images
@@ -87,6 +87,42 @@ def blurred_places(
     places = {path: output / name for path, name in _written(named_apart(media)).items()}
     check_places(places, output, given=given, each=False, force=force)
     return places
+
+
+def report_files(report: Path) -> tuple[Path, Path]:
+    """The list and the contact sheet of a report.
+
+    Raises:
+        UserError: The list has the name of a picture.
+    """
+    if report.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+        raise UserError(f"--report {report}: expected the name of a JSON file")
+    return report, report.with_suffix(".jpg")
+
+
+def check_more(
+    flag: str, files: Iterable[Path], places: Mapping[Path, Path], *, force: bool
+) -> None:
+    """Refuse to write a run's other files over anything that may be wanted.
+
+    Args:
+        flag: Says where they go.
+        files: Their paths.
+        places: See `blurred_places`.
+        force: Whether older files may be replaced, unless they are sources.
+
+    Raises:
+        UserError: One is a source, or what is written of one, or there is a file already.
+    """
+    originals = {path.resolve() for path in places}
+    written = {path.resolve() for path in places.values()}
+    for file in files:
+        if file.resolve() in originals:
+            raise UserError(f"{flag}: {file} is one of the files to be blurred")
+        if file.resolve() in written:
+            raise UserError(f"{flag}: {file} is to be one of the blurred files")
+        if not force and os.path.lexists(file):
+            raise UserError(f"{flag}: {file} is there already", hint="--force replaces it")
 
 
 def _written(names: Mapping[Path, Path]) -> dict[Path, Path]:

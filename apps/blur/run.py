@@ -19,9 +19,9 @@ from .find import FaceFinder
 from .leaks import LeakReport, open_searcher
 from .manifest import MANIFEST, Done, Manifest, only_run, open_manifest
 from .photo import PhotoBlurrer
-from .places import blurred_places, find_media, is_video
+from .places import blurred_places, check_more, find_media, is_video, report_files
 from .request import Blurred, BlurRequest, BlurSummary, settings_digest
-from .video import VideoRequest, blur_video, check_video_flags
+from .video import VideoRequest, blur_video, check_video_flags, sidecar_of
 from .who import Who
 
 _log = logging.getLogger(__name__)
@@ -40,10 +40,14 @@ def blur(request: BlurRequest) -> BlurSummary:
         KeyboardInterrupt: Ctrl-C; what is written is whole.
     """
     media = find_media(request.sources)
-    places = blurred_places(
-        media, request.output, given=request.sources, force=request.force or _goes_on(request)
-    )
+    force = request.force or _goes_on(request)
+    places = blurred_places(media, request.output, given=request.sources, force=force)
     videos = [path for path in media if is_video(path)]
+    if request.tracks is None:
+        sidecars = [sidecar_of(places[path]) for path in videos]
+        check_more("--output", sidecars, places, force=force)
+    if request.report is not None:
+        check_more("--report", report_files(request.report), places, force=force)
     if videos:
         check_video_flags(request.codec, request.cover)
     if request.tracks is not None and (len(media) > 1 or not videos):
@@ -78,6 +82,9 @@ def blur(request: BlurRequest) -> BlurSummary:
     if len(run.summary.failed) == len(media):
         raise DataError(f"none of the {len(media)} photos and videos could be blurred")
     if run.report is not None and request.report is not None:
+        if skipped := run.summary.skipped:
+            files = "1 file that was" if skipped == 1 else f"{skipped:,} files that were"
+            _log.warning("--report: %s done before: not searched", files)
         run.report.write(request.report)
         run.summary.leaks = len(run.report.leaks)
     run.summary.seconds = time.monotonic() - started
@@ -181,7 +188,7 @@ class _Run:
         with atomic_write(self.places[path]) as file:
             file.write(made.content)
         if self.report is not None:
-            self.report.photo(self.places[path], made.found[0])
+            self.report.photo(self.places[path], made.covered[0])
         faces = sum(map(len, made.found))
         self._note(path, digest, faces=faces, hidden=made.hidden, frames=len(made.found))
         self.summary.photos += 1

@@ -363,3 +363,43 @@ def test_a_full_disk(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.code == 1
     assert "out/photo.png: No space left on device" in result.err
     assert files_in("out") == []
+
+
+REPORT = ("--report-detector", "one.onnx")
+
+
+@pytest.mark.parametrize(
+    ("report", "what"),
+    [
+        ("in/r.json", "--report: in/r.jpg is one of the files to be blurred"),
+        ("out/r.json", "--report: out/r.jpg is to be one of the blurred files"),
+        ("in/a.png", "--report in/a.png: expected the name of a JSON file"),
+        ("mine.json", "--report: mine.json is there already"),
+    ],
+)
+def test_a_report_overwrites_nothing(report: str, what: str, run: Run) -> None:
+    Image.new("RGB", (40, 40)).save("in/r.jpg")
+    Path("mine.json").touch()
+    before = {path: path.read_bytes() for path in Path("in").rglob("*") if path.is_file()}
+    done = run("blur", "in", "--output", "out", *FIND, "--report", report, *REPORT)
+    assert done.code == 2, done.out
+    assert what in done.err
+    assert not Path("out").exists()
+    assert {path: path.read_bytes() for path in before} == before
+    assert not Path("mine.json").read_bytes()
+
+
+def test_a_report_tells_what_it_has_not_searched(run: Run) -> None:
+    words = ("blur", "in", "--output", "out", *FIND, "--resume", "--report", "r.json", *REPORT)
+    assert "not searched" not in run(*words).err
+    assert "--report: 3 files that were done before: not searched" in run(*words).err
+
+
+def test_a_report_lists_who_stays_visible(run: Run, gallery: str) -> None:
+    words = ("--except", gallery, *WHO, "--report", "r.json", "--report-detector", "three.onnx")
+    done = run("blur", "photo.png", *FIND, *words)
+    assert done.code == 0, done.err
+    found = json.loads(Path("r.json").read_text())
+    (seen,) = found["leaks"]
+    shown = hidden("photo.png", "blurred_photo.png").index(False)
+    assert abs(seen["box"][0] - PLACES[shown][0]) < 8

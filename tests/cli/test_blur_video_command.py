@@ -109,6 +109,16 @@ def test_what_is_refused(run: Run, words: tuple[str, ...], says: str) -> None:
     assert not Path("blurred_v.mp4").exists()
 
 
+@pytest.mark.usefixtures("place")
+def test_corrected_tracks_are_not_overwritten(run: Run) -> None:
+    tracks = Path("blurred_v.tracks.json")
+    tracks.write_text("by hand")
+    done = run("blur", "v.mp4", "--detector", "one.onnx")
+    assert done.code == 2
+    assert "blurred_v.tracks.json is there already" in done.err
+    assert tracks.read_text() == "by hand"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.usefixtures("place")
 def test_a_killed_run_leaves_nothing_under_the_final_name(number: int) -> None:
