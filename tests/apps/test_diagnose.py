@@ -81,7 +81,7 @@ def export(weights: Weights, folder: Path, **options: Any) -> Path:
 
 
 def look(file: Path, labels: Labels, **options: Any) -> Diagnosis:
-    found = diagnose(file, labels=labels, **{"limit": 20, "threads": 1, **options})
+    found = diagnose(file, labels=labels, **{"limit": 10, "threads": 1, **options})
     assert {trial.preprocessing for trial in found.trials} == set(ALL_PREPROCESSINGS)
     assert all(trial.low <= trial.ap <= trial.high for trial in found.trials)
     return found
@@ -118,16 +118,22 @@ def test_a_right_file_is_as_declared(right: Path, labels: Labels) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "replacement", "best"),
+    ("pattern", "replacement", "best", "photos"),
     [
-        (r"colour: BGR", "colour: RGB", "rgb,0-255"),
-        (r"mean: .*\n(\s*)std: .*", r"mean: [0, 0, 0]\n\1std: [1, 1, 1]", "bgr,-1-1"),
+        (r"colour: BGR", "colour: RGB", "rgb,0-255", 30),  # few photos leave it undecided
+        (r"mean: .*\n(\s*)std: .*", r"mean: [0, 0, 0]\n\1std: [1, 1, 1]", "bgr,-1-1", 10),
     ],
 )
 def test_a_wrong_file_is_a_mismatch(
-    shipped: Weights, labels: Labels, tmp_path: Path, pattern: str, replacement: str, best: str
+    shipped: Weights,
+    labels: Labels,
+    tmp_path: Path,
+    pattern: str,
+    replacement: str,
+    best: str,
+    photos: int,
 ) -> None:
-    found = look(export_with(shipped, tmp_path, pattern, replacement), labels, limit=30)
+    found = look(export_with(shipped, tmp_path, pattern, replacement), labels, limit=photos)
     assert found.verdict == "mismatch"
     right = max(one.ap for one in found.trials if str(one.preprocessing).startswith(best))
     # Networks bear other contrasts: with half of it this one may find a little more.
@@ -179,8 +185,9 @@ def test_files_with_their_nms_inside(
     new: Weights, made_labels: Labels, tmp_path: Path, name: str
 ) -> None:
     """Which answer with no box at all, where the pre-processing is wrong."""
-    pytest.importorskip("coremltools", reason="needs coremltools")
     kind = "onnx" if name.endswith("onnx") else "coreml"
+    if kind == "coreml":
+        pytest.importorskip("coremltools", reason="needs coremltools")
     export(new, tmp_path, formats=[kind], with_nms=True)
     found = look(tmp_path / name, made_labels)
     assert (found.verdict, found.declared) == (
