@@ -399,3 +399,18 @@ def test_what_a_viewer_shows_is_searched() -> None:
     shown = decode_image(content, source="photo").astype(int)
     clear = np.asarray(rgba())[..., 3] == 0
     assert np.abs(finder.seen[0] - shown)[~clear].max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["1", "LA"])
+def test_dots_are_searched_as_tones(mode: str) -> None:
+    """A fax, and the same with alpha."""
+    ramp = np.linspace(20, 235, SIZE[0]).round().astype(np.uint8)
+    grey = Image.fromarray(np.tile(ramp, (SIZE[1], 1)))
+    finder = OneFace()
+    blur(written(grey.convert("1").convert(mode), "PNG"), finder=finder)
+    assert len(finder.seen) == (2 if mode == "1" else 4)
+    assert set(np.unique(finder.seen[0])) == {0, 255}
+    assert np.abs(finder.seen[-1][..., 0].astype(int) - grey).mean() < 40
+    finder = OneFace()
+    blur(written(grey, "PNG"), finder=finder)
+    assert len(finder.seen) == 1
