@@ -23,6 +23,8 @@ demo: .venv/.ready-demo
 	$(LOOK) demo/model.onnx --video demo/astronaut.png --output demo/astronaut-onnx.png
 	$(LOOK) demo/model.xml --video demo/grace_hopper.jpg --output demo/grace_hopper-openvino.png
 	$(LOOK) demo/model.onnx --video demo/grace_hopper.jpg --output demo/grace_hopper-onnx.png
+	$(BIN)/python tools/demo_video.py demo/astronaut.png demo/astronaut.mp4
+	$(BIN)/pocketface blur demo/grace_hopper.jpg demo/astronaut.mp4 --output demo/blurred --force
 
 # A page that finds faces and their masks in the browser; needs Node. Then open http://127.0.0.1:8000
 # Its models are those of models.json, whose folders have the names of templates.
