@@ -38,7 +38,7 @@ COMMANDS = {
     "diagnose": (".diagnose", "find out whether a detector is shown photos as it should be"),
     "visualize": (".visualize", "find faces in a camera, video, photo, folder or stream"),
     "segment": (".segment", "write masks of the faces in photos and videos"),
-    "blur": (".blur", "hide the faces of photos"),
+    "blur": (".blur", "hide the faces of photos and videos"),
     "classify": (".classify", "find the photos with a face of a label, as with glasses"),
     "recognize": (".recognize", "is it the same person, who is it, who belongs together"),
     "serve": (".serve", "answer over HTTP what label the faces of a photo have"),
