@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import InputError
 from ...mask import Mask
 
 Shape = Literal["ellipse", "box", "mask"]
@@ -46,14 +47,20 @@ def outline_of(
     Returns:
         An area of the picture and float32 (h, w) for it; None where nothing of it is in the
         picture.
+
+    Raises:
+        InputError: The box is not finite: nobody knows what it hides.
     """
+    if not np.isfinite(box).all():
+        raise InputError(f"box of a face: {box.tolist()}: expected finite numbers")
     sides = np.maximum(box[2:] - box[:2], 1).astype(np.float64)
     centre = (box[:2] + box[2:]).astype(np.float64) / 2
     soft = max(1.0, _SOFT * float(sides.max()))
     # A mask may reach beyond its box: forehead, chin.
     reach = sides * (grow if shape != "mask" else grow + 1) / 2 + soft
-    low = np.floor(centre - reach).astype(int).clip(0)
-    high = np.minimum(np.ceil(centre + reach).astype(int), (size[1], size[0]))
+    # Clipped first: numbers beyond an int's would become any.
+    low = np.floor(centre - reach).clip(0, size[::-1]).astype(int)
+    high = np.ceil(centre + reach).clip(0, size[::-1]).astype(int)
     if not (low < high).all():
         return None
     area = slice(low[1], high[1]), slice(low[0], high[0])

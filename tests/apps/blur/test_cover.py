@@ -104,6 +104,25 @@ def test_faces_at_the_edge_and_beyond(shape: Shape) -> None:
     assert not after[30, 70].any()
 
 
+@pytest.mark.parametrize("shape", ["ellipse", "box"])
+@pytest.mark.parametrize("end", [1e9, 1e19, 1e30])
+def test_boxes_of_any_size_hide_all_that_they_hold(shape: Shape, end: float) -> None:
+    outline = outline_of(
+        np.array([-end, -end, end, end], np.float32), (30, 40), shape=shape, grow=1
+    )
+    assert outline is not None
+    area, opacity = outline
+    assert area == (slice(0, 30), slice(0, 40))
+    assert (opacity == 1).all()
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_box_that_is_not_finite_hides_nothing_in_silence(number: float) -> None:
+    box = np.array([1, 1, number, 9], np.float32)
+    with pytest.raises(InputError, match="expected finite numbers"):
+        outline_of(box, (30, 40), shape="box", grow=1)
+
+
 def test_several_faces() -> None:
     pixels = noise(100, 200)
     faces = Detections(
