@@ -56,7 +56,16 @@ def test_inputs_follow_the_photo_up_to_the_longest_side() -> None:
     assert finder._input_for((640, 480)) is None
     assert finder._input_for((700, 1000)) == (704, 1024)
     assert finder._input_for((4000, 3000)) == (1280, 960)
-    assert finder._input_for((10, 5000)) == (64, 1280)
+    assert finder._input_for((2000, 4000)) == (640, 1280)
+    assert finder._input_for((1500, 12000)) == (320, 2560)
+    assert finder._input_for((10, 5000)) == (64, 5056)
+
+
+def test_small_faces_of_panoramas_are_found() -> None:
+    photo = astronaut_in(600, 4800, eyes=16)
+    faces = FaceFinder("face-detection-n", threads=1).find(photo)
+    assert len(faces) == 1
+    assert 2350 < faces.boxes[0, [0, 2]].mean() < 2450
 
 
 def test_a_longest_side_below_the_own_input_is_refused() -> None:
