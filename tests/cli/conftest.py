@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
+from ..made_once import made_once
+
 # FFmpeg keeps the loudness of its first use in a process, which is a test's own.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
@@ -44,9 +46,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of `make_material`; to be read only."""
-    folder = tmp_path_factory.mktemp("material")
-    make_material(folder)
-    return folder
+    return made_once(tmp_path_factory, "material", make_material)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,9 @@ WALKS = {
 """Of each walk-through: language and text of its blocks."""
 
 NEEDED = ("torch", "onnx", "onnxscript", "onnxruntime", "openvino", "altair", "safetensors")
+
+SLOW = "tests/test_imports.py::test_loading_and_running_onnx_needs_no_torch"
+"""Whose answer no task changes."""
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +48,12 @@ def test_there_are_four() -> None:
 @pytest.mark.parametrize("title", WALKS)
 def test_walk_through(title: str, copy: Path) -> None:
     changed = []
+    script = ""
     for language, text in WALKS[title]:
         if language == "diff":
             changed.append(change(copy, text))
+        elif language == "sh" and (commands := as_python(text)):
+            script += commands
         elif language == "sh":
             run(copy, ["bash", "-euo", "pipefail", "-c", text])
         elif language == "python" and (name := re.match(r"# (\S+\.py)\n", text)):
@@ -55,9 +62,20 @@ def test_walk_through(title: str, copy: Path) -> None:
             path.write_text(text[name.end() :], encoding="utf-8")
             changed.append(path)
         elif language == "python":
-            run(copy, [sys.executable, "-c", text])
+            script += text
+    if script:
+        run(copy, [sys.executable, "-c", script])
     sources = [str(path) for path in changed if path.suffix == ".py"]
     run(copy, [sys.executable, "-m", "ruff", "check", "--no-cache", *sources])
+
+
+def as_python(text: str) -> str:
+    """A block of pocketface's commands alone as Python, for one process: imports take seconds."""
+    lines = [shlex.split(line) for line in text.splitlines()]
+    if any(words[0] != "pocketface" for words in lines):
+        return ""
+    calls = [f"assert main({words[1:]}) == 0\n" for words in lines]
+    return "from pocketface.cli import main\n" + "".join(calls)
 
 
 def change(copy: Path, text: str) -> Path:
@@ -78,6 +96,7 @@ def run(copy: Path, command: list[str]) -> None:
     environment = os.environ | {
         "PYTHONPATH": str(copy.parent),
         "PATH": f"{here}{os.pathsep}{os.environ['PATH']}",
+        "PYTEST_ADDOPTS": f"--deselect {SLOW}",
     }
     done = subprocess.run(
         command, cwd=copy, env=environment, capture_output=True, text=True, check=False

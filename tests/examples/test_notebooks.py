@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ..one_process import in_this_process
+
+__all__ = ["in_this_process"]
 
 NOTEBOOKS = Path(__file__).parents[2] / "examples" / "notebooks"
 LESS = {
@@ -41,23 +41,16 @@ def test_a_notebook_shows_a_run_from_start_to_end(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize("name", LESS)
-def test_the_cells_run(name: str, tmp_path: Path) -> None:
+def test_the_cells_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("skimage", "torch", "nncf", "openvino", "onnxruntime", "altair"):
         pytest.importorskip(package)
-    for helper in NOTEBOOKS.glob("*.py"):
-        shutil.copy(helper, tmp_path)
+    monkeypatch.syspath_prepend(NOTEBOOKS)  # of the module that they share
+    monkeypatch.chdir(tmp_path)
     parts = []
     for cell in cells_of(name):
         parts.append("".join(cell["source"]))
         if "parameters" in cell["metadata"].get("tags", []):
             parts.append(LESS[name])
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(parts)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
+    exec(compile("\n".join(parts), name, "exec"), {})
