@@ -110,6 +110,8 @@ class _Raw(io.FileIO):
 def scratch_folder(parent: Path) -> Iterator[Path]:
     """A new hidden folder in `parent`, on the same file system, removed when the block ends.
 
+    Nobody but the user can look into it.
+
     That of a process that was killed is removed by the next one that writes into `parent`.
 
     Raises:
@@ -165,7 +167,7 @@ def _new_file(name: Path) -> int:
 
 
 def _new_folder(name: Path) -> int:
-    name.mkdir()
+    name.mkdir(0o700)  # in a folder for all users others could read what is worked on
     return os.open(name, os.O_RDONLY) if _CAN_LOCK else -1
 
 

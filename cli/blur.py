@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-side",
         type=positive_count,
         metavar="PIXELS",
-        help="longest side at which a photo is searched for small faces (default: 1280)",
+        help="longest side at which a photo is searched for small faces (default: 1920)",
     )
     who = parser.add_mutually_exclusive_group()
     who.add_argument(

@@ -192,3 +192,8 @@ def test_sha256_of_a_file(tmp_path: Path) -> None:
     assert sha256_file(path) == hashlib.sha256(b"x" * 3_000_000).hexdigest()
     with pytest.raises(FileNotFoundError):
         sha256_file(tmp_path / "gone")
+
+
+def test_nobody_else_looks_into_a_scratch_folder(tmp_path: Path) -> None:
+    with scratch_folder(tmp_path) as scratch:
+        assert scratch.stat().st_mode & 0o077 == 0

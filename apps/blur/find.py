@@ -19,7 +19,7 @@ Pixels = NDArray[np.uint8]
 SCORE = 0.3
 """Lowest score of a face that is hidden: a false one costs less than one that is missed."""
 
-MAX_SIDE = 1280
+MAX_SIDE = 1920
 """Longest side of a network input that a photo is searched at."""
 
 _FAINT = 2 / 3
@@ -28,9 +28,7 @@ lower scores."""
 
 _SMALL = 48
 """Longest side, in pixels of the detector's own input, of a face that the closer search adds: what
-is larger was seen before, and large false faces hide much for nothing.
-
-Of 500 photos of WIDER FACE: docs/reports/blur.md."""
+is larger was seen before, and large false faces hide much for nothing (docs/reports/blur.md)."""
 
 _OPEN = 6
 """Input sizes for which a network is kept open."""
@@ -103,8 +101,12 @@ class FaceFinder:
         size = self._input_for(image.shape[:2])
         if size is None:
             return found
-        closer = self._opened(size).predict(image, score_threshold=score, second_look=False)
-        return merged(found, closer)
+        faint = max(self.least_score, _FAINT * score)
+        closer = self._opened(size).predict(image, score_threshold=faint, second_look=False)
+        own = self.own.contract.input
+        scale = min(own.height / image.shape[0], own.width / image.shape[1])
+        sides = (closer.boxes[:, 2:] - closer.boxes[:, :2]).max(axis=1, initial=0)
+        return merged(found, closer.where(scale * sides < _SMALL))
 
     def _input_for(self, shape: tuple[int, int]) -> tuple[int, int] | None:
         """Height and width of the input for a photo's second search; None for no such search."""

@@ -101,7 +101,6 @@ def _working_file() -> Iterator[Path]:
     from jpeglib import dct_jpeg
 
     with scratch_folder(Path(tempfile.gettempdir())) as folder:
-        folder.chmod(0o700)
         beside = partial(tempfile.NamedTemporaryFile, dir=folder)
         with _one_at_a_time:
             dct_jpeg.tempfile = SimpleNamespace(NamedTemporaryFile=beside)

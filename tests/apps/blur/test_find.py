@@ -63,7 +63,7 @@ def test_inputs_follow_the_photo_up_to_the_longest_side() -> None:
 
 def test_small_faces_of_panoramas_are_found() -> None:
     photo = astronaut_in(600, 4800, eyes=16)
-    faces = FaceFinder("face-detection-n", threads=1).find(photo)
+    faces = FaceFinder("face-detection-n", threads=1).find(photo).above(0.3)
     assert len(faces) == 1
     assert 2350 < faces.boxes[0, [0, 2]].mean() < 2450
 
@@ -71,3 +71,25 @@ def test_small_faces_of_panoramas_are_found() -> None:
 def test_a_longest_side_below_the_own_input_is_refused() -> None:
     with pytest.raises(UserError, match="--max-side 320: expected 640 or more"):
         FaceFinder("face-detection-n", max_side=320, threads=1)
+
+
+def test_the_closer_search_adds_small_faces_alone_but_fainter_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two searches of a photo twice as wide as the own input, which see other things."""
+
+    class Seen:
+        def __init__(self, faces: Detections) -> None:
+            self.faces = faces
+
+        def predict(self, image: np.ndarray, *, score_threshold: float, **_: object) -> Detections:
+            assert image.shape == (1280, 1280, 3)
+            return self.faces.above(score_threshold)
+
+    finder = FaceFinder("face-detection-n", score=0.3, threads=1)
+    photo = np.zeros((1280, 1280, 3), np.uint8)
+    large, small, fainter = (0.9, 0, 0, 100, 100), (0.25, 500, 0, 590, 90), (0.19, 900, 0, 950, 50)
+    monkeypatch.setattr(finder, "_opened", lambda _: Seen(found(large, small, fainter)))
+    first = Seen(found((0.35, 0, 500, 300, 800), (0.25, 0, 0, 99, 99)))
+    monkeypatch.setattr(finder.own, "predict", first.predict)
+    assert finder.find(photo).boxes.tolist() == [[0, 500, 300, 800], [500, 0, 590, 90]]
