@@ -38,7 +38,7 @@ class LiveRequest:
         output: The MP4 file to write; None for none.
         show: Whether to open a window; q or Esc ends the run.
         cover: How faces are hidden; its shape is no mask.
-        score: Lowest score of a face, 0 to 1; see `tracks.STEADY`.
+        score: Lowest score of a face, 0 to 1, that starts a track.
         keep_audio: Whether the sound of a video is kept.
         delay: Seconds by which what is written is behind.
         on_frame: Called after each frame that is written or shown, with their number.
@@ -158,7 +158,7 @@ class _Following:
         paths = [
             path_of(_since(track, self._first), times, cuts, pad=PAD, pad_end=GAP)
             for track in itertools.chain(self._linker.ended, self._linker.open_tracks())
-            if track.is_face and track.frames[-1] >= self._first
+            if track.frames[-1] >= self._first
         ]
         found: Detections = Covers(paths, self._rate).at(number - self._first)
         pixels = frame.pixels.copy()

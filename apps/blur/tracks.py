@@ -18,12 +18,6 @@ Boxes = NDArray[np.float32]
 FAINT = 0.1
 """Lowest score of a face that continues a track; it does not start one."""
 
-MORE = 0.1
-STEADY = 10
-"""What makes a face of a track: a score in some frame by so much above that of a face in a photo,
-or as many frames with that score itself, among them half of all so far. What is as like a face as
-that in one frame alone is rarely one, and would be hidden for a second (docs/reports/blur.md)."""
-
 GAP = 1.0
 """Seconds for which a face may be lost, and still be the same one."""
 
@@ -56,9 +50,6 @@ class Track:
         frames: Numbers of the frames, ascending.
         boxes: x1, y1, x2, y2 of each, one after the other, in pixels as shown.
         scores: Of each.
-        sure: How many of all scores so far were those of a face in a photo.
-        seen: How many there were.
-        is_face: Whether it is hidden, see `STEADY`.
         shown: Whether it is somebody who stays visible, by the number of a frame in which that was
             sure; see `video_who`.
     """
@@ -67,9 +58,6 @@ class Track:
     frames: array[int] = field(default_factory=lambda: array("q"))
     boxes: array[float] = field(default_factory=lambda: array("f"))
     scores: array[float] = field(default_factory=lambda: array("f"))
-    sure: int = 0
-    seen: int = 0
-    is_face: bool = False
     shown: dict[int, bool] = field(default_factory=dict)
 
     def table(self) -> tuple[NDArray[np.int64], Boxes, NDArray[np.float32]]:
@@ -128,24 +116,20 @@ class Linker:
     """Links the faces of frames that come one after the other.
 
     A face goes on with the track that expects it there; Hungarian assignment finds the best pairs,
-    of strong faces first and of faint ones with the tracks that are left (ByteTrack, Zhang et al.
+    of sure faces first and of faint ones with the tracks that are left (ByteTrack, Zhang et al.
     2022, arXiv:2110.06864). A sure face that is left starts a track, which is followed backward
     through the faint faces that were left in the frames before, by the same rule.
 
     Args:
         score: Lowest score of a sure face.
-
-    Attributes:
-        ended: The tracks that do not go on, faces or not.
     """
 
     def __init__(self, score: float) -> None:
-        self._score = score
+        self.score = score
         self.ended: list[Track] = []
         self._ends: list[_End] = []
         self._left: deque[tuple[int, float, Detections]] = deque()
         self._count = 0
-        self._frames = 0
 
     def add(self, frame: int, time: float, faces: Detections) -> list[Track | None]:
         """Link the faces of the next frame.
@@ -162,29 +146,20 @@ class Linker:
         while self._left and self._left[0][1] < time - _BACK:
             self._left.popleft()
         tracks: list[Track | None] = [None] * len(faces)
-        linked = np.zeros(len(faces), np.bool_)
-        every = np.ones(len(faces), np.bool_)
-        strong = faces.scores >= self._score + MORE
-        # Of what is no face yet last, so that it takes nothing away from one that is.
-        for is_face, group in ((True, strong), (True, ~strong), (False, every)):
-            waiting = [
-                end for end in self._ends if end.track.is_face == is_face and end.time < time
-            ]
-            rows = np.flatnonzero(group & ~linked)
-            for end, at in _pairs(waiting, time, faces.boxes[rows]):
-                face = int(rows[at])
+        waiting = list(self._ends)
+        sure = faces.scores >= self.score
+        for group in (np.flatnonzero(sure), np.flatnonzero(~sure)):
+            for end, at in _pairs(waiting, time, faces.boxes[group]):
+                face = int(group[at])
                 end.go_on(frame, time, faces.boxes[face], float(faces.scores[face]))
                 tracks[face] = end.track
-                linked[face] = True
-        self._frames += 1
+            waiting = [end for end in waiting if end.time < time]
         begun: list[_End] = []
-        for face in map(int, np.flatnonzero(~linked & (faces.scores >= self._score))):
-            begun.append(self._begin(frame, time, faces, face))
-            tracks[face] = begun[-1].track
+        for face in map(int, np.flatnonzero(sure)):
+            if tracks[face] is None:
+                begun.append(self._begin(frame, time, faces, face))
+                tracks[face] = begun[-1].track
         self._follow_back(begun)
-        for track, score in zip(tracks, faces.scores, strict=True):
-            if track is not None:
-                self._judge(track, float(score))
         left = np.array([track is None for track in tracks], np.bool_)
         self._left.append((frame, time, faces.where(left)))
         return tracks
@@ -199,18 +174,9 @@ class Linker:
         return [end.track for end in self._ends]
 
     def finish(self) -> list[Track]:
-        """The tracks of faces, in the order of their numbers."""
+        """All tracks, in the order of their numbers."""
         self.cut()
-        # Of a video that is shorter than `STEADY`, what is in all frames.
-        short = self._frames if self._frames < STEADY else 0
-        faces = (track for track in self.ended if track.is_face or track.sure == short)
-        return sorted(faces, key=lambda track: track.number)
-
-    def _judge(self, track: Track, score: float) -> None:
-        track.seen += 1
-        track.sure += score >= self._score
-        enough = track.sure >= STEADY and 2 * track.sure >= track.seen
-        track.is_face |= enough or score >= self._score + MORE
+        return sorted(self.ended, key=lambda track: track.number)
 
     def _begin(self, frame: int, time: float, faces: Detections, face: int) -> _End:
         self._count += 1

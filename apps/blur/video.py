@@ -31,7 +31,7 @@ class VideoRequest:
         output: The MP4 file to write.
         finder: Finds the faces.
         cover: How they are hidden; its shape is no mask.
-        score: Lowest score of a face, 0 to 1; see `tracks.STEADY`.
+        score: Lowest score of a face, 0 to 1, that starts a track.
         codec: One of `video_codecs.CODECS`.
         keep_audio: Whether the sound is kept.
         who: Whose faces stay visible; None for nobody's.

@@ -36,7 +36,7 @@ def find_tracks(
     Args:
         source: The video's file.
         finder: Finds the faces.
-        score: Lowest score of a face, 0 to 1; see `tracks.STEADY`.
+        score: Lowest score of a face, 0 to 1, that starts a track.
         who: Whose faces stay visible; None for nobody's.
         tell: Called with the number of frames done.
 

@@ -56,23 +56,6 @@ def test_a_faint_face_goes_on_and_does_not_start() -> None:
     assert spans(linked(frames)) == [(0, 42)]
 
 
-@pytest.mark.parametrize(
-    ("scores", "number"),
-    [
-        ([0.35] * 4, 1),  # all of the video
-        ([0.35] * 4 + [0.15], 0),
-        ([0.2] * 10 + [0.35] * 4 + [0.15] * 20, 0),
-        ([0.2] * 10 + [0.35] * 4 + [0.41] + [0.15] * 20, 1),
-        ([0.05] * 10 + [0.35] * 10, 1),
-        ([0.05] * 10 + [0.35, 0.2, 0.2, 0.2] * 10, 0),
-        ([0.05] * 10 + [0.35, 0.2] * 10, 1),
-    ],
-)
-def test_what_makes_a_track_of_a_face(scores: list[float], number: int) -> None:
-    frames = [faces((score, 50, 50)).above(0.1) for score in scores]
-    assert len(linked(frames)) == number
-
-
 def test_a_track_that_starts_late_is_followed_backward() -> None:
     frames = [faces((0.15, 10 + 5 * n, 50), (0.15, 300, 300)) for n in range(30)]
     frames += [faces((0.9, 160, 50))]
