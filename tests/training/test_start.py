@@ -93,7 +93,10 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_one_training_at_a_time_in_a_folder(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path\n"
+        "import sys; from pathlib import Path; from types import SimpleNamespace as Fake\n"
+        # Lightning takes seconds to load, and is asked for the number of the process alone.
+        "sys.modules |= {'lightning': Fake(), 'lightning.pytorch': Fake()}\n"
+        "sys.modules['lightning.pytorch.utilities'] = Fake(rank_zero_only=Fake(rank=0))\n"
         "from pocketface.training.folder_lock import only_training_in\n"
         "with only_training_in(Path(sys.argv[1])):\n"
         "    print('at work', flush=True); sys.stdin.read()"

@@ -146,9 +146,14 @@ def test_mlflow_has_the_whole_training_in_one_run(
             assert np.asarray(picture).shape == SHAPE
 
 
+# ClearML's own process, which usually collects what it is told, is waited for: 20 s in all.
+@pytest.mark.parametrize("by", ["a thread", pytest.param("a process", marks=pytest.mark.full)])
 def test_clearml_has_the_training_in_a_file(
-    both: FitRequest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    both: FitRequest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, by: str
 ) -> None:
+    from clearml import Task
+
+    monkeypatch.setattr(Task, "_report_subprocess_enabled", by == "a process")
     caplog.set_level("INFO")
     before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
     with monkeypatch.context() as patch:
