@@ -125,11 +125,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--codec", choices=_CODECS, default="h264", help="of videos (default: h264)"
     )
-    parser.add_argument(
+    sound = parser.add_mutually_exclusive_group()
+    sound.add_argument(
         "--keep-audio",
-        action=argparse.BooleanOptionalAction,
+        action="store_true",
         default=True,
-        help="the sound of videos, packet for packet (default: kept)",
+        help="the sound of videos, packet for packet (the default)",
+    )
+    sound.add_argument(
+        "--no-audio", dest="keep_audio", action="store_false", help="videos without sound"
     )
     parser.add_argument(
         "--tracks",

@@ -185,7 +185,10 @@ def test_bad_covers(options: dict[str, Any], says: str) -> None:
         Cover(**options)
 
 
-def test_the_command_has_the_same_default() -> None:
+def test_the_command_has_the_same_defaults() -> None:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    assert parser.parse_args(["photo.jpg"]).grow == Cover().grow
+    asked = parser.parse_args(["photo.jpg"])
+    assert asked.grow == Cover().grow
+    assert asked.keep_audio
+    assert not parser.parse_args(["video.mp4", "--no-audio"]).keep_audio
