@@ -147,7 +147,7 @@ class _Following:
             self._cuts.append(number)
             self._linker.cut()
         self._times.append(frame.time)
-        faces = self._request.finder.find(frame.pixels, score=self._faint)
+        faces = self._request.finder.find(frame.pixels, score=self._faint).above(self._faint)
         self._linker.add(number, frame.time, faces)
 
     def hidden(self, number: int, frame: Frame) -> Frame:

@@ -16,7 +16,7 @@ from .video_who import hidden_in
 PAD = 0.3
 """Seconds for which a face stays hidden before it was first found, and after it was last."""
 
-_STEADY = 0.08
+_STEADY = 0.12
 """Seconds before and after a frame whose boxes are hidden with its own."""
 
 _ENDING = 5

@@ -67,7 +67,8 @@ def find_tracks(
                 if scenes.begins(image):
                     cuts.append(number)
                     linker.cut()
-                faces = finder.find(image, score=faint)
+                # The closer search goes below.
+                faces = finder.find(image, score=faint).above(faint)
                 linked = linker.add(number, times[-1], faces)
                 if asking is not None:
                     asking.look(number, times[-1], image, faces, linked)
