@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import warnings
@@ -118,13 +119,14 @@ def converted(
     def folder_of(name: str) -> Path:
         for package in EXPORTERS[name].packages:
             pytest.importorskip(package, reason=f"needs {package}")
+
+        def make(part: Path) -> None:
+            export_tiny(tiny_weights, part, name)
+            gc.collect()  # what converters leave behind warns of it as it goes
+
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of converters
-            return made_once(
-                tmp_path_factory,
-                f"tiny-{name}",
-                lambda part: export_tiny(tiny_weights, part, name),
-            )
+            warnings.simplefilter("ignore")
+            return made_once(tmp_path_factory, f"tiny-{name}", make)
 
     return folder_of
 
