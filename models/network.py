@@ -129,14 +129,20 @@ def make_network(architecture: ArchitectureSpec) -> Network:
     return Network(architecture)
 
 
-def output_shapes(
-    architecture: ArchitectureSpec, *, height: int, width: int
-) -> dict[str, tuple[int, ...]]:
+_Shapes = dict[str, tuple[int, ...]]
+# By architecture, height and width: each contract of a network's files asks anew, for 0.1 s.
+_known_shapes: dict[tuple[str, int, int], _Shapes] = {}
+
+
+def output_shapes(architecture: ArchitectureSpec, *, height: int, width: int) -> _Shapes:
     """Names and shapes of a network's outputs for one image; nothing is computed (meta device)."""
-    with torch.device("meta"), torch.no_grad():
-        # eval(): batch statistics of a single image may be undefined.
-        answers = make_network(architecture).eval().answers(torch.empty(1, 3, height, width))
-    return {name: tuple(tensor.shape) for name, tensor in answers.items()}
+    key = (architecture.model_dump_json(), height, width)
+    if key not in _known_shapes:
+        with torch.device("meta"), torch.no_grad():
+            # eval(): batch statistics of a single image may be undefined.
+            answers = make_network(architecture).eval().answers(torch.empty(1, 3, height, width))
+        _known_shapes[key] = {name: tuple(tensor.shape) for name, tensor in answers.items()}
+    return dict(_known_shapes[key])
 
 
 def with_scale_folded(network: Network) -> Network:

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from ..errors import ModelFileError, PocketfaceError, TemplateError
 from ..files import reading, sha256_file
@@ -246,18 +245,10 @@ def _is_half(tensor: Tensor) -> bool:
     return tensor.dtype == torch.float16 and tensor.ndim > 1
 
 
-class _Undrawn(TorchFunctionMode):
-    """Weights stay as they are made: on "meta" PyTorch imports its compiler to draw normal ones."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        # In place, and nobody takes what it returns.
-        return None if func.__name__ == "normal_" else func(*args, **kwargs or {})
-
-
 def _check_fit(
     tensors: Mapping[str, Tensor], *, template: Template, path: Path, hooked: bool
 ) -> None:
-    with torch.device("meta"), _Undrawn():
+    with torch.device("meta"):
         expected = make_network(template.architecture).state_dict()
     problem = None
     if missing := [name for name in expected if name not in tensors]:

@@ -59,19 +59,6 @@ def test_what_is_written_is_read(file: Path, network: Network) -> None:
             assert torch.equal(a, b)
 
 
-def test_no_weights_are_drawn_to_compare_shapes_with(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On "meta" PyTorch would import its compiler to draw them, for a second and a half."""
-
-    def drawn(*_: object, **__: object) -> None:
-        raise AssertionError("drawn")
-
-    monkeypatch.setattr(torch.nn.init, "_no_grad_normal_", drawn)
-    monkeypatch.setattr(torch.Tensor, "normal_", drawn)
-    assert read_weights(file).epochs == 7
-
-
 def test_equal_weights_are_equal_files(network: Network, tmp_path: Path) -> None:
     contents = set()
     for index in range(8):
