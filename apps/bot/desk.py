@@ -33,6 +33,9 @@ _FROM_USERS = F.content_type.in_(
 )
 """All else in a chat are notes of Telegram's own."""
 
+_SAID = 1.0
+"""Seconds for which something need not be said again."""
+
 
 class Desk:
     """Answers users.
@@ -48,7 +51,7 @@ class Desk:
         self._style = style
         self._places = Places(limits)
         self._albums = Albums(limits.album_seconds)
-        self._told: set[int] = set()
+        self._told: set[tuple[int, str]] = set()
 
     def router(self) -> Router:
         """What is to be called for which message."""
@@ -148,17 +151,18 @@ class Desk:
             return await asyncio.to_thread(self._blurring.video, content, style, kept)
 
     async def _tell_once(self, message: Message, text: str) -> None:
-        """Say something unless the chat is about to be told something of the kind already.
+        """Say something unless the chat is told just that now, or was a moment ago.
 
         Whoever sends hundreds of photos at once would else get hundreds of notes, for minutes.
         """
-        if message.chat.id in self._told:
+        told = (message.chat.id, text)
+        if told in self._told:
             return
-        self._told.add(message.chat.id)
+        self._told.add(told)
         try:
             await self._tell(message, text)
         finally:
-            self._told.discard(message.chat.id)
+            asyncio.get_running_loop().call_later(_SAID, self._told.discard, told)
 
     async def _tell(self, message: Message, text: str) -> None:
         try:
