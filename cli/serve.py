@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Answer over HTTP until Ctrl-C."""
     from ..apps.service.app import Settings
-    from ..apps.service.detect import BLUR
     from ..apps.service.limits import Limits
     from ..apps.service.server import address_of, bind, make_config, serve
     from ..apps.service.tls import Tls
@@ -123,13 +123,19 @@ def run(args: argparse.Namespace) -> None:
         config, endpoints = make_config(settings, workers=args.workers, tls=tls)
         where = address_of(listening, tls=tls is not None)
         secret = "" if token is None else '-H "Authorization: Bearer $TOKEN" '
-        for endpoint, photos in endpoints.items():
-            fields = " ".join(f"-F image=@{name}.jpg" for name in _NAMES[photos])
-            saved = "-o blurred_photo.jpg " if endpoint == f"/{BLUR}/" else ""
-            print(
-                f"listening at {where}: curl {secret}{saved}{fields} {where}{endpoint}", flush=True
-            )
+        # In one write: whoever reads the first line alone does not keep the service from starting.
+        print("".join(_commands(where, endpoints, secret)), end="", flush=True)
         serve(config, listening)
+
+
+def _commands(where: str, endpoints: dict[str, int], secret: str) -> Iterator[str]:
+    """A line for each endpoint: where it is, and how to ask it."""
+    from ..apps.service.detect import BLUR
+
+    for endpoint, photos in endpoints.items():
+        fields = " ".join(f"-F image=@{name}.jpg" for name in _NAMES[photos])
+        saved = "-o blurred_photo.jpg " if endpoint == f"/{BLUR}/" else ""
+        yield f"listening at {where}: curl {secret}{saved}{fields} {where}{endpoint}\n"
 
 
 def _file_of(given: Path | None, *, device: str) -> Path | None:
