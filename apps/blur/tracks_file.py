@@ -5,6 +5,7 @@ Its keys: docs/reference/tracks.md.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt, ValidationError
 
+from ...data.coded_videos import open_coded
 from ...errors import DataError
 from ...files import atomic_write, name_in_utf8, reading, sha256_file
 from ...model_templates.explain import explain
@@ -23,6 +25,12 @@ from .tracks_cover import FacePath
 
 _MOST_BYTES = 1 << 30
 """Of a file that is read; an hour of a crowd has less."""
+
+_FARTHEST = 1_000_000
+"""Pixels from the picture's corner within which a box lies."""
+
+_CLOSEST = 5e-7
+"""Seconds between two frames, whose times are rounded to microseconds."""
 
 _Row = tuple[NonNegativeInt, FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat | None]
 
@@ -130,12 +138,25 @@ def read_tracks(path: Path, source: Path) -> VideoTracks:
             f"{path}: is of {spec.source.name!r} with SHA-256 {spec.source.sha256[:12]}…, not of "
             f"{source}, whose is {own[:12]}…"
         )
+    shown = spec.source.height, spec.source.width
+    real = _shown_size(source)
+    if real not in (None, shown):
+        raise DataError(
+            f"{path}: source: {shown[1]} x {shown[0]} pixels; {source} has {real[1]} x {real[0]}"
+        )
     times = np.array(spec.times, np.float64)
-    if (np.diff(times) <= 0).any():
+    if (np.diff(times) < _CLOSEST).any():
         raise DataError(f"{path}: times: expected each later than the one before")
+    for key in ("cuts", "black"):
+        _check_frames(getattr(spec, key), len(times), f"{path}: {key}")
+    ids: set[int] = set()
+    for track in spec.tracks:
+        if track.id in ids:
+            raise DataError(f"{path}: track {track.id}: is there twice: expected one of each id")
+        ids.add(track.id)
     return VideoTracks(
         sha256=own,
-        shown=(spec.source.height, spec.source.width),
+        shown=shown,
         times=times,
         cuts=spec.cuts,
         black=frozenset(spec.black),
@@ -143,23 +164,54 @@ def read_tracks(path: Path, source: Path) -> VideoTracks:
     )
 
 
+def _shown_size(source: Path) -> tuple[int, int] | None:
+    """Height and width of a video's frames as shown; None if none can be looked at."""
+    with open_coded(source) as video:
+        for frame in video.frames:
+            image = video.shown(frame)
+            if image is not None:
+                return image.shape[0], image.shape[1]
+    return None
+
+
+def _check_frames(frames: Sequence[int], count: int, what: str) -> None:
+    """Refuse numbers of frames that are not there, or not in ascending order."""
+    for frame in frames:
+        if frame >= count:
+            raise DataError(f"{what}: frame {frame}: expected frames below {count}")
+    for before, frame in itertools.pairwise(frames):
+        if frame <= before:
+            raise DataError(f"{what}: frame {frame} after {before}: expected ascending ones")
+
+
 def _path(spec: _TrackSpec, count: int, file: Path) -> FacePath:
+    what = f"{file}: track {spec.id}"
+    _check_frames([row[0] for row in spec.boxes], count, what)
+    for frame, *box, score in spec.boxes:
+        x1, y1, x2, y2 = box
+        if not (x1 < x2 and y1 < y2):
+            raise DataError(f"{what}: frame {frame}: box {box}: expected x1 < x2, y1 < y2")
+        if max(map(abs, box)) > _FARTHEST:
+            raise DataError(
+                f"{what}: frame {frame}: box {box}: expected at most {_FARTHEST:,} pixels"
+            )
+        if score is not None and not 0 <= score <= 1:
+            raise DataError(f"{what}: frame {frame}: score {score:g}: expected 0 to 1, or null")
+    for first, last in spec.visible:
+        if not first <= last < count:
+            raise DataError(
+                f"{what}: visible [{first}, {last}]: expected the first and the last frame of a "
+                f"stretch, below {count}"
+            )
     rows = np.array([row[:5] for row in spec.boxes], np.float64)
     frames = rows[:, 0].astype(np.int64)
-    what = f"{file}: track {spec.id}"
-    if (np.diff(frames) <= 0).any() or frames[-1] >= count:
-        raise DataError(f"{what}: expected frames in ascending order, below {count}")
-    wrong = ~((rows[:, 3:] > rows[:, 1:3]).all(1))
-    if wrong.any():
-        box = [float(value) for value in rows[wrong][0][1:]]
-        raise DataError(f"{what}: frame {frames[wrong][0]}: box {box}: expected x1 < x2, y1 < y2")
     every = np.arange(frames[0], frames[-1] + 1)
     boxes = np.stack([np.interp(every, frames, side) for side in rows[:, 1:].T], 1)
     scores = np.full(len(every), np.nan, np.float32)
     scores[frames - frames[0]] = [np.nan if row[5] is None else row[5] for row in spec.boxes]
     hidden = np.ones(len(every), np.bool_)
-    for begin, end in spec.visible:
-        hidden[(every >= begin) & (every <= end)] = False
+    for first, last in spec.visible:
+        hidden[(every >= first) & (every <= last)] = False
     return FacePath(spec.id, int(frames[0]), boxes.astype(np.float32), scores, hidden)
 
 

@@ -360,7 +360,24 @@ def test_tracks_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     refused({**text, "more": 1}, "unknown key")
     track = text["tracks"][0]
     refused({**text, "tracks": [{**track, "boxes": [[0, 5, 5, 1, 9, None]]}]}, "x1 < x2")
-    refused({**text, "tracks": [{**track, "boxes": [[9, 0, 0, 9, 9, None]]}]}, "below 4")
+    row = [0, 0, 0, 9, 9, None]
+    for change, says in (
+        ({"boxes": [[9, *row[1:]]]}, "track 1: frame 9: expected frames below 4"),
+        ({"boxes": [[10**30, *row[1:]]]}, "expected frames below 4"),
+        ({"boxes": [[2, *row[1:]], row]}, "track 1: frame 0 after 2: expected ascending"),
+        ({"boxes": [[0, 0, 0, 1e300, 1e300, None]]}, "frame 0: box .*: expected at most 1,000,000"),
+        ({"boxes": [[*row[:5], 1e300]]}, r"score 1e\+300: expected 0 to 1"),
+        ({"visible": [[3, 1]]}, r"track 1: visible \[3, 1\]: expected the first and the last"),
+        ({"visible": [[0, 4]]}, r"track 1: visible \[0, 4\]: .*, below 4"),
+    ):
+        refused({**text, "tracks": [{**track, **change}]}, says)
+    refused({**text, "tracks": [track, track]}, "track 1: is there twice")
+    refused({**text, "cuts": [4]}, "cuts: frame 4: expected frames below 4")
+    refused({**text, "cuts": [2, 1]}, "cuts: frame 1 after 2")
+    refused({**text, "black": [7]}, "black: frame 7")
+    size = {**text["source"], "width": 320}
+    refused({**text, "source": size}, "source: 320 x 120 pixels; .*v.mp4 has 160 x 120")
+    refused({**text, "times": [0, 1e-320, 1, 2]}, "times: expected each later")
     refused({**text, "times": text["times"][:3]}, "has 3 frames|frame 3 is not|below 3")
     refused({**text, "times": [0.5, 1, 2, 3]}, "frame 0 is not the one")
 
