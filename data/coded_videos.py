@@ -136,6 +136,32 @@ def open_coded(path: Path) -> Iterator[CodedVideo]:
         )
 
 
+def other_pictures(path: Path) -> list[str]:
+    """The streams of pictures that a player might show instead of those of `open_coded`.
+
+    Covers, as those of songs, are none.
+
+    Args:
+        path: The video's file.
+
+    Returns:
+        Each in some words.
+
+    Raises:
+        DataError: See `open_coded`.
+    """
+    from av.stream import Disposition
+
+    with open_container(path) as container:
+        own = picture_stream(container, path)
+        streams: Any = container.streams.video
+        return [
+            f"stream {one.index} ({one.width} x {one.height} pixels)"
+            for one in streams
+            if one.index != own.index and not one.disposition & Disposition.attached_pic
+        ]
+
+
 def _first(pictures: Iterator[VideoFrame], path: Path) -> VideoFrame | None:
     import av
 

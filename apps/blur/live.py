@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.videos import Frame
+from ...data.videos import Frame, pyav_is_there
 from ...errors import UserError
 from ...files import check_place
 from ...results import Detections
@@ -23,6 +23,7 @@ from .find import SCORE, FaceFinder
 from .scene_cuts import SceneCuts
 from .tracks import FAINT, GAP, Linker, Track
 from .tracks_cover import PAD, Covers, path_of
+from .video import warn_of_others
 
 DELAY = 0.5
 """Seconds by which what is shown is behind, so that faces are hidden before they are found."""
@@ -80,6 +81,8 @@ def blur_live(request: LiveRequest) -> int:
         check_place(request.output, "--output")
     if request.show:
         check_display()
+    if source.kind == "video" and source.path is not None and pyav_is_there():
+        warn_of_others(source.path)
     count = 0
     with ExitStack() as stack:
         video = stack.enter_context(open_frames(source))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...data.coded_videos import open_coded
+from ...data.coded_videos import open_coded, other_pictures
 from ...errors import UserError
 from .cover import Cover
 from .find import SCORE, FaceFinder
@@ -87,6 +87,7 @@ def blur_video(request: VideoRequest) -> BlurredVideo:
     with open_coded(request.source) as video:  # refused before the first pass, not after it
         target_of(video.kind, request.codec, request.source)
         count = video.count or round((video.duration or 0) * video.rate)
+    warn_of_others(request.source)
     started = time.monotonic()
     digests: array[int] | None = None
     sidecar = None
@@ -128,6 +129,16 @@ def blur_video(request: VideoRequest) -> BlurredVideo:
         finding=found - started,
         writing=time.monotonic() - found,
     )
+
+
+def warn_of_others(source: Path) -> None:
+    """Say which pictures of a file are neither blurred nor written."""
+    if others := other_pictures(source):
+        _log.warning(
+            "%s: has several streams of pictures, of which one is written; left out: %s",
+            source,
+            ", ".join(others),
+        )
 
 
 def check_video_flags(codec: str, cover: Cover) -> None:

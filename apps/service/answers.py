@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from fastapi import HTTPException
+from fastapi import HTTPException, Request
 from fastapi.responses import JSONResponse
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
@@ -52,11 +52,18 @@ _REFUSALS = {
     415: "Not an image, or not a form",
     503: "All places are taken; try again after Retry-After seconds",
 }
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    422: {"model": NoFace, "description": "No face in the photo"},
+_UNKNOWN = "A key of the query is unknown, or there twice"
+FACELESS: dict[int | str, dict[str, Any]] = {
+    422: {"model": Problem, "description": _UNKNOWN},
     **{code: {"model": Problem, "description": text} for code, text in _REFUSALS.items()},
 }
-"""Answers other than 200, for the service's description."""
+"""Answers other than 200, for the service's description, where photos without a face have one."""
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    **FACELESS,
+    422: {"model": NoFace | Problem, "description": f"No face in the photo; or: {_UNKNOWN}"},
+}
+"""The same where they have none."""
 
 _PHOTO = {"type": "string", "format": "binary"}
 
@@ -92,6 +99,25 @@ def decoded(photo: bytes, *, source: str = FIELD) -> NDArray[np.uint8]:
 def refused(error: ImageError) -> HTTPException:
     """The answer to a file that is no photo (415), or too large (413)."""
     return HTTPException(413 if isinstance(error, ImageTooLargeError) else 415, str(error))
+
+
+def check_keys(request: Request) -> None:
+    """Refuse what a query says that nobody reads: `gorw=2` would leave a face visible.
+
+    Raises:
+        HTTPException: 422 if a key is unknown to the address, or there twice.
+    """
+    route = request.scope["route"]
+    if "POST" not in route.methods:  # load balancers and links may add what they like
+        return
+    known = [field.alias for field in route.dependant.query_params]
+    given = [key for key, _ in request.query_params.multi_items()]
+    for key in given:
+        if key not in known:
+            expected = f"expected some of {', '.join(known)}" if known else "expected none"
+            raise HTTPException(422, f"{key[:100]!r}: unknown key in the query: {expected}")
+        if given.count(key) > 1:
+            raise HTTPException(422, f"{key!r}: is there twice in the query: expected one")
 
 
 def no_face(pixels: NDArray[np.uint8], *, which: str = "photo") -> JSONResponse:

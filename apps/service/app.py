@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -27,7 +27,7 @@ from ...tasks.segmentation.model import FaceSegmenter
 from ..blur.find import FaceFinder
 from ..classify import NO_FACE, PhotoClassifier
 from ..faces import FACE_SCORE, FaceReader
-from .answers import FORM, PROBLEMS, Found, decoded, example, no_face
+from .answers import FORM, PROBLEMS, Found, check_keys, decoded, example, no_face
 from .bounded_queue import BoundedQueue
 from .description import describe
 from .detect import BLUR, DETECT, add_blur, add_detect
@@ -167,6 +167,7 @@ def make_app(settings: Settings, *, figures: Path | None = None) -> FastAPI:
         description=f"Photos by {names}. Nothing that is sent here is stored."
         + (f" {NO_LIVENESS}" if recognition else ""),
         redoc_url=None,
+        dependencies=[Depends(check_keys)],
     )
     # The last one added comes first to a request.
     if settings.token is not None:

@@ -18,7 +18,7 @@ from ..blur.cover import GROW, Cover
 from ..blur.find import FaceFinder
 from ..blur.outline import Shape
 from ..blur.photo import PhotoBlurrer
-from .answers import FORM, PROBLEMS, Found, decoded, example, refused
+from .answers import FACELESS, FORM, Found, decoded, example, refused
 from .bounded_queue import BoundedQueue
 from .limits import Limits
 from .observed import note
@@ -47,7 +47,6 @@ MEDIA_TYPES = {
 _Score = Annotated[
     float | None, Query(ge=0, le=1, description="lowest score at which a face counts")
 ]
-_PROBLEMS = {code: said for code, said in PROBLEMS.items() if code != 422}  # no face is no problem
 
 
 class FoundFace(Found):
@@ -96,7 +95,7 @@ def add_detect(
         summary="Where are the faces of the photo?",
         description="A photo without a face has an empty list.",
         response_model=FoundFaces,
-        responses=_PROBLEMS,
+        responses=FACELESS,
         openapi_extra={"requestBody": FORM},
     )
     async def detect(
@@ -163,7 +162,7 @@ def add_blur(
         summary="The photo with its faces hidden",
         description="A photo without a face comes back written anew, too: without metadata.",
         response_class=Response,
-        responses={200: _HIDDEN, **_PROBLEMS},
+        responses={200: _HIDDEN, **FACELESS},
         openapi_extra={"requestBody": FORM},
     )
     async def blur(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from sent_photos import HOPPER, encode, hopper, png_of_zeros
-from service_client import ask, form, running
+from service_client import PATH, ask, form, running
 
 import pocketface
 from pocketface.apps.blur.photo import SUFFIXES
@@ -160,10 +160,32 @@ def test_refusals(port: int, path: str, content: bytes, status: int, says: str) 
     assert "x-faces-hidden" not in headers
 
 
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        (BLUR, "some of style, shape, grow, score"),
+        (DETECT, "some of score"),
+        (PATH, "some of details"),
+        ("/segment/", "some of as"),
+    ],
+)
+def test_an_unknown_key_in_the_query_is_named(port: int, path: str, known: str) -> None:
+    status, answer, _ = ask(port, f"{path}?gorw=2", form(HOPPER.read_bytes()))
+    says = f"'gorw': unknown key in the query: expected {known}"
+    assert (status, json.loads(answer)["detail"]) == (422, says)
+
+
+def test_a_key_that_is_there_twice(port: int) -> None:
+    status, answer, _ = ask(port, f"{BLUR}?grow=3&style=solid&grow=1", form(HOPPER.read_bytes()))
+    says = "'grow': is there twice in the query: expected one"
+    assert (status, json.loads(answer)["detail"]) == (422, says)
+    assert ask(port, "/?from=a-link")[0] == 200
+
+
 def test_the_description(port: int) -> None:
     paths = json.loads(ask(port, "/openapi.json")[1])["paths"]
     blur = paths[BLUR]["post"]
-    assert set(blur["responses"]) == {"200", "400", "408", "413", "415", "503"}
+    assert set(blur["responses"]) == {"200", "400", "408", "413", "415", "422", "503"}
     assert set(blur["responses"]["200"]["content"]) == {"image/*"}
     assert [one["name"] for one in blur["parameters"]] == ["style", "shape", "grow", "score"]
     assert paths[DETECT]["post"]["parameters"][0]["name"] == "score"

@@ -86,7 +86,7 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
     ),
     # Export
     ("an unknown format", f"{EXPORT_TINY} --formats onnx,tflite", 2, "format 'tflite'"),
-    ("no format", f"{EXPORT_TINY} --formats ,", 2, "no format to export"),
+    ("no format", f"{EXPORT_TINY} --formats ,", 2, "expected names with commas between"),
     (
         "an unknown precision",
         f"{EXPORT_TINY} --precision fp8",

@@ -225,6 +225,8 @@ def test_metadata_groups(run: Run) -> None:
         (("photo.png", "--only", "photo.png"), "photo.png: not a gallery"),
         (("photo.png", "--only", "no.gallery"), "no.gallery"),
         (("photo.png", "--only", "a", "--except", "b"), "not allowed with"),
+        (("photo.png", "--keep-metadata", ""), "--keep-metadata: expected names with commas"),
+        (("photo.png", "--keep-metadata", ","), "--keep-metadata: expected names with commas"),
         (("photo.png", "--max-side", "8"), "--max-side 8: expected"),
     ],
 )

@@ -264,6 +264,33 @@ def test_other_streams_and_metadata_are_dropped(tmp_path: Path) -> None:
     assert content.index(b"moov") < content.index(b"mdat")
 
 
+@pytest.mark.parametrize("cover", [False, True])
+def test_a_second_stream_of_pictures_is_named_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, cover: bool
+) -> None:
+    source = tmp_path / "v.mp4"
+    with av.open(str(source), "w") as container:
+        streams = []
+        for number, size in enumerate([(160, 120), (96, 64)]):
+            codec = "png" if cover and number else "mpeg4"
+            stream: Any = container.add_stream(codec, rate=10)
+            stream.width, stream.height = size
+            stream.pix_fmt = "rgb24" if cover and number else "yuv420p"
+            streams.append((stream, size))
+        if cover:
+            streams[1][0].disposition = av.stream.Disposition.attached_pic
+        for stream, size in streams:
+            for picture in pictures(1 if stream.codec.name == "png" else 3, size=size):
+                frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+                container.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
+            container.mux(stream.encode(None))
+    output, _ = blurred(source)
+    with av.open(str(output)) as container:
+        assert [(one.width, one.height) for one in container.streams.video] == [(160, 120)]
+    said = "v.mp4: has several streams of pictures, of which one is written; left out: stream 1 (96"
+    assert caplog.text.count(said) == (0 if cover else 1)
+
+
 def test_a_frame_that_cannot_be_decoded_is_black(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
