@@ -23,6 +23,9 @@ RECOGNIZER = "face-recognition-n"
 
 _ROOT = Path(__file__).parent
 
+NAMES = _ROOT / "names"
+"""Maps from the names in other people's checkpoints to ours; see `models.name_map`."""
+
 COUNTS_FILE = _ROOT / "counts.json"
 """By template, its parameters and operations at some input sizes, as `tools/counts.py` writes."""
 

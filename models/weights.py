@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +16,15 @@ from ..files import reading, sha256_file
 from ..model_templates.contract import Metric
 from ..model_templates.schema import Template, TemplateFile, parse_template
 from .file_checks import check_file, check_weights_name, reason
+from .foreign import Foreign, is_foreign, read_foreign
 from .network import Network, make_network
 from .nncf_hooks import HOOKS, with_hooks
 from .weights_formats import READERS, Section, write_checkpoint, write_safetensors
+
+_log = logging.getLogger(__name__)
+
+_LISTED = 3
+"""How many names of tensors a message has, besides their number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +45,7 @@ class Weights:
         hooks: Result of `hooks_of`: NNCF's hooks from compression during training, or None.
         measured_with: The embedded template, by which `metrics` were measured; None if that is
             `template`.
+        foreign: What they were read from, if others wrote it; None for a file of ours.
     """
 
     template: Template
@@ -51,6 +59,7 @@ class Weights:
     metrics: tuple[Metric, ...] = ()
     hooks: dict[str, Any] | None = None
     measured_with: Template | None = None
+    foreign: Foreign | None = None
 
     def described_by(self, template: TemplateFile, *, learns_anew: bool = False) -> Weights:
         """The same weights with another template, whose recipes and thresholds may differ.
@@ -90,30 +99,34 @@ class Weights:
         )
 
 
-def read_weights(path: Path) -> Weights:
+def read_weights(path: Path, *, template: TemplateFile | None = None) -> Weights:
     """Read a weights file and check that its tensors fit its template.
 
     Args:
-        path: A `.safetensors` or `.pth` file that pocketface wrote.
+        path: A `.safetensors` or `.pth` file that pocketface wrote; or with `template`, a
+            checkpoint of others whose names are known (see `name_map`).
+        template: The template that describes files of others; not used for ours.
 
     Raises:
         ModelFileError: The file is missing, of another kind, damaged, not written by pocketface,
             or its tensors do not fit its template.
     """
     path = Path(path)
+    if template is not None and is_foreign(path):
+        return _of_others(path, template)
     check_weights_name(path)
     check_file(path)
     with reading(path, ModelFileError):
         sha256 = sha256_file(path)
     section, found = READERS[path.suffix](path)
     try:
-        template = parse_template(section.template, source=f"{path}: template")
+        embedded = parse_template(section.template, source=f"{path}: template")
     except TemplateError as error:
         raise ModelFileError(str(error)) from error
-    _check_fit(found, template=template, path=path, hooked=section.hooks is not None)
+    _check_fit(found, template=embedded, path=path, hooked=section.hooks is not None)
     state_dict = {name: _whole(tensor) for name, tensor in found.items()}
     return Weights(
-        template=template,
+        template=embedded,
         template_text=section.template,
         state_dict=state_dict,
         epochs=section.epochs,
@@ -123,6 +136,44 @@ def read_weights(path: Path) -> Weights:
         path=path,
         metrics=section.metrics,
         hooks=section.hooks,
+    )
+
+
+def _of_others(path: Path, template: TemplateFile) -> Weights:
+    spec = template.spec
+    with torch.device("meta"):
+        expected = make_network(spec.architecture).state_dict()
+    with reading(path, ModelFileError):
+        sha256 = sha256_file(path)
+    foreign = read_foreign(path, spec.architecture, expected)
+    found = foreign.renamed
+    hint = f"is it of another template than {spec.name}? name it by --template"
+    problems = [
+        f"{what} {', '.join(names[:_LISTED])}{', …' if len(names) > _LISTED else ''} ({len(names)})"
+        for what, names in (("it lacks", found.missing), ("not known:", found.unknown))
+        if names
+    ]
+    size = spec.input.height, spec.input.width
+    if foreign.sizes and size not in foreign.sizes:
+        others = ", ".join(sorted(f"{height}x{width}" for height, width in foreign.sizes))
+        problems = [f"its input is {others}, that of the template {size[0]}x{size[1]}"]
+    if problems:
+        raise ModelFileError(
+            f"{path}: of {foreign.kind}, does not fit {spec.name}: {'; '.join(problems)}", hint=hint
+        )
+    _check_fit(found.tensors, template=spec, path=path, hooked=False)
+    unused = f"; not used: {', '.join(found.unused)}" if found.unused else ""
+    _log.info("%s: %d tensors by the names of %s%s", path, len(found.tensors), foreign.kind, unused)
+    return Weights(
+        template=spec,
+        template_text=template.text,
+        state_dict={name: _whole(tensor).contiguous() for name, tensor in found.tensors.items()},
+        epochs=foreign.epochs,
+        data=f"as {foreign.kind} trained it",
+        seed=None,
+        sha256=sha256,
+        path=path,
+        foreign=foreign,
     )
 
 

@@ -12,7 +12,7 @@ import json
 import pickletools
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ NETWORK_PREFIX = "network."
 SECTION_KEY = "pocketface.section"
 """Metadata key of the other fields of `Section`, as JSON."""
 
-_OLD_CHECKPOINT = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+OLD_CHECKPOINT = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 """Beginning of what `torch.save` wrote before it wrote zip archives."""
 
 _OBJECTS = re.compile(
@@ -145,7 +145,7 @@ def read_checkpoint(path: Path) -> tuple[Section, dict[str, Tensor]]:
     """
     check_file(path)
     with path.open("rb") as file:
-        if file.read(len(_OLD_CHECKPOINT)) == _OLD_CHECKPOINT:
+        if file.read(len(OLD_CHECKPOINT)) == OLD_CHECKPOINT:
             raise ModelFileError(f"{path}: not written by pocketface, but by a PyTorch before 1.6")
     check_archive(path)
     try:
@@ -154,7 +154,7 @@ def read_checkpoint(path: Path) -> tuple[Section, dict[str, Tensor]]:
             broken = archive.testzip()
             if broken is not None:
                 raise ValueError(f"wrong checksum of {broken}")
-            foreign = _foreign_objects(archive)
+            foreign = foreign_objects(zipped_operations(archive))
         if foreign:
             raise ModelFileError(
                 f"{path}: not written by pocketface: holds objects of {foreign[0]!r:.80}"
@@ -183,17 +183,25 @@ def read_checkpoint(path: Path) -> tuple[Section, dict[str, Tensor]]:
     return section, tensors
 
 
-def _foreign_objects(archive: zipfile.ZipFile) -> list[str]:
+def zipped_operations(archive: zipfile.ZipFile) -> Iterator[tuple[Any, Any, Any]]:
+    """The operations of the pickles in a checkpoint."""
+    for member in archive.namelist():
+        if member.endswith(".pkl"):
+            yield from pickletools.genops(archive.read(member))
+
+
+def foreign_objects(operations: Iterable[tuple[Any, Any, Any]]) -> list[str]:
     """Names in a checkpoint's pickle that weights do not need.
 
     PyTorch itself lets a few more pass, among them `bytearray`, whose size a file of a few bytes
     may choose.
+
+    Args:
+        operations: Those of the pickle, as `pickletools.genops` gives them.
     """
     return [
         str(name or operation.name).replace(" ", ".")
-        for member in archive.namelist()
-        if member.endswith(".pkl")
-        for operation, name, _ in pickletools.genops(archive.read(member))
+        for operation, name, _ in operations
         if operation.name in ("GLOBAL", "STACK_GLOBAL", "INST")
         and not _OBJECTS.fullmatch(str(name))
     ]

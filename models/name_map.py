@@ -1,0 +1,209 @@
+"""Give the tensors of other people's checkpoints our names, by maps kept as data.
+
+A map is a YAML file in model_templates/names. A name in it may have numbers, `{s}`, perhaps of a
+range, `{u:5-7}`, and an end that stays, `{rest}`; ours has them as they are, or shifted: `{u-5}`.
+`head.scales[{i}]` is an element of a tensor of ours. Several names of ours are a list: the first
+that the network has is meant. `way` is a key of `WAYS`, for a tensor that is laid out differently.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..model_templates.catalogue import NAMES
+from ..model_templates.spec import Spec
+from ..model_templates.strict_yaml import read_yaml
+
+_HOLE = re.compile(r"\{(?:(rest)|([a-z])(?::(\d+)-(\d+))?)\}")
+_FILLED = re.compile(r"\{(rest|[a-z])([+-]\d+)?\}")
+_ELEMENT = re.compile(r"(.+)\[(\d+)\]")
+_COUNTER = ".num_batches_tracked"
+
+
+class Place(Spec):
+    """Where a tensor goes that is laid out differently.
+
+    Args:
+        to: Our name of it.
+        way: Key of `WAYS`.
+    """
+
+    to: str
+    way: str
+
+
+class NameMap(Spec):
+    """The names of one kind of checkpoint.
+
+    Args:
+        kind: Who writes it, in words.
+        signs: Beginnings of names by which such a checkpoint is known.
+        names: Our name, names or place of each of theirs.
+        unused: Their names that have no place in our networks, and why.
+    """
+
+    kind: str
+    signs: list[str]
+    names: dict[str, str | list[str] | Place]
+    unused: dict[str, str]
+
+
+def _background_last(tensor: Tensor, _: Tensor | None) -> Tensor:
+    """(A * 2, …) of face, background for each of A anchors to background, face."""
+    return tensor.reshape(-1, 2, *tensor.shape[1:]).flip(1).reshape(tensor.shape)
+
+
+def _bias_before_norm(bias: Tensor, mean: Tensor | None) -> Tensor:
+    """The mean of what a convolution gives without its bias, of the mean with it."""
+    return -bias if mean is None else mean - bias
+
+
+WAYS: dict[str, Callable[[Tensor, Tensor | None], Tensor]] = {
+    "background_last": _background_last,
+    "bias_before_norm": _bias_before_norm,
+}
+"""Functions of a tensor, and of what is in its place already, to ours; they come last."""
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """Tensors by our names.
+
+    Attributes:
+        tensors: Those that have a place in the network.
+        unused: Their names that have none, for a reason that the map gives.
+        unknown: Other names of theirs, which the map does not have or the network does not.
+        missing: Our names of tensors that were not among them.
+    """
+
+    tensors: dict[str, Tensor]
+    unused: tuple[str, ...]
+    unknown: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def map_of(names: Iterable[str]) -> NameMap | None:
+    """The map whose signs some of these names have; None if there is none."""
+    known = list(names)
+    for name_map in _maps():
+        if any(name.startswith(tuple(name_map.signs)) for name in known):
+            return name_map
+    return None
+
+
+def our_name(name: str, name_map: NameMap, expected: Mapping[str, Any]) -> Place | None:
+    """Where a tensor of theirs goes.
+
+    Args:
+        name: Their name of it.
+        name_map: The map.
+        expected: What the network has, by our names.
+
+    Returns:
+        Its place, whose `way` may be ""; None if it has none in this network.
+    """
+    for theirs, ours in name_map.names.items():
+        values = _match(theirs, name)
+        if values is None:
+            continue
+        way = ours.way if isinstance(ours, Place) else ""
+        for one in (
+            [ours.to] if isinstance(ours, Place) else [ours] if isinstance(ours, str) else ours
+        ):
+            to = _filled(one, values)
+            element = _ELEMENT.fullmatch(to)
+            if (element[1] if element else to) in expected:
+                return Place(to=to, way=way)
+    return None
+
+
+def renamed(
+    tensors: Mapping[str, Tensor], name_map: NameMap, expected: Mapping[str, Tensor]
+) -> Renamed:
+    """Give tensors our names.
+
+    Args:
+        tensors: Theirs.
+        name_map: The map.
+        expected: The network's, whose shapes and types matter; on any device.
+    """
+    found: dict[str, Tensor] = {}
+    last: list[tuple[Place, Tensor]] = []
+    unused: list[str] = []
+    unknown: list[str] = []
+    elements: set[str] = set()
+    for name, tensor in tensors.items():
+        place = our_name(name, name_map, expected)
+        if place is None:
+            known = any(_match(pattern, name) is not None for pattern in name_map.unused)
+            (unused if known else unknown).append(name)
+        elif place.way:
+            last.append((place, tensor))
+        elif element := _ELEMENT.fullmatch(place.to):
+            whole = found.setdefault(element[1], torch.zeros(expected[element[1]].shape))
+            if int(element[2]) < len(whole) and tensor.numel() == 1:
+                whole[int(element[2])] = tensor.reshape(())
+                elements.add(place.to)
+            else:
+                unknown.append(name)
+        else:
+            found[place.to] = tensor
+    for place, tensor in last:
+        found[place.to] = WAYS[place.way](tensor, found.get(place.to))
+    missing = [name for name in expected if name not in found and not name.endswith(_COUNTER)]
+    missing += [
+        f"{name}[{index}]"
+        for name in {one.partition("[")[0] for one in elements}
+        for index in range(len(expected[name]))
+        if f"{name}[{index}]" not in elements
+    ]
+    # A count of batches, which nothing depends on: older checkpoints have none.
+    counters = (name for name in expected if name.endswith(_COUNTER) and name not in found)
+    found |= {name: torch.zeros((), dtype=torch.long) for name in counters}
+    return Renamed(found, tuple(unused), tuple(unknown), tuple(missing))
+
+
+@cache
+def _maps() -> tuple[NameMap, ...]:
+    return tuple(_read(path) for path in sorted(NAMES.glob("*.yaml")))
+
+
+def _read(path: Path) -> NameMap:
+    return NameMap.model_validate(read_yaml(path))
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    parts, end = [], 0
+    for hole in _HOLE.finditer(text):
+        parts.append(re.escape(text[end : hole.start()]))
+        parts.append("(?P<rest>.+)" if hole[1] else rf"(?P<{hole[2]}>\d+)")
+        end = hole.end()
+    return re.compile("".join(parts) + re.escape(text[end:]))
+
+
+def _match(pattern: str, name: str) -> dict[str, str] | None:
+    """What a name has in the holes of a pattern; None if it does not match."""
+    found = _pattern(pattern).fullmatch(name)
+    if found is None:
+        return None
+    for hole in _HOLE.finditer(pattern):
+        if hole[3] and not int(hole[3]) <= int(found[hole[2]]) <= int(hole[4]):
+            return None
+    return found.groupdict()
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    def value(hole: re.Match[str]) -> str:
+        given = values[hole[1]]
+        return str(int(given) + int(hole[2])) if hole[2] else given
+
+    return _FILLED.sub(value, text)
