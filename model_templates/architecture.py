@@ -21,8 +21,12 @@ class FPNSpec(Spec):
 
     Args:
         channels: The number of channels of every feature map that the pyramid gives.
-        levels: The number of those maps. Where the backbone gives fewer, convolutions of stride
-            2 make the others, each from the map before.
+        levels: The number of those maps. Where the backbone gives fewer, `extra` makes the
+            others.
+        extra: How maps coarser than the backbone's are made: by convolutions of stride 2, the
+            first one from the ReLU of the coarsest map (`p5_relu`), from that map itself (`p5`,
+            torchvision's RetinaNet) or from the backbone's (`c5`, the paper's), each next one from
+            the ReLU of the one before; or by every second pixel of the map before (`max_pool`).
         context: Whether a context module (after SSH, Najibi et al. 2017) follows each level.
         batch_norm: Whether batch normalisation and ReLU follow each convolution.
         separable: Whether each 3x3 convolution behind the sums is split into a 1x1 and a
@@ -32,6 +36,7 @@ class FPNSpec(Spec):
     type: Literal["fpn"]
     channels: Channels
     levels: PositiveInt
+    extra: Literal["p5_relu", "p5", "c5", "max_pool"] = "p5_relu"
     context: bool = False
     batch_norm: bool = False
     separable: bool = False

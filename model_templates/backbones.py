@@ -75,12 +75,20 @@ class ResNetSpec(Spec):
         output_stride: The stride of the coarsest. Below 32 the last stages are dilated instead of
             strided (Chen et al. 2017), and of stages with the same stride only the last gives a
             map.
+        stride_in: Which convolution of a block has the stride: the paper's first 1x1, as in MSRA's
+            weights, or the 3x3, as since Goyal et al. 2017.
+        norm: `batch`, or `frozen`: batch normalisation whose statistics, factors and biases stay
+            as they are in training.
+        frozen_stages: How many stages, the stem being the first, do not learn.
     """
 
     type: Literal["resnet"]
     depth: Literal[50, 101, 152]
-    finest: Literal[2, 4] = 4
+    finest: Literal[2, 4, 8] = 4
     output_stride: Literal[8, 16, 32] = 32
+    stride_in: Literal["1x1", "3x3"] = "3x3"
+    norm: Literal["batch", "frozen"] = "batch"
+    frozen_stages: Annotated[int, Field(ge=0, le=5)] = 0
 
     @property
     def strides(self) -> list[int]:

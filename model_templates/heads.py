@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from .anchor_heads import RetinaHeadSpec, TwoStageHeadSpec
 from .channels import GROUPS, Channels, Layers, Narrower
 from .embedding_head import EmbeddingHeadSpec
 from .head_spec import HeadSpec
@@ -116,8 +117,13 @@ class DenseHeadSpec(HeadSpec):
             one, and the predictions are made by 1x1 convolutions instead of 3x3 ones.
         centerness: Whether centre-ness is predicted; the score is then
             sqrt(class x centre-ness).
+        centerness_tower: Which tower centre-ness is predicted from, where the two are apart.
         landmarks: Whether five points of the face are predicted.
-        anchor_scale: The side of the square anchor of `atss`, in strides.
+        box_coding: What is predicted of a box: its sides' distances from the middle of the cell in
+            strides (`distance`); the logarithms of these in pixels (`log_distance`, FCOS); or the
+            offset and the logarithmic size (`delta`, as SSD has them, with variances 0.1 and 0.2)
+            from the square anchor of `anchor_scale` at the top left corner of the cell.
+        anchor_scale: The side of the square anchor of `atss` and `delta`, in strides.
         loss: How it learns.
     """
 
@@ -129,7 +135,9 @@ class DenseHeadSpec(HeadSpec):
     norm: Literal["none", "batch", "group"]
     separable: bool = False
     centerness: bool = False
+    centerness_tower: Literal["boxes", "classes"] = "boxes"
     landmarks: bool = False
+    box_coding: Literal["distance", "log_distance", "delta"] = "distance"
     anchor_scale: PositiveFloat = 8.0
     loss: DenseLossSpec
 
@@ -257,7 +265,14 @@ class ASPPHeadSpec(MaskHeadSpec):
 
 
 Head = Annotated[
-    SSDHeadSpec | DenseHeadSpec | ClassesHeadSpec | UNetHeadSpec | ASPPHeadSpec | EmbeddingHeadSpec,
+    SSDHeadSpec
+    | DenseHeadSpec
+    | RetinaHeadSpec
+    | TwoStageHeadSpec
+    | ClassesHeadSpec
+    | UNetHeadSpec
+    | ASPPHeadSpec
+    | EmbeddingHeadSpec,
     Field(discriminator="type"),
 ]
 

@@ -31,9 +31,13 @@ class FPN(nn.Module):
             )
             for _ in in_channels
         )
+        added = spec.levels - len(in_channels)
+        self.start = spec.extra
+        self.pooled = added if spec.extra == "max_pool" else 0
+        sources = [in_channels[-1] if spec.extra == "c5" else channels, *[channels] * added]
         self.extra = nn.ModuleList(
-            conv_norm_act(channels, channels, stride=2, norm=norm, activation=activation)
-            for _ in range(spec.levels - len(in_channels))
+            conv_norm_act(source, channels, stride=2, norm=norm, activation=activation)
+            for source in sources[: added - self.pooled]
         )
         self.context = nn.ModuleList(
             ContextModule(channels) for _ in range(spec.levels if spec.context else 0)
@@ -49,9 +53,15 @@ class FPN(nn.Module):
                 laterals[i], size=map_size(laterals[i - 1]), mode="nearest"
             )
         outputs = [smooth(x) for smooth, x in zip(self.smooth, laterals, strict=True)]
-        for extra in self.extra:
-            # As in RetinaNet; without ReLU, two linear convolutions would follow each other.
-            outputs.append(extra(torch.relu(outputs[-1])))
+        source = maps[-1] if self.start == "c5" else outputs[-1]
+        for index, extra in enumerate(self.extra):
+            if index or self.start == "p5_relu":
+                # Without ReLU, two linear convolutions would follow each other.
+                source = torch.relu(source)
+            source = extra(source)
+            outputs.append(source)
+        for _ in range(self.pooled):
+            outputs.append(functional.max_pool2d(outputs[-1], 1, stride=2))
         if len(self.context):
             outputs = [context(x) for context, x in zip(self.context, outputs, strict=True)]
         return outputs
@@ -60,6 +70,8 @@ class FPN(nn.Module):
         """See `Prunable`."""
         if len(self.context):
             raise ValueError("its neck has context; expected none")
+        if self.start != "p5_relu":
+            raise ValueError(f"its neck has extra {self.start!r}; expected 'p5_relu'")
         added = Group()
         outputs = []
         for lateral, smooth, source in zip(self.laterals, self.smooth, maps, strict=True):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
 from ..model_templates.channels import GROUPS
 
-Norm = Literal["none", "batch", "group"]
+Norm = Literal["none", "batch", "frozen", "group"]
 
 
 class Group:
@@ -84,11 +84,26 @@ def conv_norm_act(
     )
     if norm == "batch":
         layers.append(nn.BatchNorm2d(out_channels))
+    elif norm == "frozen":
+        layers.append(FrozenBatchNorm(out_channels))
     elif norm == "group":
         layers.append(nn.GroupNorm(GROUPS, out_channels))
     if activation is not None:
         layers.append(activation())
     return nn.Sequential(*layers)
+
+
+class FrozenBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that learns nothing: neither statistics nor factors and biases."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.requires_grad_(False)
+        self.training = False
+
+    def train(self, mode: bool = True) -> Self:  # noqa: ARG002
+        """Stays as in evaluation."""
+        return super().train(False)
 
 
 def init_backbone(module: nn.Module) -> None:

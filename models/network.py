@@ -22,8 +22,10 @@ from .mobilenet_v2 import MobileNetV2
 from .plain import Plain
 from .predictions import Predictions
 from .resnet import ResNet
+from .retina_head import RetinaHead
 from .shufflenet_v2 import ShuffleNetV2
 from .ssd_head import SSDHead
+from .two_stage_head import TwoStageHead
 from .valid import Valid
 
 BACKBONES: dict[str, Callable[[Any], nn.Module]] = {
@@ -77,6 +79,8 @@ def _embedding(vectors: Tensor) -> Answers:
 HEADS: dict[str, Head] = {
     "dense": Head(DenseHead, _boxes),
     "ssd": Head(SSDHead, _boxes),
+    "retina": Head(RetinaHead, _boxes),
+    "two_stage": Head(TwoStageHead, _boxes),
     "classes": Head(ClassesHead, _probabilities),
     "unet": Head(UNetHead, _mask),
     "aspp": Head(ASPPHead, _mask),
@@ -107,11 +111,12 @@ class Network(nn.Module):
         Args:
             images: float32 (B, 3, H, W), 0-255, BGR.
             raw: Give the head's own predictions, as losses want them.
-            targets: What is known of a batch in training, for a head that takes it after the maps.
+            targets: What is known of a batch in training, for a head that takes it after the maps:
+                of two stages, its `Sampler`.
 
         Returns:
-            The tensors of `answers`, as a tuple; or with `raw` `DensePredictions`, `SSDPredictions`
-            logits or vectors (B, …), as the head has them.
+            The tensors of `answers`, as a tuple; or with `raw` the head's predictions
+            (`DensePredictions`, `TwoStagePredictions`, …), logits or vectors (B, …).
         """
         maps = self.backbone(self.normalize(images))
         if self.neck is not None:

@@ -19,7 +19,7 @@ class ResNet(Stages):
     """Stem and max pooling, then four stages; the last one of each stride is tapped."""
 
     def __init__(self, spec: ResNetSpec) -> None:
-        convolution = conv_norm_act(3, STEM_CHANNELS, kernel=7, stride=2)
+        convolution = conv_norm_act(3, STEM_CHANNELS, kernel=7, stride=2, norm=spec.norm)
         pooling = nn.MaxPool2d(3, stride=2, padding=1)
         stages = list(_stages(spec))
         if spec.finest == 2:
@@ -29,7 +29,7 @@ class ResNet(Stages):
         else:
             stem = nn.Sequential(convolution, pooling)
         strides = [_stride(index, spec) for index in range(len(stages))]
-        last_of_each = {stride: index for index, stride in enumerate(strides)}
+        last_of_each = {stride: i for i, stride in enumerate(strides) if stride >= spec.finest}
         super().__init__(
             stem,
             stages,
@@ -42,6 +42,8 @@ class ResNet(Stages):
                 # The branch is weak at first, or the signal would double at each of up to 50
                 # blocks (Goyal et al. 2017, section 5.1, begin at zero).
                 nn.init.constant_(module.branch[-1][1].weight, 0.2)  # type: ignore[index]
+        for part in [self.stem, *self.stages][: spec.frozen_stages]:
+            part.requires_grad_(False)
 
 
 def _stride(index: int, spec: ResNetSpec) -> int:
@@ -57,31 +59,38 @@ def _stages(spec: ResNetSpec) -> Iterator[tuple[int, int, nn.Module]]:
         channels = width * EXPANSION
         step = _stride(index, spec) // stride
         # The first block of a dilated stage has the dilation of the map that it takes.
-        first = Bottleneck(before, width, stride=step, dilation=dilation)
+        first = Bottleneck(before, width, spec, stride=step, dilation=dilation)
         dilation = (4 << index) // _stride(index, spec)
-        others = (Bottleneck(channels, width, dilation=dilation) for _ in range(count - 1))
+        others = (Bottleneck(channels, width, spec, dilation=dilation) for _ in range(count - 1))
         yield index, channels, nn.Sequential(first, *others)
         before, stride = channels, stride * step
 
 
 class Bottleneck(nn.Module):
-    """1x1 to `width`, 3x3, 1x1 to four times `width`, and a shortcut.
+    """1x1 to `width`, 3x3, 1x1 to four times `width`, and a shortcut."""
 
-    The 3x3 has the stride, as since Goyal et al. 2017: it fits the published operations best.
-    """
-
-    def __init__(self, in_channels: int, width: int, *, stride: int = 1, dilation: int = 1) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        width: int,
+        spec: ResNetSpec,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+    ) -> None:
         super().__init__()
         out_channels = width * EXPANSION
+        norm = spec.norm
+        first, second = (stride, 1) if spec.stride_in == "1x1" else (1, stride)
         self.branch = nn.Sequential(
-            conv_norm_act(in_channels, width, kernel=1),
-            conv_norm_act(width, width, stride=stride, dilation=dilation),
-            conv_norm_act(width, out_channels, kernel=1, activation=None),
+            conv_norm_act(in_channels, width, kernel=1, stride=first, norm=norm),
+            conv_norm_act(width, width, stride=second, dilation=dilation, norm=norm),
+            conv_norm_act(width, out_channels, kernel=1, norm=norm, activation=None),
         )
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or in_channels != out_channels:
             self.shortcut = conv_norm_act(
-                in_channels, out_channels, kernel=1, stride=stride, activation=None
+                in_channels, out_channels, kernel=1, stride=stride, norm=norm, activation=None
             )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -105,10 +105,10 @@ def level_anchors(
 
 
 def decode(deltas: Tensor, anchors: Tensor, *, variances: tuple[float, float]) -> Tensor:
-    """Boxes x1, y1, x2, y2 from deltas (..., N, 4) and `anchors` (N, 4): cx, cy, w, h."""
-    centres = anchors[:, :2] + deltas[..., :2] * (variances[0] * anchors[:, 2:])
+    """Boxes x1, y1, x2, y2 from deltas (..., N, 4) and `anchors` (..., N, 4): cx, cy, w, h."""
+    centres = anchors[..., :2] + deltas[..., :2] * (variances[0] * anchors[..., 2:])
     ratios = (deltas[..., 2:] * variances[1]).clamp(max=MAX_LOG_RATIO).exp()
-    halves = ratios * (anchors[:, 2:] / 2)
+    halves = ratios * (anchors[..., 2:] / 2)
     return torch.cat((centres - halves, centres + halves), dim=-1)
 
 
