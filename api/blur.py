@@ -51,6 +51,7 @@ def blur(
     on_blurred: Callable[[Blurred], None] | None = None,
     on_video: Callable[[Path, Path, BlurredVideo], None] | None = None,
     on_frame: Callable[[int, int], None] | None = None,
+    on_search: Callable[[int, int], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> BlurSummary:
     """Hide the faces of photos and videos.
@@ -85,6 +86,7 @@ def blur(
         on_blurred: Called after each photo.
         on_video: Called after each video with its path, that of what was written, and its tracks.
         on_frame: Called after each frame of a video with the number done and that of all.
+        on_search: Called after each frame that `report` searches, likewise for each file.
         on_progress: Called with the number of photos and videos done and of all.
 
     Returns:
@@ -124,6 +126,7 @@ def blur(
             on_blurred=on_blurred,
             on_video=on_video,
             on_frame=on_frame,
+            on_search=on_search,
             on_progress=on_progress,
         )
     )

@@ -182,7 +182,7 @@ def run(args: argparse.Namespace) -> None:
         return
     with ExitStack() as stack:
         # Only when there is a video, and a terminal to show it on.
-        bar = functools.cache(lambda: stack.enter_context(progress("frames")))
+        bar = functools.cache(lambda unit: stack.enter_context(progress(unit)))
         shown = sys.stderr is not None and sys.stderr.isatty()
         summary = blur(
             args.sources,
@@ -210,7 +210,8 @@ def run(args: argparse.Namespace) -> None:
             device=args.device,
             threads=args.threads,
             on_video=_video_json if args.json else _video_text,
-            on_frame=(lambda done, total: bar()(done, total)) if shown else None,
+            on_frame=(lambda done, all_: bar("frames")(done, all_)) if shown else None,
+            on_search=(lambda done, all_: bar("frames searched")(done, all_)) if shown else None,
             on_blurred=_tell_json if args.json else _tell_text,
             on_progress=stack.enter_context(progress("files")),
         )

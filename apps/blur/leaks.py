@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.images import read_image
+from ...data.images import read_content
 from ...data.videos import open_video
 from ...errors import ContractError, ModelFileError
 from ...files import atomic_write
@@ -19,6 +21,7 @@ from ...quiet import quiet
 from ...results import Detections, pairwise_intersection
 from .cover import Cover
 from .find import FaceFinder, merged
+from .photo_read import read_photo
 from .tracks_cover import Covers
 from .tracks_file import VideoTracks
 
@@ -27,7 +30,10 @@ Pixels = NDArray[np.uint8]
 SCORE = 0.5
 """Lowest score of a face that is found again."""
 
-SCALES = (0.5, 1.0, 2.0)
+_SCALES = (1 / 4, 1 / 2, 1.0)
+"""Of the largest picture that is searched: twice the size of what was written, up to
+`_MOST_SIDE`."""
+
 _MOST_SIDE = 2560
 """Longest side, in pixels, of a picture that is searched."""
 
@@ -37,6 +43,8 @@ If so much of that is hidden, what was found is the cover in a head of hair: tha
 
 _CELL, _ACROSS, _MOST_PICTURES = 160, 6, 60
 """Of the contact sheet: side of a picture in pixels, pictures in a row, and in all."""
+
+_NOBODY = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
 class Searcher(Protocol):
@@ -55,8 +63,8 @@ class Leak:
         score: 0 to 1.
         covered: Share of the inside of its box that is hidden.
         file: What was searched.
-        frame: Number of the frame of a video; None for a photo.
-        time: Seconds since the start of the video.
+        frame: Number of the frame of a video or an animation, or page; None for a photo.
+        time: Seconds since the start; None where there is none.
     """
 
     box: tuple[float, float, float, float]
@@ -110,26 +118,29 @@ class _YuNet:
 
 
 def leaks_in(
-    image: Pixels, searcher: Searcher, hidden: Detections | None = None, *, grow: float = Cover.grow
+    views: Sequence[Pixels],
+    searcher: Searcher,
+    hidden: Detections | None = None,
+    *,
+    grow: float = Cover.grow,
 ) -> list[Leak]:
     """The faces that a detector finds in a blurred picture, at three scales; best first.
 
     Args:
-        image: uint8 (H, W, 3), BGR.
+        views: The picture, uint8 (H, W, 3), BGR, in each way in which it may be seen.
         searcher: The detector.
         hidden: The boxes of the faces that are hidden; None for none.
         grow: See `Cover`.
     """
-    none = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
-    found = none
-    for scale in SCALES:
-        scale = min(scale, _MOST_SIDE / max(image.shape[:2]))
+    found = _NOBODY
+    for image, share in itertools.product(views, _SCALES):
+        scale = share * min(2, _MOST_SIDE / max(image.shape[:2]))
         wide, tall = (max(1, round(side * scale)) for side in image.shape[1::-1])
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         picture = np.asarray(cv2.resize(image, (wide, tall), interpolation=how), np.uint8)
         faces = searcher.find(picture).above(SCORE)
         found = merged(found, Detections((faces.boxes / scale).astype(np.float32), faces.scores))
-    covers = none if hidden is None else hidden
+    covers = _NOBODY if hidden is None else hidden
     inner = _grown(found.boxes, _INNER)
     areas = (inner[:, 2:] - inner[:, :2]).clip(1e-6).prod(1)
     common = pairwise_intersection(inner, _grown(covers.boxes, grow))
@@ -147,12 +158,15 @@ class LeakReport:
     Attributes:
         searcher: The detector.
         grow: See `Cover`.
+        tell: Called after each frame of a video or an animation with the number done and that of
+            all.
         pictures: Photos and frames that were searched.
         found: Faces that were found again, also their covers.
     """
 
     searcher: Searcher
     grow: float = Cover.grow
+    tell: Callable[[int, int], None] | None = None
     pictures: int = 0
     found: list[Leak] = field(default_factory=list)
     _sheet: list[Pixels] = field(default_factory=list)
@@ -162,13 +176,31 @@ class LeakReport:
         """The faces that are seen."""
         return [one for one in self.found if one.is_open]
 
-    def photo(self, file: Path, hidden: Detections) -> None:
-        """Search a blurred photo; of one that moves, the first frame.
+    def photo(self, file: Path, hidden: Sequence[Detections]) -> None:
+        """Search a blurred photo, with all frames or pages.
+
+        Args:
+            file: What was written.
+            hidden: What is hidden in each frame.
 
         Raises:
             ImageError: It cannot be read.
         """
-        self._search(read_image(file), hidden, file, None, None)
+        frames = read_photo(read_content(file), source=str(file)).frames
+        if len(frames) == 1:
+            self._search(frames[0].views(), hidden[0], file, None, None)
+            return
+        if len(frames) != len(hidden):
+            # Pillow makes one of frames that became the same. Which of them hid what is not known:
+            # all that is found counts as seen.
+            hidden = [_NOBODY] * len(frames)
+        time = 0.0
+        for number, frame in enumerate(frames):
+            at = None if frame.lasts is None else time
+            self._search(frame.views(), hidden[number], file, number, at)
+            time += (frame.lasts or 0) / 1000
+            if self.tell is not None:
+                self.tell(number + 1, len(frames))
 
     def video(self, file: Path, tracks: VideoTracks) -> None:
         """Search a blurred video.
@@ -180,7 +212,9 @@ class LeakReport:
         covers = Covers(tracks.paths, float(1 / np.median(steps)) if len(steps) else 25.0)
         with open_video(file) as video:
             for number, frame in enumerate(video.frames):
-                self._search(frame.pixels, covers.at(number), file, number, frame.time)
+                self._search([frame.pixels], covers.at(number), file, number, frame.time)
+                if self.tell is not None:
+                    self.tell(number + 1, max(number + 1, len(tracks.times)))
 
     def write(self, path: Path) -> Path | None:
         """Write the list as JSON, and where a face is seen a contact sheet beside it.
@@ -214,18 +248,18 @@ class LeakReport:
 
     def _search(
         self,
-        image: Pixels,
+        views: Sequence[Pixels],
         hidden: Detections,
         file: Path,
         frame: int | None,
         time: float | None,
     ) -> None:
         self.pictures += 1
-        for leak in leaks_in(image, self.searcher, hidden, grow=self.grow):
+        for leak in leaks_in(views, self.searcher, hidden, grow=self.grow):
             known = Leak(leak.box, leak.score, leak.covered, str(file), frame, time)
             self.found.append(known)
             if known.is_open and len(self._sheet) < _MOST_PICTURES:
-                self._sheet.append(_cell(image, known))
+                self._sheet.append(_cell(views[-1], known))
 
 
 def _grown(boxes: NDArray[np.float32], grow: float) -> NDArray[np.float32]:

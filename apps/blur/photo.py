@@ -53,7 +53,7 @@ class BlurredPhoto:
         suffix: Of its format, as `.jpg`.
         found: The faces of each frame, in pixels of the upright photo.
         hidden: How many of them are hidden.
-        covered: What is hidden in each frame, as `found`.
+        covered: What is hidden in each frame, as `found`, with what is only found beside it.
     """
 
     content: bytes
@@ -118,6 +118,7 @@ class PhotoBlurrer:
             faces, chosen = self._looked_at(frame)
             found.append(faces)
             hidden.append(chosen)
+        covers: list[Detections] = []
         animated = len(photo.frames) > 1 and photo.kind not in ("TIFF", "HEIF")
         for number, frame in enumerate(photo.frames):
             faces = hidden[number]
@@ -128,6 +129,7 @@ class PhotoBlurrer:
                 ):
                     faces = with_more(faces, other)
             covered = self._hide(frame, faces)
+            covers.append(faces)
         made = photo_bytes(photo, source=source)
         if self.lossless_jpeg and photo.kind == "JPEG":
             stored = turned_back(covered, photo.orientation)
@@ -137,7 +139,7 @@ class PhotoBlurrer:
             SUFFIXES[photo.kind],
             tuple(found),
             sum(map(len, hidden)),
-            tuple(hidden),
+            tuple(covers),
         )
 
     def _looked_at(self, frame: Frame) -> tuple[Detections, Detections]:

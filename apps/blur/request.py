@@ -89,6 +89,7 @@ class BlurRequest:
         on_video: Called after each video.
         on_progress: Called with the number of photos and videos done and the total.
         on_frame: Called after each frame of a video, see `VideoRequest`.
+        on_search: Called after each frame that `report` searches, see `LeakReport`.
     """
 
     sources: Sequence[Path]
@@ -114,6 +115,7 @@ class BlurRequest:
     on_video: Callable[[Path, Path, BlurredVideo], None] | None = None
     on_progress: Callable[[int, int], None] | None = None
     on_frame: Callable[[int, int], None] | None = None
+    on_search: Callable[[int, int], None] | None = None
 
 
 def settings_digest(request: BlurRequest) -> str:

@@ -59,7 +59,7 @@ def blur(request: BlurRequest) -> BlurSummary:
         searcher = open_searcher(
             request.report_detector, device=request.device, threads=request.threads
         )
-        run.report = LeakReport(searcher, request.cover.grow)
+        run.report = LeakReport(searcher, request.cover.grow, request.on_search)
     started = time.monotonic()
     with ExitStack() as stack:
         check = stack.enter_context(signals_kept())
@@ -188,7 +188,7 @@ class _Run:
         with atomic_write(self.places[path]) as file:
             file.write(made.content)
         if self.report is not None:
-            self.report.photo(self.places[path], made.covered[0])
+            self.report.photo(self.places[path], made.covered)
         faces = sum(map(len, made.found))
         self._note(path, digest, faces=faces, hidden=made.hidden, frames=len(made.found))
         self.summary.photos += 1

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pocketface
 from pocketface.data.videos import open_video
 
 from ..pixel_recognizer import PLACES, write_detector
@@ -85,6 +86,19 @@ def test_live_and_report(run: Run) -> None:
     assert done.code == 0, done.err
     assert "r.json: 0 faces seen by another detector" in done.out
     assert json.loads(Path("r.json").read_text())["pictures"] == 30
+
+
+@pytest.mark.usefixtures("place")
+def test_the_search_for_a_report_tells_how_far_it_is() -> None:
+    said: list[tuple[int, int]] = []
+    pocketface.blur(
+        "v.mp4",
+        detector="one.onnx",
+        report="r.json",
+        report_detector="one.onnx",
+        on_search=lambda done, total: said.append((done, total)),
+    )
+    assert said == [(number, 30) for number in range(1, 31)]
 
 
 @pytest.mark.usefixtures("place")
