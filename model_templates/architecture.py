@@ -74,7 +74,8 @@ class ArchitectureSpec(Spec):
 
     def makes_same_network(self, other: ArchitectureSpec) -> bool:
         """Whether weights of one fit the other; their losses may differ."""
-        losses = {"head": OF_LOSSES}
+        decodes = getattr(self.head, "box_coding", None) == "delta"
+        losses = {"head": OF_LOSSES - ({"anchor_scale"} if decodes else set())}
         return self.model_dump(exclude=losses) == other.model_dump(exclude=losses)
 
     def narrowed(self, narrower: Narrower) -> Self:

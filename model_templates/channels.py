@@ -7,8 +7,8 @@ from typing import Annotated, Protocol, Self, runtime_checkable
 
 from pydantic import Field
 
-GROUPS = 16
-"""Number of groups into which group normalisation splits the channels."""
+GROUPS = 32
+"""Number of groups into which group normalisation splits the channels, as in FCOS."""
 
 Channels = Annotated[int, Field(gt=0, le=4096)]
 """The number of channels of a layer.

@@ -145,7 +145,8 @@ class DenseHeadSpec(HeadSpec):
     def _divisible(self) -> DenseHeadSpec:
         if self.norm == "group" and self.channels % GROUPS:
             raise ValueError(f"norm 'group' wants channels in {GROUPS}s (found {self.channels})")
-        if self.loss.assigner != "atss" and "anchor_scale" in self.model_fields_set:
+        of_anchors = self.loss.assigner == "atss" or self.box_coding == "delta"
+        if not of_anchors and "anchor_scale" in self.model_fields_set:
             raise ValueError(f"anchor_scale is not of assigner {self.loss.assigner!r}")
         return self
 

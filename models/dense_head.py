@@ -16,6 +16,12 @@ from .map_size import map_size
 
 NUM_LANDMARKS = 5
 
+DELTA_VARIANCES = (0.1, 0.2)
+MAX_LOG_RATIO = math.log(1000 / 16)
+"""Limits a box to 62.5 times the sides of its anchor, so that `exp` stays finite in FP16."""
+MAX_LOG_DISTANCE = math.log(10_000)
+"""In pixels, of a side from the middle of its cell, for the same reason."""
+
 
 @dataclass(frozen=True, eq=False)
 class DensePredictions:
@@ -85,6 +91,7 @@ class _LevelHead(nn.Module):
         self.box_tower = tower() if spec.shared else None
         self.classes = prediction(1)
         self.boxes = prediction(4)
+        self.centerness_of_classes = spec.centerness_tower == "classes"
         self.centerness = prediction(1) if spec.centerness else None
         self.landmarks = prediction(2 * NUM_LANDMARKS) if spec.landmarks else None
         for conv in (self.classes, self.boxes, self.centerness, self.landmarks):
@@ -92,17 +99,19 @@ class _LevelHead(nn.Module):
                 nn.init.normal_(conv.weight, std=0.01)
                 nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         # At first a face has a probability of 1 % everywhere (Lin et al. 2017, Focal Loss), and
-        # a box is three cells wide and high.
+        # a box is three cells wide and high; the head sets the bias where boxes are logarithms.
         nn.init.constant_(self.classes.bias, -math.log(99.0))  # type: ignore[arg-type]
-        nn.init.constant_(self.boxes.bias, 1.5)  # type: ignore[arg-type]
+        if spec.box_coding == "distance":
+            nn.init.constant_(self.boxes.bias, 1.5)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> list[Tensor | None]:
         class_features = self.class_tower(x)
         box_features = class_features if self.box_tower is None else self.box_tower(x)
+        centre_features = class_features if self.centerness_of_classes else box_features
         return [
             self.classes(class_features),
             self.boxes(box_features),
-            None if self.centerness is None else self.centerness(box_features),
+            None if self.centerness is None else self.centerness(centre_features),
             None if self.landmarks is None else self.landmarks(box_features),
         ]
 
@@ -128,6 +137,28 @@ class DenseHead(nn.Module):
         self.levels = nn.ModuleList(_LevelHead(spec, channels) for channels in in_channels[:count])
         # One factor per level lets shared weights serve all of them (FCOS, section 3.2).
         self.scales = nn.Parameter(torch.ones(len(spec.strides))) if spec.shared else None
+        self.coding = spec.box_coding
+        self.anchor_scale = spec.anchor_scale
+        if self.coding == "log_distance":
+            self._begin_with_boxes_of_three_cells()
+
+    def _begin_with_boxes_of_three_cells(self) -> None:
+        first = [math.log(1.5 * stride) for stride in self.strides]
+        for level, value in zip(self.levels, first, strict=False):
+            nn.init.constant_(level.boxes.bias, value)  # type: ignore[union-attr,arg-type]
+        if self.scales is not None:
+            self.scales.data = torch.tensor(first) / first[0]
+
+    def _distances(self, raw: Tensor, stride: int) -> Tensor:
+        """What is predicted of boxes (B, N, 4) as `DensePredictions.distances`."""
+        if self.coding == "log_distance":
+            return raw.clamp(max=MAX_LOG_DISTANCE).exp() / stride
+        if self.coding == "delta":
+            centre = raw[..., :2] * (DELTA_VARIANCES[0] * self.anchor_scale)
+            ratio = (raw[..., 2:] * DELTA_VARIANCES[1]).clamp(max=MAX_LOG_RATIO).exp()
+            half = ratio * (self.anchor_scale / 2)
+            return torch.cat((half - centre, half + centre), dim=-1)
+        return raw
 
     def forward(self, maps: list[Tensor]) -> DensePredictions:
         """Raw predictions from feature maps, one per stride and finest first."""
@@ -138,10 +169,13 @@ class DenseHead(nn.Module):
             outputs = head(x)
             if self.scales is not None:
                 outputs[1] = outputs[1] * self.scales[index]
-            rows.append([None if o is None else o.flatten(2).transpose(1, 2) for o in outputs])
+            row = [None if o is None else o.flatten(2).transpose(1, 2) for o in outputs]
+            row[1] = None if row[1] is None else self._distances(row[1], stride)
+            rows.append(row)
             height, width = map_size(x)
             sizes.append(height * width)
-            points.append(grid_points(height, width, stride, device=x.device))
+            centres = grid_points(height, width, stride, device=x.device)
+            points.append(centres - stride / 2 if self.coding == "delta" else centres)
             strides.append(torch.full((height * width,), float(stride), device=x.device))
         classes, boxes, centerness, landmarks = (
             None if column[0] is None else torch.cat(column, dim=1)

@@ -88,16 +88,16 @@ class FPN(nn.Module):
 class ContextModule(nn.Module):
     """Three convolutions in a row whose outputs are concatenated (after SSH, 2017).
 
-    They are 1x1, though SSH's module has 3x3 ones in three branches, because only this gives the
-    published 63.79 M parameters and 340 GFLOPs of face-detection-0206.
+    They are 1x1 and linear, as in the public code of face-detection-0206 (`RSSH` of MMDetection's
+    fork for OpenVINO Training Extensions), though SSH has 3x3 ones in three branches.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         half, quarter = channels // 2, channels // 4
-        self.first = conv_norm_act(channels, half, kernel=1, norm="none")
-        self.second = conv_norm_act(half, quarter, kernel=1, norm="none")
-        self.third = conv_norm_act(quarter, quarter, kernel=1, norm="none")
+        self.first = conv_norm_act(channels, half, kernel=1, norm="none", activation=None)
+        self.second = conv_norm_act(half, quarter, kernel=1, norm="none", activation=None)
+        self.third = conv_norm_act(quarter, quarter, kernel=1, norm="none", activation=None)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""

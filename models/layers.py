@@ -87,7 +87,7 @@ def conv_norm_act(
     elif norm == "frozen":
         layers.append(FrozenBatchNorm(out_channels))
     elif norm == "group":
-        layers.append(nn.GroupNorm(GROUPS, out_channels))
+        layers.append(GroupNorm(GROUPS, out_channels))
     if activation is not None:
         layers.append(activation())
     return nn.Sequential(*layers)
@@ -104,6 +104,14 @@ class FrozenBatchNorm(nn.BatchNorm2d):
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002
         """Stays as in evaluation."""
         return super().train(False)
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group normalisation that takes maps of one cell too, where groups have one channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
 
 def init_backbone(module: nn.Module) -> None:

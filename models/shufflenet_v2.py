@@ -22,8 +22,12 @@ class ShuffleNetV2(Stages):
     """
 
     def __init__(self, spec: ShuffleNetV2Spec) -> None:
+        # Windows begin at the first pixel, as in pytorchcv's (which rounds their number up), whose
+        # weights are those of face-detection-0207. Behind ReLU, zeros are as good as no pixels.
         stem = nn.Sequential(
-            conv_norm_act(3, STEM_CHANNELS, stride=2), nn.MaxPool2d(3, stride=2, padding=1)
+            conv_norm_act(3, STEM_CHANNELS, stride=2),
+            nn.ZeroPad2d((0, 1, 0, 1)),
+            nn.MaxPool2d(3, stride=2),
         )
         super().__init__(stem, _stages(), spec.outputs)
         init_backbone(self)

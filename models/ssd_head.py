@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ..model_templates.heads import AnchorLevelSpec, SSDHeadSpec
-from .dense_head import grid_points
+from .dense_head import MAX_LOG_RATIO, grid_points
 from .layers import conv_norm_act
 from .map_size import map_size
 
 BACKGROUND, FACE = 0, 1
 """Columns of the class logits."""
-
-MAX_LOG_RATIO = math.log(1000 / 16)
-"""Limits a box to 62.5 times the sides of its anchor, so that `exp` stays finite in FP16."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,7 @@ SSD = """\
 SSD = TEMPLATE[: TEMPLATE.index("  head:")] + SSD + TEMPLATE[TEMPLATE.index("inference:") :]
 FCOS = (
     TEMPLATE.replace("norm: batch", "norm: group")
+    .replace("channels: 16\n    tower", "channels: 32\n    tower")
     .replace("shared: false", "shared: true\n    centerness: true")
     .replace("    landmarks: true\n", "")
     .replace(", landmark_weight: 0.1", "")

@@ -300,7 +300,7 @@ def test_refusals_name_file_key_value_and_expectation(old: str, new: str, messag
         (
             "    channels: 32\n",
             "    channels: 24\n",
-            "t.yaml: architecture.head: norm 'group' wants channels in 16s (found 24)",
+            "t.yaml: architecture.head: norm 'group' wants channels in 32s (found 24)",
         ),
         (
             "      box: iou",
