@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...data.coco import Photo
+from ...model_templates.anchor_heads import RetinaHeadSpec, TwoStageHeadSpec
 from ...model_templates.schema import Template
 from ...models.dense_head import DensePredictions
 from ...models.network import Network
 from ..learning import EpochSampler, Teacher
+from .anchor_match import generator_for
 from .dense_loss import dense_loss
 from .distillation import DetectorTeacher, find_teacher
 from .photo_crops import PhotoCrops, collate
 from .photometric import Photometric
+from .retina_loss import FIRST_NORMALIZER, retina_loss
 from .rules import augmentation_of
 from .ssd_loss import ssd_loss
 from .targets import Targets
+from .two_stage_loss import sample_proposals, two_stage_loss
 
 _log = logging.getLogger(__name__)
 
 LOSSES: dict[str, Callable[..., dict[str, Tensor]]] = {"dense": dense_loss, "ssd": ssd_loss}
-"""Loss functions by type of head."""
+"""Loss functions of a batch's predictions and targets, by type of head."""
 
 loader = EpochSampler
 
@@ -59,16 +65,24 @@ def crops(
 class DetectionLearner(nn.Module):
     """Losses of boxes, scores and landmarks.
 
+    Attributes:
+        normalizer: See `retina_loss`; of RetinaNet's head alone.
+
     Args:
         template: The template, with the recipe.
         teacher: The teacher for distillation; None without distillation.
     """
+
+    normalizer: Tensor
 
     def __init__(self, template: Template, *, teacher: DetectorTeacher | None) -> None:
         super().__init__()
         self.head = template.architecture.head
         self.teacher = teacher
         self.photometric = Photometric() if augmentation_of(template).photometric else None
+        if isinstance(self.head, RetinaHeadSpec):
+            # Kept for resuming.
+            self.register_buffer("normalizer", torch.tensor(FIRST_NORMALIZER))
 
     def losses(
         self, network: Network, images: Tensor, targets: Targets, *, seed: int
@@ -78,12 +92,28 @@ class DetectionLearner(nn.Module):
         if self.photometric is not None:
             images = self.photometric(images, seed=seed)
         images = images.contiguous(memory_format=torch.channels_last)
-        predictions = network(images, raw=True)
-        losses = LOSSES[self.head.type](predictions, targets, spec=self.head)
+        predictions, losses = self._compared(network, images, targets, seed=seed)
         if self.teacher is not None:
             assert isinstance(predictions, DensePredictions)  # guaranteed by the rules
             losses |= self.teacher.losses(images, predictions)
         return losses
+
+    def _compared(
+        self, network: Network, images: Tensor, targets: Targets, *, seed: int
+    ) -> tuple[Any, dict[str, Tensor]]:
+        """The network's raw predictions, and their losses."""
+        if isinstance(self.head, TwoStageHeadSpec):
+            generator = generator_for(images.device, seed=seed)
+            sampler = partial(
+                sample_proposals, targets=targets, spec=self.head, generator=generator
+            )
+            found = network(images, raw=True, targets=sampler)
+            return found, two_stage_loss(found, targets, spec=self.head, generator=generator)
+        found = network(images, raw=True)
+        if isinstance(self.head, RetinaHeadSpec):
+            normalizer = self.normalizer
+            return found, retina_loss(found, targets, spec=self.head, normalizer=normalizer)
+        return found, LOSSES[self.head.type](found, targets, spec=self.head)
 
 
 def learner(
