@@ -165,6 +165,9 @@ def run(args: argparse.Namespace) -> None:
     """Blur the sources, and print what was hidden."""
     from ..api.blur import REPORT_DETECTOR, blur
 
+    gallery = args.only or args.except_
+    if gallery is None and args.recognizer is not None:
+        raise UserError(f"--recognizer {args.recognizer}: goes with --only or --except")
     if args.live is not None:
         run_live(args)
         return
@@ -174,9 +177,6 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("expected photos, videos or folders to blur, or --live SOURCE")
     if args.report is None and args.report_detector is not None:
         raise UserError(f"--report-detector {args.report_detector}: goes with --report FILE")
-    gallery = args.only or args.except_
-    if gallery is None and args.recognizer is not None:
-        raise UserError(f"--recognizer {args.recognizer}: goes with --only or --except")
     if is_archive(args):
         run_archive(args)
         return

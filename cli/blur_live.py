@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import UserError
-from ..model_templates.catalogue import DETECTOR
+from ..model_templates.catalogue import DETECTOR, RECOGNIZER
 from .console import tell
 
 
@@ -22,17 +22,22 @@ def add_live(parser: argparse.ArgumentParser) -> None:
 
 def run_live(args: argparse.Namespace) -> None:
     """Blur one source as it comes."""
-    from ..api.blur import cover_of
+    from ..api.blur import cover_of, who_of
     from ..apps.blur.find import MAX_SIDE, SCORE, FaceFinder
     from ..apps.blur.live import LiveRequest, blur_live
+    from ..apps.blur.who import Who
+    from ..apps.faces import check_landmarks
     from ..tasks.named import model_path
 
     others = {
         "a PATH": args.sources,
-        "--only": args.only,
-        "--except": args.except_,
         "--tracks": args.tracks,
         "--report": args.report,
+        "--report-detector": args.report_detector,
+        "--keep-metadata": args.keep_metadata,
+        "--lossless-jpeg": args.lossless_jpeg,
+        f"--codec {args.codec}": args.codec != "h264",
+        "--json": args.json,
         "--resume": args.resume,
         "--ray": args.ray is not None,
         "--manifest": args.manifest,
@@ -50,6 +55,17 @@ def run_live(args: argparse.Namespace) -> None:
         device=args.device,
         threads=args.threads,
     )
+    asked = who_of(
+        args.only or args.except_,
+        "only" if args.only else "except",
+        args.max_fmr,
+        args.recognizer or RECOGNIZER,
+        args.device,
+    )
+    who = None
+    if asked is not None:
+        check_landmarks(finder.own)
+        who = Who(asked, device=args.device, threads=args.threads)
     count = blur_live(
         LiveRequest(
             source=args.live,
@@ -58,6 +74,8 @@ def run_live(args: argparse.Namespace) -> None:
             show=args.show,
             cover=cover,
             score=score,
+            who=who,
+            force=args.force,
             keep_audio=args.keep_audio,
         )
     )

@@ -13,6 +13,7 @@ from ...errors import UserError
 from ...results import Detections, pairwise_iou
 from ...tasks.detection.model import FaceDetector
 from ...tasks.load import load, load_as
+from .second_opinion import SecondOpinion
 
 Pixels = NDArray[np.uint8]
 
@@ -22,9 +23,16 @@ SCORE = 0.3
 MAX_SIDE = 1920
 """Longest side of a network input that a photo is searched at."""
 
-_FAINT = 2 / 3
-"""Share of the lowest score at which a small face counts in the closer search. Small faces have
-lower scores."""
+FAINT = 2 / 3
+"""Share of the lowest score at which a small face counts in the closer search, as small faces have
+lower scores; and any that a second opinion confirms."""
+
+SURE = 2.0
+"""Multiple of the lowest score from which on no second opinion is asked for."""
+
+_ASKED = 24
+"""Shortest of the longer sides, in pixels of the detector's own input, of a photo's faces that a
+second opinion is asked for: smaller ones hide little for nothing, and are many."""
 
 _SMALL = 48
 """Longest side, in pixels of the detector's own input, of a face that the closer search adds: what
@@ -48,6 +56,8 @@ class FaceFinder:
         score: Lowest score of a face, 0 to 1.
         max_side: Longest side of the input in pixels, more for panoramas. Larger photos are made
             smaller. It has no effect on a detector of a fixed input size.
+        second_opinion: Model file of a detector that is asked about doubtful faces; None: they
+            count from the lowest score on, and no fainter ones.
         device: See `tasks.load`.
         threads: See `tasks.load`.
 
@@ -62,12 +72,16 @@ class FaceFinder:
         *,
         score: float = SCORE,
         max_side: int = MAX_SIDE,
+        second_opinion: Path | None = None,
         device: str = "cpu",
         threads: int | None = None,
     ) -> None:
         self.own = load_as(FaceDetector, path, device=device, threads=threads)
         self.score = score
         self.max_side = max_side
+        self.second_opinion: SecondOpinion | None = None
+        if second_opinion is not None:
+            self.second_opinion = SecondOpinion(second_opinion, device=device, threads=threads)
         self._device = device
         self._threads = threads
         spec = self.own.contract.input
@@ -86,27 +100,51 @@ class FaceFinder:
         rules = self.own.rules
         return rules.score_threshold if rules.nms == "graph" else 0.0
 
-    def find(self, image: Pixels, *, score: float | None = None) -> Detections:
-        """The faces of a photo, best first.
+    def find(self, image: Pixels) -> Detections:
+        """The faces of a photo that are to be hidden, best first.
+
+        Those from the lowest score on; of large ones that are not sure, those that the second
+        opinion confirms, which may be fainter.
+
+        Args:
+            image: uint8 (H, W, 3), BGR.
+        """
+        if self.second_opinion is None:
+            return self.find_all(image, score=self.score)
+        faint = max(self.least_score, FAINT * self.score)
+        found = self.find_all(image, score=self.score, large=faint)
+        asked = (self._own_sides(found, image) >= _ASKED) & (found.scores < SURE * self.score)
+        kept = ~asked
+        kept[asked] = self.second_opinion.agrees(image, found.boxes[asked], score=faint)
+        return found.where(kept)
+
+    def find_all(self, image: Pixels, *, score: float, large: float | None = None) -> Detections:
+        """All faces of a photo, best first.
 
         It is searched at the detector's own input size and, where it is larger, once more at its
         own resolution for small ones.
 
         Args:
             image: uint8 (H, W, 3), BGR.
-            score: Instead of the finder's own.
+            score: The lowest of a face.
+            large: The lowest of those that a second opinion may be asked for; None for `score`.
         """
-        score = self.score if score is None else score
-        found = self.own.predict(image, score_threshold=score)
+        large = score if large is None else large
+        found = self.own.predict(image, score_threshold=min(score, large))
+        sides = self._own_sides(found, image)
+        found = found.where(found.scores >= np.where(sides >= _ASKED, large, score))
         size = self._input_for(image.shape[:2])
         if size is None:
             return found
-        faint = max(self.least_score, _FAINT * score)
+        faint = max(self.least_score, FAINT * score)
         closer = self._opened(size).predict(image, score_threshold=faint, second_look=False)
+        return merged(found, closer.where(self._own_sides(closer, image) < _SMALL))
+
+    def _own_sides(self, faces: Detections, image: Pixels) -> NDArray[np.float32]:
+        """The longer side (N,) of each face in pixels of the detector's own input."""
         own = self.own.contract.input
         scale = min(own.height / image.shape[0], own.width / image.shape[1])
-        sides = (closer.boxes[:, 2:] - closer.boxes[:, :2]).max(axis=1, initial=0)
-        return merged(found, closer.where(scale * sides < _SMALL))
+        return scale * (faces.boxes[:, 2:] - faces.boxes[:, :2]).max(axis=1, initial=0)
 
     def _input_for(self, shape: tuple[int, int]) -> tuple[int, int] | None:
         """Height and width of the input for a photo's second search; None for no such search."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -24,6 +25,8 @@ from .scene_cuts import SceneCuts
 from .tracks import FAINT, GAP, Linker, Track
 from .tracks_cover import PAD, Covers, path_of
 from .video import warn_of_others
+from .video_who import TrackWho
+from .who import Who
 
 DELAY = 0.5
 """Seconds by which what is shown is behind, so that faces are hidden before they are found."""
@@ -40,6 +43,8 @@ class LiveRequest:
         show: Whether to open a window; q or Esc ends the run.
         cover: How faces are hidden; its shape is no mask.
         score: Lowest score of a face, 0 to 1, that starts a track.
+        who: Whose faces stay visible; None for nobody's.
+        force: Whether an older file is replaced.
         keep_audio: Whether the sound of a video is kept.
         delay: Seconds by which what is written is behind.
         on_frame: Called after each frame that is written or shown, with their number.
@@ -51,6 +56,8 @@ class LiveRequest:
     show: bool = False
     cover: Cover = field(default_factory=Cover)
     score: float = SCORE
+    who: Who | None = None
+    force: bool = False
     keep_audio: bool = True
     delay: float = DELAY
     on_frame: Callable[[int], None] | None = None
@@ -59,7 +66,9 @@ class LiveRequest:
 def blur_live(request: LiveRequest) -> int:
     """Hide the faces of a source as it comes; returns the number of frames.
 
-    A face that was lost stays hidden for as long as it might come back.
+    A face that was lost stays hidden for as long as it might come back. Who stays visible by
+    `request.who` does so between two sure answers, of which the later one is at most
+    `request.delay` seconds ahead, and is hidden otherwise.
 
     Raises:
         UserError: The source or the output cannot be used, or there is no window.
@@ -70,7 +79,7 @@ def blur_live(request: LiveRequest) -> int:
     if source.photos:
         raise UserError(f"--live {source.name}: expected a camera, a stream or a video")
     if request.cover.shape == "mask":
-        raise UserError("--shape mask: is for photos; a video's faces are an ellipse or a box")
+        raise UserError("--shape mask: does not go with --live: expected ellipse or box")
     if request.output is None and not request.show:
         raise UserError("--live: expected --output FILE.mp4, --show, or both")
     if request.output is not None:
@@ -78,6 +87,10 @@ def blur_live(request: LiveRequest) -> int:
             raise UserError(f"--output {request.output}: expected a name that ends in .mp4")
         if source.path is not None and request.output.resolve() == source.path.resolve():
             raise UserError(f"--output {request.output}: is the source itself")
+        if not request.force and os.path.lexists(request.output):
+            raise UserError(
+                f"--output {request.output}: is there already", hint="--force replaces it"
+            )
         check_place(request.output, "--output")
     if request.show:
         check_display()
@@ -138,6 +151,7 @@ class _Following:
         self._request = request
         self._rate = rate
         self._linker = Linker(request.score)
+        self._asking = None if request.who is None else TrackWho(request.who, request.score)
         self._scenes = SceneCuts()
         self._faint = min(request.score, max(FAINT, request.finder.least_score))
         self._first = 0  # number of the frame that `_times` begins with
@@ -150,8 +164,10 @@ class _Following:
             self._cuts.append(number)
             self._linker.cut()
         self._times.append(frame.time)
-        faces = self._request.finder.find(frame.pixels, score=self._faint).above(self._faint)
-        self._linker.add(number, frame.time, faces)
+        faces = self._request.finder.find_all(frame.pixels, score=self._faint).above(self._faint)
+        linked = self._linker.add(number, frame.time, faces)
+        if self._asking is not None:
+            self._asking.look(number, frame.time, frame.pixels, faces, linked)
 
     def hidden(self, number: int, frame: Frame) -> Frame:
         """A frame that was looked at, the oldest that is still to be written, without its faces."""
@@ -159,7 +175,7 @@ class _Following:
         times = np.array(self._times, np.float64)
         cuts = [cut - self._first for cut in self._cuts]
         paths = [
-            path_of(_since(track, self._first), times, cuts, pad=PAD, pad_end=GAP)
+            path_of(_since(track, self._first), times, cuts, pad=PAD, pad_end=GAP, live=True)
             for track in itertools.chain(self._linker.ended, self._linker.open_tracks())
             if track.frames[-1] >= self._first
         ]
@@ -181,6 +197,7 @@ class _Following:
 
 def _since(track: Track, first: int) -> Track:
     """A track whose frames are counted from another one."""
-    moved = Track(track.number, boxes=track.boxes, scores=track.scores)
+    shown = {frame - first: answer for frame, answer in track.shown.items()}
+    moved = Track(track.number, boxes=track.boxes, scores=track.scores, shown=shown)
     moved.frames.extend(frame - first for frame in track.frames)
     return moved

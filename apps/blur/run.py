@@ -21,7 +21,7 @@ from .manifest import MANIFEST, Done, Manifest, only_run, open_manifest
 from .photo import PhotoBlurrer
 from .places import blurred_places, check_more, find_media, is_video, report_files
 from .request import Blurred, BlurRequest, BlurSummary, settings_digest
-from .video import VideoRequest, blur_video, check_video_flags, sidecar_of
+from .video import VideoRequest, blur_video, check_codec, sidecar_of
 from .who import Who
 
 _log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def blur(request: BlurRequest) -> BlurSummary:
     if request.report is not None:
         check_more("--report", report_files(request.report), places, force=force)
     if videos:
-        check_video_flags(request.codec, request.cover)
+        check_codec(request.codec)
     if request.tracks is not None and (len(media) > 1 or not videos):
         raise UserError(f"--tracks {request.tracks}: goes with one video, and nothing else")
     blurrer = open_blurrer(request)
@@ -207,6 +207,7 @@ class _Run:
                 output=self.places[path],
                 finder=self.blurrer.finder,
                 cover=request.cover,
+                segmenter=self.blurrer.segmenter,
                 who=who,
                 score=request.score,
                 codec=request.codec,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,7 @@ def path_of(
     *,
     pad: float = PAD,
     pad_end: float | None = None,
+    live: bool = False,
 ) -> FacePath:
     """Fill the gaps of a track, and make it longer at both ends.
 
@@ -61,6 +62,7 @@ def path_of(
         cuts: Numbers of the frames that begin a scene, ascending; no track is made longer there.
         pad: Seconds at the beginning.
         pad_end: Seconds at the end; None for `pad`.
+        live: See `hidden_in`.
     """
     frames, boxes, scores = track.table()
     starts = [0, *cuts]
@@ -95,7 +97,7 @@ def path_of(
             filled[rows] = _hull(filled[rows], boxes[neighbour[close]])
     told = np.full(len(every), np.nan, np.float32)
     told[frames - begin] = scores
-    hidden = hidden_in(track, begin, len(every))
+    hidden = hidden_in(track, begin, len(every), live=live)
     return FacePath(track.number, begin, filled.astype(np.float32), told, hidden)
 
 
@@ -136,13 +138,27 @@ class Covers:
 
     def at(self, frame: int) -> Detections:
         """The boxes to hide in a frame, by its number; all scores are 1."""
-        boxes = []
-        for index in map(int, np.flatnonzero((self._first <= frame) & (frame < self._end))):
-            path = self._paths[index]
-            if path.hidden[frame - path.first]:
-                boxes.append(self._boxes[index][frame - path.first])
+        boxes = [self._boxes[index][row] for index, row in self._hidden(frame)]
         table = np.array(boxes, np.float32).reshape(-1, 4)
         return Detections(table, np.ones(len(table), np.float32))
+
+    def unsteadied(self, frame: int) -> tuple[Boxes, NDArray[np.bool_]]:
+        """Of the faces of `at`, in its order, the boxes (N, 4), and whether each was found there.
+
+        Args:
+            frame: Its number.
+        """
+        rows = list(self._hidden(frame))
+        boxes = [self._paths[index].boxes[row] for index, row in rows]
+        scores = [self._paths[index].scores[row] for index, row in rows]
+        return np.array(boxes, np.float32).reshape(-1, 4), ~np.isnan(np.array(scores, np.float32))
+
+    def _hidden(self, frame: int) -> Iterator[tuple[int, int]]:
+        """The indices of paths that are hidden in a frame, and of their rows there."""
+        for index in map(int, np.flatnonzero((self._first <= frame) & (frame < self._end))):
+            row = frame - self._paths[index].first
+            if self._paths[index].hidden[row]:
+                yield index, row
 
 
 def _velocity(boxes: Boxes, times: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ...data.coded_videos import open_coded, other_pictures
 from ...errors import UserError
+from ...tasks.segmentation.model import FaceSegmenter
 from .cover import Cover
 from .find import SCORE, FaceFinder
 from .tracks_file import VideoTracks, read_tracks, write_tracks
@@ -30,7 +31,8 @@ class VideoRequest:
         source: Its file.
         output: The MP4 file to write.
         finder: Finds the faces.
-        cover: How they are hidden; its shape is no mask.
+        cover: How they are hidden.
+        segmenter: For the shape `mask`; see `video_masks`.
         score: Lowest score of a face, 0 to 1, that starts a track.
         codec: One of `video_codecs.CODECS`.
         keep_audio: Whether the sound is kept.
@@ -44,6 +46,7 @@ class VideoRequest:
     output: Path
     finder: FaceFinder
     cover: Cover = field(default_factory=Cover)
+    segmenter: FaceSegmenter | None = None
     score: float = SCORE
     codec: str = "h264"
     keep_audio: bool = True
@@ -78,12 +81,12 @@ def blur_video(request: VideoRequest) -> BlurredVideo:
     second pass fails. A frame that could not be decoded or looked at is black.
 
     Raises:
-        UserError: The shape is a mask, or the codec is not there.
+        UserError: The codec is not there.
         DataError: The video cannot be read, or not be kept as it is; or the tracks are another's.
         OSError: The disk is full, or a file cannot be written; `output` is unchanged.
         PocketfaceError: The video could not be written; `output` is unchanged.
     """
-    check_video_flags(request.codec, request.cover)
+    check_codec(request.codec)
     with open_coded(request.source) as video:  # refused before the first pass, not after it
         target_of(video.kind, request.codec, request.source)
         count = video.count or round((video.duration or 0) * video.rate)
@@ -115,6 +118,7 @@ def blur_video(request: VideoRequest) -> BlurredVideo:
         tracks,
         request.cover,
         digests=digests,
+        segmenter=request.segmenter,
         codec=request.codec,
         keep_audio=request.keep_audio,
         tell=tell,
@@ -141,14 +145,12 @@ def warn_of_others(source: Path) -> None:
         )
 
 
-def check_video_flags(codec: str, cover: Cover) -> None:
-    """Refuse what no video can be written with.
+def check_codec(codec: str) -> None:
+    """Refuse a codec that is none of `CODECS`.
 
     Raises:
-        UserError: The codec is none of `CODECS`, or the shape is a mask.
+        UserError: See above.
     """
-    if cover.shape == "mask":
-        raise UserError("--shape mask: is for photos; a video's faces are an ellipse or a box")
     if codec not in CODECS:
         raise UserError(f"--codec {codec}: expected one of {', '.join(CODECS)}")
 

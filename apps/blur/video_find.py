@@ -17,6 +17,7 @@ from .scene_cuts import SceneCuts
 from .tracks import FAINT, Linker
 from .tracks_cover import path_of
 from .tracks_file import VideoTracks
+from .video_doubts import TrackDoubts
 from .video_who import TrackWho
 from .who import Who
 
@@ -49,6 +50,8 @@ def find_tracks(
     digest = sha256_file(source)
     faint = min(score, max(FAINT, finder.least_score))
     linker = Linker(score)
+    opinion = finder.second_opinion
+    doubts = None if opinion is None else TrackDoubts(opinion, score)
     asking = None if who is None else TrackWho(who, score)
     scenes = SceneCuts()
     times, digests = array("d"), array("Q")
@@ -68,8 +71,10 @@ def find_tracks(
                     cuts.append(number)
                     linker.cut()
                 # The closer search goes below.
-                faces = finder.find(image, score=faint).above(faint)
+                faces = finder.find_all(image, score=faint).above(faint)
                 linked = linker.add(number, times[-1], faces)
+                if doubts is not None:
+                    doubts.look(times[-1], image, faces, linked)
                 if asking is not None:
                     asking.look(number, times[-1], image, faces, linked)
             tell(number + 1)
@@ -85,6 +90,10 @@ def find_tracks(
         times=when,
         cuts=tuple(cuts),
         black=frozenset(blind),
-        paths=tuple(path_of(track, when, cuts) for track in linker.finish()),
+        paths=tuple(
+            path_of(track, when, cuts)
+            for track in linker.finish()
+            if doubts is None or doubts.is_sure(track)
+        ),
     )
     return tracks, digests

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from ...data.coded_videos import Kind, planes_of
 from ...data.video_pixels import is_hd
 from ...results import Detections
 from .cover import Cover, Picture, Pixels, hide
+from .video_masks import Hull, masks_in
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -40,20 +42,40 @@ def stored_boxes(faces: Detections, shown: tuple[int, int], kind: Kind) -> Detec
         shown: Height and width as shown.
         kind: What the frames are.
     """
+    x, y = _stored(faces.boxes[:, 0::2], faces.boxes[:, 1::2], shown, kind)
+    x, y = np.sort(x, 1), np.sort(y, 1)
+    boxes = np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], 1).astype(np.float32)
+    return Detections(boxes, faces.scores)
+
+
+def stored_hull(hull: Hull | None, shown: tuple[int, int], kind: Kind) -> Hull | None:
+    """An outline in pixels as stored; arguments as of `stored_boxes`."""
+    if hull is None:
+        return None
+    return np.stack(_stored(hull[:, 0], hull[:, 1], shown, kind), 1).astype(np.float32)
+
+
+def _stored(
+    x: NDArray[Any], y: NDArray[Any], shown: tuple[int, int], kind: Kind
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     a, b, c, d = kind.matrix
     height, width = shown
-    x, y = faces.boxes[:, 0::2].astype(np.float64), faces.boxes[:, 1::2].astype(np.float64)
+    x, y = x.astype(np.float64), y.astype(np.float64)
     if b:
         x, y = (height - y if b < 0 else y), (width - x if c < 0 else x)
         height, width = width, height
     else:
         x, y = (width - x if a < 0 else x), (height - y if d < 0 else y)
-    x, y = np.sort(x * kind.width / width, 1), np.sort(y * kind.height / height, 1)
-    boxes = np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], 1).astype(np.float32)
-    return Detections(boxes, faces.scores)
+    return x * kind.width / width, y * kind.height / height
 
 
-def hide_in_planes(frame: VideoFrame, faces: Detections, cover: Cover, kind: Kind) -> None:
+def hide_in_planes(
+    frame: VideoFrame,
+    faces: Detections,
+    cover: Cover,
+    kind: Kind,
+    hulls: Sequence[Hull | None] = (),
+) -> None:
     """Hide faces in a planar YUV or grey frame, in place.
 
     Args:
@@ -61,6 +83,7 @@ def hide_in_planes(frame: VideoFrame, faces: Detections, cover: Cover, kind: Kin
         faces: In pixels as stored.
         cover: How they are hidden.
         kind: Which colours the frame has.
+        hulls: Of each face, as stored, for the shape `mask`; who has none is hidden by an ellipse.
     """
     if not len(faces):
         return
@@ -70,7 +93,15 @@ def hide_in_planes(frame: VideoFrame, faces: Detections, cover: Cover, kind: Kin
                         max(1, round(kind.height / plane.shape[0])))  # fmt: skip
         scale = np.array([across, down, across, down], np.float32)
         boxes = Detections(faces.boxes / scale, faces.scores)
-        hide(plane, boxes, cover, from_bgr=_from_bgr(index, bits, kind))
+        from_bgr = _from_bgr(index, bits, kind)
+        if cover.shape == "mask":
+            parts = [None if hull is None else hull / scale[:2] for hull in hulls]
+            rows, masks = masks_in(parts, boxes, (plane.shape[0], plane.shape[1]))
+            hide(plane, boxes[rows], cover, masks=masks, from_bgr=from_bgr)
+            others = [row for row in range(len(boxes)) if row not in rows]
+            hide(plane, boxes[others], replace(cover, shape="ellipse"), from_bgr=from_bgr)
+        else:
+            hide(plane, boxes, cover, from_bgr=from_bgr)
         if bits % 8:  # cubic curves reach beyond what ten bits can hold
             np.minimum(plane, (1 << bits) - 1, out=plane)
 

@@ -11,11 +11,13 @@ import numpy as np
 
 from ...data.coded_videos import CodedFrame, CodedVideo, open_coded
 from ...errors import DataError
+from ...tasks.segmentation.model import FaceSegmenter
 from .cover import Cover
 from .tracks_cover import Covers
 from .tracks_file import VideoTracks
 from .video_codecs import target_of
-from .video_planes import black, hide_in_planes, stored_boxes
+from .video_masks import Hull, hulls_of
+from .video_planes import black, hide_in_planes, stored_boxes, stored_hull
 from .video_writer import CodedWriter, coded_file
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ def render(
     cover: Cover,
     *,
     digests: array[int] | None,
+    segmenter: FaceSegmenter | None,
     codec: str,
     keep_audio: bool,
     tell: Callable[[int], None],
@@ -44,6 +47,7 @@ def render(
         tracks: Its faces.
         cover: How they are hidden.
         digests: Of the frames that were looked at; None if only their times are known.
+        segmenter: For the shape `mask`.
         codec: One of `video_codecs.CODECS`.
         keep_audio: Whether the sound is kept.
         tell: Called with the number of frames done.
@@ -60,7 +64,7 @@ def render(
         target = target_of(video.kind, codec, source)
         sound = source if keep_audio else None
         with coded_file(output, video, target, sound=sound) as writer:
-            drawing = _Drawing(video, tracks, cover, writer)
+            drawing = _Drawing(video, tracks, cover, segmenter, writer)
             waiting: tuple[VideoFrame, int] | None = None
             lasts: int | None = None
             step = max(1, round(1 / (video.rate * video.time_base)))
@@ -87,9 +91,16 @@ class _Drawing:
     """Hides the faces of frames, each in a copy of it."""
 
     def __init__(
-        self, video: CodedVideo, tracks: VideoTracks, cover: Cover, writer: CodedWriter
+        self,
+        video: CodedVideo,
+        tracks: VideoTracks,
+        cover: Cover,
+        segmenter: FaceSegmenter | None,
+        writer: CodedWriter,
     ) -> None:
         self.blacked = 0
+        self._video = video
+        self._segmenter = segmenter
         self._cover = cover
         self._tracks = tracks
         self._writer = writer
@@ -104,8 +115,19 @@ class _Drawing:
             return empty
         copy = self._writer.copied(target.picture(frame.picture))
         faces = stored_boxes(self._covers.at(number), self._tracks.shown, target.kind)
-        hide_in_planes(copy, faces, self._cover, target.kind)
+        hulls = self._hulls(frame, number) if self._cover.shape == "mask" else []
+        hide_in_planes(copy, faces, self._cover, target.kind, hulls)
         return copy
+
+    def _hulls(self, frame: CodedFrame, number: int) -> list[Hull | None]:
+        """The outlines of the faces of a frame, as stored."""
+        boxes, found = self._covers.unsteadied(number)
+        image = self._video.shown(frame) if found.any() else None
+        if image is None or self._segmenter is None:
+            return [None] * len(boxes)
+        hulls = hulls_of(self._segmenter, image, boxes, found)
+        kind = self._writer.target.kind
+        return [stored_hull(hull, self._tracks.shown, kind) for hull in hulls]
 
 
 def _same(

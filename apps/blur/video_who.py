@@ -64,7 +64,7 @@ class TrackWho:
                 track.shown[number] = self._who.shows(answer)
 
 
-def hidden_in(track: Track, first: int, count: int) -> NDArray[np.bool_]:
+def hidden_in(track: Track, first: int, count: int, *, live: bool = False) -> NDArray[np.bool_]:
     """In which of some frames a track is hidden.
 
     It stays visible if most of the sure answers say so; and then still not where the answer before
@@ -74,6 +74,8 @@ def hidden_in(track: Track, first: int, count: int) -> NDArray[np.bool_]:
         track: The track, with the answers.
         first: Number of the first frame.
         count: Of frames.
+        live: Whether only the answers of the last seconds are known: nobody is visible before the
+            first one and after the last, who may be another person there.
     """
     if 2 * sum(track.shown.values()) <= len(track.shown):
         return np.ones(count, np.bool_)
@@ -83,4 +85,6 @@ def hidden_in(track: Track, first: int, count: int) -> NDArray[np.bool_]:
     before = np.searchsorted(asked, every, side="right") - 1
     after = np.searchsorted(asked, every)
     agreed = shown[before.clip(0)] & shown[after.clip(max=len(asked) - 1)]
+    if live:
+        agreed &= (asked[0] <= every) & (every <= asked[-1])
     return np.asarray(~agreed, np.bool_)

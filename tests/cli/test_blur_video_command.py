@@ -112,7 +112,11 @@ def test_the_search_for_a_report_tells_how_far_it_is() -> None:
         (("v.mp4", "--report-detector", "one.onnx"), "goes with --report FILE"),
         (("v.mp4", "--tracks", "none.json"), "none.json: cannot be read"),
         (("v.mp4", "v2.mp4", "--tracks", "t.json"), "goes with one video, and nothing else"),
-        (("v.mp4", "--shape", "mask"), "--shape mask: is for photos"),
+        (("--live", "v.mp4", "--output", "o.mp4", "--shape", "mask"), "does not go with --live"),
+        (("--live", "v.mp4", "--output", "v2.mp4"), "--output v2.mp4: is there already"),
+        (("--live", "v.mp4", "--codec", "av1"), "--live v.mp4: does not go with --codec av1"),
+        (("--live", "v.mp4", "--recognizer", "x"), "--recognizer x: goes with --only or --except"),
+        (("--live", "v.mp4", "--output", "o.mp4", "--only", "v.mp4"), "v.mp4: not a gallery"),
     ],
 )
 def test_what_is_refused(run: Run, words: tuple[str, ...], says: str) -> None:

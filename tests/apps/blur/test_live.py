@@ -85,6 +85,50 @@ def test_memory_does_not_grow_with_an_endless_source() -> None:
     assert count == 500
 
 
+class Knows:
+    """Says of each face, by the number of the question, what it was told to say."""
+
+    def __init__(self, answers: str) -> None:
+        self.said = iter(answers)
+
+    def answers(self, image: Any, faces: Detections) -> list[str]:
+        assert image is not None
+        return [{"y": "yes", "n": "no", "u": "unsure"}[next(self.said)] for _ in faces.boxes]
+
+    def shows(self, answer: str) -> bool:
+        return answer == "yes"
+
+
+@pytest.mark.parametrize(
+    ("answers", "visible"),
+    [
+        ("yyyyyyyyyy", [(0, 37)]),  # asked every 0.2 s; after the last answer hidden
+        ("uuuuuuuuuu", []),
+        ("nnnnnnnnnn", []),
+        ("yyyyyuuuuu", [(0, 18)]),
+        # Who is another one from 1 s on is hidden from the last answer before on.
+        ("yyyyynnnnn", [(0, 18)]),
+        ("uuuuuyyyyy", [(22, 37)]),
+        ("ynnnnyyyyy", [(27, 37)]),  # most of the last two seconds
+    ],
+)
+def test_who_stays_visible_is_surely_so_before_and_after(answers: str, visible: Any) -> None:
+    frames = [Frame(pictures(1)[0], index / 20) for index in range(40)]
+    request = LiveRequest(
+        source="0",
+        finder=RedFinder(),  # type: ignore[arg-type]
+        cover=Cover(style="solid", shape="box"),
+        who=Knows(answers),  # type: ignore[arg-type]
+    )
+    found = []
+    for number, frame in enumerate(hidden_frames(iter(frames), request, rate=20)):
+        red = frame.pixels[..., 2].astype(int) - frame.pixels[..., 1] > 60
+        if red.any():
+            found.append(number)
+    expected = [number for first, last in visible for number in range(first, last + 1)]
+    assert found == expected
+
+
 def test_what_cannot_be_done_is_refused(tmp_path: Path) -> None:
     source = write_video(tmp_path / "v.mp4", pictures(2))
     for output, says in (

@@ -234,8 +234,6 @@ def test_what_a_codec_cannot_keep_is_refused(tmp_path: Path) -> None:
         blurred(clear)
     with pytest.raises(UserError, match="--codec h263: expected one of h264, hevc, vp9, av1"):
         blurred(deep, codec="h263")
-    with pytest.raises(UserError, match="--shape mask"):
-        blurred(deep, cover=Cover(shape="mask"))
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9"])
