@@ -1,0 +1,64 @@
+"""Which tracks of a video are of a face: a second opinion about those that are never sure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from weakref import WeakKeyDictionary, WeakSet
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...results import Detections
+from .find import FAINT, SURE
+from .second_opinion import SecondOpinion
+from .tracks import Track
+
+_EVERY = 0.2
+"""Seconds after which a track is asked about again."""
+
+
+class TrackDoubts:
+    """Asks about tracks, until one frame is confirmed.
+
+    Args:
+        opinion: Whom to ask.
+        score: Lowest score of a face that starts a track.
+    """
+
+    def __init__(self, opinion: SecondOpinion, score: float) -> None:
+        self._opinion = opinion
+        self._score = score
+        self._sure: WeakSet[Track] = WeakSet()
+        self._asked: WeakKeyDictionary[Track, float] = WeakKeyDictionary()
+
+    def look(
+        self,
+        time: float,
+        image: NDArray[np.uint8],
+        faces: Detections,
+        tracks: Sequence[Track | None],
+    ) -> None:
+        """Look at a frame.
+
+        Args:
+            time: Of it, in seconds.
+            image: It, uint8 (H, W, 3), BGR.
+            faces: Its faces.
+            tracks: The track of each.
+        """
+        asked: dict[Track, int] = {}
+        for row, track in enumerate(tracks):
+            if track is None or track in self._sure or faces.scores[row] < self._score:
+                continue
+            if faces.scores[row] >= SURE * self._score:
+                self._sure.add(track)
+            elif time - self._asked.get(track, -np.inf) >= _EVERY:
+                self._asked[track] = time
+                asked[track] = row
+        boxes = faces.boxes[list(asked.values())]
+        agreed = self._opinion.agrees(image, boxes, score=FAINT * self._score)
+        self._sure.update(track for track, yes in zip(asked, agreed, strict=True) if yes)
+
+    def is_sure(self, track: Track) -> bool:
+        """Whether a track is of a face, as far as it was seen."""
+        return track in self._sure
