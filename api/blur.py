@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import UserError
-from ..model_templates.catalogue import DETECTOR, RECOGNIZER, SEGMENTER
+from ..model_templates.catalogue import DETECTOR, RECOGNIZER, SECOND_DETECTOR, SEGMENTER
 from ..tasks.weights import Given
 from .given import Names, Paths, name_list, optional_path, path_list
 
@@ -31,6 +31,7 @@ def blur(
     shape: Shape = "ellipse",
     grow: float | None = None,
     detector: Given = DETECTOR,
+    second_opinion: Given | None = SECOND_DETECTOR,
     score: float | None = None,
     max_side: int | None = None,
     gallery: Given | None = None,
@@ -64,6 +65,8 @@ def blur(
         shape: Which pixels: an "ellipse", the "box", or those of a face's "mask".
         grow: Size of what is hidden, relative to the face's box; None for `Cover`'s.
         detector: Name of a template, or a model file, of a detector.
+        second_opinion: Name of a template, or a model file, of a detector that is asked about
+            doubtful faces; None for none.
         score: Lowest score of a face, 0 to 1; None for `FaceFinder`'s.
         max_side: Longest side, in pixels, at which a photo is searched for small faces; None for
             `FaceFinder`'s.
@@ -107,6 +110,9 @@ def blur(
             sources=path_list(sources),
             output=optional_path(output),
             detector=model_path(detector, device=device),
+            second_opinion=None
+            if second_opinion is None
+            else model_path(second_opinion, device=device),
             segmenter=model_path(SEGMENTER, device=device) if shape == "mask" else None,
             cover=cover_of(style, shape, grow, optional_path(picture)),
             score=SCORE if score is None else score,

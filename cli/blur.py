@@ -15,7 +15,16 @@ from .blur_archive import a_place, add_archive, is_archive, run_archive
 from .blur_live import add_live, run_live
 from .console import progress, tell
 from .json_lines import add_json, faces_as_json, print_json
-from .parser import a_path, add_detector, fraction, names, positive, positive_count
+from .parser import (
+    a_path,
+    add_detector,
+    add_second_opinion,
+    fraction,
+    names,
+    positive,
+    positive_count,
+    second_opinion_of,
+)
 
 if TYPE_CHECKING:
     from ..apps.blur.request import Blurred, BlurSummary
@@ -69,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="size of what is hidden, relative to the face (default: 1.4)",
     )
     add_detector(parser)
+    add_second_opinion(parser)
     parser.add_argument(
         "--score",
         type=fraction,
@@ -192,6 +202,7 @@ def run(args: argparse.Namespace) -> None:
             shape=args.shape,
             grow=args.grow,
             detector=args.detector or DETECTOR,
+            second_opinion=second_opinion_of(args),
             score=args.score,
             max_side=args.max_side,
             gallery=gallery,

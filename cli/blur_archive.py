@@ -13,7 +13,7 @@ from ..errors import PocketfaceError, UserError
 from ..model_templates.catalogue import DETECTOR, RECOGNIZER, SEGMENTER
 from .console import progress, tell
 from .json_lines import print_json
-from .parser import a_path
+from .parser import a_path, second_opinion_of
 
 if TYPE_CHECKING:
     from ..apps.blur.manifest import Done, Failed
@@ -133,6 +133,7 @@ def _settings(args: argparse.Namespace) -> BlurRequest:
     return BlurRequest(
         sources=(),
         detector=model_path(args.detector or DETECTOR, device=device),
+        second_opinion=second_opinion_of(args),
         segmenter=model_path(SEGMENTER, device=device) if args.shape == "mask" else None,
         cover=cover_of(args.style, args.shape, args.grow, args.picture),
         score=SCORE if args.score is None else args.score,

@@ -33,6 +33,7 @@ def run_live(args: argparse.Namespace) -> None:
         "a PATH": args.sources,
         "--tracks": args.tracks,
         "--report": args.report,
+        "--second-opinion": args.second_opinion,
         "--report-detector": args.report_detector,
         "--keep-metadata": args.keep_metadata,
         "--lossless-jpeg": args.lossless_jpeg,

@@ -8,7 +8,14 @@ import os
 from ..errors import UserError
 from ..model_templates.catalogue import DETECTOR
 from .console import printable
-from .parser import add_detector, count, fraction, positive_count
+from .parser import (
+    add_detector,
+    add_second_opinion,
+    count,
+    fraction,
+    positive_count,
+    second_opinion_of,
+)
 
 _STYLES = ("mosaic", "gaussian", "solid", "emoji")
 
@@ -22,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how faces are hidden if no button says so (default: mosaic)",
     )
     add_detector(parser)
+    add_second_opinion(parser)
     parser.add_argument(
         "--score",
         type=fraction,
@@ -93,6 +101,7 @@ def run(args: argparse.Namespace) -> None:
         BotRequest(
             token=token,
             detector=model_path(args.detector or DETECTOR, device=args.device),
+            second_opinion=second_opinion_of(args),
             style=args.style,
             score=SCORE if args.score is None else args.score,
             api_server=args.api_server,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import UserError
-from ..model_templates.catalogue import DETECTOR, file_path
+from ..model_templates.catalogue import DETECTOR, SECOND_DETECTOR, file_path
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 """Precisions of the arithmetic in training; the first is the default."""
@@ -125,6 +125,25 @@ def add_detector(parser: argparse.ArgumentParser) -> None:
         metavar="FILE|NAME",
         help=f"a detector with landmarks (default: {DETECTOR})",
     )
+
+
+def add_second_opinion(parser: argparse.ArgumentParser) -> None:
+    """Add the flag of the detector that is asked about doubtful faces, see `second_opinion_of`."""
+    parser.add_argument(
+        "--second-opinion",
+        type=a_path,
+        metavar="FILE|NAME|none",
+        help=f"a detector that is asked about doubtful faces (default: {SECOND_DETECTOR})",
+    )
+
+
+def second_opinion_of(args: argparse.Namespace) -> Path | None:
+    """The file of that detector; None if nobody is to be asked."""
+    from ..tasks.named import model_path
+
+    if args.second_opinion == Path("none"):
+        return None
+    return model_path(args.second_opinion or SECOND_DETECTOR, device=args.device)
 
 
 def paths(values: Sequence[str] | None) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..apps.recognize_verdict import MAX_FMR
 from ..errors import ModelFileError, UserError
 from . import photo_classifier
-from .parser import a_path, count, positive_count
+from .parser import a_path, add_second_opinion, count, positive_count, second_opinion_of
 from .recognize_flags import add_calibration, add_max_fmr
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _NAMES = {1: ("photo",), 2: ("one", "other")}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     photo_classifier.add_arguments(parser)
+    add_second_opinion(parser)
     parser.add_argument(
         "--segmenter",
         type=a_path,
@@ -109,6 +110,7 @@ def run(args: argparse.Namespace) -> None:
     settings = Settings(
         classifier=classifier,
         detector=detector,
+        second_opinion=second_opinion_of(args),
         segmenter=_file_of(args.segmenter, device=args.device),
         recognition=_recognition_of(args),
         face_score=args.face_score,

@@ -330,9 +330,9 @@ class Recorder(FaceFinder):
 
     found: list[Detections]
 
-    def find(self, image: Pixels, *, score: float | None = None) -> Detections:
+    def find_all(self, image: Pixels, *, score: float, large: float | None = None) -> Detections:
         """See `FaceFinder`."""
-        self.found.append(super().find(image, score=score))
+        self.found.append(super().find_all(image, score=score, large=large))
         return self.found[-1]
 
 

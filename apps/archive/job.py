@@ -107,6 +107,8 @@ def job_of(request: BlurRequest, source: str, output: str) -> Job:
 
 def _files(request: BlurRequest) -> dict[str, Path]:
     files = {"detector": request.detector}
+    if request.second_opinion is not None:
+        files["second_opinion"] = request.second_opinion
     if request.segmenter is not None:
         files["segmenter"] = request.segmenter
     if request.who is not None:
@@ -190,4 +192,10 @@ def _unpacked(job: Job, folder: Path) -> BlurRequest:
     who = request.who
     if who is not None:
         who = replace(who, gallery=here["gallery"], recognizer=here["recognizer"])
-    return replace(request, detector=here["detector"], segmenter=here.get("segmenter"), who=who)
+    return replace(
+        request,
+        detector=here["detector"],
+        second_opinion=here.get("second_opinion"),
+        segmenter=here.get("segmenter"),
+        who=who,
+    )

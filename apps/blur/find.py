@@ -144,7 +144,8 @@ class FaceFinder:
         """The longer side (N,) of each face in pixels of the detector's own input."""
         own = self.own.contract.input
         scale = min(own.height / image.shape[0], own.width / image.shape[1])
-        return scale * (faces.boxes[:, 2:] - faces.boxes[:, :2]).max(axis=1, initial=0)
+        sides = (faces.boxes[:, 2:] - faces.boxes[:, :2]).max(axis=1, initial=0)
+        return np.asarray(scale * sides, np.float32)
 
     def _input_for(self, shape: tuple[int, int]) -> tuple[int, int] | None:
         """Height and width of the input for a photo's second search; None for no such search."""

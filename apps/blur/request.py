@@ -68,6 +68,7 @@ class BlurRequest:
     Attributes:
         sources: Photos, videos, and folders of them.
         detector: Model file of a detector.
+        second_opinion: Model file of a detector that is asked about doubtful faces; None for none.
         segmenter: A segmenter's model file, for the shape `mask`; else None.
         output: Folder of the files; None for beside each source, with `blurred_` before its name.
         cover: How faces are hidden.
@@ -94,6 +95,7 @@ class BlurRequest:
 
     sources: Sequence[Path]
     detector: Path
+    second_opinion: Path | None = None
     segmenter: Path | None = None
     output: Path | None = None
     cover: Cover = field(default_factory=Cover)
@@ -133,6 +135,8 @@ def settings_digest(request: BlurRequest) -> str:
         "video": [request.codec, request.keep_audio],
     }
     models = {"detector": request.detector}
+    if request.second_opinion is not None:
+        models["second_opinion"] = request.second_opinion
     if request.segmenter is not None:
         models["segmenter"] = request.segmenter
     if request.tracks is not None:

@@ -111,6 +111,7 @@ def open_blurrer(request: BlurRequest) -> PhotoBlurrer:
         request.detector,
         score=request.score,
         max_side=request.max_side,
+        second_opinion=request.second_opinion,
         device=device,
         threads=threads,
     )

@@ -25,8 +25,8 @@ _SAME = 0.35
 class SecondOpinion:
     """A detector that looks closely at single places of a photo.
 
-    Detectors err on different things: of 212 tracks of which 77 were a face, one of face-detection-n
-    alone, see docs/reports/blur.md.
+    Two detectors seldom take the same thing for a face: docs/reports/blur.md has how much less is
+    hidden for nothing.
 
     Args:
         path: Model file of a detector, better one with other weights than the first.

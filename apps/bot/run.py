@@ -45,6 +45,7 @@ class BotRequest:
     Attributes:
         token: As BotFather gives it.
         detector: Model file of a detector.
+        second_opinion: Model file of a detector that is asked about doubtful faces; None for none.
         style: How faces are hidden if no button says so.
         score: Lowest detector score of a face, 0 to 1.
         api_server: URL of a Bot API server; None for Telegram's own.
@@ -57,6 +58,7 @@ class BotRequest:
 
     token: str = field(repr=False)
     detector: Path
+    second_opinion: Path | None = None
     style: Style = "mosaic"
     score: float = SCORE
     api_server: str | None = None
@@ -81,7 +83,11 @@ def run_bot(request: BotRequest) -> None:
         raise MissingPackageError("av") from None
     bot = make_bot(request)
     finder = FaceFinder(
-        request.detector, score=request.score, device=request.device, threads=request.threads
+        request.detector,
+        score=request.score,
+        second_opinion=request.second_opinion,
+        device=request.device,
+        threads=request.threads,
     )
     blurring = Blurring(finder, work_seconds=request.limits.work_seconds)
     with _others_silent():

@@ -63,6 +63,7 @@ class Settings:
 
     classifier: Path
     detector: Path
+    second_opinion: Path | None = None
     segmenter: Path | None = None
     recognition: RecognitionSettings | None = None
     face_score: float = FACE_SCORE
@@ -77,7 +78,12 @@ class Settings:
         Raises:
             UserError: See `tasks.load`.
         """
-        finder = FaceFinder(self.detector, device=self.device, threads=self.threads)
+        finder = FaceFinder(
+            self.detector,
+            second_opinion=self.second_opinion,
+            device=self.device,
+            threads=self.threads,
+        )
         finder.score = max(finder.score, finder.least_score)
         return finder
 

@@ -29,7 +29,7 @@ NOBODY = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 class Red:
     def find(self, image: np.ndarray) -> Detections:
-        return RedFinder().find(image, score=0.1)
+        return RedFinder().find_all(image, score=0.1)
 
 
 def test_a_face_is_found_once_at_three_scales() -> None:

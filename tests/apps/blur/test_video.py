@@ -33,12 +33,13 @@ class RedFinder:
     """Takes what is red for a face."""
 
     least_score = 0.0
+    second_opinion = None
 
     def __init__(self, seen: Any = None) -> None:
         self.seen = seen
         self.count = 0
 
-    def find(self, image: Picture, *, score: float) -> Detections:
+    def find_all(self, image: Picture, *, score: float) -> Detections:
         assert score <= 0.3
         self.count += 1
         if self.seen is not None:
