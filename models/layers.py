@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..model_templates.channels import GROUPS
+from .gradient_checkpoints import run_twice
 
 Norm = Literal["none", "batch", "frozen", "group"]
 
@@ -170,6 +171,9 @@ class Stages(nn.Module):
 
     `forward` gives the maps of the tapped stages, finest first; `out_channels` their channels.
 
+    Attributes:
+        gradient_checkpoints: Whether stages keep no maps in training, see `run_twice`.
+
     Args:
         stem: The layers before the first stage.
         stages: Key, output channels and layers of each stage; those behind the last tapped one
@@ -188,6 +192,7 @@ class Stages(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = stem
+        self.gradient_checkpoints = False
         self.stem_tapped = stem_channels is not None
         self.stages = nn.ModuleList()
         self.tapped: list[bool] = []
@@ -204,8 +209,9 @@ class Stages(nn.Module):
         """(B, 3, H, W), sides multiples of the coarsest stride, to a map for each tapped stage."""
         x = self.stem(x)
         maps = [x] if self.stem_tapped else []
+        twice = self.gradient_checkpoints and self.training and torch.is_grad_enabled()
         for stage, tapped in zip(self.stages, self.tapped, strict=True):
-            x = stage(x)
+            x = run_twice(stage, x) if twice else stage(x)
             if tapped:
                 maps.append(x)
         return maps
