@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -20,10 +21,11 @@ from typing import Any, TextIO
 import h11
 from fastapi import FastAPI
 from uvicorn import Config, Server
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.supervisors import Multiprocess
 
-from ...errors import UserError
+from ...errors import PocketfaceError, UserError
 from . import observed
 from .app import Settings, make_app
 from .bounded_queue import HALF_CLOSED
@@ -37,6 +39,13 @@ MAX_CONNECTIONS = 500
 """Connections of one process from which on it answers 503, if its open files allow that many."""
 
 _OTHER_FILES = 64
+
+_MOST_FAILED = 3
+"""Worker processes in a row that end before they answer, after which no more are started. One may
+have been killed for want of memory that is there again."""
+
+_REASON = "reason-"
+"""Begins the names of files, in the folder of figures, that say why a worker process ended."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -82,25 +91,71 @@ def serve(config: Config, listening: socket.socket) -> None:
     Args:
         config: See `make_config`.
         listening: See `bind`.
+
+    Raises:
+        PocketfaceError: Worker processes cannot start.
     """
     try:
         if config.workers > 1:
-            with _folder_of_figures():
-                Multiprocess(config, sockets=[listening]).run()
+            with _folder_of_figures() as folder:
+                workers = Workers(config, sockets=[listening])
+                workers.run()
+                if workers.why_not:
+                    said = [one.read_text(encoding="utf-8") for one in folder.glob(f"{_REASON}*")]
+                    reason = said[0] if said else workers.why_not
+                    raise PocketfaceError(f"worker processes cannot start: {reason}")
         else:
             Server(config).run(sockets=[listening])
     except KeyboardInterrupt:
         pass  # Ctrl-C is the normal end
 
 
+class Workers(Multiprocess):
+    """Processes that share a port; one that dies is started again, if it had ever begun to answer.
+
+    Attributes:
+        why_not: Why they were given up; empty if they were not.
+    """
+
+    why_not = ""
+
+    def __init__(self, config: Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        self._begun: set[int | None] = set()
+        self._failed = 0
+
+    def keep_subprocess_alive(self) -> None:
+        """Look after the processes; called now and then."""
+        timeout = self.config.timeout_worker_healthcheck
+        for worker in self.processes:
+            if worker.pid in self._begun:
+                continue
+            if worker.process.is_alive():
+                if worker.is_ready(timeout):
+                    self._begun.add(worker.pid)
+                    self._failed = 0
+                continue
+            code = worker.exitcode or 0
+            self._failed = _MOST_FAILED if code == STARTUP_FAILURE else self._failed + 1
+            if self._failed >= _MOST_FAILED:
+                how = f"signal {-code}" if code < 0 else f"exit code {code}"
+                self.why_not = f"one ended with {how} before it could answer"
+                self.should_exit.set()
+                return
+        super().keep_subprocess_alive()
+        # It ends by itself where one fails between both looks.
+        if any(worker.exitcode == STARTUP_FAILURE for worker in self.processes):
+            self.why_not = self.why_not or f"one ended with exit code {STARTUP_FAILURE}"
+
+
 @contextmanager
-def _folder_of_figures() -> Iterator[None]:
+def _folder_of_figures() -> Iterator[Path]:
     """An empty folder that worker processes find in their environment, until they have ended."""
     before = os.environ.get(FOLDER)
     with tempfile.TemporaryDirectory(prefix="pocketface-", ignore_cleanup_errors=True) as folder:
         os.environ[FOLDER] = folder
         try:
-            yield
+            yield Path(folder)
         finally:
             os.environ.pop(FOLDER)
             if before is not None:
@@ -165,7 +220,13 @@ def _make_workers_app(settings: Settings) -> FastAPI:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=follow, daemon=True).start()
-    return make_app(settings, figures=Path(os.environ[FOLDER]))
+    folder = Path(os.environ[FOLDER])
+    try:
+        return make_app(settings, figures=folder)
+    except Exception as error:  # else a traceback, again and again
+        said = " ".join(str(error).split()) or type(error).__name__
+        (folder / f"{_REASON}{os.getpid()}").write_text(said, encoding="utf-8")
+        sys.exit(STARTUP_FAILURE)
 
 
 class LogHandler(logging.StreamHandler[TextIO]):

@@ -121,6 +121,75 @@ def test_a_token_and_figures_of_several_processes(files: tuple[str, ...], tmp_pa
         assert process.wait(30) == 0
 
 
+BROKEN = """
+import multiprocessing, os, sys
+from pathlib import Path
+from pocketface.apps.service.app import Settings
+from pocketface.apps.service.server import bind, make_config, serve
+from pocketface.errors import PocketfaceError, UserError
+
+class Broken(Settings):
+    def open_finder(self):
+        if multiprocessing.parent_process() is None:
+            return super().open_finder()
+        if sys.argv[1] == "dies":
+            os.kill(os.getpid(), 9)
+        raise UserError("no such device")
+
+if __name__ == "__main__":
+    with bind("127.0.0.1", 0) as listening:
+        settings = Broken(classifier=Path(sys.argv[2]), detector=Path(sys.argv[3]))
+        config, _ = make_config(settings, workers=2)
+        try:
+            serve(config, listening)
+        except PocketfaceError as error:
+            print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("says", "no such device"),
+        ("dies", "one ended with signal 9 before it could answer"),
+    ],
+)
+def test_workers_that_cannot_start_are_given_up(
+    how: str, says: str, onnx_files: dict[str, Path], tmp_path: Path
+) -> None:
+    script = tmp_path / "broken.py"
+    script.write_text(BROKEN)
+    files = (str(onnx_files["classifier"]), str(onnx_files["detector"]))
+    done = subprocess.run(
+        [sys.executable, str(script), how, *files], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout == f"worker processes cannot start: {says}\n", done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_worker_that_is_killed_is_started_again(files: tuple[str, ...]) -> None:
+    with serving(*files, "--workers", "2") as (process, where):
+        answers(where)
+        (first, *_) = workers_of(process.pid)
+        os.kill(first, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while first in workers_of(process.pid) or len(workers_of(process.pid)) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert process.poll() is None
+
+
+def workers_of(process: int) -> list[int]:
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [one for one in map(int, children) if is_worker(one)]
+
+
+def is_worker(process: int) -> bool:
+    with suppress(OSError):
+        return b"spawn_main" in Path(f"/proc/{process}/cmdline").read_bytes()
+    return False
+
+
 def test_says_where_people_are(files: tuple[str, ...], tmp_path: Path) -> None:
     recognizer = write_recognizer(tmp_path / "model.onnx", **MEASURED)
     with serving(*files, "--recognizer", str(recognizer)) as (process, where):
