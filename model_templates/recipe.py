@@ -10,11 +10,16 @@ from .spec import PositiveFloat, PositiveInt, Spec
 
 
 class BasicSpec(Spec):
-    """The settings that users change first. `batch_size` is per GPU."""
+    """The settings that users change first. `batch_size` is per GPU.
+
+    `iterations_per_epoch` is for recipes that count steps of the optimizer: an epoch has so many,
+    whatever the number of photos; by default as many as the photos fill.
+    """
 
     batch_size: PositiveInt
     base_learning_rate: PositiveFloat
     epochs: PositiveInt
+    iterations_per_epoch: PositiveInt | None = None
 
 
 class OptimizerSpec(Spec):
@@ -42,13 +47,14 @@ class OptimizerSpec(Spec):
 class ScheduleSpec(Spec):
     """Learning rate over epochs.
 
-    `step` divides by ten at each milestone; `cosine` falls to 1 %; `wsd` (warm-up, stable, decay:
-    Hu et al. 2024) stays constant and falls linearly to 1 % in the last share `decay` of all
+    `step` multiplies by `gamma` at each milestone; `cosine` falls to 1 %; `wsd` (warm-up, stable,
+    decay: Hu et al. 2024) stays constant and falls linearly to 1 % in the last share `decay` of all
     steps. Until then the number of epochs may be changed without loss.
     """
 
     type: Literal["step", "cosine", "wsd"]
     milestones: list[PositiveInt] = Field(default=[])
+    gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
     warmup_iterations: Annotated[int, Field(ge=0)] = 0
     decay: Annotated[float, Field(gt=0, le=1)] = 0.2
 
@@ -61,6 +67,8 @@ class ScheduleSpec(Spec):
             )
         if self.milestones != sorted(set(self.milestones)):
             raise ValueError(f"milestones are {self.milestones}: expected rising ones")
+        if self.type != "step" and "gamma" in self.model_fields_set:
+            raise ValueError(f"gamma is not of schedule {self.type!r}")
         if self.type != "wsd" and "decay" in self.model_fields_set:
             raise ValueError(f"decay is not of schedule {self.type!r}")
         return self
@@ -108,6 +116,8 @@ class HyperParametersSpec(Spec):
 
     Args:
         repeats: Number of passes over the photos in each epoch.
+        gradient_checkpoints: Whether the backbone's maps are computed again for the gradients, and
+            not kept: a third more time for far less memory (Chen et al. 2016).
         augmentation: How samples are cut and changed; the task defines the keys.
     """
 
@@ -116,5 +126,6 @@ class HyperParametersSpec(Spec):
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    gradient_checkpoints: bool = False
     augmentation: dict[str, JsonValue]
     distillation: DistillationSpec | None = None

@@ -16,7 +16,8 @@ from torch import Tensor
 from ..errors import ModelFileError
 from ..model_templates.architecture import ArchitectureSpec
 from .file_checks import check_archive, check_file, damaged
-from .name_map import Renamed, map_of, renamed
+from .foreign_pickle import read_arrays
+from .name_map import Renamed, map_of, renamed, unmet
 from .weights_formats import CHECKPOINT_KEY, OLD_CHECKPOINT, foreign_objects, zipped_operations
 
 _PICKLES = 5
@@ -82,8 +83,9 @@ def read_foreign(
 
         found, size = read_ir(path, architecture, expected)
         return Foreign("OpenVINO", found, sizes=frozenset([size]))
-    content = _load(path)
-    state = content.get("state_dict", content)
+    content = read_arrays(path) if path.suffix == ".pkl" else _load(path)
+    # "model" is Detectron2's and torchvision's key.
+    state = next((content[key] for key in ("state_dict", "model") if key in content), content)
     tensors = {
         str(name).removeprefix("module."): tensor
         for name, tensor in (state.items() if isinstance(state, dict) else ())
@@ -94,6 +96,11 @@ def read_foreign(
         first = f": its first tensor is {next(iter(tensors))!r:.80}" if tensors else ": no tensors"
         raise ModelFileError(
             f"{path}: not written by pocketface, nor in names that it knows{first}"
+        )
+    if problems := unmet(name_map, architecture):
+        raise ModelFileError(
+            f"{path}: networks of {name_map.kind} have {', '.join(problems)}",
+            hint="copy the template, and write these there",
         )
     meta = content.get("meta")
     meta = meta if isinstance(meta, dict) else {}

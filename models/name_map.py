@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field, JsonValue
 from torch import Tensor
 
+from ..model_templates.architecture import ArchitectureSpec
 from ..model_templates.catalogue import NAMES
 from ..model_templates.spec import Spec
 from ..model_templates.strict_yaml import read_yaml
@@ -46,12 +48,15 @@ class NameMap(Spec):
     Args:
         kind: Who writes it, in words.
         signs: Beginnings of names by which such a checkpoint is known.
+        requires: What keys of an architecture must be, where it has them, one of a list: that
+            which no tensor's shape tells.
         names: Our name, names or place of each of theirs.
         unused: Their names that have no place in our networks, and why.
     """
 
     kind: str
     signs: list[str]
+    requires: dict[str, list[JsonValue]] = Field(default={})
     names: dict[str, str | list[str] | Place]
     unused: dict[str, str]
 
@@ -66,9 +71,29 @@ def _bias_before_norm(bias: Tensor, mean: Tensor | None) -> Tensor:
     return -bias if mean is None else mean - bias
 
 
+def _boxes_of_face(tensor: Tensor, _: Tensor | None) -> Tensor:
+    """(2 * 4, …) of background, face to the face's."""
+    return tensor[4:]
+
+
+def _by_ratios(tensor: Tensor, _: Tensor | None) -> Tensor:
+    """(A * n, …), A three ratios of three sizes each, to three sizes of three ratios each."""
+    if len(tensor) % 9:
+        return tensor  # its shape will be refused
+    return tensor.reshape(3, 3, -1, *tensor.shape[1:]).transpose(0, 1).reshape(tensor.shape)
+
+
+def _face_by_ratios(tensor: Tensor, _: Tensor | None) -> Tensor:
+    """(A * 2, …) of background, face for each anchor to (A, …) of faces, as by `_by_ratios`."""
+    return _by_ratios(tensor, None)[1::2]
+
+
 WAYS: dict[str, Callable[[Tensor, Tensor | None], Tensor]] = {
     "background_last": _background_last,
     "bias_before_norm": _bias_before_norm,
+    "boxes_of_face": _boxes_of_face,
+    "by_ratios": _by_ratios,
+    "face_by_ratios": _face_by_ratios,
 }
 """Functions of a tensor, and of what is in its place already, to ours; they come last."""
 
@@ -97,6 +122,24 @@ def map_of(names: Iterable[str]) -> NameMap | None:
         if any(name.startswith(tuple(name_map.signs)) for name in known):
             return name_map
     return None
+
+
+def unmet(name_map: NameMap, architecture: ArchitectureSpec) -> list[str]:
+    """What an architecture lacks of a map's `requires`, in words."""
+    problems = []
+    for key, allowed in name_map.requires.items():
+        part: Any = architecture
+        for step in key.split("."):
+            part = getattr(part, step, None)
+        if part is not None and part not in allowed:
+            wanted = " or ".join(map(_written, allowed))
+            problems.append(f"architecture.{key} {wanted} (found {_written(part)})")
+    return problems
+
+
+def _written(value: object) -> str:
+    """As YAML has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def our_name(name: str, name_map: NameMap, expected: Mapping[str, Any]) -> Place | None:

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from ..tasks import Task
 from ..tasks.learning import Crops
+from .fixed_steps import FixedSteps
 from .interrupt import ignore_ctrl_c
 from .machine import available_memory
 
@@ -34,6 +35,7 @@ class TrainingData(lightning.LightningDataModule):
         first_epoch: Epochs before Lightning began to count.
         behind: Epochs that Lightning has counted before this start.
         workers: Number of processes that cut samples.
+        steps: Batches of each process in one epoch; None for as many as the samples fill.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class TrainingData(lightning.LightningDataModule):
         first_epoch: int,
         behind: int,
         workers: int,
+        steps: int | None = None,
     ) -> None:
         super().__init__()
         self.task = task
@@ -55,6 +58,7 @@ class TrainingData(lightning.LightningDataModule):
         self.val = val
         self.batch_size = batch_size
         self.repeats = repeats
+        self.steps = steps
         self.seed = seed
         self.first_epoch = first_epoch
         self.behind = behind
@@ -90,15 +94,18 @@ class TrainingData(lightning.LightningDataModule):
         )
 
     def _sampler(self, *, rank: int, processes: int) -> Any:
-        return self.task.learn.loader(
+        sampler = self.task.learn.loader(
             self.crops,
             batch_size=self.batch_size,
             repeats=self.repeats,
             seed=self.seed,
-            first_epoch=self.first_epoch,
+            first_epoch=self.first_epoch if self.steps is None else 0,
             rank=rank,
             world_size=processes,
         )
+        if self.steps is None:
+            return sampler
+        return FixedSteps(sampler, steps=self.steps, first_epoch=self.first_epoch)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """All validation samples in one batch, as figures are over all of them."""

@@ -53,7 +53,7 @@ def learning_rate_factor(
         position = step + offset
         if spec.type == "step":
             epoch = position // steps_per_epoch
-            return float(0.1 ** sum(epoch >= milestone for milestone in spec.milestones))
+            return float(spec.gamma ** sum(epoch >= milestone for milestone in spec.milestones))
         share = min(1.0, position / total)
         if spec.type == "cosine":
             height = _half_cosine(share)

@@ -14,6 +14,7 @@ _KEYS_OF_CROP: dict[str, set[str]] = {
         *("mosaic", "paste", "degrade"),
     },
     "iou": {"size", "min_face"},
+    "letterbox": {"scales", "min_face"},
 }
 
 
@@ -23,8 +24,10 @@ class AugmentationSpec(Spec):
     Args:
         crop: `zoom`: a window of the short side times one of `scales` (above 1 pads);
             `iou`: SSD's random crop with a minimum IoU to the faces, whole photos and free windows
-            included, stretched to the sample.
-        scales: For `zoom`, the possible sizes of the window as factors of the short side.
+            included, stretched to the sample; `letterbox`: the whole photo as the network's input
+            has it, times one of `scales`.
+        scales: For `zoom`, the possible sizes of the window as factors of the short side. For
+            `letterbox`, factors of the photo's size in the input, up to 1.
         shape: For `zoom`, shape of the windows: `square`, or the `photo`'s, stretched to the
             sample, for networks to whose input whole photos are stretched.
         anywhere: For `zoom`, share of the windows that need not hold a face.
@@ -43,7 +46,7 @@ class AugmentationSpec(Spec):
             background.
     """
 
-    crop: Literal["zoom", "iou"]
+    crop: Literal["zoom", "iou", "letterbox"]
     scales: list[PositiveFloat] = Field(
         default=[0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0], min_length=1
     )
@@ -64,6 +67,8 @@ class AugmentationSpec(Spec):
         allowed = {"crop", "flip", "photometric", *_KEYS_OF_CROP[self.crop]}
         for key in sorted(self.model_fields_set - allowed):
             raise ValueError(f"{key} is not of crop {self.crop!r}")
+        if self.crop == "letterbox" and max(self.scales) > 1:
+            raise ValueError(f"scales are {self.scales}: expected at most 1 with crop 'letterbox'")
         if self.rotate and self.shape != "square":
             raise ValueError(f"rotate is of shape 'square', not {self.shape!r}")
         if not self.rotate and "max_angle" in self.model_fields_set:

@@ -46,7 +46,12 @@ def augment(
         width: Width of the result, in pixels.
         rng: Source of all randomness, so that a sample can be made again.
     """
-    window = _zoom_window(sample, spec, rng) if spec.crop == "zoom" else _iou_window(sample, rng)
+    if spec.crop == "letterbox":
+        window = _letterbox_window(sample, spec, rng, shape=(height, width))
+    else:
+        window = (
+            _zoom_window(sample, spec, rng) if spec.crop == "zoom" else _iou_window(sample, rng)
+        )
     if spec.crop == "zoom" and spec.rotate and rng.random() < spec.rotate:
         angle = float(rng.uniform(-spec.max_angle, spec.max_angle))
         sample = _cut_turned(sample, window, angle, height=height, width=width, rng=rng)
@@ -94,6 +99,18 @@ def _zoom_window(
     left, top = rng.uniform(lower, np.maximum(lower, upper)).tolist()
     width, height = size.tolist()
     return left, top, width, height
+
+
+def _letterbox_window(
+    sample: Scene, spec: AugmentationSpec, rng: np.random.Generator, *, shape: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """A window of the sample's `shape` (height, width) with the photo at its top left.
+
+    The photo has its size in the network's input (`data.preprocess`) times one of the scales.
+    """
+    unit = max(had / has for had, has in zip(sample.image.shape[:2], shape, strict=True))
+    unit /= float(rng.choice(spec.scales))
+    return 0.0, 0.0, unit * shape[1], unit * shape[0]
 
 
 def _iou_window(sample: Scene, rng: np.random.Generator) -> tuple[float, float, float, float]:

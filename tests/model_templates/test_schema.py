@@ -43,7 +43,7 @@ def complaint(text: str) -> TemplateError:
             "    epochs: 70",
             "    epoch: 70",
             "t.yaml: hyper_parameters.basic.epoch: unknown key (found 70); expected one of "
-            "base_learning_rate, batch_size, epochs; and 1 more problem",
+            "base_learning_rate, batch_size, epochs, iterations_per_epoch; and 1 more problem",
         ),
         (
             "    width: 1.0",

@@ -1,0 +1,134 @@
+"""Arrays of numpy out of a pickle, as Detectron2's model zoo has them; nothing else is made of it.
+
+A pickle names the functions that build its objects. Here every name stands for a small class of
+ours, so neither numpy nor anything else is called with what a file says.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import ModelFileError
+from .file_checks import check_file, damaged
+
+_DTYPE = re.compile(r"[<>|=]?([fiub]\d)")
+
+
+def read_arrays(path: Path) -> dict[str, Any]:
+    """Read a dictionary of arrays, perhaps one within another.
+
+    Returns:
+        The dictionaries, with arrays of numbers as tensors.
+
+    Raises:
+        ModelFileError: It is damaged, is no dictionary, or holds something else than arrays,
+            numbers, text, lists and dictionaries.
+    """
+    check_file(path)
+    try:
+        with path.open("rb") as file:
+            content = _Unpickler(file, encoding="latin1").load()
+        if not isinstance(content, dict):
+            kind = type(content).__name__
+            raise ModelFileError(f"{path}: expected a dictionary of arrays (found {kind})")
+        return {str(name): _tensors(value) for name, value in content.items()}
+    except ModelFileError:
+        raise
+    except _ForeignObjectError as error:
+        raise ModelFileError(
+            f"{path}: holds objects of {str(error)!r:.80}, not arrays alone: not opened"
+        ) from error
+    except Exception as error:  # pickles raise anything on damaged or malicious files
+        raise damaged(path, error) from error
+
+
+class _ForeignObjectError(Exception):
+    """Names what a pickle wants to build that is no array."""
+
+
+class _Array:
+    """What numpy's `_reconstruct` makes before its content is set."""
+
+    value: np.ndarray[Any, Any]
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        *_, shape, dtype, is_fortran, data = state
+        content = data.encode("latin1") if isinstance(data, str) else data
+        self.value = _array(content, dtype, shape, "F" if is_fortran else "C")
+
+
+class _DType:
+    """A numpy dtype: its kind and size, and its byte order, which comes after."""
+
+    def __init__(self, name: str, *_: object) -> None:
+        found = _DTYPE.fullmatch(name)
+        if found is None:
+            raise _ForeignObjectError(f"numpy.dtype {name}")
+        self.name, self.order = found[1], "<"
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = ">" if state[1] == ">" else "<"
+
+
+def _array(data: Any, dtype: _DType, shape: Any, order: Any) -> np.ndarray[Any, Any]:
+    """An array of raw bytes."""
+    values = np.frombuffer(data, np.dtype(dtype.order + dtype.name))
+    # In this machine's byte order, as PyTorch wants it.
+    return values.astype(dtype.name).reshape(tuple(shape), order="F" if order == "F" else "C")
+
+
+def _frombuffer(data: Any, dtype: _DType, shape: Any, order: Any) -> _Array:
+    found = _Array()
+    found.value = _array(data, dtype, shape, order)
+    return found
+
+
+def _scalar(dtype: _DType, data: Any) -> _Array:
+    content = data.encode("latin1") if isinstance(data, str) else data
+    return _frombuffer(content, dtype, (), "C")
+
+
+def _encode(text: str, _: object = None) -> bytes:
+    return text.encode("latin1")
+
+
+_NAMES: dict[str, Callable[..., Any]] = {
+    "multiarray._reconstruct": _Array,
+    "multiarray.scalar": _scalar,
+    "numeric._frombuffer": _frombuffer,
+}
+_STAND_INS: dict[str, Callable[..., Any]] = {
+    "numpy.ndarray": _Array,
+    "numpy.dtype": _DType,
+    "_codecs.encode": _encode,
+    "collections.OrderedDict": dict,
+    **{f"numpy.core.{name}": made for name, made in _NAMES.items()},
+    **{f"numpy._core.{name}": made for name, made in _NAMES.items()},
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str, /) -> Any:
+        """What stands for a name."""
+        try:
+            return _STAND_INS[f"{module}.{name}"]
+        except KeyError:
+            raise _ForeignObjectError(f"{module}.{name}") from None
+
+
+def _tensors(value: Any) -> Any:
+    if isinstance(value, _Array):
+        return torch.from_numpy(value.value)
+    if isinstance(value, dict):
+        return {str(name): _tensors(one) for name, one in value.items()}
+    return value
