@@ -94,9 +94,11 @@ def serve(config: Config, listening: socket.socket) -> None:
 
     Raises:
         PocketfaceError: Worker processes cannot start.
+        UserError: There is no temporary folder for them.
     """
     try:
         if config.workers > 1:
+            _leave_closed_folder()
             with _folder_of_figures() as folder:
                 workers = Workers(config, sockets=[listening])
                 workers.run()
@@ -148,11 +150,31 @@ class Workers(Multiprocess):
             self.why_not = self.why_not or f"one ended with exit code {STARTUP_FAILURE}"
 
 
+def _leave_closed_folder() -> None:
+    """Go where worker processes can begin: they begin where this one is.
+
+    A service that another user started is in that user's folder, which may be closed to it.
+    """
+    try:
+        if os.access(os.getcwd(), os.X_OK):
+            return
+    except OSError:  # the folder is gone
+        pass
+    os.chdir(os.path.abspath(os.sep))
+
+
 @contextmanager
 def _folder_of_figures() -> Iterator[Path]:
     """An empty folder that worker processes find in their environment, until they have ended."""
     before = os.environ.get(FOLDER)
-    with tempfile.TemporaryDirectory(prefix="pocketface-", ignore_cleanup_errors=True) as folder:
+    try:
+        made = tempfile.TemporaryDirectory(prefix="pocketface-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise UserError(
+            f"--workers: no folder for the processes' figures: {error.strerror}",
+            hint="$TMPDIR names a folder that can be written",
+        ) from error
+    with made as folder:
         os.environ[FOLDER] = folder
         try:
             yield Path(folder)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +20,10 @@ from urllib.request import urlopen
 import pytest
 from sent_photos import HOPPER
 from service_client import ask, form
+from uvicorn import Config
+
+from pocketface.apps.service.server import bind, serve
+from pocketface.errors import UserError
 
 from ..colour_model import write_colour_model
 from ..pixel_recognizer import MEASURED, write_recognizer
@@ -177,6 +183,22 @@ def test_a_worker_that_is_killed_is_started_again(files: tuple[str, ...]) -> Non
             assert time.monotonic() < deadline
             time.sleep(0.1)
         assert process.poll() is None
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_workers_begin_in_a_folder_that_they_may_enter(
+    closed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "access", lambda *_: not closed)
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", nowhere)
+    with bind("127.0.0.1", 0) as listening, pytest.raises(UserError, match=r"--workers: no folder"):
+        serve(Config("x:y", workers=2), listening)
+    assert Path.cwd() == (Path("/") if closed else tmp_path)
+
+
+def nowhere(**_: Any) -> None:
+    raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
 
 
 def workers_of(process: int) -> list[int]:
