@@ -32,7 +32,10 @@ def _contexts(layers: nn.Module) -> Any:
 
 @contextmanager
 def _statistics_kept(layers: nn.Module) -> Iterator[None]:
-    """Batch normalisation counts a batch once."""
+    """Batch normalisation takes the statistics of a batch once.
+
+    Only its counter, which nothing here reads, counts twice.
+    """
     normalizing = [m for m in layers.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     momenta = [layer.momentum for layer in normalizing]
     for layer in normalizing:

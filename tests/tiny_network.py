@@ -31,6 +31,23 @@ FCOS = (
     .replace("resize: letterbox, multiple_of: 32", "resize: stretch")
 )
 
+_ANCHORS = "strides: [8, 16, 32], sizes: [[12], [24], [48]], aspect_ratios: [1.0], offset: 0.5"
+HEADS = {  # that correct anchors, for the same network
+    "retina": f"""\
+  head:
+    type: retina
+    anchors: {{{_ANCHORS}}}
+    tower: 1
+""",
+    "two_stage": f"""\
+  head:
+    type: two_stage
+    rpn: {{anchors: {{{_ANCHORS}}}, pre_nms_topk: 64, post_nms_topk: 32}}
+    roi: {{levels: 3, canonical_size: 24, canonical_level: 4, sampling_ratio: 2, fc: [32]}}
+    loss: {{pre_nms_topk: 64, post_nms_topk: 64, rpn_samples: 64, roi_samples: 32}}
+""",
+}
+
 
 def write_tiny_weights(folder: Path, text: str = TEMPLATE, *, seed: int = 0) -> Path:
     torch.manual_seed(seed)

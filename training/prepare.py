@@ -12,10 +12,12 @@ import torch
 
 from ..errors import UserError
 from ..model_templates.schema import Template
+from ..models.layers import Stages
 from ..models.network import Network, make_network
 from ..models.weights import build_network
 from ..tasks import task_of
 from ..tasks.describe import contract_for
+from .body import differs_in_head_alone, network_on_body
 from .datamodule import TrainingData
 from .machine import Machine, choose_machine, keep_freed_memory
 from .module import Course, TemplateModule
@@ -115,6 +117,7 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
         val=val_samples,
         batch_size=batch_size,
         repeats=repeats,
+        steps=template.hyper_parameters.basic.iterations_per_epoch,
         seed=seed,
         first_epoch=start.epoch,
         behind=start.behind,
@@ -172,8 +175,17 @@ def _check_arithmetic(precision: Arithmetic) -> None:
 def _network(template: Template, start: Start, hang_hooks: HangHooks | None) -> Network:
     if start.weights is None:
         network = make_network(template.architecture)
+    elif differs_in_head_alone(start.weights, template.architecture):
+        network = network_on_body(start.weights, template.architecture)
     else:
         network = build_network(start.weights).train()
         if hang_hooks is not None and start.weights.hooks is None:
             network = hang_hooks(network)
+    if template.hyper_parameters.gradient_checkpoints:
+        if not isinstance(network.backbone, Stages):
+            raise UserError(
+                "hyper_parameters.gradient_checkpoints: the backbone "
+                f"{template.architecture.backbone.type!r} has no stages to compute again"
+            )
+        network.backbone.gradient_checkpoints = True
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -15,6 +15,7 @@ import torch
 from ..errors import UserError
 from ..model_templates.schema import Template, TemplateFile
 from ..models.weights import Weights, read_weights
+from .body import differs_in_head_alone
 from .callbacks import RUN_KEY
 from .schedule import scaled_rate
 
@@ -69,7 +70,7 @@ def find_start(
 
     Args:
         template: The template whose architecture they must fit.
-        load_weights: Weights to start from, at epoch 0.
+        load_weights: Weights to start from, at epoch 0; of another head, their backbone and neck.
         resume_from: Checkpoint to resume instead.
         epochs: Total number of epochs asked for; None for the planned number.
         base_learning_rate: Rate asked for; None for that of the resumed training.
@@ -86,11 +87,13 @@ def find_start(
     if resume_from is None:
         if load_weights is None:
             return Start(None, epochs=wanted)
+        if differs_in_head_alone(load_weights, now.architecture):
+            return Start(load_weights, epochs=wanted)
         return Start(load_weights.described_by(template, learns_anew=True), epochs=wanted)
-    read = read_weights(resume_from)
+    read = read_weights(resume_from, template=template)
     weights = read.described_by(template)
     run: dict[str, Any] | None = None
-    if resume_from.suffix == ".pth":
+    if resume_from.suffix == ".pth" and read.foreign is None:
         checkpoint = torch.load(resume_from, map_location="cpu", weights_only=True, mmap=True)
         run = checkpoint.get(RUN_KEY)
     if epochs is None and run is not None:
@@ -104,7 +107,10 @@ def find_start(
     if wanted >= MANY * max(planned, weights.epochs) and epochs is not None:
         _warn_of_many(wanted, planned, meant=weights.epochs + 1)
     if run is None:
-        _log.warning("%s holds no optimizer state: the optimizer starts anew", resume_from)
+        what = "no optimizer state"
+        if read.foreign is not None and read.foreign.has_optimizer:
+            what = f"an optimizer state of {read.foreign.kind}, which is not used"
+        _log.warning("%s holds %s: the optimizer starts anew", resume_from, what)
         return Start(weights, weights.epochs, weights.seed or 0, wanted, fine_tunes=True)
     then = read.template
     losses = [(one.architecture, one.hyper_parameters.distillation) for one in (then, now)]

@@ -13,24 +13,8 @@ from pocketface.tasks.detection.boxes import paired_similarity
 from pocketface.tasks.detection.learn import DetectionLearner, learner
 from pocketface.tasks.detection.targets import Targets
 from pocketface.tasks.templates import parse_template
-from tests.tiny_network import TEMPLATE
+from tests.tiny_network import HEADS, TEMPLATE
 
-ANCHORS = "strides: [8, 16, 32], sizes: [[12], [24], [48]], aspect_ratios: [1.0], offset: 0.5"
-HEADS = {
-    "retina": f"""\
-  head:
-    type: retina
-    anchors: {{{ANCHORS}}}
-    tower: 1
-""",
-    "two_stage": f"""\
-  head:
-    type: two_stage
-    rpn: {{anchors: {{{ANCHORS}}}, pre_nms_topk: 64, post_nms_topk: 32}}
-    roi: {{levels: 3, canonical_size: 24, canonical_level: 4, sampling_ratio: 2, fc: [32]}}
-    loss: {{pre_nms_topk: 64, post_nms_topk: 64, rpn_samples: 64, roi_samples: 32}}
-""",
-}
 FACES = torch.tensor([[10.0, 12.0, 26.0, 30.0], [48.0, 20.0, 84.0, 58.0]])
 
 

@@ -1,0 +1,37 @@
+"""Begin with a trained backbone and neck under a new head."""
+
+from __future__ import annotations
+
+import logging
+
+from ..model_templates.architecture import ArchitectureSpec
+from ..models.network import Network, make_network
+from ..models.weights import Weights
+
+_log = logging.getLogger(__name__)
+
+_HEAD = "head."
+
+
+def differs_in_head_alone(weights: Weights, architecture: ArchitectureSpec) -> bool:
+    """Whether weights are of another network with the same backbone and neck."""
+    had = weights.template.architecture
+    if weights.hooks is not None or had.makes_same_network(architecture):
+        return False
+    return had.model_dump(exclude={"head"}) == architecture.model_dump(exclude={"head"})
+
+
+def network_on_body(weights: Weights, architecture: ArchitectureSpec) -> Network:
+    """A network with the weights' backbone and neck, and a head of random weights."""
+    network = make_network(architecture)
+    body = {
+        name: tensor for name, tensor in weights.state_dict.items() if not name.startswith(_HEAD)
+    }
+    network.load_state_dict(body, strict=False)
+    _log.warning(
+        "%s: of %s, which has another head: backbone and neck begin with its weights, the head "
+        "with random ones",
+        weights.path,
+        weights.template.name,
+    )
+    return network
