@@ -55,7 +55,8 @@ class FaceFinder:
         path: Model file, or template, of a detector.
         score: Lowest score of a face, 0 to 1.
         max_side: Longest side of the input in pixels, more for panoramas. Larger photos are made
-            smaller. It has no effect on a detector of a fixed input size.
+            smaller. It has no effect on a detector of a fixed input size. None for `MAX_SIDE`, or
+            the detector's own input where that is larger.
         second_opinion: Model file of a detector that is asked about doubtful faces; None: they
             count from the lowest score on, and no fainter ones.
         device: See `tasks.load`.
@@ -71,14 +72,13 @@ class FaceFinder:
         path: str | Path,
         *,
         score: float = SCORE,
-        max_side: int = MAX_SIDE,
+        max_side: int | None = MAX_SIDE,
         second_opinion: Path | None = None,
         device: str = "cpu",
         threads: int | None = None,
     ) -> None:
         self.own = load_as(FaceDetector, path, device=device, threads=threads)
         self.score = score
-        self.max_side = max_side
         self.second_opinion: SecondOpinion | None = None
         if second_opinion is not None:
             self.second_opinion = SecondOpinion(second_opinion, device=device, threads=threads)
@@ -87,10 +87,12 @@ class FaceFinder:
         spec = self.own.contract.input
         self._step = spec.multiple_of and max(_STEP, spec.multiple_of)
         least = max(spec.height, spec.width)
+        max_side = max(MAX_SIDE, least) if max_side is None else max_side
         if max_side < least:
             raise UserError(
                 f"--max-side {max_side}: expected {least} or more, the input of {self.own.path}"
             )
+        self.max_side = max_side
         self._lock = threading.Lock()
         self._sizes: OrderedDict[tuple[int, int], FaceDetector] = OrderedDict()
 

@@ -85,6 +85,7 @@ def run_bot(request: BotRequest) -> None:
     finder = FaceFinder(
         request.detector,
         score=request.score,
+        max_side=None,
         second_opinion=request.second_opinion,
         device=request.device,
         threads=request.threads,

@@ -80,6 +80,7 @@ class Settings:
         """
         finder = FaceFinder(
             self.detector,
+            max_side=None,
             second_opinion=self.second_opinion,
             device=self.device,
             threads=self.threads,

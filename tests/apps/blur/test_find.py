@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pocketface.apps.blur import find
 from pocketface.apps.blur.find import FaceFinder, merged
 from pocketface.data.images import read_image
 from pocketface.data.pictures import public_domain_photos
@@ -71,6 +72,14 @@ def test_small_faces_of_panoramas_are_found() -> None:
 def test_a_longest_side_below_the_own_input_is_refused() -> None:
     with pytest.raises(UserError, match="--max-side 320: expected 640 or more"):
         FaceFinder("face-detection-n", max_side=320, threads=1)
+
+
+def test_where_nobody_names_a_longest_side_any_detector_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert FaceFinder("face-detection-n", max_side=None, threads=1).max_side == 1920
+    monkeypatch.setattr(find, "MAX_SIDE", 320)
+    assert FaceFinder("face-detection-n", max_side=None, threads=1).max_side == 640
 
 
 def test_the_closer_search_adds_small_faces_alone_but_fainter_ones(
