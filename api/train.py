@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..files import check_place
+from ..runtimes import opened
 from ..tasks.named import weights_path
 from ..tasks.templates import open_template
 from ..tasks.weights import Given, check_weights_file
@@ -87,9 +88,11 @@ def train(
     labels = labels_of(annotations, photos, classes=classes)
     validation = labels_of(val_annotations, val_photos, classes=classes, part="val_")
     start = None if weights is None else weights_path(weights)
-    for path in (start, optional_path(resume_from)):
+    goes_on = optional_path(resume_from)
+    start, goes_on = (path and opened(path) for path in (start, goes_on))
+    for path in (start, goes_on):
         if path is not None:
-            check_weights_file(path)
+            check_weights_file(path, template=True)
     described = open_template(template)
     wait_passively()
     from ..models.weights import read_weights
@@ -99,8 +102,8 @@ def train(
     return fit(
         FitRequest(
             template=described,
-            load_weights=None if start is None else read_weights(start),
-            resume_from=optional_path(resume_from),
+            load_weights=None if start is None else read_weights(start, template=described),
+            resume_from=goes_on,
             train=labels,
             val=validation,
             output=Path(output),

@@ -14,7 +14,7 @@ from ..model_templates.schema import PruningSpec, SparsitySpec, Template
 from ..models.weights import Weights
 from ..tasks import task_of
 from ..tasks.describe import contract_for
-from ..tasks.load import load
+from ..tasks.weights import model_of_weights
 from .calibration import Calibration, calibrate
 from .files import Wanted, compress_files
 from .fine_tuning import check_sparsity, narrow, quantization_aware, sparse
@@ -78,7 +78,7 @@ def compress(request: CompressRequest) -> CompressionReport:
     tunes = request.quantization or request.sparsity is not None or request.pruning is not None
     if tunes:  # before hours of training
         promise = Promise(contract, measured_on, request.max_drop)
-        promise.check(promise.measure(load(weights.path)).figures)
+        promise.check(promise.measure(model_of_weights(weights)).figures)
     return compress_files(
         Wanted(
             weights=weights,

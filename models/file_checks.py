@@ -16,6 +16,11 @@ MAX_BYTES = 2**31 - 1
 WEIGHTS_SUFFIXES = (".safetensors", ".pth")
 """Of weights files; `weights_formats` reads them."""
 
+FOREIGN_SUFFIXES = (".pth", ".pkl", ".xml")
+"""Of other people's checkpoints, which need a template; `foreign` reads them."""
+
+FOREIGN_HINT = "a checkpoint of others needs the template of its network: --template NAME"
+
 MAX_FILES = 1000
 """Most files of a model that is a folder."""
 
@@ -32,17 +37,23 @@ _KINDS = {
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
-def check_weights_name(path: Path) -> None:
-    """Refuse a path whose suffix is not one of `WEIGHTS_SUFFIXES`.
+def check_weights_name(path: Path, *, template: bool = False) -> None:
+    """Refuse a path that is no weights file by its suffix.
+
+    Args:
+        path: The path.
+        template: Whether a template is given, which other people's checkpoints need.
 
     Raises:
         ModelFileError: It is such.
     """
-    if path.suffix not in WEIGHTS_SUFFIXES:
-        raise ModelFileError(
-            f"{path}: not a weights file; expected a name that ends in "
-            + " or ".join(WEIGHTS_SUFFIXES)
-        )
+    if path.suffix in WEIGHTS_SUFFIXES or (template and path.suffix in FOREIGN_SUFFIXES):
+        return
+    foreign = not template and path.suffix in FOREIGN_SUFFIXES
+    raise ModelFileError(
+        f"{path}: not a weights file; expected a name that ends in {' or '.join(WEIGHTS_SUFFIXES)}",
+        hint=FOREIGN_HINT if foreign else None,
+    )
 
 
 def check_file(path: Path, *, name: str | None = None, may_be_empty: bool = False) -> int:

@@ -20,6 +20,8 @@ from .file_checks import check_file, reason
 from .name_map import WAYS, Place, Renamed, map_of, our_name
 
 _EPS = 1e-5
+_BY_LEVEL, _SCALES = "head.levels.0.boxes.weight", "head.scales"
+"""What predicts the boxes of all levels, and each level's factor, which may be folded into it."""
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 _BY_NUMBERS = ("Add", "Subtract", "Multiply", "Divide")
 
@@ -75,6 +77,8 @@ class _Reader:
         self.architecture = architecture
         self.expected = expected
         self.found: dict[str, Tensor] = {}
+        self.levels: list[tuple[int, Tensor, Tensor]] = []
+        self.factors: dict[str, float] = {}
         self.unknown: list[str] = []
         self.names = {
             str(layer.get("name")): [
@@ -106,6 +110,8 @@ class _Reader:
         kinds = {op.get_type_name() for op in ops}
         if "FakeQuantize" in kinds:
             raise self.refusal("of int8; expected the file of FP16 or FP32 weights")
+        if "BatchNormInference" in kinds:
+            raise self.refusal("its norms are not folded; expected a file of OpenVINO's converter")
         image = next((op for op in ops if op.get_type_name() == "Parameter"), None)
         shape = None if image is None else image.get_output_partial_shape(0)
         if shape is None or shape.is_dynamic or len(shape) != 4:
@@ -116,6 +122,7 @@ class _Reader:
         for op in ops:
             if op.get_type_name() == "Constant":
                 self._constant(op)
+        self._factors()
         missing = [
             name
             for name in self.expected
@@ -138,7 +145,7 @@ class _Reader:
         """A convolution and the bias behind it, with the norm that may be folded into them."""
         weight_op = op.input_value(1).get_node()
         weight = _numbers(weight_op)
-        adds = [port.get_node() for port in op.output(0).get_target_inputs()]
+        adds = [port.get_node() for port in _users(op)]
         add = adds[0] if len(adds) == 1 and adds[0].get_type_name() == "Add" else None
         bias = None if add is None else _numbers(add.input_value(1).get_node())
         if weight is None:
@@ -147,14 +154,8 @@ class _Reader:
             )
         parts = [op, *_constants(weight_op)]
         parts += [] if add is None else [add, *_constants(add.input_value(1).get_node())]
-        places = list(self._places(*parts))
-        norm = next((one for one in places if one.to.endswith(".running_mean")), None)
-        kernel = next((one for one in places if one.to.endswith(".weight")), None)
-        if norm is None and kernel is None:
-            self.unknown.append(op.get_friendly_name())
-            return
-        stem = (norm or kernel).to.rpartition(".")[0]  # type: ignore[union-attr]
-        name = f"{stem.rpartition('.')[0]}.0.weight" if norm else f"{stem}.weight"
+        places = self._places(*parts)
+        norm, name, way = self._names(places)
         wanted = self.expected.get(name)
         if wanted is None or weight.numel() != wanted.numel():
             self.unknown.append(op.get_friendly_name())
@@ -162,27 +163,70 @@ class _Reader:
         weight = weight.reshape(wanted.shape)
         if first:
             weight = self._of_raw_images(op, weight)
-        way = kernel.way if kernel and not norm else ""
+        if name == _BY_LEVEL and bias is not None:
+            cells = int(op.get_output_partial_shape(0)[2].get_length())
+            self.levels.append((cells, weight, bias.reshape(-1)))
+            return
         self._put(name, weight, way=way)
         count = len(weight)
-        values = torch.zeros(count) if bias is None else bias.reshape(-1)
-        if norm is None:
-            if bias is not None:
-                self._put(f"{stem}.bias", values, way=way)
-            return
-        self._put(f"{stem}.weight", torch.ones(count))
-        self._put(f"{stem}.bias", values)
-        self._put(f"{stem}.running_mean", torch.zeros(count))
-        self._put(f"{stem}.running_var", torch.full((count,), 1 - _EPS))
+        if norm:
+            self._put(f"{norm}.weight", torch.ones(count))
+            self._put(f"{norm}.bias", torch.zeros(count) if bias is None else bias.reshape(-1))
+            self._put(f"{norm}.running_mean", torch.zeros(count))
+            self._put(f"{norm}.running_var", torch.full((count,), 1 - _EPS))
+        elif bias is not None:
+            self._put(f"{name.removesuffix('weight')}bias", bias.reshape(-1), way=way)
+        group = f"{name.rpartition('.')[0].rpartition('.')[0]}.1"
+        if (
+            not norm
+            and f"{group}.weight" in self.expected
+            and f"{name[:-6]}bias" not in self.expected
+        ):
+            for last, values in zip(("weight", "bias"), _group_norm(op, count), strict=True):
+                self._put(f"{group}.{last}", values)
+
+    def _names(self, places: Iterator[Place]) -> tuple[str, str, str]:
+        """Of what a convolution bears names: our norm or "", our kernel, and its way."""
+        kernel = Place(to="", way="")
+        for place in places:
+            parent, _, last = place.to.rpartition(".")
+            if last == "running_mean":
+                return parent, f"{parent.rpartition('.')[0]}.0.weight", ""
+            if last == "weight" and len(self.expected[place.to].shape) == 4:
+                kernel = place
+        # The norm behind a kernel of ours that has no bias.
+        norm = f"{kernel.to.rpartition('.')[0].rpartition('.')[0]}.1"
+        return norm if f"{norm}.running_mean" in self.expected else "", kernel.to, kernel.way
 
     def _constant(self, op: Any) -> None:
         """A constant that bears the name of a weight, as those of group norms do."""
         for place in self._places(op):
             wanted, value = self.expected.get(place.to), _numbers(op)
+            if value is not None and value.numel() == 1 and place.to.startswith(f"{_SCALES}["):
+                self.factors[place.to] = value.item()
             if place.to not in self.found and wanted is not None and value is not None:
                 if value.numel() == wanted.numel():
                     self._put(place.to, value.reshape(wanted.shape), way=place.way)
                 return
+
+    def _factors(self) -> None:
+        """One kernel for the boxes of all levels, where each has it times the level's factor."""
+        if not self.levels:
+            return
+        levels = sorted(self.levels, key=lambda level: -level[0])  # finest first
+        _, kernel, bias = levels[0]
+        factors = []
+        for index, (_, one, its_bias) in enumerate(levels):
+            factor = (one * kernel).sum() / kernel.square().sum()
+            for found, meant in ((one, factor * kernel), (its_bias, factor * bias)):
+                if not torch.allclose(found, meant, rtol=0, atol=2e-3 * found.abs().max().item()):
+                    raise self.refusal(f"has several values of {_BY_LEVEL}, which levels share")
+            factors.append(factor * self.factors.get(f"{_SCALES}[{index}]", 1.0))
+        self._put(_BY_LEVEL, kernel)
+        self._put(f"{_BY_LEVEL.removesuffix('weight')}bias", bias)
+        scales = self.expected.get(_SCALES)
+        if scales is not None and len(scales) == len(factors):
+            self._put(_SCALES, torch.stack(factors))
 
     def _put(self, name: str, value: Tensor, *, way: str = "") -> None:
         value = WAYS[way](value, None) if way else value
@@ -222,6 +266,36 @@ class _Reader:
                 f"template {[round(float(v), 2) for v in mean]}"
             )
         return weight * (scale * std)[:, None, None]
+
+
+def _group_norm(op: Any, count: int) -> tuple[Tensor, Tensor]:
+    """Factors and shifts (C,) of the channels between a convolution and its activation."""
+    weight, bias = torch.ones(count), torch.zeros(count)
+    while len(users := _users(op)) == 1:
+        (port,) = users
+        op = port.get_node()
+        kind = op.get_type_name()
+        if kind == "GroupNormalization":
+            numbers = [_numbers(op.input_value(index).get_node()) for index in (1, 2)]
+            if numbers[0] is not None and numbers[1] is not None:
+                weight, bias = numbers[0].reshape(-1), numbers[1].reshape(-1)
+        elif kind in ("Multiply", "Add"):
+            number = _numbers(op.input_value(1 - port.get_index()).get_node())
+            if number is None or number.numel() not in (1, count):
+                continue  # of the groups, whose factors are 1 and shifts 0
+            if kind == "Multiply":
+                weight, bias = weight * number.reshape(-1), bias * number.reshape(-1)
+            else:
+                bias = bias + number.reshape(-1)
+        elif kind not in ("Reshape", "MVN"):
+            break
+    return weight, bias
+
+
+def _users(op: Any) -> list[Any]:
+    """The inputs that take what an operation gives, except those that want its shape alone."""
+    ports = op.output(0).get_target_inputs()
+    return [port for port in ports if port.get_node().get_type_name() != "ShapeOf"]
 
 
 def _constants(node: Any) -> list[Any]:

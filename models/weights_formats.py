@@ -23,7 +23,7 @@ from torch import Tensor
 from ..errors import MissingPackageError, ModelFileError
 from ..files import atomic_write
 from ..model_templates.contract import CONTRACT_KEY, Metric
-from .file_checks import check_archive, check_file, damaged, reason
+from .file_checks import FOREIGN_HINT, check_archive, check_file, damaged, reason
 
 TEMPLATE_KEY = "pocketface.template"
 """Metadata key of the template's YAML text in `.safetensors`."""
@@ -146,7 +146,9 @@ def read_checkpoint(path: Path) -> tuple[Section, dict[str, Tensor]]:
     check_file(path)
     with path.open("rb") as file:
         if file.read(len(OLD_CHECKPOINT)) == OLD_CHECKPOINT:
-            raise ModelFileError(f"{path}: not written by pocketface, but by a PyTorch before 1.6")
+            raise ModelFileError(
+                f"{path}: not written by pocketface, but by a PyTorch before 1.6", hint=FOREIGN_HINT
+            )
     check_archive(path)
     try:
         # torch writes checksums but does not check them.
@@ -165,7 +167,9 @@ def read_checkpoint(path: Path) -> tuple[Section, dict[str, Tensor]]:
     except Exception as error:  # the readers raise anything on damaged or malicious files
         raise damaged(path, error) from error
     if not isinstance(content, dict) or CHECKPOINT_KEY not in content:
-        raise ModelFileError(f"{path}: not written by pocketface: no {CHECKPOINT_KEY!r} section")
+        raise ModelFileError(
+            f"{path}: not written by pocketface: no {CHECKPOINT_KEY!r} section", hint=FOREIGN_HINT
+        )
     try:
         section = Section.model_validate(content[CHECKPOINT_KEY])
     except ValidationError as error:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..models.network import Network
+    from ..models.weights import Weights
     from .session import Shape
 
 
@@ -53,11 +54,27 @@ def open_session(
         UserError: The device does not exist, or the template does not allow the size.
     """
     prepare_torch(threads)
+    from ..models.weights import read_weights
+
+    return session_of_weights(
+        read_weights(path), threads=threads, device=device, mode=mode, input_size=input_size
+    )
+
+
+def session_of_weights(
+    weights: Weights,
+    *,
+    threads: int | None,
+    device: str,
+    mode: str = "",
+    input_size: tuple[int, int] | None = None,
+) -> Session:
+    """Open weights that were read; see `open_session`."""
+    prepare_torch(threads)
     from ..model_templates.input_size import input_size as size_of
     from ..models.network import output_shapes
-    from ..models.weights import build_network, read_weights
+    from ..models.weights import build_network
 
-    weights = read_weights(path)
     height, width = input_size or (None, None)
     size = size_of(weights.template, height=height, width=width)
     target = device_of(device)

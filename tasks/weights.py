@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +15,18 @@ from ..model_templates.catalogue import (
     template_path,
 )
 from ..model_templates.schema import TemplateFile
-from ..models.file_checks import WEIGHTS_SUFFIXES, check_weights_name
-from ..runtimes import is_installed
-from .load import load
+from ..models.file_checks import FOREIGN_SUFFIXES, WEIGHTS_SUFFIXES, check_weights_name
+from ..runtimes import is_installed, opened
+from .load import contract_of, load, model_of
 from .model import Model
 from .named import model_path, no_weights, weights_path
 from .templates import open_template, shipped_template
 
 if TYPE_CHECKING:
     from ..models.weights import Weights
+
+CONTRACT_MARK = b"pocketface"
+"""In each OpenVINO file of ours, around its contract."""
 
 SNAPSHOT = "snapshot.pth"
 """Name of the weights file in a work directory, beside its template."""
@@ -37,8 +41,9 @@ def open_weights(template: Given | None, weights: Given | None) -> Weights:
     Args:
         template: Name or path of the template that describes them (--template); None for the one
             inside the weights.
-        weights: The weights file, or the name of a template that ships some (--load-weights); None
-            for `snapshot.pth` beside the template's file, or else those that ship with it.
+        weights: The weights file, or the name of a template that ships some (--load-weights); with
+            a template, also a checkpoint of others (`models.foreign`). None for `snapshot.pth`
+            beside the template's file, or else those that ship with it.
 
     Raises:
         UserError: No weights are given, and none ship.
@@ -46,22 +51,26 @@ def open_weights(template: Given | None, weights: Given | None) -> Weights:
         ModelFileError: The weights cannot be read, or belong to another architecture.
     """
     described = None if template is None else open_template(template)
-    path = _weights_of(described) if weights is None else weights_path(weights)
-    check_weights_file(path)
+    path = _weights_of(described) if weights is None else opened(weights_path(weights))
+    check_weights_file(path, template=described is not None)
     _need_torch()
     from ..models.weights import read_weights
 
-    read = read_weights(path)
+    read = read_weights(path, template=described)
     return read if described is None else read.described_by(described)
 
 
-def check_weights_file(path: Path) -> None:
+def check_weights_file(path: Path, *, template: bool = False) -> None:
     """Refuse what is no weights file by its name, or is not there, before PyTorch loads.
+
+    Args:
+        path: The file.
+        template: Whether a template is given, which other people's checkpoints need.
 
     Raises:
         ModelFileError: It is such.
     """
-    check_weights_name(path)
+    check_weights_name(path, template=template)
     if not path.exists():
         raise ModelFileError(f"{path}: no such file")
 
@@ -79,8 +88,9 @@ def open_model(
 
     Args:
         template: See `open_weights`; weights given must fit it.
-        file: A model file, weights, or the name of a template that ships some; None for
-            `snapshot.pth` beside the template's file, or what its name stands for (`model_path`).
+        file: A model file, weights, or the name of a template that ships some; with a template,
+            also a checkpoint of others (`models.foreign`). None for `snapshot.pth` beside the
+            template's file, or what its name stands for (`model_path`).
         runtime: See `load`.
         device: See `load`.
         threads: See `load`.
@@ -91,11 +101,65 @@ def open_model(
         ModelFileError: See `load`; or the weights belong to another architecture.
     """
     described = None if template is None else open_template(template)
-    path = _model_of(described, file, runtime=runtime, device=device)
-    model = load(path, runtime=runtime, device=device, threads=threads, input_size=input_size)
+    path = opened(_model_of(described, file, runtime=runtime, device=device))
+    how: dict[str, Any] = {"device": device, "threads": threads, "input_size": input_size}
+    if described is not None and _is_of_others(path):
+        name, _, mode = (runtime or "torch").partition(":")
+        if name != "torch":
+            raise UserError(
+                f"--runtime {runtime}: with --template, {path} is read as weights; expected torch"
+            )
+        from ..models.weights import read_weights
+
+        return model_of_weights(read_weights(path, template=described), mode=mode, **how)
+    model = load(path, runtime=runtime, **how)
     weights = model.session.weights
     if described is not None and weights is not None:
         weights.described_by(described)
+    return model
+
+
+def _is_of_others(path: Path) -> bool:
+    """Whether a file is a checkpoint that a template must describe; not a model file of ours."""
+    if path.suffix not in FOREIGN_SUFFIXES or not path.is_file():
+        return False
+    if path.suffix == ".xml" and CONTRACT_MARK in path.read_bytes():
+        return False
+    _need_torch()
+    from ..models.foreign import is_foreign
+
+    return is_foreign(path)
+
+
+def model_of_weights(
+    weights: Weights,
+    *,
+    mode: str = "",
+    device: str = "cpu",
+    threads: int | None = None,
+    input_size: tuple[int, int] | None = None,
+) -> Model[Any]:
+    """Open weights that were read, with PyTorch.
+
+    Args:
+        weights: The weights.
+        mode: See `runtimes.torch.accelerated`.
+        device: See `load`.
+        threads: See `load`.
+        input_size: See `load`.
+
+    Raises:
+        UserError: See `load`.
+    """
+    from ..runtimes.torch import session_of_weights
+
+    how: dict[str, Any] = {
+        "mode": mode, "device": device, "threads": threads, "input_size": input_size
+    }  # fmt: skip
+    session = session_of_weights(weights, **how)
+    contract = contract_of(session, source=str(weights.path), input_size=input_size)
+    model = model_of(session, contract, path=weights.path)
+    model.again = partial(model_of_weights, weights, **how)
     return model
 
 

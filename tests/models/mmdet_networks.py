@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -390,15 +389,13 @@ def detector(name: str, anchors: list[Any], *, depth: int = 152) -> Detector:
     else:
         made = Detector(mobilenet((4, 5)), None, SSDHead((96, 320), anchors))
     randomize(made)
+    settle(made)
     return made.eval()
 
 
 def randomize(network: nn.Module) -> None:
-    """Let every tensor matter: statistics, shifts and scales are not those of a new network."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.2)
-            module.running_var.uniform_(0.5, 1.5)
+    """Let every tensor matter: shifts and scales are not those of a new network."""
+    for module in reversed(list(network.modules())):  # a head after its layers
         if isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, 0, 0.2)
@@ -410,21 +407,19 @@ def randomize(network: nn.Module) -> None:
             nn.init.constant_(module.conv3.bn.weight, 0.2)
         if isinstance(module, Scale):
             nn.init.uniform_(module.scale, 0.5, 1.0)
+        if isinstance(module, SSDHead):
+            # Boxes of some pixels, and scores between 0 and 1.
+            for branch in (*module.reg_convs, *module.cls_convs):
+                last = branch[-1]  # type: ignore[index]
+                nn.init.normal_(last.weight, 0, 0.05)
 
 
-def save_snapshot(network: nn.Module, path: Path, *, config: str = "", epoch: int = 70) -> None:
-    """Write a checkpoint as mmcv does, with the optimizer's state."""
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
-    content = {
-        "meta": {
-            "mmdet_version": "2.1.1",
-            "config": config,
-            "CLASSES": ("face",),
-            "epoch": epoch,
-            "iter": epoch * 198,
-        },
-        "state_dict": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    # PyTorch before 1.6 wrote no archives.
-    torch.save(content, path, _use_new_zipfile_serialization=False)
+def settle(network: nn.Module) -> None:
+    """Let norms have the statistics of some noise, so that values neither grow nor fade."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        network.train()(torch.randn(2, 3, 256, 256))
+    for norm in norms:
+        norm.running_mean.add_(torch.randn_like(norm.running_mean) * 0.1)
