@@ -119,6 +119,8 @@ def default_of(action: argparse.Action) -> str:
     """A flag's default; empty if the help or the command states it."""
     if action.required and action.nargs != "*":
         return "required"
+    if action.nargs == 0:  # it is there or not
+        return ""
     value = action.default
     if value is None or value is False or value == [] or value is argparse.SUPPRESS:
         return ""
