@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ..apps.blur.video import BlurredVideo
     from ..apps.blur.who import WhoRequest
 
-REPORT_DETECTOR = "face-detection-m"
-"""Searches what was blurred: other weights than those that found the faces, and better ones."""
+REPORT_DETECTOR = "face-detection-s"
+"""Searches what was blurred: other weights than those that found the faces, or doubted them."""
 
 
 def blur(

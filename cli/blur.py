@@ -164,7 +164,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--report-detector",
         type=a_path,
         metavar="FILE|NAME",
-        help="that detector, or YuNet's .onnx (default: face-detection-m)",
+        help="that detector, or YuNet's .onnx (default: face-detection-s)",
     )
     parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
     parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")

@@ -68,6 +68,7 @@ def main() -> None:
     measurer.add_argument("folder", type=Path)
     measurer.add_argument("--detector", default="face-detection-n")
     measurer.add_argument("--score", type=float, default=0.3)
+    measurer.add_argument("--second-opinion", default="face-detection-m", help="or none")
     measurer.add_argument("--yunet", type=Path)
     measurer.add_argument("--deface", type=Path, help="the Python that has deface")
     asked = parser.parse_args()
@@ -339,7 +340,13 @@ class Recorder(FaceFinder):
 def measure(asked: argparse.Namespace) -> None:
     """Print the table."""
     cover = Cover()
-    finder = Recorder(model_path(asked.detector), score=asked.score, threads=1)
+    second = asked.second_opinion
+    finder = Recorder(
+        model_path(asked.detector),
+        score=asked.score,
+        second_opinion=None if second == "none" else model_path(second),
+        threads=1,
+    )
     ways = {
         "ours, by tracks": Way(cover.grow),
         "the same detector, frame by frame": Way(cover.grow),

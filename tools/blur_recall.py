@@ -2,14 +2,14 @@
 
     pocketface data wider ../shared/data/wider_face --output wider   # a COCO JSON of the 500 photos
     python tools/blur_recall.py wider/wider_val.json ../shared/data/wider_face/WIDER_val/images \
-        --look face-detection-n:0.3:640:1.2 --look face-detection-n:0.3:1280:1.2 \
+        --look face-detection-n:0.3:1920:1.4 --look face-detection-n:0.3:1920:1.4:face-detection-m \
         [--found deface=deface.json] [--photos 200]
 
-A look is a detector, its lowest score, the longest side that a photo is searched at, and how much
-the ellipse is larger than the box. `--found`
-has what another program found, by tools/deface_finds.py. A face is hidden if nine tenths of the
-ellipse in its box are; sizes are of the box's longer side in pixels of the photo. "Needless" is the
-share of all pixels that are hidden and lie in no face's box, grown by a half. One thread.
+A look is a detector, its lowest score, the longest side that a photo is searched at, how much the
+ellipse is larger than the box, and perhaps who is asked about doubtful faces. `--found` has what
+another program found, by tools/deface_finds.py. A face is hidden if nine tenths of the ellipse in
+its box are; sizes are of the box's longer side in pixels of the photo. "Needless" is the share of
+all pixels that are hidden and lie in no face's box, grown by a half. One thread.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from pocketface.apps.blur.find import FaceFinder
 from pocketface.apps.blur.outline import outline_of
 from pocketface.data.coco_json import load_coco_json
 from pocketface.data.images import read_image
+from pocketface.tasks.named import model_path
 
 Boxes = NDArray[np.float32]
 Find = Callable[[str, NDArray[np.uint8]], tuple[Boxes, float]]
@@ -47,7 +48,9 @@ def main() -> None:
     )
     parser.add_argument("annotations", type=Path)
     parser.add_argument("root", type=Path)
-    parser.add_argument("--look", action="append", default=[], metavar="DETECTOR:SCORE:SIDE:GROW")
+    parser.add_argument(
+        "--look", action="append", default=[], metavar="DETECTOR:SCORE:SIDE:GROW[:SECOND]"
+    )
     parser.add_argument("--found", action="append", default=[], metavar="NAME=JSON")
     parser.add_argument("--photos", type=int, help="every Nth, so many in all")
     asked = parser.parse_args()
@@ -78,8 +81,14 @@ def main() -> None:
 
 def by_look(text: str) -> Find:
     """A detector of ours, as the command looks."""
-    detector, score, side, grow = text.rsplit(":", 3)
-    finder = FaceFinder(detector, score=float(score), max_side=int(side), threads=1)
+    detector, score, side, grow, *second = text.split(":")
+    finder = FaceFinder(
+        model_path(detector),
+        score=float(score),
+        max_side=int(side),
+        second_opinion=model_path(second[0]) if second else None,
+        threads=1,
+    )
 
     def find(_: str, pixels: NDArray[np.uint8]) -> tuple[Boxes, float]:
         finder.find(pixels)  # opens a network of this size
