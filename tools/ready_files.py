@@ -1,4 +1,4 @@
-"""Make the ready model files beside the templates that are used by default, which run without PyTorch.
+"""Make the ready model files of the templates that are used by default, which need no PyTorch.
 
     python tools/ready_files.py [TEMPLATE ...]
 
