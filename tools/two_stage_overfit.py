@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("airport", type=Path)
     parser.add_argument("template", choices=TEMPLATES)
     parser.add_argument("--save-to", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=60, help="of the ten photos")
+    parser.add_argument("--epochs", type=int, default=30, help="of the ten photos")
     parser.add_argument("--batch-size", type=int, default=2)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--precision", default="32-true", help="as of `pocketface train`")
@@ -50,7 +50,9 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     labels = write_strips(given.airport, folder)
     template = folder / "template.yaml"
-    template.write_text(yaml.safe_dump(reduced(given), sort_keys=False), encoding="utf-8")
+    template.write_text(
+        yaml.safe_dump(reduced(given.template, given), sort_keys=False), encoding="utf-8"
+    )
     start = time.monotonic()
     run("train", "--template", template, "--train-ann-files", labels, "--train-data-roots", folder,
         "--save-checkpoints-to", folder / "run", "--gpu-num", 0, "--seed", 0, "--workers", 0,
@@ -82,12 +84,12 @@ def write_strips(airport: Path, folder: Path) -> Path:
     return labels
 
 
-def reduced(given: argparse.Namespace) -> dict[str, Any]:
+def reduced(name: str, given: argparse.Namespace) -> dict[str, Any]:
     """The template with a small input, small anchors, layers that all learn, and another recipe."""
-    content: dict[str, Any] = yaml.safe_load(template_path(given.template).read_text())
+    content: dict[str, Any] = yaml.safe_load(template_path(name).read_text(encoding="utf-8"))
     content["input"] |= {"height": HEIGHT // 2, "width": 960}
     architecture = content["architecture"]
-    head, smaller = architecture["head"], TEMPLATES[given.template]
+    head, smaller = architecture["head"], TEMPLATES[name]
     if architecture["backbone"]["type"] == "resnet":
         # Without the statistics of trained weights.
         architecture["backbone"] |= {"norm": "batch", "frozen_stages": 0}

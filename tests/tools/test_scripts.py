@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pocketface.tasks.recognition.rules import head_of
 from pocketface.tasks.templates import open_template
@@ -53,6 +55,19 @@ def test_each_ablation_makes_a_template(name: str, tmp_path: Path) -> None:
         base = {} if getattr(change, "as_it_ships", True) else script["BASE"]
         edits = {"initial_weights": None, **base, **change.edits}
         open_template(edited(script["TEMPLATE"], edits, tmp_path / str(index)))
+
+
+def test_each_recipe_of_two_stages_makes_a_template(tmp_path: Path) -> None:
+    overfit = runpy.run_path(str(TOOLS / "two_stage_overfit.py"))
+    on_gpus = runpy.run_path(str(TOOLS / "train_two_stage_gpu.py"))
+    asked = argparse.Namespace(epochs=2, batch_size=2, rate=1e-3)
+    of_trial = argparse.Namespace(gpus=0, trial=True, gradient_checkpoints=True)
+    made = {name: overfit["reduced"](name, asked) for name in overfit["TEMPLATES"]}
+    made |= {f"{name} on GPUs": on_gpus["recipe"](name, of_trial) for name in on_gpus["TEMPLATES"]}
+    for name, content in made.items():
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+        open_template(path)
 
 
 def test_each_row_of_recognition_makes_a_template(tmp_path: Path) -> None:

@@ -137,17 +137,20 @@ def test_faces_are_proposals_and_a_quarter_at_most_is_positive() -> None:
     # 6 boxes near a face, 30 far away: 2 of the near ones (with the face itself), 6 far ones.
     near = [[16.0 + i / 10, 16.0, 32.0, 32.0] for i in range(1, 7)]
     far = [[40.0 + i / 10, 40.0, 60.0, 60.0] for i in range(30)]
-    proposals = stages(near + far).proposals
+    boxes = torch.tensor(near + far).expand(2, -1, -1)
+    proposals = Proposals(boxes, torch.ones(2, len(boxes[0]), dtype=torch.bool))
 
-    def chosen(seed: int) -> list[list[float]]:
-        (boxes,) = sample_proposals(
-            proposals, targets([FACE]), spec=SPEC, generator=random(seed)
+    def chosen(seed: int, image: int = 1) -> list[list[float]]:
+        found: list[list[list[float]]] = sample_proposals(
+            proposals, targets([FACE], [1]), spec=SPEC, generator=random(seed)
         ).tolist()
-        return boxes
+        return found[image]
 
     assert [len(chosen(0)), sum(x0 < 40 for x0, *_ in chosen(0))] == [8, 2]
     assert chosen(0) == chosen(0) != chosen(1)
     assert any(FACE in chosen(seed) for seed in range(20))
+    # Where there is no face, near boxes are as good as others.
+    assert max(sum(x0 < 40 for x0, *_ in chosen(seed, 0)) for seed in range(20)) > 2
 
 
 def test_images_of_fewer_proposals_are_filled_up() -> None:
