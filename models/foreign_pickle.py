@@ -98,6 +98,11 @@ def _scalar(dtype: _DType, data: Any) -> _Array:
     return _frombuffer(content, dtype, (), "C")
 
 
+def _no_bytes() -> bytes:
+    """What protocol 2 writes for empty bytes."""
+    return b""
+
+
 def _encode(text: str, _: object = None) -> bytes:
     return text.encode("latin1")
 
@@ -111,6 +116,7 @@ _STAND_INS: dict[str, Callable[..., Any]] = {
     "numpy.ndarray": _Array,
     "numpy.dtype": _DType,
     "_codecs.encode": _encode,
+    "__builtin__.bytes": _no_bytes,
     "collections.OrderedDict": dict,
     **{f"numpy.core.{name}": made for name, made in _NAMES.items()},
     **{f"numpy._core.{name}": made for name, made in _NAMES.items()},

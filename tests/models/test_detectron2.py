@@ -1,0 +1,213 @@
+"""Checkpoints of Detectron2: their names, and the pickles of its model zoo."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pocketface.errors import ModelFileError
+from pocketface.models.foreign_pickle import read_arrays
+from pocketface.models.name_map import map_of, renamed
+from pocketface.models.network import make_network
+from pocketface.models.weights import read_weights
+from pocketface.tasks.templates import open_template
+
+BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+Names = dict[str, tuple[int, ...]]
+
+
+def backbone(depth: int) -> Names:
+    """Detectron2's names and shapes of a ResNet (detectron2/modeling/backbone/resnet.py)."""
+    found: Names = {}
+
+    def convolution(name: str, given: int, taken: int, kernel: int) -> None:
+        found[f"{name}.weight"] = (given, taken, kernel, kernel)
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            found[f"{name}.norm.{part}"] = (given,)
+
+    convolution("backbone.bottom_up.stem.conv1", 64, 3, 7)
+    before = 64
+    for stage, count in enumerate(BLOCKS[depth]):
+        width = 64 << stage
+        for block in range(count):
+            name = f"backbone.bottom_up.res{stage + 2}.{block}"
+            if block == 0:
+                convolution(f"{name}.shortcut", 4 * width, before, 1)
+            convolution(f"{name}.conv1", width, before, 1)
+            convolution(f"{name}.conv2", width, width, 3)
+            convolution(f"{name}.conv3", 4 * width, width, 1)
+            before = 4 * width
+    return found
+
+
+def layers(shapes: Names) -> Names:
+    """Weights and biases of layers."""
+    return {f"{n}.weight": s for n, s in shapes.items()} | {
+        f"{n}.bias": s[:1] for n, s in shapes.items()
+    }
+
+
+def pyramid(finest: int) -> Names:
+    return layers(
+        {f"backbone.fpn_lateral{s}": (256, 64 << s, 1, 1) for s in range(finest, 6)}
+        | {f"backbone.fpn_output{s}": (256, 256, 3, 3) for s in range(finest, 6)}
+    )
+
+
+def faster_rcnn(depth: int) -> Names:
+    head = {
+        "proposal_generator.rpn_head.conv": (256, 256, 3, 3),
+        "proposal_generator.rpn_head.objectness_logits": (3, 256, 1, 1),
+        "proposal_generator.rpn_head.anchor_deltas": (12, 256, 1, 1),
+        "roi_heads.box_head.fc1": (1024, 12544),
+        "roi_heads.box_head.fc2": (1024, 1024),
+        "roi_heads.box_predictor.cls_score": (2, 1024),
+        "roi_heads.box_predictor.bbox_pred": (4, 1024),
+    }
+    beside = {
+        "pixel_mean": (3, 1, 1),
+        "proposal_generator.anchor_generator.cell_anchors.0": (3, 4),
+    }
+    return backbone(depth) | pyramid(2) | layers(head) | beside
+
+
+def retinanet(depth: int) -> Names:
+    towers = {
+        f"head.{one}.{i}": (256, 256, 3, 3)
+        for one in ("cls_subnet", "bbox_subnet")
+        for i in (0, 2, 4, 6)
+    }
+    head = {
+        "backbone.top_block.p6": (256, 2048, 3, 3),
+        "backbone.top_block.p7": (256, 256, 3, 3),
+        "head.cls_score": (9, 256, 3, 3),
+        "head.bbox_pred": (36, 256, 3, 3),
+    }
+    return backbone(depth) | pyramid(3) | layers(towers | head)
+
+
+@pytest.mark.parametrize(
+    ("template", "names"),
+    [
+        ("faster-rcnn-r50-fpn", faster_rcnn(50)),
+        ("faster-rcnn-r101-fpn", faster_rcnn(101)),
+        ("retinanet-r101-fpn", retinanet(101)),
+    ],
+)
+def test_all_of_detectron2s_names_have_a_place(template: str, names: Names) -> None:
+    with torch.device("meta"):
+        expected = make_network(open_template(template).spec.architecture).state_dict()
+    tensors = {name: torch.zeros(1).expand(shape) for name, shape in names.items()}
+    name_map = map_of(tensors)
+    assert name_map is not None
+    assert name_map.kind == "Detectron2"
+    found = renamed(tensors, name_map, expected)
+    assert (found.unknown, found.missing) == ((), ())
+    assert len(found.unused) == sum("pixel" in name or "anchors" in name for name in names)
+    assert {name: one.shape for name, one in found.tensors.items()} == {
+        name: one.shape for name, one in expected.items()
+    }
+
+
+def placed(names: dict[str, Tensor]) -> dict[str, Tensor]:
+    name_map = map_of(names)
+    assert name_map is not None
+    expected = {"head.roi.classes.bias": 2, "head.roi.boxes.bias": 4, "head.classes.bias": 9}
+    return renamed(names, name_map, {n: torch.zeros(s) for n, s in expected.items()}).tensors
+
+
+def test_the_face_comes_second_whoever_wrote_it() -> None:
+    detectron = placed(
+        {
+            "proposal_generator.rpn_head.conv.bias": torch.zeros(1),
+            "roi_heads.box_predictor.cls_score.bias": torch.tensor([7.0, 1.0]),
+        }
+    )
+    torchvision = placed(
+        {
+            "rpn.head.conv.bias": torch.zeros(1),
+            "roi_heads.box_predictor.cls_score.bias": torch.tensor([1.0, 7.0]),
+            "roi_heads.box_predictor.bbox_pred.bias": torch.arange(8.0),
+        }
+    )
+    for found in (detectron, torchvision):
+        assert found["head.roi.classes.bias"].tolist() == [1, 7]
+    assert torchvision["head.roi.boxes.bias"].tolist() == [4, 5, 6, 7]
+
+
+def test_anchors_of_torchvision_are_put_in_our_order() -> None:
+    # Of ratio r and size s: 100 r + 10 s, and 1 more for the face.
+    rows = [100.0 * r + 10 * s + face for r in range(3) for s in range(3) for face in (0, 1)]
+    found = placed({"head.classification_head.cls_logits.bias": torch.tensor(rows)})
+    wanted = [100 * r + 10 * s + 1 for s in range(3) for r in range(3)]
+    assert found["head.classes.bias"].tolist() == wanted
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_arrays_of_a_pickle_are_read(tmp_path: Path, protocol: int) -> None:
+    arrays = {
+        "c": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "big": np.arange(3, dtype=">i4"),
+        "scalar": np.float32(2.5),
+        "empty": np.zeros((0, 4), np.float32),
+    }
+    path = tmp_path / "model.pkl"
+    content = {"model": OrderedDict(arrays), "__author__": "Detectron2 Model Zoo"}
+    path.write_bytes(pickle.dumps(content, protocol))
+    read = read_arrays(path)
+    assert read["__author__"] == "Detectron2 Model Zoo"
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(read["model"][name].numpy(), array)
+
+
+class _Harm:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch harm",)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"model": _Harm()}, "system', not arrays alone"),
+        ({"model": np.array([object()])}, "not arrays alone|damaged"),
+        ([1], "expected a dictionary"),
+    ],
+)
+def test_nothing_but_arrays_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(ModelFileError, match=said):
+        read_arrays(path)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_damaged_pickle_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps({"a": np.zeros(100)})[:200])
+    with pytest.raises(ModelFileError, match=r"damaged, or not a \.pkl file") as caught:
+        read_arrays(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_unknown_names_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "model_final.pkl"
+    content = {
+        "proposal_generator.rpn_head.conv.bias": np.zeros(256, np.float32),
+        "x.y": np.ones(1),
+    }
+    path.write_bytes(pickle.dumps({"model": content}))
+    with pytest.raises(ModelFileError) as caught:
+        read_weights(path, template=open_template("faster-rcnn-r50-fpn"))
+    assert "of Detectron2, does not fit faster-rcnn-r50-fpn: it lacks " in str(caught.value)
+    assert "not known: x.y (1)" in str(caught.value)

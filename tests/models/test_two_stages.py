@@ -1,0 +1,266 @@
+"""Parts of detectors that correct anchors, each worked out by hand or one by one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pocketface.model_templates.anchor_heads import (
+    AnchorsSpec,
+    RoIHeadSpec,
+    RPNSpec,
+    TwoStageHeadSpec,
+)
+from pocketface.model_templates.architecture import FPNSpec
+from pocketface.model_templates.backbones import ResNetSpec
+from pocketface.models.anchors import clipped, image_sides, level_anchors
+from pocketface.models.fpn import FPN
+from pocketface.models.layers import FrozenBatchNorm
+from pocketface.models.nms import best_boxes
+from pocketface.models.resnet import ResNet
+from pocketface.models.roi_align import assigned_levels, roi_align
+from pocketface.models.rpn import RPN
+from pocketface.models.two_stage_head import TwoStageHead
+
+STRIDES = [4, 8]
+ANCHORS = AnchorsSpec(strides=STRIDES, sizes=[[16.0], [32.0]], aspect_ratios=[0.5, 2.0])
+
+
+def test_anchors_are_detectron2s() -> None:
+    found = level_anchors(ANCHORS, 1, torch.zeros(1, 1, 2, 3))
+    wide, high = 32 * math.sqrt(2), 32 / math.sqrt(2)
+    assert found.shape == (12, 4)
+    # Of the first cell, then of that to its right.
+    assert found[0].tolist() == pytest.approx([0, 0, wide, high])
+    assert found[1].tolist() == pytest.approx([0, 0, high, wide])
+    assert found[2].tolist() == pytest.approx([8, 0, wide, high])
+    assert found[-1].tolist() == pytest.approx([16, 8, high, wide])
+
+
+def test_anchors_may_lie_in_the_middle_and_be_rounded() -> None:
+    spec = ANCHORS.model_copy(update={"offset": 0.5, "rounded": True})
+    found = level_anchors(spec, 0, torch.zeros(1, 1, 1, 1))
+    # 16 * sqrt(2) / 2 is 11.3, 16 / sqrt(2) / 2 is 5.7.
+    assert found.tolist() == [[2, 2, 22, 12], [2, 2, 12, 22]]
+
+
+def test_boxes_are_clipped_to_the_image() -> None:
+    sides = image_sides(ANCHORS, torch.zeros(1, 1, 4, 6))
+    assert sides.tolist() == [24, 16]
+    assert clipped(torch.tensor([[-1.0, 3, 30, 20]]), sides).tolist() == [[0, 3, 24, 16]]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"sizes": [[8.0]]}, "1 lists of sizes but 2 strides"),
+        ({"sizes": [[8.0], [8.0, 9.0]]}, "expected as many sizes on each"),
+    ],
+)
+def test_levels_of_anchors_fit(keys: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AnchorsSpec.model_validate(ANCHORS.model_dump() | keys)
+
+
+def greedy(boxes: Tensor, iou: float) -> list[bool]:
+    """NMS one box after the other."""
+    kept: list[int] = []
+    for index, box in enumerate(boxes):
+        for other in boxes[kept]:
+            shared = (torch.minimum(box[2:], other[2:]) - torch.maximum(box[:2], other[:2])).clamp(
+                0
+            )
+            areas = [(one[2:] - one[:2]).prod() for one in (box, other)]
+            if shared.prod() / (areas[0] + areas[1] - shared.prod()) > iou:
+                break
+        else:
+            kept.append(index)
+    return [index in kept for index in range(len(boxes))]
+
+
+def test_nms_is_that_of_one_box_after_the_other() -> None:
+    rng = torch.Generator().manual_seed(0)
+    start = torch.rand(3, 60, 2, generator=rng) * 40
+    boxes = torch.cat((start, start + 10 + 20 * torch.rand(3, 60, 2, generator=rng)), 2)
+    scores = torch.linspace(1, 0, 60).expand(3, -1)
+    found = best_boxes(boxes, scores, iou=0.3)
+    assert found.tolist() == [greedy(one, 0.3) for one in boxes]
+    assert 5 < found.sum() < 120
+
+
+def bilinear(x: Tensor, row: float, column: float) -> float:
+    height, width = x.shape
+    if not (-1 <= row <= height and -1 <= column <= width):
+        return 0.0
+    row, column = min(max(row, 0.0), height - 1.0), min(max(column, 0.0), width - 1.0)
+    top, left = int(row), int(column)
+    down, right = min(top + 1, height - 1), min(left + 1, width - 1)
+    y, x_share = row - top, column - left
+    above = float(x[top, left]) * (1 - x_share) + float(x[top, right]) * x_share
+    below = float(x[down, left]) * (1 - x_share) + float(x[down, right]) * x_share
+    return above * (1 - y) + below * y
+
+
+def crop_by_hand(x: Tensor, box: list[float], stride: int, spec: RoIHeadSpec) -> Tensor:
+    """RoIAlign of one channel (H, W), point by point."""
+    offset = 0.5 if spec.aligned else 0.0
+    left, top, right, bottom = (side / stride for side in box)
+    high, wide = bottom - top, right - left
+    if not spec.aligned:
+        high, wide = max(high, 1.0), max(wide, 1.0)
+    size = spec.resolution
+    high, wide = high / size, wide / size
+    rows, columns = (spec.sampling_ratio or math.ceil(side) for side in (high, wide))
+    cells = [
+        [
+            np.mean(
+                [
+                    bilinear(
+                        x,
+                        top - offset + (i + (a + 0.5) / rows) * high,
+                        left - offset + (j + (b + 0.5) / columns) * wide,
+                    )
+                    for a in range(rows)
+                    for b in range(columns)
+                ]
+            )
+            for j in range(size)
+        ]
+        for i in range(size)
+    ]
+    return torch.tensor(np.array(cells), dtype=torch.float32)
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+@pytest.mark.parametrize("sampling", [0, 2])
+def test_crops_are_those_of_roi_align(aligned: bool, sampling: int) -> None:
+    rng = torch.Generator().manual_seed(1)
+    maps = [torch.rand(2, 3, 8, 12, generator=rng), torch.rand(2, 3, 4, 6, generator=rng)]
+    spec = RoIHeadSpec(
+        levels=2, canonical_size=20.0, canonical_level=3, resolution=3, fc=[4],
+        aligned=aligned, sampling_ratio=sampling,
+    )  # fmt: skip
+    boxes = [[2.5, 3.0, 14.0, 9.0], [-3.0, 1.0, 47.0, 31.0], [40.0, 25.0, 47.5, 31.5]]
+    rois = torch.tensor([boxes, boxes[::-1]])
+    levels = assigned_levels(rois, STRIDES, spec)
+    assert levels.tolist() == [[0, 1, 0], [0, 1, 0]]
+    found = roi_align(maps, STRIDES, rois, spec)
+    assert found.shape == (6, 3, 3, 3)
+    for image in range(2):
+        for index in range(3):
+            level = int(levels[image, index])
+            for channel in range(3):
+                expected = crop_by_hand(
+                    maps[level][image, channel],
+                    rois[image, index].tolist(),
+                    STRIDES[level],
+                    spec,
+                )
+                torch.testing.assert_close(found[3 * image + index, channel], expected)
+
+
+def test_crops_without_area_are_zeros_and_teach_nothing() -> None:
+    maps = [torch.ones(1, 2, 4, 4, requires_grad=True)]
+    spec = RoIHeadSpec(levels=1, fc=[4], resolution=2)
+    found = roi_align(maps, [4], torch.zeros(1, 3, 4), spec)
+    assert found.shape == (3, 2, 2, 2)
+    assert not found.any()
+    real = roi_align(maps, [4], torch.tensor([[[1.0, 1.0, 9.0, 9.0]]]), spec)
+    real.sum().backward()  # type: ignore[no-untyped-call]
+    assert maps[0].grad is not None
+    # Each of two channels of four cells is an average, whose weights add up to 1.
+    assert maps[0].grad.sum().item() == pytest.approx(8)
+
+
+def test_levels_follow_the_sizes_of_boxes() -> None:
+    spec = RoIHeadSpec(levels=4, fc=[4])
+    sides = torch.tensor([1.0, 111, 112, 223, 224, 447, 448, 2000])
+    boxes = torch.stack((0 * sides, 0 * sides, sides, sides), 1)
+    found = assigned_levels(boxes, [4, 8, 16, 32], spec)
+    assert found.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_proposals_are_the_best_of_all_levels_and_filled_up() -> None:
+    spec = RPNSpec(
+        anchors=AnchorsSpec(strides=STRIDES, sizes=[[4.0], [8.0]], aspect_ratios=[1.0]),
+        pre_nms_topk=20,
+        post_nms_topk=40,
+    )
+    rpn = RPN(spec, [2, 2])
+    maps = [torch.randn(2, 2, 4, 4), torch.randn(2, 2, 2, 2)]
+    found = rpn(maps)
+    proposals = rpn.propose(found, pre_nms_topk=20, post_nms_topk=40)
+    assert proposals.boxes.shape == (2, 40, 4)
+    # 16 and 4 anchors, few of which overlap: the rest is filled up.
+    assert (proposals.valid.sum(1) <= 20).all()
+    assert (proposals.valid.sum(1) > 10).all()
+    assert not proposals.boxes[~proposals.valid].any()
+    assert not proposals.boxes.requires_grad
+    best = rpn.propose(found, pre_nms_topk=20, post_nms_topk=3)
+    torch.testing.assert_close(best.boxes, proposals.boxes[:, :3])
+
+
+def test_the_second_stage_learns_from_what_is_sampled() -> None:
+    spec = TwoStageHeadSpec(
+        type="two_stage",
+        rpn=RPNSpec(anchors=ANCHORS, pre_nms_topk=10, post_nms_topk=8),
+        roi=RoIHeadSpec(levels=2, fc=[6], resolution=2),
+    )
+    head = TwoStageHead(spec, [3, 3])
+    maps = [torch.randn(2, 3, 4, 4), torch.randn(2, 3, 2, 2)]
+    seen = []
+    boxes = torch.tensor([[[0.0, 0, 8, 8]], [[2.0, 2, 10, 12]]])
+
+    def sample(proposals: object) -> Tensor:
+        seen.append(proposals.boxes.shape)  # type: ignore[attr-defined]
+        return boxes
+
+    found = head(maps, sample)
+    assert seen == [(2, 1000, 4)]  # as many as the losses' spec says
+    assert found.rois is boxes
+    assert found.class_logits.shape == (2, 1, 2)
+    assert found.deltas.shape == (2, 1, 4)
+    answers = head(maps)
+    assert answers.boxes().shape == (2, 8, 4)
+    assert answers.scores()[~answers.proposals.valid].eq(0).all()
+
+
+@pytest.mark.parametrize("extra", ["p5_relu", "p5", "c5", "max_pool"])
+def test_coarser_maps_are_made_as_asked(extra: str) -> None:
+    spec = FPNSpec.model_validate({"type": "fpn", "channels": 4, "levels": 4, "extra": extra})
+    torch.manual_seed(0)
+    fpn = FPN(spec, [6, 8])
+    maps = [torch.randn(1, 6, 8, 8), torch.randn(1, 8, 4, 4)]
+    _, p5, p6, p7 = fpn(maps)
+    assert (p6.shape, p7.shape) == ((1, 4, 2, 2), (1, 4, 1, 1))
+    if extra == "max_pool":
+        torch.testing.assert_close(p6, p5[..., ::2, ::2])
+        torch.testing.assert_close(p7, p6[..., ::2, ::2])
+        return
+    first = {"p5_relu": p5.relu(), "p5": p5, "c5": maps[1]}[extra]
+    torch.testing.assert_close(p6, fpn.extra[0](first))
+    torch.testing.assert_close(p7, fpn.extra[1](p6.relu()))
+
+
+@pytest.mark.parametrize(("stride_in", "strides"), [("1x1", (2, 1)), ("3x3", (1, 2))])
+def test_the_stride_is_where_the_template_says(stride_in: str, strides: tuple[int, int]) -> None:
+    spec = ResNetSpec.model_validate({"type": "resnet", "depth": 50, "stride_in": stride_in})
+    with torch.device("meta"):
+        branch = ResNet(spec).stages[1][0].branch
+    assert (branch[0][0].stride[0], branch[1][0].stride[0]) == strides
+
+
+def test_frozen_parts_do_not_learn() -> None:
+    keys = {"type": "resnet", "depth": 50, "finest": 8, "norm": "frozen", "frozen_stages": 2}
+    with torch.device("meta"):
+        network = ResNet(ResNetSpec.model_validate(keys)).train()
+        assert [x.shape[1] for x in network(torch.empty(1, 3, 64, 64))] == [512, 1024, 2048]
+    frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert all(isinstance(norm, FrozenBatchNorm) and not norm.training for norm in norms)
+    kernels = {name for name, p in network.named_parameters() if p.ndim > 1}
+    assert {n for n in kernels if n.startswith(("stem.", "stages.0."))} == frozen & kernels
