@@ -50,6 +50,9 @@ class ScheduleSpec(Spec):
     `step` multiplies by `gamma` at each milestone; `cosine` falls to 1 %; `wsd` (warm-up, stable,
     decay: Hu et al. 2024) stays constant and falls linearly to 1 % in the last share `decay` of all
     steps. Until then the number of epochs may be changed without loss.
+    `fine_tuning` is the factor with which a few epochs more begin whose optimizer starts anew; it
+    falls by a cosine. Networks that find much already want it small, or they forget it for a few
+    photos.
     """
 
     type: Literal["step", "cosine", "wsd"]
@@ -57,6 +60,7 @@ class ScheduleSpec(Spec):
     gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
     warmup_iterations: Annotated[int, Field(ge=0)] = 0
     decay: Annotated[float, Field(gt=0, le=1)] = 0.2
+    fine_tuning: Annotated[float, Field(gt=0, le=1)] = 0.3
 
     @model_validator(mode="after")
     def _of_the_type(self) -> ScheduleSpec:

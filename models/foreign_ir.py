@@ -18,8 +18,8 @@ from ..errors import MissingPackageError, ModelFileError
 from ..model_templates.architecture import ArchitectureSpec
 from .file_checks import check_file, reason
 from .name_map import WAYS, Place, Renamed, map_of, our_name
+from .unfolded import FOLDED_EPS
 
-_EPS = 1e-5
 _BY_LEVEL, _SCALES = "head.levels.0.boxes.weight", "head.scales"
 """What predicts the boxes of all levels, and each level's factor, which may be folded into it."""
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
@@ -173,7 +173,7 @@ class _Reader:
             self._put(f"{norm}.weight", torch.ones(count))
             self._put(f"{norm}.bias", torch.zeros(count) if bias is None else bias.reshape(-1))
             self._put(f"{norm}.running_mean", torch.zeros(count))
-            self._put(f"{norm}.running_var", torch.full((count,), 1 - _EPS))
+            self._put(f"{norm}.running_var", torch.full((count,), 1 - FOLDED_EPS))
         elif bias is not None:
             self._put(f"{name.removesuffix('weight')}bias", bias.reshape(-1), way=way)
         group = f"{name.rpartition('.')[0].rpartition('.')[0]}.1"

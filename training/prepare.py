@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..model_templates.schema import Template
 from ..models.layers import Stages
 from ..models.network import Network, make_network
+from ..models.unfolded import is_folded, unfold_norms
 from ..models.weights import build_network
 from ..tasks import task_of
 from ..tasks.describe import contract_for
@@ -32,6 +36,9 @@ from .start import (
     repeats_of,
     template_rate,
 )
+
+_IMAGES = 256
+"""Most photos whose statistics norms get that were folded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +117,13 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
         rate = template_rate(template, batch_size=batch_size * machine.processes, said=begins)
 
     lightning.seed_everything(seed, verbose=False)
-    network = _network(template, start, request.hang_hooks)
+    contract = contract_for(template)
+
+    def some_images() -> NDArray[np.float32]:
+        chosen = random.Random(seed).sample(list(samples), min(_IMAGES, len(samples)))
+        return np.concatenate([task.samples.network_input(contract, one) for one in chosen])
+
+    network = _network(template, start, request.hang_hooks, some_images)
     data = TrainingData(
         task,
         task.learn.crops(template, samples, seed=seed, passes=start.epochs * repeats),
@@ -140,7 +153,7 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
         task=task,
         learner=learner,
         template=template,
-        contract=contract_for(template),
+        contract=contract,
         course=Course(
             base_learning_rate=rate,
             rate_is_asked_for=request.base_learning_rate is not None,
@@ -172,13 +185,22 @@ def _check_arithmetic(precision: Arithmetic) -> None:
         )
 
 
-def _network(template: Template, start: Start, hang_hooks: HangHooks | None) -> Network:
+def _network(
+    template: Template,
+    start: Start,
+    hang_hooks: HangHooks | None,
+    some_images: Callable[[], NDArray[np.float32]],
+) -> Network:
     if start.weights is None:
         network = make_network(template.architecture)
     elif differs_in_head_alone(start.weights, template.architecture):
         network = network_on_body(start.weights, template.architecture)
     else:
-        network = build_network(start.weights).train()
+        network = build_network(start.weights)
+        # Fine-tuning leaves the statistics of norms as they are.
+        if not start.fine_tunes and is_folded(network):
+            unfold_norms(network, some_images())
+        network.train()
         if hang_hooks is not None and start.weights.hooks is None:
             network = hang_hooks(network)
     if template.hyper_parameters.gradient_checkpoints:

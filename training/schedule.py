@@ -11,8 +11,8 @@ FINAL_FRACTION = 0.01
 WARMUP_START = 0.1
 MAX_WARMUP_SHARE = 0.1
 
-FINE_TUNING = 0.3
-"""Least factor with which fine-tuning begins."""
+FEW = 0.1
+"""Share of all epochs up to which fine-tuning is one of a few epochs more."""
 
 
 def learning_rate_factor(
@@ -33,11 +33,12 @@ def learning_rate_factor(
         steps_per_epoch: Optimizer steps per epoch.
         epochs: Total number of epochs, those before `first_epoch` included.
         first_epoch: Epoch at which a training without optimizer state starts, with warm-up.
-        fine_tunes: Whether that training has few epochs more, at whose place in the schedule
-            nothing would be learnt: its rate is not below a cosine from `FINE_TUNING` to the end.
+        fine_tunes: Whether that training fine-tunes: a few epochs more have a cosine from
+            `spec.fine_tuning` to the end in place of the schedule, and more have it as their least.
     """
     total = max(1, steps_per_epoch * epochs)
     offset = steps_per_epoch * first_epoch
+    few = fine_tunes and total - offset <= FEW * total
     warmup = min(spec.warmup_iterations, int(MAX_WARMUP_SHARE * (total - offset)))
 
     def warm(step: int) -> float:
@@ -46,8 +47,9 @@ def learning_rate_factor(
     def factor(step: int) -> float:
         least = 0.0
         if fine_tunes:
-            least = FINE_TUNING * _half_cosine(min(1.0, step / max(1, total - offset)))
-        return warm(step) * max(least, scheduled(step))
+            height = _half_cosine(min(1.0, step / max(1, total - offset)))
+            least = spec.fine_tuning * (FINAL_FRACTION + (1 - FINAL_FRACTION) * height)
+        return warm(step) * (least if few else max(least, scheduled(step)))
 
     def scheduled(step: int) -> float:
         position = step + offset

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from pocketface.models.name_map import WAYS, map_of, our_name
+
 PARTS = ("bias", "running_mean", "running_var", "weight")
 
 
@@ -116,7 +118,7 @@ def _name_layers(path: Path, model: Any, kernels: dict[str, tuple[str, Tensor]])
             node = op.input_value(1).get_node()
             while node.get_type_name() != "Constant":
                 node = node.input_value(0).get_node()
-            values = torch.from_numpy(node.get_data()).flatten()
+            values = torch.from_numpy(node.get_data().copy()).flatten()
             names[op.get_friendly_name()] = max(
                 (text for text, kernel in kernels.values() if kernel.numel() == values.numel()),
                 key=lambda text: _alike(values, kernels, text),
@@ -137,3 +139,20 @@ def _alike(values: Tensor, kernels: dict[str, tuple[str, Tensor]], text: str) ->
     if kernel.shape[1] == 3:
         likes.append(kernel.flip(1).flatten())
     return max(torch.cosine_similarity(values, one, dim=0).item() for one in likes)
+
+
+def fill(network: nn.Module, ours: dict[str, Tensor]) -> None:
+    """Give a published network the weights of ours; its biases before norms are not zero."""
+    name_map = map_of(network.state_dict())
+    assert name_map is not None
+    state = {}
+    for name, tensor in network.state_dict().items():
+        place = our_name(name, name_map, ours)
+        if place is None or place.way == "bias_before_norm":
+            state[name] = tensor
+        else:
+            state[name] = WAYS[place.way](ours[place.to], None) if place.way else ours[place.to]
+    for name in [name for name in state if f"{name.removesuffix('0.bias')}1.bias" in state]:
+        mean = f"{name.removesuffix('0.bias')}1.running_mean"
+        state[mean] = state[mean] + state[name]
+    network.load_state_dict(state)

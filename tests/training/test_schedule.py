@@ -16,6 +16,14 @@ def test_steps_divide_by_ten_at_each_milestone() -> None:
     )
 
 
+def test_steps_multiply_by_gamma() -> None:
+    spec = ScheduleSpec(type="step", milestones=[1, 2], gamma=0.2)
+    factor = learning_rate_factor(spec, steps_per_epoch=10, epochs=3)
+    assert [factor(s) for s in (9, 10, 20)] == pytest.approx([1, 0.2, 0.04])
+    with pytest.raises(ValueError, match="gamma is not of schedule 'cosine'"):
+        ScheduleSpec(type="cosine", gamma=0.2)
+
+
 def test_cosine_falls_from_one_to_one_percent() -> None:
     factor = learning_rate_factor(ScheduleSpec(type="cosine"), steps_per_epoch=10, epochs=10)
     values = [factor(step) for step in range(101)]
@@ -46,15 +54,21 @@ def test_taking_up_at_an_epoch_goes_on_with_its_rate() -> None:
     assert [rest(s) for s in (0, 30, 60)] == pytest.approx([whole(s) for s in (40, 70, 100)])
 
 
-@pytest.mark.parametrize(("epochs", "first"), [(75, 0.3), (148, 1.0)])
-def test_fine_tuning_begins_at_a_rate_that_teaches(epochs: int, first: float) -> None:
+@pytest.mark.parametrize(
+    ("epochs", "fine_tuning", "first", "last"),
+    [(75, 0.3, 0.3, 0.003), (75, 0.03, 0.03, 0.0003), (148, 0.03, 1.0, 0.01)],
+)
+def test_fine_tuning_begins_at_its_own_rate(
+    epochs: int, fine_tuning: float, first: float, last: float
+) -> None:
     """A few epochs more are not the end of the schedule; as many more as before are its middle."""
+    spec = ScheduleSpec(type="wsd", fine_tuning=fine_tuning)
     factor = learning_rate_factor(
-        ScheduleSpec(type="wsd"), steps_per_epoch=10, epochs=epochs, first_epoch=74, fine_tunes=True
+        spec, steps_per_epoch=10, epochs=epochs, first_epoch=74, fine_tunes=True
     )
     values = [factor(step) for step in range(10 * (epochs - 74) + 1)]
     assert values[0] == pytest.approx(first, rel=0.01)
-    assert values[-1] == pytest.approx(0.01)
+    assert values[-1] == pytest.approx(last)
     assert values == sorted(values, reverse=True)
 
 
