@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import UserError
-from ..model_templates.catalogue import DETECTOR, RECOGNIZER, SECOND_DETECTOR, SEGMENTER
+from ..model_templates.catalogue import (
+    DETECTOR,
+    RECOGNIZER,
+    REPORT_DETECTOR,
+    SECOND_DETECTOR,
+    SEGMENTER,
+)
 from ..tasks.weights import Given
 from .given import Names, Paths, name_list, optional_path, path_list
 
@@ -17,9 +23,6 @@ if TYPE_CHECKING:
     from ..apps.blur.request import Blurred, BlurSummary
     from ..apps.blur.video import BlurredVideo
     from ..apps.blur.who import WhoRequest
-
-REPORT_DETECTOR = "face-detection-s"
-"""Searches what was blurred: other weights than those that found the faces, or doubted them."""
 
 
 def blur(

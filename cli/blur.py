@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PocketfaceError, UserError
-from ..model_templates.catalogue import DETECTOR, RECOGNIZER
+from ..model_templates.catalogue import DETECTOR, RECOGNIZER, REPORT_DETECTOR
 from .blur_archive import a_place, add_archive, is_archive, run_archive
 from .blur_live import add_live, run_live
 from .console import progress, tell
@@ -164,7 +164,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--report-detector",
         type=a_path,
         metavar="FILE|NAME",
-        help="that detector, or YuNet's .onnx (default: face-detection-s)",
+        help=f"that detector, or YuNet's .onnx (default: {REPORT_DETECTOR})",
     )
     parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
     parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")
@@ -173,7 +173,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Blur the sources, and print what was hidden."""
-    from ..api.blur import REPORT_DETECTOR, blur
+    from ..api.blur import blur
 
     gallery = args.only or args.except_
     if gallery is None and args.recognizer is not None:

@@ -19,7 +19,7 @@ READY_FILE = "model_fp16.onnx"
 
 DETECTOR, CLASSIFIER, SEGMENTER = "face-detection-n", "glasses-n", "face-segmentation-n"
 RECOGNIZER = "face-recognition-n"
-SECOND_DETECTOR = "face-detection-m"
+SECOND_DETECTOR, REPORT_DETECTOR = "face-detection-m", "face-detection-s"
 """Templates whose models are used where none is named."""
 
 _ROOT = Path(__file__).parent

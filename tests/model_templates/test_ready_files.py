@@ -15,7 +15,12 @@ from pocketface.data.images import read_image
 from pocketface.exporting.certificate import read_certificate
 from pocketface.exporting.verify import verify_files
 from pocketface.files import sha256_file
-from pocketface.model_templates.catalogue import SECOND_DETECTOR, ready_file, template_names
+from pocketface.model_templates.catalogue import (
+    REPORT_DETECTOR,
+    SECOND_DETECTOR,
+    ready_file,
+    template_names,
+)
 from pocketface.tasks.templates import open_template
 
 LARGEST = {SECOND_DETECTOR: 3_000_000}
@@ -36,11 +41,17 @@ def test_the_templates_that_are_used_by_default_have_one() -> None:
         for name in template_names()
         if name.endswith("-n") and open_template(name).spec.initial_weights
     }
-    assert {name for name in template_names() if ready_file(name)} == {*small, SECOND_DETECTOR}
+    assert {name for name in template_names() if ready_file(name)} == {
+        *small,
+        REPORT_DETECTOR,
+        SECOND_DETECTOR,
+    }
     assert small >= {"face-detection-n", "glasses-n"}
 
 
-@pytest.mark.parametrize("name", ["face-detection-n", "glasses-n", SECOND_DETECTOR])
+@pytest.mark.parametrize(
+    "name", ["face-detection-n", "glasses-n", SECOND_DETECTOR, REPORT_DETECTOR]
+)
 def test_it_is_of_the_weights_that_ship(name: str) -> None:
     file, ships = ready_file(name), open_template(name).spec.initial_weights
     assert file is not None
