@@ -88,9 +88,9 @@ class Desk:
         original = getattr(pressed.message, "reply_to_message", None)
         attachment = None if original is None else attachment_of(original.as_(pressed.bot))
         if style is None or attachment is None:
-            await pressed.answer(say("gone", language), show_alert=True)
+            await _acknowledge(pressed, say("gone", language), show_alert=True)
             return
-        await pressed.answer(say("working", language))
+        await _acknowledge(pressed, say("working", language))
         await self._answer([attachment], style, language)
 
     async def _answer(
@@ -169,6 +169,14 @@ class Desk:
             await message.reply(text, parse_mode=None)
         except Exception as error:
             _log.warning("a note was not sent: %s", where(error))
+
+
+async def _acknowledge(pressed: CallbackQuery, text: str, *, show_alert: bool = False) -> None:
+    """Say that a button is known; if it was pressed long ago, as the bot was away, nobody waits."""
+    try:
+        await pressed.answer(text, show_alert=show_alert)
+    except TelegramBadRequest:
+        _log.info("a button was pressed too long ago to say so")
 
 
 def where(error: BaseException) -> str:

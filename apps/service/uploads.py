@@ -44,7 +44,8 @@ async def read_photos(request: Request, limits: Limits, *, count: int) -> list[b
 
     Raises:
         HTTPException: 400 if the form has more or fewer such files; 408 if it takes too long;
-            413 if it is too large; 415 if the body is not a form.
+            413 if it is too large; 415 if the body is not a form; 422 if it holds what belongs into
+            the query, where it would be ignored.
         ClientDisconnect: The client went away.
     """
     how = _HOW[count]
@@ -54,6 +55,7 @@ async def read_photos(request: Request, limits: Limits, *, count: int) -> list[b
     # If the client states the size, refuse before any of it is read.
     if int(request.headers.get("content-length", 0)) > max_bytes:
         raise _too_large(max_bytes)
+    keys = {field.alias for field in request.scope["route"].dependant.query_params}
     parser = _InMemoryParser(
         request.headers, _limited(request, max_bytes), max_files=count, max_fields=_MAX_OTHER_FIELDS
     )
@@ -69,6 +71,11 @@ async def read_photos(request: Request, limits: Limits, *, count: int) -> list[b
     except MultiPartException as error:
         raise HTTPException(400, f"{error.message.rstrip('.')}: {how}") from None
     try:
+        for name in form:
+            if name in keys:
+                raise HTTPException(
+                    422, f"{name!r}: is a key of the query, as /?{name}=…: found it in the form"
+                )
         photos = [photo for photo in form.getlist(FIELD) if isinstance(photo, UploadFile)]
         if len(photos) != count or len(form.getlist(FIELD)) != count:
             raise HTTPException(400, f"expected {_FILES[count]} in the field {FIELD}: {how}")

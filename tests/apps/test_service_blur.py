@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from sent_photos import HOPPER, encode, hopper, png_of_zeros
-from service_client import PATH, ask, form, running
+from service_client import BOUNDARY, PATH, ask, form, running
 
 import pocketface
 from pocketface.apps.blur.photo import SUFFIXES
@@ -180,6 +180,17 @@ def test_a_key_that_is_there_twice(port: int) -> None:
     says = "'grow': is there twice in the query: expected one"
     assert (status, json.loads(answer)["detail"]) == (422, says)
     assert ask(port, "/?from=a-link")[0] == 200
+
+
+def test_what_belongs_into_the_query_is_not_ignored_in_the_form(port: int) -> None:
+    whole = form(HOPPER.read_bytes())
+    end = whole.rindex(b"--" + BOUNDARY)
+    for name, code in ((b"style", 422), (b"sent", 200)):
+        head = b'Content-Disposition: form-data; name="%b"\r\n\r\nsolid\r\n' % name
+        body = whole[:end] + b"--%b\r\n" % BOUNDARY + head + whole[end:]
+        status, answer, _ = ask(port, BLUR, body)
+        assert status == code
+        assert (b"'style': is a key of the query" in answer) == (code == 422)
 
 
 def test_the_description(port: int) -> None:

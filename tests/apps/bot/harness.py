@@ -28,6 +28,7 @@ class MiddleFace:
 
     score = 0.3
     least_score = 0.0
+    second_opinion = None
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -44,6 +45,9 @@ class MiddleFace:
         there = int(np.ptp(image) > 20)
         box = np.array([[width / 4, height / 4, width * 3 / 4, height * 3 / 4]], np.float32)
         return Detections(box[:there], np.full(there, 0.9, np.float32), None)
+
+    def find_all(self, image: NDArray[np.uint8], *, score: float) -> Detections:
+        return self.find(image, score=score)
 
 
 @asynccontextmanager

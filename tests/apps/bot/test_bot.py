@@ -18,7 +18,7 @@ from pocketface.apps.bot.texts import TEXTS, say
 from pocketface.data.videos import open_video
 
 from ...videos import write_video
-from .fake_telegram import FakeTelegram
+from .fake_telegram import FakeTelegram, bad_request
 from .harness import MiddleFace, decoded, encoded, is_hidden, jpeg, noise, running
 
 
@@ -110,6 +110,20 @@ def test_buttons_without_an_original_or_a_meaning(data: str) -> None:
             (told,) = await telegram.calls_of("answerCallbackQuery")
             assert told.text == say("gone", "ru")
             assert len(telegram.made("sendPhoto")) == 1
+
+    asyncio.run(check())
+
+
+def test_a_button_that_was_pressed_while_the_bot_was_away() -> None:
+    async def check() -> None:
+        async with running() as telegram:
+            who = telegram.person()
+            original = telegram.send(telegram.message(who, **telegram.photo(jpeg(noise()))))
+            (first,) = await telegram.calls_of("sendPhoto")
+            telegram.failures["answerCallbackQuery"] = [bad_request("query is too old")]
+            telegram.press(who, first, "style:solid", original)
+            (_, second) = await telegram.calls_of("sendPhoto", 2)
+            assert decoded(second.content)[40, 48].max() < 8
 
     asyncio.run(check())
 
