@@ -89,12 +89,20 @@ def open_store(address: str) -> Store:
     """The store of an address, or of a folder's path.
 
     Raises:
-        UserError: fsspec does not know such addresses, or lacks a package for them.
+        UserError: fsspec does not know such addresses, or lacks a package for them; or there is a
+            password in it.
         MissingPackageError: fsspec is not installed.
     """
     if not is_address(address):
         return FolderStore(Path(address).absolute())
     protocol, _, rest = address.partition("://")
+    who, at, place = rest.partition("/")[0].rpartition("@")
+    if at and ":" in who:  # manifests and messages name addresses
+        user = who.partition(":")[0]
+        raise UserError(
+            f"{protocol}://{user}:…@{place}: an address has no password",
+            hint=f"$FSSPEC_{protocol.upper()}_PASSWORD, or fsspec's configuration, may hold it",
+        )
     if protocol in ("file", "local"):
         return FolderStore(Path("/", rest))
     return RemoteStore(address)

@@ -169,6 +169,8 @@ def test_a_store_that_fails_leaves_nothing_behind(
         ({"output": "three.onnx"}, r"--output .*three.onnx: cannot be written: .* in the way"),
         ({"output": "memory://out"}, r"--output memory://out: needs --manifest FILE"),
         ({"manifest": Path("in")}, r"--manifest in: cannot be written"),
+        ({"source": "ftp://ann:secret@h/x"}, r"ftp://ann:…@h: an address has no password"),
+        ({"output": "sftp://:secret@h"}, r"sftp://:…@h: an address has no password"),
         ({"source": "ftp://127.0.0.1:9/x"}, r"ftp://127.0.0.1:9/x: cannot be reached: "),
     ],
 )
@@ -177,6 +179,7 @@ def test_bad_places(options: dict[str, Any], said: str, blur: Blur, memory: Any)
     with pytest.raises(UserError, match=said) as error:
         blur(**options)
     assert "\n" not in str(error.value)
+    assert "secret" not in str(error.value)
 
 
 def test_nothing_of_others_is_replaced(blur: Blur) -> None:
