@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from pocketface.model_templates.catalogue import DETECTOR, SECOND_DETECTOR
 from pocketface.tasks.named import model_path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "apps" / "bot"))
-import fake_telegram
+fake_telegram = import_module("fake_telegram")
 
 ANSWERS = (
     *("sendMessage", "sendPhoto", "sendDocument", "sendVideo", "sendMediaGroup"),
