@@ -15,9 +15,10 @@ import time
 import cv2
 import numpy as np
 
-import pocketface
 from pocketface.data.images import read_image
 from pocketface.data.pictures import public_domain_photos
+from pocketface.tasks.detection.model import FaceDetector
+from pocketface.tasks.load import load_as
 from pocketface.tasks.named import model_path
 
 PHOTOS = 16
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
-    model = pocketface.load(model_path(asked.detector), threads=1)
+    model = load_as(FaceDetector, model_path(asked.detector), threads=1)
     photos = [np.asarray(cv2.resize(read_image(path), (640, 640)), np.uint8)
               for path, _ in public_domain_photos()] * (PHOTOS // 2)  # fmt: skip
     rates: dict[int, list[float]] = {size: [] for size in asked.sizes}
