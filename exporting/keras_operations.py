@@ -265,6 +265,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "linear": _linear,
     "max_pool2d": _max_pool,
     "mean": _mean,
+    "minimum": _binary("minimum"),
     "mul": _binary("multiply"),
     "permute": _permute,
     "relu": _pointwise("relu"),

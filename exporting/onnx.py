@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ..models.network import Network
 
 OPSET = 18
+LARGE = 1 << 16
+"""Values of a dense layer that is stored as FP16 where convolutions are."""
+
 _BATCH = "batch"
 
 
@@ -157,14 +160,20 @@ def example_for(contract: Contract) -> Tensor:
 
 
 def _store_as_fp16(model: Any) -> None:
-    """Store the kernels of convolutions as FP16, with a Cast that runtimes fold away.
+    """Store the weights of convolutions and large dense layers as FP16.
 
-    Kernels are nearly all of a file. Biases and coordinates stay exact.
+    A Cast widens them, which runtimes fold away. They are nearly all of a file. Biases and
+    coordinates stay exact.
     """
+    import math
+
     import numpy as np
     import onnx
 
     kernels = {node.input[1] for node in model.graph.node if node.op_type == "Conv"}
+    large = {one.name for one in model.graph.initializer if math.prod(one.dims) >= LARGE}
+    dense = (node for node in model.graph.node if node.op_type in ("Gemm", "MatMul"))
+    kernels |= large & {node.input[1] for node in dense}
     limit = np.finfo(np.float16).max
     casts = []
     for tensor in model.graph.initializer:

@@ -15,7 +15,7 @@ from ..model_templates.contract import Contract
 from ..runtimes.torchscript_file import CONTRACT_MEMBER
 from .archive import embed_in_archive
 from .formats import Order
-from .onnx import example_for
+from .onnx import LARGE, example_for
 
 _MANGLED = re.compile(rb"[./]___torch_mangle_\d+")
 """What the tracer puts into the name of a class that the process has traced before."""
@@ -69,15 +69,19 @@ def _frozen(order: Order) -> Any:
 
 
 def _store_as_fp16(graph: Any) -> None:
-    """Store the kernels of convolutions as FP16, with a cast that PyTorch folds away.
+    """Store the weights of convolutions and large dense layers as FP16.
 
-    Kernels are nearly all of a file. Biases and coordinates stay exact.
+    A cast widens them, which PyTorch folds away. They are nearly all of a file. Biases and
+    coordinates stay exact.
     """
     import torch
 
     limit = torch.finfo(torch.float16).max
-    for node in graph.findAllNodes("aten::_convolution"):
+    layers = [*graph.findAllNodes("aten::_convolution"), *graph.findAllNodes("aten::linear")]
+    for node in layers:
         _, kernel, *_ = node.inputs()
+        if node.kind() == "aten::linear" and kernel.toIValue().numel() < LARGE:
+            continue
         graph.setInsertPoint(node)
         half = graph.insertConstant(kernel.toIValue().clamp(-limit, limit).half())
         # aten::to.dtype: the type, whether to wait, to copy, and the memory's format.

@@ -194,7 +194,7 @@ class TwoStageLossSpec(Spec):
         return self
 
 
-_NO_ROI_ALIGN = "the second stage crops feature maps (RoIAlign), which this format has no layer for"
+_NO_ROI_ALIGN = "a head two_stage crops feature maps (RoIAlign), which it has no layer for"
 
 
 class TwoStageHeadSpec(HeadSpec):
@@ -209,6 +209,7 @@ class TwoStageHeadSpec(HeadSpec):
     impossible_formats: ClassVar[dict[str, str]] = dict.fromkeys(
         ("coreml", "litert", "tensorflow"), _NO_ROI_ALIGN
     )
+    ranked: ClassVar[bool] = True
 
     type: Literal["two_stage"]
     rpn: RPNSpec

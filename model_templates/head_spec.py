@@ -12,6 +12,8 @@ class HeadSpec(Spec):
 
     Attributes:
         impossible_formats: Formats of `export.EXPORTERS` that cannot hold such a head, and why.
+        ranked: Whether its boxes come in the order of scores, so that rounding may swap places.
     """
 
     impossible_formats: ClassVar[dict[str, str]] = {}
+    ranked: ClassVar[bool] = False

@@ -27,8 +27,11 @@ def level_anchors(spec: AnchorsSpec, level: int, x: Tensor) -> Tensor:
 def image_sides(spec: AnchorsSpec, finest: Tensor) -> Tensor:
     """Width and height of the image, (2,), from its finest map (B, C, H, W)."""
     height, width = map_size(finest)
-    sides = [torch.as_tensor(side, device=finest.device) for side in (width, height)]
-    return torch.stack(sides).float() * spec.strides[0]
+    stride = float(spec.strides[0])
+    if isinstance(width, Tensor) and isinstance(height, Tensor):  # of a graph that computes them
+        return torch.stack((width, height)).float() * stride
+    # As one constant: Core ML's converter knows no stack of numbers.
+    return torch.tensor([width * stride, height * stride], device=finest.device)
 
 
 def clipped(boxes: Tensor, sides: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional
 
 from ..model_templates.anchor_heads import RoIHeadSpec
 from .map_size import map_size
+from .nms import in_torchscript
 
 
 def roi_align(maps: list[Tensor], strides: list[int], rois: Tensor, spec: RoIHeadSpec) -> Tensor:
@@ -55,38 +57,43 @@ def _by_rows(
     spec: RoIHeadSpec,
 ) -> Tensor:
     """Each cell of each crop as a weighted sum of rows of one table: all cells of all maps."""
-    sizes = [
-        torch.stack([torch.as_tensor(side, device=boxes.device) for side in map_size(x)])
-        for x in maps
-    ]
+    sides = [[_number(side) for side in map_size(x)] for x in maps]
+    sizes = [torch.stack(one).to(boxes.device) for one in sides]
     table = torch.cat([x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]) for x in maps])
     counts = torch.stack([height * width for height, width in sizes]) * maps[0].shape[0]
-    extents = torch.stack(sizes)[levels]
+    extents = torch.stack(sizes).index_select(0, levels)
     height, width = extents.unbind(1)
-    first = (counts.cumsum(0) - counts)[levels] + images * height * width
-    scaled = boxes / torch.tensor(strides, device=boxes.device)[levels][:, None]
-    start = scaled[:, [1, 0]] - 0.5 * spec.aligned
-    cells = (scaled[:, [3, 2]] - scaled[:, [1, 0]]).clamp(min=0.0 if spec.aligned else 1.0)
+    first = (counts.cumsum(0) - counts).index_select(0, levels) + images * height * width
+    scaled = boxes / torch.tensor(strides, device=boxes.device).index_select(0, levels)[:, None]
+    low, high = scaled[:, :2].flip(1), scaled[:, 2:].flip(1)  # y, x
+    start = low - 0.5 * spec.aligned
+    cells = (high - low).clamp(min=0.0 if spec.aligned else 1.0)
     cells = cells / spec.resolution
     points = torch.full_like(extents, spec.sampling_ratio)
     if not spec.sampling_ratio:
         points = cells.ceil().long()
 
+    of_cell = points[:, 0] * points[:, 1]
     bins = spec.resolution**2
-    of_cell = points.prod(1)
-    of_crop = of_cell * bins
-    crop = torch.repeat_interleave(torch.arange(boxes.shape[0], device=boxes.device), of_crop)
-    place = torch.arange(crop.shape[0], device=boxes.device) - (of_crop.cumsum(0) - of_crop)[crop]
+    places = of_cell
+    if in_torchscript():  # no size of an array in a file may follow from what the boxes are
+        most = _most_points(sides, spec)
+        places = torch.zeros_like(of_cell) + most
+        crop, place = _equal_places(of_cell, most * bins)
+    else:
+        crop, place = _places(of_cell * bins)
     # A place in a crop: row and column of the cell, row and column of the point in it.
-    count_y, count_x = points[crop].unbind(1)
-    place, point_x = _split(place, count_x)
-    place, point_y = _split(place, count_y)
-    cell_y, cell_x = _split(place, torch.full_like(place, spec.resolution))
+    count_y, count_x = points.clamp(min=1).index_select(0, crop).unbind(1)
+    cell, point = _split(place, places.index_select(0, crop))
+    cell_y, cell_x = _split(cell, torch.full_like(cell, spec.resolution))
+    point_y, point_x = _split(point, count_x)
     within = torch.stack(((point_y + 0.5) / count_y, (point_x + 0.5) / count_x), 1)
-    at = start[crop] + (torch.stack((cell_y, cell_x), 1) + within) * cells[crop]
+    step = cells.index_select(0, crop)
+    at = start.index_select(0, crop) + (torch.stack((cell_y, cell_x), 1) + within) * step
 
-    limits = extents[crop]
-    inside = ((at >= -1) & (at <= limits)).all(1)
+    limits = extents.index_select(0, crop)
+    counts_in = ((at >= -1) & (at <= limits)).all(1) & (point < of_cell.index_select(0, crop))
+    begin, number = (one.index_select(0, crop) for one in (first, of_cell.clamp(min=1)))
     at = torch.minimum(at.clamp(min=0), limits - 1)
     low = at.floor().long()
     high = torch.minimum(low + 1, limits - 1)
@@ -94,9 +101,10 @@ def _by_rows(
     weights, rows = [], []
     for y, share_y in ((low[:, 0], 1 - share[:, 0]), (high[:, 0], share[:, 0])):
         for x, share_x in ((low[:, 1], 1 - share[:, 1]), (high[:, 1], share[:, 1])):
-            rows.append(first[crop] + y * limits[:, 1] + x)
-            weights.append(share_y * share_x * inside / of_cell[crop])
-    of_row = (4 * of_cell).repeat_interleave(bins)
+            # Of points that do not count, always the same row, which is at hand.
+            rows.append((begin + y * limits[:, 1] + x) * counts_in)
+            weights.append(share_y * share_x * counts_in / number)
+    of_row = (4 * places)[:, None].expand(-1, bins).flatten()
     crops = functional.embedding_bag(
         torch.stack(rows, 1).flatten(),
         table,
@@ -106,6 +114,44 @@ def _by_rows(
     )
     size = spec.resolution
     return crops.reshape(-1, size, size, table.shape[1]).permute(0, 3, 1, 2)
+
+
+def _number(side: int) -> Tensor:
+    """A side of a map as int64 (), where the tracer has not made it one."""
+    return side if isinstance(side, Tensor) else torch.tensor(side)
+
+
+def _places(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Number of the crop, and place in it, of each of the `counts` places of each crop."""
+    crop = torch.repeat_interleave(torch.arange(counts.shape[0], device=counts.device), counts)
+    first = (counts.cumsum(0) - counts).index_select(0, crop)
+    return crop, torch.arange(crop.shape[0], device=counts.device) - first
+
+
+def _equal_places(crops: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """The same for `count` () places of each of some crops."""
+    crop = torch.arange(crops.shape[0], device=crops.device)[:, None]
+    place = torch.arange(count, device=crops.device)[None]  # type: ignore[call-overload]
+    return (crop + 0 * place).flatten(), (place + 0 * crop).flatten()
+
+
+def _most_points(sizes: list[list[Tensor]], spec: RoIHeadSpec) -> Tensor:
+    """A bound, int64 (), on the points that are averaged in a cell.
+
+    From height and width () of each map alone.
+
+    A box of h x w cells of its map has fewer than (h / r + 1)(w / r + 1) of them. Its area is
+    below that of the next coarser map's boxes, or it lies in the coarsest map.
+    """
+    if spec.sampling_ratio:
+        return torch.as_tensor(spec.sampling_ratio**2)
+    # The small part is what `assigned_levels` adds.
+    side = 1.001 * 2 * spec.canonical_size / 2**spec.canonical_level
+    (height, width), (low, narrow) = sizes[0], sizes[-1]
+    area = (low * narrow).clamp(min=math.ceil(side**2))
+    half_round = torch.maximum(torch.maximum(height, width) + math.ceil(side), low + narrow)
+    of_cell = area / spec.resolution**2 + half_round / spec.resolution + 1
+    return of_cell.ceil().long()
 
 
 def _split(place: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:

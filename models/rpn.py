@@ -85,13 +85,14 @@ class RPN(nn.Module):
         scores, boxes, kept = [], [], []
         for logits, deltas, anchors in zip(found.logits, found.deltas, found.anchors, strict=True):
             # Filled up, as a level may have fewer anchors, which depends on the image's size.
-            fill = (0, pre_nms_topk)
-            logits = functional.pad(logits.float(), fill, value=_LEAST)
-            deltas = functional.pad(deltas.float(), (0, 0, *fill))
-            anchors = functional.pad(anchors, (0, 0, *fill))
+            logits = _filled(logits.float(), pre_nms_topk, _LEAST)
+            deltas = _filled(deltas.float(), pre_nms_topk, 0.0)
+            anchors = _filled(anchors[None], pre_nms_topk, 0.0)[0]
             best, index = logits.topk(pre_nms_topk)
             deltas = deltas.gather(1, index[..., None].expand(-1, -1, 4))
-            found_here = decode(deltas, anchors[index], variances=self.spec.variances)
+            found_here = decode(
+                deltas, functional.embedding(index, anchors), variances=self.spec.variances
+            )
             found_here = clipped(found_here, found.sides)
             sides = found_here[..., 2:] - found_here[..., :2]
             large = (sides > self.spec.min_size).all(-1)
@@ -110,3 +111,9 @@ class RPN(nn.Module):
 
 _LEAST = -1e4
 """A logit below all that networks give; FP16 still has it."""
+
+
+def _filled(x: Tensor, count: int, value: float) -> Tensor:
+    """An array (B, N, ...) with `count` more rows of a value."""
+    more = torch.full_like(x[:, :1], value)
+    return torch.cat((x, more.repeat(1, count, *[1] * (x.dim() - 2))), dim=1)

@@ -32,21 +32,22 @@ _MEMBERS = re.compile(
 _MAX_CODE = 1 << 20
 
 _FUNCTIONS = frozenset((
-    "int", "ops.prim.NumToTensor", "ops.prim.device", *(f"torch.{name}" for name in (
-        "_convolution", "abs", "adaptive_avg_pool2d", "add", "amax", "amin", "arange", "argmax",
-        "argmin", "avg_pool2d", "batch_norm", "bmm", "cat", "ceil", "chunk", "clamp", "clamp_max",
-        "clamp_min", "contiguous", "conv2d", "conv_transpose2d", "div", "elu", "eq", "erf", "exp",
-        "expand", "expand_as", "flatten", "floor", "floor_divide", "full", "ge", "gelu",
-        "group_norm", "gt", "hardsigmoid", "hardswish", "hardtanh", "layer_norm", "le",
-        "leaky_relu", "linalg_vector_norm", "linear", "log", "log_softmax", "lt", "matmul", "max",
-        "max_pool2d", "maximum", "mean", "meshgrid", "min", "minimum", "mish", "mul", "ne", "neg",
-        "norm", "ones", "ones_like", "pad", "permute", "pixel_shuffle", "pow", "prelu",
-        "reciprocal", "reflection_pad2d", "relu", "relu6", "remainder", "repeat",
-        "replication_pad2d", "reshape", "round", "rsqrt", "rsub", "select", "sigmoid", "sign",
-        "silu", "size", "slice", "softmax", "softplus", "split", "split_with_sizes", "sqrt",
-        "square", "squeeze", "stack", "sub", "sum", "tanh", "to", "transpose", "unbind",
-        "unsqueeze", "upsample_bicubic2d", "upsample_bilinear2d", "upsample_nearest2d", "view",
-        "where", "zeros", "zeros_like",
+    "annotate", "int", "ops.prim.NumToTensor", "ops.prim.device", *(f"torch.{name}" for name in (
+        "__and__", "_convolution", "abs", "adaptive_avg_pool2d", "add", "all", "amax", "amin",
+        "arange", "argmax", "argmin", "avg_pool2d", "batch_norm", "bmm", "cat", "ceil", "chunk",
+        "clamp", "clamp_max", "clamp_min", "constant_pad_nd", "contiguous", "conv2d",
+        "conv_transpose2d", "cumsum", "div", "elu", "embedding", "embedding_bag", "eq", "erf",
+        "exp", "expand", "expand_as", "flatten", "flip", "floor", "floor_divide", "full",
+        "full_like", "gather", "ge", "gelu", "group_norm", "gt", "hardsigmoid", "hardswish",
+        "hardtanh", "index_select", "layer_norm", "le", "leaky_relu", "linalg_vector_norm",
+        "linear", "log", "log2", "log_softmax", "lt", "matmul", "max", "max_pool2d", "maximum",
+        "mean", "meshgrid", "min", "minimum", "mish", "mul", "ne", "neg", "norm", "ones",
+        "ones_like", "pad", "permute", "pixel_shuffle", "pow", "prelu", "prod", "reciprocal",
+        "reflection_pad2d", "relu", "relu6", "remainder", "repeat", "replication_pad2d", "reshape",
+        "round", "rsqrt", "rsub", "select", "sigmoid", "sign", "silu", "size", "slice", "softmax",
+        "softplus", "split", "split_with_sizes", "sqrt", "square", "squeeze", "stack", "sub", "sum",
+        "tanh", "to", "topk", "transpose", "triu", "unbind", "unsqueeze", "upsample_bicubic2d",
+        "upsample_bilinear2d", "upsample_nearest2d", "view", "where", "zeros", "zeros_like",
     )),
 ))  # fmt: skip
 """Functions that compute their answers from what they are given."""

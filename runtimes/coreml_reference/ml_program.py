@@ -336,6 +336,7 @@ OPERATIONS: dict[str, Operation] = {
     "exp": _unary(torch.exp),
     "linear": ({"x", "weight", "bias"}, _linear),
     "max_pool": (_MAX_POOL, _max_pool),
+    "minimum": _binary(torch.minimum),
     "mul": _binary(torch.mul),
     "real_div": _binary(torch.div),
     "reduce_argmax": ({"x", "axis", "keep_dims", "output_dtype"}, _reduce_argmax),

@@ -316,6 +316,7 @@ LAYERS: dict[str, tuple[set[str], Callable[[Any, str], Run]]] = {
         _inner_product,
     ),
     "loadConstantND": ({"shape", "data"}, _constant),
+    "minBroadcastable": (set(), _broadcast(torch.minimum)),
     "multiply": ({"alpha"}, _elementwise(torch.mul)),
     "multiplyBroadcastable": (set(), _broadcast(torch.mul)),
     "pooling": (_POOLING, _pooling),

@@ -56,12 +56,15 @@ class DetectionRules(Spec):
         score_threshold: Lowest score of a face, 0 to 1.
         nms_iou: IoU above which NMS keeps only the better of two boxes, 0 to 1.
         nms: Where score threshold and NMS are applied: by the "runtime", or in the "graph".
+        ranked: Whether the network gives its boxes in the order of scores of its own, those of
+            proposals; then rounding may swap their places.
     """
 
     labels: tuple[str, ...]
     score_threshold: Fraction
     nms_iou: Overlap
     nms: Literal["runtime", "graph"] = "runtime"
+    ranked: bool = False
 
 
 def detection_rules(contract: Contract) -> DetectionRules:
@@ -113,8 +116,9 @@ def rules_of(template: Template) -> dict[str, Any]:
         labels=tuple(template.dataset.classes),
         score_threshold=inference.score_threshold,
         nms_iou=inference.nms_iou,
+        ranked=template.architecture.head.ranked,
     )
-    return rules.model_dump(mode="json")
+    return rules.model_dump(mode="json", exclude=None if rules.ranked else {"ranked"})
 
 
 def decides(template: Template) -> Hashable:

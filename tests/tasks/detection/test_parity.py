@@ -333,3 +333,44 @@ def test_the_last_of_as_many_faces_as_there_may_be_may_be_another() -> None:
     other[0, 10] = 0.1
     found = compare(contract, expected, model(other), IMAGES[:1], answers_only=True)
     assert (found.asked - found.agreed, found.problem is None) == (1, False)
+
+
+def test_proposals_may_swap_places(expected: list[Outputs]) -> None:
+    """Those of two stages come in the order of their own scores, which rounding changes."""
+
+    def swap(outputs: Outputs) -> None:
+        for name, array in outputs.items():
+            outputs[name] = array[:, [1, 0, 3, 2]]
+
+    def problem(change: Callable[[Outputs], object], **rules: Any) -> str | None:
+        contract = contract_of(**rules)
+        return compare(contract, expected, model_of(contract, change), IMAGES).problem
+
+    assert problem(swap, ranked=True) is None
+    assert problem(swap) is not None
+    assert problem(add("scores", (0,), 0.01), ranked=True) is not None
+    assert problem(add("boxes", (0, 0), np.nan), ranked=True) is not None
+
+
+@pytest.mark.parametrize(("wrong", "is_same"), [(1, True), (10, False)])
+def test_a_few_proposals_may_be_others(wrong: int, is_same: bool) -> None:
+    """Where two were next to equal, rounding decides which of them the second stage looks at."""
+    generator = np.random.default_rng(0)
+    boxes = generator.uniform(0, 30, (1, 40, 4)).astype(np.float32)
+    boxes[..., 2:] += boxes[..., :2] + 5
+    one = {"boxes": boxes, "scores": generator.uniform(0, 0.4, (1, 40)).astype(np.float32)}
+    outputs = tuple(
+        {"name": name, "shape": (1, *array.shape[1:]), "meaning": "", "unit": ""}
+        for name, array in one.items()
+    )
+    contract = contract_of(outputs=outputs, ranked=True)
+
+    def run(_: np.ndarray) -> Outputs:
+        found = {name: array.copy() for name, array in one.items()}
+        found["boxes"][0, :wrong] += 40
+        return found
+
+    session = Session("fake", "cpu", None, {}, {}, run)
+    model = FaceDetector(contract=contract, session=session, path=Path("fake.onnx"))
+    found = compare(contract, [one], model, IMAGES[:1])
+    assert (found.problem is None) == is_same

@@ -1,0 +1,80 @@
+"""Detectors of two stages, and RetinaNet's head, in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pocketface
+from pocketface.exporting import EXPORTERS
+from pocketface.results import pairwise_iou
+
+from ..tiny_network import HEADS, TEMPLATE, write_tiny_weights
+from .conftest import run
+
+FORMATS = ["onnx", "openvino", "torchscript"]
+FILES = ["model.onnx", "model_nms.onnx", "model.xml", "model_nms.xml", "model.pt"]
+
+
+def text_of(head: str) -> str:
+    start, end = TEMPLATE.index("  head:"), TEMPLATE.index("inference:")
+    return TEMPLATE[:start] + HEADS[head] + TEMPLATE[end:]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of two stages; all proposals' points are counted, as in Detectron2."""
+    folder = tmp_path_factory.mktemp("two_stage")
+    text = text_of("two_stage").replace("sampling_ratio: 2", "sampling_ratio: 0")
+    report = run(write_tiny_weights(folder, text), folder, formats=FORMATS, with_nms=True)
+    assert [one.file and one.file.name for one in report.files] == FILES
+    assert {(one.status, one.reason) for one in report.files} == {("passed", None)}
+    return folder
+
+
+@pytest.mark.parametrize("size", [None, (128, 64)])
+@pytest.mark.parametrize("name", FILES)
+def test_files_find_what_the_network_finds_at_any_size(
+    exported: Path, name: str, size: tuple[int, int] | None
+) -> None:
+    photo = np.random.default_rng(1).integers(0, 256, (80, 70, 3), dtype=np.uint8)
+    expected = pocketface.load(exported / "weights.safetensors", input_size=size).predict(photo)
+    assert len(expected) > 3
+    model = pocketface.load(exported / name, input_size=size)
+    one, other = model.predict_batch([photo, photo])
+    for found in (one, other):
+        assert len(found) == len(expected)
+        assert pairwise_iou(expected.boxes, found.boxes).max(1).min() > 0.999
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+    if "nms" not in name:
+        assert model.contract.outputs[0].shape == (-1, 32, 4)
+
+
+def test_formats_without_layers_for_it_are_named_and_the_others_made(tmp_path: Path) -> None:
+    weights = write_tiny_weights(tmp_path, text_of("two_stage"))
+    without = ["coreml", "litert", "tensorflow"]
+    report = run(weights, tmp_path, formats=[*without, "torchscript"], verify=False)
+    *refused, made = report.files
+    assert [(one.format, one.status) for one in refused] == [(to, "failed") for to in without]
+    for one in refused:
+        assert one.reason is not None
+        assert "RoIAlign" in one.reason
+        assert "two_stage" in one.reason
+    assert made.status == "unchecked"
+
+
+def test_retinanet_goes_where_dense_detectors_go(tmp_path: Path) -> None:
+    weights = write_tiny_weights(tmp_path, text_of("retina"))
+    report = run(weights, tmp_path, formats=FORMATS)
+    assert {(one.status, one.reason) for one in report.files} == {("passed", None)}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("to", sorted(EXPORTERS.keys() - set(FORMATS)))
+def test_retinanet_goes_to_phones_too(tmp_path: Path, to: str) -> None:
+    pytest.importorskip(EXPORTERS[to].packages[0])
+    weights = write_tiny_weights(tmp_path, text_of("retina"))
+    report = run(weights, tmp_path, formats=[to])
+    assert {(one.status, one.reason) for one in report.files} == {("passed", None)}
