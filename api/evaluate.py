@@ -60,6 +60,7 @@ def evaluate(
     input_size: tuple[int, int] | None = None,
     score_threshold: float | None = None,
     nms_iou: float | None = None,
+    max_detections: int | None = None,
     runtime: str | None = None,
     device: str = "cpu",
     threads: int | None = None,
@@ -83,6 +84,7 @@ def evaluate(
         score_threshold: Lowest score of a face that counts (None for 0.02); of a classifier,
             lowest score of its second label (None for its own).
         nms_iou: IoU of NMS, 0 to 1; None for the file's.
+        max_detections: Most faces of a photo that count, best first; None for 750.
         runtime: See `load`.
         device: See `load`.
         threads: See `load`.
@@ -118,6 +120,7 @@ def evaluate(
         options=Options(
             score_threshold=score_threshold,
             nms_iou=nms_iou,
+            max_detections=max_detections,
             mistakes=optional_path(mistakes_to),
             runtime=runtime,
         ),

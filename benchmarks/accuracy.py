@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ def measure_accuracy(
         metrics_file: File for the metrics, the protocol and SHA-256s; None writes none.
         on_progress: Called with the number of photos done and the total.
 
+    Returns:
+        The figures, each with the protocol in words.
+
     Raises:
         UserError: There is nothing to measure on, or the labels or options do not fit.
     """
@@ -53,4 +57,17 @@ def measure_accuracy(
     metrics = metrics_of([*measure.FIGURES, *found.further], {**found.figures, **further})
     if metrics_file is not None:
         write_metrics(metrics_file, metrics, protocol=found.protocol, files=found.files)
-    return metrics
+    protocol = _in_words(found.protocol)
+    return [metric.model_copy(update={"protocol": protocol}) for metric in metrics]
+
+
+def _in_words(protocol: Mapping[str, Any]) -> str | None:
+    """What a protocol says in single words and numbers."""
+    said = [
+        f"{key.replace('_', ' ')} {value:g}"
+        if isinstance(value, float)
+        else f"{key.replace('_', ' ')} {value}"
+        for key, value in protocol.items()
+        if isinstance(value, str | float | int)
+    ]
+    return ", ".join(said) or None

@@ -55,12 +55,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--score-threshold",
+        "--score-floor",
         type=fraction,
         metavar="0..1",
         help="lowest score of a face that counts (default 0.02); of a classifier: "
         "lowest score of its second label (default: its own)",
     )
     parser.add_argument("--nms-iou", type=fraction, metavar="0..1", help="instead of the file's")
+    parser.add_argument(
+        "--max-detections",
+        type=positive_count,
+        metavar="N",
+        help="most faces of a photo that count, the best ones (default 750)",
+    )
     parser.add_argument("--runtime", help="for .onnx: onnxruntime (default) or openvino")
     parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
     parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")
@@ -87,6 +94,7 @@ def run(args: argparse.Namespace) -> None:
             input_size=args.input_size,
             score_threshold=args.score_threshold,
             nms_iou=args.nms_iou,
+            max_detections=args.max_detections,
             runtime=args.runtime,
             device=args.device,
             threads=args.threads,
@@ -102,6 +110,8 @@ def run(args: argparse.Namespace) -> None:
         [(metric.key, metric.display_name, _value(metric), metric.unit) for metric in report],
         numbers=(2,),
     )
+    if protocol := next((metric.protocol for metric in report), None):
+        tell(f"measured with {protocol}")
     for path in (args.save_metrics_to, args.mistakes_to):
         if path is not None:
             tell(f"written: {path}")

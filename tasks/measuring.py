@@ -91,6 +91,7 @@ class Options:
     Attributes:
         score_threshold: Lowest score that counts.
         nms_iou: For a detector, the IoU threshold of NMS.
+        max_detections: For a detector, the most faces of a photo that count, the best ones.
         mistakes: For a classifier, a PNG file to draw the wrongly labelled faces into.
         runtime: The runtime as the user named it, for the protocol.
         quick: Whether to leave out figures that no table of a benchmark shows.
@@ -98,6 +99,7 @@ class Options:
 
     score_threshold: float | None = None
     nms_iou: float | None = None
+    max_detections: int | None = None
     mistakes: Path | None = None
     runtime: str | None = None
     quick: bool = False

@@ -127,7 +127,11 @@ def evaluate(
 ) -> Evaluation:
     """See `tasks.parts.Measure`."""
     contract = model.contract
-    for flag, value in (("--wider-dir", labels.official), ("--nms-iou", options.nms_iou)):
+    for flag, value in (
+        ("--wider-dir", labels.official),
+        ("--nms-iou", options.nms_iou),
+        ("--max-detections", options.max_detections),
+    ):
         if value is not None:
             raise UserError(f"{flag}: {model.path} is for {contract.task}, not a detector")
     threshold = model.rules.score_threshold

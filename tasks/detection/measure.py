@@ -27,7 +27,7 @@ from ...results import Detections
 from ..measuring import Evaluation, Labels, Measured, Options, Progress, files_of, protocol_of
 from ..timing import Item
 from .model import FaceDetector
-from .rules import detection_rules, is_final
+from .rules import MAX_DETECTIONS, detection_rules, is_final
 from .samples import classes_in, read_set, readable
 
 _log = logging.getLogger(__name__)
@@ -132,18 +132,24 @@ def protocol(contract: Contract) -> str:
 
 
 def predictor(
-    model: Detects, *, floor: float | None = None, nms_iou: float | None = None
+    model: Detects,
+    *,
+    floor: float | None = None,
+    nms_iou: float | None = None,
+    max_detections: int | None = None,
 ) -> Predictor:
     """A function that runs a model at the low score for figures, or at `floor`.
 
-    Of our own models in one look, as all others have: figures are those of the network.
+    It gives at most `max_detections` faces, the best ones; None for the model's own number. Of our
+    own models in one look, as all others have: figures are those of the network.
     """
     if floor is None:
         floor = score_floor(model.contract) if isinstance(model, FaceDetector) else SCORE_FLOOR
     predict = model.predict
     if isinstance(model, FaceDetector):
-        predict = partial(model.predict, second_look=False)
-    return lambda image: predict(image, score_threshold=floor, nms_iou=nms_iou)
+        most = MAX_DETECTIONS if max_detections is None else max_detections
+        predict = partial(model.predict, second_look=False, max_detections=most)
+    return lambda image: predict(image, score_threshold=floor, nms_iou=nms_iou)[:max_detections]
 
 
 def find_in(
@@ -225,7 +231,8 @@ def evaluate(
                 "the same network without, which begins at %g",
                 ours.path, floor, SCORE_FLOOR,
             )  # fmt: skip
-    predict = predictor(model, floor=floor, nms_iou=options.nms_iou)
+    most = options.max_detections
+    predict = predictor(model, floor=floor, nms_iou=options.nms_iou, max_detections=most)
     if labels.files and labels.official is not None:
         predict = _once(predict)
     threshold = floor if ours is None else max(floor, ours.rules.score_threshold)
@@ -251,6 +258,7 @@ def evaluate(
     said: dict[str, Any] = {
         "input": f"{size.resize} to {size.width}x{size.height}",
         "score_floor": floor,
+        "max_detections": MAX_DETECTIONS if most is None else most,
         "nms_iou": ours.rules.nms_iou if options.nms_iou is None else options.nms_iou,
         "threshold": threshold,
         **protocol_of(ours, labels, options),

@@ -139,6 +139,7 @@ def evaluate(
     for flag, value in (
         ("--wider-dir", labels.official),
         ("--nms-iou", options.nms_iou),
+        ("--max-detections", options.max_detections),
         ("--mistakes-to", options.mistakes),
         ("--score-threshold", options.score_threshold),
     ):

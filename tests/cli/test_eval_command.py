@@ -81,9 +81,23 @@ def test_thresholds_and_sizes_change_the_figures(run: Run) -> None:
     assert ap() == 100
     assert ap("--score-threshold", "0.9") < 100
     assert yaml.safe_load(Path("m.yaml").read_text())["protocol"]["threshold"] == 0.9
+    assert ap("--score-floor", "0.9") == ap("--score-threshold", "0.9")
+    assert ap("--max-detections", "1") < 100
+    assert yaml.safe_load(Path("m.yaml").read_text())["protocol"]["max_detections"] == 1
     assert ap("--nms-iou", "0.05") < 100
     assert ap("--input-size", "64x64") < 100
     assert "letterbox to 64x64" in Path("m.yaml").read_text()
+
+
+def test_the_protocol_is_said(run: Run) -> None:
+    command = ("eval", "--load-weights", "tiny.pth", *FLAGS)
+    result = run(*command, "--score-floor", "0.7", "--max-detections", "100", "--json")
+    lines = [json.loads(line) for line in result.out.splitlines()]
+    assert {line["protocol"] for line in lines} == {
+        "input letterbox to 96x64, score floor 0.7, max detections 100, nms iou 0.45, "
+        "threshold 0.7, runtime torch, precision fp32, device cpu"
+    }
+    assert "score floor 0.02, max detections 750" in run(*command).out
 
 
 def test_a_mode_of_pytorch_is_kept_at_another_size_and_said(run: Run) -> None:
