@@ -74,7 +74,7 @@ def of_deface(paths: Sequence[Path]) -> Times:
     """Blur photos as deface does."""
     import imageio.v2 as imageio
     from deface.deface import anonymize_frame  # type: ignore[import-not-found]
-    from deface_finds import open_centerface
+    from deface_finds import open_centerface  # type: ignore[import-not-found]
 
     network = open_centerface()
     network(imageio.imread(paths[0]), threshold=0.2)
