@@ -22,13 +22,7 @@ class ShuffleNetV2(Stages):
     """
 
     def __init__(self, spec: ShuffleNetV2Spec) -> None:
-        # Windows begin at the first pixel, as in pytorchcv's (which rounds their number up), whose
-        # weights are those of face-detection-0207. Behind ReLU, zeros are as good as no pixels.
-        stem = nn.Sequential(
-            conv_norm_act(3, STEM_CHANNELS, stride=2),
-            nn.ZeroPad2d((0, 1, 0, 1)),
-            nn.MaxPool2d(3, stride=2),
-        )
+        stem = nn.Sequential(conv_norm_act(3, STEM_CHANNELS, stride=2), FirstPixelPool())
         super().__init__(stem, _stages(), spec.outputs)
         init_backbone(self)
 
@@ -39,6 +33,24 @@ def _stages() -> Iterator[tuple[int, int, nn.Module]]:
         units = (Unit(channels) for _ in range(count - 1))
         yield channels, channels, nn.Sequential(DownUnit(before, channels), *units)
         before = channels
+
+
+class FirstPixelPool(nn.Module):
+    """3x3 max pooling of stride 2 whose windows begin at the first pixel, not one before it.
+
+    So does pytorchcv's, whose weights are those of face-detection-0207. Two poolings with equal
+    padding and a crop do it, as not all formats can round a number of windows up.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pairs = nn.MaxPool2d(2, stride=1, padding=1)
+        self.windows = nn.MaxPool2d(2, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W), even sides, to (B, C, H / 2, W / 2)."""
+        y: Tensor = self.windows(self.pairs(x))
+        return y[:, :, 1:, 1:]
 
 
 class Unit(nn.Module):
