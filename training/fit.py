@@ -267,6 +267,8 @@ def _without_lightnings_news() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
             warnings.filterwarnings("ignore", message=".*does not have many workers")
+            # As templates with frozen normalisation mean it.
+            warnings.filterwarnings("ignore", message=".* in eval mode at the start of training")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
