@@ -66,10 +66,10 @@ def main() -> None:
                 "--save-metrics-to", folder / f"{protocol}.yaml")  # fmt: skip
         files = folder / "files"
         run("export", "--load-weights", checkpoint, "--save-model-to", files,
-            "--formats", "onnx,openvino")  # fmt: skip
+            "--formats", "onnx,openvino", *(["--no-verify"] if asked.trial else []))  # fmt: skip
         devices = "cpu,cuda" if asked.gpus else "cpu"
         run("benchmark", checkpoint, files, "--devices", devices, "--output", folder / "report",
-            "--force")  # fmt: skip
+            "--force", *(["--duration", 0.1] if asked.trial else []))  # fmt: skip
 
 
 def train(name: str, folder: Path, asked: argparse.Namespace, *, start: str | None) -> None:
