@@ -78,7 +78,7 @@ def text_of(name: str, *, side: int | None = None) -> str:
     text = re.sub(r"metrics:\n(  .*\n)+", "metrics: []\n", text)
     if side is not None:
         size = rf"\g<1>{side}\g<2>{side}"
-        text, found = re.subn(r"(\ninput:\n  height: )\d+(\n  width: )\d+", size, text)
+        text, found = re.subn(r"(\ninput:.*\n  height: )\d+(\n  width: )\d+", size, text)
         assert found == 1
     return text
 
@@ -127,8 +127,16 @@ _ALIKE = (
 )
 """Of the same layers as other templates, in other numbers and sizes."""
 
-_SERVERS = ("deeplabv3-resnet50", "unet-resnet50")
-"""Networks of 130 MB and more, whose layers test_masks.py has in small ones."""
+_SERVERS = (
+    "deeplabv3-resnet50",
+    "faster-rcnn-m",
+    "faster-rcnn-r50-fpn",
+    "faster-rcnn-r101-fpn",
+    "retinanet-r101-fpn",
+    "unet-resnet50",
+)
+"""Networks of 130 MB and more, and others whose layers test_masks.py and test_anchor_heads.py have
+in small ones."""
 
 _SLOW = {
     "coreml": ("glasses-n",),
@@ -175,6 +183,7 @@ def cases() -> list[Any]:
         for name in template_names()
         for to in EXPORTERS
         if to == "openvino" or not name.endswith("-int8")  # no other holds what it learned
+        if to not in open_template(name).spec.architecture.impossible_formats()
     ]
 
 
@@ -201,9 +210,10 @@ def case(
         if name not in made:
             # Every kind of layer, but fewer and narrower ones: converters take minutes for all.
             side = None if is_of_one_size(open_template(name).spec) else SIDE
-            text = text_of(name, side=side).replace("depth: 152", "depth: 50")
+            text = re.sub("depth: (101|152)", "depth: 50", text_of(name, side=side))
             text = text.replace("tower: 4", "tower: 1")
             text = text.replace("channels: 256", "channels: 64").replace(": 128\n", ": 32\n")
+            text = re.sub(r"(p\w+_nms_topk): \d+", r"\1: 100", text)
             made[name] = write_calibrated(text, tmp_path_factory.mktemp(name))
         weights = made[name]
     read = read_weights(weights)
@@ -249,7 +259,7 @@ def _check_parity(case: Case) -> None:
             names = ("score", "probability", "1 - cosine")
             (unsure,) = (found.differences[name] for name in names if name in found.differences)
             assert unsure is not None
-            assert unsure < 2e-5 or row.precision != "fp32"
+            assert unsure < (2e-5 if case.trained else 5e-5) or row.precision != "fp32"
         elif found.tensors:
             # Random networks exaggerate rounding, so the limits are those of trained ones. A
             # wrong layer would show all the same.
