@@ -30,7 +30,7 @@ lower scores; and any that a second opinion confirms."""
 SURE = 2.0
 """Multiple of the lowest score from which on no second opinion is asked for."""
 
-_ASKED = 24
+_ASKED = 32
 """Shortest of the longer sides, in pixels of the detector's own input, of a photo's faces that a
 second opinion is asked for: smaller ones hide little for nothing, and are many."""
 
