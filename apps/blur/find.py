@@ -38,7 +38,7 @@ _SMALL = 48
 """Longest side, in pixels of the detector's own input, of a face that the closer search adds: what
 is larger was seen before, and large false faces hide much for nothing (docs/reports/blur.md)."""
 
-_OPEN = 6
+_OPEN = 12
 """Input sizes for which a network is kept open."""
 
 _SAME = 0.5
@@ -123,7 +123,7 @@ class FaceFinder:
     def find_all(self, image: Pixels, *, score: float, large: float | None = None) -> Detections:
         """All faces of a photo, best first.
 
-        It is searched at the detector's own input size and, where it is larger, once more at its
+        It is searched as the detector's own input has it and, where it is larger, once more at its
         own resolution for small ones.
 
         Args:
@@ -132,7 +132,8 @@ class FaceFinder:
             large: The lowest of those that a second opinion may be asked for; None for `score`.
         """
         large = score if large is None else large
-        found = self.own.predict(image, score_threshold=min(score, large))
+        first = self._first(image.shape[:2])
+        found = first.predict(image, score_threshold=min(score, large))
         sides = self._own_sides(found, image)
         found = found.where(found.scores >= np.where(sides >= _ASKED, large, score))
         size = self._input_for(image.shape[:2])
@@ -141,6 +142,19 @@ class FaceFinder:
         faint = max(self.least_score, FAINT * score)
         closer = self._opened(size).predict(image, score_threshold=faint, second_look=False)
         return merged(found, closer.where(self._own_sides(closer, image) < _SMALL))
+
+    def _first(self, shape: tuple[int, int]) -> FaceDetector:
+        """The detector without the rows or columns of its own input that a photo leaves empty."""
+        own = self.own.contract.input
+        if not self._step:
+            return self.own
+        scale = min(own.height / shape[0], own.width / shape[1])
+        height, width = (
+            min(-(-round(side * scale) // self._step) * self._step, whole)
+            for side, whole in zip(shape, (own.height, own.width), strict=True)
+        )
+        whole = (height, width) == (own.height, own.width) or min(height, width) == 0
+        return self.own if whole else self._opened((height, width))
 
     def _own_sides(self, faces: Detections, image: Pixels) -> NDArray[np.float32]:
         """The longer side (N,) of each face in pixels of the detector's own input."""

@@ -62,6 +62,31 @@ def test_inputs_follow_the_photo_up_to_the_longest_side() -> None:
     assert finder._input_for((10, 5000)) == (64, 5056)
 
 
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((427, 640), (448, 640)),
+        ((1200, 800), (640, 448)),
+        ((90, 120), (512, 640)),
+        ((10, 5000), (64, 640)),
+        ((1000, 1000), (640, 640)),
+    ],
+)
+def test_the_first_search_leaves_out_what_is_empty(
+    shape: tuple[int, int], size: tuple[int, int]
+) -> None:
+    finder = FaceFinder("face-detection-n", threads=1)
+    first = finder._first(shape)
+    assert (first.contract.input.height, first.contract.input.width) == size
+    assert (first is finder.own) == (size == (640, 640))
+    # The same scale as in the whole input, so that the same faces are found.
+    photo = astronaut_in(*shape, eyes=min(shape) / 13)
+    best = finder.own.predict(photo, score_threshold=0.6)[:1]
+    assert len(best) == (min(shape) > 50)
+    found = finder.find(photo)[: len(best)]
+    np.testing.assert_allclose(found.boxes, best.boxes, atol=0.01 * max(shape))
+
+
 def test_small_faces_of_panoramas_are_found() -> None:
     photo = astronaut_in(600, 4800, eyes=16)
     faces = FaceFinder("face-detection-n", threads=1).find(photo).above(0.3)
