@@ -120,7 +120,10 @@ def test_serve(tmp_path: Path) -> None:
     ("arguments", "extra"),
     [
         (("export", "--template", "face-detection-n", "--save-model-to", "out"), "train"),
-        (("visualize", "--template", "face-detection-m", "--video", HOPPER, "--no-show"), "train"),
+        (
+            ("visualize", "--template", "face-detection-0200", "--video", HOPPER, "--no-show"),
+            "train",
+        ),
         (("classify", HOPPER, "--load-weights", "glasses-cnn"), "train"),
     ],
 )

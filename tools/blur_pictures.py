@@ -5,6 +5,7 @@ python tools/blur_pictures.py
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,9 @@ TARGET = Path(__file__).parents[1] / "docs" / "blur.jpg"
 
 def main() -> None:
     """Write the picture: a row for each photo, as it was and in each style."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     second = model_path(SECOND_DETECTOR)
     finder = FaceFinder(model_path(DETECTOR), second_opinion=second, threads=1)
     rows = []

@@ -7,6 +7,7 @@ The photos are in the public domain; the detector is the one that ships.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import io
 import sys
@@ -33,7 +34,15 @@ ANSWERS = (
 )
 
 
-async def main() -> None:
+def main() -> None:
+    """Print the talk."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
+    asyncio.run(run())
+
+
+async def run() -> None:
     """Talk, and print what both sides send."""
     async with fake_telegram.fake_telegram() as telegram:
         detector, second = model_path(DETECTOR), model_path(SECOND_DETECTOR)
@@ -125,4 +134,4 @@ def told(call: Any) -> str:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

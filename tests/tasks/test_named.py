@@ -59,7 +59,7 @@ def test_which_file_a_name_opens(
         (set(), NAME, {}, "onnxruntime", "onnx"),
         ({"litert"}, NAME, {}, "onnxruntime", "onnx"),
         ({"onnxruntime"}, NAME, {"runtime": "torch"}, "torch", "train"),
-        ({"onnxruntime"}, "face-detection-m", {}, "torch", "train"),
+        ({"onnxruntime"}, "face-detection-0200", {}, "torch", "train"),
     ],
 )
 def test_a_name_that_nothing_here_opens(
