@@ -190,7 +190,10 @@ def test_proposals_are_the_best_of_all_levels_and_filled_up() -> None:
         pre_nms_topk=20,
         post_nms_topk=40,
     )
+    torch.manual_seed(0)
     rpn = RPN(spec, [2, 2])
+    # Without it many scores are exactly 0, and any of them may be the best.
+    torch.nn.init.ones_(rpn.conv.bias)
     maps = [torch.randn(2, 2, 4, 4), torch.randn(2, 2, 2, 2)]
     found = rpn(maps)
     proposals = rpn.propose(found, pre_nms_topk=20, post_nms_topk=40)
