@@ -38,8 +38,8 @@ _SMALL = 48
 """Longest side, in pixels of the detector's own input, of a face that the closer search adds: what
 is larger was seen before, and large false faces hide much for nothing (docs/reports/blur.md)."""
 
-_OPEN = 12
-"""Input sizes for which a network is kept open."""
+_OPEN = 12_000_000
+"""Pixels of all input sizes together for which a network is kept open: about 600 MB."""
 
 _SAME = 0.5
 """IoU from which on boxes of two searches are one face."""
@@ -184,7 +184,7 @@ class FaceFinder:
             model = load(self.own.path, device=self._device, threads=self._threads, input_size=size)
             assert isinstance(model, FaceDetector)
             self._sizes[size] = model
-            if len(self._sizes) > _OPEN:
+            while len(self._sizes) > 1 and sum(high * wide for high, wide in self._sizes) > _OPEN:
                 self._sizes.popitem(last=False)
             return model
 

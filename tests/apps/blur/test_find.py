@@ -87,6 +87,14 @@ def test_the_first_search_leaves_out_what_is_empty(
     np.testing.assert_allclose(found.boxes, best.boxes, atol=0.01 * max(shape))
 
 
+def test_networks_of_too_many_pixels_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pocketface.apps.blur.find._OPEN", 2 * 448 * 640)
+    finder = FaceFinder("face-detection-n", threads=1)
+    for shape in ((427, 640), (640, 427), (427, 640), (480, 640), (10, 640)):
+        finder._first(shape)
+    assert list(finder._sizes) == [(512, 640), (64, 640)]
+
+
 def test_small_faces_of_panoramas_are_found() -> None:
     photo = astronaut_in(600, 4800, eyes=16)
     faces = FaceFinder("face-detection-n", threads=1).find(photo).above(0.3)
