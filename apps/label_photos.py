@@ -72,7 +72,7 @@ def label_photos(
     paths = list_images(folder)
     detector = open_detector()
     contract, rules = detector.contract, detector.rules
-    least = rules.score_threshold if rules.nms == "graph" else 0.0
+    least = rules.least_score
     score = rules.score_threshold if score is None else score
     if score < least:
         raise UserError(

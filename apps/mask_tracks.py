@@ -73,9 +73,7 @@ class MaskTracks:
         self.segmenter = segmenter
         self.detector = detector
         self.score = score
-        rules = detector.rules
-        least = rules.score_threshold if rules.nms == "graph" else 0.0
-        self._faint = min(score, max(least, _FAINT * score))
+        self._faint = min(score, max(detector.rules.least_score, _FAINT * score))
         self._tracks: list[_Track] = []
 
     def read(self, image: Pixels) -> tuple[Detections, list[Mask]]:

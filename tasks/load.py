@@ -83,13 +83,14 @@ def load_as(
     runtime: str | None = None,
     device: str = "cpu",
     threads: int | None = None,
+    input_size: tuple[int, int] | None = None,
 ) -> Kind:
     """Open a model file with `load`, and refuse models of another kind.
 
     Raises:
         ModelFileError: See `load`; or the model is of another kind.
     """
-    model = load(path, runtime=runtime, device=device, threads=threads)
+    model = load(path, runtime=runtime, device=device, threads=threads, input_size=input_size)
     if not isinstance(model, kind):
         raise ModelFileError(f"{path}: is for {model.contract.task}; expected a {kind.WHAT}")
     return model

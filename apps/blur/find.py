@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...errors import UserError
 from ...results import Detections, pairwise_iou
 from ...tasks.detection.model import FaceDetector
-from ...tasks.load import load, load_as
+from ...tasks.load import load_as
 from .second_opinion import SecondOpinion
 
 Pixels = NDArray[np.uint8]
@@ -99,8 +99,7 @@ class FaceFinder:
     @property
     def least_score(self) -> float:
         """The lowest score that the detector gives."""
-        rules = self.own.rules
-        return rules.score_threshold if rules.nms == "graph" else 0.0
+        return self.own.rules.least_score
 
     def find(self, image: Pixels) -> Detections:
         """The faces of a photo that are to be hidden, best first.
@@ -148,13 +147,9 @@ class FaceFinder:
         own = self.own.contract.input
         if not self._step:
             return self.own
-        scale = min(own.height / shape[0], own.width / shape[1])
-        height, width = (
-            min(-(-round(side * scale) // self._step) * self._step, whole)
-            for side, whole in zip(shape, (own.height, own.width), strict=True)
-        )
-        whole = (height, width) == (own.height, own.width) or min(height, width) == 0
-        return self.own if whole else self._opened((height, width))
+        height, width = self._holding(shape, min(own.height / shape[0], own.width / shape[1]))
+        size = min(height, own.height), min(width, own.width)
+        return self.own if size == (own.height, own.width) else self._opened(size)
 
     def _own_sides(self, faces: Detections, image: Pixels) -> NDArray[np.float32]:
         """The longer side (N,) of each face in pixels of the detector's own input."""
@@ -173,16 +168,26 @@ class FaceFinder:
             return None
         # Of a panorama as many pixels as of a photo twice as wide as high: it costs no more.
         scale = min(1.0, self.max_side / min(longest, (2 * shape[0] * shape[1]) ** 0.5))
-        height, width = (max(1, -(-round(side * scale) // self._step)) for side in shape)
-        return height * self._step, width * self._step
+        return self._holding(shape, scale)
+
+    def _holding(self, shape: tuple[int, int], scale: float) -> tuple[int, int]:
+        """Height and width of the smallest input that holds a photo times a factor."""
+        step = self._step or 1
+        height, width = (max(1, -(-round(side * scale) // step)) * step for side in shape)
+        return height, width
 
     def _opened(self, size: tuple[int, int]) -> FaceDetector:
         with self._lock:
             if size in self._sizes:
                 self._sizes.move_to_end(size)
                 return self._sizes[size]
-            model = load(self.own.path, device=self._device, threads=self._threads, input_size=size)
-            assert isinstance(model, FaceDetector)
+            model = load_as(
+                FaceDetector,
+                self.own.path,
+                device=self._device,
+                threads=self._threads,
+                input_size=size,
+            )
             self._sizes[size] = model
             while len(self._sizes) > 1 and sum(high * wide for high, wide in self._sizes) > _OPEN:
                 self._sizes.popitem(last=False)

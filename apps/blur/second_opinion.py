@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...results import pairwise_iou
 from ...tasks.detection.model import FaceDetector
-from ...tasks.load import load, load_as
+from ...tasks.load import load_as
 
 _SIDE = 128
 """Side, in pixels, of what it is shown: a face and its surroundings."""
@@ -43,9 +43,9 @@ class SecondOpinion:
         step = self._model.contract.input.multiple_of
         if step:
             side = -(-_SIDE // step) * step
-            model = load(path, device=device, threads=threads, input_size=(side, side))
-            assert isinstance(model, FaceDetector)
-            self._model = model
+            self._model = load_as(
+                FaceDetector, path, device=device, threads=threads, input_size=(side, side)
+            )
 
     def agrees(
         self, image: NDArray[np.uint8], boxes: NDArray[np.float32], *, score: float
@@ -60,8 +60,7 @@ class SecondOpinion:
         Returns:
             bool (N,).
         """
-        rules = self._model.rules
-        least = max(score, rules.score_threshold) if rules.nms == "graph" else score
+        least = max(score, self._model.rules.least_score)
         corners = [_place_of(box, image.shape) for box in boxes]
         places = (image[top:bottom, left:right] for left, top, right, bottom in corners)
         answers = self._model.predict_batch(places, score_threshold=least)

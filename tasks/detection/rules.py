@@ -66,6 +66,11 @@ class DetectionRules(Spec):
     nms: Literal["runtime", "graph"] = "runtime"
     ranked: bool = False
 
+    @property
+    def least_score(self) -> float:
+        """The lowest score of a face that the graph gives, 0 to 1."""
+        return self.score_threshold if self.nms == "graph" else 0.0
+
 
 def detection_rules(contract: Contract) -> DetectionRules:
     """The rules of a detector's contract."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 
 from pocketface.apps.mask_tracks import MaskTracks
 from pocketface.results import Detections
+from pocketface.tasks.detection.rules import DetectionRules
 
 from ..tasks.segmentation.colour_network import (
     colour_segmenter,
@@ -33,14 +34,16 @@ def face_at(x: float, y: float, score: float = 0.9, shake: Any = 0) -> Detection
     return Detections(box, np.array([score], np.float32), points)
 
 
-def tracks(*found: Detections, score: float = 0.5, nms: str = "outside") -> MaskTracks:
+def tracks(
+    *found: Detections, score: float = 0.5, nms: Literal["runtime", "graph"] = "runtime"
+) -> MaskTracks:
     """What finds these faces, frame by frame; those below its threshold are not given."""
     frames = iter(found)
 
     def predict(_: np.ndarray, *, score_threshold: float) -> Detections:
         return next(frames).above(score_threshold)
 
-    rules = SimpleNamespace(score_threshold=0.4, nms=nms)
+    rules = DetectionRules(labels=("face",), score_threshold=0.4, nms_iou=0.45, nms=nms)
     detector: Any = SimpleNamespace(predict=predict, rules=rules)
     return MaskTracks(SEGMENTER, detector, score=score)
 
