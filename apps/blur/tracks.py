@@ -6,6 +6,7 @@ from array import array
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +82,25 @@ class Track:
         old = sum(one < frame for one in self.frames[:-1])
         del self.frames[:old], self.boxes[: 4 * old], self.scores[:old]
         self.shown = {one: shown for one, shown in self.shown.items() if one >= frame}
+
+
+class Turns:
+    """Which tracks something slow is done for: for each again after some time.
+
+    Args:
+        seconds: How long after.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._last: WeakKeyDictionary[Track, float] = WeakKeyDictionary()
+
+    def take(self, track: Track, time: float) -> bool:
+        """Whether it is a track's turn at a time, in seconds; then the next is not before long."""
+        if time - self._last.get(track, -np.inf) < self._seconds:
+            return False
+        self._last[track] = time
+        return True
 
 
 @dataclass

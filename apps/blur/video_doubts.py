@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...results import Detections
 from .find import FAINT, SURE
 from .second_opinion import SecondOpinion
-from .tracks import Track
+from .tracks import Track, Turns
 
 _EVERY = 0.2
 """Seconds after which a track is asked about again."""
@@ -29,7 +29,7 @@ class TrackDoubts:
         self._opinion = opinion
         self._score = score
         self._sure: WeakSet[Track] = WeakSet()
-        self._asked: WeakKeyDictionary[Track, float] = WeakKeyDictionary()
+        self._turns = Turns(_EVERY)
 
     def look(
         self,
@@ -52,8 +52,7 @@ class TrackDoubts:
                 continue
             if faces.scores[row] >= SURE * self._score:
                 self._sure.add(track)
-            elif time - self._asked.get(track, -np.inf) >= _EVERY:
-                self._asked[track] = time
+            elif self._turns.take(track, time):
                 asked[track] = row
         boxes = faces.boxes[list(asked.values())]
         agreed = self._opinion.agrees(image, boxes, score=FAINT * self._score)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...results import Detections
-from .tracks import Track
+from .tracks import Track, Turns
 
 if TYPE_CHECKING:
     from .who import Who
@@ -29,7 +29,7 @@ class TrackWho:
     def __init__(self, who: Who, score: float) -> None:
         self._who = who
         self._score = score
-        self._asked: dict[Track, float] = {}
+        self._turns = Turns(_EVERY)
 
     def look(
         self,
@@ -48,13 +48,13 @@ class TrackWho:
             faces: Its faces, with landmarks.
             tracks: The track of each.
         """
-        self._asked = {track: when for track, when in self._asked.items() if time - when < _EVERY}
-        rows: list[int] = []
-        for index, track in enumerate(tracks):
-            if track is None or track in self._asked or faces.scores[index] < self._score:
-                continue
-            self._asked[track] = time
-            rows.append(index)
+        rows = [
+            index
+            for index, track in enumerate(tracks)
+            if track is not None
+            and faces.scores[index] >= self._score
+            and self._turns.take(track, time)
+        ]
         if not rows:
             return
         answers = self._who.answers(image, faces[rows])
