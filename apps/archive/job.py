@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ...errors import PocketfaceError
 from ..blur.manifest import Done, Failed
-from ..blur.request import BlurRequest, settings_digest
+from ..blur.request import BlurRequest, model_files, settings_digest
 from ..blur.run import open_blurrer
 from .store import Store, one_line, open_store, sha256
 
@@ -97,23 +97,12 @@ def job_of(request: BlurRequest, source: str, output: str) -> Job:
     """
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for key, path in _files(request).items():
+        for key, path in model_files(request).items():
             archive.add(path, f"{key}/{path.name}")
             beside = path.with_suffix(".bin")
             if path.suffix == ".xml" and beside.exists():
                 archive.add(beside, f"{key}/{beside.name}")
     return Job(request, packed.getvalue(), settings_digest(request), source, output)
-
-
-def _files(request: BlurRequest) -> dict[str, Path]:
-    files = {"detector": request.detector}
-    if request.second_opinion is not None:
-        files["second_opinion"] = request.second_opinion
-    if request.segmenter is not None:
-        files["segmenter"] = request.segmenter
-    if request.who is not None:
-        files |= {"gallery": request.who.gallery, "recognizer": request.who.recognizer}
-    return files
 
 
 class Worker:
@@ -188,7 +177,7 @@ def _unpacked(job: Job, folder: Path) -> BlurRequest:
     with tarfile.open(fileobj=io.BytesIO(job.models)) as archive:
         archive.extractall(folder, filter="data")
     request = job.request
-    here = {key: folder / key / path.name for key, path in _files(request).items()}
+    here = {key: folder / key / path.name for key, path in model_files(request).items()}
     who = request.who
     if who is not None:
         who = replace(who, gallery=here["gallery"], recognizer=here["recognizer"])

@@ -134,13 +134,20 @@ def settings_digest(request: BlurRequest) -> str:
         "lossless_jpeg": request.lossless_jpeg,
         "video": [request.codec, request.keep_audio],
     }
-    models = {"detector": request.detector}
-    if request.second_opinion is not None:
-        models["second_opinion"] = request.second_opinion
-    if request.segmenter is not None:
-        models["segmenter"] = request.segmenter
+    models = model_files(request)
     if request.tracks is not None:
         models["tracks"] = request.tracks
-    if who is not None:
-        models |= {"gallery": who.gallery, "recognizer": who.recognizer}
     return digest_of(settings, models)
+
+
+def model_files(request: BlurRequest) -> dict[str, Path]:
+    """The files of the models, and of the gallery, by what they are."""
+    who = request.who
+    files = {
+        "detector": request.detector,
+        "second_opinion": request.second_opinion,
+        "segmenter": request.segmenter,
+        "gallery": None if who is None else who.gallery,
+        "recognizer": None if who is None else who.recognizer,
+    }
+    return {key: path for key, path in files.items() if path is not None}
