@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..errors import ModelFileError
 from ..model_templates.architecture import ArchitectureSpec
-from .file_checks import check_archive, check_file, damaged
+from .file_checks import check_file
 from .foreign_pickle import read_arrays
 from .name_map import Renamed, map_of, renamed, unmet
-from .weights_formats import CHECKPOINT_KEY, OLD_CHECKPOINT, foreign_objects, zipped_operations
+from .weights_formats import CHECKPOINT_KEY, OLD_CHECKPOINT, load_checkpoint, zipped_operations
 
 _PICKLES = 5
 """Pickles at the beginning of what `torch.save` wrote before it wrote zip archives."""
@@ -122,24 +121,10 @@ def _is_old(path: Path) -> bool:
 
 def _load(path: Path) -> dict[Any, Any]:
     """What `torch.save` wrote, also before PyTorch 1.6; nothing but tensors and plain objects."""
-    old = _is_old(path)
-    if not old:
-        check_archive(path)
-    try:
-        if old:
-            objects = foreign_objects(_old_operations(path))
-        else:
-            with zipfile.ZipFile(path) as archive:
-                objects = foreign_objects(zipped_operations(archive))
-        if objects:
-            raise ModelFileError(
-                f"{path}: holds objects of {objects[0]!r:.80}, not tensors alone: not opened"
-            )
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except ModelFileError:
-        raise
-    except Exception as error:  # the readers raise anything on damaged or malicious files
-        raise damaged(path, error) from error
+    operations = _old_operations if _is_old(path) else zipped_operations
+    content = load_checkpoint(
+        path, operations, refusal="holds objects of {}, not tensors alone: not opened"
+    )
     if not isinstance(content, dict):
         raise ModelFileError(f"{path}: expected a checkpoint (found {type(content).__name__})")
     return content

@@ -149,23 +149,9 @@ def read_checkpoint(path: Path) -> tuple[Section, dict[str, Tensor]]:
             raise ModelFileError(
                 f"{path}: not written by pocketface, but by a PyTorch before 1.6", hint=FOREIGN_HINT
             )
-    check_archive(path)
-    try:
-        # torch writes checksums but does not check them.
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-            if broken is not None:
-                raise ValueError(f"wrong checksum of {broken}")
-            foreign = foreign_objects(zipped_operations(archive))
-        if foreign:
-            raise ModelFileError(
-                f"{path}: not written by pocketface: holds objects of {foreign[0]!r:.80}"
-            )
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except ModelFileError:
-        raise
-    except Exception as error:  # the readers raise anything on damaged or malicious files
-        raise damaged(path, error) from error
+    content = load_checkpoint(
+        path, zipped_operations, refusal="not written by pocketface: holds objects of {}"
+    )
     if not isinstance(content, dict) or CHECKPOINT_KEY not in content:
         raise ModelFileError(
             f"{path}: not written by pocketface: no {CHECKPOINT_KEY!r} section", hint=FOREIGN_HINT
@@ -187,21 +173,52 @@ def read_checkpoint(path: Path) -> tuple[Section, dict[str, Tensor]]:
     return section, tensors
 
 
-def zipped_operations(archive: zipfile.ZipFile) -> Iterator[tuple[Any, Any, Any]]:
-    """The operations of the pickles in a checkpoint."""
-    for member in archive.namelist():
-        if member.endswith(".pkl"):
-            yield from pickletools.genops(archive.read(member))
+Operations = Iterable[tuple[Any, Any, Any]]
+"""Of a pickle, as `pickletools.genops` gives them."""
 
 
-def foreign_objects(operations: Iterable[tuple[Any, Any, Any]]) -> list[str]:
+def load_checkpoint(
+    path: Path, operations: Callable[[Path], Operations], *, refusal: str
+) -> object:
+    """What `torch.save` wrote, if it is nothing but tensors and plain objects.
+
+    Args:
+        path: The file.
+        operations: Reads those of the pickles in it.
+        refusal: What the error says of other objects, with `{}` for the first one's name.
+
+    Raises:
+        ModelFileError: It is damaged, or holds other objects.
+    """
+    try:
+        objects = _foreign_objects(operations(path))
+        if objects:
+            name = f"{objects[0]!r:.80}"
+            raise ModelFileError(f"{path}: {refusal.format(name)}")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except ModelFileError:
+        raise
+    except Exception as error:  # the readers raise anything on damaged or malicious files
+        raise damaged(path, error) from error
+
+
+def zipped_operations(path: Path) -> Iterator[tuple[Any, Any, Any]]:
+    """The operations of the pickles in a checkpoint since PyTorch 1.6, whose archive is whole."""
+    check_archive(path)
+    with zipfile.ZipFile(path) as archive:
+        broken = archive.testzip()
+        if broken is not None:  # torch writes checksums but does not check them
+            raise ValueError(f"wrong checksum of {broken}")
+        for member in archive.namelist():
+            if member.endswith(".pkl"):
+                yield from pickletools.genops(archive.read(member))
+
+
+def _foreign_objects(operations: Operations) -> list[str]:
     """Names in a checkpoint's pickle that weights do not need.
 
     PyTorch itself lets a few more pass, among them `bytearray`, whose size a file of a few bytes
     may choose.
-
-    Args:
-        operations: Those of the pickle, as `pickletools.genops` gives them.
     """
     return [
         str(name or operation.name).replace(" ", ".")

@@ -170,6 +170,19 @@ def test_a_tensor_of_another_shape_is_refused(
         read_weights(path, template=template)
 
 
+def test_a_flipped_bit_of_a_tensor_is_refused(
+    snapshot: Callable[..., tuple[TemplateFile, Path]],
+) -> None:
+    template, path = snapshot(
+        lambda state: state.update({"marked": torch.full((64,), 5.0)}), old=False
+    )
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.full((64,), 5.0).numpy().tobytes()) + 100] ^= 0x04
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError, match="damaged"):
+        read_weights(path, template=template)
+
+
 def test_another_template_is_refused_in_one_line(
     snapshot: Callable[..., tuple[TemplateFile, Path]], tmp_path: Path
 ) -> None:
