@@ -38,6 +38,18 @@ def check_lost(lost: Sequence[str], *, total: int) -> None:
         raise DataError(f"{len(lost)} of {total} photos cannot be used: {lost[0]}")
 
 
+def flags_given(labels: Labels, options: Options) -> list[str]:
+    """The flags of `eval` that were given and that some tasks do not have."""
+    values = {
+        "--wider-dir": labels.official,
+        "--nms-iou": options.nms_iou,
+        "--max-detections": options.max_detections,
+        "--mistakes-to": options.mistakes,
+        "--score-threshold": options.score_threshold,
+    }
+    return [flag for flag, value in values.items() if value is not None]
+
+
 @dataclass(frozen=True, eq=False)
 class Measured:
     """A model's accuracy on some samples.

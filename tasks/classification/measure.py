@@ -32,6 +32,7 @@ from ..measuring import (
     Progress,
     check_lost,
     files_of,
+    flags_given,
     protocol_of,
 )
 from ..timing import Item
@@ -127,12 +128,8 @@ def evaluate(
 ) -> Evaluation:
     """See `tasks.parts.Measure`."""
     contract = model.contract
-    for flag, value in (
-        ("--wider-dir", labels.official),
-        ("--nms-iou", options.nms_iou),
-        ("--max-detections", options.max_detections),
-    ):
-        if value is not None:
+    for flag in flags_given(labels, options):
+        if flag not in ("--mistakes-to", "--score-threshold"):
             raise UserError(f"{flag}: {model.path} is for {contract.task}, not a detector")
     threshold = model.rules.score_threshold
     if options.score_threshold is not None:

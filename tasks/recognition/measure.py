@@ -33,6 +33,7 @@ from ..measuring import (
     Options,
     Progress,
     files_of,
+    flags_given,
     protocol_of,
 )
 from ..timing import Item
@@ -136,15 +137,8 @@ def evaluate(
 ) -> Evaluation:
     """See `tasks.parts.Measure`; where the lists have a protocol's pairs, figures are of these."""
     contract = model.contract
-    for flag, value in (
-        ("--wider-dir", labels.official),
-        ("--nms-iou", options.nms_iou),
-        ("--max-detections", options.max_detections),
-        ("--mistakes-to", options.mistakes),
-        ("--score-threshold", options.score_threshold),
-    ):
-        if value is not None:
-            raise UserError(f"{flag}: not for {model.path}, which is for {contract.task}")
+    if given := flags_given(labels, options):
+        raise UserError(f"{given[0]}: not for {model.path}, which is for {contract.task}")
     content = read_identities(labels.files, labels.roots)
     people = people_of(content.photos)
     vectors = embeddings_of(model, content.photos, on_progress=on_progress)

@@ -20,6 +20,7 @@ from ..measuring import (
     Progress,
     check_lost,
     files_of,
+    flags_given,
     protocol_of,
 )
 from ..timing import Item
@@ -134,15 +135,8 @@ def evaluate(
 ) -> Evaluation:
     """See `tasks.parts.Measure`; `further` are IoU of each class, and figures of each tag."""
     contract = model.contract
-    for flag, value in (
-        ("--wider-dir", labels.official),
-        ("--nms-iou", options.nms_iou),
-        ("--max-detections", options.max_detections),
-        ("--mistakes-to", options.mistakes),
-        ("--score-threshold", options.score_threshold),
-    ):
-        if value is not None:
-            raise UserError(f"{flag}: not for {model.path}, which is for {contract.task}")
+    if given := flags_given(labels, options):
+        raise UserError(f"{given[0]}: not for {model.path}, which is for {contract.task}")
     samples = read(labels, rules=contract.rules)
     classes = model.rules.classes
     truths = Truths(classes)
