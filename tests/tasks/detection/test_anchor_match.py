@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
@@ -16,24 +14,10 @@ from pocketface.tasks.detection.anchor_match import (
 )
 from pocketface.tasks.detection.targets import Targets
 
+from .some_targets import targets
+
 # Five squares of 20 px in a row, 10 px apart: neighbours have an IoU of 1/3.
 BOXES = torch.tensor([[10.0 * i, 0.0, 10.0 * i + 20, 20.0] for i in range(5)])
-
-
-def targets(
-    boxes: list[list[float]],
-    images: list[int] | None = None,
-    *,
-    ignore: list[list[float]] | None = None,
-) -> Targets:
-    return Targets(
-        boxes=torch.tensor(boxes).reshape(-1, 4),
-        image_index=torch.tensor(images or [0] * len(boxes), dtype=torch.int64),
-        landmarks=torch.full((len(boxes), 5, 2), math.nan),
-        ignore_boxes=torch.tensor(ignore or []).reshape(-1, 4),
-        ignore_index=torch.zeros(len(ignore or []), dtype=torch.int64),
-        image_ids=torch.arange(2),
-    )
 
 
 def learns(faces: Targets, *, image: int = 0, best_learn: bool = True) -> str:

@@ -17,26 +17,9 @@ from pocketface.tasks.detection.assign import (
 )
 from pocketface.tasks.detection.targets import Targets
 
+from .some_targets import targets
+
 CPU = torch.device("cpu")
-
-
-def targets(
-    boxes: list[list[float]],
-    images: list[int] | None = None,
-    *,
-    ignore: list[list[float]] | None = None,
-    ignore_images: list[int] | None = None,
-) -> Targets:
-    count = len(boxes)
-    ignored = torch.tensor(ignore or []).reshape(-1, 4)
-    return Targets(
-        boxes=torch.tensor(boxes).reshape(-1, 4),
-        image_index=torch.tensor(images or [0] * count, dtype=torch.int64),
-        landmarks=torch.full((count, 5, 2), torch.nan),
-        ignore_boxes=ignored,
-        ignore_index=torch.tensor(ignore_images or [0] * len(ignored), dtype=torch.int64),
-        image_ids=torch.arange(2),
-    )
 
 
 def grid(side: int, *strides: int) -> tuple[Tensor, Tensor, tuple[int, ...]]:

@@ -11,8 +11,9 @@ from torch import Tensor
 from pocketface.model_templates.anchor_heads import AnchorsSpec, RetinaHeadSpec
 from pocketface.models.retina_head import RetinaPredictions
 from pocketface.tasks.detection.retina_loss import FIRST_NORMALIZER, retina_loss
-from tests.tasks.detection.test_anchor_match import targets
 from tests.tasks.detection.test_two_stage_loss import ANCHORS, FACE
+
+from .some_targets import targets
 
 SPEC = RetinaHeadSpec(
     type="retina",

@@ -13,26 +13,12 @@ from pocketface.models.ssd_head import SSDPredictions, decode, encode, level_anc
 from pocketface.tasks.detection.ssd_loss import hard_negatives, match, ssd_loss
 from pocketface.tasks.detection.targets import Targets
 
+from .some_targets import targets
+
 VARIANCES = (0.1, 0.2)
 LEVEL = AnchorLevelSpec(stride=16, widths=[16.0, 32.0], heights=[16.0, 32.0])
 SPEC = SSDHeadSpec(type="ssd", anchors=[LEVEL])
 ANCHORS = level_anchors(LEVEL, 4, 4, device=torch.device("cpu"))  # 64 x 64 px, 32 anchors
-
-
-def targets(
-    boxes: list[list[float]],
-    images: list[int] | None = None,
-    *,
-    ignore: list[list[float]] | None = None,
-) -> Targets:
-    return Targets(
-        boxes=torch.tensor(boxes).reshape(-1, 4),
-        image_index=torch.tensor(images or [0] * len(boxes), dtype=torch.int64),
-        landmarks=torch.full((len(boxes), 5, 2), math.nan),
-        ignore_boxes=torch.tensor(ignore or []).reshape(-1, 4),
-        ignore_index=torch.zeros(len(ignore or []), dtype=torch.int64),
-        image_ids=torch.arange(2),
-    )
 
 
 def predictions(batch_size: int = 1, *, face_logit: float = -5.0) -> SSDPredictions:

@@ -26,7 +26,8 @@ from pocketface.tasks.detection.two_stage_loss import (
     sample_proposals,
     two_stage_loss,
 )
-from tests.tasks.detection.test_anchor_match import targets
+
+from .some_targets import targets
 
 SPEC = TwoStageHeadSpec(
     type="two_stage",
