@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..model_templates.anchor_heads import RetinaHeadSpec
 from .anchors import clipped, image_sides, level_anchors
 from .layers import conv_norm_act
+from .map_size import map_size
 from .ssd_head import decode
 
 
@@ -76,7 +77,10 @@ class RetinaHead(nn.Module):
             boxes = self.boxes(self.box_tower(x))
             anchors.append(level_anchors(self.spec.anchors, level, x))
             logits.append(classes.permute(0, 2, 3, 1).flatten(1))
-            deltas.append(boxes.permute(0, 2, 3, 1).reshape(x.shape[0], -1, 4))
+            height, width = map_size(x)
+            # With -1 for the batch alone: Keras takes no second one for a map of one cell.
+            count = self.spec.anchors.for_each_cell * height * width
+            deltas.append(boxes.permute(0, 2, 3, 1).reshape(-1, count, 4))
         return RetinaPredictions(
             class_logits=torch.cat(logits, dim=1),
             deltas=torch.cat(deltas, dim=1),
