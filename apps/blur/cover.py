@@ -68,13 +68,17 @@ class Cover:
             raise InputError("a picture goes with the style replace, and with no other")
 
 
+FromBgr = Callable[[Picture], Pixels]
+"""Converts uint8 (h, w, 3) BGR to colours and type of a picture."""
+
+
 def hide(
     pixels: Pixels,
     faces: Detections,
     cover: Cover,
     *,
     masks: Sequence[Mask] | None = None,
-    from_bgr: Callable[[Picture], Pixels] | None = None,
+    from_bgr: FromBgr | None = None,
 ) -> None:
     """Hide faces in a picture, in place.
 
@@ -84,24 +88,36 @@ def hide(
         faces: The faces, in its pixels. Parts beyond its edges are ignored.
         cover: How they are hidden.
         masks: Of each face, for the shape `mask`.
-        from_bgr: Converts uint8 (h, w, 3) BGR to colours and type of `pixels`; None where that is
-            what they are.
+        from_bgr: For colours that are not BGR of uint8.
     """
+    hide_in_all([(pixels, from_bgr)], faces, cover, masks=masks)
+
+
+def hide_in_all(
+    pictures: Sequence[tuple[Pixels, FromBgr | None]],
+    faces: Detections,
+    cover: Cover,
+    *,
+    masks: Sequence[Mask] | None = None,
+) -> None:
+    """As `hide`, in several pictures of one size and of the same faces, as planes of a frame."""
+    size = pictures[0][0].shape[:2]
     for index, found in enumerate(faces.boxes):
         # A stretched emoji would tell the proportions of the face.
         box = _squared(found) if cover.style == "emoji" else found
         mask = None if masks is None else masks[index]
-        outline = outline_of(box, pixels.shape[:2], shape=cover.shape, grow=cover.grow, mask=mask)
+        outline = outline_of(box, size, shape=cover.shape, grow=cover.grow, mask=mask)
         if outline is None:
             continue
         area, opacity = outline
-        part = pixels[area]
-        filled = _filled(part, box, area, cover, from_bgr)
-        weight = opacity if part.ndim == 2 else opacity[..., None]
-        mixed = part + weight * (filled.astype(np.float32) - part)
-        if np.issubdtype(pixels.dtype, np.integer):
-            mixed = np.rint(mixed)
-        part[...] = mixed.astype(pixels.dtype)
+        for pixels, from_bgr in pictures:
+            part = pixels[area]
+            filled = _filled(part, box, area, cover, from_bgr)
+            weight = opacity if part.ndim == 2 else opacity[..., None]
+            mixed = part + weight * (filled.astype(np.float32) - part)
+            if np.issubdtype(pixels.dtype, np.integer):
+                mixed = np.rint(mixed)
+            part[...] = mixed.astype(pixels.dtype)
 
 
 def _squared(box: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -116,7 +132,7 @@ def _filled(
     box: NDArray[np.float32],
     area: Area,
     cover: Cover,
-    from_bgr: Callable[[Picture], Pixels] | None,
+    from_bgr: FromBgr | None,
 ) -> Pixels:
     """What an area shows in place of its pixels."""
     if cover.style in ("mosaic", "gaussian"):

@@ -61,6 +61,7 @@ class FaceFinder:
             count from the lowest score on, and no fainter ones.
         device: See `tasks.load`.
         threads: See `tasks.load`.
+        at_once: Pictures that callers with many of them look at at once, in as many threads.
 
     Raises:
         ModelFileError: The file is no detector.
@@ -76,7 +77,9 @@ class FaceFinder:
         second_opinion: Path | None = None,
         device: str = "cpu",
         threads: int | None = None,
+        at_once: int = 1,
     ) -> None:
+        self.at_once = at_once
         self.own = load_as(FaceDetector, path, device=device, threads=threads)
         self.score = score
         self.second_opinion: SecondOpinion | None = None
@@ -119,7 +122,9 @@ class FaceFinder:
         kept[asked] = self.second_opinion.agrees(image, found.boxes[asked], score=faint)
         return found.where(kept)
 
-    def find_all(self, image: Pixels, *, score: float, large: float | None = None) -> Detections:
+    def find_all(
+        self, image: Pixels, *, score: float, large: float | None = None, closer: bool = True
+    ) -> Detections:
         """All faces of a photo, best first.
 
         It is searched as the detector's own input has it and, where it is larger, once more at its
@@ -129,6 +134,7 @@ class FaceFinder:
             image: uint8 (H, W, 3), BGR.
             score: The lowest of a face.
             large: The lowest of those that a second opinion may be asked for; None for `score`.
+            closer: Whether it is searched at its own resolution too.
         """
         large = score if large is None else large
         first = self._first(image.shape[:2])
@@ -136,11 +142,11 @@ class FaceFinder:
         sides = self._own_sides(found, image)
         found = found.where(found.scores >= np.where(sides >= _ASKED, large, score))
         size = self._input_for(image.shape[:2])
-        if size is None:
+        if size is None or not closer:
             return found
         faint = max(self.least_score, FAINT * score)
-        closer = self._opened(size).predict(image, score_threshold=faint, second_look=False)
-        return merged(found, closer.where(self._own_sides(closer, image) < _SMALL))
+        more = self._opened(size).predict(image, score_threshold=faint, second_look=False)
+        return merged(found, more.where(self._own_sides(more, image) < _SMALL))
 
     def _first(self, shape: tuple[int, int]) -> FaceDetector:
         """The detector without the rows or columns of its own input that a photo leaves empty."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ...data.coded_videos import open_coded
+from ...data.coded_videos import CodedVideo, open_coded
+from ...data.read_ahead import work_ahead
 from ...errors import DataError
 from ...files import sha256_file
+from ...results import Detections
 from .find import FaceFinder
 from .scene_cuts import SceneCuts
 from .tracks import FAINT, Linker
@@ -22,6 +26,29 @@ from .video_who import TrackWho
 from .who import Who
 
 _log = logging.getLogger(__name__)
+
+_CLOSER = 0.06
+"""Seconds after which a frame is searched at its own resolution again, which takes four fifths of
+the time: what lies between two such frames is filled as any gap of a track is."""
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One frame as it is shown.
+
+    Attributes:
+        time: When, in seconds.
+        digest: Of its pixels.
+        image: uint8 (H, W, 3), BGR; None if it cannot be looked at.
+        cut: Whether a scene begins with it.
+        closer: Whether it is searched at its own resolution too.
+    """
+
+    time: float
+    digest: int
+    image: NDArray[np.uint8] | None
+    cut: bool
+    closer: bool
 
 
 def find_tracks(
@@ -53,30 +80,35 @@ def find_tracks(
     opinion = finder.second_opinion
     doubts = None if opinion is None else TrackDoubts(opinion, score)
     asking = None if who is None else TrackWho(who, score)
-    scenes = SceneCuts()
     times, digests = array("d"), array("Q")
     cuts: list[int] = []
     blind: set[int] = set()
     shown: tuple[int, int] | None = None
+
+    def searched(picture: _Picture) -> tuple[_Picture, Detections | None]:
+        if picture.image is None:
+            return picture, None
+        found = finder.find_all(picture.image, score=faint, closer=picture.closer)
+        return picture, found.above(faint)  # the closer search goes below
+
     with open_coded(source) as video:
-        for number, frame in enumerate(video.frames):
-            times.append(float(frame.time * video.time_base))
-            digests.append(frame.digest)
-            image = video.shown(frame)
-            if image is None:
+        at_once = finder.at_once
+        looked = work_ahead(searched, _pictures(video), threads=at_once, ahead=at_once)
+        for number, (picture, faces) in enumerate(looked):
+            times.append(picture.time)
+            digests.append(picture.digest)
+            if picture.image is None or faces is None:
                 blind.add(number)
             else:
-                shown = image.shape[0], image.shape[1]
-                if scenes.begins(image):
+                shown = picture.image.shape[0], picture.image.shape[1]
+                if picture.cut:
                     cuts.append(number)
                     linker.cut()
-                # The closer search goes below.
-                faces = finder.find_all(image, score=faint).above(faint)
-                linked = linker.add(number, times[-1], faces)
+                linked = linker.add(number, picture.time, faces)
                 if doubts is not None:
-                    doubts.look(times[-1], image, faces, linked)
+                    doubts.look(picture.time, picture.image, faces, linked)
                 if asking is not None:
-                    asking.look(number, times[-1], image, faces, linked)
+                    asking.look(number, picture.time, picture.image, faces, linked)
             tell(number + 1)
         stopped = video.reading.stopped
     if shown is None:
@@ -97,3 +129,15 @@ def find_tracks(
         ),
     )
     return tracks, digests
+
+
+def _pictures(video: CodedVideo) -> Iterator[_Picture]:
+    scenes = SceneCuts()
+    closest = -np.inf
+    for frame in video.frames:
+        time = float(frame.time * video.time_base)
+        image = video.shown(frame)
+        cut = image is not None and scenes.begins(image)
+        closer = image is not None and (cut or time - closest >= _CLOSER)
+        closest = time if closer else closest
+        yield _Picture(time, frame.digest, image, cut, closer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...data.coded_videos import Kind, planes_of
 from ...data.video_pixels import is_hd
 from ...results import Detections
-from .cover import Cover, Picture, Pixels, hide
+from .cover import Cover, FromBgr, Picture, hide_in_all
 from .video_masks import Hull, masks_in
 
 if TYPE_CHECKING:
@@ -87,21 +87,25 @@ def hide_in_planes(
     """
     if not len(faces):
         return
+    by_size: dict[tuple[int, int], list[tuple[NDArray[Any], FromBgr | None]]] = {}
     for index, plane in enumerate(planes_of(frame)):
         bits = frame.format.components[index].bits
-        across, down = (max(1, round(kind.width / plane.shape[1])),
-                        max(1, round(kind.height / plane.shape[0])))  # fmt: skip
+        size = plane.shape[0], plane.shape[1]
+        by_size.setdefault(size, []).append((plane, _from_bgr(index, bits, kind)))
+    for (height, width), planes in by_size.items():
+        across, down = max(1, round(kind.width / width)), max(1, round(kind.height / height))
         scale = np.array([across, down, across, down], np.float32)
         boxes = Detections(faces.boxes / scale, faces.scores)
-        from_bgr = _from_bgr(index, bits, kind)
         if cover.shape == "mask":
             parts = [None if hull is None else hull / scale[:2] for hull in hulls]
-            rows, masks = masks_in(parts, boxes, (plane.shape[0], plane.shape[1]))
-            hide(plane, boxes[rows], cover, masks=masks, from_bgr=from_bgr)
+            rows, masks = masks_in(parts, boxes, (height, width))
+            hide_in_all(planes, boxes[rows], cover, masks=masks)
             others = [row for row in range(len(boxes)) if row not in rows]
-            hide(plane, boxes[others], replace(cover, shape="ellipse"), from_bgr=from_bgr)
+            hide_in_all(planes, boxes[others], replace(cover, shape="ellipse"))
         else:
-            hide(plane, boxes, cover, from_bgr=from_bgr)
+            hide_in_all(planes, boxes, cover)
+    for index, plane in enumerate(planes_of(frame)):
+        bits = frame.format.components[index].bits
         if bits % 8:  # cubic curves reach beyond what ten bits can hold
             np.minimum(plane, (1 << bits) - 1, out=plane)
 
@@ -114,7 +118,7 @@ def black(frame: VideoFrame, kind: Kind) -> None:
         plane[...] = _from_bgr(index, bits, kind)(nothing)
 
 
-def _from_bgr(index: int, bits: int, kind: Kind) -> Callable[[Picture], Pixels]:
+def _from_bgr(index: int, bits: int, kind: Kind) -> FromBgr:
     return partial(_plane_of, index=index, bits=bits, kind=kind)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...data.coded_videos import CodedFrame, CodedVideo, open_coded
+from ...data.read_ahead import work_ahead
 from ...errors import DataError
 from ...tasks.segmentation.model import FaceSegmenter
 from .cover import Cover
@@ -69,15 +70,21 @@ def render(
             lasts: int | None = None
             step = max(1, round(1 / (video.rate * video.time_base)))
             number = -1
-            for number, frame in enumerate(video.frames):
-                if not _same(frame, number, video, tracks, digests):
-                    raise DataError(
-                        f"{source}: its frame {number} is not the one that was looked at"
-                    )
+
+            def drawn(numbered: tuple[int, CodedFrame]) -> tuple[VideoFrame, int, int | None]:
+                at, frame = numbered
+                if not _same(frame, at, video, tracks, digests):
+                    raise DataError(f"{source}: its frame {at} is not the one that was looked at")
+                return drawing.drawn(frame, at), frame.time, frame.lasts
+
+            # The next frame is drawn while this one is encoded.
+            for number, (picture, time, long) in enumerate(
+                work_ahead(drawn, enumerate(video.frames))
+            ):
                 if waiting is not None:
-                    step = frame.time - waiting[1]
+                    step = time - waiting[1]
                     writer.write(*waiting, step)
-                waiting, lasts = (drawing.drawn(frame, number), frame.time), frame.lasts
+                waiting, lasts = (picture, time), long
                 tell(number + 1)
             if waiting is None or number + 1 != len(tracks.times):
                 raise DataError(

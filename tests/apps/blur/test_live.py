@@ -40,8 +40,8 @@ def test_a_video_in_one_pass_keeps_times_and_sound(tmp_path: Path) -> None:
 
 def test_a_face_that_is_found_late_is_hidden_before(tmp_path: Path) -> None:
     class Late(RedFinder):
-        def find_all(self, image: Any, *, score: float) -> Detections:
-            found = super().find_all(image, score=score)
+        def find_all(self, image: Any, *, score: float, closer: bool = True) -> Detections:
+            found = super().find_all(image, score=score, closer=closer)
             return found if self.count == 10 else found[[]]
 
     source = write_video(tmp_path / "v.mp4", pictures(5)[:1] * 40, rate=25)

@@ -108,8 +108,10 @@ def test_a_video_hides_the_tracks_that_are_sure(agrees: bool, tmp_path: Path) ->
     from .test_video import RedFinder, pictures
 
     class Doubtful(RedFinder):
-        def find_all(self, image: NDArray[np.uint8], *, score: float) -> Detections:
-            seen = super().find_all(image, score=score)
+        def find_all(
+            self, image: NDArray[np.uint8], *, score: float, closer: bool = True
+        ) -> Detections:
+            seen = super().find_all(image, score=score, closer=closer)
             return Detections(seen.boxes, np.full_like(seen.scores, 0.5))
 
     class Opinion:

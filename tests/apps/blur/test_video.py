@@ -6,6 +6,7 @@ import itertools
 import json
 import resource
 import signal
+import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -35,13 +36,16 @@ class RedFinder:
     least_score = 0.0
     second_opinion = None
 
-    def __init__(self, seen: Any = None) -> None:
+    def __init__(self, seen: Any = None, at_once: int = 1) -> None:
         self.seen = seen
+        self.at_once = at_once
         self.count = 0
+        self.closer: list[bool] = []
 
-    def find_all(self, image: Picture, *, score: float) -> Detections:
+    def find_all(self, image: Picture, *, score: float, closer: bool = True) -> Detections:
         assert score <= 0.3
         self.count += 1
+        self.closer.append(closer)
         if self.seen is not None:
             self.seen(self.count)
         red = (image[..., 2].astype(int) - image[..., 1] > 60).nonzero()
@@ -406,6 +410,29 @@ def test_tracks_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     refused({**text, "times": [0, 1e-320, 1, 2]}, "times: expected each later")
     refused({**text, "times": text["times"][:3]}, "has 3 frames|frame 3 is not|below 3")
     refused({**text, "times": [0.5, 1, 2, 3]}, "frame 0 is not the one")
+
+
+def test_frames_are_searched_closer_every_now_and_then_and_where_a_scene_begins(
+    tmp_path: Path,
+) -> None:
+    other = np.linspace(255, 0, 160, dtype=np.uint8)[None, :, None].repeat(120, 0).repeat(3, 2)
+    steps = [0.04 * index for index in range(9)] + [0.5, 0.6, 0.7]
+    source = write_video(tmp_path / "v.mp4", pictures(5) + [other] * 7, times=steps)
+    finder = RedFinder()
+    _, done = blurred(source, finder=finder)
+    assert done.tracks.cuts == (5,)
+    now, later = True, False
+    assert finder.closer == [now, later, now, later, now, now, later, now, later, now, now, now]
+
+
+def test_several_frames_are_looked_at_at_once_and_linked_in_order(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "v.mp4", pictures(20))
+    together = threading.Barrier(2, timeout=20)  # broken if one frame is looked at after the other
+    output, _ = blurred(source, finder=RedFinder(lambda _: together.wait(), at_once=2))
+    sidecar = output.with_suffix(".tracks.json")
+    several = sidecar.read_text()
+    blurred(source)
+    assert several == sidecar.read_text()
 
 
 def test_a_source_that_changes_between_the_passes_is_an_error(tmp_path: Path) -> None:

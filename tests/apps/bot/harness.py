@@ -29,6 +29,7 @@ class MiddleFace:
     score = 0.3
     least_score = 0.0
     second_opinion = None
+    at_once = 1
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -46,7 +47,7 @@ class MiddleFace:
         box = np.array([[width / 4, height / 4, width * 3 / 4, height * 3 / 4]], np.float32)
         return Detections(box[:there], np.full(there, 0.9, np.float32), None)
 
-    def find_all(self, image: NDArray[np.uint8], *, score: float) -> Detections:
+    def find_all(self, image: NDArray[np.uint8], *, score: float, **_: object) -> Detections:
         return self.find(image, score=score)
 
 
