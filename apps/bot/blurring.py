@@ -8,13 +8,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from ...errors import ImageError, ImageTooLargeError, UserError
 from ...files import scratch_folder
+from ...results import Detections
 from ..blur.cover import Cover
 from ..blur.find import FaceFinder
 from ..blur.photo import PhotoBlurrer
+from ..blur.photo_file import Picture
 from ..blur.video import VideoRequest, blur_video
 from .refusal import Refusal
 
@@ -48,7 +50,7 @@ class Blurring:
 
     Args:
         finder: Finds the faces.
-        work_seconds: Longest work on one video.
+        work_seconds: Longest work on one photo or video.
     """
 
     def __init__(self, finder: FaceFinder, *, work_seconds: float) -> None:
@@ -60,11 +62,12 @@ class Blurring:
         """Hide the faces of a photo.
 
         Raises:
-            Refusal: It cannot be read, or has no face: who gets it back unchanged takes it for one
-                whose faces are hidden, although one may have been missed.
+            Refusal: It cannot be read, takes too long, or has no face: who gets it back unchanged
+                takes it for one whose faces are hidden, although one may have been missed.
         """
+        finder = cast(FaceFinder, _InTime(self._finder, self._seconds))
         try:
-            made = PhotoBlurrer(self._finder, self._covers[style]).blur(content, source="photo")
+            made = PhotoBlurrer(finder, self._covers[style]).blur(content, source="photo")
         except ImageTooLargeError as error:
             raise Refusal("too_many_pixels") from error
         except ImageError as error:
@@ -87,12 +90,7 @@ class Blurring:
         folder = kept.enter_context(scratch_folder(Path(gettempdir())))
         source = folder / "sent"
         source.write_bytes(content)
-        until = time.monotonic() + self._seconds
-
-        def check_time(*_: int) -> None:
-            if time.monotonic() > until:
-                raise Refusal("too_long")
-
+        clock = _InTime(self._finder, self._seconds)
         try:
             made = blur_video(
                 VideoRequest(
@@ -101,7 +99,7 @@ class Blurring:
                     finder=self._finder,
                     cover=self._covers[style],
                     score=self._finder.score,
-                    on_frame=check_time,
+                    on_frame=clock.check,
                 )
             )
         except UserError as error:  # of the video: all else is given here
@@ -109,3 +107,25 @@ class Blurring:
         if not made.tracks.paths:
             raise Refusal("no_face")
         return Hidden(folder / "blurred.mp4", ".mp4", made.black)
+
+
+class _InTime:
+    """A finder that ends when its time is up: a small file may hold thousands of frames."""
+
+    def __init__(self, finder: FaceFinder, seconds: float) -> None:
+        self._finder = finder
+        self._until = time.monotonic() + seconds
+
+    def find(self, image: Picture) -> Detections:
+        """See `FaceFinder`."""
+        self.check()
+        return self._finder.find(image)
+
+    def check(self, *_: int) -> None:
+        """Raise when it is.
+
+        Raises:
+            Refusal: It is.
+        """
+        if time.monotonic() > self._until:
+            raise Refusal("too_long")

@@ -11,7 +11,11 @@ from pathlib import Path
 from traceback import extract_tb
 
 from aiogram import F, Router
-from aiogram.exceptions import TelegramBadRequest, TelegramForbiddenError
+from aiogram.exceptions import (
+    TelegramBadRequest,
+    TelegramEntityTooLarge,
+    TelegramForbiddenError,
+)
 from aiogram.filters import Command, CommandStart
 from aiogram.types import CallbackQuery, Message, User
 
@@ -29,7 +33,11 @@ _log = logging.getLogger(__name__)
 
 PRIVATE = F.chat.type == "private"
 _FROM_USERS = F.content_type.in_(
-    {"text", "sticker", "voice", "audio", "contact", "location", "poll", "dice", "story"}
+    {
+        *("text", "sticker", "voice", "audio", "contact", "location", "venue", "poll", "dice"),
+        *("story", "game", "checklist", "paid_media", "giveaway", "invoice", "rich_message"),
+        "unknown",  # newer than aiogram, or nothing at all
+    }
 )
 """All else in a chat are notes of Telegram's own."""
 
@@ -109,9 +117,14 @@ class Desk:
                     await self._tell(first, "\n".join(notes))
         except Refusal as refusal:
             await self._tell_once(first, say(refusal.text, language))
-        except (TelegramForbiddenError, TelegramBadRequest) as error:
-            # The user has left, or deleted the message in the meantime.
-            _log.info("an answer was not taken (%s)", type(error).__name__)
+        except TelegramForbiddenError:
+            _log.info("an answer was not taken: the user has left")
+        except TelegramEntityTooLarge:
+            await self._tell_once(first, say("too_large_answer", language))
+        except TelegramBadRequest:
+            # Of the photo, or of its message, which may be deleted: then there is no note either.
+            _log.info("an answer was not taken")
+            await self._tell_once(first, say("not_taken", language))
         except Exception as error:
             _log.error("a request failed: %s", where(error))
             await self._tell_once(first, say("failed", language))

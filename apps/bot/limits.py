@@ -28,7 +28,7 @@ class Limits:
         waiting: Further requests that may wait; any more are asked to come again.
         of_chat: Requests of one chat, so that nobody takes all places.
         album_seconds: How long the rest of an album is waited for: it has no end mark.
-        work_seconds: Longest work on one video.
+        work_seconds: Longest work on one photo or video.
     """
 
     at_work: int = 1

@@ -10,7 +10,12 @@ from aiogram.client.session.middlewares.base import (
     BaseRequestMiddleware,
     NextRequestMiddlewareType,
 )
-from aiogram.exceptions import TelegramNetworkError, TelegramRetryAfter, TelegramServerError
+from aiogram.exceptions import (
+    TelegramEntityTooLarge,
+    TelegramNetworkError,
+    TelegramRetryAfter,
+    TelegramServerError,
+)
 from aiogram.methods import AnswerCallbackQuery, GetFile, Response, SendMediaGroup, TelegramMethod
 from aiogram.methods.base import TelegramType
 
@@ -24,7 +29,7 @@ _ALL_GAP, _CHAT_GAP, _GROUP_GAP = 1 / 30, 1.0, 3.0
 (core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this)."""
 
 _LONGEST_WAIT = 300.0
-"""Seconds; who is told to wait longer gets no answer."""
+"""Seconds in all; who is told to wait longer gets no answer."""
 
 _TRIES = 4
 
@@ -48,20 +53,23 @@ class Pace(BaseRequestMiddleware):
             TelegramAPIError: Telegram refuses it, or cannot be reached.
         """
         chat = _chat_of(method)
-        failures = 0
+        failures = waited = 0
         while True:
             if chat is not None:
                 await self._turn(chat, method)
             try:
                 return await make_request(bot, method)
             except TelegramRetryAfter as error:
-                if error.retry_after > _LONGEST_WAIT:
+                waited += max(1, error.retry_after)
+                if waited > _LONGEST_WAIT:
                     raise
                 _log.info("Telegram asks to wait for %s s", error.retry_after)
                 if chat is None:
-                    await asyncio.sleep(error.retry_after)
+                    await asyncio.sleep(max(1, error.retry_after))
                 else:
                     self._hold(chat, error.retry_after)
+            except TelegramEntityTooLarge:
+                raise
             except (TelegramNetworkError, TelegramServerError):
                 failures += 1
                 # What is not for one user is tried again by who asks for it.

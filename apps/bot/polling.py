@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
+from typing import Any
 
 from aiogram import Bot
 from aiogram.exceptions import AiogramError, ClientDecodeError
@@ -21,6 +23,9 @@ _SECONDS = 30
 
 _STRANGE_PAUSE = 5.0
 """Seconds to the next try where a proxy, or nothing that is known, answers."""
+
+_EMPTY_PAUSE = 1.0
+"""The same where the answer is empty although nobody waited for news."""
 
 
 async def poll(
@@ -40,6 +45,7 @@ async def poll(
     """
     ask = GetUpdates(timeout=_SECONDS, allowed_updates=KINDS)
     while not stop.is_set():
+        began = time.monotonic()
         try:
             updates = await patience.ask(lambda: bot(ask, request_timeout=_SECONDS + 15))
         except ClientDecodeError as error:
@@ -48,12 +54,14 @@ async def poll(
                 _log.warning("what answers is not Telegram: next try in %g s", _STRANGE_PAUSE)
                 await patience.pause(_STRANGE_PAUSE)
                 continue
-            # They would come again and again, and nothing else.
-            _log.error("updates of an unknown form are left out")
-            updates, ask.offset = [], last + 1
+            updates = _readable(error.data, bot)
+            # The others would come again and again, and nothing else.
+            ask.offset = last + 1
         for update in updates or ():
-            ask.offset = update.update_id + 1
+            ask.offset = max(ask.offset or 0, update.update_id + 1)
             take(update)
+        if not updates and time.monotonic() - began < _EMPTY_PAUSE:
+            await patience.pause(_EMPTY_PAUSE)
     if ask.offset is not None:
         # The next request would have told Telegram that these were taken.
         await _confirm(bot, ask.offset)
@@ -64,6 +72,17 @@ async def _confirm(bot: Bot, offset: int) -> None:
         await bot(GetUpdates(offset=offset, limit=1, timeout=0), request_timeout=5)
     except AiogramError as error:
         _log.warning("the last messages may be answered again (%s)", type(error).__name__)
+
+
+def _readable(data: Any, bot: Bot) -> list[Update]:
+    """The updates among some of which one at least is of an unknown form."""
+    updates = []
+    for one in data["result"]:
+        try:
+            updates.append(Update.model_validate(one, context={"bot": bot}))
+        except ValueError:
+            _log.error("an update of an unknown form is left out")
+    return updates
 
 
 def _last_of(data: object) -> int | None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiogram import Bot, Dispatcher
-from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
 from aiogram.exceptions import ClientDecodeError, TelegramAPIError, TelegramNotFound
 from aiogram.methods import SetMyCommands
@@ -29,6 +28,7 @@ from .limits import Limits
 from .pace import Pace
 from .patience import Patience
 from .polling import poll
+from .session import Session
 from .texts import LANGUAGES, say
 from .webhook import Webhook, listening, secret_of
 
@@ -109,10 +109,10 @@ def make_bot(request: BotRequest) -> Bot:
     """
     if request.webhook is not None:
         check_url(request.webhook.url, "--webhook")
-    session = AiohttpSession()
+    session = Session()
     if request.api_server is not None:
         check_url(request.api_server, "--api-server")
-        session = AiohttpSession(api=TelegramAPIServer.from_base(request.api_server))
+        session = Session(api=TelegramAPIServer.from_base(request.api_server))
     session.middleware(Pace())
     try:
         return Bot(request.token, session=session)

@@ -17,6 +17,7 @@ Text = Literal[
     "too_large",
     "too_many_pixels",
     "too_large_answer",
+    "not_taken",
     "too_long",
     "no_face",
     "black",
@@ -76,9 +77,13 @@ TEXTS: Mapping[Text, Mapping[Language, str]] = {
         "en": "The result is too large for Telegram. Send a smaller or shorter one.",
         "ru": "Результат слишком велик для Telegram. Пришлите файл поменьше или покороче.",
     },
+    "not_taken": {
+        "en": "Telegram does not take the result. Send it as a file.",
+        "ru": "Telegram не принимает результат. Пришлите исходное файлом.",
+    },
     "too_long": {
-        "en": "This video takes too long. Send a shorter one.",
-        "ru": "Обработка этого видео занимает слишком много времени. Пришлите покороче.",
+        "en": "This takes too long. Send a shorter or smaller one.",
+        "ru": "Обработка занимает слишком много времени. Пришлите файл покороче или поменьше.",
     },
     "no_face": {
         "en": "No face found: nothing was hidden, and so I send nothing back.",

@@ -120,6 +120,10 @@ class FakeTelegram:
         self._news.set()
         return message
 
+    def waiting(self) -> int:
+        """How many updates the bot has not confirmed."""
+        return len(self._updates)
+
     def update(self, message: dict[str, Any], kind: str = "message") -> dict[str, Any]:
         return {"update_id": next(self._numbers), kind: message}
 

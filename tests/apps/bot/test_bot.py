@@ -21,6 +21,8 @@ from ...videos import write_video
 from .fake_telegram import FakeTelegram, bad_request
 from .harness import MiddleFace, decoded, encoded, is_hidden, jpeg, noise, running
 
+_PLACE = {"latitude": 1.0, "longitude": 2.0}
+
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 @pytest.mark.parametrize("text", ["/start", "/help", "who are you?"])
@@ -34,6 +36,25 @@ def test_says_what_it_does_in_the_users_language(language: str, text: str) -> No
             (call,) = await telegram.calls_of("sendMessage")
             assert (call.chat, call.replies_to) == (7, message["message_id"])
             assert call.text == TEXTS["help"][language]  # type: ignore[index]
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("content", ["venue", "game", "checklist", "hologram", "nothing"])
+def test_says_what_it_does_to_whoever_sends_something_else(content: str) -> None:
+    about: dict[str, dict[str, Any]] = {
+        "venue": {"location": _PLACE, "venue": {"location": _PLACE, "title": "", "address": ""}},
+        "game": {"game": {"title": "a", "description": "b", "photo": []}},
+        "checklist": {"checklist": {"title": "a", "tasks": []}},
+        "hologram": {"hologram": {"of": "a time to come"}},
+        "nothing": {"photo": []},
+    }
+
+    async def check() -> None:
+        async with running() as telegram:
+            telegram.send(telegram.message(telegram.person(), **about[content]))
+            (call,) = await telegram.calls_of("sendMessage")
+            assert call.text == say("help", "en")
 
     asyncio.run(check())
 

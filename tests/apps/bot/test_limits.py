@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pocketface.apps.bot import answers, blurring
 from pocketface.apps.bot.texts import say
@@ -139,5 +141,25 @@ def test_one_answer_for_many_questions() -> None:
             await telegram.calls_of("sendMessage")
             await asyncio.sleep(1.5)
             assert len(telegram.made("sendMessage")) == 1
+
+    asyncio.run(check())
+
+
+def test_a_small_gif_of_thousands_of_frames() -> None:
+    """One of 90 kB kept the bot busy for a quarter of an hour."""
+    finder = MiddleFace()
+    finder.seconds = 0.01
+    frames = [Image.fromarray(noise(9, 9, seed=seed % 2)) for seed in range(400)]
+    content = io.BytesIO()
+    frames[0].save(content, "GIF", save_all=True, append_images=frames[1:], duration=20)
+
+    async def check() -> None:
+        async with running(finder, limits={"work_seconds": 0.15}) as telegram:
+            about = {"file_name": "a.gif", "mime_type": "image/gif"}
+            sent = telegram.file("document", content.getvalue(), **about)
+            telegram.send(telegram.message(telegram.person(), **sent))
+            (call,) = await telegram.calls_of("sendMessage")
+            assert call.text == say("too_long", "en")
+            assert telegram.made("sendDocument") == []
 
     asyncio.run(check())
