@@ -88,7 +88,8 @@ def blur(
         force: Whether older files are replaced.
         resume: Whether what an earlier run with `resume` wrote into `output` is left as it is.
         device: "cpu", or what the runtime knows.
-        threads: Of the runtime, for one inference.
+        threads: In all; None for one per core. Up to four photos, or frames of a video, are looked
+            at at once.
         on_blurred: Called after each photo.
         on_video: Called after each video with its path, that of what was written, and its tracks.
         on_frame: Called after each frame of a video with the number done and that of all.

@@ -167,7 +167,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"that detector, or YuNet's .onnx (default: {REPORT_DETECTOR})",
     )
     parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
-    parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")
+    parser.add_argument(
+        "--threads",
+        type=positive_count,
+        metavar="N",
+        help="in all, by which up to four photos, or frames of a video, are looked at at once "
+        "(default: one per core)",
+    )
     add_json(parser, "photo and video")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 def work_ahead(
     work: Callable[[Item], Result], items: Iterable[Item], *, threads: int = 1, ahead: int = 1
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Yield the result of `work` for each item, in order.
 
     Args:

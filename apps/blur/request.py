@@ -85,7 +85,8 @@ class BlurRequest:
         report: JSON file of the faces that another detector finds again; None for no such search.
         report_detector: Model file of that detector; needed for `report`.
         device: Device for all models, as `tasks.load` takes it.
-        threads: Threads for one inference of each, as `tasks.load` takes them.
+        threads: Threads in all; None for one per core. Several photos, or frames of a video, share
+            them.
         on_blurred: Called after each photo.
         on_video: Called after each video.
         on_progress: Called with the number of photos and videos done and the total.
