@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -195,6 +197,8 @@ async def _acknowledge(pressed: CallbackQuery, text: str, *, show_alert: bool = 
 def where(error: BaseException) -> str:
     """Kind and place of an error. Texts of errors may hold names, ids, or the bot's token."""
     kinds = type(error).__name__
+    if isinstance(error, OSError) and error.errno in errno.errorcode:
+        kinds += f" ({os.strerror(error.errno)})"
     if error.__cause__ is not None:
         kinds += f" from {type(error.__cause__).__name__}"
     frames = extract_tb(error.__traceback__)[-3:]

@@ -7,7 +7,7 @@ import io
 
 from aiogram import Bot
 from aiogram.exceptions import TelegramBadRequest
-from aiohttp import ClientError, ClientResponseError
+from aiohttp import ClientError, ClientPayloadError, ClientResponseError
 
 from .limits import DOWNLOAD
 from .media import Attachment
@@ -38,6 +38,8 @@ async def download(bot: Bot, attachment: Attachment) -> bytes:
         target = _Bounded()
         try:
             await bot.download_file(file.file_path, target, timeout=_SECONDS)
+            if target.getbuffer().nbytes < (file.file_size or 0):
+                raise ClientPayloadError("cut off where the server did not say how much comes")
         except (ClientError, TimeoutError) as error:
             lasting = isinstance(error, ClientResponseError) and error.status < 500
             if lasting or failures == _TRIES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +18,6 @@ from aiogram.client.telegram import TelegramAPIServer
 from aiogram.exceptions import ClientDecodeError, TelegramAPIError, TelegramNotFound
 from aiogram.methods import SetMyCommands
 from aiogram.types import BotCommand
-from aiogram.utils.token import TokenValidationError
 
 from ...errors import MissingPackageError, PocketfaceError, UserError
 from ..blur.find import SCORE, FaceFinder
@@ -114,10 +114,10 @@ def make_bot(request: BotRequest) -> Bot:
         check_url(request.api_server, "--api-server")
         session = Session(api=TelegramAPIServer.from_base(request.api_server))
     session.middleware(Pace())
-    try:
-        return Bot(request.token, session=session)
-    except TokenValidationError:
-        raise UserError(f"{TOKEN}: expected a token as BotFather gives it: 123:ABC") from None
+    # It is a part of URLs, in which other letters have a meaning.
+    if not re.fullmatch(r"[0-9]+:[\w-]+", request.token, re.ASCII):
+        raise UserError(f"{TOKEN}: expected a token as BotFather gives it: 123:ABC")
+    return Bot(request.token, session=session)
 
 
 def check_url(url: str, flag: str) -> None:
@@ -131,7 +131,7 @@ def check_url(url: str, flag: str) -> None:
         fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         fits = False
-    if not fits or any(one in url for one in "{} ?#"):
+    if not fits or not url.isprintable() or any(one in url for one in "{} ?#"):
         raise UserError(f"{flag} {url}: expected a URL, as https://example.org/bot")
 
 
@@ -197,7 +197,9 @@ async def _take_updates(request: BotRequest, bot: Bot, intake: Intake, stop: asy
                 )
             )
         except TelegramAPIError as error:
-            raise UserError(f"--webhook {hook.url}: refused: {error.message}") from None
+            refused = f"--webhook {hook.url}: refused: {error.message}"
+            # Some choose the token for the path, and a server may say what it was asked.
+            raise UserError(refused.replace(bot.token, "…")) from None
         _ready(request, name)
         await stop.wait()
 

@@ -83,7 +83,11 @@ async def listening(
     await runner.setup()
     try:
         try:
+            if not webhook.host:  # which would be all addresses
+                raise ValueError
             await web.TCPSite(runner, webhook.host, webhook.port).start()
+        except ValueError:  # of what cannot be a name
+            raise UserError(f"--host {webhook.host}: expected an address of this machine") from None
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
             raise UserError(

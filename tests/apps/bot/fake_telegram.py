@@ -60,8 +60,8 @@ class FakeTelegram:
     Attributes:
         files: Content by file id.
         calls: Requests that were answered well, without `getUpdates`.
-        failures: Answers to come instead of good ones, by method: a status and a body, or None for
-            a connection that is cut.
+        failures: Answers to come instead of good ones, by method or for `download`: a status and a
+            body, or None for a connection that is cut.
         slow: Seconds that a download takes.
         base: The server's URL.
     """
@@ -212,7 +212,8 @@ class FakeTelegram:
         if self.failures.get("download"):
             failure = self.failures["download"].pop(0)
             assert failure is not None
-            return web.Response(status=failure[0])
+            status, body = failure
+            return web.Response(status=status, body=body)
         return web.Response(body=self.files[file_id])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import string
 import tempfile
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pocketface.apps.bot import blurring
 from pocketface.apps.bot.limits import MB
 from pocketface.apps.bot.texts import TEXTS, say
 from pocketface.data.videos import open_video
@@ -376,3 +378,23 @@ def test_a_failure_of_ours_is_told_and_nothing_comes_back(
     asyncio.run(check())
     assert "RuntimeError at" in caplog.text
     assert "name7" not in caplog.text
+
+
+def test_a_full_disk_is_told_to_who_runs_the_bot(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: Any) -> Any:
+        raise OSError(errno.ENOSPC, "text of a user", "photo of username7")
+
+    monkeypatch.setattr(blurring, "scratch_folder", full)
+
+    async def check() -> None:
+        async with running() as telegram:
+            content = telegram.file("video", b"a video", **_VIDEO)
+            telegram.send(telegram.message(telegram.person(), **content))
+            (call,) = await telegram.calls_of("sendMessage")
+            assert call.text == say("failed", "en")
+
+    asyncio.run(check())
+    assert "OSError (No space left on device) at" in caplog.text
+    assert "user" not in caplog.text

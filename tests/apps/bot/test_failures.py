@@ -109,10 +109,11 @@ def test_a_request_that_fails_once_is_made_again(method: str) -> None:
     asyncio.run(check())
 
 
-def test_a_download_that_fails_once_is_tried_again() -> None:
+@pytest.mark.parametrize("failure", [(503, None), (200, b"half"), (200, b"")])
+def test_a_download_that_fails_once_is_tried_again(failure: Any) -> None:
     async def check() -> None:
         async with running() as telegram:
-            telegram.failures["download"] = [(503, None)]
+            telegram.failures["download"] = [failure]
             _photo(telegram)
             await telegram.calls_of("sendPhoto")
             assert len(telegram.downloads) == 2
@@ -222,7 +223,10 @@ def test_at_the_end_what_is_at_work_is_answered_and_the_rest_told() -> None:
     [
         ("42:another-secret", "POCKETFACE_BOT_TOKEN: Telegram does not know this token"),
         ("secret", "POCKETFACE_BOT_TOKEN: expected a token as BotFather gives it: 123:ABC"),
-        ("4 2:secret", "POCKETFACE_BOT_TOKEN: expected a token as BotFather gives it: 123:ABC"),
+        *(
+            (token, "POCKETFACE_BOT_TOKEN: expected a token as BotFather gives it: 123:ABC")
+            for token in ("4 2:secret", "²:secret", "42:sec/ret", "42:secret#x", "42:secret?x")
+        ),
     ],
 )
 def test_wrong_tokens(token: str, message: str) -> None:

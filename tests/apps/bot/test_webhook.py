@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -80,11 +81,26 @@ def test_a_port_that_is_taken() -> None:
         asyncio.run(check())
 
 
-def test_a_url_that_telegram_refuses() -> None:
+@pytest.mark.parametrize("host", ["", "..", "a\0b"])
+def test_a_host_that_is_none(host: str) -> None:
     async def check() -> None:
         async with fake_telegram() as telegram:
-            telegram.failures["setWebhook"] = [bad_request("an HTTPS URL must be provided")]
-            await run_to_its_end(telegram, webhook=_hook())
+            hook = replace(_hook(), host=host)
+            # It would run on, if the address were taken for one.
+            await asyncio.wait_for(run_to_its_end(telegram, webhook=hook), 10)
 
-    with pytest.raises(UserError, match=r"--webhook https://example\.org/a/hook: refused: Bad"):
+    with pytest.raises(UserError, match=r"--host .*: expected an address of this machine"):
         asyncio.run(check())
+
+
+@pytest.mark.parametrize("path", ["a/hook", TOKEN])
+def test_a_url_that_telegram_refuses(path: str) -> None:
+    async def check() -> None:
+        async with fake_telegram() as telegram:
+            telegram.failures["setWebhook"] = [bad_request(f"no HTTPS URL in /bot{TOKEN}/x")]
+            hook = replace(_hook(), url=f"https://example.org/{path}")
+            await run_to_its_end(telegram, webhook=hook)
+
+    with pytest.raises(UserError, match=r"--webhook https://example\.org/.*: refused") as error:
+        asyncio.run(check())
+    assert "secret" not in str(error.value)
