@@ -11,6 +11,7 @@ from ..files import check_place
 from .console import print_table, progress, tell
 from .labels import ANNOTATIONS, add_classes, labels_of
 from .parser import (
+    FOREIGN,
     PRECISIONS,
     a_path,
     count,
@@ -25,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     parser.add_argument("--template", metavar="NAME|FILE", help="whose weights are the default")
     parser.add_argument(
-        "--load-weights", type=a_path, metavar="FILE|NAME", help=".pth or .safetensors"
+        "--load-weights",
+        type=a_path,
+        metavar="FILE|NAME",
+        help=f".pth or .safetensors; with --template also {FOREIGN}",
     )
     for part, use in (("train", "for the ranges"), ("val", "to measure on")):
         parser.add_argument(

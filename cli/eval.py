@@ -10,7 +10,7 @@ from ..model_templates.catalogue import DETECTOR
 from .console import print_table, progress, tell
 from .json_lines import add_json, print_json
 from .labels import ANNOTATIONS, add_classes, labels_of
-from .parser import a_path, fraction, positive_count, size
+from .parser import FOREIGN, a_path, fraction, positive_count, size
 
 if TYPE_CHECKING:
     from ..model_templates.contract import Metric
@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--load-weights",
         type=a_path,
         metavar="FILE|NAME",
-        help="model.xml, model.bin, model.onnx, a .pth or .safetensors, or a template's name",
+        help="model.xml, model.bin, model.onnx, a .pth or .safetensors, or a template's name; with "
+        f"--template also {FOREIGN}",
     )
     parser.add_argument("--test-ann-files", nargs="+", metavar="FILE", help=ANNOTATIONS)
     parser.add_argument(

@@ -10,7 +10,7 @@ from ..errors import PocketfaceError
 from ..files import check_place
 from .console import print_table, progress, tell
 from .parity_figures import columns, figures
-from .parser import a_path, names, size
+from .parser import FOREIGN, a_path, names, size
 
 if TYPE_CHECKING:
     from ..exporting.report import ExportedFile
@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--load-weights",
         type=a_path,
         metavar="FILE|NAME",
-        help="a .pth or .safetensors (default: what ships with the template)",
+        help="a .pth or .safetensors (default: what ships with the template); with --template also "
+        f"{FOREIGN}",
     )
     parser.add_argument("--save-model-to", type=a_path, required=True, metavar="DIR")
     parser.add_argument(

@@ -8,7 +8,7 @@ import os
 from ..files import check_place
 from .console import tell
 from .labels import ANNOTATIONS, add_classes, labels_of
-from .parser import PRECISIONS, a_path, count, positive, positive_count
+from .parser import FOREIGN, PRECISIONS, a_path, count, positive, positive_count
 
 TRACKERS = ("mlflow", "clearml")
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--load-weights",
         type=a_path,
         metavar="FILE|NAME",
-        help="start from these weights, or a template's, at epoch 0",
+        help=f"start at epoch 0 from these weights, a template's, or {FOREIGN}",
     )
     start.add_argument(
         "--resume-from", type=a_path, metavar="FILE", help="go on with this training"
