@@ -13,12 +13,12 @@ from ..errors import UserError
 from ..model_templates.catalogue import DETECTOR, SECOND_DETECTOR, file_path
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+"""Precisions of the arithmetic in training; the first is the default."""
 
 FOREIGN = (
     "a checkpoint of Detectron2 (.pkl, .pth), torchvision or MMDetection (.pth), or OpenVINO's .xml"
 )
 """What `--load-weights` reads too, for the template that is given."""
-"""Precisions of the arithmetic in training; the first is the default."""
 
 
 class Parser(argparse.ArgumentParser):
