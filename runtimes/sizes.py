@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from ..errors import ModelFileError
 from .session import Shape
 
-_FREE, _FOR_EACH = 64 << 20, 2000
+_FREE, _FOR_EACH = 256 << 20, 2000
 """A graph may have this many values in any case, and for each value of its input. The networks of
-our templates have 10 to 400 for each."""
+our templates have 10 to 400 for each; a second look at 1,000 boxes takes 230 million in any case,
+in TorchScript."""
 
 
 def values_in(shapes: Iterable[Shape]) -> int:

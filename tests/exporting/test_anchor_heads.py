@@ -9,7 +9,11 @@ import pytest
 
 import pocketface
 from pocketface.exporting import EXPORTERS
+from pocketface.model_templates import template_path
+from pocketface.models.network import make_network
+from pocketface.models.weights import write_weights
 from pocketface.results import pairwise_iou
+from pocketface.tasks.templates import parse_template
 
 from ..tiny_network import HEADS, TEMPLATE, write_tiny_weights
 from .conftest import run
@@ -63,6 +67,18 @@ def test_formats_without_layers_for_it_are_named_and_the_others_made(tmp_path: P
         assert "RoIAlign" in one.reason
         assert "two_stage" in one.reason
     assert made.status == "unchecked"
+
+
+def test_torchscript_of_a_small_input_is_opened(tmp_path: Path) -> None:
+    """Its second look at 750 boxes has more values than are in proportion to such an input."""
+    text = template_path("faster-rcnn-m").read_text(encoding="utf-8")
+    network = make_network(parse_template(text, source="test").architecture)
+    weights = tmp_path / "weights.safetensors"
+    state = network.state_dict()
+    write_weights(weights, template_text=text, state_dict=state, epochs=0, seed=0)
+    run(weights, tmp_path, formats=["torchscript"], verify=False, input_size=(32, 32))
+    model = pocketface.load(tmp_path / "model.pt")
+    assert model.contract.outputs[0].shape == (-1, 750, 4)
 
 
 def test_retinanet_goes_where_dense_detectors_go(tmp_path: Path) -> None:
