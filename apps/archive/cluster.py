@@ -13,7 +13,6 @@ import socket
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 
 from ...errors import MissingPackageError, PocketfaceError, UserError
 from ..blur.manifest import Failed
@@ -114,7 +113,8 @@ def _one_round(job: Job, photos: Sequence[Photo], block: int) -> Iterator[list[A
     # Fewer in a block where there are few, so that all actors have some.
     rows = max(1, min(block, len(photos) // (2 * most)))
     table = ray.data.from_items(
-        [asdict(photo) for photo in photos], override_num_blocks=-(-len(photos) // rows)
+        [{"photo": photo.to_json()} for photo in photos],
+        override_num_blocks=-(-len(photos) // rows),
     )
     with warnings.catch_warnings():
         # Of `max_task_retries`, which has no other place: setup.cfg has the last version.

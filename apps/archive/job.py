@@ -9,7 +9,7 @@ import tarfile
 import tempfile
 import weakref
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class Job:
 
     def where(self, name: str) -> str:
         """A photo, as the manifest and messages name it."""
-        return f"{self.source.rstrip('/')}/{name}"
+        return f"{self.source}{'' if self.source.endswith('/') else '/'}{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,14 @@ class Photo:
     version: str
     noted: str = ""
 
+    def to_json(self) -> str:
+        """One line of ASCII: names may hold bytes that are no text, which Ray does not take."""
+        return json.dumps(asdict(self))
 
-COLUMNS = tuple(field.name for field in fields(Photo))
-"""Of a batch of Ray's."""
+    @classmethod
+    def from_json(cls, text: str) -> Photo:
+        """What `to_json` wrote."""
+        return cls(**json.loads(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +133,9 @@ class Worker:
         self._output: Store = open_store(job.output)
 
     def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Blur a batch of Ray's: columns of `Photo` in, `Answer`s as JSON out."""
-        rows = zip(*(batch[name].tolist() for name in COLUMNS), strict=True)
-        return {"answer": np.array([self.answer(Photo(*row)).to_json() for row in rows])}
+        """Blur a batch of Ray's: `Photo`s as JSON in, `Answer`s as JSON out."""
+        photos = map(Photo.from_json, batch["photo"].tolist())
+        return {"answer": np.array([self.answer(photo).to_json() for photo in photos])}
 
     def answer(self, photo: Photo) -> Answer:
         """Blur one photo, if it is not done; whatever goes wrong, nothing is written of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,12 +12,12 @@ from pathlib import Path
 from ...errors import UserError
 from ...files import check_place
 from ...interrupts import signals_kept
-from ..blur.manifest import MANIFEST, Failed, Manifest, only_run, open_manifest
+from ..blur.manifest import MANIFEST, Failed, Manifest, is_begun, only_run, open_manifest
 from ..blur.request import BlurRequest
 from .cluster import blurred_by_ray, on_ray
 from .job import Answer, Job, Photo, Worker, job_of
 from .request import ArchiveRequest, ArchiveSummary
-from .store import FolderStore, Store, open_store, tells
+from .store import FolderStore, Store, check_originals, open_store, overlap, tells
 
 
 def blur_archive(request: ArchiveRequest) -> ArchiveSummary:
@@ -41,6 +41,7 @@ def blur_archive(request: ArchiveRequest) -> ArchiveSummary:
     versions = source.versions()
     if not versions:
         raise UserError(f"{request.source}: no photo to blur in there")
+    check_originals(source, output, versions)
     job = job_of(_sent(request), source.address, output.address)
     summary = ArchiveSummary()
     with ExitStack() as stack:
@@ -48,12 +49,12 @@ def blur_archive(request: ArchiveRequest) -> ArchiveSummary:
             stack.enter_context(only_run(output.folder))
         if request.manifest is not None:
             stack.enter_context(only_run(path.parent, request.manifest))
-        is_new = not path.is_file()
-        manifest = stack.enter_context(open_manifest(path.parent, path))
         written = output.versions(may_lack=True)
+        # Before there is a manifest, which would say of the next run that it goes on.
+        if not is_begun(path) and not request.settings.force:
+            _check_new(output, versions, written)
+        manifest = stack.enter_context(open_manifest(path.parent, path))
         todo = _todo(job, versions, written, manifest)
-        if is_new and not request.settings.force:
-            _check_new(output, todo, written)
         summary.skipped = done = len(versions) - len(todo)
         if request.ray is not None and todo:
             stack.enter_context(on_ray(request.ray))
@@ -78,8 +79,7 @@ def _check_apart(source: Store, output: Store) -> None:
     Raises:
         UserError: One lies in the other.
     """
-    one, other = (f"{store.address.rstrip('/')}/" for store in (source, output))
-    if one.startswith(other) or other.startswith(one):
+    if overlap(source, output):
         raise UserError(f"--output {output.address}: lies within {source.address}, or around it")
 
 
@@ -128,16 +128,16 @@ def _todo(
     return todo
 
 
-def _check_new(output: Store, todo: Sequence[Photo], written: Mapping[str, str]) -> None:
+def _check_new(output: Store, names: Iterable[str], written: Mapping[str, str]) -> None:
     """Keep a first run from replacing files of others.
 
     Raises:
         UserError: There is a file already.
     """
-    for photo in todo:
-        if photo.name in written:
+    for name in names:
+        if name in written:
             raise UserError(
-                f"{photo.name}: {output.address}/{photo.name} is there already",
+                f"{name}: {output.address}/{name} is there already",
                 hint="--force replaces it",
             )
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -96,6 +97,8 @@ def open_store(address: str) -> Store:
     if not is_address(address):
         return FolderStore(Path(address).absolute())
     protocol, _, rest = address.partition("://")
+    if not protocol:
+        raise UserError(f"{address}: expected an address, as s3://bucket/photos")
     who, at, place = rest.partition("/")[0].rpartition("@")
     if at and ":" in who:  # manifests and messages name addresses
         user = who.partition(":")[0]
@@ -132,9 +135,13 @@ class FolderStore:
         except DataError as error:
             raise UserError(str(error)) from error
         names = [path.relative_to(self.folder).as_posix() for path in found]
-        return {
-            name: self.version(name) for name in _photos(names, "" if may_lack else self.address)
-        }
+        versions = {}
+        for name in _photos(names, "" if may_lack else self.address):
+            try:
+                versions[name] = self.version(name)
+            except OSError as error:  # it was there a moment ago
+                _log.warning("%s/%s: left out: %s", self.address, name, error.strerror)
+        return versions
 
     def version(self, name: str) -> str:
         """See `Store`."""
@@ -174,7 +181,7 @@ class RemoteStore:
             import fsspec  # type: ignore[import-untyped]
         except ImportError as error:
             raise MissingPackageError("fsspec") from error
-        self._address = address.rstrip("/")
+        self._address = address.rstrip("/") if address.partition("://")[2] else address
         self._whole = address.partition("://")[0] in _WHOLE
         try:
             self._files, root = fsspec.core.url_to_fs(self._address)
@@ -185,6 +192,12 @@ class RemoteStore:
         except Exception as error:  # some connect at once, and raise what they like
             raise UserError(f"{address}: cannot be reached: {one_line(error)}") from error
         self._root = root.rstrip("/")
+
+    @property
+    def place(self) -> tuple[object, str]:
+        """What fsspec takes for one file system, and the path in it."""
+        # Those that keep copies have the other below.
+        return getattr(self._files, "fs", self._files), self._root
 
     @property
     def address(self) -> str:
@@ -255,6 +268,51 @@ class RemoteStore:
             raise UserError(f"{what}: cannot be reached: {one_line(error)}") from error
 
 
+def overlap(one: Store, other: Store) -> bool:
+    """Whether one lies within the other, whichever way their addresses are written."""
+    (here, first), (there, second) = _place(one), _place(other)
+    return bool(here == there) and (first.startswith(second) or second.startswith(first))
+
+
+def _place(store: Store) -> tuple[object, str]:
+    """A file system, and the path in it with a slash at its end."""
+    files: object = "file"
+    if isinstance(store, FolderStore):
+        path = os.path.realpath(store.folder)
+    else:
+        assert isinstance(store, RemoteStore)
+        files, path = store.place
+        if "file" in getattr(files, "protocol", ()):
+            files, path = "file", os.path.realpath(path)
+    return files, f"{path.rstrip('/')}/"
+
+
+def check_originals(source: Store, output: Store, names: Iterable[str]) -> None:
+    """Keep links from leading what is written to a photo of the archive.
+
+    Raises:
+        UserError: One does.
+    """
+    if not (isinstance(source, FolderStore) and isinstance(output, FolderStore)):
+        return
+    parents: dict[str, str] = {}
+
+    def at(folder: Path, name: str) -> str:
+        parent, _, last = f"{folder}/{name}".rpartition("/")
+        if parent not in parents:
+            parents[parent] = os.path.realpath(parent)
+        return f"{parents[parent]}/{last}"
+
+    originals = set()
+    for name in names:
+        path = at(source.folder, name)
+        originals.add(os.path.realpath(path) if os.path.islink(path) else path)
+    for name in names:
+        # A link with the name itself is replaced, and what it leads to is left alone.
+        if (place := at(output.folder, name)) in originals:
+            raise UserError(f"--output {output.address}: {place} is a photo to be blurred")
+
+
 def one_line(error: BaseException) -> str:
     """What an exception of another package says, in one line."""
     said = " ".join(str(error).split())
@@ -272,7 +330,7 @@ def sha256(content: bytes) -> str:
 
 
 def _below(path: str, root: str) -> str:
-    return path.removeprefix(root).lstrip("/")
+    return path.removeprefix(root).removeprefix("/")
 
 
 def _version(about: Mapping[str, Any]) -> str:
@@ -283,7 +341,16 @@ def _version(about: Mapping[str, Any]) -> str:
 
 def _photos(names: list[str], where: str) -> list[str]:
     """The photos among files; videos are left out, with a warning that begins with `where`."""
-    seen = [name for name in names if not any(part[:1] == "." for part in name.split("/"))]
+    parts = {name: name.split("/") for name in names}
+    seen = [name for name in names if not any(part[:1] == "." for part in parts[name])]
+    # To a folder a//b.jpg is a/b.jpg, which may be another photo.
+    odd = [name for name in seen if "" in parts[name]]
+    if odd:
+        seen = [name for name in seen if "" not in parts[name]]
+        if where:
+            _log.warning(
+                "%s: left out %d files with // in their names, as %s", where, len(odd), odd[0]
+            )
     suffixes = {name: PurePosixPath(name).suffix.lower() for name in seen}
     photos = [name for name in seen if suffixes[name] in IMAGE_SUFFIXES]
     videos = [name for name in seen if suffixes[name] in VIDEO_SUFFIXES]

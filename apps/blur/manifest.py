@@ -26,6 +26,7 @@ MANIFEST = "blurred.manifest.jsonl"
 
 _LOCK = ".pocketface-blur.lock"
 _VERSION = 1
+_HEAD = json.dumps({"pocketface_blur": _VERSION}).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,11 @@ def open_manifest(folder: Path, path: Path | None = None) -> Iterator[Manifest]:
         yield Manifest(folder, stream, done)
 
 
+def is_begun(path: Path) -> bool:
+    """Whether there is more than an empty file, so that an earlier run may have written files."""
+    return path.is_file() and path.stat().st_size >= len(_HEAD)
+
+
 def read_manifest(path: Path) -> dict[str, Done]:
     """What a manifest says is done, by the output's path; nothing where there is none.
 
@@ -150,11 +156,11 @@ def read_manifest(path: Path) -> dict[str, Done]:
     if not path.exists():
         return {}
     with reading(path, DataError):
-        whole, _, _ = path.read_bytes().rpartition(b"\n")
-    if not whole:  # not even the first line is
+        whole, end, torn = path.read_bytes().rpartition(b"\n")
+    if not end and _HEAD.startswith(torn):  # not even the first line is whole
         return {}
     head, *lines = whole.split(b"\n")
-    if not _is_head(head):
+    if not end or not _is_head(head):
         raise DataError(f"{path}: is no manifest of version {_VERSION}: remove it to begin anew")
     found = {}
     for number, line in enumerate(lines, 2):
@@ -165,9 +171,9 @@ def read_manifest(path: Path) -> dict[str, Done]:
                 continue
             record["settings"] = sys.intern(record["settings"])  # the same in a million lines
             done = Done(**record)
-        except (ValueError, TypeError, KeyError) as error:
+            found[done.output] = done
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise DataError(f"{path}: line {number} is damaged: remove it, or the file") from error
-        found[done.output] = done
     return found
 
 
@@ -185,11 +191,14 @@ def _end_line(path: Path, stream: IO[bytes]) -> None:
     if whole < len(content):
         os.ftruncate(stream.fileno(), whole)
     if not whole:
-        _write_lines(stream, [{"pocketface_blur": _VERSION}])
+        _write(stream, _HEAD)
 
 
 def _write_lines(stream: IO[bytes], records: Sequence[Mapping[str, Any]]) -> None:
-    lines = b"".join(json.dumps(record).encode() + b"\n" for record in records)
+    _write(stream, b"".join(json.dumps(record).encode() + b"\n" for record in records))
+
+
+def _write(stream: IO[bytes], lines: bytes) -> None:
     if os.write(stream.fileno(), lines) < len(lines):  # the disk is full
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), stream.name)
     os.fsync(stream.fileno())

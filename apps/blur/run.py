@@ -20,7 +20,7 @@ from ...tasks.segmentation.model import FaceSegmenter
 from ..faces import check_landmarks
 from .find import FaceFinder
 from .leaks import LeakReport, open_searcher
-from .manifest import MANIFEST, Done, Manifest, only_run, open_manifest
+from .manifest import MANIFEST, Done, Manifest, is_begun, only_run, open_manifest
 from .photo import BlurredPhoto, PhotoBlurrer
 from .places import blurred_places, check_more, find_media, is_video, report_files
 from .request import Blurred, BlurRequest, BlurSummary, settings_digest
@@ -113,7 +113,7 @@ def _goes_on(request: BlurRequest) -> bool:
         return False
     if request.output is None:
         raise UserError("--resume: needs --output DIR, whose manifest says what is done")
-    return (request.output / MANIFEST).is_file()
+    return is_begun(request.output / MANIFEST)
 
 
 def open_blurrer(request: BlurRequest, *, at_once: int = 1) -> PhotoBlurrer:

@@ -32,7 +32,7 @@ class Seen(Worker):
 
     def answer(self, photo: Photo) -> Answer:
         with SEEN.open("a") as file:
-            file.write(f"{os.getpid()} {photo.name}\n")
+            file.write(f"{os.getpid()} {ascii(photo.name)[1:-1]}\n")
         if photo.name == POISON:
             os._exit(1)
         time.sleep(CALM)

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from pocketface.apps.archive import store
 from pocketface.apps.archive.request import ArchiveRequest, ArchiveSummary
 from pocketface.apps.archive.run import blur_archive
 from pocketface.apps.archive.store import RemoteStore, open_store
 from pocketface.apps.blur.manifest import MANIFEST, Failed, read_manifest
 from pocketface.apps.blur.request import BlurRequest
 from pocketface.apps.blur.run import open_blurrer
+from pocketface.data.images import list_images
 from pocketface.errors import MissingPackageError, UserError
 
 from ...pixel_recognizer import write_detector, write_photo
@@ -142,6 +144,38 @@ def test_from_store_to_store(blur: Blur, place: Path, memory: Any) -> None:
     assert memory.cat_file("/bucket/out/a.png") == blurred(place, "a.png")
 
 
+def test_names_that_a_folder_has_not(
+    blur: Blur, place: Path, memory: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To a folder a//b.png is a/b.png, and .. is outside; an object store has them all."""
+    photos = {name: Path("in", name).read_bytes() for name in ("a.png", "sub/b.png", "sub/c.png")}
+    for name, content in {
+        "sub/x.png": photos["a.png"],
+        "sub//x.png": photos["sub/b.png"],
+        "/sub/x.png": photos["sub/c.png"],
+        "../x.png": photos["sub/c.png"],
+    }.items():
+        memory.pipe_file("/aside", content)
+        memory.store[f"/bucket/in/{name}"] = memory.store.pop("/aside")
+    assert counts(blur("memory://bucket/in")) == (1, 0, 0)
+    assert Path("out/sub/x.png").read_bytes() == blurred(place, "a.png")
+    assert not Path("x.png").exists()
+    assert "memory://bucket/in: left out 2 files with // in their names, as" in caplog.text
+
+
+def test_a_photo_that_goes_while_it_is_listed(
+    blur: Blur, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def listed(*args: Any, **options: Any) -> list[Path]:
+        found = list_images(*args, **options)
+        Path("in/a.png").unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(store, "list_images", listed)
+    assert counts(blur()) == (2, 0, 0)
+    assert "in/a.png: left out: No such file or directory" in caplog.text
+
+
 def test_a_store_that_fails_leaves_nothing_behind(
     blur: Blur, memory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +197,8 @@ def test_a_store_that_fails_leaves_nothing_behind(
         ({"source": "nowhere"}, r"nowhere: no such folder"),
         ({"source": "memory://nowhere"}, r"memory://nowhere: no such folder or bucket"),
         ({"source": "fax://a/b"}, r"fax://a/b: .*fax"),
+        ({"output": "://b"}, r"://b: expected an address, as s3://bucket/photos"),
+        ({"source": "memory://"}, r"memory://: no photo to blur in there"),
         ({"source": "in/sub", "output": "in"}, r"--output .*in: lies within .*in/sub, or around"),
         ({"output": "in/out"}, r"--output .*in/out: lies within .*in, or around it"),
         ({"output": "in/a.png"}, r"--output .*in/a.png: lies within"),
@@ -186,7 +222,6 @@ def test_nothing_of_others_is_replaced(blur: Blur) -> None:
     write_photo(Path("out/sub/b.png"), 1)
     with pytest.raises(UserError, match=r"sub/b.png: .*out/sub/b.png is there already"):
         blur()
-    Path("out", MANIFEST).unlink()
     assert counts(blur(how={"force": True})) == (3, 0, 0)
 
 
