@@ -22,6 +22,9 @@ from .sizes import check_values, values_in
 CONTRACT_PATH = ["pocketface", "contract"]
 """Path of the contract in `rt_info`."""
 
+_first_run = threading.Lock()
+_has_run = threading.Event()
+
 _WITH_BODIES = ("If", "Loop", "TensorIterator")
 """Operations with graphs inside, which cannot be looked at from Python; two may never end."""
 
@@ -108,12 +111,22 @@ def session_of(compiled: Any, model: Any, *, device: str, at_once: int = 1) -> S
     names = list(_shapes(model.outputs))
     local = threading.local()
 
-    def run(batch: NDArray[np.float32]) -> Outputs:
+    def answers(batch: NDArray[np.float32]) -> Outputs:
         # A request is not thread-safe, so each thread has its own.
         if not hasattr(local, "request"):
             local.request = compiled.create_infer_request()
         results = local.request.infer({0: batch}, share_inputs=True)
         return {name: results[index] for index, name in enumerate(names)}
+
+    def run(batch: NDArray[np.float32]) -> Outputs:
+        if _has_run.is_set():
+            return answers(batch)
+        # Two threads in a process's first run can wait for each other for ever: one holds Python's
+        # lock and waits for a static variable, whose maker waits for Python's lock.
+        with _first_run:
+            found = answers(batch)
+            _has_run.set()
+        return found
 
     return Session(
         runtime="openvino",
