@@ -75,11 +75,11 @@ def rates_of_commands(folder: Path, deface: Path, rounds: int) -> str:
         for name in sorted(PROGRAMS, reverse=number % 2 == 1):
             with tempfile.TemporaryDirectory() as scratch:
                 copies = [shutil.copy(photo, scratch) for photo in photos]
-                command = [sys.executable, "-m", "pocketface", "blur", scratch]
+                command = [sys.executable, "-m", "pocketface", "blur", str(folder)]
                 if name == "deface":  # it writes beside each photo
                     command = [str(deface.with_name("deface")), *copies]
                 else:
-                    command += ["--output", f"{scratch}/blurred"]
+                    command += ["--output", scratch, "--force"]
                 started = time.perf_counter()
                 subprocess.run(command, check=True, env=environment, capture_output=True)
                 rates[name].append(len(photos) / (time.perf_counter() - started))
