@@ -12,7 +12,7 @@ import os
 import socket
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ...errors import MissingPackageError, PocketfaceError, UserError
 from ..blur.manifest import Failed
@@ -28,6 +28,10 @@ _RETRIES = 2
 
 _REACHED = 5.0
 """Seconds until a cluster has to answer."""
+
+_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+"""With which a client of HTTP/2, that Ray speaks, begins (RFC 9113, section 3.4): empty settings.
+A server answers with its own, whose fourth byte is the same 4."""
 
 
 @contextmanager
@@ -52,10 +56,13 @@ def on_ray(address: str) -> Iterator[None]:
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if address:
-        _check_answers(address)
+        _check_answers(address, f"--ray {address}")
     if ray.is_initialized():
         yield
         return
+    known = os.environ.get("RAY_ADDRESS", "")
+    if not address and known not in ("", "auto", "local"):
+        _check_answers(known, f"RAY_ADDRESS {known}")
     try:
         ray.init(address=address or None, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -70,15 +77,24 @@ def on_ray(address: str) -> Iterator[None]:
         ray.shutdown()
 
 
-def _check_answers(address: str) -> None:
-    """Ray itself tries for minutes, and ends the process then."""
+def _check_answers(address: str, named: str) -> None:
+    """Ray itself tries for minutes, deaf to Ctrl-C, and ends the process then."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or "/" in address:
-        raise UserError(f"--ray {address}: expected HOST:PORT of a cluster's head, as head:6379")
+        raise UserError(f"{named}: expected HOST:PORT of a cluster's head, as head:6379")
     try:
-        socket.create_connection((host, int(port)), timeout=_REACHED).close()
-    except (OSError, OverflowError) as error:
-        raise UserError(f"--ray {address}: no cluster answers there: {error}") from error
+        line = socket.create_connection((host, int(port)), timeout=_REACHED)
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise UserError(f"{named}: no cluster answers there: {error}") from error
+    with line:
+        if os.environ.get("RAY_USE_TLS", "0") != "0":  # it begins otherwise
+            return
+        answer = b""
+        with suppress(OSError):
+            line.sendall(_HELLO)
+            answer = line.recv(4, socket.MSG_WAITALL)
+    if answer[3:] != _HELLO[-6:-5]:
+        raise UserError(f"{named}: what answers there is no Ray cluster")
 
 
 def blurred_by_ray(job: Job, photos: Sequence[Photo]) -> Iterator[list[Answer]]:

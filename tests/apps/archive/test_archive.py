@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pocketface.apps.archive import store
+from pocketface.apps.archive import cluster, store
 from pocketface.apps.archive.request import ArchiveRequest, ArchiveSummary
 from pocketface.apps.archive.run import blur_archive
 from pocketface.apps.archive.store import RemoteStore, open_store
@@ -243,9 +246,40 @@ def test_without_ray(blur: Blur, monkeypatch: pytest.MonkeyPatch) -> None:
         ("ray://head:10001", "expected HOST:PORT"),
         ("head", "expected HOST:PORT"),
         ("127.0.0.1:9", "no cluster answers there"),
+        ("127.0.0.1:99999", "no cluster answers there"),
+        (f"{'a' * 70}:1", "no cluster answers there"),
     ],
 )
-def test_bad_clusters(address: str, said: str, blur: Blur) -> None:
+def test_bad_clusters(address: str, said: str, blur: Blur, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=f"--ray {address}: {said}"):
         blur(ray=address)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(UserError, match=f"RAY_ADDRESS {address}: {said}"):
+        blur(ray="")
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", None])
+def test_what_answers_is_no_cluster(
+    answer: bytes | None, blur: Blur, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray would try for minutes, and end the process then."""
+    pytest.importorskip("ray")
+    monkeypatch.setattr(cluster, "_REACHED", 0.5)
+
+    def serve() -> None:
+        line, _ = server.accept()
+        with line:
+            line.recv(100)
+            if answer is None:
+                time.sleep(1)
+            else:
+                line.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"--ray {address}: what answers there is no Ray"):
+            blur(ray=address)
+        thread.join()
