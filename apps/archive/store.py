@@ -211,6 +211,8 @@ class RemoteStore:
             found: Mapping[str, Mapping[str, Any]] = self._files.find(self._root, detail=True)
             if not (found or may_lack or self._files.exists(self._root)):
                 raise UserError(f"{self.address}: no such folder or bucket")
+        if not all(path.startswith(self._root) for path in found):  # s3://…?versionId=1
+            raise UserError(f"{self.address}: expected a folder, without more behind its path")
         below = {_below(path, self._root): about for path, about in found.items()}
         photos = _photos(sorted(below), "" if may_lack else self.address)
         return {name: _version(below[name]) for name in photos}
@@ -341,8 +343,9 @@ def _version(about: Mapping[str, Any]) -> str:
 
 def _photos(names: list[str], where: str) -> list[str]:
     """The photos among files; videos are left out, with a warning that begins with `where`."""
-    parts = {name: name.split("/") for name in names}
-    seen = [name for name in names if not any(part[:1] == "." for part in parts[name])]
+    # What ends so stands for a folder where a store has none.
+    parts = {name: name.split("/") for name in names if name and not name.endswith("/")}
+    seen = [name for name in parts if not any(part[:1] == "." for part in parts[name])]
     # To a folder a//b.jpg is a/b.jpg, which may be another photo.
     odd = [name for name in seen if "" in parts[name]]
     if odd:

@@ -157,6 +157,7 @@ def test_names_that_a_folder_has_not(
         "sub//x.png": photos["sub/b.png"],
         "/sub/x.png": photos["sub/c.png"],
         "../x.png": photos["sub/c.png"],
+        "sub/": b"",  # stands for a folder
     }.items():
         memory.pipe_file("/aside", content)
         memory.store[f"/bucket/in/{name}"] = memory.store.pop("/aside")
@@ -164,6 +165,15 @@ def test_names_that_a_folder_has_not(
     assert Path("out/sub/x.png").read_bytes() == blurred(place, "a.png")
     assert not Path("x.png").exists()
     assert "memory://bucket/in: left out 2 files with // in their names, as" in caplog.text
+
+
+def test_a_store_that_lists_other_places(
+    blur: Blur, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As S3 does of s3://bucket/photos?versionId=1."""
+    monkeypatch.setattr(type(memory), "find", lambda *_, **__: {"/elsewhere/a.png": {"size": 1}})
+    with pytest.raises(UserError, match=r"memory://b/p\?v=1: expected a folder, without more"):
+        blur("memory://b/p?v=1")
 
 
 def test_a_photo_that_goes_while_it_is_listed(
