@@ -351,9 +351,7 @@ def _photos(names: list[str], where: str) -> list[str]:
     if odd:
         seen = [name for name in seen if "" not in parts[name]]
         if where:
-            _log.warning(
-                "%s: left out %d files with // in their names, as %s", where, len(odd), odd[0]
-            )
+            _log.warning("%s: names with // are left out: %d, as %s", where, len(odd), odd[0])
     suffixes = {name: PurePosixPath(name).suffix.lower() for name in seen}
     photos = [name for name in seen if suffixes[name] in IMAGE_SUFFIXES]
     videos = [name for name in seen if suffixes[name] in VIDEO_SUFFIXES]
