@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 
 from aiogram import Bot, Dispatcher
 from aiogram.types import Update
@@ -14,6 +15,9 @@ _log = logging.getLogger(__name__)
 
 KINDS = ["message", "callback_query"]
 """The updates that Telegram is asked for."""
+
+_KNOWN = 1000
+"""Updates that are remembered: Telegram sends one again that it does not know to be taken."""
 
 
 class Intake:
@@ -28,9 +32,13 @@ class Intake:
         self._bot = bot
         self._dispatcher = dispatcher
         self._tasks: set[asyncio.Task[None]] = set()
+        self._known: deque[int] = deque(maxlen=_KNOWN)
 
     def take(self, update: Update) -> None:
-        """Begin with an update."""
+        """Begin with an update, unless it came before."""
+        if update.update_id in self._known:
+            return
+        self._known.append(update.update_id)
         task = asyncio.create_task(self._feed(update))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
