@@ -190,7 +190,10 @@ def run(args: argparse.Namespace) -> None:
     if args.show:
         raise UserError("--show: goes with --live")
     if not args.sources:
-        raise UserError("expected photos, videos or folders to blur, or --live SOURCE")
+        raise UserError(
+            "expected photos, videos or folders to blur, or --live SOURCE",
+            hint=f"{args.ray} counts as --ray HOST:PORT: write --ray last" if args.ray else None,
+        )
     if args.report is None and args.report_detector is not None:
         raise UserError(f"--report-detector {args.report_detector}: goes with --report FILE")
     if is_archive(args):

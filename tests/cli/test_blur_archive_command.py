@@ -41,6 +41,10 @@ def test_an_archive(
     [
         (("in", "--output", "out", "--manifest", "m.jsonl"), "--manifest m.jsonl: goes with --ray"),
         (("memory://in",), "expected --output, a folder or an address"),
+        (
+            ("--ray", "in", "--output", "out"),
+            "hint: in counts as --ray HOST:PORT: write --ray last",
+        ),
         (("a", "b", "--output", "out", "--ray"), "expected one folder or address, found 2"),
         (
             ("in", "--output", "out", "--report", "r.json", "--ray"),
