@@ -16,9 +16,9 @@ import os
 import stat
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
@@ -169,7 +169,7 @@ def list_images(folder: Path, *, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> l
         what = "is a file; expected a folder" if folder.exists() else "no such folder"
         raise DataError(f"{folder}: {what}")
     found: list[Path] = []
-    others: Counter[str] = Counter()
+    others: list[str] = []
     for parent, folders, names in os.walk(folder, onerror=_warn_unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
@@ -179,19 +179,26 @@ def list_images(folder: Path, *, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> l
             if suffix in suffixes:
                 found.append(Path(parent, name))
             elif suffix in _OTHER_PHOTOS:
-                others[suffix] += 1
-    if others:
-        kinds = ", ".join(f"{count} x {suffix}" for suffix, count in others.most_common())
-        _log.warning(
-            "%s: left out %d photos in formats that are not read (%s): convert them to JPEG first",
-            folder,
-            others.total(),
-            kinds,
-        )
+                others.append(name)
+    warn_of_others(others, str(folder))
     for path in found:
         if not path.is_file():
             _log.warning("%s: left out: no regular file, or a link to nothing", path)
     return sorted(path for path in found if path.is_file())
+
+
+def warn_of_others(names: Iterable[str], where: str) -> None:
+    """Count photos in formats that cannot be read, by their suffixes, in a warning."""
+    suffixes = (PurePosixPath(name).suffix.lower() for name in names)
+    others = Counter(suffix for suffix in suffixes if suffix in _OTHER_PHOTOS)
+    if others:
+        kinds = ", ".join(f"{count} x {suffix}" for suffix, count in others.most_common())
+        _log.warning(
+            "%s: left out %d photos in formats that are not read (%s): convert them to JPEG first",
+            where,
+            others.total(),
+            kinds,
+        )
 
 
 def _warn_unreadable(error: OSError) -> None:

@@ -17,7 +17,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from ...data.image_headers import MAX_RAW_BYTES
-from ...data.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images, read_content
+from ...data.images import (
+    IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    list_images,
+    read_content,
+    warn_of_others,
+)
 from ...errors import DataError, ImageTooLargeError, MissingPackageError, UserError
 from ...files import atomic_write, check_place
 
@@ -214,6 +220,8 @@ class RemoteStore:
         if not all(path.startswith(self._root) for path in found):  # s3://…?versionId=1
             raise UserError(f"{self.address}: expected a folder, without more behind its path")
         below = {_below(path, self._root): about for path, about in found.items()}
+        if not may_lack:
+            warn_of_others(below, self.address)
         photos = _photos(sorted(below), "" if may_lack else self.address)
         return {name: _version(below[name]) for name in photos}
 

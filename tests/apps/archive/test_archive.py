@@ -158,6 +158,7 @@ def test_names_that_a_folder_has_not(
         "/sub/x.png": photos["sub/c.png"],
         "../x.png": photos["sub/c.png"],
         "sub/": b"",  # stands for a folder
+        "sub/d.CR2": b"raw",
     }.items():
         memory.pipe_file("/aside", content)
         memory.store[f"/bucket/in/{name}"] = memory.store.pop("/aside")
@@ -165,6 +166,9 @@ def test_names_that_a_folder_has_not(
     assert Path("out/sub/x.png").read_bytes() == blurred(place, "a.png")
     assert not Path("x.png").exists()
     assert "memory://bucket/in: names with // are left out: 2, as" in caplog.text
+    assert "memory://bucket/in: left out 1 photos in formats that are not read (1 x .cr2)" in (
+        caplog.text
+    )
 
 
 def test_a_store_that_lists_other_places(
