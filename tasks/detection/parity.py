@@ -209,8 +209,11 @@ def _compare_tensors(
     scores = one["scores"][0]
     apart = np.abs(scores.astype(np.float64) - other["scores"][0])
     best = np.argsort(-scores, kind="stable")[:BEST_BOXES]
-    best = best[scores[best] >= least]
     if ranked:
+        # Below, they may be any: around a photo all proposals of a level have the same rank.
+        least = max(least, limits.score)
+    best = best[scores[best] >= least]
+    if ranked and len(best):
         best, apart = _kept_proposals(one, other, best, limits)
     if not len(best):
         return worst.with_scores(apart)
