@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import time
@@ -197,7 +196,7 @@ async def _acknowledge(pressed: CallbackQuery, text: str, *, show_alert: bool = 
 def where(error: BaseException) -> str:
     """Kind and place of an error. Texts of errors may hold names, ids, or the bot's token."""
     kinds = type(error).__name__
-    if isinstance(error, OSError) and error.errno in errno.errorcode:
+    if isinstance(error, OSError) and error.errno is not None:
         kinds += f" ({os.strerror(error.errno)})"
     if error.__cause__ is not None:
         kinds += f" from {type(error.__cause__).__name__}"
