@@ -75,7 +75,8 @@ def quantize(
 
     with tempfile.TemporaryDirectory() as scratch, quiet():  # it advises steps already done
         prepared = Path(scratch, "prepared.onnx")
-        quant_pre_process(str(path), str(prepared))
+        # ONNX's own inference of shapes is enough; the other one fails at NonMaxSuppression.
+        quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
         graph = onnx.load(prepared).graph
         quantize_static(
             str(prepared),

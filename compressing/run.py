@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from ..errors import UserError
-from ..model_templates.contract import Contract
 from ..model_templates.schema import PruningSpec, SparsitySpec, Template
-from ..models.weights import Weights
+from ..models.weights import Weights, rewritten
 from ..tasks import task_of
 from ..tasks.describe import contract_for
+from ..tasks.templates import settled_text
 from ..tasks.weights import model_of_weights
 from .calibration import Calibration, calibrate
 from .files import Wanted, compress_files
@@ -57,6 +58,7 @@ def compress(request: CompressRequest) -> CompressionReport:
     formats, precisions = chosen(request.formats, request.precisions, quantizes=quantizes)
     weights = request.weights
     _check_weights(weights, request.folder)
+    formats = _possible(formats, weights.template, by_name=request.formats is not None)
     contract = contract_for(weights.template, weights=weights)
     samples = task_of(contract.task).samples
     train = samples.read(request.train, rules=contract.rules)
@@ -76,13 +78,13 @@ def compress(request: CompressRequest) -> CompressionReport:
             FEW,
         )
     tunes = request.quantization or request.sparsity is not None or request.pruning is not None
+    promise = Promise(contract, measured_on, request.max_drop)
     if tunes:  # before hours of training
-        promise = Promise(contract, measured_on, request.max_drop)
         promise.check(promise.measure(model_of_weights(weights)).figures)
     return compress_files(
         Wanted(
             weights=weights,
-            tuned=_tuned(request, contract, calibration),
+            tuned=_tuned(request, promise, calibration),
             calibration=calibration,
             validation=measured_on,
             folder=request.folder,
@@ -94,6 +96,20 @@ def compress(request: CompressRequest) -> CompressionReport:
             on_progress=request.on_progress,
         )
     )
+
+
+def _possible(formats: Sequence[str], template: Template, *, by_name: bool) -> list[str]:
+    """Those of the formats that the network can have.
+
+    Raises:
+        UserError: The user named another one, or none is left.
+    """
+    impossible = template.architecture.impossible_formats()
+    found = [name for name in formats if name not in impossible]
+    refused = [name for name in formats if name in impossible]
+    if refused and (by_name or not found):
+        raise UserError(f"format {refused[0]}: {impossible[refused[0]]}")
+    return found
 
 
 def _check_weights(weights: Weights, folder: Path) -> None:
@@ -134,7 +150,18 @@ def pruning_for(template: Template, *, ratio: float | None) -> PruningSpec:
     return spec.model_copy(update={"ratio": ratio})
 
 
-def _tuned(request: CompressRequest, contract: Contract, calibration: Calibration) -> Tuned | None:
+def settled(weights: Weights, promise: Promise) -> Weights:
+    """Fine-tuned weights with what is measured of them, such as thresholds, in their template."""
+    if not task_of(weights.template.problem).rules.SETTLED:
+        return weights
+    found = promise.measure(model_of_weights(weights))
+    text = settled_text(weights.template_text, found.settled)
+    return rewritten(
+        weights.path, weights, weights.state_dict, hooks=weights.hooks, template_text=text
+    )
+
+
+def _tuned(request: CompressRequest, promise: Promise, calibration: Calibration) -> Tuned | None:
     """Do the fine-tunings asked for, one after the other; None if there are none."""
     weights = request.weights
     training = request.training or Training(labels=request.train, folder=request.folder)
@@ -145,7 +172,7 @@ def _tuned(request: CompressRequest, contract: Contract, calibration: Calibratio
         weights, method = narrow(weights, request.pruning, training)
         methods.append(method)
     if request.sparsity is not None:
-        weights, method = sparse(weights, request.sparsity, contract, training)
+        weights, method = sparse(weights, request.sparsity, promise.contract, training)
         methods.append(method)
     if request.quantization:
         weights, method = quantization_aware(weights, calibration, training)
@@ -153,7 +180,7 @@ def _tuned(request: CompressRequest, contract: Contract, calibration: Calibratio
     if not methods:
         return None
     return Tuned(
-        weights=weights,
+        weights=settled(weights, promise),
         quantized=request.quantization,
         name="sparse" if request.pruning is None else "pruned",
         method="; ".join(methods),
