@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pocketface.compressing.channels import pruned
+from pocketface.compressing.run import settled
 from pocketface.data.images import read_image
 from pocketface.embedding import Embedding
 from pocketface.errors import DataError, InputError, PocketfaceError, UserError
@@ -20,7 +21,7 @@ from pocketface.models.network import make_network
 from pocketface.models.weights import Weights, read_weights, write_weights
 from pocketface.tasks import task_of
 from pocketface.tasks.describe import contract_for
-from pocketface.tasks.measuring import Labels, Options
+from pocketface.tasks.measuring import Labels, Measured, Options
 from pocketface.tasks.recognition.measure import evaluate, measure, people_of
 from pocketface.tasks.recognition.model import FaceRecognizer
 from pocketface.tasks.recognition.rules import RecognitionRules, recognition_rules
@@ -229,6 +230,18 @@ def test_thresholds_of_another_input_size_are_left_out(tmp_path: Path) -> None:
 def test_pruned_weights_have_no_thresholds_of_the_whole_ones(tmp_path: Path) -> None:
     narrow = pruned(written(tmp_path, SETTLED), 0.5, tmp_path / "pruned.safetensors")
     assert narrow.template.inference == {}
+
+
+def test_fine_tuned_weights_have_the_thresholds_that_are_measured_of_them(tmp_path: Path) -> None:
+    before = written(tmp_path, TINY)
+    found = parse_template(SETTLED, source="test").inference
+    promise: Any = SimpleNamespace(measure=lambda _: Measured({}, settled=found))
+    after = settled(before, promise)
+    rules = recognition_rules(contract_for(after.template, weights=after))
+    assert rules.thresholds[1].cosine == 0.4
+    assert read_weights(before.path).template.inference == found
+    for name, value in before.state_dict.items():
+        assert value.equal(after.state_dict[name])
 
 
 def written(folder: Path, text: str) -> Weights:
