@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from ..errors import ModelFileError
 from .session import Shape
 
-_FREE, _FOR_EACH = 256 << 20, 2000
+FREE, _FOR_EACH = 64 << 20, 2000
 """A graph may have this many values in any case, and for each value of its input. The networks of
-our templates have 10 to 400 for each; a second look at 1,000 boxes takes 230 million in any case,
-in TorchScript."""
+our templates have 10 to 400 for each."""
 
 
 def values_in(shapes: Iterable[Shape]) -> int:
@@ -21,18 +20,19 @@ def values_in(shapes: Iterable[Shape]) -> int:
     return sum(_values(shape) for shape in shapes)
 
 
-def check_values(count: int, input_shape: Shape, *, where: str) -> None:
+def check_values(count: int, input_shape: Shape, *, where: str, free: int = FREE) -> None:
     """Check the number of values that a graph computes for one image.
 
     Args:
         count: The number, in all arrays together.
         input_shape: Shape of the image.
         where: Name of the file in error messages.
+        free: How many it may have in any case.
 
     Raises:
         ModelFileError: It is out of all proportion to the image.
     """
-    limit = _FREE + _FOR_EACH * _values(input_shape)
+    limit = free + _FOR_EACH * _values(input_shape)
     if count > limit:
         raise ModelFileError(
             f"{where}: computes {count:,} numbers for an input of {tuple(input_shape)}: expected "
