@@ -66,9 +66,16 @@ def run_archive(args: argparse.Namespace) -> None:
         raise UserError(f"expected one folder or address, found {len(args.sources)}")
     if args.output is None:
         raise UserError("expected --output, a folder or an address, for what is written")
-    for flag, given in {"--tracks": args.tracks, "--report": args.report}.items():
-        if given is not None:
-            raise UserError(f"{flag} {given}: does not go with --ray, nor with addresses")
+    others = {
+        f"--tracks {args.tracks}": args.tracks is not None,
+        f"--report {args.report}": args.report is not None,
+        # Videos of archives are left out.
+        f"--codec {args.codec}": args.codec != "h264",
+        "--no-audio": not args.keep_audio,
+    }
+    for flag, given in others.items():
+        if given:
+            raise UserError(f"{flag}: does not go with --ray, nor with addresses")
     tell_line = _tell_json if args.json else _tell_failed
 
     def on_line(line: Done | Failed) -> None:

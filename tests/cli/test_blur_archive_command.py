@@ -50,6 +50,8 @@ def test_an_archive(
             ("in", "--output", "out", "--report", "r.json", "--ray"),
             "--report r.json: does not go with --ray",
         ),
+        (("in", "--output", "memory://out", "--codec", "av1"), "--codec av1: does not go with"),
+        (("memory://in", "--output", "out", "--no-audio"), "--no-audio: does not go with --ray"),
     ],
 )
 def test_flags_that_do_not_fit(flags: tuple[str, ...], said: str, run: Callable[..., Any]) -> None:
