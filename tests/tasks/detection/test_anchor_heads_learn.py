@@ -1,8 +1,9 @@
-"""RetinaNet's head and that of two stages learn one made picture by heart, in a second each."""
+"""RetinaNet's head and that of two stages learn one made picture by heart, in seconds."""
 
 from __future__ import annotations
 
 import math
+import statistics
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from pocketface.tasks.detection.targets import Targets
 from pocketface.tasks.templates import parse_template
 from tests.tiny_network import HEADS, TEMPLATE
 
+STEPS, RATE = 100, 0.003
 FACES = torch.tensor([[10.0, 12.0, 26.0, 30.0], [48.0, 20.0, 84.0, 58.0]])
 
 
@@ -46,16 +48,19 @@ def picture() -> tuple[Tensor, Targets]:
 def test_two_faces_are_learnt_by_heart(head: str) -> None:
     network, losses_of = made(head)
     images, targets = picture()
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
     totals = []
-    for step in range(60):
+    for step in range(STEPS):
+        # At a constant rate single steps jump, and not alike on all processors.
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * min(1.0, 2 * (STEPS - step) / STEPS)
         losses = losses_of.losses(network, images, targets, seed=step)
         total = torch.stack(list(losses.values())).sum()
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
         totals.append(total.item())
-    assert totals[-1] < totals[0] / 3
+    assert statistics.median(totals[-10:]) < totals[0] / 3
     # The statistics of normalisation are those of this very picture.
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):

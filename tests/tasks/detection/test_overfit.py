@@ -17,7 +17,7 @@ from pocketface.tasks.detection.ssd_loss import ssd_loss
 from pocketface.tasks.detection.targets import Targets
 from pocketface.tasks.templates import open_template
 
-WINDOW, SIDE, STEPS = 192, 96, 40
+WINDOW, SIDE, STEPS = 192, 96, 60
 
 
 def test_0200_learns_four_airport_photos(shared: Path) -> None:
@@ -29,7 +29,7 @@ def test_0200_learns_four_airport_photos(shared: Path) -> None:
     network = Network(template.architecture).train()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = 0.3  # 40 steps are few for the running mean to follow
+            module.momentum = 0.3  # 60 steps are few for the running mean to follow
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
     totals = []
     for step in range(STEPS):
