@@ -74,9 +74,9 @@ def rates_of_commands(folder: Path, deface: Path, rounds: int) -> str:
     for number in range(rounds):
         for name in sorted(PROGRAMS, reverse=number % 2 == 1):
             with tempfile.TemporaryDirectory() as scratch:
-                copies = [shutil.copy(photo, scratch) for photo in photos]
                 command = [sys.executable, "-m", "pocketface", "blur", str(folder)]
                 if name == "deface":  # it writes beside each photo
+                    copies = [shutil.copy(photo, scratch) for photo in photos]
                     command = [str(deface.with_name("deface")), *copies]
                 else:
                     command += ["--output", scratch, "--force"]

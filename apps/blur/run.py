@@ -59,8 +59,7 @@ def blur(request: BlurRequest) -> BlurSummary:
     if request.tracks is not None and (len(media) > 1 or not videos):
         raise UserError(f"--tracks {request.tracks}: goes with one video, and nothing else")
     # Several at once, each on one core, take less time than one after the other on all cores.
-    cores = request.threads or os.cpu_count() or 1
-    at_once = min(cores, _AT_ONCE) if len(media) > 1 or videos else 1
+    at_once = min(_cores(request), _AT_ONCE) if len(media) > 1 or videos else 1
     blurrer = open_blurrer(request, at_once=at_once)
     run = _Run(request, blurrer, places)
     if request.report is not None and request.report_detector is not None:
@@ -121,11 +120,11 @@ def open_blurrer(request: BlurRequest, *, at_once: int = 1) -> PhotoBlurrer:
 
     Args:
         request: The run.
-        at_once: Photos or frames that are looked at at once, which share the threads.
+        at_once: Photos or frames that are looked at at once, which share the threads; no more than
+            there are of these.
     """
-    device, threads = request.device, request.threads
-    if at_once > 1:
-        threads = max(1, (threads or os.cpu_count() or 1) // at_once)
+    device = request.device
+    threads = request.threads if at_once == 1 else _cores(request) // at_once
     finder = FaceFinder(
         request.detector,
         score=request.score,
@@ -150,6 +149,10 @@ def open_blurrer(request: BlurRequest, *, at_once: int = 1) -> PhotoBlurrer:
         keep=request.keep,
         lossless_jpeg=request.lossless_jpeg,
     )
+
+
+def _cores(request: BlurRequest) -> int:
+    return request.threads or os.cpu_count() or 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -88,7 +88,8 @@ def hide_in_planes(
     if not len(faces):
         return
     by_size: dict[tuple[int, int], list[tuple[NDArray[Any], FromBgr | None]]] = {}
-    for index, plane in enumerate(planes_of(frame)):
+    stored = planes_of(frame)
+    for index, plane in enumerate(stored):
         bits = frame.format.components[index].bits
         size = plane.shape[0], plane.shape[1]
         by_size.setdefault(size, []).append((plane, _from_bgr(index, bits, kind)))
@@ -104,8 +105,8 @@ def hide_in_planes(
             hide_in_all(planes, boxes[others], replace(cover, shape="ellipse"))
         else:
             hide_in_all(planes, boxes, cover)
-    for index, plane in enumerate(planes_of(frame)):
-        bits = frame.format.components[index].bits
+    for plane, component in zip(stored, frame.format.components, strict=True):
+        bits = component.bits
         if bits % 8:  # cubic curves reach beyond what ten bits can hold
             np.minimum(plane, (1 << bits) - 1, out=plane)
 
