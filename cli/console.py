@@ -72,7 +72,6 @@ def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
     terminal, and never to stderr.
     """
     from tqdm import tqdm
-    from tqdm.contrib import DummyTqdmFile
 
     shown = sys.stderr is not None and sys.stderr.isatty()
     both = shown and sys.stdout is not None and sys.stdout.isatty()
@@ -89,6 +88,8 @@ def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
             )
         )
         if both:
+            from tqdm.contrib import DummyTqdmFile  # it brings asyncio
+
             above = cast("TextIO", DummyTqdmFile(sys.stdout))
             stack.enter_context(redirect_stdout(above))
 

@@ -14,4 +14,6 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 class Spec(BaseModel):
     """A frozen model that allows no unknown keys and converts no types."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, strict=True, defer_build=True
+    )

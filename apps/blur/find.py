@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,13 @@ _SAME = 0.5
 
 _STEP = 64
 """Input sizes are multiples of it, so that photos of about one size share a network."""
+
+
+class Finder(Protocol):
+    """Finds the faces of a picture."""
+
+    def find(self, image: Pixels) -> Detections:
+        """The faces of a picture, uint8 (H, W, 3) BGR, in its pixels."""
 
 
 class FaceFinder:

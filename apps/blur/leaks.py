@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ from ...files import atomic_write
 from ...quiet import quiet
 from ...results import Detections, pairwise_intersection
 from .cover import Cover
-from .find import FaceFinder, merged
+from .find import FaceFinder, Finder, merged
 from .photo_read import read_photo
 from .tracks_cover import Covers
 from .tracks_file import VideoTracks
@@ -45,13 +45,6 @@ _CELL, _ACROSS, _MOST_PICTURES = 160, 6, 60
 """Of the contact sheet: side of a picture in pixels, pictures in a row, and in all."""
 
 _NOBODY = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
-
-
-class Searcher(Protocol):
-    """A detector that has not chosen what is hidden."""
-
-    def find(self, image: Pixels) -> Detections:
-        """The faces of a picture, uint8 (H, W, 3) BGR, at its own size."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +73,7 @@ class Leak:
         return self.covered < _HIDDEN
 
 
-def open_searcher(path: Path, *, device: str = "cpu", threads: int | None = None) -> Searcher:
+def open_searcher(path: Path, *, device: str = "cpu", threads: int | None = None) -> Finder:
     """Open a detector of ours, or YuNet's ONNX file.
 
     Raises:
@@ -108,7 +101,7 @@ class _YuNet:
         self._detector: Any = made
 
     def find(self, image: Pixels) -> Detections:
-        """See `Searcher`."""
+        """See `Finder`."""
         self._detector.setInputSize((image.shape[1], image.shape[0]))
         rows = self._detector.detect(image)[1]
         rows = np.zeros((0, 15), np.float32) if rows is None else np.asarray(rows, np.float32)
@@ -119,7 +112,7 @@ class _YuNet:
 
 def leaks_in(
     views: Sequence[Pixels],
-    searcher: Searcher,
+    searcher: Finder,
     hidden: Detections | None = None,
     *,
     grow: float = Cover.grow,
@@ -164,7 +157,7 @@ class LeakReport:
         found: Faces that were found again, also their covers.
     """
 
-    searcher: Searcher
+    searcher: Finder
     grow: float = Cover.grow
     tell: Callable[[int, int], None] | None = None
     pictures: int = 0

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...results import Detections
 from .cover import Cover, hide
-from .find import FaceFinder, merged, with_more
+from .find import Finder, merged, with_more
 from .jpeg_blocks import check_installed, with_old_blocks
 from .photo_file import Frame, Picture, turned_back
 from .photo_metadata import Group
@@ -81,7 +81,7 @@ class PhotoBlurrer:
 
     def __init__(
         self,
-        finder: FaceFinder,
+        finder: Finder,
         cover: Cover,
         *,
         segmenter: FaceSegmenter | None = None,

@@ -253,13 +253,14 @@ class _Run:
             self.request.on_blurred(Blurred(path, self.places[path], made.found, made.hidden))
 
     def _video(self, path: Path, digest: str) -> None:
-        request, who = self.request, self.blurrer.who
+        request, finder, who = self.request, self.blurrer.finder, self.blurrer.who
+        assert isinstance(finder, FaceFinder)
         assert who is None or isinstance(who, Who)
         done = blur_video(
             VideoRequest(
                 source=path,
                 output=self.places[path],
-                finder=self.blurrer.finder,
+                finder=finder,
                 cover=request.cover,
                 segmenter=self.blurrer.segmenter,
                 who=who,

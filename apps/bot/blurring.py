@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from ...errors import ImageError, ImageTooLargeError, UserError
 from ...files import scratch_folder
@@ -65,7 +65,7 @@ class Blurring:
             Refusal: It cannot be read, takes too long, or has no face: who gets it back unchanged
                 takes it for one whose faces are hidden, although one may have been missed.
         """
-        finder = cast(FaceFinder, _InTime(self._finder, self._seconds))
+        finder = _InTime(self._finder, self._seconds)
         try:
             made = PhotoBlurrer(finder, self._covers[style]).blur(content, source="photo")
         except ImageTooLargeError as error:
@@ -117,7 +117,7 @@ class _InTime:
         self._until = time.monotonic() + seconds
 
     def find(self, image: Picture) -> Detections:
-        """See `FaceFinder`."""
+        """See `Finder`."""
         self.check()
         return self._finder.find(image)
 
