@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..mask import Mask
-from ..results import Detections, pairwise_iou
+from ..results import Detections
 from ..tasks.detection.model import FaceDetector
 from ..tasks.segmentation.model import FaceSegmenter
+from .face_links import linked
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-
-_SAME = 0.3
-"""Least IoU of a face's boxes in two frames that follow each other."""
 
 _FAINT = 0.6
 """Share of the score threshold at which a face that was there in the last frame goes on."""
@@ -122,16 +120,9 @@ class MaskTracks:
 
 
 def _linked(tracks: list[_Track], found: Detections) -> list[_Track | None]:
-    """For each face the track that it goes on with, or None; best overlap first, each once."""
-    linked: list[_Track | None] = [None] * len(found)
-    if not tracks or not len(found):
-        return linked
-    overlaps = pairwise_iou(found.boxes, np.stack([track.box for track in tracks]))
-    while overlaps.max() >= _SAME:
-        face, track = divmod(int(overlaps.argmax()), len(tracks))
-        linked[face] = tracks[track]
-        overlaps[face], overlaps[:, track] = 0, 0
-    return linked
+    """For each face the track that it goes on with, or None."""
+    before = np.array([track.box for track in tracks], np.float32).reshape(-1, 4)
+    return [None if index is None else tracks[index] for index in linked(before, found.boxes)]
 
 
 def _levels(head: Pixels, *, unit: float) -> Floats:

@@ -20,6 +20,7 @@ from .gallery import Gallery
 from .recognize_calibration import read_calibration
 from .recognize_faces import PhotoFaces
 from .recognize_find import FoundFace, found_faces, said_of, warn_of_many
+from .recognize_follow import FollowedFaces
 from .recognize_outputs import caption, draw_verdicts
 from .recognize_verdict import MAX_FMR, Judge, Verdict, check_fmr
 
@@ -95,6 +96,8 @@ class People:
         request: What was asked for.
         gallery: The gallery that it opened.
         model: A recogniser.
+        frames: Whether the pictures that `name` sees are a video's, one after the other: a face is
+            better known then the longer it is seen.
 
     Raises:
         ModelFileError: The model is of another kind.
@@ -102,7 +105,14 @@ class People:
         UserError: The model's thresholds were never measured, or not for so small a rate.
     """
 
-    def __init__(self, request: PeopleRequest, gallery: Gallery, model: Model[Any]) -> None:
+    def __init__(
+        self,
+        request: PeopleRequest,
+        gallery: Gallery,
+        model: Model[Any],
+        *,
+        frames: bool = False,
+    ) -> None:
         if not isinstance(model, FaceRecognizer):
             raise ModelFileError(
                 f"--gallery {request.gallery}: {model.path} is for {model.contract.task}; "
@@ -114,6 +124,7 @@ class People:
         self._gallery = gallery
         people = len(gallery.names)
         self._judge = Judge(model, request.max_fmr, people=people)
+        self._followed = FollowedFaces(alike=self._judge.unsure) if frames else None
         warn_of_many(people, request.max_fmr)
 
     def find(self, seen: PhotoFaces) -> tuple[SeenPerson, ...]:
@@ -131,6 +142,8 @@ class People:
             embeddings: Of each face.
         """
         seen = PhotoFaces(Path(), image, faces, tuple(embeddings))
+        if self._followed is not None:
+            seen = replace(seen, embeddings=self._followed.follow(seen))
         return one_each(found_faces(seen, self._gallery, self._judge))
 
     def draw(

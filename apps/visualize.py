@@ -142,7 +142,7 @@ def visualize(request: VisualizeRequest) -> Summary:
     model = request.open_model()
     people = None
     if request.people is not None and gallery is not None:
-        people = People(request.people, gallery, model)
+        people = People(request.people, gallery, model, frames=not found.photos)
     viewer = _Viewer(
         find=_finder(model, request, people),
         task=people or task_of(model.contract.task).draw,

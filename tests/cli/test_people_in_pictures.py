@@ -125,6 +125,20 @@ def test_people_of_a_video_are_named(run: Run) -> None:
     assert Path("drawn.mp4").stat().st_size > 0
 
 
+def test_in_a_video_a_face_stays_known_through_a_bad_frame(run: Run) -> None:
+    for number, blur in enumerate((0.0, 0.5)):
+        write_photo(Path(f"frames/{number}.png"), ANNA, blur=blur)
+    frames = [cv2.imread(f"frames/{number}.png") for number in range(2)]
+    write_video(Path("all.mp4"), frames, options={}, codec="ffv1", pix_fmt="bgr0")
+
+    def said(source: str) -> list[str]:
+        result = run(*LOOK, source, "--gallery", "a.gallery", *ONE, "--json")
+        return [json.loads(line)["faces"][0]["result"]["answer"] for line in result.out.splitlines()]
+
+    assert said("all.mp4") == ["known", "known"]
+    assert said("frames") == ["known", "unsure"]  # photos have nothing to do with each other
+
+
 def test_without_a_gallery_faces_alone_are_drawn(run: Run) -> None:
     result = run(*LOOK, "people/Anna/0.png", *ONE, "--output", "drawn.png")
     assert (result.code, result.err) == (0, "")
