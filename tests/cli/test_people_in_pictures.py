@@ -133,7 +133,9 @@ def test_in_a_video_a_face_stays_known_through_a_bad_frame(run: Run) -> None:
 
     def said(source: str) -> list[str]:
         result = run(*LOOK, source, "--gallery", "a.gallery", *ONE, "--json")
-        return [json.loads(line)["faces"][0]["result"]["answer"] for line in result.out.splitlines()]
+        return [
+            json.loads(line)["faces"][0]["result"]["answer"] for line in result.out.splitlines()
+        ]
 
     assert said("all.mp4") == ["known", "known"]
     assert said("frames") == ["known", "unsure"]  # photos have nothing to do with each other
