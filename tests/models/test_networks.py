@@ -19,6 +19,8 @@ from pocketface.tasks.templates import open_template
 
 SMALL = 128
 HEAVY = 20.0  # GFLOPs at the template's own input, beyond which SMALL is used instead
+DEEPER = ("faster-rcnn-r101-fpn",)
+"""Of the same parts as another template, only more of them: for the full run."""
 
 
 @dataclass
@@ -30,11 +32,16 @@ class Case:
     width: int
 
 
-def names_for(*problems: str) -> list[str]:
-    return [name for name in template_names() if open_template(name).spec.problem in problems]
+def names_for(*problems: str) -> list[Any]:
+    """Names of templates, of some tasks alone if these are named."""
+    return [
+        pytest.param(name, marks=[pytest.mark.full] if name in DEEPER else [])
+        for name in template_names()
+        if not problems or open_template(name).spec.problem in problems
+    ]
 
 
-@pytest.fixture(scope="module", params=template_names())
+@pytest.fixture(scope="module", params=names_for())
 def case(request: pytest.FixtureRequest) -> Case:
     return make_case(request.param)
 
