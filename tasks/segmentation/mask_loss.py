@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -32,7 +31,7 @@ def mask_losses(logits: Tensor, classes: Tensor, spec: MaskLossSpec) -> dict[str
         shares = logits.softmax(1) if several else logits.sigmoid()
         losses["dice"] = spec.dice * (1 - soft_dice(shares, planes).mean())
     if spec.boundary:
-        near = _near_border(planes, spec.boundary_width)
+        near = _near_border(classes, spec.boundary_width)
         losses["boundary"] = spec.boundary * (pixels * near).sum() / near.sum().clamp(min=1)
     return losses
 
@@ -57,9 +56,15 @@ def _planes(classes: Tensor, count: int) -> Tensor:
     return functional.one_hot(classes.long(), count).permute(0, 3, 1, 2).float()
 
 
-def _near_border(planes: Tensor, width: int) -> Tensor:
-    """1 for pixels nearer than `width` to a border of any class, float32 (B, H, W)."""
+def _near_border(classes: Tensor, width: int) -> Tensor:
+    """1 for pixels with more than one class nearer than `width`, float32 (B, H, W)."""
+    indices = classes[:, None].float()
+    highest, lowest = _highest_near(indices, width), -_highest_near(-indices, width)
+    return (highest > lowest).float()[:, 0]
+
+
+def _highest_near(plane: Tensor, width: int) -> Tensor:
+    """Of each pixel the highest value in the square up to `width` around it."""
     size = 2 * width + 1
-    grown = functional.max_pool2d(planes, size, stride=1, padding=width)
-    shrunk = -functional.max_pool2d(-planes, size, stride=1, padding=width)
-    return torch.amax(grown - shrunk, dim=1)
+    rows = functional.max_pool2d(plane, (size, 1), stride=1, padding=(width, 0))
+    return functional.max_pool2d(rows, (1, size), stride=1, padding=(0, width))
