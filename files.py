@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -254,6 +254,44 @@ def check_place(path: Path, flag: str, *, folder: bool = False) -> None:
     why = why_not_writable(path, folder=folder)
     if why is not None:
         raise UserError(f"{flag} {path}: cannot be written: {why}")
+
+
+def check_not_read(path: Path, flag: str, inputs: Iterable[Path]) -> None:
+    """Refuse to write a file over one that the same command reads.
+
+    Args:
+        path: The file to write later.
+        flag: The command-line flag that named the path.
+        inputs: The files that are read, under whatever names.
+
+    Raises:
+        UserError: It is one of them.
+    """
+    for one in inputs if os.path.lexists(path) else ():
+        # Where names differ by their case alone the system may call two paths one file.
+        with suppress(OSError):
+            if path.resolve() == one.resolve() or os.path.samefile(path, one):
+                raise UserError(f"{flag} {path}: is one of the files to be read")
+
+
+def check_new_file(path: Path, flag: str, *, inputs: Iterable[Path], force: bool) -> None:
+    """Refuse to write a file over anything that may be wanted, before the work for it begins.
+
+    Args:
+        path: The file to write later.
+        flag: The command-line flag that named the path.
+        inputs: The files that the command reads, which are never replaced.
+        force: Whether any other older file may be replaced.
+
+    Raises:
+        UserError: It is one that is read, there is a file already, or see `check_place`.
+    """
+    check_not_read(path, flag, inputs)
+    check_place(path, flag)
+    if not force and os.path.lexists(path):
+        raise UserError(
+            f"{flag} {path}: is there already", hint="--force replaces it; or name a new file"
+        )
 
 
 def name_in_utf8(name: str) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..benchmarks.accuracy import check_labels, measure_accuracy
-from ..files import check_place
-from ..model_templates.catalogue import CLASSIFIER, DETECTOR, SEGMENTER
+from ..files import check_not_read, check_place
+from ..model_templates.catalogue import CLASSIFIER, DETECTOR, RECOGNIZER, SEGMENTER
 from ..model_templates.contract import Metric
 from ..tasks import task_of
 from ..tasks.measuring import Labels, Options, Progress
@@ -70,11 +70,12 @@ def evaluate(
 
     Args:
         model: A model or weights file, or the name or file of a template; None for the template
-            inside `weights`, and without these for face-detection-n, glasses-n on CSV lists, or
-            face-segmentation-n on lists of masks.
+            inside `weights`, and without these for face-detection-n, glasses-n on CSV lists,
+            face-segmentation-n on lists of masks, or face-recognition-n on lists of people.
         weights: A file to use with a template.
         annotations: COCO JSON; of a classifier, lists by `pocketface data glasses`; of a segmenter,
-            by `pocketface data masks`; or a `Labels`.
+            by `pocketface data masks`; of a recogniser, by `pocketface data identities`; or a
+            `Labels`.
         photos: Folders of the photos, one for each annotation file or one for all.
         classes: What the annotation files call a class, as `{"face": ["Face", "head"]}`.
         wider_dir: WIDER FACE with WIDER_val, wider_face_split and ground_truth: easy, medium, hard.
@@ -94,16 +95,19 @@ def evaluate(
         The figures, each a `Metric` with key, value and unit.
 
     Raises:
-        UserError: There is nothing to measure on, or labels or options do not fit the model.
+        UserError: There is nothing to measure on, labels or options do not fit the model, or a
+            file to be written is one of those that are read.
         DataError: An annotation file or a folder is missing or damaged.
         ModelFileError: The model cannot be opened.
     """
+    labels = labels_of(annotations, photos, classes=classes, official=wider_dir)
+    template, file = sources(model, weights)
+    inputs = [*labels.files, *(Path(one) for one in (template, file) if one is not None)]
     for path, name in ((save_metrics_to, "save_metrics_to"), (mistakes_to, "mistakes_to")):
         if path is not None:
+            check_not_read(Path(path), name, inputs)
             check_place(Path(path), name)
-    labels = labels_of(annotations, photos, classes=classes, official=wider_dir)
     check_labels(labels)
-    template, file = sources(model, weights)
     if template is None and file is None:
         template = _meant(labels)
     opened = open_model(
@@ -132,7 +136,7 @@ def evaluate(
 
 def _meant(labels: Labels) -> str:
     """The default template whose task reads all annotations, where none is named."""
-    for name in (SEGMENTER, CLASSIFIER):
+    for name in (SEGMENTER, CLASSIFIER, RECOGNIZER):
         samples = task_of(open_template(name).spec.problem).samples
         if labels.files and all(samples.reads(file) for file in labels.files):
             return name

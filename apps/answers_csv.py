@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import UserError
-from ..files import atomic_write, check_place
+from ..files import atomic_write
 from .classify import PhotoAnswer
 
 COLUMNS = (
     *("image", "answer", "faces", "face", "x1", "y1", "x2", "y2", "face_score", "label", "score"),
 )
-
-
-def check_csv(path: Path, photos: Collection[Path]) -> None:
-    """Refuse a path that cannot be written, before the work for it begins.
-
-    Raises:
-        UserError: The path is one of the photos, or cannot be written; see `check_place`.
-    """
-    if path.resolve() in {photo.resolve() for photo in photos}:
-        raise UserError(f"--csv {path}: is one of the photos to be read")
-    check_place(path, "--csv")
 
 
 @contextmanager

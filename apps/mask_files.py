@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..drawing import draw_masks
 from ..errors import UserError
-from ..files import check_place
+from ..files import check_not_read, check_place
 from ..mask import Mask
 from ..results import Detections
 from ..tasks.segmentation.draw import draw
@@ -73,7 +73,13 @@ def named_apart(names: Mapping[Path, Path]) -> dict[Path, Path]:
 
 
 def check_places(
-    places: Mapping[Path, Path], folder: Path, *, given: Sequence[Path], each: bool, force: bool
+    places: Mapping[Path, Path],
+    folder: Path,
+    *,
+    given: Sequence[Path],
+    inputs: Iterable[Path] = (),
+    each: bool,
+    force: bool,
 ) -> None:
     """Refuse to write over anything that may be wanted.
 
@@ -81,8 +87,9 @@ def check_places(
         places: Of each source, from `places_of`.
         folder: What --output names.
         given: The files and folders that the user named.
+        inputs: Files that are read besides the sources, and never replaced.
         each: Whether there is a file for each face, see `numbered`.
-        force: Whether older files may be replaced, unless they are sources.
+        force: Whether older files may be replaced, unless they are read.
 
     Raises:
         UserError: The folder lies among the sources or cannot be written, two sources would have
@@ -104,6 +111,7 @@ def check_places(
     for place in _there(taken, each=each):
         if place.resolve() in originals:
             raise UserError(f"--output {folder}: {place} is one of the photos to be read")
+        check_not_read(place, f"--output {folder}:", inputs)
         if not force:
             raise UserError(
                 f"--output {folder}: {place} is there already",

@@ -104,7 +104,8 @@ class CompareRequest:
         max_fmr: Largest share of pairs of two people that may be called one person's.
         csv: A table to write; `STDOUT` to print it.
         output: Folder of drawn photos; None for none.
-        force: Whether older drawn photos are replaced.
+        force: Whether an older table and older drawn photos are replaced.
+        inputs: Other files that are read, as the models', and never replaced.
         on_reference: Called with the face that others are compared with.
         on_seen: Called after each photo.
         on_line: Called with each line of a table that goes to `STDOUT`.
@@ -119,6 +120,7 @@ class CompareRequest:
     csv: Path | None = None
     output: Path | None = None
     force: bool = False
+    inputs: Sequence[Path] = ()
     on_reference: Callable[[Reference], None] | None = None
     on_seen: Callable[[Compared], None] | None = None
     on_line: Callable[[str], None] | None = None
@@ -139,8 +141,11 @@ def compare(request: CompareRequest) -> CompareSummary:
     check_fmr(request.max_fmr)
     refuse_videos([request.reference, *request.sources])
     photos = dict(find_photos(request.sources))
-    check_table(request.csv, list(photos))
-    places = drawn_places(photos, request.output, given=request.sources, force=request.force)
+    inputs = [request.reference, *request.inputs]
+    check_table(request.csv, inputs=[*inputs, *photos], force=request.force)
+    places = drawn_places(
+        photos, request.output, given=request.sources, inputs=inputs, force=request.force
+    )
     image = read_image(request.reference)
     recognizer = request.open()
     judge = Judge(recognizer.model, request.max_fmr)

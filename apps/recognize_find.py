@@ -109,7 +109,8 @@ class FindRequest:
         max_fmr: Largest share of pairs of two people that may be called one person's.
         csv: A table to write; `STDOUT` to print it.
         output: Folder of drawn photos; None for none.
-        force: Whether older drawn photos are replaced.
+        force: Whether an older table and older drawn photos are replaced.
+        inputs: Other files that are read, as the models', and never replaced.
         on_seen: Called after each photo.
         on_line: Called with each line of a table that goes to `STDOUT`.
         on_progress: Called with the number of photos done and the total.
@@ -122,6 +123,7 @@ class FindRequest:
     csv: Path | None = None
     output: Path | None = None
     force: bool = False
+    inputs: Sequence[Path] = ()
     on_seen: Callable[[FoundPhoto], None] | None = None
     on_line: Callable[[str], None] | None = None
     on_progress: Callable[[int, int], None] | None = None
@@ -140,8 +142,11 @@ def find_people(request: FindRequest) -> FindSummary:
     check_fmr(request.max_fmr)
     refuse_videos(request.sources)
     photos = dict(find_photos(request.sources))
-    check_table(request.csv, list(photos))
-    places = drawn_places(photos, request.output, given=request.sources, force=request.force)
+    inputs = [request.gallery, *request.inputs]
+    check_table(request.csv, inputs=[*inputs, *photos], force=request.force)
+    places = drawn_places(
+        photos, request.output, given=request.sources, inputs=inputs, force=request.force
+    )
     gallery = Gallery.open(request.gallery)
     gallery.check_people()
     recognizer = request.open()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..drawing import draw_faces
-from ..errors import UserError
-from ..files import atomic_write, check_place, name_in_utf8
+from ..files import atomic_write, check_new_file, name_in_utf8
 from .mask_files import check_places, places_of
 from .recognize_faces import PhotoFaces
 from .recognize_verdict import ANSWERS, Verdict
@@ -33,14 +32,20 @@ _SHARE = 0.2
 
 
 def drawn_places(
-    photos: Mapping[Path, Path], folder: Path | None, *, given: Sequence[Path], force: bool
+    photos: Mapping[Path, Path],
+    folder: Path | None,
+    *,
+    given: Sequence[Path],
+    inputs: Sequence[Path],
+    force: bool,
 ) -> dict[Path, Path]:
     """The path of each drawn photo: its name and subfolder, in the folder of --output.
 
     Args:
         photos: Each photo, and its path below what the user named.
         folder: The folder; None if nothing is drawn.
-        given: The files and folders that the user named.
+        given: The files and folders of the photos that the user named.
+        inputs: Other files that are read, and never replaced.
         force: Whether older files may be replaced.
 
     Raises:
@@ -49,21 +54,23 @@ def drawn_places(
     if folder is None:
         return {}
     places = places_of(photos, "overlay", folder, video=False)
-    check_places(places, folder, given=given, each=False, force=force)
+    check_places(places, folder, given=given, inputs=inputs, each=False, force=force)
     return places
 
 
-def check_table(path: Path | None, photos: Sequence[Path]) -> None:
-    """Refuse a path of --csv that cannot be written.
+def check_table(path: Path | None, *, inputs: Iterable[Path], force: bool) -> None:
+    """Refuse a path of --csv that cannot be written, or has what may be wanted.
+
+    Args:
+        path: The file; `STDOUT` and None are none.
+        inputs: The photos and all other files that are read.
+        force: Whether an older file may be replaced, unless it is read.
 
     Raises:
-        UserError: It is one of the photos, or see `check_place`.
+        UserError: See `check_new_file`.
     """
-    if path is None or path == STDOUT:
-        return
-    if path.resolve() in {photo.resolve() for photo in photos}:
-        raise UserError(f"--csv {path}: is one of the photos to be read")
-    check_place(path, "--csv")
+    if path is not None and path != STDOUT:
+        check_new_file(path, "--csv", inputs=inputs, force=force)
 
 
 @contextmanager

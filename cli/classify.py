@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--csv", type=a_path, metavar="FILE", help="all answers: a row for each face"
     )
     parser.add_argument(
+        "--force", action="store_true", help="overwrite the file of --csv if it is there"
+    )
+    parser.add_argument(
         "--copy-to",
         type=a_path,
         metavar="DIR",
@@ -36,17 +39,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the path of each photo with a face of the last label (glasses), or all as JSON."""
-    from ..apps.answers_csv import answers_csv, check_csv
+    from ..apps.answers_csv import answers_csv
     from ..apps.classify import PhotoClassifier, classify_photos
     from ..apps.copies import Copies
     from ..apps.photo_files import find_photos
+    from ..files import check_new_file
 
     photos = dict(find_photos(args.photos))
+    models = photo_classifier.files_of(args)
     if args.csv is not None:
-        check_csv(args.csv, photos)
+        inputs = [*photos, *photo_classifier.parts_of(*models)]
+        check_new_file(args.csv, "--csv", inputs=inputs, force=args.force)
     copies = None if args.copy_to is None else Copies(args.copy_to, args.photos)
     classifier = PhotoClassifier.open(
-        *photo_classifier.files_of(args),
+        *models,
         face_score=args.face_score,
         device=args.device,
         threads=args.threads,

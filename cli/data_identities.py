@@ -69,7 +69,11 @@ def _identities(args: argparse.Namespace) -> None:
     from ..data.identities_doubts import write_doubts
     from ..data.identities_lists import IdentitiesRequest, make_identities
     from ..data.identities_source import Split
+    from ..files import check_not_read
 
+    report = args.output / "report.csv"
+    if args.embedder is not None:
+        check_not_read(report, "--output", [one for one in (args.table, args.pairs) if one])
     request = IdentitiesRequest(
         args.folder,
         args.output,
@@ -92,7 +96,6 @@ def _identities(args: argparse.Namespace) -> None:
             f"{people}{pairs}; data root {args.folder})"
         )
     if args.embedder is not None:
-        report = args.output / "report.csv"
         write_doubts(report, doubts)
         photos = len({one.image for one in doubts})
         tell(f"written: {report} ({photos} photos to look at; nothing is left out for it)")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..files import check_place
+from ..files import check_not_read, check_place
 from ..model_templates.catalogue import DETECTOR
 from .console import print_table, progress, tell
 from .json_lines import add_json, print_json
@@ -79,12 +80,14 @@ def run(args: argparse.Namespace) -> None:
     """Measure, and print the figures."""
     from ..api.evaluate import evaluate
 
+    labels = labels_of(args, "test", official=args.wider_dir)
+    inputs = [*labels.files, *(Path(one) for one in (args.load_weights, args.template) if one)]
     for path, flag in (
         (args.save_metrics_to, "--save-metrics-to"), (args.mistakes_to, "--mistakes-to")
     ):  # fmt: skip
         if path is not None:
+            check_not_read(path, flag, inputs)
             check_place(path, flag)
-    labels = labels_of(args, "test", official=args.wider_dir)
     with progress("photos") as on_progress:
         report = evaluate(
             args.template,

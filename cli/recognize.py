@@ -86,6 +86,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     calibrate.add_argument("--data-roots", nargs="+", required=True, metavar="DIR")
     calibrate.add_argument("--save", type=a_path, metavar="FILE", help="for --calibration")
+    calibrate.add_argument(
+        "--force", action="store_true", help="overwrite the file of --save if it is there"
+    )
     _add_models(calibrate, calibration=False, detector=False)
     calibrate.set_defaults(action=_calibrate)
 
@@ -144,11 +147,14 @@ def _add_models(
     parser.add_argument("--threads", type=positive_count, metavar="N", help="of the runtime")
 
 
-def _opener(args: argparse.Namespace) -> Callable[[], Recognizer]:
-    """What opens the models; their files are looked for at once."""
+def _opener(args: argparse.Namespace) -> tuple[Callable[[], Recognizer], list[Path]]:
+    """What opens the models, whose files are looked for at once; and all files that it reads."""
     from ..apps.recognize_faces import Recognizer
 
     model, detector = photo_classifier.files_of(args, default=RECOGNIZER)
+    inputs = photo_classifier.parts_of(model, detector)
+    if getattr(args, "calibration", None) is not None:
+        inputs.append(args.calibration)
     return lambda: Recognizer(
         model,
         detector,
@@ -156,7 +162,7 @@ def _opener(args: argparse.Namespace) -> Callable[[], Recognizer]:
         calibration=getattr(args, "calibration", None),
         device=args.device,
         threads=args.threads,
-    )
+    ), inputs
 
 
 def _check_printed(args: argparse.Namespace) -> None:
@@ -168,13 +174,15 @@ def _compare(args: argparse.Namespace) -> None:
     from ..apps.recognize_compare import CompareRequest, compare
 
     _check_printed(args)
+    opener, inputs = _opener(args)
     with ExitStack() as stack:
         asked = ask_of(args)
         summary = compare(
             CompareRequest(
                 reference=args.reference,
                 sources=args.sources,
-                open=_opener(args),
+                open=opener,
+                inputs=inputs,
                 face=args.face,
                 max_fmr=args.max_fmr,
                 csv=args.csv,
@@ -193,13 +201,15 @@ def _find(args: argparse.Namespace) -> None:
     from ..apps.recognize_find import FindRequest, find_people
 
     _check_printed(args)
+    opener, inputs = _opener(args)
     with ExitStack() as stack:
         asked = ask_of(args)
         summary = find_people(
             FindRequest(
                 gallery=args.gallery,
                 sources=args.sources,
-                open=_opener(args),
+                open=opener,
+                inputs=inputs,
                 max_fmr=args.max_fmr,
                 csv=args.csv,
                 output=args.output,
@@ -220,7 +230,7 @@ def _enroll(args: argparse.Namespace) -> None:
             EnrollRequest(
                 gallery=args.gallery,
                 sources=args.sources,
-                open=_opener(args),
+                open=_opener(args)[0],
                 name=args.name,
                 on_progress=on_progress,
             )
@@ -236,7 +246,7 @@ def _cluster(args: argparse.Namespace) -> None:
             ClusterRequest(
                 folder=args.folder,
                 output=args.output,
-                open=_opener(args),
+                open=_opener(args)[0],
                 max_fmr=args.max_fmr,
                 link=args.link,
                 on_progress=on_progress,
@@ -259,17 +269,18 @@ def _calibrate(args: argparse.Namespace) -> None:
     from ..apps.recognize_calibration import write_calibration
     from ..data.identities import read_identities
     from ..data.pairs import check_there
-    from ..files import check_place
+    from ..files import check_new_file
     from ..tasks.load import load_as
     from ..tasks.recognition.model import FaceRecognizer
 
     lists, roots = paths(args.lists), paths(args.data_roots)
     check_there(lists, roots, flags=("LIST", "--data-roots"))
-    if args.save is not None:
-        check_place(args.save, "--save")
     args.detector = None
     file, _ = photo_classifier.files_of(args, default=RECOGNIZER)
     photos = read_identities(lists, roots).photos
+    if args.save is not None:
+        inputs = [*lists, *photo_classifier.parts_of(file), *(one.path for one in photos)]
+        check_new_file(args.save, "--save", inputs=inputs, force=args.force)
     model = load_as(FaceRecognizer, file, device=args.device, threads=args.threads)
     with progress("photos") as on_progress:
         found = measure_cosines(

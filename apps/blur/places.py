@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...data.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images
 from ...errors import UserError
-from ...files import check_place
+from ...files import check_not_read, check_place
 from ..mask_files import check_places, named_apart
 
 _log = logging.getLogger(__name__)
@@ -101,7 +101,12 @@ def report_files(report: Path) -> tuple[Path, Path]:
 
 
 def check_more(
-    flag: str, files: Iterable[Path], places: Mapping[Path, Path], *, force: bool
+    flag: str,
+    files: Iterable[Path],
+    places: Mapping[Path, Path],
+    *,
+    inputs: Iterable[Path],
+    force: bool,
 ) -> None:
     """Refuse to write a run's other files over anything that may be wanted.
 
@@ -109,10 +114,12 @@ def check_more(
         flag: Says where they go.
         files: Their paths.
         places: See `blurred_places`.
-        force: Whether older files may be replaced, unless they are sources.
+        inputs: Files that are read besides the sources, and never replaced.
+        force: Whether older files may be replaced, unless they are read.
 
     Raises:
-        UserError: One is a source, or what is written of one, or there is a file already.
+        UserError: One is a source, or what is written of one, or is read, or there is a file
+            already.
     """
     originals = {path.resolve() for path in places}
     written = {path.resolve() for path in places.values()}
@@ -121,6 +128,7 @@ def check_more(
             raise UserError(f"{flag}: {file} is one of the files to be blurred")
         if file.resolve() in written:
             raise UserError(f"{flag}: {file} is to be one of the blurred files")
+        check_not_read(file, flag, inputs)
         if not force and os.path.lexists(file):
             raise UserError(f"{flag}: {file} is there already", hint="--force replaces it")
 

@@ -23,7 +23,7 @@ from .leaks import LeakReport, open_searcher
 from .manifest import MANIFEST, Done, Manifest, is_begun, only_run, open_manifest
 from .photo import BlurredPhoto, PhotoBlurrer
 from .places import blurred_places, check_more, find_media, is_video, report_files
-from .request import Blurred, BlurRequest, BlurSummary, settings_digest
+from .request import Blurred, BlurRequest, BlurSummary, model_files, settings_digest
 from .video import VideoRequest, blur_video, check_codec, sidecar_of
 from .who import Who
 
@@ -49,11 +49,14 @@ def blur(request: BlurRequest) -> BlurSummary:
     force = request.force or _goes_on(request)
     places = blurred_places(media, request.output, given=request.sources, force=force)
     videos = [path for path in media if is_video(path)]
+    others = (*model_files(request).values(), request.tracks, request.report_detector)
+    inputs = [path for path in others if path is not None]
     if request.tracks is None:
         sidecars = [sidecar_of(places[path]) for path in videos]
-        check_more("--output", sidecars, places, force=force)
+        check_more("--output", sidecars, places, inputs=inputs, force=force)
     if request.report is not None:
-        check_more("--report", report_files(request.report), places, force=force)
+        report = report_files(request.report)
+        check_more("--report", report, places, inputs=inputs, force=force)
     if videos:
         check_codec(request.codec)
     if request.tracks is not None and (len(media) > 1 or not videos):

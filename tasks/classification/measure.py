@@ -22,7 +22,7 @@ from ...errors import ImageError, UserError
 from ...evaluation.classification import classification_figures
 from ...evaluation.contact_sheet import contact_sheet
 from ...evaluation.figures import Figure, Figures
-from ...files import atomic_write, sha256_file
+from ...files import atomic_write, check_not_read, sha256_file
 from ...model_templates.contract import Contract
 from ..measuring import (
     Evaluation,
@@ -135,6 +135,8 @@ def evaluate(
     if options.score_threshold is not None:
         threshold = options.score_threshold
     faces = read(labels, rules=contract.rules)
+    if options.mistakes is not None:
+        check_not_read(options.mistakes, "--mistakes-to", (face.path for face in faces))
     scores = scores_of(model, faces, on_progress=on_progress)
     figures = classification_figures(scores, _truth(faces), threshold=threshold)
     if options.mistakes is not None:

@@ -71,6 +71,7 @@ def test_evaluate(onnx: Path, tiny_weights: Path, faces: Path, tmp_path: Path) -
         (["a.json"], "face-detection-n"),
         (["a.csv"], "glasses-n"),
         (["a.masks.json", "b.masks.json"], "face-segmentation-n"),
+        (["a.identities.json"], "face-recognition-n"),
         (["a.csv", "b.json"], "face-detection-n"),
     ],
 )

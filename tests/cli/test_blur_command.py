@@ -391,6 +391,15 @@ def test_a_report_overwrites_nothing(report: str, what: str, run: Run) -> None:
     assert not Path("mine.json").read_bytes()
 
 
+def test_a_report_is_no_gallery_even_with_force(run: Run, gallery: str) -> None:
+    before = Path(gallery).read_bytes()
+    words = ("--except", gallery, *WHO, "--report", gallery, "--force", *REPORT)
+    done = run("blur", "photo.png", *FIND, *words)
+    assert done.code == 2
+    assert f"--report {gallery}: is one of the files to be read" in done.err
+    assert Path(gallery).read_bytes() == before
+
+
 def test_a_report_tells_what_it_has_not_searched(run: Run) -> None:
     words = ("blur", "in", "--output", "out", *FIND, "--resume", "--report", "r.json", *REPORT)
     assert "not searched" not in run(*words).err

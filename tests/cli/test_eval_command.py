@@ -137,6 +137,17 @@ def test_a_place_that_cannot_be_written_is_known_before(run: Run, flag: str) -> 
     assert f"{flag} notes.txt/m: cannot be written: notes.txt is in the way" in result.err
 
 
+@pytest.mark.parametrize("flag", ["--save-metrics-to", "--mistakes-to"])
+@pytest.mark.parametrize("file", ["faces.json", "tiny.pth", "tiny.yaml"])
+def test_what_is_read_is_not_written_over(run: Run, flag: str, file: str) -> None:
+    before = Path(file).read_bytes()
+    model = ("--load-weights", "tiny.pth", "--template", "tiny.yaml")
+    result = run("eval", *model, *FLAGS, flag, f"photos/../{file}")
+    assert result.code == 2
+    assert f"{flag} photos/../{file}: is one of the files to be read" in result.err
+    assert Path(file).read_bytes() == before
+
+
 def test_an_exported_file_is_measured_with_another_input_size(run: Run) -> None:
     found = []
     for file in ("model/model.onnx", "tiny.pth"):

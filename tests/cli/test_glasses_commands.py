@@ -117,6 +117,13 @@ def test_mistakes_are_shown(run: Run) -> None:
     assert sheet[18:, :140].mean() > 40
     assert sheet[:18, :140].max() == 255  # its caption
     assert sheet[:, 140:].max() == 0  # the other is right
+    photo = Path("photos/no_glass/astronaut.png")
+    refused = run(
+        *("eval", "--template", "glasses-n", "--test-ann-files", "lists/all.csv"),
+        *("--test-data-roots", "photos", "--mistakes-to", photo),
+    )
+    assert (refused.code, "is one of the files to be read" in refused.err) == (2, True)
+    assert photo.read_bytes() == ASTRONAUT.read_bytes()
 
 
 @pytest.mark.usefixtures("photos")
@@ -241,9 +248,17 @@ def test_a_list_does_not_take_the_place_of_its_source(run: Run) -> None:
 
 @pytest.mark.usefixtures("photos")
 def test_a_faint_face_does_not_count(run: Run) -> None:
-    none = run("classify", "photos", "--csv", "all.csv", "--face-score", "0.99")
+    flags = ("classify", "photos", "--csv", "all.csv", "--face-score", "0.99")
+    none = run(*flags)
     assert (none.code, none.out) == (0, "")
-    assert Path("all.csv").read_text().count("no_face") == 2
+    written = Path("all.csv").read_text()
+    assert written.count("no_face") == 2
+    Path("all.csv").write_text("my own notes")
+    refused = run(*flags)
+    assert (refused.code, "--csv all.csv: is there already" in refused.err) == (2, True)
+    assert Path("all.csv").read_text() == "my own notes"
+    assert run(*flags, "--force").code == 0
+    assert Path("all.csv").read_text() == written
 
 
 def test_classify_prints_the_photos_with_glasses(run: Run, photos: Path) -> None:
@@ -293,7 +308,7 @@ def test_copies_overwrite_nothing(run: Run, photos: Path) -> None:
         (("photos", "--csv", "empty"), "--csv empty: cannot be written"),
         (("photos", "--csv", "/dev/null"), "--csv /dev/null: cannot be written: /dev/null is in"),
         (("file", "--csv", "out.csv"), "none of the 1 photos could be read"),
-        (("file", "--csv", "empty/../file"), "--csv empty/../file: is one of the photos"),
+        (("file", "--csv", "empty/../file"), "--csv empty/../file: is one of the files"),
         (("",), "expected a path, found ''"),
         (("p" * 300,), "File name too long"),
         (("photos", "--threads", "9999"), "threads 9999: expected 1 to"),

@@ -91,6 +91,18 @@ def test_doubtful_photos_are_reported(
     assert "8 photos" in made.out
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_report_does_not_replace_its_list(run: Run) -> None:
+    text = "image\ngrace/wall.png\n"
+    Path("report.csv").write_text(text)
+    made = run(
+        "data", "identities", "people", "--list", "report.csv", "--output", ".", "--embedder",
+        "glasses-n",
+    )  # fmt: skip
+    assert (made.code, "is one of the files to be read" in made.err) == (2, True)
+    assert Path("report.csv").read_text() == text
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

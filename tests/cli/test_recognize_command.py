@@ -221,6 +221,48 @@ def test_drawn_photos_are_not_overwritten(run: Run) -> None:
     assert run(*flags, "--force").code == 0
 
 
+@pytest.mark.usefixtures("people")
+def test_tables_replace_nothing_that_may_be_wanted(run: Run) -> None:
+    write_photo(Path("in/a.gallery.png"), ANNA)
+    run("recognize", "enroll", "a.gallery", "people", *MODEL, *ONE)
+    shutil.copy("anna.png", "me.png")
+    os.symlink("me.png", "link.png")
+    Path("mine.csv").write_text("my own notes")
+    shutil.copy("mine.csv", "own.json")
+    compare = ("recognize", "compare", "me.png", "in", *MODEL, *ONE)
+    find = ("recognize", "find", "a.gallery", "in", *MODEL, *ONE)
+    own = ("--calibration", "own.json")
+    files = {path: path.read_bytes() for path in Path().iterdir() if path.is_file()}
+    for command, name in (
+        *((compare, name) for name in ("me.png", "./link.png", "in/same.png", "pixels.onnx")),
+        *((find, name) for name in ("a.gallery", "one.onnx")),
+        *(((*one, *own), "own.json") for one in (compare, find)),
+    ):
+        result = run(*command, "--csv", name, "--force")
+        assert result.code == 2
+        assert f"--csv {Path(name)}: is one of the files to be read" in result.err
+    for command in (compare, find):
+        result = run(*command, "--csv", "mine.csv")
+        assert result.code == 2
+        assert "--csv mine.csv: is there already" in result.err
+        assert "--force replaces it" in result.err
+    assert {path: path.read_bytes() for path in files} == files
+    assert run(*compare, "--csv", "mine.csv", "--force").code == 0
+    assert Path("mine.csv").read_text().startswith("image,answer")
+
+
+@pytest.mark.usefixtures("place")
+def test_drawn_photos_do_not_replace_the_person_s(run: Run) -> None:
+    Path("drawn").mkdir()
+    shutil.copy("anna.png", "drawn/same.png")
+    before = Path("drawn/same.png").read_bytes()
+    flags = (*MODEL, *ONE, "--output", "drawn", "--force")
+    result = run("recognize", "compare", "drawn/same.png", "in", *flags)
+    assert result.code == 2
+    assert "--output drawn: drawn/same.png: is one of the files to be read" in result.err
+    assert Path("drawn/same.png").read_bytes() == before
+
+
 @pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("named", [("in", "old"), ("in/same.png", "old/same.png")])
 def test_photos_of_one_name_are_drawn_in_their_own_folders(
@@ -532,6 +574,21 @@ def test_calibrate_measures_what_compare_uses(run: Run, measured: Path) -> None:
     )
     assert result.code == 2
     assert "--calibration own.json: was measured of pixels (" in result.err
+
+
+def test_calibrate_saves_over_nothing_that_may_be_wanted(run: Run, measured: Path) -> None:
+    flags = ("recognize", "calibrate", measured.name, "--data-roots", "known", *MODEL, "--save")
+    Path("mine.json").write_text("my own notes")
+    for name in (measured.name, "pixels.onnx", "known/0/0.png"):
+        before = Path(name).read_bytes()
+        result = run(*flags, name, "--force")
+        assert result.code == 2
+        assert f"--save {name}: is one of the files to be read" in result.err
+        assert Path(name).read_bytes() == before
+    result = run(*flags, "mine.json")
+    assert (result.code, "--save mine.json: is there already" in result.err) == (2, True)
+    assert run(*flags, "mine.json", "--force").code == 0
+    assert "thresholds" in json.loads(Path("mine.json").read_text())["rules"]
 
 
 def test_calibrate_refuses_too_few_people(run: Run, measured: Path) -> None:

@@ -44,7 +44,7 @@ REFUSED = (
     (f"{LOOK} --output out/", "--output out: expected a photo's name"),
     (LOOK, "none.onnx: no such file"),
     ("classify none.jpg", "none.jpg: no such file"),
-    ("classify photo.png --csv photo.png", "--csv photo.png: is one of the photos"),
+    ("classify photo.png --csv photo.png", "--csv photo.png: is one of the files"),
     ("serve --template nothing", "nothing"),
     ("serve --port 99999", "--port 99999: expected 0 to 65535"),
     ("serve --load-weights none.onnx", "none.onnx: no such file"),
