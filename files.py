@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,17 +35,21 @@ _CAN_LOCK = os.name == "posix"
 
 
 @contextmanager
-def atomic_write(path: Path, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any]]:
+def atomic_write(
+    path: Path, mode: Literal["wb", "w"] = "wb", *, private: bool = False
+) -> Iterator[IO[Any]]:
     r"""Write a file so that `path` holds either its old content or the whole new one.
 
     The data go to a temporary file beside `path` (same suffix, same file system; its name is
     the handle's `.name`), are synced to disk, and take the place of `path` only when the block
     ends without an exception; otherwise the temporary file is removed. What processes that were
-    killed left in the folder is removed by the next process that writes there.
+    killed left in the folder is removed by the next process that writes there. A file that was
+    there keeps its permissions, a link is replaced by the file.
 
     Args:
         path: The file to write; missing parent folders are made.
         mode: "wb" for bytes, "w" for UTF-8 text with "\n" line ends.
+        private: Whether a new file is for its owner alone, not for whom the umask lets in.
 
     Yields:
         The open temporary file.
@@ -61,6 +66,7 @@ def atomic_write(path: Path, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any
     except OSError as error:
         raise _about(error, path) from error
     lock = os.dup(descriptor) if _CAN_LOCK else None
+    _set_permissions(descriptor, path, private=private)
     raw = _Raw(descriptor, "w")
     raw.name = str(temporary)
     binary = io.BufferedWriter(raw)
@@ -164,6 +170,17 @@ def _new_file(name: Path) -> int:
     # As `open` does it, with the usual umask, unlike `mkstemp`.
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
     return os.open(name, flags, 0o666)
+
+
+def _set_permissions(descriptor: int, path: Path, *, private: bool) -> None:
+    """Give the file that is to replace `path` its permissions, before anything is in it."""
+    if not hasattr(os, "fchmod"):  # Windows
+        return
+    with suppress(OSError):  # some file systems have none
+        if os.path.lexists(path):
+            os.fchmod(descriptor, stat.S_IMODE(path.stat().st_mode))
+        elif private:
+            os.fchmod(descriptor, 0o600)
 
 
 def _new_folder(name: Path) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +72,8 @@ class Gallery:
         self._changes: list[_Added | _Forgotten] = []
         self._current: GalleryContent | None = content
         self._stamps = {photo.stamp for photo in content.photos}
+        self._with_faces = content.with_faces
+        self._is_anew = False
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], model: FaceRecognizer | None = None) -> Gallery:
@@ -186,10 +188,28 @@ class Gallery:
         placed = np.asarray(boxes, np.float32).reshape(len(rows), 4)
         self._change(_Added(photo, rows, placed))
         self._stamps.add(photo.stamp)
+        if len(rows):
+            self._with_faces.add(photo.stamp)
 
-    def has(self, photo: EnrolledPhoto) -> bool:
-        """Whether a photo of this name, size and time of change was looked at before."""
-        return photo.stamp in self._stamps
+    def has(self, photo: EnrolledPhoto, *, with_faces: bool = False) -> bool:
+        """Whether a photo of this name, size and time of change was looked at before.
+
+        Args:
+            photo: From `stamped`.
+            with_faces: Whether a face of it must be there too.
+        """
+        return photo.stamp in (self._with_faces if with_faces else self._stamps)
+
+    def begin_anew(self, finder: str) -> None:
+        """Drop everything; the next `save` replaces what is in the file.
+
+        Args:
+            finder: What finds the faces from now on; see `GalleryContent`.
+        """
+        self._saved = self._current = GalleryContent.empty(self.model.size, finder=finder)
+        self._changes = []
+        self._stamps, self._with_faces = set(), set()
+        self._is_anew = True
 
     def find(self, embedding: Embedding) -> Match | None:
         """The known face that is most alike, however unlike it is; None if nobody is known.
@@ -230,12 +250,14 @@ class Gallery:
         before = len(self)
         self._change(_Forgotten(person))
         self._stamps = {stamp for stamp in self._stamps if stamp[0] != person}
+        self._with_faces = {stamp for stamp in self._with_faces if stamp[0] != person}
         return before - len(self)
 
     def save(self) -> None:
         """Write what was added and forgotten since the last time.
 
-        What other processes wrote meanwhile is kept.
+        What other processes wrote meanwhile is kept, and a photo that they added is not added
+        twice. Where the path is a link, the file it leads to is written.
 
         Raises:
             DataError: The file has become another model's, or is damaged.
@@ -243,17 +265,23 @@ class Gallery:
         """
         if not self._changes and self.path.exists():
             return
-        with only_writer(self.path):
-            content = GalleryContent.empty(self.model.size)
-            if self.path.exists():
-                stored, content = read_gallery(self.path)
+        file = Path(os.path.realpath(self.path))
+        with only_writer(file):
+            content = GalleryContent.empty(self.model.size, finder=self._saved.finder)
+            if file.exists() and not self._is_anew:
+                stored, content = read_gallery(file)
                 if stored != self.model:
                     raise DataError(f"{self.path}: has become one of {stored} meanwhile")
-            content = _after(content, self._changes)
-            write_gallery(self.path, self.model, content)
+                if content.finder != self._saved.finder:
+                    raise DataError(f"{self.path}: another detector has filled it meanwhile")
+            meanwhile = content.with_faces - self._saved.with_faces
+            content = _after(content, self._changes, meanwhile=meanwhile)
+            write_gallery(file, self.model, content)
         self._saved = self._current = content
         self._changes = []
         self._stamps = {photo.stamp for photo in content.photos}
+        self._with_faces = content.with_faces
+        self._is_anew = False
 
     def _change(self, change: _Added | _Forgotten) -> None:
         self._changes.append(change)
@@ -306,17 +334,34 @@ def stamped(person: str, path: Path, file: str) -> EnrolledPhoto:
     return EnrolledPhoto(person, file, found.st_size, found.st_mtime_ns, int(time.time()))
 
 
-def _after(content: GalleryContent, changes: Sequence[_Added | _Forgotten]) -> GalleryContent:
-    """The content after changes, in their order."""
+def _after(
+    content: GalleryContent,
+    changes: Sequence[_Added | _Forgotten],
+    *,
+    meanwhile: Set[tuple[str, str, int, int]] = frozenset(),
+) -> GalleryContent:
+    """The content after changes, in their order.
+
+    Args:
+        content: What the changes are made to.
+        changes: Photos that are added take the place of what is there of them without a face.
+        meanwhile: Stamps of photos that another process has added, which are not added again.
+    """
     added: list[_Added] = []
     for change in changes:
-        if isinstance(change, _Added):
-            added.append(change)
-        else:
+        if isinstance(change, _Forgotten):
             content = content.without(change.person)
             added = [one for one in added if one.photo.person != change.person]
+            meanwhile = {stamp for stamp in meanwhile if stamp[0] != change.person}
+        elif not (change.photo.file and change.photo.stamp in meanwhile):
+            added.append(change)
     if not added:
         return content
+    stamps = {one.photo.stamp for one in added}
+    with_faces = content.with_faces
+    again = [photo.stamp in stamps and photo.stamp not in with_faces for photo in content.photos]
+    if any(again):
+        content = content.only([not one for one in again])
     first = len(content.photos)
     counts = [len(one.embeddings) for one in added]
     places = np.repeat(np.arange(first, first + len(added), dtype=np.int32), counts)
@@ -325,4 +370,5 @@ def _after(content: GalleryContent, changes: Sequence[_Added | _Forgotten]) -> G
         np.concatenate([content.photo_of, places]),
         np.concatenate([content.embeddings, *(one.embeddings for one in added)]),
         np.concatenate([content.boxes, *(one.boxes for one in added)]),
+        content.finder,
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,26 +71,38 @@ class GalleryContent:
         photo_of: Index of each face's photo, int32 (N,).
         embeddings: float32 (N, D), of unit length.
         boxes: x1, y1, x2, y2 of each face in pixels of its photo, float32 (N, 4); NaN if unknown.
+        finder: What found the faces, if all were found by the same; see `Recognizer.finder`.
     """
 
     photos: Sequence[EnrolledPhoto]
     photo_of: NDArray[np.int32]
     embeddings: NDArray[np.float32]
     boxes: NDArray[np.float32]
+    finder: str | None = None
 
     @classmethod
-    def empty(cls, size: int) -> GalleryContent:
+    def empty(cls, size: int, *, finder: str | None = None) -> GalleryContent:
         """Nobody, in embeddings of `size` components."""
         return cls(
             (),
             np.empty(0, np.int32),
             np.empty((0, size), np.float32),
             np.empty((0, 4), np.float32),
+            finder,
         )
+
+    @property
+    def with_faces(self) -> set[tuple[str, str, int, int]]:
+        """The stamps of the photos that have a face."""
+        return {self.photos[place].stamp for place in np.unique(self.photo_of)}
 
     def without(self, person: str) -> GalleryContent:
         """All that is not of a person."""
-        keep = np.array([photo.person != person for photo in self.photos], bool)
+        return self.only([photo.person != person for photo in self.photos])
+
+    def only(self, kept: Sequence[bool]) -> GalleryContent:
+        """Some of the photos, and their faces."""
+        keep = np.array(kept, bool)
         rows = keep[self.photo_of]
         places = np.cumsum(keep) - 1
         return GalleryContent(
@@ -97,6 +110,7 @@ class GalleryContent:
             places[self.photo_of[rows]].astype(np.int32),
             self.embeddings[rows],
             self.boxes[rows],
+            self.finder,
         )
 
 
@@ -121,8 +135,11 @@ def read_gallery(path: Path) -> tuple[EmbeddingModel, GalleryContent]:
                     f"{path}: a gallery of version {version!r}: expected {_VERSION}",
                     hint="a later pocketface wrote it",
                 )
+            finder = header.get("finder")
+            if not isinstance(finder, str | None):
+                raise ValueError("finder is no text")
             model = EmbeddingModel.model_validate(header["model"])
-            return model, _content(parts, model)
+            return model, replace(_content(parts, model), finder=finder)
     except FileNotFoundError:
         raise DataError(
             f"{path}: no such gallery", hint="`pocketface recognize enroll` makes one"
@@ -134,16 +151,21 @@ def read_gallery(path: Path) -> tuple[EmbeddingModel, GalleryContent]:
 
 
 def write_gallery(path: Path, model: EmbeddingModel, content: GalleryContent) -> None:
-    """Write a gallery atomically.
+    """Write a gallery atomically; a new one is for its owner alone.
 
     Raises:
         OSError: It cannot be written.
     """
-    header = {"format": _FORMAT, "version": _VERSION, "model": model.model_dump()}
+    header = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "model": model.model_dump(),
+        "finder": content.finder,
+    }
     people = sorted({photo.person for photo in content.photos})
     place = {name: number for number, name in enumerate(people)}
     photos = content.photos
-    with atomic_write(path) as handle:
+    with atomic_write(path, private=True) as handle:
         np.savez(
             handle,
             header=np.frombuffer(json.dumps(header).encode(), np.uint8),
@@ -167,7 +189,7 @@ def check_gallery_place(path: Path) -> None:
     """
     if path.suffix.lower() != SUFFIX:
         raise UserError(f"{path}: expected a name that ends in {SUFFIX}")
-    check_place(path, "gallery")
+    check_place(Path(os.path.realpath(path)) if path.is_symlink() else path, "gallery")
 
 
 @contextmanager

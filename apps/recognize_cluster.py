@@ -84,7 +84,8 @@ def cluster(request: ClusterRequest) -> ClusterSummary:
     """Copy photos into a folder for each person, and into `alone` those with nobody else's face.
 
     Embeddings are kept in the output's `STATE`, so that a run that was ended goes on, and photos
-    are seen once. The folders appear all at once, when they are complete.
+    are seen once by one detector at one score. The folders appear all at once, when they are
+    complete.
 
     Raises:
         UserError: A folder cannot be used, or was filled before; or the model's thresholds were
@@ -99,7 +100,7 @@ def cluster(request: ClusterRequest) -> ClusterSummary:
     _check_output(request.folder, request.output)
     recognizer = request.open()
     threshold = recognizer.model.threshold(max_fmr=request.max_fmr)
-    gallery = Gallery.open(request.output / STATE, recognizer.model)
+    gallery = _state(request.output / STATE, recognizer)
     wanted = {stamped("", path, place.as_posix()): path for path, place in photos.items()}
     summary = ClusterSummary()
     try:
@@ -148,6 +149,16 @@ def _check_output(folder: Path, output: Path) -> None:
                 hint=f"name a new folder; or remove what is there but {STATE}, which saves the "
                 "time of seeing all photos again",
             )
+
+
+def _state(path: Path, recognizer: Recognizer) -> Gallery:
+    """The faces that an earlier run saw, if it looked for them as this one does."""
+    gallery = Gallery.open(path, recognizer.model)
+    if gallery.content.finder != recognizer.finder:
+        if gallery.content.photos:
+            _log.warning("%s: of another --detector or --face-score: photos are seen anew", path)
+        gallery.begin_anew(recognizer.finder)
+    return gallery
 
 
 def _see(

@@ -27,7 +27,7 @@ class EnrollSummary:
     Attributes:
         added: Faces that were added.
         people: People in the gallery after it.
-        skipped: Photos that were enrolled before.
+        skipped: Photos of which a face was enrolled before.
         no_face: Photos without a face.
         small: Photos whose largest face is too small.
         unreadable: Photos that could not be read.
@@ -63,8 +63,9 @@ class EnrollRequest:
 def enroll(request: EnrollRequest) -> EnrollSummary:
     """Add the largest face of each photo to a gallery, which is written now and then.
 
-    Photos that were enrolled before are skipped. Those without a face, with one that is too small,
-    and those that cannot be read are left out, with a warning.
+    Photos of which a face is there already are skipped. Those without a face, with one that is too
+    small, and those that cannot be read are left out, with a warning, and looked at again the next
+    time, as another detector may find more.
 
     Raises:
         UserError: A source or the gallery cannot be used.
@@ -77,7 +78,7 @@ def enroll(request: EnrollRequest) -> EnrollSummary:
     recognizer = request.open()
     gallery = Gallery.open(request.gallery, recognizer.model)
     gallery.check_named()
-    waiting = {path: one for path, one in photos.items() if not gallery.has(one)}
+    waiting = {path: one for path, one in photos.items() if not gallery.has(one, with_faces=True)}
     summary = EnrollSummary(skipped=len(photos) - len(waiting))
 
     def on_unreadable(_: Path) -> None:
@@ -140,17 +141,17 @@ def people_of(sources: Sequence[Path], name: str | None) -> dict[Path, EnrolledP
 
 
 def _add(gallery: Gallery, photo: EnrolledPhoto, seen: PhotoFaces, summary: EnrollSummary) -> None:
-    """Add the largest face of a photo; the photo alone if there is none to add."""
-    chosen = [seen.largest] if len(seen.faces) else []
-    if not chosen:
+    """Add the largest face of a photo, if there is one to add."""
+    if not len(seen.faces):
         _log.warning("%s: no face", seen.path)
         summary.no_face += 1
-    elif seen.small[chosen[0]]:
+        return
+    chosen = seen.largest
+    if seen.small[chosen]:
         _log.warning("%s: the face is too small", seen.path)
         summary.small += 1
-        chosen = []
-    elif len(seen.faces) > 1:
+        return
+    if len(seen.faces) > 1:
         _log.warning("%s: %d faces: the largest is enrolled", seen.path, len(seen.faces))
-    summary.added += len(chosen)
-    embeddings = [seen.embeddings[index] for index in chosen]
-    gallery.add_photo(photo, embeddings, seen.faces.boxes[chosen])
+    summary.added += 1
+    gallery.add_photo(photo, [seen.embeddings[chosen]], seen.faces.boxes[chosen])

@@ -15,7 +15,9 @@ from ..data.images import VIDEO_SUFFIXES
 from ..data.read_ahead import decoded
 from ..embedding import Embedding
 from ..errors import ImageError, UserError
+from ..files import sha256_file
 from ..results import Detections
+from ..runtimes.seal import model_files
 from ..tasks.detection.model import FaceDetector
 from ..tasks.load import load_as
 from ..tasks.recognition.model import FaceRecognizer
@@ -99,8 +101,15 @@ class Recognizer:
         self.model = load_as(FaceRecognizer, model, device=device, threads=threads)
         if calibration is not None:
             self.model.rules = read_calibration(calibration, self.model)
+        self._detector, self._score = detector, score
         finder = load_as(FaceDetector, detector, device=device, threads=threads)
         self._reader = FaceReader(self.model, finder, face_score=score)
+
+    @property
+    def finder(self) -> str:
+        """What decides which faces are found: digests of the detector's files, and the score."""
+        files = [part for part in model_files(self._detector) if part.is_file()]
+        return " ".join([*map(sha256_file, files), f"{self._score:g}"])
 
     def see(self, path: Path, image: NDArray[np.uint8]) -> PhotoFaces:
         """The faces of a decoded photo, uint8 (H, W, 3), BGR."""

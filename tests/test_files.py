@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 
 from pocketface import files
+from pocketface.errors import UserError
 from pocketface.files import (
     atomic_write,
+    check_new_file,
     raise_if_full,
     scratch_folder,
     sha256_file,
@@ -184,6 +186,45 @@ def test_files_are_readable_as_the_umask_says(tmp_path: Path) -> None:
     with atomic_write(tmp_path / "atomic"):
         pass
     assert (tmp_path / "atomic").stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o755])
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "secret.json"
+    path.write_text("old")
+    path.chmod(mode)
+    with atomic_write(path, "w") as handle:
+        assert Path(handle.name).stat().st_mode & 0o777 == mode
+        handle.write("new")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", mode)
+
+
+def test_a_new_private_file_is_for_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    with atomic_write(path, private=True) as handle:
+        assert Path(handle.name).stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)
+    with atomic_write(path, private=True):
+        pass
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_what_is_read_is_known_by_any_name(tmp_path: Path, is_link: bool) -> None:
+    read, other = tmp_path / "read.csv", tmp_path / "other.csv"
+    read.write_text("old")
+    if is_link:
+        other.symlink_to("read.csv")
+    else:
+        other.hardlink_to(read)  # as where names differ by their case alone
+    for path in (read, other, tmp_path / ".." / tmp_path.name / "read.csv"):
+        with pytest.raises(UserError, match=r"--csv .*: is one of the files to be read"):
+            check_new_file(path, "--csv", inputs=[tmp_path / "gone", read], force=True)
+    check_new_file(tmp_path / "new.csv", "--csv", inputs=[read], force=False)
+    with pytest.raises(UserError, match="is there already"):
+        check_new_file(read, "--csv", inputs=[], force=False)
+    check_new_file(read, "--csv", inputs=[], force=True)
 
 
 def test_sha256_of_a_file(tmp_path: Path) -> None:

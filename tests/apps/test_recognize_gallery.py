@@ -16,7 +16,7 @@ import pytest
 
 import pocketface
 from pocketface import DataError, Embedding, FaceRecognizer, InputError, UserError
-from pocketface.apps.gallery import Gallery
+from pocketface.apps.gallery import Gallery, stamped
 
 from ..pixel_recognizer import SIZE, write_recognizer
 
@@ -173,6 +173,82 @@ def test_writers_at_the_same_time_lose_nothing(tmp_path: Path, model: FaceRecogn
     assert set(Gallery.open(path).names) == {
         f"{who}-{turn}" for who in range(4) for turn in range(8)
     }
+
+
+def test_a_link_leads_to_the_file_that_is_changed(tmp_path: Path, model: FaceRecognizer) -> None:
+    path, link = tmp_path / "real" / "a.gallery", tmp_path / "link.gallery"
+    filled(path, model)
+    link.symlink_to(Path("real") / "a.gallery")
+    gallery = Gallery.open(link)
+    gallery.forget("Anna")
+    gallery.save()
+    assert link.is_symlink()
+    assert face(0).vector.tobytes() not in path.read_bytes()
+    assert "Anna" not in Gallery.open(path).names
+    assert {one.name for one in tmp_path.iterdir()} == {"real", "link.gallery"}
+    assert [one.name for one in path.parent.iterdir()] == ["a.gallery"]
+
+
+def test_a_gallery_is_for_its_owner_unless_its_permissions_say_more(
+    tmp_path: Path, model: FaceRecognizer
+) -> None:
+    path = tmp_path / "a.gallery"
+    gallery = filled(path, model)
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    gallery.add("Bert", face(7))
+    gallery.save()
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_photo_that_two_add_at_once_is_there_once(tmp_path: Path, model: FaceRecognizer) -> None:
+    path, file = tmp_path / "a.gallery", tmp_path / "1.jpg"
+    file.write_bytes(b"1")
+    photo = stamped("Anna", file, "1.jpg")
+    one, other = Gallery.open(path, model), Gallery.open(path, model)
+    for gallery in (one, other):
+        gallery.add_photo(photo, [face(1)], np.zeros((1, 4)))
+        gallery.add("Bert", face(2))  # of no photo: two faces
+    one.save()
+    other.save()
+    assert len(other) == len(Gallery.open(path)) == 3
+    # What is forgotten and added anew is not what another process added.
+    last = Gallery.open(path)
+    last.forget("Anna")
+    last.add_photo(photo, [face(3)], np.zeros((1, 4)))
+    last.save()
+    match = Gallery.open(path).find(face(3))
+    assert match is not None
+    assert match.similarity == pytest.approx(1)
+    assert len(last) == 3
+    # Another face of the photo, from Python.
+    last.add_photo(photo, [face(4)], np.zeros((1, 4)))
+    last.save()
+    assert len(last) == 4
+
+
+def test_a_photo_without_a_face_gives_way_to_its_faces(
+    tmp_path: Path, model: FaceRecognizer
+) -> None:
+    path, file = tmp_path / "a.gallery", tmp_path / "1.jpg"
+    file.write_bytes(b"1")
+    photo = stamped("Anna", file, "1.jpg")
+    gallery = Gallery.open(path, model)
+    gallery.add_photo(photo, [], np.empty((0, 4)))
+    gallery.add("Bert", face(2))
+    gallery.save()
+    again = Gallery.open(path, model)
+    assert again.has(photo)
+    assert not again.has(photo, with_faces=True)
+    again.add_photo(photo, [face(1)], np.zeros((1, 4)))
+    assert again.has(photo, with_faces=True)
+    again.save()
+    stored = Gallery.open(path)
+    assert [one.person for one in stored.content.photos] == ["Bert", "Anna"]
+    assert stored.names == ("Anna", "Bert")
+    found = stored.find(face(2))
+    assert found is not None
+    assert found.name == "Bert"
 
 
 def test_another_model_is_refused_by_name(tmp_path: Path, model: FaceRecognizer) -> None:

@@ -343,6 +343,40 @@ def test_a_second_start_skips_what_is_enrolled(run: Run, monkeypatch: pytest.Mon
 
 
 @pytest.mark.usefixtures("people")
+def test_photos_without_a_face_are_looked_at_again(run: Run) -> None:
+    write_photo(Path("people/Anna/2.png"), ANNA, is_bright=False)
+    flags = ("recognize", "enroll", "a.gallery", "people", *MODEL)
+    assert run(*flags, "--detector", "tiny.onnx").out == (
+        "0 faces added, 1 without a face, 4 too small; a.gallery knows 0 people\n"
+    )
+    sure = run(*flags, *ONE, "--face-score", "0.95").out
+    assert sure == "0 faces added, 5 without a face; a.gallery knows 0 people\n"
+    last = "1 without a face; a.gallery knows 2 people\n"
+    assert run(*flags, *ONE).out == f"4 faces added, {last}"
+    assert run(*flags, *ONE).out == f"0 faces added, 4 enrolled before, {last}"
+
+
+@pytest.mark.usefixtures("people")
+@pytest.mark.parametrize(("change", "faces"), [(("--face-score", "0.95"), 0), (TWO, 8)])
+def test_clusters_of_another_detector_or_score_begin_anew(
+    run: Run, change: tuple[str, ...], faces: int
+) -> None:
+    for name in ("Anna", "Bert Ж"):
+        write_photo(Path(f"people/{name}/0.png"), ANNA, CARL)
+    flags = ("recognize", "cluster", "people", "--output", "out", *MODEL)
+    assert run(*flags, *ONE).out.startswith("4 photos, 4 faces, ")
+    for path in (*Path("out").glob("person-*"), Path("out/alone")):
+        shutil.rmtree(path, ignore_errors=True)
+    os.unlink("out/faces.csv")
+    result = run(*flags, *ONE, *change)
+    assert result.out.startswith(f"4 photos, {faces} faces, ")
+    assert result.err == (
+        "pocketface: warning: out/faces.gallery: of another --detector or --face-score: photos "
+        "are seen anew\n"
+    )
+
+
+@pytest.mark.usefixtures("people")
 def test_the_gallery_is_written_before_the_end(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from pocketface.apps import recognize_enroll, recognize_faces
 
