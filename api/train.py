@@ -102,7 +102,9 @@ def train(
     return fit(
         FitRequest(
             template=described,
-            load_weights=None if start is None else read_weights(start, template=described),
+            load_weights=None
+            if start is None
+            else read_weights(start, template=described, learns_anew=True),
             resume_from=goes_on,
             train=labels,
             val=validation,

@@ -23,7 +23,9 @@ class BasicSpec(Spec):
 
 
 class OptimizerSpec(Spec):
-    """SGD with Nesterov momentum, or AdamW (Loshchilov & Hutter 2019) with `momentum` as beta 1.
+    """SGD, or AdamW (Loshchilov & Hutter 2019) with `momentum` as beta 1.
+
+    The momentum of SGD is Nesterov's, unless `nesterov` is false.
 
     `muon` (Jordan et al. 2024; steps scaled as by Liu et al. 2025) makes the steps of convolutions
     inside the network orthogonal, at the base rate times `muon_factor`; AdamW trains all other
@@ -36,11 +38,14 @@ class OptimizerSpec(Spec):
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     gradient_clip: PositiveFloat | None = None
     muon_factor: PositiveFloat = 3.0
+    nesterov: bool = True
 
     @model_validator(mode="after")
     def _of_the_type(self) -> OptimizerSpec:
         if self.type != "muon" and "muon_factor" in self.model_fields_set:
             raise ValueError(f"muon_factor is not of optimizer {self.type!r}")
+        if self.type != "sgd" and "nesterov" in self.model_fields_set:
+            raise ValueError(f"nesterov is not of optimizer {self.type!r}")
         return self
 
 

@@ -123,6 +123,11 @@ def is_inside(path: Path, folder: Path) -> bool:
         return False
 
 
+def most_unpacked(size: int) -> int:
+    """Most bytes that a file of this size may unpack to."""
+    return min(MAX_BYTES, max(_FREE_EXPANSION, _MAX_EXPANSION * size))
+
+
 def check_archive(path: Path) -> None:
     """Check a zip archive by its directory, before any of it is unpacked.
 
@@ -139,7 +144,7 @@ def check_archive(path: Path) -> None:
         raise damaged(path, error) from error
     names = [member.filename for member in members]
     size = path.stat().st_size
-    limit = min(MAX_BYTES, max(_FREE_EXPANSION, _MAX_EXPANSION * size))
+    limit = most_unpacked(size)
     total = sum(member.file_size for member in members)
     if total > limit:
         raise ModelFileError(

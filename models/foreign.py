@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import ModelFileError
 from ..model_templates.architecture import ArchitectureSpec
-from .file_checks import check_file
+from .file_checks import check_archive, check_file
 from .foreign_pickle import read_arrays
 from .name_map import Renamed, map_of, renamed, unmet
 from .weights_formats import CHECKPOINT_KEY, OLD_CHECKPOINT, load_checkpoint, zipped_operations
@@ -54,6 +54,7 @@ def is_foreign(path: Path) -> bool:
     try:
         if _is_old(path):
             return True
+        check_archive(path)
         with zipfile.ZipFile(path) as archive:
             pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
             key = CHECKPOINT_KEY.encode()
@@ -83,8 +84,9 @@ def read_foreign(
         found, size = read_ir(path, architecture, expected)
         return Foreign("OpenVINO", found, sizes=frozenset([size]))
     content = read_arrays(path) if path.suffix == ".pkl" else _load(path)
-    # "model" is Detectron2's and torchvision's key.
-    state = next((content[key] for key in ("state_dict", "model") if key in content), content)
+    # "model" is Detectron2's and torchvision's key, "blobs" that of Detectron before it.
+    keys = ("state_dict", "model", "blobs")
+    state = next((content[key] for key in keys if key in content), content)
     tensors = {
         str(name).removeprefix("module."): tensor
         for name, tensor in (state.items() if isinstance(state, dict) else ())
@@ -96,7 +98,7 @@ def read_foreign(
         raise ModelFileError(
             f"{path}: not written by pocketface, nor in names that it knows{first}"
         )
-    if problems := unmet(name_map, architecture):
+    if problems := unmet(name_map, architecture, tensors):
         raise ModelFileError(
             f"{path}: networks of {name_map.kind} have {', '.join(problems)}",
             hint="copy the template, and write these there",

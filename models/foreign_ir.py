@@ -131,7 +131,7 @@ class _Reader:
         counters = (name for name in self.expected if name.endswith(".num_batches_tracked"))
         self.found |= {name: torch.zeros((), dtype=torch.long) for name in counters}
         size = int(shape[2].get_length()), int(shape[3].get_length())
-        return Renamed(self.found, (), tuple(self.unknown), tuple(missing)), size
+        return Renamed(self.found, (), tuple(self.unknown), tuple(missing), ()), size
 
     def _places(self, *ops: Any) -> Iterator[Place]:
         for op in ops:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
 
 from ..errors import ModelFileError
-from .file_checks import check_file, damaged
+from .file_checks import check_file, damaged, most_unpacked
 
 _DTYPE = re.compile(r"[<>|=]?([fiub]\d)")
 
@@ -31,10 +32,10 @@ def read_arrays(path: Path) -> dict[str, Any]:
         ModelFileError: It is damaged, is no dictionary, or holds something else than arrays,
             numbers, text, lists and dictionaries.
     """
-    check_file(path)
+    size = check_file(path)
     try:
         with path.open("rb") as file:
-            content = _Unpickler(file, encoding="latin1").load()
+            content = _Unpickler(file, limit=most_unpacked(size)).load()
         if not isinstance(content, dict):
             kind = type(content).__name__
             raise ModelFileError(f"{path}: expected a dictionary of arrays (found {kind})")
@@ -58,13 +59,22 @@ class _Array:
 
     value: np.ndarray[Any, Any]
 
-    def __init__(self, *_: object) -> None:
-        pass
+    def __init__(self, memory: _Memory) -> None:
+        self._memory = memory
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         *_, shape, dtype, is_fortran, data = state
         content = data.encode("latin1") if isinstance(data, str) else data
-        self.value = _array(content, dtype, shape, "F" if is_fortran else "C")
+        self.set(content, dtype, shape, "F" if is_fortran else "C")
+
+    def set(self, data: Any, dtype: _DType, shape: Any, order: Any) -> _Array:
+        """Its content, from raw bytes."""
+        self._memory.take(len(data))
+        values = np.frombuffer(data, np.dtype(dtype.order + dtype.name))
+        # In this machine's byte order, as PyTorch wants it.
+        whole = values.astype(dtype.name)
+        self.value = whole.reshape(tuple(shape), order="F" if order == "F" else "C")
+        return self
 
 
 class _DType:
@@ -80,22 +90,29 @@ class _DType:
         self.order = ">" if state[1] == ">" else "<"
 
 
-def _array(data: Any, dtype: _DType, shape: Any, order: Any) -> np.ndarray[Any, Any]:
-    """An array of raw bytes."""
-    values = np.frombuffer(data, np.dtype(dtype.order + dtype.name))
-    # In this machine's byte order, as PyTorch wants it.
-    return values.astype(dtype.name).reshape(tuple(shape), order="F" if order == "F" else "C")
+class _Memory:
+    """The bytes that arrays may still have: many of them may share one text of the file."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
+    def take(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise ValueError("its arrays are too large for its size")
 
 
-def _frombuffer(data: Any, dtype: _DType, shape: Any, order: Any) -> _Array:
-    found = _Array()
-    found.value = _array(data, dtype, shape, order)
-    return found
+def _reconstruct(memory: _Memory, *_: object) -> _Array:
+    return _Array(memory)
 
 
-def _scalar(dtype: _DType, data: Any) -> _Array:
+def _frombuffer(memory: _Memory, data: Any, dtype: _DType, shape: Any, order: Any) -> _Array:
+    return _Array(memory).set(data, dtype, shape, order)
+
+
+def _scalar(memory: _Memory, dtype: _DType, data: Any) -> _Array:
     content = data.encode("latin1") if isinstance(data, str) else data
-    return _frombuffer(content, dtype, (), "C")
+    return _frombuffer(memory, content, dtype, (), "C")
 
 
 def _no_bytes() -> bytes:
@@ -107,10 +124,13 @@ def _encode(text: str, _: object = None) -> bytes:
     return text.encode("latin1")
 
 
-_NAMES: dict[str, Callable[..., Any]] = {
-    "multiarray._reconstruct": _Array,
+_NAMES: dict[str, Callable[..., _Array]] = {
+    "multiarray._reconstruct": _reconstruct,
     "multiarray.scalar": _scalar,
     "numeric._frombuffer": _frombuffer,
+}
+_MAKERS = {
+    f"numpy.{core}.{name}": made for core in ("core", "_core") for name, made in _NAMES.items()
 }
 _STAND_INS: dict[str, Callable[..., Any]] = {
     "numpy.ndarray": _Array,
@@ -118,18 +138,23 @@ _STAND_INS: dict[str, Callable[..., Any]] = {
     "_codecs.encode": _encode,
     "__builtin__.bytes": _no_bytes,
     "collections.OrderedDict": dict,
-    **{f"numpy.core.{name}": made for name, made in _NAMES.items()},
-    **{f"numpy._core.{name}": made for name, made in _NAMES.items()},
 }
 
 
 class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: IO[bytes], *, limit: int) -> None:
+        super().__init__(file, encoding="latin1")
+        self._memory = _Memory(limit)
+
     def find_class(self, module: str, name: str, /) -> Any:
         """What stands for a name."""
+        full = f"{module}.{name}"
+        if full in _MAKERS:
+            return partial(_MAKERS[full], self._memory)
         try:
-            return _STAND_INS[f"{module}.{name}"]
+            return _STAND_INS[full]
         except KeyError:
-            raise _ForeignObjectError(f"{module}.{name}") from None
+            raise _ForeignObjectError(full) from None
 
 
 def _tensors(value: Any) -> Any:

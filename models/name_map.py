@@ -8,6 +8,7 @@ that the network has is meant. `way` is a key of `WAYS`, for a tensor that is la
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -50,6 +51,10 @@ class NameMap(Spec):
         signs: Beginnings of names by which such a checkpoint is known.
         requires: What keys of an architecture must be, where it has them, one of a list: that
             which no tensor's shape tells.
+        says: Keys of an architecture that must be what tensors of theirs are, by their names,
+            where these are there.
+        anew: Our names, with holes, of what a training may begin without: layers of other classes,
+            and parts that the checkpoint does not have.
         names: Our name, names or place of each of theirs.
         unused: Their names that have no place in our networks, and why.
     """
@@ -57,17 +62,23 @@ class NameMap(Spec):
     kind: str
     signs: list[str]
     requires: dict[str, list[JsonValue]] = Field(default={})
+    says: dict[str, str] = Field(default={})
+    anew: list[str] = Field(default=[])
     names: dict[str, str | list[str] | Place]
     unused: dict[str, str]
 
 
 def _background_last(tensor: Tensor, _: Tensor | None) -> Tensor:
     """(A * 2, …) of face, background for each of A anchors to background, face."""
+    if len(tensor) % 2:
+        return tensor  # its shape will be refused
     return tensor.reshape(-1, 2, *tensor.shape[1:]).flip(1).reshape(tensor.shape)
 
 
 def _bias_before_norm(bias: Tensor, mean: Tensor | None) -> Tensor:
     """The mean of what a convolution gives without its bias, of the mean with it."""
+    if mean is not None and mean.shape != bias.shape:
+        return bias  # its shape will be refused
     return -bias if mean is None else mean - bias
 
 
@@ -106,13 +117,16 @@ class Renamed:
         tensors: Those that have a place in the network.
         unused: Their names that have none, for a reason that the map gives.
         unknown: Other names of theirs, which the map does not have or the network does not.
-        missing: Our names of tensors that were not among them.
+        missing: Our names of tensors that were not among them, but for `anew`.
+        anew: Our names of tensors that a training may begin without, as none among them has their
+            shape.
     """
 
     tensors: dict[str, Tensor]
     unused: tuple[str, ...]
     unknown: tuple[str, ...]
     missing: tuple[str, ...]
+    anew: tuple[str, ...]
 
 
 def map_of(names: Iterable[str]) -> NameMap | None:
@@ -124,21 +138,38 @@ def map_of(names: Iterable[str]) -> NameMap | None:
     return None
 
 
-def unmet(name_map: NameMap, architecture: ArchitectureSpec) -> list[str]:
-    """What an architecture lacks of a map's `requires`, in words."""
+def unmet(
+    name_map: NameMap, architecture: ArchitectureSpec, tensors: Mapping[str, Tensor]
+) -> list[str]:
+    """What an architecture lacks of what a map requires and its checkpoint says, in words."""
+    wanted = dict(name_map.requires)
+    for name, key in name_map.says.items():
+        if name in tensors:
+            wanted[key] = [[round(float(one), 4) for one in tensors[name].flatten()]]
     problems = []
-    for key, allowed in name_map.requires.items():
+    for key, allowed in wanted.items():
         part: Any = architecture
         for step in key.split("."):
             part = getattr(part, step, None)
-        if part is not None and part not in allowed:
-            wanted = " or ".join(map(_written, allowed))
-            problems.append(f"architecture.{key} {wanted} (found {_written(part)})")
+        if part is not None and not any(_alike(part, one) for one in allowed):
+            either = " or ".join(map(_written, allowed))
+            problems.append(f"architecture.{key} {either} (found {_written(part)})")
     return problems
+
+
+def _alike(part: Any, allowed: Any) -> bool:
+    """Whether values are the same, numbers as nearly as checkpoints of 32 bits have them."""
+    if isinstance(part, (list, tuple)) and isinstance(allowed, (list, tuple)):
+        return len(part) == len(allowed) and all(map(_alike, part, allowed))
+    if isinstance(part, float) and isinstance(allowed, (int, float)):
+        return math.isclose(part, allowed, rel_tol=1e-4)
+    return bool(part == allowed)
 
 
 def _written(value: object) -> str:
     """As YAML has it."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_written, value))}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -201,7 +232,20 @@ def renamed(
             found[place.to] = tensor
     for place, tensor in last:
         found[place.to] = WAYS[place.way](tensor, found.get(place.to))
-    missing = [name for name in expected if name not in found and not name.endswith(_COUNTER)]
+    anew = [
+        name
+        for pattern in name_map.anew
+        for name, wanted in expected.items()
+        if (name not in found or found[name].shape != wanted.shape)
+        and _match(pattern, name) is not None
+    ]
+    for name in anew:
+        found.pop(name, None)
+    missing = [
+        name
+        for name in expected
+        if name not in found and name not in anew and not name.endswith(_COUNTER)
+    ]
     missing += [
         f"{name}[{index}]"
         for name in {one.partition("[")[0] for one in elements}
@@ -211,7 +255,8 @@ def renamed(
     # A count of batches, which nothing depends on: older checkpoints have none.
     counters = (name for name in expected if name.endswith(_COUNTER) and name not in found)
     found |= {name: torch.zeros((), dtype=torch.long) for name in counters}
-    return Renamed(found, tuple(unused), tuple(unknown), tuple(missing))
+    anew = [name for name in anew if name not in found]
+    return Renamed(found, tuple(unused), tuple(unknown), tuple(missing), tuple(anew))
 
 
 @cache

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +26,9 @@ class ResNet(Stages):
         stages = list(_stages(spec))
         if spec.finest == 2:
             key, channels, blocks = stages[0]
-            stages[0] = (key, channels, nn.Sequential(pooling, *blocks.children()))
+            # Blocks have the same names with and without it.
+            named = OrderedDict([("pooling", pooling), *blocks.named_children()])
+            stages[0] = (key, channels, nn.Sequential(named))
             stem: nn.Module = convolution
         else:
             stem = nn.Sequential(convolution, pooling)
@@ -42,8 +46,16 @@ class ResNet(Stages):
                 # The branch is weak at first, or the signal would double at each of up to 50
                 # blocks (Goyal et al. 2017, section 5.1, begin at zero).
                 nn.init.constant_(module.branch[-1][1].weight, 0.2)  # type: ignore[index]
-        for part in [self.stem, *self.stages][: spec.frozen_stages]:
+        self._frozen = tuple([self.stem, *self.stages][: spec.frozen_stages])
+        for part in self._frozen:
             part.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode, but for the statistics of stages that do not learn."""
+        super().train(mode)
+        for part in self._frozen:
+            part.eval()
+        return self
 
 
 def _stride(index: int, spec: ResNetSpec) -> int:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from .layers import FrozenBatchNorm
 from .network import Network
 
 FOLDED_EPS = 1e-5
@@ -28,6 +29,7 @@ def is_folded(network: Network) -> bool:
     return bool(norms) and all(
         not norm.running_mean.any()  # type: ignore[union-attr]
         and not (norm.running_var - torch.tensor(1 - FOLDED_EPS)).any()  # type: ignore[operator]
+        and not (norm.weight - 1).any()
         for norm in norms
     )
 
@@ -64,4 +66,9 @@ def unfold_norms(network: Network, images: NDArray[np.float32]) -> None:
 
 
 def _norms(network: Network) -> list[nn.BatchNorm2d]:
-    return [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
+    """Those that learn: frozen ones are not normalised by the statistics of a batch."""
+    return [
+        one
+        for one in network.modules()
+        if isinstance(one, nn.BatchNorm2d) and not isinstance(one, FrozenBatchNorm)
+    ]

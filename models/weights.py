@@ -15,7 +15,7 @@ from ..errors import ModelFileError, PocketfaceError, TemplateError
 from ..files import reading, sha256_file
 from ..model_templates.contract import Metric
 from ..model_templates.schema import Template, TemplateFile, parse_template
-from .file_checks import check_file, check_weights_name, reason
+from .file_checks import FOREIGN_SUFFIXES, check_file, check_weights_name, reason
 from .foreign import Foreign, is_foreign, read_foreign
 from .network import Network, make_network
 from .nncf_hooks import HOOKS, with_hooks
@@ -46,6 +46,7 @@ class Weights:
         measured_with: The embedded template, by which `metrics` were measured; None if that is
             `template`.
         foreign: What they were read from, if others wrote it; None for a file of ours.
+        anew: Names of tensors that it lacks, and that begin as in a new network.
     """
 
     template: Template
@@ -60,6 +61,7 @@ class Weights:
     hooks: dict[str, Any] | None = None
     measured_with: Template | None = None
     foreign: Foreign | None = None
+    anew: tuple[str, ...] = ()
 
     def described_by(self, template: TemplateFile, *, learns_anew: bool = False) -> Weights:
         """The same weights with another template, whose recipes and thresholds may differ.
@@ -99,21 +101,27 @@ class Weights:
         )
 
 
-def read_weights(path: Path, *, template: TemplateFile | None = None) -> Weights:
+def read_weights(
+    path: Path, *, template: TemplateFile | None = None, learns_anew: bool = False
+) -> Weights:
     """Read a weights file and check that its tensors fit its template.
 
     Args:
         path: A `.safetensors` or `.pth` file that pocketface wrote; or with `template`, a
             checkpoint of others whose names are known (see `name_map`).
         template: The template that describes files of others; not used for ours.
+        learns_anew: Whether a training starts from them; a checkpoint of others may then have
+            other classes, or be of a backbone alone, and the rest is `anew`.
 
     Raises:
         ModelFileError: The file is missing, of another kind, damaged, not written by pocketface,
             or its tensors do not fit its template.
     """
     path = Path(path)
-    if template is not None and is_foreign(path):
-        return _of_others(path, template)
+    if template is not None and path.suffix in FOREIGN_SUFFIXES:
+        check_file(path)
+        if is_foreign(path):
+            return _of_others(path, template, learns_anew=learns_anew)
     check_weights_name(path)
     check_file(path)
     with reading(path, ModelFileError):
@@ -139,7 +147,7 @@ def read_weights(path: Path, *, template: TemplateFile | None = None) -> Weights
     )
 
 
-def _of_others(path: Path, template: TemplateFile) -> Weights:
+def _of_others(path: Path, template: TemplateFile, *, learns_anew: bool) -> Weights:
     spec = template.spec
     with torch.device("meta"):
         expected = make_network(spec.architecture).state_dict()
@@ -148,9 +156,12 @@ def _of_others(path: Path, template: TemplateFile) -> Weights:
     foreign = read_foreign(path, spec.architecture, expected)
     found = foreign.renamed
     hint = f"is it of another template than {spec.name}? name it by --template"
+    if found.anew and not (found.missing or found.unknown or learns_anew):
+        hint = "of other classes, or of a part of the network: `train` can begin with it"
+    missing = found.missing + (() if learns_anew else found.anew)
     problems = [
-        f"{what} {', '.join(names[:_LISTED])}{', …' if len(names) > _LISTED else ''} ({len(names)})"
-        for what, names in (("it lacks", found.missing), ("not known:", found.unknown))
+        f"{what} {_some(names)}"
+        for what, names in (("it lacks", missing), ("not known:", found.unknown))
         if names
     ]
     size = spec.input.height, spec.input.width
@@ -161,7 +172,13 @@ def _of_others(path: Path, template: TemplateFile) -> Weights:
         raise ModelFileError(
             f"{path}: of {foreign.kind}, does not fit {spec.name}: {'; '.join(problems)}", hint=hint
         )
-    _check_fit(found.tensors, template=spec, path=path, hooked=False)
+    _check_fit(found.tensors, template=spec, path=path, hooked=False, anew=found.anew)
+    if found.anew:
+        _log.warning(
+            "%s: of other classes, or of a part of the network; as in a new network begin %s",
+            path,
+            _some(found.anew),
+        )
     unused = f"; not used: {', '.join(found.unused)}" if found.unused else ""
     _log.info("%s: %d tensors by the names of %s%s", path, len(found.tensors), foreign.kind, unused)
     return Weights(
@@ -174,7 +191,14 @@ def _of_others(path: Path, template: TemplateFile) -> Weights:
         sha256=sha256,
         path=path,
         foreign=foreign,
+        anew=found.anew,
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names, and how many they are."""
+    more = ", …" if len(names) > _LISTED else ""
+    return f"{', '.join(names[:_LISTED])}{more} ({len(names)})"
 
 
 def _listed(values: Sequence[str | float] | None) -> str:
@@ -297,10 +321,17 @@ def _is_half(tensor: Tensor) -> bool:
 
 
 def _check_fit(
-    tensors: Mapping[str, Tensor], *, template: Template, path: Path, hooked: bool
+    tensors: Mapping[str, Tensor],
+    *,
+    template: Template,
+    path: Path,
+    hooked: bool,
+    anew: Sequence[str] = (),
 ) -> None:
     with torch.device("meta"):
         expected = make_network(template.architecture).state_dict()
+    for name in anew:
+        del expected[name]
     problem = None
     if missing := [name for name in expected if name not in tensors]:
         problem = f"tensor {missing[0]!r} is missing ({len(missing)} in all)"

@@ -5,9 +5,10 @@
         --start faster-rcnn-r50-fpn=R50.pkl faster-rcnn-r101-fpn=R101.pkl \
                 retinanet-r101-fpn=RetinaNet.pkl
 
-starts from checkpoints of Detectron2, takes all GPUs that are there, and shares the recipe's batch
-of 8 (R50: 16) among them, in bfloat16. Of each template it keeps latest.pth, figures by our
-protocol and by the published one (scores of 0.7 and more, 100 faces a photo), files and times.
+starts from checkpoints of Detectron2, of COCO or of ImageNet alone, takes all GPUs that are there,
+and shares the recipe's batch of 8 (R50: 16) among them, in bfloat16. Of each template it keeps
+latest.pth, figures by our protocol and by the published one (scores of 0.7 and more, 100 faces a
+photo), files and times.
 
 Without a GPU, a trial of two steps of one photo each, which takes minutes:
 
@@ -48,9 +49,13 @@ def main() -> None:
     parser.add_argument("--gradient-checkpoints", action="store_true", help="for small GPUs")
     parser.add_argument("--trial", action="store_true", help="two steps of one photo each")
     asked = parser.parse_args()
-    starts = dict(pair.split("=", 1) for pair in asked.start)
-    if unknown := starts.keys() - set(TEMPLATES):
-        parser.error(f"--start {' '.join(sorted(unknown))}: expected {', '.join(TEMPLATES)}")
+    starts = {name: file for name, _, file in (pair.partition("=") for pair in asked.start)}
+    for name, file in starts.items():
+        if name not in TEMPLATES or not file:
+            parser.error(f"--start {name}: expected TEMPLATE=FILE, of {', '.join(TEMPLATES)}")
+    without = [name for name in asked.only if name not in starts]
+    if without and not asked.trial:
+        parser.error(f"--start: none for {', '.join(without)}, whose first layers never learn")
     if not asked.gpus and not asked.trial:
         parser.error("no GPU here: expected --trial")
     for name in asked.only:

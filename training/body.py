@@ -1,4 +1,4 @@
-"""Begin with a trained backbone and neck under a new head."""
+"""Begin with trained parts of a network; the others are new."""
 
 from __future__ import annotations
 
@@ -34,4 +34,11 @@ def network_on_body(weights: Weights, architecture: ArchitectureSpec) -> Network
         weights.path,
         weights.template.name,
     )
+    return network
+
+
+def network_of_parts(weights: Weights) -> Network:
+    """The weights' network, with what they lack as in a new one."""
+    network = make_network(weights.template.architecture)
+    network.load_state_dict(weights.state_dict, strict=False)
     return network

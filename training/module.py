@@ -201,6 +201,7 @@ class TemplateModule(lightning.LightningModule):
             epochs=course.epochs,
             first_epoch=course.first_epoch,
             fine_tunes=course.fine_tunes,
+            counts_steps=recipe.basic.iterations_per_epoch is not None,
         )
         schedule = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}

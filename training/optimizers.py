@@ -46,7 +46,7 @@ def make_optimizer(
     if masks:
         groups.append({"params": masks, "weight_decay": 0.0, "masks": True, "lr": mask_rate})
     if settings.type == "sgd":
-        nesterov = settings.momentum > 0
+        nesterov = settings.nesterov and settings.momentum > 0
         return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, nesterov=nesterov)
     betas = (settings.momentum, BETA2)
     if settings.type == "adamw":

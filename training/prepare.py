@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from ..models.unfolded import is_folded, unfold_norms
 from ..models.weights import build_network
 from ..tasks import task_of
 from ..tasks.describe import contract_for
-from .body import differs_in_head_alone, network_on_body
+from .body import differs_in_head_alone, network_of_parts, network_on_body
 from .datamodule import TrainingData
 from .machine import Machine, choose_machine, keep_freed_memory
 from .module import Course, TemplateModule
@@ -36,6 +37,8 @@ from .start import (
     repeats_of,
     template_rate,
 )
+
+_log = logging.getLogger(__name__)
 
 _IMAGES = 256
 """Most photos whose statistics norms get that were folded."""
@@ -193,8 +196,17 @@ def _network(
 ) -> Network:
     if start.weights is None:
         network = make_network(template.architecture)
+        if fixed := sum(not one.requires_grad for one in network.parameters()):
+            _log.warning(
+                "%s: %d tensors of its backbone never learn, and begin with random values: "
+                "--load-weights begins with trained ones",
+                template.name,
+                fixed,
+            )
     elif differs_in_head_alone(start.weights, template.architecture):
         network = network_on_body(start.weights, template.architecture)
+    elif start.weights.anew:
+        network = network_of_parts(start.weights)
     else:
         network = build_network(start.weights)
         # Fine-tuning leaves the statistics of norms as they are.

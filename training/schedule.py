@@ -22,11 +22,12 @@ def learning_rate_factor(
     epochs: int,
     first_epoch: int = 0,
     fine_tunes: bool = False,
+    counts_steps: bool = False,
 ) -> Callable[[int], float]:
     """The factor at each optimizer step, for `LambdaLR`.
 
     Warm-up rises linearly from a tenth. It takes at most a tenth of the steps, because otherwise
-    a short fine-tuning would never leave it.
+    a short fine-tuning would never leave it; recipes that count steps have theirs whole.
 
     Args:
         spec: The template's schedule.
@@ -35,11 +36,14 @@ def learning_rate_factor(
         first_epoch: Epoch at which a training without optimizer state starts, with warm-up.
         fine_tunes: Whether that training fine-tunes: a few epochs more have a cosine from
             `spec.fine_tuning` to the end in place of the schedule, and more have it as their least.
+        counts_steps: Whether the recipe says how many steps an epoch has.
     """
     total = max(1, steps_per_epoch * epochs)
     offset = steps_per_epoch * first_epoch
     few = fine_tunes and total - offset <= FEW * total
-    warmup = min(spec.warmup_iterations, int(MAX_WARMUP_SHARE * (total - offset)))
+    warmup = spec.warmup_iterations
+    if not counts_steps:
+        warmup = min(warmup, int(MAX_WARMUP_SHARE * (total - offset)))
 
     def warm(step: int) -> float:
         return min(1.0, WARMUP_START + (1 - WARMUP_START) * step / warmup) if warmup else 1.0

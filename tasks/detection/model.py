@@ -114,7 +114,9 @@ class FaceDetector(Model[Detections]):
         photos = pixels_of(images, ahead=step, colour=colour)
         while batch := list(islice(photos, step)):
             find = self._find if second_look else self._look
-            found = find(batch, score_threshold=threshold, nms_iou=overlap)
+            found = find(
+                batch, score_threshold=threshold, nms_iou=overlap, max_detections=max_detections
+            )
             results += [faces[:max_detections] for faces in found]
         return results
 
@@ -179,7 +181,12 @@ class FaceDetector(Model[Detections]):
         )
 
     def _find(
-        self, images: Sequence[NDArray[np.uint8]], *, score_threshold: float, nms_iou: float
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        *,
+        score_threshold: float,
+        nms_iou: float,
+        max_detections: int,
     ) -> list[Detections]:
         """The faces of one batch, in two looks where the first one finds large faces.
 
@@ -188,7 +195,8 @@ class FaceDetector(Model[Detections]):
         """
         own = self.rules.score_threshold
         least = min(score_threshold, FAINT * own)  # NMS in the graph drops fainter ones anyway
-        seen = self._look(images, score_threshold=least, nms_iou=nms_iou)
+        limits = {"nms_iou": nms_iou, "max_detections": max_detections}
+        seen = self._look(images, score_threshold=least, **limits)
         answers = [faces.above(score_threshold) for faces in seen]
         large = {
             index: faces
@@ -202,7 +210,7 @@ class FaceDetector(Model[Detections]):
         found = self._look(
             [copy.pixels for copy in copies],
             score_threshold=max(score_threshold, own),
-            nms_iou=nms_iou,
+            **limits,
         )
         for index, copy, again in zip(large, copies, found, strict=True):
             answers[index] = joined(

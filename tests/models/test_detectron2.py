@@ -6,6 +6,7 @@ import os
 import pickle
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from pocketface.models.name_map import map_of, renamed
 from pocketface.models.network import make_network
 from pocketface.models.weights import read_weights
 from pocketface.tasks.templates import open_template
+from pocketface.training.body import network_of_parts
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 Names = dict[str, tuple[int, ...]]
@@ -61,15 +63,15 @@ def pyramid(finest: int) -> Names:
     )
 
 
-def faster_rcnn(depth: int) -> Names:
+def faster_rcnn(depth: int, *, classes: int = 1) -> Names:
     head = {
         "proposal_generator.rpn_head.conv": (256, 256, 3, 3),
         "proposal_generator.rpn_head.objectness_logits": (3, 256, 1, 1),
         "proposal_generator.rpn_head.anchor_deltas": (12, 256, 1, 1),
         "roi_heads.box_head.fc1": (1024, 12544),
         "roi_heads.box_head.fc2": (1024, 1024),
-        "roi_heads.box_predictor.cls_score": (2, 1024),
-        "roi_heads.box_predictor.bbox_pred": (4, 1024),
+        "roi_heads.box_predictor.cls_score": (classes + 1, 1024),
+        "roi_heads.box_predictor.bbox_pred": (4 * classes, 1024),
     }
     beside = {
         "pixel_mean": (3, 1, 1),
@@ -78,7 +80,7 @@ def faster_rcnn(depth: int) -> Names:
     return backbone(depth) | pyramid(2) | layers(head) | beside
 
 
-def retinanet(depth: int) -> Names:
+def retinanet(depth: int, *, classes: int = 1) -> Names:
     towers = {
         f"head.{one}.{i}": (256, 256, 3, 3)
         for one in ("cls_subnet", "bbox_subnet")
@@ -87,10 +89,41 @@ def retinanet(depth: int) -> Names:
     head = {
         "backbone.top_block.p6": (256, 2048, 3, 3),
         "backbone.top_block.p7": (256, 256, 3, 3),
-        "head.cls_score": (9, 256, 3, 3),
+        "head.cls_score": (9 * classes, 256, 3, 3),
         "head.bbox_pred": (36, 256, 3, 3),
     }
     return backbone(depth) | pyramid(3) | layers(towers | head)
+
+
+def msra(depth: int) -> Names:
+    """Names and shapes of the ResNet that trainings begin with, as Detectron had them before."""
+    blobs = {}
+    for name, shape in backbone(depth).items():
+        path = name.removeprefix("backbone.bottom_up.")
+        path = path.replace("stem.conv1.norm", "res_conv1_bn").replace("stem.conv1", "conv1")
+        path = path.replace("shortcut", "branch1").replace(".norm", "_bn")
+        for index, letter in enumerate("abc", 1):
+            path = path.replace(f".conv{index}", f".branch2{letter}")
+        if not path.endswith(("running_mean", "running_var")):
+            norm = "_bn" in path
+            path = path.replace(".weight", "_s" if norm else "_w").replace(".bias", "_b")
+            blobs[path.replace(".", "_")] = shape
+    return blobs | {"conv1_b": (64,), "fc1000_w": (1000, 2048), "fc1000_b": (1000,)}
+
+
+def torchvision_resnet(depth: int) -> Names:
+    """Names and shapes of torchvision's ResNet for ImageNet."""
+    found = {}
+    for name, shape in backbone(depth).items():
+        path = name.removeprefix("backbone.bottom_up.")
+        path = path.replace("stem.conv1.norm", "bn1").replace("stem.conv1", "conv1")
+        path = path.replace("shortcut.norm", "downsample.1").replace("shortcut", "downsample.0")
+        for index in range(1, 4):
+            path = path.replace(f".conv{index}.norm", f".bn{index}")
+        for stage in range(2, 6):
+            path = path.replace(f"res{stage}.", f"layer{stage - 1}.")
+        found[path] = shape
+    return found | {"fc.weight": (1000, 2048), "fc.bias": (1000,)}
 
 
 @pytest.mark.parametrize(
@@ -109,11 +142,83 @@ def test_all_of_detectron2s_names_have_a_place(template: str, names: Names) -> N
     assert name_map is not None
     assert name_map.kind == "Detectron2"
     found = renamed(tensors, name_map, expected)
-    assert (found.unknown, found.missing) == ((), ())
+    assert (found.unknown, found.missing, found.anew) == ((), (), ())
     assert len(found.unused) == sum("pixel" in name or "anchors" in name for name in names)
     assert {name: one.shape for name, one in found.tensors.items()} == {
         name: one.shape for name, one in expected.items()
     }
+
+
+def write(path: Path, names: Names, **values: Tensor) -> Path:
+    """A checkpoint of these shapes, whose tensors are one number that is repeated."""
+    model = {name: torch.full((1,), 0.5).expand(shape) for name, shape in names.items()}
+    model = {name: one for name, one in model.items() if not name.startswith("pixel_")}
+    torch.save({"model": model | values}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("template", "names", "begins"),
+    [
+        (
+            "faster-rcnn-r50-fpn",
+            faster_rcnn(50, classes=80),
+            ("head.roi.classes.", "head.roi.boxes."),
+        ),
+        ("retinanet-r101-fpn", retinanet(101, classes=80), ("head.classes.",)),
+        ("faster-rcnn-r50-fpn", msra(50), ("neck.", "head.", "running_mean", "running_var")),
+        ("retinanet-r101-fpn", msra(101), ("neck.", "head.", "running_mean", "running_var")),
+        ("unet-resnet50", torchvision_resnet(50), ("head.",)),
+        ("deeplabv3-resnet50", torchvision_resnet(50), ("head.",)),
+    ],
+    ids=["coco", "coco-retinanet", "msra", "msra-101", "imagenet-unet", "imagenet-deeplab"],
+)
+def test_a_training_begins_with_what_fits(
+    tmp_path: Path, template: str, names: Names, begins: tuple[str, ...], caplog: Any
+) -> None:
+    path, opened = write(tmp_path / "theirs.pth", names), open_template(template)
+    weights = read_weights(path, template=opened, learns_anew=True)
+    assert all(name.startswith(begins) or name.endswith(begins) for name in weights.anew)
+    assert f"as in a new network begin {weights.anew[0]}" in caplog.text
+    with torch.device("meta"):
+        expected = make_network(opened.spec.architecture).state_dict()
+    assert set(weights.anew) | set(weights.state_dict) == set(expected)
+    assert not set(weights.anew) & set(weights.state_dict)
+    for name, tensor in weights.state_dict.items():
+        assert tensor.shape == expected[name].shape
+        assert name.endswith("num_batches_tracked") or tensor.flatten()[0] == 0.5
+    network = network_of_parts(weights)
+    assert network.state_dict()[weights.anew[0]].isfinite().all()
+    for name, tensor in network.named_parameters():
+        # Random values of kernels are none of them 0.5; norms begin as the identity.
+        assert (tensor == 0.5).all() == (name not in weights.anew)
+    # Nothing but a training takes it.
+    with pytest.raises(
+        ModelFileError, match=rf"does not fit {template}: it lacks {begins[0]}"
+    ) as e:
+        read_weights(path, template=opened)
+    assert (
+        e.value.hint == "of other classes, or of a part of the network: `train` can begin with it"
+    )
+
+
+def test_other_colours_than_the_templates_are_refused(tmp_path: Path) -> None:
+    mean = torch.tensor([123.675, 116.28, 103.53])[:, None, None]
+    path = write(
+        tmp_path / "rgb.pth", faster_rcnn(50), pixel_mean=mean, pixel_std=torch.ones(3, 1, 1)
+    )
+    with pytest.raises(
+        ModelFileError,
+        match=r"architecture.mean \[123.675, 116.28, 103.53\] \(found \[103.53, 116.28, 123",
+    ):
+        read_weights(path, template=open_template("faster-rcnn-r50-fpn"))
+    path = write(
+        tmp_path / "bgr.pth",
+        faster_rcnn(50),
+        pixel_mean=mean.flip(0),
+        pixel_std=torch.ones(3, 1, 1),
+    )
+    assert not read_weights(path, template=open_template("faster-rcnn-r50-fpn")).anew
 
 
 def placed(names: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -198,6 +303,33 @@ def test_a_damaged_pickle_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"damaged, or not a \.pkl file") as caught:
         read_arrays(path)
     assert "\n" not in str(caught.value)
+
+
+class _Shared:
+    """An array whose bytes another one has too."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        from numpy._core.numeric import _frombuffer
+
+        return _frombuffer, (self.data, np.dtype("u1"), (len(self.data),), "C")
+
+
+@pytest.mark.parametrize(("count", "refused"), [(60, False), (70, True)])
+def test_arrays_that_share_their_bytes_take_no_more_than_an_archive_may(
+    tmp_path: Path, count: int, refused: bool
+) -> None:
+    data = bytes(1 << 20)
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps({str(index): _Shared(data) for index in range(count)}))
+    assert path.stat().st_size < 2 << 20
+    if not refused:
+        assert len(read_arrays(path)) == count
+        return
+    with pytest.raises(ModelFileError, match="its arrays are too large for its size"):
+        read_arrays(path)
 
 
 def test_missing_and_unknown_names_are_counted(tmp_path: Path) -> None:

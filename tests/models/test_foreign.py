@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -228,6 +230,25 @@ def test_objects_in_it_are_not_made(old: bool, tmp_path: Path, capsys: Any) -> N
     with pytest.raises(ModelFileError, match="print"):
         read_weights(path, template=open_template("face-detection-0207"))
     assert "run" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pkl", ".xml"])
+def test_a_pipe_keeps_nobody_waiting(suffix: str, tmp_path: Path) -> None:
+    pipe = tmp_path / f"pipe{suffix}"
+    os.mkfifo(pipe)
+    with pytest.raises(ModelFileError, match="is a named pipe; expected a file"):
+        read_weights(pipe, template=open_template("face-detection-0207"))
+
+
+def test_what_unpacks_to_too_much_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bomb = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(70 << 20))
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("was unpacked"))
+    with pytest.raises(ModelFileError, match="unpack to 73,400,320, more than the limit"):
+        read_weights(bomb, template=open_template("face-detection-0207"))
 
 
 def test_training_goes_on_at_its_epoch(

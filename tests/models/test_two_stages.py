@@ -257,6 +257,18 @@ def test_the_stride_is_where_the_template_says(stride_in: str, strides: tuple[in
     assert (branch[0][0].stride[0], branch[1][0].stride[0]) == strides
 
 
+def test_stages_that_do_not_learn_keep_their_statistics() -> None:
+    keys = {"type": "resnet", "depth": 50, "frozen_stages": 2}
+    network = ResNet(ResNetSpec.model_validate(keys)).train()
+    before = {name: one.clone() for name, one in network.named_buffers()}
+    with torch.no_grad():
+        network(torch.rand(2, 3, 64, 64) * 255)
+    moved = {name for name, one in network.named_buffers() if not torch.equal(one, before[name])}
+    assert moved == {name for name in before if not name.startswith(("stem.", "stages.0."))}
+    assert all(one.training for one in network.stages[1].modules())
+    assert not any(one.training for one in network.eval().modules())
+
+
 def test_frozen_parts_do_not_learn() -> None:
     keys = {"type": "resnet", "depth": 50, "finest": 8, "norm": "frozen", "frozen_stages": 2}
     with torch.device("meta"):

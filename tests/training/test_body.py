@@ -54,3 +54,15 @@ def test_another_backbone_is_refused(settings: FitRequest, begun: Path) -> None:
     other = with_template(settings, narrow)
     with pytest.raises(UserError, match="made for the architecture of tiny"):
         fit(replace(other, load_weights=read_weights(begun), output=settings.output / "other"))
+
+
+@pytest.mark.parametrize(("keys", "warned"), [({"frozen_stages": 1}, True), ({}, False)])
+def test_random_layers_that_never_learn_are_told_of(
+    settings: FitRequest, caplog: pytest.LogCaptureFixture, keys: dict[str, int], warned: bool
+) -> None:
+    def resnet(content: Content) -> None:
+        content["architecture"]["backbone"] = {"type": "resnet", "depth": 50, "finest": 8, **keys}
+        content["architecture"]["neck"] = {"type": "fpn", "channels": 16, "levels": 3}
+
+    prepare_training(with_template(settings, resnet))
+    assert ("3 tensors of its backbone never learn" in caplog.text) is warned

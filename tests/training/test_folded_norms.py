@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from pocketface.model_templates.backbones import ResNetSpec
+from pocketface.models.layers import FrozenBatchNorm
 from pocketface.models.network import make_network
-from pocketface.models.unfolded import FOLDED_EPS, is_folded
+from pocketface.models.unfolded import FOLDED_EPS, is_folded, unfold_norms
 from pocketface.models.weights import build_network, read_weights, write_weights
+from pocketface.tasks.templates import open_template
 from pocketface.training.prepare import prepare_training
 from pocketface.training.request import FitRequest
 
@@ -45,6 +49,33 @@ def test_a_new_training_begins_with_statistics_of_its_photos(
     with torch.no_grad():
         for after, before in zip(network(images), build_network(weights)(images), strict=True):
             torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("norm", "factor"), [("frozen", 1.0), ("frozen", 0.2), ("batch", 0.2)])
+def test_norms_with_factors_of_their_own_and_frozen_ones_are_not_folded(
+    norm: str, factor: float
+) -> None:
+    """Detectron2's frozen norms begin with just these statistics, and keep them."""
+    network = make_network(
+        open_template("unet-resnet50").spec.architecture.model_copy(
+            update={"backbone": ResNetSpec(type="resnet", depth=50, norm=norm, finest=2)}
+        )
+    )
+    for name, tensor in network.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.fill_(1 - FOLDED_EPS)
+    folded = [one for one in network.head.modules() if isinstance(one, torch.nn.BatchNorm2d)]
+    for one in network.backbone.modules():
+        if isinstance(one, torch.nn.BatchNorm2d):
+            torch.nn.init.constant_(one.weight, factor)
+    assert len(folded) > 0
+    # Those of the head are folded, and alone they would be.
+    assert is_folded(network) == (norm == "frozen")
+    unfold_norms(network.eval(), np.zeros((2, 3, 64, 64), np.float32))
+    for one in network.backbone.modules():
+        if isinstance(one, FrozenBatchNorm):
+            assert (one.weight == factor).all()
+            assert not one.running_mean.any()  # type: ignore[union-attr]
 
 
 def test_fine_tuning_leaves_them_as_they_are(settings: FitRequest, folded: Path) -> None:

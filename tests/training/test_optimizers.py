@@ -55,6 +55,16 @@ def test_every_parameter_is_in_one_group(kind: str) -> None:
             assert group["weight_decay"] == (0.1 if parameter.ndim > 1 else 0.0)
 
 
+@pytest.mark.parametrize(("keys", "nesterov"), [({}, True), ({"nesterov": False}, False)])
+def test_the_momentum_of_sgd_is_nesterovs_unless_told(
+    keys: dict[str, bool], nesterov: bool
+) -> None:
+    network = make_network(open_template("glasses-n").spec.architecture)
+    settings = OptimizerSpec.model_validate({"type": "sgd", **keys})
+    optimizer = make_optimizer(network, settings, rate=0.01, mask_rate=1.0)
+    assert {group["nesterov"] for group in optimizer.param_groups} == {nesterov}
+
+
 def test_a_step_of_muon_is_orthogonal() -> None:
     network = network_of("face-detection-m")
     before = {name: value.clone() for name, value in network.state_dict().items()}

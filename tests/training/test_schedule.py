@@ -47,6 +47,12 @@ def test_warmup_takes_at_most_a_tenth_of_the_steps() -> None:
     assert [factor(s) for s in (0, 5, 10, 50)] == pytest.approx([0.1, 0.55, 1, 1])
 
 
+def test_a_recipe_that_counts_steps_has_its_whole_warmup() -> None:
+    spec = ScheduleSpec(type="step", milestones=[9], warmup_iterations=60)
+    factor = learning_rate_factor(spec, steps_per_epoch=10, epochs=10, counts_steps=True)
+    assert [factor(s) for s in (0, 30, 60, 80)] == pytest.approx([0.1, 0.55, 1, 1])
+
+
 def test_taking_up_at_an_epoch_goes_on_with_its_rate() -> None:
     spec = ScheduleSpec(type="cosine")
     whole = learning_rate_factor(spec, steps_per_epoch=10, epochs=10)

@@ -63,6 +63,15 @@ def test_thresholds_can_be_overridden(make_model: MakeModel) -> None:
     assert len(model.predict(PHOTO, max_detections=2)) == 2
 
 
+@pytest.mark.parametrize("second_look", [True, False])
+def test_as_many_faces_as_are_asked_for(make_model: MakeModel, second_look: bool) -> None:
+    boxes = [[2.0 * x, 2.0 * y, 2.0 * x + 1, 2.0 * y + 1] for x in range(40) for y in range(40)]
+    model = pocketface.load(make_model(boxes, np.linspace(0.5, 0.9, len(boxes)).tolist()))
+    for most, count in ((None, 750), (1000, 1000), (1600, 1600), (5000, 1600)):
+        asked = {} if most is None else {"max_detections": most}
+        assert len(model.predict(PHOTO, second_look=second_look, **asked)) == count
+
+
 def test_landmarks_follow_their_boxes(make_model: MakeModel) -> None:
     landmarks = [[[10.0 * i + p, p] for p in range(5)] for i in range(len(SCORES))]
     found = pocketface.load(make_model(BOXES, SCORES, landmarks)).predict(PHOTO)
