@@ -139,7 +139,7 @@ def _masks_of_coco(args: argparse.Namespace, split: Split) -> None:
     )
     with progress("photos") as on_progress:
         lists = convert_coco(request, on_progress=on_progress)
-    _tell_lists(lists, args.output, aligned=args.align)
+    _tell_lists(lists, args.output)
 
 
 def _masks_of_folders(args: argparse.Namespace, split: Split) -> None:
@@ -158,7 +158,7 @@ def _masks_of_folders(args: argparse.Namespace, split: Split) -> None:
     )
     with progress("photos") as on_progress:
         root, lists = convert_folders(request, on_progress=on_progress)
-    _tell_lists(lists, root, aligned=args.align)
+    _tell_lists(lists, root)
 
 
 def _finder(args: argparse.Namespace) -> FindLandmarks | None:
@@ -171,7 +171,6 @@ def _finder(args: argparse.Namespace) -> FindLandmarks | None:
     return face_finder(model_path(args.detector or DETECTOR))
 
 
-def _tell_lists(lists: Sequence[WrittenList], root: Path, *, aligned: bool = False) -> None:
+def _tell_lists(lists: Sequence[WrittenList], root: Path) -> None:
     for one in lists:
-        without = f", {one.pairs - one.aligned} without a face" if aligned else ""
-        tell(f"written: {one.path} ({one.pairs} photos{without}; data root {root})")
+        tell(f"written: {one.path} ({one.pairs} photos; data root {root})")

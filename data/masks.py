@@ -56,7 +56,7 @@ class NewPair:
         part: Name of the list, such as "train"; None if a `Split` decides.
         group: Pairs of one group go to one list: the person, where that is known.
         tags: Names of the subsets that it belongs to.
-        landmarks: x, y in the photo's pixels, (5, 2); None if unknown.
+        landmarks: x, y in the photo's pixels, (5, 2); None if the photo is a head already cut.
         share: Share of the photo that is of a class, 0 to 1; None if unknown.
     """
 
@@ -72,11 +72,10 @@ class NewPair:
 
 @dataclass(frozen=True)
 class WrittenList:
-    """A written list, its number of pairs, and of those with landmarks."""
+    """A written list, and its number of pairs."""
 
     path: Path
     pairs: int
-    aligned: int
 
 
 @dataclass(frozen=True)
@@ -200,6 +199,26 @@ def check_name(name: str) -> None:
         raise BadPair("name that is no UTF-8", name_in_utf8(name))
 
 
+def landmarks_in(
+    photo: NDArray[np.uint8], find: FindLandmarks | None
+) -> NDArray[np.float32] | None:
+    """The landmarks (5, 2) of a photo's main face; None where photos are heads already cut.
+
+    Args:
+        photo: uint8 (H, W, 3), BGR.
+        find: Finds them; None where photos are heads already cut.
+
+    Raises:
+        BadPair: There is no face: the whole photo would be taken for a head.
+    """
+    if find is None:
+        return None
+    found = find(photo)
+    if found is None:
+        raise BadPair("photo in which no face was found", f"{photo.shape[1]}x{photo.shape[0]}")
+    return found
+
+
 def put_pair(
     photo: Path, mask: NDArray[np.uint8], *, name: str, into: Path, classes: Sequence[str]
 ) -> NewPair:
@@ -276,8 +295,7 @@ def save_lists(
         )
         with atomic_write((into or output) / path.name, "w") as handle:
             handle.write(content.model_dump_json(exclude_defaults=True))
-        aligned = sum(pair.landmarks is not None for pair in some)
-        written.append(WrittenList(path, len(some), aligned))
+        written.append(WrittenList(path, len(some)))
     return written
 
 

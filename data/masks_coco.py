@@ -23,6 +23,7 @@ from .masks import (
     NewPair,
     Split,
     WrittenList,
+    landmarks_in,
     new_pairs,
     put_pair,
     save_lists,
@@ -71,8 +72,9 @@ def convert_coco(
 
     Polygons and both kinds of run-length codes are read (cocodataset.org, "Data format"). A crowd
     is of its class like the others. Photos without an annotation of the classes are left out, as
-    are those that are not on disk. A photo of which one annotation has no usable mask is left out,
-    since what that shows would count as background.
+    are those that are not on disk, and, where faces are looked for, those without one. A photo of
+    which one annotation has no usable mask is left out, since what that shows would count as
+    background.
 
     Args:
         request: What to do.
@@ -210,12 +212,12 @@ def _convert(
     if (image.height, image.width) != (height, width):
         sizes = f"{image.width}x{image.height}, photo {width}x{height}"
         raise BadPair("photo of another size than its record", sizes)
+    landmarks = landmarks_in(photo, one.find_landmarks)
     mask = np.zeros((height, width), np.uint8)
     for shape in shapes:
         mask[_plane(shape, height, width)] = shape.value
     name = path.relative_to(one.photos).as_posix()
     pair = put_pair(path, mask, name=name, into=into, classes=classes)
-    landmarks = None if one.find_landmarks is None else one.find_landmarks(photo)
     return replace(pair, landmarks=landmarks)
 
 

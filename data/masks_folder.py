@@ -25,6 +25,7 @@ from .masks import (
     WrittenList,
     check_name,
     classes_in,
+    landmarks_in,
     new_pairs,
     put_pair,
     save_lists,
@@ -73,7 +74,8 @@ def convert_folders(
 
     Pairs that cannot be used are left out, and counted in a warning: a photo without a mask or a
     mask without a photo; one that cannot be read; a mask of another size than its photo, of another
-    kind than `values`, without any class, or all of one class.
+    kind than `values`, without any class, or all of one class; and, where faces are looked for, a
+    photo without one.
 
     Args:
         request: What to do.
@@ -219,6 +221,7 @@ def _convert(one: FolderRequest, photo: Path, path: Path, listed: Listed, into: 
         found, expected = (f"{some.shape[1]}x{some.shape[0]}" for some in (pixels, image))
         raise BadPair("mask of another size than its photo", f"{found}, photo {expected}")
     mask = one.values.indices(pixels, path)
+    landmarks = landmarks_in(image, one.find_landmarks)
     name = photo.relative_to(one.images).as_posix()
     if one.in_place:
         check_name(name)
@@ -230,5 +233,4 @@ def _convert(one: FolderRequest, photo: Path, path: Path, listed: Listed, into: 
         pair = NewPair(image_name, mask_name, classes=there, part=None, group=name, share=share)
     else:
         pair = put_pair(photo, mask, name=name, into=into, classes=one.values.classes)
-    landmarks = None if one.find_landmarks is None else one.find_landmarks(image)
     return replace(pair, part=listed.part, tags=listed.tags, landmarks=landmarks)

@@ -86,6 +86,30 @@ def convert(files: tuple[Path, Path], *names: str) -> tuple[Path, list[WrittenLi
     return output, convert_coco(request)
 
 
+def test_photos_without_a_face_are_left_out(write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    file, photos = write(*((place, 1, SQUARE) for place in range(3)))
+    Image.new("RGB", (40, 30), (250, 250, 250)).save(photos / "sub" / "a.png")
+    points = np.arange(10, dtype=np.float32).reshape(5, 2)
+
+    def find(photo: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        return None if photo[0, 0, 0] > 240 else points
+
+    request = CocoRequest(
+        file,
+        photos,
+        file.parent / "out",
+        names=ClassNames.parse(()),
+        split=Split(),
+        find_landmarks=find,
+    )
+    (made,) = convert_coco(request)
+    pairs = read_list(made.path).pairs
+    assert [pair.image for pair in pairs] == ["images/a.jpg", "images/sub/a.jpg"]
+    assert all(pair.landmarks for pair in pairs)
+    assert "1 x photo in which no face was found (first: sub/a.png (40x30)" in caplog.text
+    assert not (file.parent / "out" / "images" / "sub" / "a.png").exists()
+
+
 @pytest.mark.parametrize("code", [RUNS, LETTERS])
 def test_shapes_lie_over_each_other(code: dict[str, Any], write: Write) -> None:
     files = write((0, 1, SQUARE), (0, 4, code), (1, 4, code), (1, 1, SQUARE), (2, 5, SQUARE))

@@ -20,11 +20,10 @@ from .mask_folders import VALUES, Make, convert, palette, truth
 
 def test_training_reads_what_is_written(make_pairs: Make, tmp_path: Path) -> None:
     root, [made] = convert(make_pairs(), "face=1,2", "background=rest")
-    assert (root, made.path, made.pairs, made.aligned) == (
+    assert (root, made.path, made.pairs) == (
         tmp_path / "out",
         tmp_path / "out" / "all.masks.json",
         4,
-        0,
     )
     names = [pair.image for pair in read_list(made.path).pairs]
     assert names == ["images/a.jpg", "images/b.jpg", "images/d.webp", "images/sub/c.png"]
@@ -155,7 +154,8 @@ def test_split_by_photo(make_pairs: Make, caplog: pytest.LogCaptureFixture) -> N
     assert "class glasses is in none of its" in caplog.text
 
 
-def test_landmarks(make_pairs: Make) -> None:
+@pytest.mark.parametrize("in_place", [False, True])
+def test_landmarks(make_pairs: Make, in_place: bool, caplog: pytest.LogCaptureFixture) -> None:
     points = np.arange(10, dtype=np.float32).reshape(5, 2) + 0.123
 
     def find(image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
@@ -163,12 +163,17 @@ def test_landmarks(make_pairs: Make) -> None:
 
     folders = make_pairs("a.jpg", "b.jpg")
     Image.new("RGB", (40, 30)).save(folders[0] / "b.jpg")
-    _, [made] = convert(folders, find=find)
-    assert (made.pairs, made.aligned) == (2, 1)
-    first, second = json.loads(made.path.read_text())["pairs"]
+    root, [made] = convert(folders, find=find, in_place=in_place)
+    assert made.pairs == 1
+    (first,) = json.loads(made.path.read_text())["pairs"]
     assert first["landmarks"] == [[0.12, 1.12], [2.12, 3.12], [4.12, 5.12], [6.12, 7.12],
                                   [8.12, 9.12]]  # fmt: skip
-    assert "landmarks" not in second
+    # Without landmarks the photo would be taken for a head already cut.
+    assert "1 x photo in which no face was found (first: b.jpg (40x30)" in caplog.text
+    if not in_place:
+        assert [one.name for one in root.rglob("b.*")] == []
+    with pytest.raises(DataError, match=r"2 of 2 pairs cannot be used: 2 x photo in which no"):
+        convert(folders, find=lambda _: None, output=folders[0].parent / "other", in_place=in_place)
 
 
 def test_places_that_are_refused(make_pairs: Make) -> None:
