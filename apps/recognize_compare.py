@@ -70,7 +70,7 @@ class Compared:
 
     @property
     def best(self) -> int | None:
-        """Index of the face that is most surely the person's; None without a face."""
+        """Index of the face that counts, see `Verdict.rank`; None without a face."""
         ranks = [verdict.rank for verdict in self.verdicts]
         return ranks.index(max(ranks)) if ranks else None
 
@@ -130,7 +130,8 @@ class CompareRequest:
 def compare(request: CompareRequest) -> CompareSummary:
     """Compare the faces of photos with one person's.
 
-    The answer for a photo is that of the face that is most alike. A photo that cannot be read is
+    The answer for a photo is that of its most similar face, or of one that is surely the person's
+    where that one is too small to tell. A photo that cannot be read is
     left out, with a warning.
 
     Raises:

@@ -28,7 +28,7 @@ class Verdict:
         answer: Whether they are one person's.
         similarity: Their cosine, -1 to 1.
         probability: That they are one person's, 0 to 1; see `Judge`. None if the model was never
-            calibrated.
+            calibrated, or a face is too small: what was measured is of larger ones.
         small: Whether a face is too small to tell.
     """
 
@@ -38,9 +38,13 @@ class Verdict:
     small: bool
 
     @property
-    def rank(self) -> tuple[int, float]:
-        """The surer that it is one person, the larger."""
-        return -ANSWERS.index(self.answer), self.similarity
+    def rank(self) -> tuple[bool, float]:
+        """Of several faces the largest is the one that counts: a sure one, else the most similar.
+
+        So one that is too small comes before a sure one never, and before others only if it is
+        more similar.
+        """
+        return self.answer == "yes", self.similarity
 
 
 class Judge:
@@ -82,7 +86,7 @@ class Judge:
             answer = "unsure"
         elif similarity >= self.sure:
             answer = "yes"
-        chance = self.model.probability(similarity)
+        chance = None if small else self.model.probability(similarity)
         if chance is not None:
             chance /= chance + (1 - chance) * self.people
         return Verdict(answer, similarity, chance, small)

@@ -64,8 +64,8 @@ class Said(BaseModel):
     probability: float | None = Field(
         ge=0,
         le=1,
-        description="that it is that person, at even odds beforehand; null if it was never measured"
-        " what similarities mean",
+        description="that it is that person, at even odds beforehand; null if a face is too small,"
+        " or if it was never measured what similarities mean",
     )
     small: bool = Field(description="a face is too small to tell: the answer is unsure")
 
@@ -97,7 +97,8 @@ class Comparison(BaseModel):
         ],
     )
     answer: Answer = Field(
-        description="that of the second photo's most similar face: yes if it is as similar as"
+        description="that of the second photo's most similar face, or, where that is too small to"
+        " tell, of one that is surely the person: yes if it is as similar as"
         " strangers are in at most --max-fmr of all pairs, unsure up to ten times as many"
     )
     similarity: float = Field(ge=-1, le=1, description="of that face")

@@ -26,11 +26,10 @@ function largest(faces) {
 }
 
 /**
- * The face of `others` that is most surely the person's, and what is said of it. Of faces that are
- * large enough the most similar is; one that is too small is unsure.
+ * The face of `others` that counts, and what is said of it: the most similar one, or one that is
+ * surely the person's where that one is too small to tell.
  */
 function mostAlike(person, others, rules) {
-  const order = ["no", "unsure", "yes"];
   return others
     .map((face) => {
       const similarity = cosine(person.embedding, face.embedding);
@@ -38,7 +37,7 @@ function mostAlike(person, others, rules) {
       return { face, similarity, small, ...verdict(similarity, rules, { small }) };
     })
     .reduce((best, one) => {
-      const by = order.indexOf(one.answer) - order.indexOf(best.answer);
+      const by = (one.answer === "yes") - (best.answer === "yes");
       return by > 0 || (by === 0 && one.similarity > best.similarity) ? one : best;
     });
 }

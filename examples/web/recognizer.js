@@ -34,12 +34,12 @@ export function isSmall({ landmarks: [[leftX, leftY], [rightX, rightY]] }) {
  * @param {object} rules The contract's.
  * @param options `maxFmr`; `small`: whether a face is too small to tell.
  * @returns `answer`: "yes", "unsure", "no", or null where the contract has no threshold for the rate;
- *   `probability` at even odds beforehand, or null.
+ *   `probability` at even odds beforehand, null if it was never measured or a face is too small.
  */
 export function verdict(value, rules, { maxFmr = MAX_FMR, small = false } = {}) {
   const { thresholds, calibration } = rules;
   const curve = ({ slope, offset }) => 1 / (1 + Math.exp(-(slope * value + offset)));
-  const probability = calibration ? curve(calibration) : null;
+  const probability = calibration && !small ? curve(calibration) : null;
   if (!thresholds.length || maxFmr < thresholds.at(-1).fmr) return { answer: null, probability };
   const sure = thresholdAt(thresholds, maxFmr);
   // Nothing is known beyond the largest rate that was measured.

@@ -42,6 +42,34 @@ def test_unsure_is_up_to_ten_times_the_rate(
     assert {judge(at, small=True).answer for at in (1, 0, -1)} == {"unsure"}
 
 
+def test_a_face_that_is_too_small_has_no_probability(model: FaceRecognizer) -> None:
+    judge = Judge(model, 0.001)
+    assert judge(0.7, small=False).probability == pytest.approx(0.5)
+    assert judge(0.7, small=True).probability is None
+
+
+@pytest.mark.parametrize(
+    ("faces", "answer", "similarity"),
+    [
+        # Cosines, and whether the face is too small.
+        ([(0.25, False), (-0.2, True)], "no", 0.25),
+        ([(0.25, False), (0.3, True)], "unsure", 0.3),
+        ([(0.65, False), (0.3, True)], "unsure", 0.65),
+        ([(0.65, False), (0.7, True)], "unsure", 0.7),
+        ([(0.85, False), (0.99, True)], "yes", 0.85),
+        ([(0.1, False), (0.5, False)], "no", 0.5),
+        ([(-0.9, True)], "unsure", -0.9),
+    ],
+)
+def test_the_face_that_counts(
+    model: FaceRecognizer, faces: list[tuple[float, bool]], answer: str, similarity: float
+) -> None:
+    judge = Judge(model, 0.001)
+    for some in (faces, faces[::-1]):
+        said = max((judge(at, small=small) for at, small in some), key=lambda one: one.rank)
+        assert (said.answer, said.similarity) == (answer, similarity)
+
+
 def test_rates_that_were_never_measured(model: FaceRecognizer) -> None:
     with pytest.raises(UserError, match=r"expected 0\.001, the smallest that was measured"):
         Judge(model, 1e-4)

@@ -119,6 +119,7 @@ def test_a_face_that_is_too_small_is_unsure(place: Place, tmp_path: Path) -> Non
         answer = Place(port, place.folder).compare(photo, photo)
         assert (answer["answer"], answer["faces"][0]["small"]) == ("unsure", True)
         assert answer["similarity"] == 1
+        assert answer["probability"] is answer["faces"][0]["probability"] is None
         # Without a gallery nobody is known.
         assert post(port, form(photo), path=IDENTIFY)[0] == 404
 

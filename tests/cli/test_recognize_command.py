@@ -173,6 +173,11 @@ def test_a_face_that_is_too_small_is_unsure(run: Run) -> None:
     assert line["faces"][0]["result"]["answer"] == "unsure"
     assert line["faces"][0]["result"]["small"]
     assert line["faces"][0]["result"]["name"] is None
+    assert line["faces"][0]["result"]["probability"] is None
+    row = next(csv.DictReader(run("recognize", "find", "a.gallery", "anna.png", *MODEL, *tiny,
+                                  "--csv", "-").out.splitlines()))  # fmt: skip
+    assert (row["answer"], row["probability"]) == ("unsure", "")
+    assert row["similarity"]
     result = run("recognize", "find", "a.gallery", "anna.png", *MODEL, *tiny)
     assert result.out.startswith("anna.png: 1 too small\n1 photo, 0 faces of known people, ")
     assert result.out.endswith("0 unsure, 0 unknown, 1 too small\n")

@@ -96,15 +96,16 @@ class Case:
         units = self.vectors / np.linalg.norm(self.vectors, axis=1, keepdims=True)
         cosine = Embedding(units[0]).similarity(Embedding(units[1]))
         left, right = self.landmarks[:2]
+        small = bool(np.hypot(*(right - left)) < MIN_EYES)
         answer: str | None = None
         try:
             judge = Judge(model, float(np.float32(self.max_fmr)))
         except UserError:
             pass
         else:
-            answer = judge(cosine, small=bool(np.hypot(*(right - left)) < MIN_EYES)).answer
+            answer = judge(cosine, small=small).answer
         face = align_face(self.photo, self.landmarks, model.contract.input)
-        return face, cosine, model.probability(cosine), answer
+        return face, cosine, None if small else model.probability(cosine), answer
 
 
 def case(seed: int) -> Case:

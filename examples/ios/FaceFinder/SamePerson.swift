@@ -22,7 +22,7 @@ struct Verdict {
 
     /// nil where it was never measured how often strangers are as similar.
     var answer: Answer?
-    /// That they are one person's, at even odds beforehand; nil likewise.
+    /// That they are one person's, at even odds beforehand; nil likewise, or if a face is too small.
     var probability: Double?
 }
 
@@ -41,7 +41,8 @@ struct PeopleRules {
     ///   - cosine: Of two embeddings.
     ///   - small: Whether one of the faces is too small to tell.
     func verdict(_ cosine: Double, small: Bool = false, maxFmr: Double = maxFmr) -> Verdict {
-        let probability = calibration.map { 1 / (1 + exp(-($0.slope * cosine + $0.offset))) }
+        let curve = small ? nil : calibration
+        let probability = curve.map { 1 / (1 + exp(-($0.slope * cosine + $0.offset))) }
         guard let often = thresholds.first?.fmr, let seldom = thresholds.last?.fmr,
             maxFmr >= seldom
         else { return Verdict(answer: nil, probability: probability) }

@@ -26,7 +26,7 @@ enum class Answer { NO, UNSURE, YES }
 
 /**
  * What is said of two faces: `answer` is null where it was never measured how often strangers are as
- * similar, `probability`, at even odds beforehand, likewise.
+ * similar, `probability`, at even odds beforehand, likewise, or if a face is too small.
  */
 class Verdict(val answer: Answer?, val probability: Double?)
 
@@ -40,7 +40,8 @@ class PeopleRules(
      * @param small Whether one of the faces is too small to tell.
      */
     fun verdict(cosine: Double, small: Boolean = false, maxFmr: Double = MAX_FMR): Verdict {
-        val probability = calibration?.let { 1 / (1 + exp(-(it.slope * cosine + it.offset))) }
+        val curve = if (small) null else calibration
+        val probability = curve?.let { 1 / (1 + exp(-(it.slope * cosine + it.offset))) }
         if (thresholds.isEmpty() || maxFmr < thresholds.last().fmr) return Verdict(null, probability)
         val sure = threshold(maxFmr)
         // Nothing is known beyond the largest rate that was measured.
