@@ -92,7 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=0.5,
         metavar="POINTS",
-        help="of AP50, of balanced accuracy, or of a mask's IoU, that may be lost (default: 0.5)",
+        help="of AP50, of balanced accuracy, of a mask's IoU, or of TAR at FAR 1e-3, that may be "
+        "lost (default: 0.5)",
     )
     parser.add_argument(
         "--goal",

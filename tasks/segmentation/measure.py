@@ -40,7 +40,7 @@ FIGURES = (
         chart="IoU, %",
         budget="min-iou",
         decisive=True,
-        may_drop=0.5,
+        may_drop=1.0,
         compared=True,
         followed=True,
     ),

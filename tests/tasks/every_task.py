@@ -196,8 +196,7 @@ class EveryTask(ABC):
         ):
             assert len(set(some)) == len(some)
         main = decisive(figures)
-        assert main.may_drop is not None
-        assert 0 < main.may_drop <= 1
+        assert main.may_drop == 1  # `--max-drop` says how many of its points may be lost
         assert main.compared
         assert main.followed
         assert all(figure.compared for figure in figures if figure.may_drop is not None)
