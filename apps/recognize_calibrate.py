@@ -65,7 +65,11 @@ def measure_cosines(
     place = {name: number for number, name in enumerate(known)}
     people = np.array([place[name] for name in names], np.int64)
     genuine, impostor = all_pairs(embeddings, people)
-    rules = rules_of(genuine, impostor, measured_on=f"{len(names)} photos of {len(known)} people")
+    try:
+        measured_on = f"{len(names)} photos of {len(known)} people"
+        rules = rules_of(genuine, impostor, measured_on=measured_on)
+    except DataError as error:
+        raise DataError(f"{source}: {error}", hint=error.hint) from error
     if not rules.thresholds:
         raise DataError(
             f"{source}: {int(impostor.sum()):,} pairs of two people: expected "

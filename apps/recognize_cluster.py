@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, UserError
 from ..files import atomic_write, check_place, scratch_folder
+from ..tasks.recognition.model import FaceRecognizer
 from .gallery import Gallery, stamped
 from .gallery_file import EnrolledPhoto, GalleryContent
 from .photo_files import find_photos
 from .recognize_enroll import SAVED_EACH
 from .recognize_faces import Recognizer
 from .recognize_linkage import average_linkage
-from .recognize_verdict import MAX_FMR, check_fmr
+from .recognize_verdict import MAX_FMR, advised_fmr, check_fmr
 
 _log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ def cluster(request: ClusterRequest) -> ClusterSummary:
     summary.photos = len(photos) - summary.unreadable
     if not summary.photos:
         raise DataError(f"none of the {len(photos)} photos could be read")
-    _warn_of_many(len(content.photo_of), request.max_fmr)
+    _warn_of_many(len(content.photo_of), request.max_fmr, recognizer.model)
     if len(content.embeddings) > _LONG:
         _log.info("grouping %d faces, which takes a while", len(content.embeddings))
     groups = average_linkage(content.embeddings, threshold)
@@ -200,17 +201,28 @@ def _of(
     return GalleryContent(photos, photo_of[rows], content.embeddings[rows], content.boxes[rows])
 
 
-def _warn_of_many(faces: int, max_fmr: float) -> None:
+def _warn_of_many(faces: int, max_fmr: float, model: FaceRecognizer) -> None:
     """Each face is compared with all others, so that false matches add up."""
-    if faces * max_fmr > 1:
-        _log.warning(
-            "%d faces at --max-fmr %g: each is taken for one of about %.0f strangers, if nobody of "
-            "its own is nearer; --max-fmr %.1g makes purer folders",
-            faces,
-            max_fmr,
-            faces * max_fmr,
-            1 / faces,
-        )
+    if faces * max_fmr <= 1:
+        return
+    better, is_enough = advised_fmr(model, 1 / faces)
+    advice = f"--max-fmr {better:g} makes purer folders"
+    if not is_enough:
+        advice = "that is the smallest rate that was measured: sort fewer photos at once"
+        if better < max_fmr:
+            advice = (
+                f"--max-fmr {better:g}, the smallest that was measured, makes that "
+                f"{faces * better:.1g}; sort fewer photos at once"
+            )
+        advice += ", or `recognize calibrate` on photos of more people"
+    _log.warning(
+        "%d faces at --max-fmr %g: each is taken for one of about %.0f strangers, if nobody of "
+        "its own is nearer; %s",
+        faces,
+        max_fmr,
+        faces * max_fmr,
+        advice,
+    )
 
 
 def _count(content: GalleryContent, groups: NDArray[np.int64], summary: ClusterSummary) -> None:

@@ -23,7 +23,7 @@ from .recognize_outputs import (
     table,
     verdict_cells,
 )
-from .recognize_verdict import MAX_FMR, Answer, Judge, Verdict, check_fmr
+from .recognize_verdict import MAX_FMR, Answer, Judge, Verdict, advised_fmr, check_fmr
 
 _log = logging.getLogger(__name__)
 
@@ -151,9 +151,8 @@ def find_people(request: FindRequest) -> FindSummary:
     gallery.check_people()
     recognizer = request.open()
     gallery.check_recognizer(recognizer.model)
-    people = len(gallery.names)
-    judge = Judge(recognizer.model, request.max_fmr, people=people)
-    warn_of_many(people, request.max_fmr)
+    judge = Judge(recognizer.model, request.max_fmr, people=len(gallery.names))
+    warn_of_many(judge)
     summary = FindSummary()
 
     def on_unreadable(_: Path) -> None:
@@ -217,24 +216,38 @@ def _count(one: FoundPhoto, summary: FindSummary) -> None:
     summary.unknown += answers["unknown"]
 
 
-def warn_of_many(people: int, max_fmr: float) -> None:
+def warn_of_many(judge: Judge) -> None:
     """Warn where a stranger, who is compared with everybody, is often taken for somebody.
 
     Args:
-        people: Number of people in the gallery.
-        max_fmr: Share of pairs of two people that are called one person's.
+        judge: Of the people of a gallery.
     """
-    share = 1 - (1 - max_fmr) ** people
-    if share > _MANY:
-        _log.warning(
-            "%d people at --max-fmr %g: about %.0f %% of strangers will be taken for one of them; "
-            "--max-fmr %.1g makes that %.0f %%",
-            people,
-            max_fmr,
-            100 * share,
-            _MANY / people,
-            100 * _MANY,
-        )
+    people, max_fmr = judge.people, judge.max_fmr
+    share = _taken(max_fmr, people)
+    if share <= _MANY:
+        return
+    better, is_enough = advised_fmr(judge.model, _MANY / people)
+    advice = f"--max-fmr {better:g} makes that {100 * _MANY:.0f} %"
+    if not is_enough:
+        advice = "that is the smallest rate that was measured: a smaller gallery helps"
+        if better < max_fmr:
+            advice = (
+                f"--max-fmr {better:g}, the smallest that was measured, makes that "
+                f"{100 * _taken(better, people):.0f} %"
+            )
+        advice += ", or `recognize calibrate` on photos of more people"
+    _log.warning(
+        "%d people at --max-fmr %g: about %.0f %% of strangers will be taken for one of them; %s",
+        people,
+        max_fmr,
+        100 * share,
+        advice,
+    )
+
+
+def _taken(max_fmr: float, people: int) -> float:
+    """Share of strangers who are taken for one of so many people."""
+    return 1 - (1 - max_fmr) ** people
 
 
 def _warn_of_doubles(one: FoundPhoto) -> None:

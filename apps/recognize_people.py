@@ -122,10 +122,9 @@ class People:
         if request.calibration is not None:
             model.rules = read_calibration(request.calibration, model)
         self._gallery = gallery
-        people = len(gallery.names)
-        self._judge = Judge(model, request.max_fmr, people=people)
+        self._judge = Judge(model, request.max_fmr, people=len(gallery.names))
         self._followed = FollowedFaces(alike=self._judge.unsure) if frames else None
-        warn_of_many(people, request.max_fmr)
+        warn_of_many(self._judge)
 
     def find(self, seen: PhotoFaces) -> tuple[SeenPerson, ...]:
         """Who each face of a picture is; somebody may be two of them, as in a mirror."""

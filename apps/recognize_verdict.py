@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -53,6 +54,8 @@ class Judge:
     Attributes:
         sure: The cosine from which on the answer is yes.
         unsure: The cosine from which on it is unsure.
+        max_fmr: As it was asked for.
+        people: Likewise.
 
     Args:
         model: A recogniser whose thresholds were measured.
@@ -66,6 +69,7 @@ class Judge:
 
     def __init__(self, model: FaceRecognizer, max_fmr: float, *, people: int = 1) -> None:
         self.model = model
+        self.max_fmr = max_fmr
         self.people = people
         self.sure = model.threshold(max_fmr=max_fmr)
         largest = model.rules.thresholds[0].fmr
@@ -90,6 +94,21 @@ class Judge:
         if chance is not None:
             chance /= chance + (1 - chance) * self.people
         return Verdict(answer, similarity, chance, small)
+
+
+def advised_fmr(model: FaceRecognizer, wanted: float) -> tuple[float, bool]:
+    """A false match rate to recommend, in one digit if it can be, and whether it is small enough.
+
+    No rate below the smallest that was measured is recommended, as it would be refused.
+
+    Args:
+        model: A recogniser whose thresholds were measured.
+        wanted: The largest rate that is small enough.
+    """
+    digit = 10.0 ** math.floor(math.log10(wanted))
+    below = float(f"{math.floor(wanted / digit + 1e-9) * digit:.1g}")
+    smallest = model.rules.thresholds[-1].fmr
+    return max(below, smallest), wanted >= smallest
 
 
 def check_fmr(value: float) -> None:

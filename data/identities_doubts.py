@@ -27,6 +27,8 @@ of 50 wrong labels among those 1,090 photos are found, and 8 right ones doubted.
 CLOSER = 0.2
 """How much closer, in cosine, a face is to another person before its label is doubted."""
 
+_UNKNOWN = "an unknown person"
+
 _SIDE = 24
 """Side of thumbnails, in pixels: enough for a pose and a smile, too few for compression to show."""
 
@@ -108,7 +110,7 @@ def doubts(faces: Sequence[Face]) -> list[Doubt]:
         for offset, face in enumerate(faces[block]):
             if (twin := closest[offset]) >= 0:
                 other = faces[twin]
-                whose = "" if other.person == face.person else f" of {other.person}"
+                whose = "" if other.person == face.person else f" of {other.person or _UNKNOWN}"
                 found.append(
                     Doubt(
                         face.image, face.person, f"nearly the same picture as {other.image}{whose}"

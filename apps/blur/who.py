@@ -81,10 +81,9 @@ class Who:
         self._gallery.check_people()
         self._model = load_as(FaceRecognizer, request.recognizer, device=device, threads=threads)
         self._gallery.check_recognizer(self._model)
-        people = len(self._gallery.names)
-        self._judge = Judge(self._model, request.rate, people=people)
+        self._judge = Judge(self._model, request.rate, people=len(self._gallery.names))
         if self.rule == "except":
-            warn_of_many(people, request.rate)
+            warn_of_many(self._judge)
 
     def answers(self, image: NDArray[np.uint8], faces: Detections) -> Sequence[Answer]:
         """For each face whether it is one of the gallery's people.

@@ -7,7 +7,8 @@ import pytest
 
 import pocketface
 from pocketface import FaceRecognizer, UserError
-from pocketface.apps.recognize_verdict import Judge
+from pocketface.apps.recognize_find import warn_of_many
+from pocketface.apps.recognize_verdict import Judge, advised_fmr
 
 from ..pixel_recognizer import MEASURED, write_recognizer
 
@@ -68,6 +69,46 @@ def test_the_face_that_counts(
     for some in (faces, faces[::-1]):
         said = max((judge(at, small=small) for at, small in some), key=lambda one: one.rank)
         assert (said.answer, said.similarity) == (answer, similarity)
+
+
+@pytest.mark.parametrize(
+    ("people", "max_fmr", "advice"),
+    [
+        (40, 0.001, None),
+        (20, 0.01, "20 people at --max-fmr 0.01: about 18 % of strangers will be taken for one of "
+         "them; --max-fmr 0.002 makes that 5 %"),
+        (1000, 0.01, "; --max-fmr 0.001, the smallest that was measured, makes that 63 %, or "
+         "`recognize calibrate` on photos of more people"),
+        (1000, 0.001, "; that is the smallest rate that was measured: a smaller gallery helps, or "
+         "`recognize calibrate` on photos of more people"),
+    ],
+)  # fmt: skip
+def test_no_rate_is_advised_that_is_refused(
+    model: FaceRecognizer,
+    people: int,
+    max_fmr: float,
+    advice: str | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    warn_of_many(Judge(model, max_fmr, people=people))
+    assert [advice in one for one in caplog.messages] == ([] if advice is None else [True])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (0.3, (0.3, True)),
+        (0.0299, (0.02, True)),
+        (0.0016, (0.001, True)),
+        (0.001, (0.001, True)),
+        (0.00096, (0.001, False)),
+    ],
+)
+def test_what_is_advised_can_be_asked_for(
+    model: FaceRecognizer, wanted: float, expected: tuple[float, bool]
+) -> None:
+    assert advised_fmr(model, wanted) == expected
+    Judge(model, expected[0])
 
 
 def test_rates_that_were_never_measured(model: FaceRecognizer) -> None:

@@ -615,6 +615,15 @@ def test_calibrate_measures_what_compare_uses(run: Run, measured: Path) -> None:
     assert "--calibration own.json: was measured of pixels (" in result.err
 
 
+def test_calibrate_names_the_list_that_is_of_one_person(run: Run, measured: Path) -> None:
+    content = json.loads(measured.read_text())
+    content["photos"] = content["photos"][:3]
+    measured.write_text(json.dumps(content))
+    result = run("recognize", "calibrate", measured.name, "--data-roots", "known", *MODEL)
+    assert result.code == 2
+    assert "known.identities.json: 3 pairs of one person and 0 of two: expected" in result.err
+
+
 def test_calibrate_saves_over_nothing_that_may_be_wanted(run: Run, measured: Path) -> None:
     flags = ("recognize", "calibrate", measured.name, "--data-roots", "known", *MODEL, "--save")
     Path("mine.json").write_text("my own notes")
@@ -664,3 +673,24 @@ def test_clusters_of_many_faces_are_warned_of(run: Run) -> None:
     result = run(*flags, "--max-fmr", "0.5")
     assert "4 faces at --max-fmr 0.5: each is taken for one of about 2 strangers" in result.err
     assert "--max-fmr 0.2 makes purer folders" in result.err
+
+
+@pytest.mark.usefixtures("people")
+@pytest.mark.parametrize(
+    ("asked", "advice"),
+    [
+        ("0.5", "--max-fmr 0.3, the smallest that was measured, makes that 1; sort fewer photos"),
+        (
+            "0.3",
+            "that is the smallest rate that was measured: sort fewer photos at once, or `recog",
+        ),
+    ],
+)
+def test_no_rate_is_advised_that_cluster_refuses(run: Run, asked: str, advice: str) -> None:
+    write_recognizer(
+        Path("pixels.onnx"), **{**MEASURED, "thresholds": [{"fmr": 0.3, "cosine": 0.4}]}
+    )
+    flags = ("recognize", "cluster", "people", "--output", "out", *MODEL, *ONE)
+    result = run(*flags, "--max-fmr", asked)
+    assert result.code == 0
+    assert advice in result.err

@@ -49,12 +49,15 @@ def test_the_same_picture(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
         face("d", "bob", 1, seed=1),
         face("e", None, 3, seed=2),
         face("f", "anna", 100, seed=2),  # the same pixels, but another face in them
+        face("g", None, 200, seed=3),
+        face("h", "bob", 201, seed=3),
     ]
     found = {one.image: one.why for one in doubts(faces) if "same" in one.why}
     assert found == {
         "c": "nearly the same picture as a",
         "d": "nearly the same picture as a of anna",
         "e": "nearly the same picture as b of anna",
+        "h": "nearly the same picture as g of an unknown person",
     }
 
 
