@@ -18,6 +18,7 @@ from ..data.images import VIDEO_SUFFIXES
 from ..data.read_ahead import decoded
 from ..errors import DataError, ImageError, UserError
 from ..mask import Mask
+from ..model_templates.schema import BACKGROUND
 from ..results import Detections
 from ..tasks.detection.model import FaceDetector
 from ..tasks.load import load_as
@@ -132,6 +133,7 @@ def segment(request: SegmentRequest) -> SegmentSummary:
     places = _checked_places(request, photos, paths)
     # After the checks: a runtime takes seconds to load.
     segmenter = _opened(FaceSegmenter, request.segmenter, request)
+    _check_classes(request, segmenter, paths)
     detector = None
     if request.detector is not None:
         detector = _opened(FaceDetector, request.detector, request)
@@ -154,6 +156,19 @@ def _is_video(path: Path) -> bool:
 
 def _opened(kind: type[_Kind], path: Path, request: SegmentRequest) -> _Kind:
     return load_as(kind, path, device=request.device, threads=request.threads)
+
+
+def _check_classes(
+    request: SegmentRequest, segmenter: FaceSegmenter, videos: Sequence[Path]
+) -> None:
+    """Refuse to write numbers of classes into a video, whose coding would change them."""
+    named = [name for name in segmenter.rules.classes if name != BACKGROUND]
+    if request.kind == "mask" and videos and len(named) > 1:
+        raise UserError(
+            f"--as mask: not for a video, as {videos[0]}, by a model of {len(named)} classes: "
+            "coding changes their numbers",
+            hint="--as json has them for each frame, --as overlay draws them",
+        )
 
 
 def _checked_places(

@@ -258,6 +258,22 @@ def test_a_video_keeps_its_sound(run: Run, kind: str) -> None:
 
 
 @pytest.mark.usefixtures("place")
+def test_a_video_of_masks_of_several_classes_is_refused(run: Run) -> None:
+    write_colour_model(Path("colour.onnx"), "background", "face", "hair")
+    write_video(Path("clip.mp4"), [cv2.imread("test/a.jpg")] * 2)
+    result = run("segment", "test/a.jpg", "clip.mp4", *MODEL)
+    assert result.code == 2
+    assert "--as mask: not for a video, as clip.mp4, by a model of 2 classes" in result.err
+    assert "hint: --as json has them for each frame" in result.err
+    assert not Path("masks").exists()
+    for words in (("clip.mp4", "--as", "json"), ("clip.mp4", "--as", "overlay"), ("test/a.jpg",)):
+        assert run("segment", *words, *MODEL).code == 0
+    lines = run("segment", "clip.mp4", "--as", "json", *MODEL).out.splitlines()
+    masks = json.loads(lines[0])["faces"][0]["result"]["masks"]
+    assert masks.keys() == {"face", "hair"}
+
+
+@pytest.mark.usefixtures("place")
 def test_frames_of_a_video_as_json(run: Run) -> None:
     write_video(Path("clip.mp4"), [cv2.imread("test/a.jpg")] * 2)
     lines = [
