@@ -29,6 +29,14 @@ COMPRESS_BY = (
     "--val-ann-files faces.json --val-data-roots photos --load-weights"
 )
 COMPRESS = f"{COMPRESS_BY} tiny.pth"
+MASKS = "data masks --output out photos"
+POLYGONS = "data masks --photos photos --output out"
+PEOPLE = "data identities photos --output out"
+OVERLAY = "segment photo.jpg --as overlay"
+COMPARE = "recognize compare photo.jpg photos"
+CALIBRATE = "recognize calibrate {} --data-roots photos"
+ENROLL = "recognize enroll new.gallery --name A"
+NAME_BY = "visualize --no-show --video photo.jpg --gallery"
 
 # (what is wrong, the command, exit code, what the line must say)
 BAD_INPUTS: list[tuple[str, str, int, str]] = [
@@ -252,6 +260,58 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
     ),
     ("a split of a text", "data split text.json --output out", 2, "text.json:1:1: not JSON"),
     ("labels over others", "data label photos --output faces.json", 2, "faces.json: is there"),
+    ("photos without masks", f"{MASKS} empty --classes face=1", 2, "empty: has no pictures"),
+    ("photos for their own masks", f"{MASKS} photos --classes face=1", 2, "beside that of the"),
+    ("a class without a value", f"{MASKS} broken --classes face", 2, "expected NAME=VALUE"),
+    ("masks without names", f"{MASKS} broken", 2, "photos: expected --classes, as in face=1"),
+    ("polygons of a text", "data masks text.json --photos photos --output out", 2, "not JSON"),
+    ("polygons of broken photos", f"{POLYGONS} broken.json", 2, "1 of 1 photos cannot be used"),
+    ("a folder that is not CelebAMask-HQ", "data celebamask photos --output out", 2, "photos"),
+    ("people in no folder", "data identities none --output out", 2, "none: no such folder"),
+    ("a text for a list of people", f"{PEOPLE} --list notes.txt", 2, "notes.txt"),
+    ("pairs that are none", f"{PEOPLE} --pairs notes.txt", 2, "notes.txt"),
+    # Masks
+    ("a photo to segment that is not there", "segment none.jpg", 2, "none.jpg: no such file"),
+    ("a text to segment", "segment notes.txt", 2, "none of the 1 photos and videos"),
+    ("only a broken photo to segment", "segment half.jpg", 2, "none of the 1 photos and videos"),
+    ("masks among the photos", "segment photos --output photos/out", 2, "lies in photos"),
+    ("masks into a file", "segment photos --output notes.txt", 2, "notes.txt: is a file"),
+    ("an overlay onto its photo", f"{OVERLAY} --output . --force", 2, "is one of the photos"),
+    ("cutouts of a video", "segment video.mp4 --as cutout", 2, "not for a video, as video.mp4"),
+    ("a file for each overlay", f"{OVERLAY} --each", 2, "--each: only with --as mask"),
+    ("JSON into a folder", "segment photo.jpg --as json --output out", 2, "is printed"),
+    ("a detector for a segmenter", "segment photo.jpg --load-weights tiny.pth", 2, "tiny.pth: is"),
+    ("a segmenter for a detector", f"{OVERLAY} --detector face-segmentation-n", 2, "a face det"),
+    # People
+    ("no verb", "recognize", 2, "the following arguments are required: ACTION"),
+    ("a person without a photo", "recognize compare none.jpg photos", 2, "none.jpg: "),
+    ("a person without a face", COMPARE, 2, "photo.jpg: no face in the photo to compare with"),
+    ("a person's video", "recognize compare video.mp4 photos", 2, "video.mp4: is a video"),
+    ("no photos to look in", "recognize compare photo.jpg empty", 2, "empty: no photo"),
+    ("answers over the photo", f"{COMPARE} --csv photo.jpg --force", 2, "files to be read"),
+    ("answers over notes", f"{COMPARE} --csv notes.txt", 2, "notes.txt: is there already"),
+    ("answers in two forms", f"{COMPARE} --csv - --json", 2, "both would be printed"),
+    ("a rate above 1", f"{COMPARE} --max-fmr 2", 2, "--max-fmr 2: expected a share above 0"),
+    ("a rate too small to know", f"{COMPARE} --max-fmr 1e-9", 2, "the smallest that was measured"),
+    ("a face of no number", f"{COMPARE} --face 0", 2, "--face: expected a whole number, 1 or"),
+    ("a classifier for people", f"{COMPARE} --load-weights glasses-n", 2, "a face recogniser"),
+    ("a text for a calibration", f"{COMPARE} --calibration notes.txt", 2, "notes.txt: "),
+    ("people of a list of faces", CALIBRATE.format("faces.json"), 2, "faces.json: "),
+    ("people of no list", CALIBRATE.format("none.json"), 2, "none.json: no such file"),
+    # Galleries
+    ("a gallery that is not there", "recognize find none.gallery photos", 2, "no such gallery"),
+    ("a text for a gallery", "recognize find text.gallery photos", 2, "or damaged"),
+    ("a gallery of another name", "recognize enroll notes.txt photos --name A", 2, "in .gallery"),
+    ("somebody without a name", "recognize enroll new.gallery photo.jpg", 2, "whom does it show"),
+    ("an empty name", "recognize enroll new.gallery photo.jpg --name ''", 2, "name '': expected"),
+    ("photos in no folder of a person", "recognize enroll new.gallery broken", 2, "no photo in a"),
+    ("nobody to enroll", "recognize enroll new.gallery empty --name A", 2, "empty: no photo"),
+    ("only a broken photo to enroll", f"{ENROLL} half.jpg", 2, "none of the 1 photos could be"),
+    ("somebody to forget, nowhere", "recognize forget none.gallery --name A", 2, "no such gallery"),
+    ("a photo to sort", "recognize cluster photo.jpg --output out", 2, "expected a folder of"),
+    ("a sort into itself", "recognize cluster photos --output photos/out", 2, "lies in photos"),
+    ("people to draw, without a gallery", f"{NAME_BY} none.gallery", 2, "no such gallery"),
+    ("people to draw, of a text", f"{NAME_BY} text.gallery", 2, "or damaged"),
     # Benchmarks
     ("nothing to measure", "benchmark", 2, "expected model files or --peers, or --redraw"),
     ("two things at once", "benchmark tiny.pth --redraw a.json", 2, "one of them"),
@@ -289,6 +349,7 @@ def add_labels(folder: Path) -> None:
     write("cars.json", "a.jpg", "car")
     write("lost.json", "lost.jpg")
     write("broken.json", "half.jpg")
+    (folder / "text.gallery").write_text("just a text")
 
 
 def _state(folder: Path) -> dict[str, bytes | None]:
