@@ -44,7 +44,8 @@ def atomic_write(
     the handle's `.name`), are synced to disk, and take the place of `path` only when the block
     ends without an exception; otherwise the temporary file is removed. What processes that were
     killed left in the folder is removed by the next process that writes there. A file that was
-    there keeps its permissions, a link is replaced by the file.
+    there keeps its permissions, and its owner where the system allows it; a link is replaced by the
+    file.
 
     Args:
         path: The file to write; missing parent folders are made.
@@ -173,14 +174,19 @@ def _new_file(name: Path) -> int:
 
 
 def _set_permissions(descriptor: int, path: Path, *, private: bool) -> None:
-    """Give the file that is to replace `path` its permissions, before anything is in it."""
+    """Give the file that is to replace `path` its owner and permissions, before it has content."""
     if not hasattr(os, "fchmod"):  # Windows
         return
     with suppress(OSError):  # some file systems have none
-        if os.path.lexists(path):
-            os.fchmod(descriptor, stat.S_IMODE(path.stat().st_mode))
-        elif private:
-            os.fchmod(descriptor, 0o600)
+        if not os.path.lexists(path):
+            if private:
+                os.fchmod(descriptor, 0o600)
+            return
+        old = path.stat()
+        for owner, group in ((-1, old.st_gid), (old.st_uid, -1)):
+            with suppress(OSError):  # who may not give files away keeps them
+                os.fchown(descriptor, owner, group)
+        os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
 
 
 def _new_folder(name: Path) -> int:

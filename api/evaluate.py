@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..benchmarks.accuracy import check_labels, measure_accuracy
+from ..evaluation.report import check_replaced
 from ..files import check_not_read, check_place
 from ..model_templates.catalogue import CLASSIFIER, DETECTOR, RECOGNIZER, SEGMENTER
 from ..model_templates.contract import Metric
@@ -79,7 +80,7 @@ def evaluate(
         photos: Folders of the photos, one for each annotation file or one for all.
         classes: What the annotation files call a class, as `{"face": ["Face", "head"]}`.
         wider_dir: WIDER FACE with WIDER_val, wider_face_split and ground_truth: easy, medium, hard.
-        save_metrics_to: YAML file for metrics, protocol and SHA-256s.
+        save_metrics_to: YAML file for metrics, protocol and SHA-256s; an older one is replaced.
         mistakes_to: PNG file for a classifier's mistakes as one picture.
         input_size: Height and width in pixels; None for the file's.
         score_threshold: Lowest score of a face that counts (None for 0.02); of a classifier,
@@ -96,7 +97,7 @@ def evaluate(
 
     Raises:
         UserError: There is nothing to measure on, labels or options do not fit the model, or a
-            file to be written is one of those that are read.
+            file to be written is one of those that are read, or no older one of metrics.
         DataError: An annotation file or a folder is missing or damaged.
         ModelFileError: The model cannot be opened.
     """
@@ -107,6 +108,8 @@ def evaluate(
         if path is not None:
             check_not_read(Path(path), name, inputs)
             check_place(Path(path), name)
+    if save_metrics_to is not None:
+        check_replaced(Path(save_metrics_to), "save_metrics_to")
     check_labels(labels)
     if template is None and file is None:
         template = _meant(labels)

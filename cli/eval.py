@@ -79,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Measure, and print the figures."""
     from ..api.evaluate import evaluate
+    from ..evaluation.report import check_replaced
 
     labels = labels_of(args, "test", official=args.wider_dir)
     inputs = [*labels.files, *(Path(one) for one in (args.load_weights, args.template) if one)]
@@ -88,6 +89,8 @@ def run(args: argparse.Namespace) -> None:
         if path is not None:
             check_not_read(path, flag, inputs)
             check_place(path, flag)
+    if args.save_metrics_to is not None:
+        check_replaced(args.save_metrics_to, "--save-metrics-to")
     with progress("photos") as on_progress:
         report = evaluate(
             args.template,

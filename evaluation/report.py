@@ -9,10 +9,13 @@ from typing import Any
 import yaml
 
 from .. import __version__
-from ..errors import DataError
+from ..errors import DataError, UserError
 from ..files import atomic_write, reading, sha256_file
 from ..model_templates.contract import Metric
 from .figures import Figure
+
+_BEGINS = b"metrics:"
+"""How files of metrics begin."""
 
 
 def metrics_of(
@@ -44,6 +47,25 @@ def metrics_of(
             )
         )
     return metrics
+
+
+def check_replaced(path: Path, flag: str) -> None:
+    """Refuse to write metrics over a file that holds none: older ones alone are replaced.
+
+    Args:
+        path: The file to write later.
+        flag: The command-line flag that named the path.
+
+    Raises:
+        UserError: There is another file.
+    """
+    if not path.is_file():
+        return
+    with reading(path, UserError), path.open("rb") as handle:
+        if handle.read(len(_BEGINS)) not in (_BEGINS, b""):
+            raise UserError(
+                f"{flag} {path}: is there already, and holds no metrics; expected a new file"
+            )
 
 
 def write_metrics(

@@ -199,6 +199,19 @@ def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path: Path, mode: int
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", mode)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_that_root_replaces_stays_its_owner_s(tmp_path: Path) -> None:
+    path = tmp_path / "secret.json"
+    path.write_text("old")
+    path.chmod(0o640)
+    os.chown(path, 1234, 4321)
+    with atomic_write(path, "w") as handle:
+        handle.write("new")
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (1234, 4321, 0o640)
+    assert path.read_text() == "new"
+
+
 def test_a_new_private_file_is_for_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     with atomic_write(path, private=True) as handle:

@@ -148,6 +148,16 @@ def test_what_is_read_is_not_written_over(run: Run, flag: str, file: str) -> Non
     assert Path(file).read_bytes() == before
 
 
+def test_metrics_replace_older_metrics_alone(run: Run) -> None:
+    command = ("eval", "--load-weights", "tiny.pth", *FLAGS, "--save-metrics-to")
+    before = Path("notes.txt").read_bytes()
+    result = run(*command, "notes.txt")
+    assert result.code == 2
+    assert "--save-metrics-to notes.txt: is there already, and holds no metrics" in result.err
+    assert Path("notes.txt").read_bytes() == before
+    assert [run(*command, "new.yaml").code for _ in range(2)] == [0, 0]
+
+
 def test_an_exported_file_is_measured_with_another_input_size(run: Run) -> None:
     found = []
     for file in ("model/model.onnx", "tiny.pth"):

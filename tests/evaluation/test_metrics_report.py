@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 import pocketface
-from pocketface.errors import DataError
-from pocketface.evaluation.report import metrics_of, write_metrics
+from pocketface.errors import DataError, UserError
+from pocketface.evaluation.report import check_replaced, metrics_of, write_metrics
 from pocketface.model_templates.contract import Metric
 from pocketface.model_templates.strict_yaml import read_yaml
 from pocketface.tasks.detection.measure import FIGURES
@@ -92,3 +92,15 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=f"'{tmp_path / 'file'}"):
         write_metrics(tmp_path / "file" / "metrics.yaml", [], protocol={}, files={})
+
+
+def test_what_metrics_replace(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.yaml"
+    check_replaced(path, "--save-metrics-to")
+    path.touch()
+    check_replaced(path, "--save-metrics-to")
+    write_metrics(path, [], protocol={}, files={})
+    check_replaced(path, "--save-metrics-to")
+    path.write_text("architecture: {}\n")
+    with pytest.raises(UserError, match=r"--save-metrics-to .*metrics\.yaml: is there already"):
+        check_replaced(path, "--save-metrics-to")
