@@ -290,11 +290,22 @@ def check_not_read(path: Path, flag: str, inputs: Iterable[Path]) -> None:
     Raises:
         UserError: It is one of them.
     """
-    for one in inputs if os.path.lexists(path) else ():
+    if not os.path.lexists(path):
+        return
+    place, there = os.path.realpath(path), _stat(path)
+    for one in inputs:
         # Where names differ by their case alone the system may call two paths one file.
-        with suppress(OSError):
-            if path.resolve() == one.resolve() or os.path.samefile(path, one):
-                raise UserError(f"{flag} {path}: is one of the files to be read")
+        other = None if there is None else _stat(one)
+        is_same = there is not None and other is not None and os.path.samestat(there, other)
+        if is_same or os.path.realpath(one) == place:
+            raise UserError(f"{flag} {path}: is one of the files to be read")
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def check_new_file(path: Path, flag: str, *, inputs: Iterable[Path], force: bool) -> None:
