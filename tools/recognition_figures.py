@@ -6,7 +6,8 @@
 
 LFW by its protocol of ten folds, with bootstrap intervals over people; all pairs, rank 1 and open
 sets of each `--set`; false matches among strangers of one group, by the tags of `--groups`. With
-`--peer NAME` the first argument is the file of a third party's recogniser.
+`--peer NAME` the first argument is the file of a third party's recogniser. `--beside` compares what
+other files of the same network decide of LFW's pairs, at the model's thresholds.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--peer", help="its name, if it is a third party's")
     parser.add_argument("--lfw", nargs=2, type=Path, metavar=("LIST", "ROOT"))
+    parser.add_argument("--beside", nargs="+", default=[], metavar="FILE")
     parser.add_argument("--set", nargs=3, action="append", metavar=("NAME", "LIST", "ROOT"))
     parser.add_argument("--groups", nargs=2, type=Path, metavar=("LIST", "ROOT"))
     parser.add_argument("--fmr", type=float, default=1e-3, help="of the threshold for groups")
@@ -73,6 +75,9 @@ def main() -> None:
         photos, pairs, vectors = read(*asked.lfw)
         curves["LFW"] = lfw(photos, pairs, vectors)
         strict = threshold_at(all_pairs(vectors, people_of(photos))[1], asked.fmr)
+        if asked.beside:
+            assert isinstance(model, FaceRecognizer)
+            decisions(model, similarities(vectors, pairs), asked.beside, photos, pairs)
     for name, listed, root in asked.set or []:
         photos, _, vectors = read(Path(listed), Path(root))
         curves[name] = people_of_a_set(name, photos, vectors)
@@ -91,13 +96,19 @@ def lfw(
     photos: Sequence[IdentityPhoto], pairs: NDArray[np.int64], vectors: Vectors
 ) -> tuple[Counts, Counts]:
     """Print the figures of the protocol; its scores."""
-    people = people_of(photos)
-    who = people[pairs[:, :2]]
+    print(f"LFW, {missing(vectors)}:\n")
+    return lfw_by_scores(similarities(vectors, pairs), photos, pairs)
+
+
+def lfw_by_scores(
+    scores: NDArray[np.floating], photos: Sequence[IdentityPhoto], pairs: NDArray[np.int64]
+) -> tuple[Counts, Counts]:
+    """Print the figures of the protocol, of a score for each pair, -1 to 1; the scores."""
+    who = people_of(photos)[pairs[:, :2]]
     same = who[:, 0] == who[:, 1]
-    scores = similarities(vectors, pairs)
     genuine, impostor = counted(scores[same]), counted(scores[~same])
     folds = fold_accuracy(scores, same, pairs[:, 2])
-    print(f"LFW, {len(pairs)} pairs, {len(folds.folds)} folds, {missing(vectors)}:\n")
+    print(f"{len(pairs)} pairs, {len(folds.folds)} folds:\n")
     print(f"accuracy {100 * folds.mean:.2f} ± {100 * (folds.error or 0):.2f} %; by fold "
           + ", ".join(f"{100 * one:.2f}" for one in folds.folds) + "; thresholds "
           f"{min(folds.thresholds):.3f} to {max(folds.thresholds):.3f}\n")  # fmt: skip
@@ -109,6 +120,27 @@ def lfw(
         print(f"| {far:g} | {percent(tar)} | {ends} |")
     print(f"\nequal error rate {percent(equal_error_rate(genuine, impostor))} %\n")
     return genuine, impostor
+
+
+def decisions(
+    model: FaceRecognizer,
+    scores: NDArray[np.floating],
+    files: Sequence[str],
+    photos: Sequence[IdentityPhoto],
+    pairs: NDArray[np.int64],
+) -> None:
+    """Print of each file how many pairs it decides as the model does."""
+    rates = (1e-2, 1e-3)
+    thresholds = [model.threshold(max_fmr=rate) for rate in rates]
+    heads = " | ".join(f"decided alike at {rate:g}, %" for rate in rates)
+    print(f"| file | cosines differ by up to | {heads} |\n|---|---|{'---|' * len(rates)}")
+    for file in files:
+        other = load_as(FaceRecognizer, file, threads=1)
+        found = similarities(embeddings_of(other, photos), pairs)
+        alike = [((found >= one) == (scores >= one)).mean() for one in thresholds]
+        cells = " | ".join(f"{100 * share:.2f}" for share in alike)
+        print(f"| {file} | {np.abs(found - scores).max():.1e} | {cells} |", flush=True)
+    print()
 
 
 def people_of_a_set(
