@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import pocketface
+from pocketface.apps.gallery import stamped
 
 from ..pixel_recognizer import (
     MEASURED,
@@ -356,6 +357,12 @@ def test_photos_without_a_face_are_looked_at_again(run: Run) -> None:
     )
     sure = run(*flags, *ONE, "--face-score", "0.95").out
     assert sure == "0 faces added, 5 without a face; a.gallery knows 0 people\n"
+    # As older versions kept them.
+    gallery = pocketface.Gallery.open("a.gallery")
+    for path in Path("people").rglob("*.png"):
+        name = path.relative_to("people").as_posix()
+        gallery.add_photo(stamped(path.parent.name, path, name), [], np.empty((0, 4)))
+    gallery.save()
     last = "1 without a face; a.gallery knows 2 people\n"
     assert run(*flags, *ONE).out == f"4 faces added, {last}"
     assert run(*flags, *ONE).out == f"0 faces added, 4 enrolled before, {last}"
