@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What tools/benchmark.sh is for detectors and classifiers, for models that take one aligned head.
-#     tools/benchmark_heads.sh ../shared/data FOLDER docs/reports/benchmarks-heads [flags of pocketface benchmark]
+#     tools/benchmark_heads.sh ../shared/data FOLDER docs/reports/benchmarks/heads [flags of pocketface benchmark]
 # Lists and files that are in FOLDER already are not made again. Masks are measured on the 499 test photos of
 # CelebAMask-HQ, recognisers on AT&T; int8 files are made with training photos alone.
 set -euo pipefail
