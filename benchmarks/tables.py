@@ -139,9 +139,8 @@ def noise(results: Results) -> str | None:
         spread = (quartiles[2] - quartiles[0]) / statistics.median(values)
         if spread > NOISY:
             return (
-                f"The machine was busy with other things: half of all probes ({key} threads) were "
-                f"spread over {100 * spread:.0f} % of their median. Trust ratios and places more "
-                "than milliseconds."
+                f"The machine was busy: half of all probes ({key} threads) spread over "
+                f"{100 * spread:.0f} % of their median. Ratios mean more than milliseconds."
             )
     return None
 
