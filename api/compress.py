@@ -11,7 +11,18 @@ from ..errors import UserError
 from ..files import check_place
 from ..tasks.measuring import Progress
 from ..tasks.weights import Given, open_weights
-from .given import Annotations, Classes, Names, Paths, labels_of, name_list, sources
+from .given import (
+    Annotations,
+    Classes,
+    Names,
+    Paths,
+    check_counts,
+    check_not_negative,
+    check_rate,
+    labels_of,
+    name_list,
+    sources,
+)
 from .threads import wait_passively
 
 if TYPE_CHECKING:
@@ -99,6 +110,9 @@ def compress(
         MissingPackageError: A package that a format needs is not installed.
         ModelFileError: The weights cannot be read, or belong to another architecture.
     """
+    check_counts(epochs=epochs, batch_size=batch_size, range_photos=range_photos)
+    check_not_negative(gpu_num=gpu_num, seed=seed, workers=workers)
+    check_rate(base_learning_rate)
     if not (post_training or nncf_quantization or nncf_sparsity or filter_pruning):
         raise UserError(
             "nothing to do: expected some of --post-training, --nncf-quantization, "

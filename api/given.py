@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,38 @@ Annotations = Paths | Labels
 
 Classes = Mapping[str, Names]
 """By name of a class of ours, what annotation files call it."""
+
+
+def check_counts(**counts: int | None) -> None:
+    """Refuse numbers of things, by their names, that are below 1; None is the default.
+
+    Raises:
+        UserError: One is.
+    """
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise UserError(f"{name} {value}: expected 1 or more")
+
+
+def check_not_negative(**numbers: int | None) -> None:
+    """The same of numbers that may be 0.
+
+    Raises:
+        UserError: One is below 0.
+    """
+    for name, value in numbers.items():
+        if value is not None and value < 0:
+            raise UserError(f"{name} {value}: expected 0 or more")
+
+
+def check_rate(base_learning_rate: float | None) -> None:
+    """Refuse what is no learning rate.
+
+    Raises:
+        UserError: It is not above 0, or not finite.
+    """
+    if base_learning_rate is not None and not 0 < base_learning_rate < math.inf:
+        raise UserError(f"base_learning_rate {base_learning_rate}: expected a number above 0")
 
 
 def sources(model: Given | None, weights: Given | None) -> tuple[Given | None, Given | None]:

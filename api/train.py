@@ -13,7 +13,16 @@ from ..runtimes import opened
 from ..tasks.named import weights_path
 from ..tasks.templates import open_template
 from ..tasks.weights import Given, check_weights_file
-from .given import Annotations, Classes, Paths, labels_of, optional_path
+from .given import (
+    Annotations,
+    Classes,
+    Paths,
+    check_counts,
+    check_not_negative,
+    check_rate,
+    labels_of,
+    optional_path,
+)
 from .threads import wait_passively
 
 if TYPE_CHECKING:
@@ -81,6 +90,9 @@ def train(
         DataError: An annotation file or a folder is missing or damaged.
         TrainingError: Loss or gradient is not finite; latest.pth is the last complete epoch.
     """
+    check_counts(epochs=epochs, batch_size=batch_size, val_every=val_every)
+    check_not_negative(gpu_num=gpu_num, seed=seed, workers=workers)
+    check_rate(base_learning_rate)
     if weights is not None and resume_from is not None:
         raise UserError("weights, resume_from: expected one of them")
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first one writes

@@ -273,9 +273,10 @@ class _Listed:
         """Take what a second record says of a face."""
         labels.mend("the same box again, left out", face.place)
         # A face to be found if either says so, with the landmarks that either has.
+        pairs = zip(known.points, face.points, strict=True)
         self.faces[known.box] = known._replace(
             ignore=known.ignore and face.ignore,
-            points=face.points if math.isnan(known.points[0]) else known.points,
+            points=[other if math.isnan(own) else own for own, other in pairs],
         )
 
     def photo(self) -> Photo:

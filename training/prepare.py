@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import UserError
+from ..errors import DataError, ImageError, UserError
+from ..model_templates.contract import Contract
 from ..model_templates.schema import Template
 from ..models.layers import Stages
 from ..models.network import Network, make_network
 from ..models.unfolded import is_folded, unfold_norms
 from ..models.weights import build_network
-from ..tasks import task_of
+from ..tasks import Task, task_of
 from ..tasks.describe import contract_for
 from .body import differs_in_head_alone, network_of_parts, network_on_body
 from .datamodule import TrainingData
@@ -123,13 +127,19 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
     contract = contract_for(template)
 
     def some_images() -> NDArray[np.float32]:
-        chosen = random.Random(seed).sample(list(samples), min(_IMAGES, len(samples)))
-        return np.concatenate([task.samples.network_input(contract, one) for one in chosen])
+        shuffled = random.Random(seed).sample(list(samples), len(samples))
+        found = list(islice(_inputs(task, contract, shuffled), _IMAGES))
+        if not found:
+            raise DataError(f"none of the {len(samples)} photos can be read")
+        return np.concatenate(found)
 
     network = _network(template, start, request.hang_hooks, some_images)
+    passes: float = start.epochs * repeats
+    if (fixed := template.hyper_parameters.basic.iterations_per_epoch) is not None:
+        passes = start.epochs * fixed * batch_size * machine.processes / max(1, len(samples))
     data = TrainingData(
         task,
-        task.learn.crops(template, samples, seed=seed, passes=start.epochs * repeats),
+        task.learn.crops(template, samples, seed=seed, passes=math.ceil(passes)),
         val=val_samples,
         batch_size=batch_size,
         repeats=repeats,
@@ -179,6 +189,15 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
         made_of=epochs_made_of,
         teacher=None if teacher is None else teacher.path,
     )
+
+
+def _inputs(
+    task: Task, contract: Contract, samples: Iterable[Any]
+) -> Iterator[NDArray[np.float32]]:
+    """The network's input for each sample whose photo can be read."""
+    for sample in samples:
+        with suppress(ImageError):  # the training names it, and leaves it out
+            yield task.samples.network_input(contract, sample)
 
 
 def _check_arithmetic(precision: Arithmetic) -> None:

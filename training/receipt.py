@@ -23,7 +23,11 @@ _NO_CURVES = ("train/loss_step", PHOTOS_PER_SECOND, WAITING)
 
 
 def draw_curves(output: Path) -> Path:
-    """Plot losses and figures of all starts (`logs/csv/version_*`) into `output`/curves.png."""
+    """Plot losses and figures of a training's starts into `output`/curves.png.
+
+    They are in `logs/csv/version_*`. What is before the last one from epoch 1 on is another
+    training's, whose checkpoints were deleted.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -37,8 +41,13 @@ def draw_curves(output: Path) -> Path:
     for _, log in sorted(logs.items()):
         settings = yaml.safe_load(log.with_name("hparams.yaml").read_text(encoding="utf-8"))
         with log.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                epoch = settings["first_epoch"] + int(row["epoch"]) + 1
+            rows = [
+                (settings["first_epoch"] + int(row["epoch"]) + 1, row)
+                for row in csv.DictReader(file)
+            ]
+            if rows and rows[0][0] == 1:
+                points.clear()
+            for epoch, row in rows:
                 for name, value in row.items():
                     if value:
                         points.setdefault(name, {})[epoch] = float(value)

@@ -177,7 +177,7 @@ def _read_sample(photo: Photo) -> Scene:
     scale = photo.scale_to(height, width)
     if max(height, width) > CACHE_LONG_SIDE:
         shrink = CACHE_LONG_SIDE / max(height, width)
-        size = (round(width * shrink), round(height * shrink))
+        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
         scale *= np.array([size[0] / width, size[1] / height], dtype=np.float32)
     return Scene(

@@ -250,6 +250,35 @@ PHOTOS: dict[str, Any] = {"annotations": "none.json", "photos": "."}
             UserError,
             "annotations: a Labels holds folders",
         ),
+        *(
+            (
+                lambda given=given: pocketface.train(
+                    "glasses-n", "out", annotations=Labels(), **given
+                ),
+                UserError,
+                f"^{next(iter(given))} {next(iter(given.values()))}: expected ",
+            )
+            for given in (
+                {"epochs": 0},
+                {"batch_size": 0},
+                {"gpu_num": -1},
+                {"seed": -1},
+                {"workers": -1},
+                {"val_every": 0},
+                {"base_learning_rate": 0.0},
+                {"base_learning_rate": float("nan")},
+            )
+        ),
+        *(
+            (
+                lambda given=given: pocketface.compress(
+                    *("glasses-n", "out"), annotations=Labels(), val_annotations=Labels(), **given
+                ),
+                UserError,
+                f"^{next(iter(given))} {next(iter(given.values()))}: expected ",
+            )
+            for given in ({"epochs": 0}, {"seed": -1}, {"range_photos": 0}, {"workers": -1})
+        ),
         (
             lambda: pocketface.train("face-detecton-n", "out", annotations=Labels()),
             TemplateError,

@@ -138,3 +138,23 @@ def test_a_few_crossed_faces_stay_as_they_are(read: Read) -> None:
     found = read(names, straight, straight, crossed, triples(names, head_over))
     assert not found.mended
     assert not read(names, triples(names, head_over)).mended
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_box_that_is_there_twice_has_the_landmarks_of_both(
+    write: Callable[..., tuple[Path, Path]], order: tuple[int, int]
+) -> None:
+    names = list(LANDMARK_NAMES)
+    some = [triples(names, {n: FIVE[n] for n in part}) for part in (names[1:4], names[3:])]
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}],
+        "annotations": [
+            {"image_id": 1, "category_id": 1, "bbox": [10, 20, 40, 40], "keypoints": some[place]}
+            for place in order
+        ],
+        "categories": [{"id": 1, "name": "face", "keypoints": names}],
+    }
+    file, root = write(content)
+    (landmarks,) = read_coco([file], [root]).photos[0].landmarks
+    np.testing.assert_array_equal(landmarks[1:], EXPECTED[1:])
+    assert np.isnan(landmarks[0]).all()

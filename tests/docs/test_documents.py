@@ -95,7 +95,8 @@ def test_commands_can_be_typed(document: Path) -> None:
     # Above the root is another repository, as in the table from the classic commands.
     for name in re.findall(r"(?<!\.\./)\b(?:docs|tools)/\w+\.(?:py|sh)\b", text):
         assert (ROOT / name).is_file(), name
-    if document.parts[-2] not in ("benchmarks", "batches", "heads"):  # their commands were run long ago
+    # The commands of those were run long ago.
+    if document.parts[-2] not in ("benchmarks", "batches", "heads"):
         for name in re.findall(r"\bdocs/[\w/-]+\.(?:md|json|jpg|png)\b", text):
             assert (ROOT / name).exists(), name
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from pocketface.data.coco import Photo
+from pocketface.errors import ImageError
 from pocketface.model_templates.backbones import ResNetSpec
+from pocketface.model_templates.contract import Contract
 from pocketface.models.layers import FrozenBatchNorm
 from pocketface.models.network import make_network
 from pocketface.models.unfolded import FOLDED_EPS, is_folded, unfold_norms
 from pocketface.models.weights import build_network, read_weights, write_weights
+from pocketface.tasks.detection import samples
 from pocketface.tasks.templates import open_template
 from pocketface.training.prepare import prepare_training
 from pocketface.training.request import FitRequest
@@ -49,6 +54,24 @@ def test_a_new_training_begins_with_statistics_of_its_photos(
     with torch.no_grad():
         for after, before in zip(network(images), build_network(weights)(images), strict=True):
             torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3)
+
+
+def test_a_damaged_photo_has_no_part_in_the_statistics(
+    settings: FitRequest, folded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = samples.network_input
+    seen: list[Path] = []
+
+    def damaged(contract: Contract, sample: Photo) -> Any:
+        seen.append(sample.path)
+        if len(seen) == 2:
+            raise ImageError("damaged")
+        return whole(contract, sample)
+
+    monkeypatch.setattr(samples, "network_input", damaged)
+    made = prepare_training(replace(settings, load_weights=read_weights(folded)))
+    assert len(seen) == len(set(seen)) > 2
+    assert not is_folded(made.module.network)
 
 
 @pytest.mark.parametrize(("norm", "factor"), [("frozen", 1.0), ("frozen", 0.2), ("batch", 0.2)])

@@ -203,6 +203,22 @@ def test_curves_pass_over_folders_that_are_no_log(settings: FitRequest, begun: P
     assert curves.stat().st_size > 1000
 
 
+def test_curves_are_of_the_last_training_in_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One training of 5 epochs; then another one of 2, which was taken up for 2 more.
+    for version, epochs in enumerate([range(5), range(2), range(2, 4)]):
+        folder = tmp_path / "logs" / "csv" / f"version_{version}"
+        folder.mkdir(parents=True)
+        (folder / "hparams.yaml").write_text("first_epoch: 0\n")
+        rows = [f"{epoch},{10 * version + epoch}" for epoch in epochs]
+        (folder / "metrics.csv").write_text("\n".join(["epoch,train/loss_epoch", *rows]) + "\n")
+    drawn: list[list[float]] = []
+    monkeypatch.setattr(Axes, "plot", lambda _, *points, **__: drawn.append(list(points)))
+    draw_curves(tmp_path)
+    assert drawn == [[(1, 2, 3, 4), (10.0, 11.0, 22.0, 23.0)]]
+
+
 def test_a_resumed_training_must_have_the_same_photos(
     settings: FitRequest, begun: Path, tmp_path: Path
 ) -> None:

@@ -113,3 +113,16 @@ def test_collate_separates_ignored_boxes() -> None:
     assert targets.ignore_index.tolist() == [1]
     assert targets.ignore_boxes.tolist() == [[0, 0, 9, 9]]
     assert targets.image_ids.tolist() == [7, 9]
+
+
+@pytest.mark.parametrize("size", [(3000, 1), (1, 3000)])
+def test_a_photo_that_is_a_line_is_taken(tmp_path: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    path = tmp_path / "line.png"
+    cv2.imwrite(str(path), np.zeros((height, width, 3), np.uint8))
+    nothing = np.zeros((0, 4), np.float32), np.zeros(0, bool), np.zeros((0, 5, 2), np.float32)
+    crops = PhotoCrops(
+        [Photo(path, 1, width, height, *nothing)], spec=ZOOM, height=64, width=64, seed=1
+    )
+    crops.preload()
+    assert len(crops) == 1
