@@ -44,7 +44,7 @@ class OptimizerSpec(Spec):
     def _of_the_type(self) -> OptimizerSpec:
         if self.type != "muon" and "muon_factor" in self.model_fields_set:
             raise ValueError(f"muon_factor is not of optimizer {self.type!r}")
-        if self.type != "sgd" and "nesterov" in self.model_fields_set:
+        if self.type != "sgd" and not self.nesterov:
             raise ValueError(f"nesterov is not of optimizer {self.type!r}")
         return self
 
