@@ -58,7 +58,7 @@ def prepare_faces(
         on_progress: Called with the number of photos done and the total.
 
     Raises:
-        DataError: The source cannot be read as labels, or has no photo.
+        DataError: The source cannot be read as labels, or has no photo that is there.
         ModelFileError: The detector cannot be used.
         UserError: The output cannot be written.
     """
@@ -68,9 +68,14 @@ def prepare_faces(
         rows = split_people(rows, test_fraction=test_fraction)
     absent = [row.image for row in rows if find_photo(root, row.image) is None]
     if absent:
-        raise DataError(
+        problem = (
             f"{source}: {len(absent)} of {len(rows)} photos are not in {root}: {named(absent)}"
         )
+        if len(absent) == len(rows):
+            raise DataError(problem)
+        _log.warning("%s", problem)
+        gone = set(absent)
+        rows = [row for row in rows if row.image not in gone]
     for part in dict.fromkeys(row.part for row in rows):
         if _list_of(output, part).resolve() == source.resolve():
             raise UserError(f"--output {output}: {part}.csv would take the place of {source}")

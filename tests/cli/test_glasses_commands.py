@@ -90,6 +90,16 @@ def test_a_detector_without_landmarks_makes_no_lists(run: Run) -> None:
     assert not Path("lists").exists()
 
 
+@pytest.mark.usefixtures("photos")
+def test_photos_of_a_list_that_are_not_there_do_not_count(run: Run) -> None:
+    Path("some.csv").write_text("image,label\nphotos/glass/grace_hopper.jpg,1\ngone.jpg,0\n")
+    done = run("data", "glasses", "some.csv", "--output", "lists")
+    assert done.code == 0
+    assert done.out == "written: lists/all.csv (1 photos, 0 without a face)\n"
+    assert "some.csv: 1 of 2 photos are not in " in done.err
+    assert done.err.rstrip().endswith("gone.jpg")
+
+
 def test_names_that_lists_cannot_hold(run: Run, photos: Path) -> None:
     shutil.copy(HOPPER, photos / "glass" / os.fsdecode(b"h\xff.jpg"))
     done = run("data", "glasses", "photos", "--output", "lists")
