@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from ..evaluation.report import check_replaced
 from ..files import check_not_read, check_place
 from ..model_templates.catalogue import CLASSIFIER, DETECTOR, RECOGNIZER, SEGMENTER
 from ..model_templates.contract import Metric
+from ..runtimes.seal import model_files
 from ..tasks import task_of
 from ..tasks.measuring import Labels, Options, Progress
 from ..tasks.templates import open_template
@@ -103,11 +104,11 @@ def evaluate(
     """
     labels = labels_of(annotations, photos, classes=classes, official=wider_dir)
     template, file = sources(model, weights)
-    inputs = [*labels.files, *(Path(one) for one in (template, file) if one is not None)]
-    for path, name in ((save_metrics_to, "save_metrics_to"), (mistakes_to, "mistakes_to")):
-        if path is not None:
-            check_not_read(Path(path), name, inputs)
-            check_place(Path(path), name)
+    check_written(
+        {"save_metrics_to": save_metrics_to, "mistakes_to": mistakes_to},
+        labels,
+        given=(template, file),
+    )
     if save_metrics_to is not None:
         check_replaced(Path(save_metrics_to), "save_metrics_to")
     check_labels(labels)
@@ -135,6 +136,27 @@ def evaluate(
         on_progress=on_progress,
     )
     return EvalReport(opened.path, tuple(metrics))
+
+
+def check_written(
+    places: Mapping[str, Given | None], labels: Labels, *, given: Iterable[Given | None]
+) -> None:
+    """Refuse to write where `evaluate` reads, or where nothing can be written.
+
+    Args:
+        places: By flag what is to be written, if anything.
+        labels: The labelled photos.
+        given: Model, weights or template, if any.
+
+    Raises:
+        UserError: One is a file that is read, or see `check_place`.
+    """
+    models = [Path(one) for one in given if one is not None]
+    inputs = [*labels.files, *models, *(part for one in models for part in model_files(one))]
+    for flag, place in places.items():
+        if place is not None:
+            check_not_read(Path(place), flag, inputs)
+            check_place(Path(place), flag)
 
 
 def _meant(labels: Labels) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..files import check_not_read, check_place
 from ..model_templates.catalogue import DETECTOR
 from .console import print_table, progress, tell
 from .json_lines import add_json, print_json
@@ -78,17 +76,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, and print the figures."""
-    from ..api.evaluate import evaluate
+    from ..api.evaluate import check_written, evaluate
     from ..evaluation.report import check_replaced
 
     labels = labels_of(args, "test", official=args.wider_dir)
-    inputs = [*labels.files, *(Path(one) for one in (args.load_weights, args.template) if one)]
-    for path, flag in (
-        (args.save_metrics_to, "--save-metrics-to"), (args.mistakes_to, "--mistakes-to")
-    ):  # fmt: skip
-        if path is not None:
-            check_not_read(path, flag, inputs)
-            check_place(path, flag)
+    check_written(
+        {"--save-metrics-to": args.save_metrics_to, "--mistakes-to": args.mistakes_to},
+        labels,
+        given=(args.load_weights, args.template),
+    )
     if args.save_metrics_to is not None:
         check_replaced(args.save_metrics_to, "--save-metrics-to")
     with progress("photos") as on_progress:

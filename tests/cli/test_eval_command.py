@@ -148,6 +148,15 @@ def test_what_is_read_is_not_written_over(run: Run, flag: str, file: str) -> Non
     assert Path(file).read_bytes() == before
 
 
+@pytest.mark.parametrize("flag", ["--save-metrics-to", "--mistakes-to"])
+def test_no_part_of_a_model_is_written_over(run: Run, flag: str) -> None:
+    for name in ("model.xml", "model.bin"):
+        Path(name).write_bytes(b"?")
+    result = run("eval", "--load-weights", "model.xml", *FLAGS, flag, "model.bin")
+    assert result.code == 2
+    assert f"{flag} model.bin: is one of the files to be read" in result.err
+
+
 def test_metrics_replace_older_metrics_alone(run: Run) -> None:
     command = ("eval", "--load-weights", "tiny.pth", *FLAGS, "--save-metrics-to")
     before = Path("notes.txt").read_bytes()
