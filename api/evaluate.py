@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from ..evaluation.report import check_replaced
 from ..files import check_not_read, check_place
 from ..model_templates.catalogue import CLASSIFIER, DETECTOR, RECOGNIZER, SEGMENTER
 from ..model_templates.contract import Metric
-from ..runtimes.seal import model_files
+from ..runtimes.seal import parts_of
 from ..tasks import task_of
 from ..tasks.measuring import Labels, Options, Progress
 from ..tasks.templates import open_template
@@ -105,12 +105,11 @@ def evaluate(
     labels = labels_of(annotations, photos, classes=classes, official=wider_dir)
     template, file = sources(model, weights)
     check_written(
-        {"save_metrics_to": save_metrics_to, "mistakes_to": mistakes_to},
         labels,
         given=(template, file),
+        metrics=("save_metrics_to", save_metrics_to),
+        mistakes=("mistakes_to", mistakes_to),
     )
-    if save_metrics_to is not None:
-        check_replaced(Path(save_metrics_to), "save_metrics_to")
     check_labels(labels)
     if template is None and file is None:
         template = _meant(labels)
@@ -139,24 +138,31 @@ def evaluate(
 
 
 def check_written(
-    places: Mapping[str, Given | None], labels: Labels, *, given: Iterable[Given | None]
+    labels: Labels,
+    *,
+    given: Iterable[Given | None],
+    metrics: tuple[str, Given | None],
+    mistakes: tuple[str, Given | None],
 ) -> None:
     """Refuse to write where `evaluate` reads, or where nothing can be written.
 
     Args:
-        places: By flag what is to be written, if anything.
         labels: The labelled photos.
         given: Model, weights or template, if any.
+        metrics: Flag and file of the metrics, if any.
+        mistakes: Flag and file of the mistakes, if any.
 
     Raises:
-        UserError: One is a file that is read, or see `check_place`.
+        UserError: One is a file that is read, or see `check_place` and `check_replaced`.
     """
-    models = [Path(one) for one in given if one is not None]
-    inputs = [*labels.files, *models, *(part for one in models for part in model_files(one))]
-    for flag, place in places.items():
+    models = parts_of(*(Path(one) for one in given if one is not None))
+    for flag, place in (metrics, mistakes):
         if place is not None:
-            check_not_read(Path(place), flag, inputs)
+            check_not_read(Path(place), flag, [*labels.files, *models])
             check_place(Path(place), flag)
+    flag, place = metrics
+    if place is not None:
+        check_replaced(Path(place), flag)
 
 
 def _meant(labels: Labels) -> str:

@@ -131,8 +131,7 @@ def compare(request: CompareRequest) -> CompareSummary:
     """Compare the faces of photos with one person's.
 
     The answer for a photo is that of its most similar face, or of one that is surely the person's
-    where that one is too small to tell. A photo that cannot be read is
-    left out, with a warning.
+    where that one is too small to tell. A photo that cannot be read is left out, with a warning.
 
     Raises:
         UserError: A source, the output or a model cannot be used, or the model's thresholds were

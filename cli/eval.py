@@ -77,16 +77,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Measure, and print the figures."""
     from ..api.evaluate import check_written, evaluate
-    from ..evaluation.report import check_replaced
 
     labels = labels_of(args, "test", official=args.wider_dir)
     check_written(
-        {"--save-metrics-to": args.save_metrics_to, "--mistakes-to": args.mistakes_to},
         labels,
         given=(args.load_weights, args.template),
+        metrics=("--save-metrics-to", args.save_metrics_to),
+        mistakes=("--mistakes-to", args.mistakes_to),
     )
-    if args.save_metrics_to is not None:
-        check_replaced(args.save_metrics_to, "--save-metrics-to")
     with progress("photos") as on_progress:
         report = evaluate(
             args.template,

@@ -35,13 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu (default), or what the runtime knows")
 
 
-def parts_of(*models: Path) -> list[Path]:
-    """All files that the models consist of, which no output may replace."""
-    from ..runtimes.seal import model_files
-
-    return [part for model in models for part in (model, *model_files(model))]
-
-
 def files_of(args: argparse.Namespace, *, default: str = CLASSIFIER) -> tuple[Path, Path]:
     """The files of the model of aligned faces, or of a default template, and of the detector."""
     from ..tasks.named import model_path

@@ -150,9 +150,10 @@ def _add_models(
 def _opener(args: argparse.Namespace) -> tuple[Callable[[], Recognizer], list[Path]]:
     """What opens the models, whose files are looked for at once; and all files that it reads."""
     from ..apps.recognize_faces import Recognizer
+    from ..runtimes.seal import parts_of
 
     model, detector = photo_classifier.files_of(args, default=RECOGNIZER)
-    inputs = photo_classifier.parts_of(model, detector)
+    inputs = parts_of(model, detector)
     if getattr(args, "calibration", None) is not None:
         inputs.append(args.calibration)
     return lambda: Recognizer(
@@ -270,6 +271,7 @@ def _calibrate(args: argparse.Namespace) -> None:
     from ..data.identities import read_identities
     from ..data.pairs import check_there
     from ..files import check_new_file
+    from ..runtimes.seal import parts_of
     from ..tasks.load import load_as
     from ..tasks.recognition.model import FaceRecognizer
 
@@ -279,7 +281,7 @@ def _calibrate(args: argparse.Namespace) -> None:
     file, _ = photo_classifier.files_of(args, default=RECOGNIZER)
     photos = read_identities(lists, roots).photos
     if args.save is not None:
-        inputs = [*lists, *photo_classifier.parts_of(file), *(one.path for one in photos)]
+        inputs = [*lists, *parts_of(file), *(one.path for one in photos)]
         check_new_file(args.save, "--save", inputs=inputs, force=args.force)
     model = load_as(FaceRecognizer, file, device=args.device, threads=args.threads)
     with progress("photos") as on_progress:

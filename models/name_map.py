@@ -232,6 +232,9 @@ def renamed(
             found[place.to] = tensor
     for place, tensor in last:
         found[place.to] = WAYS[place.way](tensor, found.get(place.to))
+    # A count of batches, which nothing depends on: older checkpoints have none.
+    counters = (name for name in expected if name.endswith(_COUNTER) and name not in found)
+    found |= {name: torch.zeros((), dtype=torch.long) for name in counters}
     anew = [
         name
         for pattern in name_map.anew
@@ -241,21 +244,13 @@ def renamed(
     ]
     for name in anew:
         found.pop(name, None)
-    missing = [
-        name
-        for name in expected
-        if name not in found and name not in anew and not name.endswith(_COUNTER)
-    ]
+    missing = [name for name in expected if name not in found and name not in anew]
     missing += [
         f"{name}[{index}]"
         for name in {one.partition("[")[0] for one in elements}
         for index in range(len(expected[name]))
         if f"{name}[{index}]" not in elements
     ]
-    # A count of batches, which nothing depends on: older checkpoints have none.
-    counters = (name for name in expected if name.endswith(_COUNTER) and name not in found)
-    found |= {name: torch.zeros((), dtype=torch.long) for name in counters}
-    anew = [name for name in anew if name not in found]
     return Renamed(found, tuple(unused), tuple(unknown), tuple(missing), tuple(anew))
 
 

@@ -15,7 +15,7 @@ from ..errors import ModelFileError, PocketfaceError, TemplateError
 from ..files import reading, sha256_file
 from ..model_templates.contract import Metric
 from ..model_templates.schema import Template, TemplateFile, parse_template
-from .file_checks import FOREIGN_SUFFIXES, check_file, check_weights_name, reason
+from .file_checks import check_file, check_weights_name, reason
 from .foreign import Foreign, is_foreign, read_foreign
 from .network import Network, make_network
 from .nncf_hooks import HOOKS, with_hooks
@@ -118,12 +118,10 @@ def read_weights(
             or its tensors do not fit its template.
     """
     path = Path(path)
-    if template is not None and path.suffix in FOREIGN_SUFFIXES:
-        check_file(path)
-        if is_foreign(path):
-            return _of_others(path, template, learns_anew=learns_anew)
-    check_weights_name(path)
+    check_weights_name(path, template=template is not None)
     check_file(path)
+    if template is not None and is_foreign(path):
+        return _of_others(path, template, learns_anew=learns_anew)
     with reading(path, ModelFileError):
         sha256 = sha256_file(path)
     section, found = READERS[path.suffix](path)

@@ -88,6 +88,11 @@ def model_files(path: Path) -> list[Path]:
     return [_sealed_file(path), *_other_parts(path)]
 
 
+def parts_of(*models: Path) -> list[Path]:
+    """The models and all files that make them up, which nothing that is written may replace."""
+    return [part for model in models for part in (model, *model_files(model))]
+
+
 def _sealed_file(path: Path) -> Path:
     return path / _SEALED_FILES.get(path.suffix, "")
 

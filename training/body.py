@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+
+from torch import Tensor
 
 from ..model_templates.architecture import ArchitectureSpec
 from ..models.network import Network, make_network
@@ -23,11 +26,10 @@ def differs_in_head_alone(weights: Weights, architecture: ArchitectureSpec) -> b
 
 def network_on_body(weights: Weights, architecture: ArchitectureSpec) -> Network:
     """A network with the weights' backbone and neck, and a head of random weights."""
-    network = make_network(architecture)
     body = {
         name: tensor for name, tensor in weights.state_dict.items() if not name.startswith(_HEAD)
     }
-    network.load_state_dict(body, strict=False)
+    network = network_of_parts(body, architecture)
     _log.warning(
         "%s: of %s, which has another head: backbone and neck begin with its weights, the head "
         "with random ones",
@@ -37,8 +39,8 @@ def network_on_body(weights: Weights, architecture: ArchitectureSpec) -> Network
     return network
 
 
-def network_of_parts(weights: Weights) -> Network:
-    """The weights' network, with what they lack as in a new one."""
-    network = make_network(weights.template.architecture)
-    network.load_state_dict(weights.state_dict, strict=False)
+def network_of_parts(tensors: Mapping[str, Tensor], architecture: ArchitectureSpec) -> Network:
+    """A network with these tensors, and all that is not among them as in a new one."""
+    network = make_network(architecture)
+    network.load_state_dict(tensors, strict=False)
     return network

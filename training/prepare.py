@@ -225,7 +225,7 @@ def _network(
     elif differs_in_head_alone(start.weights, template.architecture):
         network = network_on_body(start.weights, template.architecture)
     elif start.weights.anew:
-        network = network_of_parts(start.weights)
+        network = network_of_parts(start.weights.state_dict, template.architecture)
     else:
         network = build_network(start.weights)
         # Fine-tuning leaves the statistics of norms as they are.

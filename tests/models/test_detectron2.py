@@ -187,7 +187,7 @@ def test_a_training_begins_with_what_fits(
     for name, tensor in weights.state_dict.items():
         assert tensor.shape == expected[name].shape
         assert name.endswith("num_batches_tracked") or tensor.flatten()[0] == 0.5
-    network = network_of_parts(weights)
+    network = network_of_parts(weights.state_dict, opened.spec.architecture)
     assert network.state_dict()[weights.anew[0]].isfinite().all()
     for name, tensor in network.named_parameters():
         # Random values of kernels are none of them 0.5; norms begin as the identity.
