@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from argparse import SUPPRESS
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..data.class_names import ClassNames
 from ..errors import UserError
@@ -91,6 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="replace the results of an earlier run there"
     )
+    parser.set_defaults(measuring=_defaults(parser))
     parser.add_argument(
         "--redraw", type=a_path, metavar="RESULTS", help="draw the report of a results.json again"
     )
@@ -110,12 +112,33 @@ def run(args: argparse.Namespace) -> None:
     given = [args.redraw is not None, args.compare is not None, bool(args.artefacts or args.peers)]
     if sum(given) != 1:
         raise UserError("expected model files or --peers, or --redraw, or --compare, one of them")
+    if not (args.artefacts or args.peers):
+        _refuse_settings(args)
     if args.compare is not None:
         _compare(*args.compare)
     elif args.redraw is not None:
         _redraw(read_results(args.redraw), args.output or args.redraw.parent)
     else:
         _measure(args)
+
+
+def _defaults(parser: argparse.ArgumentParser) -> dict[str, tuple[str, Any]]:
+    """Each flag so far and its default, by the name of its value."""
+    flags = (one for one in parser._actions if one.option_strings and one.default != SUPPRESS)
+    return {one.dest: (one.option_strings[-1], one.default) for one in flags}
+
+
+def _refuse_settings(args: argparse.Namespace) -> None:
+    """Refuse what says how to measure where nothing is to be measured.
+
+    Raises:
+        UserError: There is such a flag.
+    """
+    alone = "--redraw" if args.compare is None else "--compare"
+    for name, (flag, default) in args.measuring.items():
+        is_set = getattr(args, name, default) != default
+        if is_set and not (name == "output" and alone == "--redraw"):
+            raise UserError(f"{flag}: {alone} measures nothing, and takes no such flag")
 
 
 def _measure(args: argparse.Namespace) -> None:

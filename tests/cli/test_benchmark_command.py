@@ -79,6 +79,23 @@ def test_compares_two_runs(report: Path, run: Run) -> None:
     assert done.out.count("not told apart") == 4
 
 
+@pytest.mark.parametrize(
+    ("alone", "flag"),
+    [
+        (("--compare", "a.json", "b.json"), ("--output", "report")),
+        (("--compare", "a.json", "b.json"), ("--duration", "1")),
+        (("--redraw", "a.json"), ("--threads", "2")),
+        (("--redraw", "a.json"), ("--force",)),
+    ],
+)
+def test_settings_of_a_measurement_need_one(
+    alone: tuple[str, ...], flag: tuple[str, ...], run: Run
+) -> None:
+    done = run("benchmark", *alone, *flag)
+    assert (done.code, done.out) == (2, "")
+    assert f"{flag[0]}: {alone[0]} measures nothing, and takes no such flag" in done.err
+
+
 @pytest.mark.usefixtures("place", "in_this_process")
 def test_what_measures_nothing_leaves_an_older_report(report: Path, run: Run) -> None:
     before = {path.name: path.read_bytes() for path in report.iterdir()}
