@@ -48,10 +48,9 @@ def run_live(args: argparse.Namespace) -> None:
         if given:
             raise UserError(f"--live {args.live}: does not go with {flag}")
     cover = cover_of(args.style, args.shape, args.grow, args.picture)
-    score = SCORE if args.score is None else args.score
     finder = FaceFinder(
         model_path(args.detector or DETECTOR, device=args.device),
-        score=score,
+        score=SCORE if args.score is None else args.score,
         max_side=args.max_side or MAX_SIDE,
         device=args.device,
         threads=args.threads,
@@ -74,7 +73,6 @@ def run_live(args: argparse.Namespace) -> None:
             output=args.output,
             show=args.show,
             cover=cover,
-            score=score,
             who=who,
             force=args.force,
             keep_audio=args.keep_audio,

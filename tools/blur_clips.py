@@ -369,9 +369,7 @@ def measure(asked: argparse.Namespace) -> None:
             truth = json.loads(path.with_suffix(".json").read_text())
             finder.found, finder.extra = [], 0.0
             output = Path(scratch) / path.name
-            done = blur_video(
-                VideoRequest(source=path, output=output, finder=finder, score=asked.score)
-            )
+            done = blur_video(VideoRequest(source=path, output=output, finder=finder))
             covers = Covers(done.tracks.paths, RATE)
             tracked = ways["ours, by tracks"]
             tracked.add(truth, [covers.at(index).boxes for index in range(len(truth))])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...errors import UserError
 from ...results import Detections, pairwise_iou
 from ...tasks.detection.model import FaceDetector
+from ...tasks.detection.postprocess import suppress
 from ...tasks.load import load_as
 from .second_opinion import SecondOpinion
 
@@ -43,7 +44,7 @@ _OPEN = 12_000_000
 """Pixels of all input sizes together for which a network is kept open: about 600 MB."""
 
 _SAME = 0.5
-"""IoU from which on boxes of two searches are one face."""
+"""IoU above which boxes of two searches are one face."""
 
 _STEP = 64
 """Input sizes are multiples of it, so that photos of about one size share a network."""
@@ -112,6 +113,11 @@ class FaceFinder:
         """The lowest score that the detector gives."""
         return self.own.rules.least_score
 
+    @property
+    def faint_score(self) -> float:
+        """The lowest score of a face that is hidden if it is small, or confirmed."""
+        return max(self.least_score, FAINT * self.score)
+
     def find(self, image: Pixels) -> Detections:
         """The faces of a photo that are to be hidden, best first.
 
@@ -123,9 +129,9 @@ class FaceFinder:
         """
         if self.second_opinion is None:
             return self.find_all(image, score=self.score)
-        faint = max(self.least_score, FAINT * self.score)
+        faint = self.faint_score
         found = self.find_all(image, score=self.score, large=faint)
-        asked = (self._own_sides(found, image) >= _ASKED) & (found.scores < SURE * self.score)
+        asked = self.are_doubtful(found, image)
         kept = ~asked
         kept[asked] = self.second_opinion.agrees(image, found.boxes[asked], score=faint)
         return found.where(kept)
@@ -146,15 +152,35 @@ class FaceFinder:
         """
         large = score if large is None else large
         first = self._first(image.shape[:2])
-        found = first.predict(image, score_threshold=min(score, large))
+        found = first.predict(image, score_threshold=min(score, large), max_detections=None)
         sides = self._own_sides(found, image)
         found = found.where(found.scores >= np.where(sides >= _ASKED, large, score))
         size = self._input_for(image.shape[:2])
         if size is None or not closer:
             return found
         faint = max(self.least_score, FAINT * score)
-        more = self._opened(size).predict(image, score_threshold=faint, second_look=False)
+        more = self._opened(size).predict(
+            image, score_threshold=faint, max_detections=None, second_look=False
+        )
         return merged(found, more.where(self._own_sides(more, image) < _SMALL))
+
+    def are_sure(self, faces: Detections, image: Pixels) -> NDArray[np.bool_]:
+        """Which faces of a frame have a score that is enough to hide them: bool (N,).
+
+        As in `find`: that of small ones need only be `faint_score`.
+
+        Args:
+            faces: Of `find_all`, at whatever score.
+            image: uint8 (H, W, 3), BGR.
+        """
+        is_closer = self._input_for(image.shape[:2]) is not None
+        small = is_closer & (self._own_sides(faces, image) < _SMALL)
+        return np.asarray(faces.scores >= np.where(small, self.faint_score, self.score))
+
+    def are_doubtful(self, faces: Detections, image: Pixels) -> NDArray[np.bool_]:
+        """Which faces a second opinion is to be asked about: bool (N,); see `are_sure`."""
+        large = self._own_sides(faces, image) >= _ASKED
+        return np.asarray(large & (faces.scores < SURE * self.score))
 
     def _first(self, shape: tuple[int, int]) -> FaceDetector:
         """The detector without the rows or columns of its own input that a photo leaves empty."""
@@ -215,13 +241,8 @@ def merged(one: Detections, other: Detections) -> Detections:
     landmarks = None
     if one.landmarks is not None and other.landmarks is not None:
         landmarks = np.concatenate([one.landmarks, other.landmarks])
-    both = Detections(boxes, scores, landmarks)[np.argsort(-scores, kind="stable")]
-    kept: list[int] = []
-    overlaps = pairwise_iou(both.boxes, both.boxes)
-    for index in range(len(both)):
-        if not kept or overlaps[index, kept].max() < _SAME:
-            kept.append(index)
-    return both[kept]
+    # Of thousands of faces a table of all overlaps would take gigabytes.
+    return Detections(boxes, scores, landmarks)[suppress(boxes, scores, _SAME)]
 
 
 def with_more(own: Detections, others: Detections) -> Detections:

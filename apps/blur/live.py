@@ -20,7 +20,7 @@ from ..sources import find_source, open_frames
 from ..video_file import video_file
 from ..window import Window, check_display
 from .cover import Cover, hide
-from .find import SCORE, FaceFinder
+from .find import FaceFinder
 from .scene_cuts import SceneCuts
 from .tracks import FAINT, GAP, Linker, Track
 from .tracks_cover import PAD, Covers, path_of
@@ -42,7 +42,6 @@ class LiveRequest:
         output: The MP4 file to write; None for none.
         show: Whether to open a window; q or Esc ends the run.
         cover: How faces are hidden; its shape is no mask.
-        score: Lowest score of a face, 0 to 1, that starts a track.
         who: Whose faces stay visible; None for nobody's.
         force: Whether an older file is replaced.
         keep_audio: Whether the sound of a video is kept.
@@ -55,7 +54,6 @@ class LiveRequest:
     output: Path | None = None
     show: bool = False
     cover: Cover = field(default_factory=Cover)
-    score: float = SCORE
     who: Who | None = None
     force: bool = False
     keep_audio: bool = True
@@ -150,10 +148,11 @@ class _Following:
     def __init__(self, request: LiveRequest, rate: float) -> None:
         self._request = request
         self._rate = rate
-        self._linker = Linker(request.score)
-        self._asking = None if request.who is None else TrackWho(request.who, request.score)
+        self._linker = Linker()
+        score = request.finder.score
+        self._asking = None if request.who is None else TrackWho(request.who, score)
         self._scenes = SceneCuts()
-        self._faint = min(request.score, max(FAINT, request.finder.least_score))
+        self._faint = min(score, max(FAINT, request.finder.least_score))
         self._first = 0  # number of the frame that `_times` begins with
         self._times: deque[float] = deque()
         self._cuts: list[int] = []
@@ -164,8 +163,10 @@ class _Following:
             self._cuts.append(number)
             self._linker.cut()
         self._times.append(frame.time)
-        faces = self._request.finder.find_all(frame.pixels, score=self._faint).above(self._faint)
-        linked = self._linker.add(number, frame.time, faces)
+        finder = self._request.finder
+        faces = finder.find_all(frame.pixels, score=self._faint).above(self._faint)
+        sure = finder.are_sure(faces, frame.pixels)
+        linked = self._linker.add(number, frame.time, faces, sure)
         if self._asking is not None:
             self._asking.look(number, frame.time, frame.pixels, faces, linked)
 

@@ -267,7 +267,6 @@ class _Run:
                 cover=request.cover,
                 segmenter=self.blurrer.segmenter,
                 who=who,
-                score=request.score,
                 codec=request.codec,
                 keep_audio=request.keep_audio,
                 tracks=request.tracks,

@@ -139,25 +139,24 @@ class Linker:
     of sure faces first and of faint ones with the tracks that are left (ByteTrack, Zhang et al.
     2022, arXiv:2110.06864). A sure face that is left starts a track, which is followed backward
     through the faint faces that were left in the frames before, by the same rule.
-
-    Args:
-        score: Lowest score of a sure face.
     """
 
-    def __init__(self, score: float) -> None:
-        self.score = score
+    def __init__(self) -> None:
         self.ended: list[Track] = []
         self._ends: list[_End] = []
         self._left: deque[tuple[int, float, Detections]] = deque()
         self._count = 0
 
-    def add(self, frame: int, time: float, faces: Detections) -> list[Track | None]:
+    def add(
+        self, frame: int, time: float, faces: Detections, sure: NDArray[np.bool_]
+    ) -> list[Track | None]:
         """Link the faces of the next frame.
 
         Args:
             frame: Its number.
             time: Of it in seconds, after all before.
             faces: All of at least `FAINT`.
+            sure: Which of them start a track where they have none, bool (N,).
 
         Returns:
             The track of each face; None for a faint one without.
@@ -167,7 +166,6 @@ class Linker:
             self._left.popleft()
         tracks: list[Track | None] = [None] * len(faces)
         waiting = list(self._ends)
-        sure = faces.scores >= self.score
         for group in (np.flatnonzero(sure), np.flatnonzero(~sure)):
             for end, at in _pairs(waiting, time, faces.boxes[group]):
                 face = int(group[at])

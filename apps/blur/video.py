@@ -13,7 +13,7 @@ from ...data.coded_videos import open_coded, other_pictures
 from ...errors import UserError
 from ...tasks.segmentation.model import FaceSegmenter
 from .cover import Cover
-from .find import SCORE, FaceFinder
+from .find import FaceFinder
 from .tracks_file import VideoTracks, read_tracks, write_tracks
 from .video_codecs import CODECS, target_of
 from .video_find import find_tracks
@@ -33,7 +33,6 @@ class VideoRequest:
         finder: Finds the faces.
         cover: How they are hidden.
         segmenter: For the shape `mask`; see `video_masks`.
-        score: Lowest score of a face, 0 to 1, that starts a track.
         codec: One of `video_codecs.CODECS`.
         keep_audio: Whether the sound is kept.
         who: Whose faces stay visible; None for nobody's.
@@ -47,7 +46,6 @@ class VideoRequest:
     finder: FaceFinder
     cover: Cover = field(default_factory=Cover)
     segmenter: FaceSegmenter | None = None
-    score: float = SCORE
     codec: str = "h264"
     keep_audio: bool = True
     who: Who | None = None
@@ -104,9 +102,7 @@ def blur_video(request: VideoRequest) -> BlurredVideo:
         tracks = read_tracks(request.tracks, request.source)
         both = len(tracks.times)
     else:
-        tracks, digests = find_tracks(
-            request.source, request.finder, score=request.score, who=request.who, tell=tell
-        )
+        tracks, digests = find_tracks(request.source, request.finder, who=request.who, tell=tell)
         sidecar = sidecar_of(request.output)
         write_tracks(sidecar, tracks, request.source)
         done = len(tracks.times)

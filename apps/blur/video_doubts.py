@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...results import Detections
-from .find import FAINT, SURE
 from .second_opinion import SecondOpinion
 from .tracks import Track, Turns
 
@@ -22,7 +21,7 @@ class TrackDoubts:
 
     Args:
         opinion: Whom to ask.
-        score: Lowest score of a face that starts a track.
+        score: Its lowest score of a face, 0 to 1.
     """
 
     def __init__(self, opinion: SecondOpinion, score: float) -> None:
@@ -37,6 +36,9 @@ class TrackDoubts:
         image: NDArray[np.uint8],
         faces: Detections,
         tracks: Sequence[Track | None],
+        *,
+        sure: NDArray[np.bool_],
+        doubtful: NDArray[np.bool_],
     ) -> None:
         """Look at a frame.
 
@@ -45,17 +47,19 @@ class TrackDoubts:
             image: It, uint8 (H, W, 3), BGR.
             faces: Its faces.
             tracks: The track of each.
+            sure: Which of them would start a track, bool (N,).
+            doubtful: Which of those need to be confirmed, bool (N,).
         """
         asked: dict[Track, int] = {}
         for row, track in enumerate(tracks):
-            if track is None or track in self._sure or faces.scores[row] < self._score:
+            if track is None or track in self._sure or not sure[row]:
                 continue
-            if faces.scores[row] >= SURE * self._score:
+            if not doubtful[row]:
                 self._sure.add(track)
             elif self._turns.take(track, time):
                 asked[track] = row
         boxes = faces.boxes[list(asked.values())]
-        agreed = self._opinion.agrees(image, boxes, score=FAINT * self._score)
+        agreed = self._opinion.agrees(image, boxes, score=self._score)
         self._sure.update(track for track, yes in zip(asked, agreed, strict=True) if yes)
 
     def is_sure(self, track: Track) -> bool:

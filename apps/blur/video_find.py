@@ -55,7 +55,6 @@ def find_tracks(
     source: Path,
     finder: FaceFinder,
     *,
-    score: float,
     who: Who | None,
     tell: Callable[[int], None],
 ) -> tuple[VideoTracks, array[int]]:
@@ -64,7 +63,6 @@ def find_tracks(
     Args:
         source: The video's file.
         finder: Finds the faces.
-        score: Lowest score of a face, 0 to 1, that starts a track.
         who: Whose faces stay visible; None for nobody's.
         tell: Called with the number of frames done.
 
@@ -75,11 +73,11 @@ def find_tracks(
         DataError: The video cannot be read.
     """
     digest = sha256_file(source)
-    faint = min(score, max(FAINT, finder.least_score))
-    linker = Linker(score)
+    faint = min(finder.score, max(FAINT, finder.least_score))
+    linker = Linker()
     opinion = finder.second_opinion
-    doubts = None if opinion is None else TrackDoubts(opinion, score)
-    asking = None if who is None else TrackWho(who, score)
+    doubts = None if opinion is None else TrackDoubts(opinion, finder.faint_score)
+    asking = None if who is None else TrackWho(who, finder.score)
     times, digests = array("d"), array("Q")
     cuts: list[int] = []
     blind: set[int] = set()
@@ -104,9 +102,13 @@ def find_tracks(
                 if picture.cut:
                     cuts.append(number)
                     linker.cut()
-                linked = linker.add(number, picture.time, faces)
+                sure = finder.are_sure(faces, picture.image)
+                linked = linker.add(number, picture.time, faces, sure)
                 if doubts is not None:
-                    doubts.look(picture.time, picture.image, faces, linked)
+                    doubtful = finder.are_doubtful(faces, picture.image)
+                    doubts.look(
+                        picture.time, picture.image, faces, linked, sure=sure, doubtful=doubtful
+                    )
                 if asking is not None:
                     asking.look(number, picture.time, picture.image, faces, linked)
             tell(number + 1)

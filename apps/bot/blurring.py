@@ -98,7 +98,6 @@ class Blurring:
                     output=folder / "blurred.mp4",
                     finder=self._finder,
                     cover=self._covers[style],
-                    score=self._finder.score,
                     on_frame=clock.check,
                 )
             )

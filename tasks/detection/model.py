@@ -43,7 +43,7 @@ class FaceDetector(Model[Detections]):
         colour: Colour = "BGR",
         score_threshold: float | None = None,
         nms_iou: float | None = None,
-        max_detections: int = MAX_DETECTIONS,
+        max_detections: int | None = MAX_DETECTIONS,
         second_look: bool = True,
     ) -> Detections:
         """Find the faces in one photo.
@@ -55,7 +55,7 @@ class FaceDetector(Model[Detections]):
             score_threshold: Lowest score of a face, 0 to 1; None for the contract's.
             nms_iou: IoU, above 0 to 1, above which NMS keeps only the better of two boxes; None
                 for the contract's.
-            max_detections: Most faces, best first.
+            max_detections: Most faces, best first; None for all.
             second_look: Whether to look again, with a frame around the photo, where a face fills
                 it (see `framed`); False for figures of the network itself.
 
@@ -80,7 +80,7 @@ class FaceDetector(Model[Detections]):
         colour: Colour = "BGR",
         score_threshold: float | None = None,
         nms_iou: float | None = None,
-        max_detections: int = MAX_DETECTIONS,
+        max_detections: int | None = MAX_DETECTIONS,
         second_look: bool = True,
         batch_size: int = 8,
     ) -> list[Detections]:
@@ -104,7 +104,7 @@ class FaceDetector(Model[Detections]):
         self._check_graph_allows(threshold, overlap)
         if overlap == 0:
             raise InputError("nms_iou is 0: expected a number above 0, up to 1")
-        if max_detections < 1 or batch_size < 1:
+        if (max_detections is not None and max_detections < 1) or batch_size < 1:
             raise InputError(
                 f"max_detections {max_detections}, batch_size {batch_size}: expected 1 or more"
             )
@@ -186,7 +186,7 @@ class FaceDetector(Model[Detections]):
         *,
         score_threshold: float,
         nms_iou: float,
-        max_detections: int,
+        max_detections: int | None,
     ) -> list[Detections]:
         """The faces of one batch, in two looks where the first one finds large faces.
 

@@ -45,7 +45,7 @@ def find_faces(
     placement: Placement,
     score_threshold: float,
     nms_iou: float,
-    max_detections: int = MAX_DETECTIONS,
+    max_detections: int | None = MAX_DETECTIONS,
 ) -> Detections:
     """Apply score threshold and NMS for one image, and convert to the photo's pixels.
 
@@ -59,19 +59,17 @@ def find_faces(
         placement: Where the photo lies in the network's input.
         score_threshold: Lowest score of a box that is kept, 0 to 1.
         nms_iou: IoU above which only the better of two boxes is kept.
-        max_detections: Most faces, best first.
+        max_detections: Most faces, best first, of the best `MAX_CANDIDATES` boxes; None for all
+            faces of all boxes.
 
     Returns:
         Faces in pixels of the photo, best first.
     """
     keep = np.flatnonzero(scores >= score_threshold)
     keep = keep[np.argsort(-scores[keep], kind="stable")]
-    keep = keep[_has_area(boxes[keep])][:MAX_CANDIDATES]
+    keep = keep[_has_area(boxes[keep])][: None if max_detections is None else MAX_CANDIDATES]
     # In network-input pixels, as scaling the axes does not change the overlap of boxes.
-    corners = boxes[keep].astype(np.float64)
-    sides = np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), axis=1)
-    best = cv2.dnn.NMSBoxes(sides, scores[keep], 0.0, nms_iou)  # type: ignore[arg-type]
-    keep = keep[np.asarray(best, dtype=np.intp)]
+    keep = keep[suppress(boxes[keep], scores[keep], nms_iou)]
 
     found = placement.to_photo(boxes[keep].reshape(-1, 2, 2))
     found = found.clip(0, np.array([placement.width, placement.height], np.float32)).reshape(-1, 4)
@@ -82,6 +80,25 @@ def find_faces(
         scores=scores[keep].astype(np.float32),
         landmarks=None if landmarks is None else placement.to_photo(landmarks[keep]),
     )
+
+
+def suppress(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], nms_iou: float
+) -> NDArray[np.intp]:
+    """Non-maximum suppression (NMS): which of overlapping boxes stay.
+
+    Args:
+        boxes: (N, 4): x1, y1, x2, y2, each with an area.
+        scores: (N,), 0 to 1.
+        nms_iou: IoU above which only the better of two boxes is kept.
+
+    Returns:
+        Their rows, best first.
+    """
+    corners = boxes.astype(np.float64)
+    sides = np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), axis=1)
+    best = cv2.dnn.NMSBoxes(sides, scores, 0.0, nms_iou)  # type: ignore[arg-type]
+    return np.asarray(best, np.intp)
 
 
 def _has_area(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:

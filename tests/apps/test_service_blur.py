@@ -137,6 +137,15 @@ def test_the_lowest_score(port: int) -> None:
     assert ask(port, BLUR, photo)[2]["x-faces-hidden"] == "1"  # the other request left no trace
 
 
+def test_small_faces_of_large_photos_have_that_score_too(port: int) -> None:
+    canvas = Image.new("RGB", (2400, 1200), (128, 128, 128))
+    canvas.paste(hopper().resize((64, 75)), (1100, 500))
+    photo = form(encode(canvas, "png"))
+    (face,) = json.loads(ask(port, f"{DETECT}?score=0.2", photo)[1])["faces"]
+    above = min(1.0, face["score"] + 0.01)
+    assert json.loads(ask(port, f"{DETECT}?score={above}", photo)[1])["faces"] == []
+
+
 @pytest.mark.parametrize(
     ("path", "content", "status", "says"),
     [

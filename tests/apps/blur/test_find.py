@@ -52,6 +52,16 @@ def test_small_faces_of_large_photos_are_found() -> None:
     assert 1150 < faces.boxes[0, [0, 2]].mean() < 1250
 
 
+def test_a_crowd_is_found_whole() -> None:
+    path, landmarks = public_domain_photos()[1]
+    (left, top), (right, low) = (one.astype(int) for one in (landmarks.min(0), landmarks.max(0)))
+    head = read_image(path)[top - 70 : low + 50, left - 50 : right + 50]
+    face = cv2.resize(head, (48, 48), interpolation=cv2.INTER_AREA)
+    faces = FaceFinder("face-detection-n", threads=1).find(np.tile(face, (24, 40, 1)))
+    centres = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
+    assert len(np.unique(centres // 48, axis=0)) == 24 * 40  # a photo's usual limit is 750
+
+
 def test_inputs_follow_the_photo_up_to_the_longest_side() -> None:
     finder = FaceFinder("face-detection-n", max_side=1280, threads=1)
     assert finder._input_for((640, 480)) is None

@@ -67,7 +67,7 @@ def test_is_asked_about_large_doubtful_faces_of_a_photo_alone(
     )  # fmt: skip
     finder = FaceFinder("face-detection-n", score=0.3, threads=1)
     monkeypatch.setattr(
-        finder.own, "predict", lambda _, score_threshold: seen.above(score_threshold)
+        finder.own, "predict", lambda _, score_threshold, **__: seen.above(score_threshold)
     )
     photo = np.zeros((640, 640, 3), np.uint8)
     assert finder.find(photo).boxes.tolist() == [sure, nothing, doubtful, small]
@@ -82,13 +82,15 @@ def test_is_asked_about_large_doubtful_faces_of_a_photo_alone(
 def test_a_track_is_asked_about_until_it_is_sure() -> None:
     face, thing, clear = Track(1), Track(2), Track(3)
     opinion = Opinion([2, 0, 9, 9])
-    doubts = TrackDoubts(opinion, 0.3)  # type: ignore[arg-type]
+    doubts = TrackDoubts(opinion, 0.2)  # type: ignore[arg-type]
     image = np.zeros((20, 20, 3), np.uint8)
     for step in range(6):
         faces = found(
             (0.4, step, 0, 9, 9), (0.4, 10, step, 19, 19), (0.7, 0, step, 9, 19), (0.25, 1, 1, 2, 2)
         )
-        doubts.look(0.1 * step, image, faces, [face, thing, clear, None])
+        tracks = [face, thing, clear, None]
+        doubtful = faces.scores < 0.6
+        doubts.look(0.1 * step, image, faces, tracks, sure=faces.scores > 0.3, doubtful=doubtful)
     assert opinion.asked == [
         [0, 0, 9, 9],
         [10, 0, 19, 19],
@@ -121,5 +123,34 @@ def test_a_video_hides_the_tracks_that_are_sure(agrees: bool, tmp_path: Path) ->
     finder: Any = Doubtful()
     finder.second_opinion = Opinion()
     write_video(tmp_path / "red.mp4", pictures(8))
-    tracks, _ = find_tracks(tmp_path / "red.mp4", finder, score=0.3, who=None, tell=lambda _: None)
+    tracks, _ = find_tracks(tmp_path / "red.mp4", finder, who=None, tell=lambda _: None)
     assert len(tracks.paths) == agrees
+
+
+def test_a_video_hides_what_its_frame_as_a_photo_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames are twice as wide as the detector's own input."""
+    pytest.importorskip("av")
+    from pocketface.apps.blur.video_find import find_tracks
+
+    from ...videos import write_video
+
+    sure, thing, face = [0, 0, 90, 90], [200, 0, 290, 90], [400, 0, 490, 90]
+    small, fainter, faintest = [600, 0, 640, 40], [700, 0, 740, 40], [800, 0, 840, 40]
+    large, middle = [0, 500, 200, 700], [900, 0, 980, 80]
+    seen = found(
+        (0.7, *sure), (0.5, *thing), (0.4, *face), (0.31, *small), (0.21, *fainter),
+        (0.19, *faintest), (0.25, *large), (0.22, *middle),
+    )  # fmt: skip
+    finder = FaceFinder("face-detection-n", score=0.3, threads=1)
+    monkeypatch.setattr(finder, "second_opinion", Opinion(face, middle))
+    for one in (finder.own, finder._opened((1280, 1280))):
+        monkeypatch.setattr(
+            one, "predict", lambda _, score_threshold, **__: seen.above(score_threshold)
+        )
+    hidden = finder.find(np.zeros((1280, 1280, 3), np.uint8)).boxes.tolist()
+    assert sorted(hidden) == sorted([sure, face, small, fainter, middle])
+    write_video(tmp_path / "v.mp4", [np.zeros((1280, 1280, 3), np.uint8)] * 3)
+    tracks, _ = find_tracks(tmp_path / "v.mp4", finder, who=None, tell=lambda _: None)
+    assert sorted(path.boxes[0].tolist() for path in tracks.paths) == sorted(hidden)

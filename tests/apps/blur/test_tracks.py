@@ -24,11 +24,11 @@ def faces(*rows: tuple[float, float, float]) -> Detections:
 
 
 def linked(frames: Iterable[Detections], cuts: Iterable[int] = ()) -> list[Track]:
-    linker = Linker(0.3)
+    linker = Linker()
     for number, found in enumerate(frames):
         if number in set(cuts):
             linker.cut()
-        linker.add(number, number / RATE, found)
+        linker.add(number, number / RATE, found, found.scores >= 0.3)
     return linker.finish()
 
 
@@ -191,11 +191,11 @@ class OddOneOut:
 
 
 def test_faces_of_tracks_are_asked_now_and_then_and_unsure_answers_do_not_count() -> None:
-    linker, who = Linker(0.3), OddOneOut()
+    linker, who = Linker(), OddOneOut()
     asking = TrackWho(who, 0.3)  # type: ignore[arg-type]
     for number in range(50):
         found = faces((0.9, 50, 50), (0.8, 300, 50), (0.2, 500, 50))
-        linked = linker.add(number, number / RATE, found)
+        linked = linker.add(number, number / RATE, found, found.scores >= 0.3)
         asking.look(number, number / RATE, np.zeros((4, 4, 3), np.uint8), found, linked)
     left, right = linker.finish()
     assert 8 <= who.asked <= 10

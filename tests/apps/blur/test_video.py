@@ -33,6 +33,8 @@ Picture = NDArray[np.uint8]
 class RedFinder:
     """Takes what is red for a face."""
 
+    score = 0.3
+    faint_score = 0.2
     least_score = 0.0
     second_opinion = None
 
@@ -53,6 +55,12 @@ class RedFinder:
             return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
         box = [red[1].min(), red[0].min(), red[1].max() + 1, red[0].max() + 1]
         return Detections(np.array([box], np.float32), np.array([0.9], np.float32))
+
+    def are_sure(self, faces: Detections, _: Picture) -> NDArray[np.bool_]:
+        return np.asarray(faces.scores >= self.score)
+
+    def are_doubtful(self, faces: Detections, _: Picture) -> NDArray[np.bool_]:
+        return np.asarray(faces.scores < 2 * self.score)
 
 
 def pictures(count: int, *, size: tuple[int, int] = (160, 120)) -> list[Picture]:

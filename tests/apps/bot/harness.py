@@ -50,6 +50,9 @@ class MiddleFace:
     def find_all(self, image: NDArray[np.uint8], *, score: float, **_: object) -> Detections:
         return self.find(image, score=score)
 
+    def are_sure(self, faces: Detections, _: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        return np.ones(len(faces), np.bool_)
+
 
 @asynccontextmanager
 async def running(

@@ -63,6 +63,14 @@ def test_thresholds_can_be_overridden(make_model: MakeModel) -> None:
     assert len(model.predict(PHOTO, max_detections=2)) == 2
 
 
+def test_all_faces_if_asked_for(make_model: MakeModel) -> None:
+    boxes = [[x, y, x + 0.9, y + 0.9] for x in range(75) for y in range(75)]
+    model = pocketface.load(make_model(boxes, np.linspace(0.5, 0.9, len(boxes)).tolist()))
+    for most, count in ((10_000, 5000), (None, 5625)):
+        found = model.predict(PHOTO, max_detections=most, second_look=False)
+        assert len(found) == count
+
+
 @pytest.mark.parametrize("second_look", [True, False])
 def test_as_many_faces_as_are_asked_for(make_model: MakeModel, second_look: bool) -> None:
     boxes = [[2.0 * x, 2.0 * y, 2.0 * x + 1, 2.0 * y + 1] for x in range(40) for y in range(40)]
