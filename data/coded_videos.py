@@ -212,7 +212,7 @@ def _frames(
             time = placed(picture.pts)
             lasts = round(picture.duration * timeline.time_base / unit) or None
             good = picture.pts is None or picture.pts not in lost
-            yield CodedFrame(picture if good else None, time, lasts, _digest(picture) * good)
+            yield CodedFrame(picture if good else None, time, lasts, digest_of(picture) * good)
             picture = next(others, None)
     except av.FFmpegError as error:
         # What follows is unknown: to write the part before as if it were all would be no copy.
@@ -237,15 +237,23 @@ def _planes(frame: VideoFrame) -> Any:
     return frame.planes  # typed without the buffer that they are
 
 
-def _digest(frame: VideoFrame) -> int:
+def digest_of(frame: VideoFrame) -> int:
+    """CRC-32 of a frame's pixels and palette, without the gaps of its rows, which hold anything."""
     digest = 0
     for number, plane in enumerate(_planes(frame)):
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-        inside = [one for one in frame.format.components if one.plane == number]
-        # Without the gaps between rows, which hold anything.
-        used = rows[:, : sum(one.width * (2 if one.bits > 8 else 1) for one in inside)]
-        digest = zlib.crc32(used.tobytes(), digest)
+        values = np.frombuffer(memoryview(plane), np.uint8)
+        if plane.line_size:  # a palette has no rows
+            values = values.reshape(-1, abs(plane.line_size))[:, : _row_size(frame, number)]
+        digest = zlib.crc32(values.tobytes(), digest)
     return digest
+
+
+def _row_size(frame: VideoFrame, plane: int) -> int:
+    """Bytes that the pixels of one row of a plane take."""
+    components = frame.format.components
+    if all(one.plane == 0 for one in components):  # they may share bytes, or leave some unused
+        return -(-frame.width * frame.format.padded_bits_per_pixel // 8)
+    return sum(one.width * -(-one.bits // 8) for one in components if one.plane == plane)
 
 
 def _kind(frame: VideoFrame, stream: VideoStream, path: Path) -> Kind:

@@ -91,6 +91,35 @@ def write_video(
     return path
 
 
+def write_packets(
+    path: Path, codec: str, coded: Sequence[bytes], *, size: tuple[int, int], rate: int = 10
+) -> Path:
+    """Write a video of pictures that are coded already.
+
+    Args:
+        path: Its suffix decides the format.
+        codec: FFmpeg's name of it.
+        coded: Each picture.
+        size: Width and height, in pixels.
+        rate: Pictures per second.
+    """
+    import av
+
+    unit = Fraction(1, rate)
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=rate)
+        stream.width, stream.height = size
+        stream.pix_fmt = "rgb24" if codec == "png" else "yuvj420p"
+        stream.time_base = unit
+        for number, content in enumerate(coded):
+            packet = av.Packet(content)
+            packet.stream = stream
+            packet.pts = packet.dts = number
+            packet.time_base, packet.duration, packet.is_keyframe = unit, 1, True
+            container.mux(packet)
+    return path
+
+
 def write_with_bad_frame(path: Path, *, count: int, bad: int) -> Path:
     """Write an AVI file of `levels`, and zeros in place of the frame number `bad`."""
     write_video(path, levels(count), codec="mjpeg", pix_fmt="yuvj420p")

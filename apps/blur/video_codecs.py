@@ -74,7 +74,11 @@ _PLANAR = {
 }
 """Pixel formats that hold the same numbers in another order, or have their range in the name."""
 
-_FULL_RANGE, _LIMITED_RANGE = 2, 1
+_UNREADABLE = ("yuv440p", "yuv440p10le", "yuv440p12le")
+"""What VP9 has, and its box in MP4 has no number for: nobody can open such a file."""
+
+_UNTAGGED = 2
+_FULL_RANGE, _LIMITED_RANGE, _UNKNOWN_RANGE = 2, 1, 0
 
 
 @dataclass(frozen=True)
@@ -101,13 +105,16 @@ class Target:
         """A frame of the source in the target's pixel format; itself if it is in that."""
         from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
-        if frame.format.name == self.kind.pix_fmt or frame.format.name.startswith("yuvj"):
-            return frame
+        form = frame.format
         if not self.converted:
+            if form.name == self.kind.pix_fmt or form.name.startswith("yuvj"):
+                return frame
             return frame.reformat(format=self.kind.pix_fmt)
         matrix = Colorspace.ITU709 if self.kind.colours[2] == 1 else Colorspace.ITU601
+        untagged = frame.colorspace == _UNTAGGED and not form.is_rgb
         return frame.reformat(
             format=self.kind.pix_fmt,
+            src_colorspace=matrix if untagged else None,  # which swscale would take for BT.601
             dst_colorspace=matrix,
             dst_color_range=ColorRange.MPEG,
             interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND,
@@ -135,10 +142,12 @@ def target_of(kind: Kind, codec: str, path: Path) -> Target:
     except ValueError as error:
         raise UserError(f"--codec {codec}: the installed PyAV has no {encoder.name}") from error
     pix_fmt = _PLANAR.get(kind.pix_fmt, kind.pix_fmt)
-    known = {one.name for one in found.video_formats or ()}
+    known = {one.name for one in found.video_formats or () if one.name not in _UNREADABLE}
     form = av.VideoFormat(kind.pix_fmt, 2, 2)
     colours = kind.colours
-    if kind.pix_fmt.startswith("yuvj"):
+    # Grey without a tag, as of raw video, is of full range, and of H.264 it would not be.
+    bare_grey = kind.pix_fmt.startswith("gray") and colours[3] == _UNKNOWN_RANGE
+    if kind.pix_fmt.startswith("yuvj") or bare_grey:
         colours = (*colours[:3], _FULL_RANGE)
     if any(one.is_alpha for one in form.components):
         raise DataError(f"{path}: {kind.pix_fmt} has transparency, which {codec} cannot keep")
@@ -151,7 +160,9 @@ def target_of(kind: Kind, codec: str, path: Path) -> Target:
                 f"{path}: {kind.pix_fmt}, {bits} bits a colour, cannot be kept by {codec}",
                 hint=hint,
             )
-        _log.warning("%s: %s becomes yuv420p, as %s does not have it", path, kind.pix_fmt, codec)
+        _log.warning(
+            "%s: %s becomes yuv420p, as %s in MP4 does not have it", path, kind.pix_fmt, codec
+        )
         code = 1 if is_hd(kind.width, kind.height) else 6
         colours, pix_fmt = (code, code, code, _LIMITED_RANGE), "yuv420p"
     options = dict(encoder.options)
