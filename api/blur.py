@@ -81,7 +81,8 @@ def blur(
         lossless_jpeg: Whether of a JPEG only the blocks change that a face's outline touches.
         codec: Of videos: "h264", "hevc", "vp9" or "av1".
         keep_audio: Whether videos keep their sound.
-        tracks: A file of tracks of the only source, a video, instead of looking for faces.
+        tracks: A file of tracks of the only source, a video, instead of looking for faces: what
+            says how to look must be left out.
         report: JSON file of the faces that another detector finds in what was written; None for no
             such search.
         report_detector: Name of a template, or a model file, of that detector; or YuNet's file.
@@ -109,14 +110,25 @@ def blur(
     from ..apps.blur.run import blur as run
     from ..tasks.named import model_path
 
+    first = model_path(detector, device=device)
+    second = None if second_opinion is None else model_path(second_opinion, device=device)
+    if tracks is not None:
+        searching = {
+            "--detector": first != model_path(DETECTOR, device=device),
+            "--second-opinion": second != model_path(SECOND_DETECTOR, device=device),
+            "--score": score is not None,
+            "--max-side": max_side is not None,
+            "--only and --except": gallery is not None,
+        }
+        for flag, is_given in searching.items():
+            if is_given:
+                raise UserError(f"--tracks {tracks}: says what is hidden, and goes without {flag}")
     return run(
         BlurRequest(
             sources=path_list(sources),
             output=optional_path(output),
-            detector=model_path(detector, device=device),
-            second_opinion=None
-            if second_opinion is None
-            else model_path(second_opinion, device=device),
+            detector=first,
+            second_opinion=second,
             segmenter=model_path(SEGMENTER, device=device) if shape == "mask" else None,
             cover=cover_of(style, shape, grow, optional_path(picture)),
             score=SCORE if score is None else score,

@@ -107,6 +107,7 @@ def check_more(
     *,
     inputs: Iterable[Path],
     force: bool,
+    hint: str = "",
 ) -> None:
     """Refuse to write a run's other files over anything that may be wanted.
 
@@ -116,6 +117,7 @@ def check_more(
         places: See `blurred_places`.
         inputs: Files that are read besides the sources, and never replaced.
         force: Whether older files may be replaced, unless they are read.
+        hint: What else can be done with an older file.
 
     Raises:
         UserError: One is a source, or what is written of one, or is read, or there is a file
@@ -130,7 +132,7 @@ def check_more(
             raise UserError(f"{flag}: {file} is to be one of the blurred files")
         check_not_read(file, flag, inputs)
         if not force and os.path.lexists(file):
-            raise UserError(f"{flag}: {file} is there already", hint="--force replaces it")
+            raise UserError(f"{flag}: {file} is there already", hint=f"--force replaces it{hint}")
 
 
 def _written(names: Mapping[Path, Path]) -> dict[Path, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 from ...data.images import read_content
 from ...data.read_ahead import work_ahead
 from ...errors import DataError, MissingPackageError, PocketfaceError, UserError
-from ...files import atomic_write, check_place, sha256_file
+from ...files import atomic_write, check_place, reading, sha256_file
 from ...interrupts import signals_kept
 from ...tasks.load import load_as
 from ...tasks.segmentation.model import FaceSegmenter
@@ -31,6 +32,9 @@ _log = logging.getLogger(__name__)
 
 _AT_ONCE = 4
 """Most photos, or frames of a video, that are looked at at once: each takes memory."""
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""After these errors of the system no other file can be written either."""
 
 
 def blur(request: BlurRequest) -> BlurSummary:
@@ -53,12 +57,16 @@ def blur(request: BlurRequest) -> BlurSummary:
     inputs = [path for path in others if path is not None]
     if request.tracks is None:
         sidecars = [sidecar_of(places[path]) for path in videos]
-        check_more("--output", sidecars, places, inputs=inputs, force=force)
+        # It is there without its video where an earlier run broke off.
+        hint = "; --tracks renders its video without looking for faces"
+        check_more("--output", sidecars, places, inputs=inputs, force=force, hint=hint)
     if request.report is not None:
         report = report_files(request.report)
-        check_more("--report", report, places, inputs=inputs, force=force)
+        check_more("--report", report, places, inputs=inputs, force=request.force)
     if videos:
         check_codec(request.codec)
+        if request.keep:
+            _log.warning("--keep-metadata: of photos alone; of videos nothing is kept")
     if request.tracks is not None and (len(media) > 1 or not videos):
         raise UserError(f"--tracks {request.tracks}: goes with one video, and nothing else")
     # Several at once, each on one core, take less time than one after the other on all cores.
@@ -86,10 +94,12 @@ def blur(request: BlurRequest) -> BlurSummary:
             check()
             try:
                 run.one(path, looked)
-            except PocketfaceError as error:
-                if len(media) == 1 or isinstance(error, MissingPackageError):
+            except Exception as error:
+                if len(media) == 1 or _fails_all(error):
                     raise
-                _log.warning("not blurred: %s", error)
+                is_told = isinstance(error, PocketfaceError)
+                said = error if is_told else f"{path}: {type(error).__name__}: {error}"
+                _log.warning("not blurred: %s", said)
                 run.summary.failed.append(path)
             if request.on_progress is not None:
                 request.on_progress(done, len(media))
@@ -103,6 +113,13 @@ def blur(request: BlurRequest) -> BlurSummary:
         run.summary.leaks = len(run.report.leaks)
     run.summary.seconds = time.monotonic() - started
     return run.summary
+
+
+def _fails_all(error: Exception) -> bool:
+    """Whether what failed for one file would fail for the next ones too."""
+    if isinstance(error, OSError):
+        return error.errno in _DISK
+    return isinstance(error, MissingPackageError | MemoryError)
 
 
 def _goes_on(request: BlurRequest) -> bool:
@@ -185,7 +202,7 @@ class _Run:
         self.manifest: Manifest | None = None
         self.settings = ""
 
-    def look(self, path: Path) -> _Looked | PocketfaceError | None:
+    def look(self, path: Path) -> _Looked | Exception | None:
         """Hide the faces of a photo, unless it is done: None for a video, or why it failed.
 
         It is called in several threads.
@@ -197,12 +214,12 @@ class _Run:
             digest = hashlib.sha256(content).hexdigest()
             done = self._is_done(path, digest)
             return _Looked(digest, None if done else self.blurrer.blur(content, source=str(path)))
-        except PocketfaceError as error:
+        except Exception as error:
             return error
 
-    def one(self, path: Path, looked: _Looked | PocketfaceError | None) -> None:
+    def one(self, path: Path, looked: _Looked | Exception | None) -> None:
         """Write a photo of which this came of `look`, or blur a video, unless it is done."""
-        if isinstance(looked, PocketfaceError):
+        if isinstance(looked, Exception):
             raise looked
         if looked is not None:
             if looked.made is None:
@@ -210,7 +227,10 @@ class _Run:
             else:
                 self._photo(path, looked.made, looked.digest)
             return
-        digest = sha256_file(path) if self.manifest is not None else ""
+        digest = ""
+        if self.manifest is not None:
+            with reading(path, DataError):
+                digest = sha256_file(path)
         if self._is_done(path, digest):
             self.summary.skipped += 1
         else:

@@ -51,6 +51,16 @@ def test_a_photo_and_a_folder(tmp_path: Path) -> None:
         ({"max_fmr": 0.1}, "--max-fmr 0.1: goes with"),
         ({"keep_metadata": "date,gps"}, "--keep-metadata gps"),
         ({"resume": True}, "--resume: needs --output"),
+        *(
+            ({"tracks": "t.json", **one}, "--tracks t.json: says what is hidden, and goes without")
+            for one in (
+                {"score": 0.3},
+                {"max_side": 1920},
+                {"detector": "face-detection-s"},
+                {"second_opinion": None},
+                {"gallery": "people.gallery"},
+            )
+        ),
     ],
 )
 def test_mistakes(options: dict[str, Any], what: str, tmp_path: Path) -> None:

@@ -284,6 +284,16 @@ def test_what_cannot_be_blurred_is_named_and_counted(run: Run) -> None:
     assert (result.code, "none of the 4 photos" in result.err) == (2, True)
 
 
+def test_a_name_that_grows_too_long_stops_no_other_photo(run: Run) -> None:
+    Path("in/nobody.png").rename("in/" + 250 * "b" + ".png")
+    done = run("blur", "in", *FIND)
+    assert done.code == 1
+    assert "not blurred: in/bbb" in done.err
+    assert "File name too long" in done.err
+    assert files_in("in/more") == ["b.png", "blurred_b.png"]
+    assert Path("in/blurred_a.png").is_file()
+
+
 def test_resume(run: Run) -> None:
     resumed = ("blur", "in", *FIND, "--output", "out", "--resume")
     Path("in/half.png").write_bytes(Path("photo.png").read_bytes()[:9000])
@@ -403,7 +413,13 @@ def test_a_report_is_no_gallery_even_with_force(run: Run, gallery: str) -> None:
 def test_a_report_tells_what_it_has_not_searched(run: Run) -> None:
     words = ("blur", "in", "--output", "out", *FIND, "--resume", "--report", "r.json", *REPORT)
     assert "not searched" not in run(*words).err
-    assert "--report: 3 files that were done before: not searched" in run(*words).err
+    report = Path("r.json").read_bytes()
+    again = run(*words)
+    assert (again.code, again.out) == (2, "")
+    assert "--report: r.json is there already" in again.err
+    assert Path("r.json").read_bytes() == report
+    done = run(*words, "--force")
+    assert "--report: 3 files that were done before: not searched" in done.err
 
 
 def test_a_report_lists_who_stays_visible(run: Run, gallery: str) -> None:

@@ -69,8 +69,10 @@ def test_a_video_is_blurred_and_rendered_again_by_its_tracks(run: Run) -> None:
     text = json.loads(tracks.read_text())
     text["tracks"][0]["visible"] = [[0, 9]]
     tracks.write_text(json.dumps(text))
-    done = run("blur", "v.mp4", "--tracks", str(tracks), "--force", "--style", "solid")
+    words = ("--force", "--style", "solid", "--keep-metadata", "date")
+    done = run("blur", "v.mp4", "--tracks", str(tracks), *words)
     assert done.code == 0, done.err
+    assert "--keep-metadata: of photos alone; of videos nothing is kept" in done.err
     assert [value > 50 for value in contrasts(Path("blurred_v.mp4"))] == [True] * 10 + [False] * 20
 
 
@@ -111,6 +113,7 @@ def test_the_search_for_a_report_tells_how_far_it_is() -> None:
         (("--live", "v.mp4"), "--live: expected --output FILE.mp4, --show, or both"),
         (("v.mp4", "--report-detector", "one.onnx"), "goes with --report FILE"),
         (("v.mp4", "--tracks", "none.json"), "none.json: cannot be read"),
+        (("v.mp4", "--tracks", "t.json", "--score", "0.2"), "t.json: says what is hidden"),
         (("v.mp4", "v2.mp4", "--tracks", "t.json"), "goes with one video, and nothing else"),
         (("--live", "v.mp4", "--output", "o.mp4", "--shape", "mask"), "does not go with --live"),
         (("--live", "v.mp4", "--output", "v2.mp4"), "--output v2.mp4: is there already"),
@@ -121,7 +124,8 @@ def test_the_search_for_a_report_tells_how_far_it_is() -> None:
 )
 def test_what_is_refused(run: Run, words: tuple[str, ...], says: str) -> None:
     shutil.copy("v.mp4", "v2.mp4")
-    done = run("blur", *words, "--detector", "one.onnx")
+    detector = () if "--tracks" in words else ("--detector", "one.onnx")
+    done = run("blur", *words, *detector)
     assert done.code == 2
     assert says in done.err
     assert not Path("blurred_v.mp4").exists()
@@ -134,6 +138,7 @@ def test_corrected_tracks_are_not_overwritten(run: Run) -> None:
     done = run("blur", "v.mp4", "--detector", "one.onnx")
     assert done.code == 2
     assert "blurred_v.tracks.json is there already" in done.err
+    assert "--force replaces it; --tracks renders its video" in done.err
     assert tracks.read_text() == "by hand"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +14,8 @@ import pytest
 from pocketface.apps.blur import run
 from pocketface.apps.blur.cover import Cover
 from pocketface.apps.blur.photo import BlurredPhoto
-from pocketface.apps.blur.request import BlurRequest
-from pocketface.errors import ImageError
+from pocketface.apps.blur.request import Blurred, BlurRequest
+from pocketface.errors import ImageError, MissingPackageError
 from pocketface.results import Detections
 
 NOBODY = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
@@ -71,3 +72,44 @@ def test_a_photo_that_fails_ahead_of_its_turn_is_named_at_its_turn(
     assert summary.failed == [photos[2]]
     assert summary.photos == 3
     assert not (tmp_path / "out" / "2.jpg").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        (ValueError("of a decoder"), False),
+        (OSError(errno.ENAMETOOLONG, "File name too long"), False),
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (MemoryError(), True),
+        (MissingPackageError("av"), True),
+    ],
+)
+@pytest.mark.parametrize("writing", [False, True])
+def test_what_fails_for_one_photo_stops_no_other(
+    error: Exception,
+    ends: bool,
+    writing: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    photos: list[Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def blur(content: bytes, **_: object) -> BlurredPhoto:
+        if not writing and content == b"2.jpg":
+            raise error
+        return BlurredPhoto(content, ".jpg", (NOBODY,), 0, (NOBODY,))
+
+    def tell(one: Blurred) -> None:
+        if writing and one.path == photos[2]:
+            raise error
+
+    output = tmp_path / "out"
+    settings: dict[str, Any] = {"output": output, "threads": 1, "on_blurred": tell}
+    if ends:
+        with pytest.raises(type(error)):
+            blurred(monkeypatch, blur, photos, **settings)
+        assert not (output / "3.jpg").exists()
+    else:
+        assert blurred(monkeypatch, blur, photos, **settings).failed == [photos[2]]
+        assert (output / "3.jpg").exists()
+        assert f"not blurred: {photos[2]}: {type(error).__name__}: " in caplog.text
