@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import cv2
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...errors import InputError
 from ...mask import Mask
 from ...results import Detections
-from .outline import Area, Shape, outline_of
+from .outline import Area, Opacity, Shape, outline_of
 
 Pixels = NDArray[Any]
 Picture = NDArray[np.uint8]
@@ -90,7 +90,40 @@ def hide(
         masks: Of each face, for the shape `mask`.
         from_bgr: For colours that are not BGR of uint8.
     """
-    hide_in_all([(pixels, from_bgr)], faces, cover, masks=masks)
+    hide_in_all([(pixels, from_bgr)], drawn_boxes(faces, cover), cover, masks=masks)
+
+
+def hidden_pixels(
+    size: tuple[int, int],
+    faces: Detections,
+    cover: Cover,
+    *,
+    masks: Sequence[Mask] | None = None,
+) -> NDArray[np.bool_]:
+    """In which pixels of a picture of 8 bits `hide` may change something, the soft edge among them.
+
+    Args:
+        size: Its height and width.
+        faces: See `hide`, as all that follow.
+        cover: How they are hidden.
+        masks: Of each face.
+
+    Returns:
+        (H, W).
+    """
+    hidden = np.zeros(size, np.bool_)
+    for _, area, opacity in _outlines(size, drawn_boxes(faces, cover), cover, masks):
+        hidden[area] |= opacity * 255 > 0.5  # less is rounded off
+    return hidden
+
+
+def drawn_boxes(faces: Detections, cover: Cover) -> Detections:
+    """Faces in the boxes that are drawn: a stretched emoji would tell the proportions of a face."""
+    if cover.style != "emoji" or not len(faces):
+        return faces
+    half = (faces.boxes[:, 2:] - faces.boxes[:, :2]).max(1, keepdims=True) / 2
+    centre = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
+    return replace(faces, boxes=np.concatenate([centre - half, centre + half], 1))
 
 
 def hide_in_all(
@@ -100,16 +133,12 @@ def hide_in_all(
     *,
     masks: Sequence[Mask] | None = None,
 ) -> None:
-    """As `hide`, in several pictures of one size and of the same faces, as planes of a frame."""
+    """As `hide`, in several pictures of one size and of the same faces, as planes of a frame.
+
+    Faces are as `drawn_boxes` has them: in the pixels of a plane, a square may be none.
+    """
     size = pictures[0][0].shape[:2]
-    for index, found in enumerate(faces.boxes):
-        # A stretched emoji would tell the proportions of the face.
-        box = _squared(found) if cover.style == "emoji" else found
-        mask = None if masks is None else masks[index]
-        outline = outline_of(box, size, shape=cover.shape, grow=cover.grow, mask=mask)
-        if outline is None:
-            continue
-        area, opacity = outline
+    for box, area, opacity in _outlines(size, faces, cover, masks):
         for pixels, from_bgr in pictures:
             part = pixels[area]
             filled = _filled(part, box, area, cover, from_bgr)
@@ -120,11 +149,15 @@ def hide_in_all(
             part[...] = mixed.astype(pixels.dtype)
 
 
-def _squared(box: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The square of the box's longer side around its centre."""
-    half = (box[2:] - box[:2]).max() / 2
-    centre = (box[:2] + box[2:]) / 2
-    return np.concatenate([centre - half, centre + half])
+def _outlines(
+    size: tuple[int, int], faces: Detections, cover: Cover, masks: Sequence[Mask] | None
+) -> Iterator[tuple[NDArray[np.float32], Area, Opacity]]:
+    """The box of each face, and what `outline_of` says of it; none of those out of the picture."""
+    for index, box in enumerate(faces.boxes):
+        mask = None if masks is None else masks[index]
+        outline = outline_of(box, size, shape=cover.shape, grow=cover.grow, mask=mask)
+        if outline is not None:
+            yield box, *outline
 
 
 def _filled(

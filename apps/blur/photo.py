@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from ...results import Detections
-from .cover import Cover, hide
+from .cover import Cover, hidden_pixels, hide
 from .find import Finder, merged, with_more
 from .jpeg_blocks import check_installed, with_old_blocks
 from .photo_file import Frame, Picture, turned_back
@@ -131,7 +131,7 @@ class PhotoBlurrer:
             covered = self._hide(frame, faces)
             covers.append(faces)
         made = photo_bytes(photo, source=source)
-        if self.lossless_jpeg and photo.kind == "JPEG":
+        if covered is not None and photo.kind == "JPEG":
             stored = turned_back(covered, photo.orientation)
             made = with_old_blocks(photo.stored, made, stored, source=source)
         return BlurredPhoto(
@@ -157,18 +157,14 @@ class PhotoBlurrer:
             return faces
         return faces[np.flatnonzero(~self.who.visible(image, faces))]
 
-    def _hide(self, frame: Frame, faces: Detections) -> NDArray[np.bool_]:
-        """Hide faces of a frame, in place; says in which pixels, the soft edge among them."""
+    def _hide(self, frame: Frame, faces: Detections) -> NDArray[np.bool_] | None:
+        """Hide faces of a frame, in place; for `lossless_jpeg` says in which pixels."""
         masks: Sequence[Mask] | None = None
         if self.cover.shape == "mask" and len(faces):
             assert self.segmenter is not None, "the shape mask needs a segmenter"
             assert faces.landmarks is not None
             masks = self.segmenter.predict(frame.views()[0], faces.landmarks)
         hide(frame.colours, faces, self.cover, masks=masks, from_bgr=frame.from_bgr)
-        covered = np.zeros(frame.colours.shape[:2], np.uint8)
-        white = Cover(
-            style="solid", colour=(255, 255, 255), shape=self.cover.shape, grow=self.cover.grow
-        )
-        if self.lossless_jpeg:
-            hide(covered, faces, white, masks=masks, from_bgr=lambda drawn: drawn[..., 0])
-        return covered > 0
+        if not self.lossless_jpeg:
+            return None
+        return hidden_pixels(frame.colours.shape[:2], faces, self.cover, masks=masks)

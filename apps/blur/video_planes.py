@@ -80,7 +80,7 @@ def hide_in_planes(
 
     Args:
         frame: Nobody else's.
-        faces: In pixels as stored.
+        faces: In pixels as stored, as `drawn_boxes` gives them.
         cover: How they are hidden.
         kind: Which colours the frame has.
         hulls: Of each face, as stored, for the shape `mask`; who has none is hidden by an ellipse.

@@ -13,7 +13,7 @@ from ...data.coded_videos import CodedFrame, CodedVideo, open_coded
 from ...data.read_ahead import work_ahead
 from ...errors import DataError
 from ...tasks.segmentation.model import FaceSegmenter
-from .cover import Cover
+from .cover import Cover, drawn_boxes
 from .tracks_cover import Covers
 from .tracks_file import VideoTracks
 from .video_codecs import target_of
@@ -121,7 +121,8 @@ class _Drawing:
             black(empty, target.kind)
             return empty
         copy = self._writer.copied(target.picture(frame.picture))
-        faces = stored_boxes(self._covers.at(number), self._tracks.shown, target.kind)
+        shown = drawn_boxes(self._covers.at(number), self._cover)
+        faces = stored_boxes(shown, self._tracks.shown, target.kind)
         hulls = self._hulls(frame, number) if self._cover.shape == "mask" else []
         hide_in_planes(copy, faces, self._cover, target.kind, hulls)
         return copy

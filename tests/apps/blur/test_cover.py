@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pocketface.apps.blur.cover import CELLS, STYLES, Cover, Style, hide
+from pocketface.apps.blur.cover import CELLS, STYLES, Cover, Style, hidden_pixels, hide
 from pocketface.apps.blur.outline import Shape, outline_of
 from pocketface.cli.blur import add_arguments
 from pocketface.errors import InputError
@@ -45,6 +45,19 @@ def test_a_face_is_hidden_and_the_rest_is_left_alone(style: Style, shape: Shape)
     wide = 60 if style == "emoji" else 48  # which is as wide as high
     outside = np.maximum(np.abs(x - 100) - wide, np.abs(y - 100) - 60) > 5
     assert np.array_equal(after[outside], before[outside])
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("shape", ["ellipse", "box"])
+def test_which_pixels_are_hidden(style: Style, shape: Shape) -> None:
+    before = noise(200, 240)
+    after = before.copy()
+    found = face(80, 50, 110, 150)
+    hide(after, found, cover_of(style, shape=shape))
+    hidden = hidden_pixels((200, 240), found, cover_of(style, shape=shape))
+    changed = (after != before).any(-1)
+    assert not (changed & ~hidden).any()
+    assert changed[hidden].mean() > 0.97
 
 
 @pytest.mark.parametrize("style", ["mosaic", "gaussian"])

@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pocketface.apps.blur.cover import Cover
+from pocketface.apps.blur.cover import STYLES, Cover, Style
+from pocketface.apps.blur.outline import Shape
 from pocketface.apps.blur.photo_file import turned_back
 from pocketface.apps.blur.photo_metadata import GROUPS
 from pocketface.data.images import decode_image
@@ -67,6 +68,25 @@ def test_other_blocks_stay_bit_for_bit(name: str, tmp_path: Path) -> None:
     shown = np.asarray(opened(made))
     assert np.abs(plain - shown)[32:48, 42:54].max() <= 2
     assert opened(made).mode == opened(content).mode
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("shape", ["ellipse", "box"])
+def test_whatever_the_style_changes_comes_in_whole_blocks(style: Style, shape: Shape) -> None:
+    # The emoji, as wide as high, had a cut-off edge: only the blocks of the face's box were new.
+    picture = smooth() if style == "replace" else None
+    content = written(Image.fromarray(smooth()), "JPEG", quality=95, subsampling=0)
+    made = [
+        blur(
+            content,
+            lossless_jpeg=lossless,
+            finder=OneFace((44, 20, 52, 60)),
+            cover=Cover(style=style, shape=shape, picture=picture),
+        ).content
+        for lossless in (False, True)
+    ]
+    plain, shown = (np.asarray(opened(one)).astype(int) for one in made)
+    assert np.abs(plain - shown).max() <= 4
 
 
 def test_pixels_far_from_the_face_are_the_same() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from pocketface.apps.blur.cover import Cover
 from pocketface.data.coded_videos import open_coded
 
 from ...videos import write_packets, write_video
@@ -80,3 +82,24 @@ def test_440_is_not_written_into_a_box_that_cannot_tell_it(tmp_path: Path) -> No
     output, _ = blurred(source, codec="vp9")
     with open_coded(output) as video:
         assert video.kind.pix_fmt == "yuv420p"
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "aspect"), [("yuv420p", 1), ("yuv422p", 1), ("yuv444p", 2), ("yuv420p", 2)]
+)
+def test_an_emoji_is_as_wide_as_high_whatever_a_pixel_is(
+    tmp_path: Path, pix_fmt: str, aspect: int
+) -> None:
+    source = write_video(
+        tmp_path / "v.mp4",
+        pictures(2),
+        codec="libx264",
+        pix_fmt=pix_fmt,
+        sample_aspect_ratio=Fraction(aspect),
+    )
+    output, _ = blurred(source, cover=Cover(style="emoji", shape="box", grow=1))
+    before, after = (frames_of(one)[0].pixels.astype(int) for one in (source, output))
+    assert before.shape == (120, 160 * aspect, 3)
+    # Not grey any more: in 4:2:2 its colour reached further than its light.
+    rows, columns = np.nonzero(np.abs(after - before).max(-1) > 24)
+    assert np.ptp(columns) == pytest.approx(np.ptp(rows), rel=0.15)
