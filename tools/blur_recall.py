@@ -6,10 +6,11 @@
         [--found deface=deface.json] [--photos 200]
 
 A look is a detector, its lowest score, the longest side that a photo is searched at, how much the
-ellipse is larger than the box, and perhaps who is asked about doubtful faces. `--found` has what
-another program found, by tools/deface_finds.py. A face is hidden if nine tenths of the ellipse in
-its box are; sizes are of the box's longer side in pixels of the photo. "Needless" is the share of
-all pixels that are hidden and lie in no face's box, grown by a half. One thread.
+ellipse is larger than the box, and perhaps who is asked about doubtful faces. `--still` looks in
+the same way at a video that shows the photo. `--found` has what another program found, by
+tools/deface_finds.py. A face is hidden if nine tenths of the ellipse in its box are; sizes are of
+the box's longer side in pixels of the photo. "Needless" is the share of all pixels that are hidden
+and lie in no face's box, grown by a half. One thread.
 """
 
 from __future__ import annotations
@@ -17,18 +18,22 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketface.apps.blur.find import FaceFinder
 from pocketface.apps.blur.outline import outline_of
+from pocketface.apps.blur.tracks_cover import Covers
+from pocketface.apps.blur.video_find import find_tracks
 from pocketface.data.coco_json import load_coco_json
 from pocketface.data.images import read_image
 from pocketface.tasks.named import model_path
@@ -39,6 +44,8 @@ Find = Callable[[str, NDArray[np.uint8]], tuple[Boxes, float]]
 
 SIZES = (8, 16, 32, 64)
 MOST = 0.9
+STILL, RATE = 3, 25
+"""Frames of a video that shows a photo, and how many it has in a second."""
 
 
 def main() -> None:
@@ -51,6 +58,7 @@ def main() -> None:
     parser.add_argument(
         "--look", action="append", default=[], metavar="DETECTOR:SCORE:SIDE:GROW[:SECOND]"
     )
+    parser.add_argument("--still", action="append", default=[], metavar="LOOK")
     parser.add_argument("--found", action="append", default=[], metavar="NAME=JSON")
     parser.add_argument("--photos", type=int, help="every Nth, so many in all")
     asked = parser.parse_args()
@@ -61,6 +69,7 @@ def main() -> None:
     photos = sorted(content["images"], key=lambda image: image["file_name"])
     photos = photos[:: max(1, len(photos) // (asked.photos or len(photos)))][: asked.photos]
     ways: dict[str, Find] = {one: by_look(one) for one in asked.look}
+    ways |= {f"a video, {one}": by_still(one) for one in asked.still}
     ways |= {name: by_file(Path(file)) for name, _, file in (f.partition("=") for f in asked.found)}
     heads = [f"{low} to {high}" for low, high in itertools.pairwise(SIZES)]
     print(
@@ -79,8 +88,8 @@ def main() -> None:
         print(f"| {name} | {' | '.join(tally.cells())} |")
 
 
-def by_look(text: str) -> Find:
-    """A detector of ours, as the command looks."""
+def opened(text: str) -> tuple[FaceFinder, float]:
+    """A detector of ours, and how much larger the ellipse is."""
     detector, score, side, grow, *second = text.split(":")
     finder = FaceFinder(
         model_path(detector),
@@ -89,16 +98,55 @@ def by_look(text: str) -> Find:
         second_opinion=model_path(second[0]) if second else None,
         threads=1,
     )
+    return finder, float(grow)
+
+
+def grown(boxes: Boxes, grow: float) -> Boxes:
+    """Boxes around the same centres."""
+    more = (grow - 1) / 2 * (boxes[:, 2:] - boxes[:, :2])
+    return np.concatenate([boxes[:, :2] - more, boxes[:, 2:] + more], axis=1)
+
+
+def by_look(text: str) -> Find:
+    """A detector of ours, as the command looks at photos."""
+    finder, grow = opened(text)
 
     def find(_: str, pixels: NDArray[np.uint8]) -> tuple[Boxes, float]:
         finder.find(pixels)  # opens a network of this size
         started = time.perf_counter()
         boxes = finder.find(pixels).boxes
-        seconds = time.perf_counter() - started
-        more = (float(grow) - 1) / 2 * (boxes[:, 2:] - boxes[:, :2])
-        return np.concatenate([boxes[:, :2] - more, boxes[:, 2:] + more], axis=1), seconds
+        return grown(boxes, grow), time.perf_counter() - started
 
     return find
+
+
+def by_still(text: str) -> Find:
+    """As the command looks at videos: at one of a few frames that all are the photo."""
+    finder, grow = opened(text)
+
+    def find(_: str, pixels: NDArray[np.uint8]) -> tuple[Boxes, float]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "still.mkv"
+            write_still(path, pixels)
+            started = time.perf_counter()
+            tracks, _digests = find_tracks(path, finder, who=None, tell=lambda _: None)
+            seconds = (time.perf_counter() - started) / STILL
+        boxes = Covers(tracks.paths, RATE).at(STILL // 2).boxes
+        return grown(boxes, grow), seconds
+
+    return find
+
+
+def write_still(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write a lossless video of one picture, uint8 (H, W, 3) BGR."""
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("ffv1", rate=RATE)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width = pixels.shape[:2]
+        stream.pix_fmt = "bgr0"
+        for _ in range(STILL):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="bgr24")))
+        file.mux(stream.encode())
 
 
 def by_file(path: Path) -> Find:
