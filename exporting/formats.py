@@ -66,6 +66,7 @@ class Exporter:
 
     Attributes:
         module: Name of its module in this folder.
+        suffixes: Suffixes of all that it writes.
         packages: Packages that write and run its files.
         precisions: Possible precisions of the stored weights.
         free_size: Whether its files can be opened with other input sizes, if the template leaves
@@ -73,6 +74,7 @@ class Exporter:
     """
 
     module: str
+    suffixes: tuple[str, ...]
     packages: tuple[str, ...]
     precisions: tuple[Precision, ...] = ("fp32", "fp16")
     free_size: bool = False
@@ -81,20 +83,26 @@ class Exporter:
 EXPORTERS: dict[str, Exporter] = {
     "openvino": Exporter(
         "openvino",
+        (".xml", ".bin"),
         ("openvino", "onnx", "onnxscript"),
         ("fp32", "fp16", "int8"),
         free_size=True,
     ),
-    "onnx": Exporter("onnx", ("onnx", "onnxscript", "onnxruntime"), free_size=True),
-    "coreml": Exporter("coreml", ("coremltools",)),
-    "litert": Exporter("litert", ("litert_torch", "ai_edge_litert")),
-    "tensorflow": Exporter("tensorflow", ("tensorflow",), ("fp32",)),
-    "torchscript": Exporter("torchscript", ("torch",), free_size=True),
+    "onnx": Exporter("onnx", (".onnx",), ("onnx", "onnxscript", "onnxruntime"), free_size=True),
+    "coreml": Exporter("coreml", (".mlmodel", ".mlpackage"), ("coremltools",)),
+    "litert": Exporter("litert", (".tflite",), ("litert_torch", "ai_edge_litert")),
+    "tensorflow": Exporter("tensorflow", (".savedmodel", ".keras"), ("tensorflow",), ("fp32",)),
+    "torchscript": Exporter("torchscript", (".pt",), ("torch",), free_size=True),
 }
 """Formats by name; their modules are imported when used."""
 
 ALL = "all"
 """In the place of formats' names: each of `EXPORTERS`, as far as network and machine allow."""
+
+
+def stem_of(precision: str) -> str:
+    """Stem of the names of files with weights of a precision."""
+    return "model" if precision == "fp32" else f"model_{precision}"
 
 
 def check_asked(formats: Sequence[str] | None, precisions: Sequence[str]) -> None:

@@ -5,11 +5,42 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
 from ..errors import UserError
-from ..runtimes.seal import model_files
+from ..files import check_not_read
+from ..runtimes import opened
+from ..runtimes.seal import model_files, parts_of
 from .certificate import certificate_path
+from .formats import EXPORTERS, stem_of
+
+
+def check_weights_kept(
+    weights: Path, folder: Path, flag: str, *, formats: Iterable[str], precisions: Iterable[str]
+) -> None:
+    """Refuse to write model files over the weights that they are made from.
+
+    Other people's weights may be named as our files are: `model.xml` with `model.bin`.
+
+    Args:
+        weights: The weights, or the file that stands for them.
+        folder: Folder for the files.
+        flag: The command-line flag that named the folder.
+        formats: Keys of `EXPORTERS`.
+        precisions: Precisions of the files, as their names have them.
+
+    Raises:
+        UserError: Such a file, with or without NMS inside, would replace a part of the weights.
+    """
+    read = parts_of(opened(weights))
+    stems = [stem_of(one) + end for one, end in product(precisions, ("", "_nms"))]
+    suffixes = [suffix for name in formats for suffix in EXPORTERS[name].suffixes]
+    for stem, suffix in product(stems, suffixes):
+        path = folder / f"{stem}{suffix}"
+        for target in (path, failed(path)):
+            check_not_read(target, flag, read)
 
 
 def move_model(path: Path, folder: Path) -> Path:

@@ -28,6 +28,7 @@ from .formats import (
     Writer,
     check_asked,
     missing_of,
+    stem_of,
     writer_of,
 )
 from .report import ExportedFile, ExportReport
@@ -86,7 +87,7 @@ def export_model(request: ExportRequest) -> ExportReport:
 
     Raises:
         UserError: A format or precision is unknown, the template does not allow the input size,
-            or NMS is asked for a model without boxes.
+            NMS is asked for a model without boxes, or a file would replace the weights.
         MissingPackageError: A package that a format asked for needs is not installed.
         OSError: The folder cannot be written.
     """
@@ -142,6 +143,7 @@ def _job(request: ExportRequest) -> _Job:
     from ..models.weights import build_network
     from ..tasks.describe import contract_for
     from .onnx import example_for
+    from .place import check_weights_kept
     from .verify import reference_for
 
     check_asked(request.formats, request.precisions)
@@ -154,6 +156,9 @@ def _job(request: ExportRequest) -> _Job:
     stored: Sequence[Precision] = ["int8"] if quantized else list(request.precisions)
     for name in named:
         _check_format(name, stored, request, quantized=quantized)
+    check_weights_kept(
+        weights.path, Path(request.folder), "--save-model-to", formats=formats, precisions=stored
+    )
     height, width = request.input_size or (None, None)
     contract = contract_for(weights.template, weights=weights, height=height, width=width)
     if request.with_nms and task_of(contract.task).rules.suppression(contract) is None:
@@ -237,7 +242,7 @@ def _export(
                     network=job.network,
                     contract=contract.model_copy(update={"precision": precision}),
                     folder=scratch,
-                    stem="model" if precision == "fp32" else f"model_{precision}",
+                    stem=stem_of(precision),
                     with_nms=job.with_nms,
                 )
             )

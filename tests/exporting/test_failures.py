@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,11 +17,14 @@ import onnx
 import pytest
 
 import pocketface
-from pocketface.errors import ContractError
+from pocketface.errors import ContractError, UserError
+from pocketface.exporting import EXPORTERS, ExportRequest, export_model
 from pocketface.exporting import coreml as coreml_format
 from pocketface.exporting import onnx as onnx_format
 from pocketface.exporting.coreml_spec import store_as_fp16
+from pocketface.exporting.place import check_weights_kept
 from pocketface.models.weights import build_network, read_weights, write_weights
+from pocketface.runtimes import DEFAULT_RUNTIMES
 from pocketface.runtimes.seal import check_seal
 
 from .conftest import FILES, MakeWeights, no_conversion, run
@@ -95,6 +99,37 @@ def test_a_file_that_our_own_loader_refuses_has_failed(
     assert row.status == "failed"
     assert row.reason == f"{tmp_path}/model.onnx: contract does not fit"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["model.xml", "model_nms.xml", "model-failed.xml"])
+def test_weights_of_others_are_not_replaced_by_what_is_made_of_them(
+    weights: Path, tmp_path: Path, name: str
+) -> None:
+    """OpenVINO's own are named as our files are."""
+    theirs = tmp_path / name
+    parts = [theirs, theirs.with_suffix(".bin")]
+    for part in parts:
+        part.write_text("theirs")
+    read = replace(read_weights(weights), path=theirs)
+    options: dict[str, Any] = {"weights": read, "with_nms": True, "verify": False}
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    for folder in (tmp_path, link):
+        with pytest.raises(UserError) as caught:
+            export_model(ExportRequest(folder=folder, formats=["onnx", "openvino"], **options))
+        message = f"--save-model-to {folder / name}: is one of the files to be read"
+        assert str(caught.value) == message
+    assert [part.read_text() for part in parts] == ["theirs", "theirs"]
+    asked: dict[str, Any] = {"precisions": ["fp32"]}
+    check_weights_kept(theirs, tmp_path, "--to", formats=["onnx"], **asked)
+    with pytest.raises(UserError, match=f"--to .*{name}: is one of"):
+        check_weights_kept(parts[1], tmp_path, "--to", formats=["openvino"], **asked)
+
+
+def test_each_format_knows_the_names_of_its_files() -> None:
+    written = {suffix for one in EXPORTERS.values() for suffix in one.suffixes}
+    opened = {one for one, runtime in DEFAULT_RUNTIMES.items() if runtime != "torch"}
+    assert written == opened | {".bin"}
 
 
 def test_a_new_file_does_not_stand_beside_old_ones(weights: Path, tmp_path: Path) -> None:
