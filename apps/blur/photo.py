@@ -119,7 +119,7 @@ class PhotoBlurrer:
             found.append(faces)
             hidden.append(chosen)
         covers: list[Detections] = []
-        animated = len(photo.frames) > 1 and photo.kind not in ("TIFF", "HEIF")
+        animated = len(photo.frames) > 1 and photo.kind != "TIFF"
         for number, frame in enumerate(photo.frames):
             faces = hidden[number]
             if animated:

@@ -26,6 +26,9 @@ MAX_ALL_PIXELS = 200_000_000
 
 _MAX_FRAMES = 10_000
 
+_ONE_PICTURE = ("JPEG", "HEIF")
+"""Formats of whose pictures the main one alone is kept: others are previews, bursts and so on."""
+
 
 def read_photo(
     content: bytes,
@@ -54,7 +57,7 @@ def read_photo(
     with pillow_quiet():
         try:
             image, orientation = open_pillow(io.BytesIO(content), kind, source)
-            count = getattr(image, "n_frames", 1) if kind != "JPEG" else 1
+            count = getattr(image, "n_frames", 1) if kind not in _ONE_PICTURE else 1
             _check_count(image, count, source)
             image.load()
             exif = kept_tags(image, keep)

@@ -375,6 +375,27 @@ def _heic_of_10_bits() -> bytes:
     return target.getvalue()
 
 
+@pytest.mark.parametrize("size", [SIZE, (48, 40)])
+@pytest.mark.parametrize("main", [0, 1, 2])
+def test_of_several_heic_pictures_the_main_one_is_kept(main: int, size: tuple[int, int]) -> None:
+    """Whatever their sizes are, and wherever it stands."""
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    more = [Image.new("RGB", size, "blue").rotate(90 * number) for number in range(3)]
+    more[main] = Image.fromarray(smooth())
+    content = written(
+        more[0], "HEIF", save_all=True, append_images=more[1:], primary_index=main, quality=90
+    )
+    assert opened(content).n_frames == 3
+    made = blur(content)
+    after = opened(made.content)
+    assert after.n_frames == len(made.found) == 1
+    difference = np.abs(
+        decode_image(made.content, source="photo").astype(int) - smooth()[..., ::-1]
+    )
+    assert difference[outside()].max() <= 20
+    assert difference[inside()].mean() > 5
+
+
 def test_animations_that_are_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(photo_read, "MAX_ALL_PIXELS", 3 * SIZE[0] * SIZE[1])
     first, *more = moving(False)
