@@ -12,6 +12,7 @@ import numpy as np
 
 from ...errors import ImageError
 from .gif_colours import with_palette
+from .photo_bmp import bmp_with_alpha
 from .photo_file import Frame, PhotoFile, turned_back
 from .photo_metadata import with_orientation
 from .photo_tiff import with_profile
@@ -40,6 +41,10 @@ def photo_bytes(photo: PhotoFile, *, source: str) -> bytes:
         settings["exif"] = photo.exif
         if photo.kind == "TIFF":
             settings["compression"] = "raw"  # libtiff, which compresses, takes no such tags
+    if photo.kind == "BMP":
+        (frame,) = photo.frames
+        if frame.alpha is not None:
+            return bmp_with_alpha(np.dstack([frame.colours, frame.alpha]), settings.get("dpi"))
     content = _deep(photo) if _is_deep(photo) else _by_pillow(photo, settings, source)
     return with_chunks(content, photo.chunks) if photo.kind == "PNG" else content
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,17 @@ def deep(channels: int, kind: str) -> bytes:
     return bytes(cv2.imencode(kind, noise(channels, top=65536))[1])
 
 
+def bmp_with_alpha() -> bytes:
+    """With a header that says which bits are alpha (BITMAPV4HEADER)."""
+    pixels = noise(4)[::-1]
+    masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    info = (108, *SIZE, 1, 32, 3, pixels.nbytes, 11811, 5906, 0, 0, *masks)
+    header = struct.pack("<IiiHHIIiiIIIIII52x", *info)
+    start = 14 + len(header)
+    head = struct.pack("<2sIHHI", b"BM", start + pixels.nbytes, 0, 0, start)
+    return head + header + pixels.tobytes()
+
+
 LOSSLESS: dict[str, Callable[[], bytes]] = {
     "png": lambda: written(Image.fromarray(noise()), "PNG", icc_profile=PROFILE, dpi=(300, 300)),
     "grey png": lambda: written(Image.fromarray(noise(1)), "PNG"),
@@ -53,7 +65,8 @@ LOSSLESS: dict[str, Callable[[], bytes]] = {
     "tiff with alpha": lambda: written(rgba(), "TIFF"),
     "cmyk tiff": lambda: written(Image.fromarray(noise(4), "CMYK"), "TIFF", icc_profile=PROFILE),
     "fax": lambda: written(Image.fromarray(noise(1)).convert("1"), "TIFF", compression="group4"),
-    "bmp": lambda: written(Image.fromarray(noise()), "BMP"),
+    "bmp": lambda: written(Image.fromarray(noise()), "BMP", dpi=(300, 150)),
+    "bmp with alpha": lambda: bmp_with_alpha(),
     "ppm": lambda: written(Image.fromarray(noise()), "PPM"),
     "pgm": lambda: written(Image.fromarray(noise(1)), "PPM"),
     "webp": lambda: written(Image.fromarray(noise()), "WEBP", lossless=True, icc_profile=PROFILE),
