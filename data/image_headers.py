@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import struct
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from ..errors import ImageError, ImageTooLargeError
 from . import jpeg_marks
@@ -32,8 +32,8 @@ _MAX_FIELD = 300_000
 _ORIENTATION = 0x0112
 """EXIF tag (Exif 2.32, section 4.6.4)."""
 
-_TILE_WIDTH, _TILE_LENGTH = 322, 323
-"""TIFF tags (TIFF 6.0, section 15)."""
+_BITS, _TILE_WIDTH, _TILE_LENGTH = 258, 322, 323
+"""TIFF tags (TIFF 6.0, sections 8 and 15)."""
 
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 """Brands of photos that are coded as HEVC."""
@@ -146,7 +146,7 @@ def open_pillow(stream: IO[bytes], kind: str, source: str) -> tuple[PILImage, in
         if stream.seek(0, os.SEEK_END) > MAX_RAW_BYTES:
             raise ImageError(f"{source}: a {kind} of more than {MAX_RAW_BYTES:,} bytes")
         if kind == "TIFF":
-            _check_fields(stream, source)
+            check_fields(stream, source)
     else:
         stream = cast(IO[bytes], BoundedReader(stream))
     stream.seek(0)
@@ -163,12 +163,7 @@ def open_pillow(stream: IO[bytes], kind: str, source: str) -> tuple[PILImage, in
         raise _too_many(source, pixels[0] if pixels else "too many") from error
     check_size(image.size, source)
     if kind == "TIFF":
-        # A TIFF is decoded in whole tiles, whose size is independent of the picture's.
-        tags = getattr(image, "tag_v2", {})
-        width, height = (tags.get(tag, 1) for tag in (_TILE_WIDTH, _TILE_LENGTH))
-        if not isinstance(width, int) or not isinstance(height, int):
-            raise ImageError(f"{source}: damaged or cut-off image: its tiles have no size")
-        check_size((width, height), source)
+        check_tiles(image, source)
     return image, _orientation(image, stream)
 
 
@@ -210,20 +205,58 @@ def _too_many(source: str, size: str) -> ImageTooLargeError:
     return ImageTooLargeError(f"{source}: {size} pixels: above the limit of {MAX_PIXELS:,} pixels")
 
 
-def _check_fields(stream: IO[bytes], source: str) -> None:
-    """Refuse a TIFF with fields of very many numbers, which Pillow makes Python's (TIFF 6.0, 2)."""
+def tiff_bits(image: PILImage) -> tuple[int, ...]:
+    """The bits of each channel of a TIFF's page that was opened; none of another format."""
+    tags: Any = getattr(image, "tag_v2", None)
+    return () if tags is None else tuple(tags.get(_BITS, (1,)))
+
+
+def check_tiles(image: PILImage, source: str) -> None:
+    """Check an opened page of a TIFF: whole tiles are decoded, which may be larger than the page.
+
+    Raises:
+        ImageTooLargeError: See `check_size`.
+        ImageError: Tiles without a size.
+    """
+    tags: Any = getattr(image, "tag_v2", {})
+    width, height = (tags.get(tag, 1) for tag in (_TILE_WIDTH, _TILE_LENGTH))
+    if not isinstance(width, int) or not isinstance(height, int):
+        raise ImageError(f"{source}: damaged or cut-off image: its tiles have no size")
+    check_size((width, height), source)
+
+
+def check_fields(stream: IO[bytes], source: str, *, pages: int = 1) -> None:
+    """Check the first pages of a TIFF: Pillow makes Python's numbers of all fields (TIFF 6.0, 2).
+
+    Raises:
+        ImageError: A field has very many of them.
+        struct.error: The file ends within the first page's fields.
+    """
     stream.seek(0)
     head = stream.read(16)
     order = "<" if head.startswith(b"II") else ">"
     big = 43 in head[2:4]
-    stream.seek(struct.unpack(order + ("Q" if big else "I"), head[8:] if big else head[4:8])[0])
-    count, entry = ("Q", "HHQ8x") if big else ("H", "HHI4x")
-    (entries,) = struct.unpack(order + count, stream.read(struct.calcsize(order + count)))
-    for _ in range(min(entries, 65_536)):
-        found = struct.unpack(order + entry, stream.read(struct.calcsize(order + entry)))
-        tag, kind, numbers = found
-        if numbers > _MAX_FIELD and kind not in _BYTE_KINDS:
-            raise ImageError(f"{source}: a TIFF of {numbers:,} values in its field {tag}")
+    count, entry, place = ("Q", "HHQ8x", "Q") if big else ("H", "HHI4x", "I")
+
+    def read(form: str) -> tuple[int, ...]:
+        return struct.unpack(order + form, stream.read(struct.calcsize(order + form)))
+
+    (start,) = struct.unpack(order + place, head[8:] if big else head[4:8])
+    seen: set[int] = set()
+    while start and start not in seen and len(seen) < pages:
+        seen.add(start)
+        try:
+            stream.seek(start)
+            (entries,) = read(count)
+            for _ in range(min(entries, 65_536)):
+                tag, kind, numbers = read(entry)
+                if numbers > _MAX_FIELD and kind not in _BYTE_KINDS:
+                    raise ImageError(f"{source}: a TIFF of {numbers:,} values in its field {tag}")
+            (start,) = read(place) if len(seen) < pages else (0,)
+        except struct.error:
+            if len(seen) == 1:
+                raise
+            return  # what is behind the last page is for Pillow to judge
 
 
 def _orientation(image: PILImage, stream: IO[bytes]) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ImageError
+from .image_headers import tiff_bits
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -76,19 +77,21 @@ def strips_of(image: PILImage, rows: int, source: str) -> Iterator[NDArray[np.ui
         ImageError: Its pixels are float or 32-bit integers, or of unknown colours.
     """
     width, height = image.size
+    # What Pillow has in 16 bits it has as it is stored.
+    deep = 12 if 12 in tiff_bits(image) else 16
     for top in range(0, height, rows):
-        strip = _reduced(image.crop((0, top, width, min(height, top + rows))), source)
+        strip = _reduced(image.crop((0, top, width, min(height, top + rows))), deep, source)
         code = cv2.COLOR_GRAY2BGR if strip.mode == "L" else cv2.COLOR_RGB2BGR
         yield np.asarray(cv2.cvtColor(np.asarray(strip), code), dtype=np.uint8)
 
 
-def _reduced(strip: PILImage, source: str) -> PILImage:
-    """A strip in RGB or grey."""
+def _reduced(strip: PILImage, deep: int, source: str) -> PILImage:
+    """A strip in RGB or grey; of one in 16 bits so many are used."""
     from PIL import Image
 
     if strip.mode.startswith("I;16"):
         # Keep the upper 8 bits, as Pillow does for 16-bit colour.
-        return Image.fromarray((np.asarray(strip).astype(np.uint16) >> 8).astype(np.uint8))
+        return Image.fromarray((np.asarray(strip).astype(np.uint16) >> (deep - 8)).astype(np.uint8))
     if strip.mode == "1":
         return strip.convert("L")
     if strip.mode in ("I", "F"):

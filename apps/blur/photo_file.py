@@ -32,12 +32,14 @@ class Frame:
         alpha: (H, W) of the same type; None if all is opaque.
         lasts: How long an animation shows it, in milliseconds; None where the file does not say.
         palette: The colours that it had, as `codes_of` has them; None where they do not matter.
+        settings: Of a TIFF's page: what Pillow's `save` is told of it alone.
     """
 
     colours: Pixels
     alpha: Pixels | None = None
     lasts: float | None = None
     palette: NDArray[np.uint32] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def views(self) -> Sequence[Picture]:
         """What is searched for faces, uint8 (H, W, 3), BGR.

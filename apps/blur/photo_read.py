@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from ...data.image_headers import format_of, jpeg_variants, open_pillow
+from ...data.image_headers import (
+    check_fields,
+    check_tiles,
+    format_of,
+    jpeg_variants,
+    open_pillow,
+    tiff_bits,
+)
 from ...data.images import decode_image
 from ...data.pillow_quiet import pillow_quiet
 from ...errors import ImageError
 from .photo_file import Frame, PhotoFile, Picture, codes_of, to_bgr, turned
 from .photo_metadata import Group, kept_tags
 from .photo_settings import refuse_unkept, settings_of, sixteen_bits
+from .photo_tiff import page_settings
 from .png_chunks import colour_chunks
 
 if TYPE_CHECKING:
@@ -56,6 +64,8 @@ def read_photo(
     refuse_unkept(content, kind, source)
     with pillow_quiet():
         try:
+            if kind == "TIFF":
+                check_fields(io.BytesIO(content), source, pages=_MAX_FRAMES)
             image, orientation = open_pillow(io.BytesIO(content), kind, source)
             count = getattr(image, "n_frames", 1) if kind not in _ONE_PICTURE else 1
             _check_count(image, count, source)
@@ -65,12 +75,15 @@ def read_photo(
             settings = settings_of(image, content, 1 if written > 1 else orientation)
             if sixteen_bits(content, kind):
                 if count > 1:
-                    raise ImageError(f"{source}: several frames of 16 bits are not kept")
+                    what = "pages with 16 bits in one" if kind == "TIFF" else "frames of 16 bits"
+                    raise ImageError(f"{source}: several {what} are not kept")
                 frames = [_deep(content, orientation, shown, source)]
             elif image.mode in ("RGB", "L") and count == 1 and not image.has_transparency_data:
                 frames = [Frame(shown if image.mode == "RGB" else shown[..., 0].copy())]
             else:
                 frames = list(_frames(image, count, orientation, source))
+            if kind == "TIFF" and count == 1:  # of more, each has its own
+                frames[0].settings = page_settings(image)
         except (ImageError, MemoryError):
             raise
         except Exception as error:  # nearly any, of damaged later frames
@@ -98,10 +111,14 @@ def _frames(image: PILImage, count: int, orientation: int, source: str) -> Itera
         pixels += image.width * image.height  # pages of a TIFF have their own sizes
         if pixels > MAX_ALL_PIXELS:
             raise ImageError(f"{source}: more than {MAX_ALL_PIXELS:,} pixels in all its pages")
+        if image.format == "TIFF":
+            check_tiles(image, source)
         image.load()
         frame = _frame_of(image, orientation, source)
         if count > 1 and image.format != "TIFF":
             frame.lasts = image.info.get("duration")
+        if image.format == "TIFF":
+            frame.settings = page_settings(image)
         if image.format == "GIF":
             frame.palette = np.unique(codes_of(to_bgr(frame.colours)))
         yield frame
@@ -109,6 +126,8 @@ def _frames(image: PILImage, count: int, orientation: int, source: str) -> Itera
 
 def _frame_of(image: PILImage, orientation: int, source: str) -> Frame:
     """A frame of Pillow's as arrays."""
+    if image.format == "TIFF" and 12 in tiff_bits(image):
+        raise ImageError(f"{source}: pages of 12 bits are not kept")
     if image.mode.startswith("I;16"):
         return Frame(turned(np.asarray(image).astype(np.uint16), orientation))
     if image.mode == "La":

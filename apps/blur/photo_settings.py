@@ -8,8 +8,10 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ...data.image_headers import tiff_bits
 from ...data.netpbm import read_header
 from ...errors import ImageError
+from .photo_profile import sound_profile
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -42,13 +44,12 @@ def settings_of(image: PILImage, content: bytes, orientation: int) -> dict[str, 
     kind = "JPEG" if image.format == "MPO" else image.format
     info = image.info
     found: dict[str, Any] = {}
-    profile = info.get("icc_profile")
-    # By its length and signature (ICC.1:2022, section 7.2): it may hold something else.
-    if profile and profile[36:40] == b"acsp" and int.from_bytes(profile[:4], "big") <= len(profile):
-        found["icc_profile"] = profile[: int.from_bytes(profile[:4], "big")]
+    profile = sound_profile(info.get("icc_profile"))
+    if profile and kind != "TIFF":  # of which each page has its own
+        found["icc_profile"] = profile
     if kind == "JPEG":
         found |= _jpeg(image, across=orientation >= 5)
-    if kind in ("JPEG", "TIFF", "BMP") and info.get("dpi"):
+    if kind in ("JPEG", "BMP") and info.get("dpi"):
         found["dpi"] = info["dpi"]
     if kind == "TIFF":
         found["compression"] = "tiff_adobe_deflate"
@@ -107,16 +108,15 @@ def _webp_chunks(content: bytes, start: int) -> Iterator[bytes]:
 
 
 def sixteen_bits(content: bytes, kind: str) -> bool:
-    """Whether a PNG or TIFF has 16 bits a channel."""
+    """Whether a PNG, or any page of a TIFF, has 16 bits a channel."""
     if kind == "PNG":
         return content[24] == 16
     if kind != "TIFF":
         return False
-    from PIL import Image
+    from PIL import Image, ImageSequence
 
     with Image.open(io.BytesIO(content), formats=["TIFF"]) as image:
-        tags: Any = getattr(image, "tag_v2", {})
-        return 16 in tags.get(258, ())
+        return any(16 in tiff_bits(page) for page in ImageSequence.Iterator(image))
 
 
 def refuse_unkept(content: bytes, kind: str, source: str) -> None:

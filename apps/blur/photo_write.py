@@ -15,7 +15,7 @@ from .gif_colours import with_palette
 from .photo_bmp import bmp_with_alpha
 from .photo_file import Frame, PhotoFile, turned_back
 from .photo_metadata import with_orientation
-from .photo_tiff import with_profile
+from .photo_tiff import with_page_settings
 from .png_chunks import with_chunks
 
 if TYPE_CHECKING:
@@ -83,13 +83,17 @@ def _image_of(frame: Frame) -> PILImage:
     from PIL import Image
 
     colours = frame.colours
+    mode = None
     if colours.ndim == 3 and colours.shape[2] == 4:
-        return Image.fromarray(colours, "CMYK")
-    if colours.ndim == 3:
+        mode = "CMYK"
+    elif colours.ndim == 3:
         colours = cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)
-    if frame.alpha is None:
-        return Image.fromarray(colours)
-    return Image.fromarray(np.dstack([colours, frame.alpha]))
+    if frame.alpha is not None:
+        colours = np.dstack([colours, frame.alpha])
+    image = Image.fromarray(colours, mode)
+    if frame.settings:  # which go before those of all pages
+        image.encoderinfo = dict(frame.settings)
+    return image
 
 
 def _deep(photo: PhotoFile) -> bytes:
@@ -103,4 +107,4 @@ def _deep(photo: PhotoFile) -> bytes:
         return with_chunks(content, [(b"iCCP", named)] if profile else [])
     how = [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE]
     content = cv2.imencode(".tiff", pixels, how)[1].tobytes()
-    return with_profile(content, profile)
+    return with_page_settings(content, frame.settings)

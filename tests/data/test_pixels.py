@@ -17,6 +17,7 @@ from pocketface.data.images import read_image
 from pocketface.data.pixels import read_pixels
 from pocketface.errors import ImageError, InputError
 
+from ..tiffs import grey_of_12_bits
 from .encoded import encode
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -89,6 +90,13 @@ def test_pillow_images_of_any_mode_are_as_from_a_file(
         expected = read_image(tmp_path / "photo")
     found = read_pixels(image)
     assert np.abs(found.astype(int) - expected).max() <= (3 if mode == "YCbCr" else 0)
+
+
+def test_grey_of_12_bits_is_as_light_as_it_is(tmp_path: Path) -> None:
+    # As of 16 it would be nearly black.
+    ramp = np.tile(np.linspace(0, 4095, 30).astype(np.uint16), (20, 1))
+    (tmp_path / "photo.tif").write_bytes(grey_of_12_bits(ramp))
+    assert np.array_equal(read_image(tmp_path / "photo.tif")[..., 1], ramp >> 4)
 
 
 def test_a_pillow_image_that_is_turned_already_is_not_turned_again(picture: Image.Image) -> None:

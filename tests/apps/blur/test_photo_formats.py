@@ -20,6 +20,7 @@ from pocketface.data.images import decode_image
 from pocketface.errors import ImageError
 from pocketface.results import Detections
 
+from ...tiffs import grey_of_12_bits
 from .photos import BOX, SIZE, OneFace, blur, inside, noise, opened, outside, smooth, written
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -126,6 +127,24 @@ def test_16_bits_keep_their_profile(kind: str) -> None:
     assert after.info["icc_profile"] == PROFILE
     assert after.mode == "I;16"
     after.load()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("unit", [1, 2, 3])
+def test_16_bits_keep_their_resolution(channels: int, unit: int) -> None:
+    how = [cv2.IMWRITE_TIFF_RESUNIT, unit, cv2.IMWRITE_TIFF_XDPI, 600, cv2.IMWRITE_TIFF_YDPI, 300]
+    content = bytes(cv2.imencode(".tiff", noise(channels, top=65536), how)[1])
+    before, after = (opened(one).tag_v2 for one in (content, blur(content).content))
+    assert after[258][0] == 16
+    assert [after[tag] for tag in (282, 283, 296)] == [before[tag] for tag in (282, 283, 296)]
+    assert (after[282], after[283], after[296]) == (600, 300, unit)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_no_resolution_is_made_up(channels: int) -> None:
+    for content in (deep(channels, ".tiff"), bytes(cv2.imencode(".tiff", noise(channels))[1])):
+        tags = opened(content).tag_v2.keys() | opened(blur(content).content).tag_v2.keys()
+        assert not tags & {282, 283, 296}
 
 
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
@@ -337,6 +356,67 @@ def test_all_pages_of_a_tiff() -> None:
         assert not np.array_equal(np.asarray(after)[inside()], np.asarray(page)[inside()])
 
 
+def pages(*made: bytes) -> bytes:
+    """A TIFF of the only pages of others (TIFF 6.0, section 2), which are small-endian."""
+    content = b"II*\0" + struct.pack("<I", 8)
+    end = 4
+    for one in made:
+        base = len(content)
+        (start,) = struct.unpack_from("<I", one, 4)
+        (count,) = struct.unpack_from("<H", one, start)
+        moved = bytearray(one)
+        for at in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind, numbers, value = struct.unpack_from("<HHII", one, at)
+            size = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1}[kind] * numbers
+            if size > 4:
+                struct.pack_into("<I", moved, at + 8, value + base)
+            if tag == 273:
+                places = (at + 8, 1) if size <= 4 else (value, numbers)
+                for place in range(places[0], places[0] + 4 * places[1], 4):
+                    (strip,) = struct.unpack_from("<I", one, place)
+                    struct.pack_into("<I", moved, place, strip + base)
+        content = content[:end] + struct.pack("<I", base + start) + content[end + 4 :] + moved
+        end = base + start + 2 + 12 * count
+    return content
+
+
+def test_each_page_keeps_its_profile_and_resolution() -> None:
+    first = written(Image.fromarray(noise()), "TIFF", dpi=(300, 300), icc_profile=PROFILE)
+    second = written(Image.fromarray(noise(1)), "TIFF", x_resolution=80.0, y_resolution=40.0)
+    third = written(Image.fromarray(noise()), "TIFF")
+    content = pages(first, second, third)
+    before, after = opened(content), opened(blur(content).content)
+    assert before.n_frames == after.n_frames == 3
+    for number in range(3):
+        before.seek(number)
+        after.seek(number)
+        for tag in (282, 283, 296, 34675):
+            expected = before.tag_v2.get(tag, 2 if tag == 296 and number == 1 else None)
+            assert after.tag_v2.get(tag) == expected, (number, tag)
+
+
+@pytest.mark.parametrize("deep_first", [False, True])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_16_bits_on_any_of_several_pages_are_refused(channels: int, deep_first: bool) -> None:
+    made = [written(Image.fromarray(noise()), "TIFF"), deep(channels, ".tiff")]
+    with pytest.raises(ImageError, match="several pages with 16 bits in one are not kept"):
+        blur(pages(*reversed(made) if deep_first else made))
+
+
+def test_a_later_page_of_large_tiles_or_many_values_is_refused() -> None:
+    """Memory for them would be taken, whatever the page's size is."""
+    small = written(Image.fromarray(noise()), "TIFF")
+    many = b"II*\0" + struct.pack("<IHHHIII", 8, 1, 258, 3, 1_000_000, 26, 0) + bytes(2_000_000)
+    with pytest.raises(ImageError, match="1,000,000 values in its field 258"):
+        blur(pages(small, many))
+    tags = [(256, 8), (257, 8), (258, 8), (259, 8), (262, 1), (277, 1), (322, 60_000)]
+    tags += [(323, 60_000), (324, 8), (325, 9)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    tiled = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    with pytest.raises(ImageError, match="60000 x 60000 pixels: above the limit"):
+        blur(pages(small, tiled))
+
+
 def test_more_colours_than_a_gif_has_room_for() -> None:
     """Those outside of the face stay exactly what they are."""
     content = written(Image.fromarray(noise()).quantize(256), "GIF")
@@ -371,6 +451,7 @@ def test_colours_behind_little_alpha_are_searched() -> None:
         (lambda: b"just a text", "not an image"),
         (lambda: written(Image.fromarray(noise()), "PNG")[:-3000], "damaged or cut-off"),
         (lambda: _heic_of_10_bits(), "more than 8 bits"),
+        (lambda: grey_of_12_bits(np.full((80, 96), 4000, np.uint16)), "12 bits are not kept"),
     ],
 )
 def test_what_cannot_be_kept_is_refused(content: Callable[[], bytes], what: str) -> None:
