@@ -348,6 +348,16 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def sha256_files(paths: Iterable[Path]) -> str:
+    """The SHA-256 of the contents of several files, one behind the other; see `sha256_file`."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as handle:
+            while piece := handle.read(1 << 20):
+                digest.update(piece)
+    return digest.hexdigest()
+
+
 def _sync_folder(folder: Path) -> None:
     # The rename itself must survive a power cut too; not every system can sync a folder.
     with suppress(OSError):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelFileError, PocketfaceError, TemplateError
-from ..files import reading, sha256_file
+from ..files import reading, sha256_file, sha256_files
 from ..model_templates.contract import Metric
 from ..model_templates.schema import Template, TemplateFile, parse_template
 from .file_checks import check_file, check_weights_name, reason
@@ -39,7 +39,7 @@ class Weights:
         epochs: Epochs trained so far.
         data: Training data in words; None if unknown.
         seed: Seed of the training run.
-        sha256: SHA-256 of the file.
+        sha256: SHA-256 of the file; of OpenVINO's that of `.xml` and `.bin`, one behind the other.
         path: The file.
         metrics: Figures measured on these weights.
         hooks: Result of `hooks_of`: NNCF's hooks from compression during training, or None.
@@ -149,9 +149,11 @@ def _of_others(path: Path, template: TemplateFile, *, learns_anew: bool) -> Weig
     spec = template.spec
     with torch.device("meta"):
         expected = make_network(spec.architecture).state_dict()
-    with reading(path, ModelFileError):
-        sha256 = sha256_file(path)
     foreign = read_foreign(path, spec.architecture, expected)
+    # The tensors of OpenVINO's files are in the `.bin`.
+    parts = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
+    with reading(path, ModelFileError):
+        sha256 = sha256_files(parts)
     found = foreign.renamed
     hint = f"is it of another template than {spec.name}? name it by --template"
     if found.anew and not (found.missing or found.unknown or learns_anew):

@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from ..errors import TrainingError
 from ..files import name_in_utf8, sha256_file
 from ..model_templates.schema import Template
+from ..runtimes.seal import model_files
 from .callbacks import AtomicCheckpointIO, Snapshots, weight_averaging
 from .folder_lock import only_training_in
 from .interrupt import StopBetweenBatches
@@ -180,7 +181,7 @@ def _files(request: FitRequest, made: PreparedTraining) -> dict[str, Sequence[Pa
     return {
         "train_annotations": request.train.files,
         "val_annotations": request.val.files,
-        **{role: [path] for role, path in given.items() if path is not None},
+        **{role: model_files(path) for role, path in given.items() if path is not None},
     }
 
 

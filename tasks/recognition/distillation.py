@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from ...data.identities import IdentityPhoto
 from ...errors import UserError
-from ...files import atomic_write, cache_folder, sha256_file
+from ...files import atomic_write, cache_folder, sha256_files
 from ...model_templates.recipe import TeacherInputSpec
 from ...model_templates.schema import TemplateFile
 from ...models.file_checks import check_file
 from ...models.weights_formats import READERS
 from ...runtimes import open_session
+from ...runtimes.seal import model_files
 from ..load import load_as
 from ..teachers import INPUT_KEY, TEACHER_KEY, named_teacher, teacher_file
 from .embeddings import Embedder, embeddings_of
@@ -36,12 +37,12 @@ class EmbeddingTeacher:
         weight: Weight of the distillation loss.
 
     Attributes:
-        sha256: SHA-256 of the file.
+        sha256: SHA-256 of the file, or of its parts, one behind the other.
     """
 
     def __init__(self, path: Path, *, takes: TeacherInputSpec | None, weight: float) -> None:
         self.path = path
-        self.sha256 = sha256_file(path)
+        self.sha256 = sha256_files(model_files(path))
         self.weight = weight
         self._takes = takes
 

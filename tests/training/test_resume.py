@@ -322,6 +322,21 @@ def test_the_receipt_tells_every_start(settings: FitRequest) -> None:
         assert start["host"]["pocketface"] == pocketface.__version__
 
 
+def test_the_receipt_has_all_parts_of_weights_that_are_several_files(
+    settings: FitRequest, begun: Path, tmp_path: Path
+) -> None:
+    """The `.xml` of OpenVINO's weights says nothing of their tensors."""
+    parts = [tmp_path / "theirs.xml", tmp_path / "theirs.bin"]
+    for part in parts:
+        part.write_text(part.suffix)
+    weights = replace(read_weights(begun), path=parts[0])
+    fit(replace(settings, output=tmp_path / "new", epochs=1, load_weights=weights))
+    (start,) = yaml.safe_load((tmp_path / "new" / "receipt.yaml").read_text())["starts"]
+    assert start["files"]["load_weights"] == [
+        {"file": part.name, "sha256": sha256_file(part)} for part in parts
+    ]
+
+
 def test_a_resumed_training_keeps_rate_and_seed_unless_told(settings: FitRequest) -> None:
     latest = fit(replace(settings, epochs=1, seed=7, base_learning_rate=1e-4)).latest
 

@@ -139,6 +139,24 @@ def test_a_teacher_looks_once_at_each_list_of_photos(
     assert (EmbeddingTeacher(path, takes=TAKES, weight=1).embeddings(photos) == found).all()
 
 
+@pytest.mark.parametrize(
+    "parts", [["model.xml", "model.bin"], ["model.savedmodel/a", "model.savedmodel/b"]]
+)
+def test_a_teacher_is_known_by_all_its_files(tmp_path: Path, parts: list[str]) -> None:
+    """Its stored embeddings are not those of other tensors in the `.bin`."""
+    known = set()
+    for contents in (["1", "1"], ["1", "2"], ["2", "1"]):
+        for part, content in zip(parts, contents, strict=True):
+            (tmp_path / part).parent.mkdir(exist_ok=True)
+            (tmp_path / part).write_text(content)
+        path = tmp_path / Path(parts[0]).parts[0]
+        if path.is_dir():
+            (path / "assets.extra").mkdir(exist_ok=True)
+            (path / "assets.extra" / "pocketface.json").write_text("{}")
+        known.add(EmbeddingTeacher(path, takes=None, weight=1).sha256)
+    assert len(known) == 3
+
+
 def test_a_damaged_photo_has_no_embedding(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
