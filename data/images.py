@@ -155,8 +155,8 @@ def image_size(path: Path) -> tuple[int, int]:
 def list_images(folder: Path, *, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[Path]:
     """All image files in a folder and its subfolders, chosen by suffix, sorted.
 
-    Names that begin with a dot are skipped, and links to folders are not followed. A warning
-    counts photos in formats that cannot be read.
+    Names that begin with a dot are skipped. Links to folders are not followed, as they may lead
+    anywhere, and round in a circle. Warnings count them, and photos in formats that cannot be read.
 
     Args:
         folder: The folder.
@@ -170,8 +170,10 @@ def list_images(folder: Path, *, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> l
         raise DataError(f"{folder}: {what}")
     found: list[Path] = []
     others: list[str] = []
+    links: list[Path] = []
     for parent, folders, names in os.walk(folder, onerror=_warn_unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        links += [path for name in folders if (path := Path(parent, name)).is_symlink()]
         for name in names:
             suffix = Path(name).suffix.lower()
             if name.startswith("."):
@@ -181,6 +183,9 @@ def list_images(folder: Path, *, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> l
             elif suffix in _OTHER_PHOTOS:
                 others.append(name)
     warn_of_others(others, str(folder))
+    if links:
+        many = "1 link to a folder is" if len(links) == 1 else f"{len(links)} links to folders are"
+        _log.warning("%s: %s not followed, and left out: %s", folder, many, min(links))
     for path in found:
         if not path.is_file():
             _log.warning("%s: left out: no regular file, or a link to nothing", path)

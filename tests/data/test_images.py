@@ -310,6 +310,30 @@ def test_photos_that_are_not_read_are_counted(
         list_images(tmp_path / "e.jpg")
 
 
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["b"], "1 link to a folder is not followed, and left out: {0}/b"),
+        (["sub/c", "b", ".d"], "2 links to folders are not followed, and left out: {0}/b"),
+        ([".d"], ""),
+    ],
+)
+def test_links_to_folders_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, names: list[str], says: str
+) -> None:
+    real, folder = tmp_path / "real", tmp_path / "photos"
+    for place in (real, folder / "sub"):
+        place.mkdir(parents=True)
+        (place / "a.jpg").touch()
+    (folder / "e.jpg").symlink_to(real / "a.jpg")
+    for name in names:
+        (folder / name).symlink_to(real)
+    assert list_images(folder) == [folder / "e.jpg", folder / "sub" / "a.jpg"]
+    assert [one.getMessage() for one in caplog.records] == (
+        [f"{folder}: {says.format(folder)}"] if says else []
+    )
+
+
 def test_suffixes() -> None:
     assert {".jpg", ".jpeg", ".png", ".webp", ".tif", ".bmp", ".gif", ".avif"} <= IMAGE_SUFFIXES
     assert {".mp4", ".mov", ".avi", ".mkv", ".webm"} <= VIDEO_SUFFIXES
