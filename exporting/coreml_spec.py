@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,6 @@ import numpy as np
 
 from ..files import atomic_write
 from ..model_templates.contract import CONTRACT_KEY, Contract
-from ..quiet import quiet
-from ..runtimes.coreml import import_coremltools
 from ..runtimes.seal import BLANK_SEAL, SEAL_KEY, model_files, seal
 from ..tasks import task_of
 from ..tasks.parts import Suppression
@@ -173,15 +174,44 @@ def write_coreml(spec: Any, contract: Contract, path: Path, weights: Path | None
         with atomic_write(path) as handle:
             handle.write(spec.SerializeToString(deterministic=True))
     else:
-        with quiet():
-            made = import_coremltools().models.MLModel(
-                spec, weights_dir=str(weights), skip_model_load=True
-            )
-            made.save(str(path))
-        target = model_files(path)[0]
-        target.write_bytes(spec.SerializeToString(deterministic=True))
+        _write_package(spec, path, weights)
     seal(path)
     return path
+
+
+def _write_package(spec: Any, path: Path, weights: Path | None) -> None:
+    """Write a package as coremltools does.
+
+    Its own have the permissions of temporary files, for their owner alone, and identifiers that
+    make files of equal exports differ.
+    """
+    if path.exists():
+        shutil.rmtree(path)
+    target = model_files(path)[0]
+    target.parent.mkdir(parents=True)
+    target.write_bytes(spec.SerializeToString(deterministic=True))
+    parts = {target: "CoreML Model Specification"}
+    if weights is not None and weights.is_dir():
+        folder = target.parent / "weights"
+        folder.mkdir()
+        for file in weights.iterdir():
+            shutil.copyfile(file, folder / file.name)
+        parts[folder] = "CoreML Model Weights"
+    entries = {
+        str(uuid.uuid5(uuid.NAMESPACE_URL, part.name)): {
+            "author": part.parent.name,
+            "description": what,
+            "name": part.name,
+            "path": f"{part.parent.name}/{part.name}",
+        }
+        for part, what in parts.items()
+    }
+    manifest = {
+        "fileFormatVersion": "1.0.0",
+        "itemInfoEntries": entries,
+        "rootModelIdentifier": next(iter(entries)),
+    }
+    (path / "Manifest.json").write_text(json.dumps(manifest, indent=4) + "\n", encoding="utf-8")
 
 
 def describe(spec: Any, contract: Contract) -> None:
