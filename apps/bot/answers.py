@@ -55,13 +55,22 @@ class Answer:
         return BufferedInputFile(self.hidden.content, name)
 
 
-async def send_one(answer: Answer, style: Style, language: Language) -> None:
+async def send_one(
+    answer: Answer, sent: Sequence[Attachment], style: Style, language: Language
+) -> None:
     """Reply with one photo or video, and with the other styles under it.
+
+    Args:
+        answer: It.
+        sent: All that was sent with it, itself among them: of an album.
+        style: How its faces are hidden.
+        language: Of the buttons.
 
     Raises:
         TelegramAPIError: It cannot be sent.
     """
     message, kind = answer.attachment.message, answer.attachment.kind
+    (caption,) = _captions([answer], sent)
     file = answer.file()
     more: dict[str, Any] = {"reply_markup": _buttons(style, language)}
     call: Any
@@ -70,39 +79,35 @@ async def send_one(answer: Answer, style: Style, language: Language) -> None:
     elif kind == "document":
         # Else Telegram makes a GIF or a video of it.
         more["disable_content_type_detection"] = True
-        call = message.reply_document(file, **_caption_of(message), **more)
+        call = message.reply_document(file, **caption, **more)
     else:
         more["has_spoiler"] = message.has_media_spoiler
         more["show_caption_above_media"] = message.show_caption_above_media
         if kind == "photo":
-            call = message.reply_photo(file, **_caption_of(message), **more)
+            call = message.reply_photo(file, **caption, **more)
         elif kind == "animation":
-            call = message.reply_animation(file, **_caption_of(message), **more)
+            call = message.reply_animation(file, **caption, **more)
         else:
-            call = message.reply_video(
-                file, supports_streaming=True, **_caption_of(message), **more
-            )
+            call = message.reply_video(file, supports_streaming=True, **caption, **more)
     await _bot_of(message)(call, request_timeout=_SECONDS)
 
 
-async def send_album(answers: Sequence[Answer], first: Message) -> None:
+async def send_album(answers: Sequence[Answer], sent: Sequence[Attachment]) -> None:
     """Reply with 2 to 10 photos and videos, or files, in their order.
 
     Telegram has no buttons for albums.
 
     Args:
         answers: The photos and videos.
-        first: The first message of the album.
+        sent: All of the album that was sent.
 
     Raises:
         TelegramAPIError: It cannot be sent.
     """
-    captions = [_caption_of(answer.attachment.message) for answer in answers]
-    # The caption of an album is that of its first; it is kept if that does not come back.
-    if not any(captions):
-        captions[0] = _caption_of(first)
+    first = sent[0].message
     media: list[Any] = [
-        _in_album(answer, caption) for answer, caption in zip(answers, captions, strict=True)
+        _in_album(answer, caption)
+        for answer, caption in zip(answers, _captions(answers, sent), strict=True)
     ]
     await _bot_of(first)(first.reply_media_group(media), request_timeout=_SECONDS)
 
@@ -117,6 +122,18 @@ def _in_album(
     if kind == "photo":
         return InputMediaPhoto(media=file, has_spoiler=spoiler, **caption)
     return InputMediaVideo(media=file, has_spoiler=spoiler, supports_streaming=True, **caption)
+
+
+def _captions(answers: Sequence[Answer], sent: Sequence[Attachment]) -> list[Mapping[str, Any]]:
+    """The caption of each answer.
+
+    That of an album is the caption of one of its photos: it is kept if this does not come back.
+    """
+    captions = [_caption_of(answer.attachment.message) for answer in answers]
+    if not any(captions):
+        of_all = (_caption_of(one.message) for one in sent)
+        captions[0] = next(filter(None, of_all), {})
+    return captions
 
 
 def _caption_of(message: Message) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from traceback import extract_tb
+from typing import Any
 
 from aiogram import F, Router
 from aiogram.exceptions import (
@@ -17,7 +18,6 @@ from aiogram.exceptions import (
     TelegramEntityTooLarge,
     TelegramForbiddenError,
 )
-from aiogram.filters import Command, CommandStart
 from aiogram.types import CallbackQuery, Message, User
 
 from .albums import Albums
@@ -65,8 +65,7 @@ class Desk:
     def router(self) -> Router:
         """What is to be called for which message."""
         router = Router()
-        router.message.register(self.explain, CommandStart())
-        router.message.register(self.explain, Command("help"))
+        # First: a photo may have a caption that is a command.
         router.message.register(self.receive, _brings_something)
         router.message.register(self.explain, PRIVATE, _FROM_USERS)
         router.callback_query.register(self.restyle)
@@ -94,7 +93,11 @@ class Desk:
         """Answer the photo or video again that the message of a button replied to."""
         language = _language(pressed.from_user)
         style = style_of(pressed.data)
-        original = getattr(pressed.message, "reply_to_message", None)
+        answer: Any = pressed.message
+        original = getattr(answer, "reply_to_message", None)
+        if original is not None and original.caption is None:  # it may have been the album's
+            captions = {"caption": answer.caption, "caption_entities": answer.caption_entities}
+            original = original.model_copy(update=captions)
         attachment = None if original is None else attachment_of(original.as_(pressed.bot))
         if style is None or attachment is None:
             await _acknowledge(pressed, say("gone", language), show_alert=True)
@@ -111,9 +114,9 @@ class Desk:
             with self._places.place(first.chat.id), ExitStack() as kept:
                 answers, notes = await self._hide_all(attachments, style, language, kept)
                 if len(answers) > 1:
-                    await send_album(answers, first)
+                    await send_album(answers, attachments)
                 elif answers:
-                    await send_one(answers[0], style, language)
+                    await send_one(answers[0], attachments, style, language)
                 if notes:
                     await self._tell(first, "\n".join(notes))
         except Refusal as refusal:

@@ -17,7 +17,7 @@ from aiogram import Bot, Dispatcher
 from aiogram.client.telegram import TelegramAPIServer
 from aiogram.exceptions import ClientDecodeError, TelegramAPIError, TelegramNotFound
 from aiogram.methods import SetMyCommands
-from aiogram.types import BotCommand
+from aiogram.types import BotCommand, BotCommandScopeAllPrivateChats
 
 from ...errors import MissingPackageError, PocketfaceError, UserError
 from ..blur.find import SCORE, FaceFinder
@@ -205,10 +205,14 @@ async def _take_updates(request: BotRequest, bot: Bot, intake: Intake, stop: asy
 
 
 async def _describe(bot: Bot, patience: Patience) -> None:
-    """Set the menu of commands, in each language."""
+    """Set the menu of commands, in each language; none in groups, where they are not answered."""
     for language in LANGUAGES:
         about = BotCommand(command="help", description=say("about_help", language))
-        call = SetMyCommands(commands=[about], language_code=None if language == "en" else language)
+        call = SetMyCommands(
+            commands=[about],
+            scope=BotCommandScopeAllPrivateChats(),
+            language_code=None if language == "en" else language,
+        )
         await patience.ask(partial(bot, call))
 
 

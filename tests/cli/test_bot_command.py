@@ -65,6 +65,8 @@ def test_ends_at_sigterm_when_all_at_work_is_answered(
                 assert text not in log.decode()
             menus = telegram.made("setMyCommands")
             assert [call.fields.get("language_code") for call in menus] == [None, "ru"]
+            scope = {"type": "all_private_chats"}
+            assert [call.fields["scope"] for call in menus] == [scope, scope]
 
     asyncio.run(check())
     assert list(tmp_path.iterdir()) == []

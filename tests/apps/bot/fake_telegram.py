@@ -134,6 +134,11 @@ class FakeTelegram:
             "date": 1_790_000_000,
             "chat": {"id": who["id"], "type": "private"},
             **({} if original is None else {"reply_to_message": original}),
+            **{
+                key: answer.fields[key]
+                for key in ("caption", "caption_entities")
+                if key in answer.fields
+            },
         }
         query = {"id": "1", "from": who, "chat_instance": "1", "message": about, "data": data}
         assert answer.method.startswith("send")

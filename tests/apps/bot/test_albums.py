@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import numpy as np
+import pytest
 
 from pocketface.apps.bot.texts import say
 
@@ -81,6 +82,36 @@ def test_what_has_no_face_is_left_out_and_named() -> None:
             assert [about.get("caption") for about, _ in call.media()] == ["of all", None]
             (note,) = await telegram.calls_of("sendMessage")
             assert note.text == f"No. 1: {say('no_face', 'en')}"
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(("count", "caption_at"), [(2, 0), (2, 1), (4, 0), (4, 2)])
+def test_the_caption_stays_whichever_photo_had_it(count: int, caption_at: int) -> None:
+    """That photo has no face; of two one is left, which is no album any more."""
+
+    async def check() -> None:
+        async with running() as telegram:
+            who = telegram.person()
+            flat = jpeg(np.full((80, 96, 3), 128, np.uint8))
+            sent = []
+            bold = [{"type": "bold", "offset": 0, "length": 2}]
+            for place in range(count):
+                photo = flat if place == caption_at else jpeg(noise(96 + 2 * place, seed=place))
+                caption = {"caption": "of all", "caption_entities": bold}
+                more = caption if place == caption_at else {}
+                message = telegram.message(who, media_group_id="a", **telegram.photo(photo, **more))
+                sent.append(telegram.send(message))
+            (call,) = await telegram.calls_of("sendPhoto" if count == 2 else "sendMediaGroup")
+            about = [call.fields] if count == 2 else [about for about, _ in call.media()]
+            assert [one.get("caption") for one in about] == ["of all", *[None] * (len(about) - 1)]
+            assert about[0]["caption_entities"] == bold
+            if count == 2:  # and in another style
+                original = next(one for one in sent if one["message_id"] == call.replies_to)
+                telegram.press(who, call, "style:solid", original)
+                (_, again) = await telegram.calls_of("sendPhoto", 2)
+                assert again.fields["caption"] == "of all"
+                assert again.fields["caption_entities"] == bold
 
     asyncio.run(check())
 

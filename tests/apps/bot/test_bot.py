@@ -303,6 +303,19 @@ def test_more_than_was_said_is_not_downloaded() -> None:
     asyncio.run(check())
 
 
+@pytest.mark.parametrize("caption", ["/help", "/start", "/help me", "/start@blur_bot"])
+def test_a_photo_whose_caption_is_a_command_is_a_photo(caption: str) -> None:
+    async def check() -> None:
+        async with running() as telegram:
+            photo = telegram.photo(jpeg(noise()), caption=caption)
+            telegram.send(telegram.message(telegram.person(), **photo))
+            (call,) = await telegram.calls_of("sendPhoto")
+            assert call.fields["caption"] == caption
+            assert telegram.made("sendMessage") == []
+
+    asyncio.run(check())
+
+
 def test_groups_are_left_in_peace() -> None:
     """Photos are answered there; texts and files that are none are not."""
 
@@ -310,7 +323,8 @@ def test_groups_are_left_in_peace() -> None:
         async with running() as telegram:
             group = {"chat": {"id": -100123, "type": "supergroup", "title": "a group"}}
             who = telegram.person()
-            telegram.send(telegram.message(who, text="good morning", **group))
+            for text in ("good morning", "/help", "/start", "/help@blur_bot"):
+                telegram.send(telegram.message(who, text=text, **group))
             refused = _refusals(telegram)["unsupported"]
             telegram.send(telegram.message(who, **refused, **group))
             telegram.send(telegram.message(who, pinned_message=telegram.message(who, text="x")))
