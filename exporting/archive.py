@@ -26,9 +26,10 @@ def embed_in_archive(
     with zipfile.ZipFile(path) as archive:
         parts = {one: archive.read(one) for one in archive.infolist() if one.filename != member}
     with atomic_write(path) as handle, zipfile.ZipFile(handle, "w") as archive:
-        for one, content in parts.items():
-            archive.writestr(one, content, compression)
         # With the date that `ZipInfo` has by default, so that equal exports are equal files.
+        for one, content in parts.items():
+            one.date_time = zipfile.ZipInfo().date_time
+            archive.writestr(one, content, compression)
         archive.writestr(zipfile.ZipInfo(member), contract.to_json(), compression)
         archive.comment = BLANK_SEAL.encode()
     seal(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from ..runtimes.seal import BLANK_SEAL, SAVED_MODEL_CONTRACT, SEAL_KEY, seal
 from ..runtimes.tensorflow import KERAS_CONTRACT, SIGNATURE, import_keras, import_tensorflow
 from .archive import embed_in_archive
 from .formats import Order
+
+_OBJECT = re.compile(rb'("shared_object_id": )(\d+)')
+"""In a Keras file's configuration, what tells which layers have one object in common."""
 
 
 def convert(order: Order) -> list[Path]:
@@ -38,6 +42,7 @@ def convert(order: Order) -> list[Path]:
         twin = keras_twin(order.network, contract)
         twin.save(keras_file)
         _save(twin, contract, saved_model)
+    _forget_the_process(keras_file)
     for path in (saved_model, keras_file):
         embed(path, contract)
     return [saved_model, keras_file]
@@ -68,3 +73,29 @@ def _save(twin: Any, contract: Contract, path: Path) -> None:
     module.weights = [variable.value for variable in twin.variables]
     options = tensorflow.saved_model.SaveOptions(experimental_custom_gradients=False)
     tensorflow.saved_model.save(module, str(path), {SIGNATURE: function}, options)
+    # A number of its own for each file that is saved; the rest of it are digests of the content.
+    from tensorflow.core.protobuf.fingerprint_pb2 import (  # type: ignore[import-untyped]
+        FingerprintDef,
+    )
+
+    file = path / "fingerprint.pb"
+    fingerprint = FingerprintDef.FromString(file.read_bytes())
+    fingerprint.uuid = ""
+    file.write_bytes(fingerprint.SerializeToString(deterministic=True))
+
+
+def _forget_the_process(path: Path) -> None:
+    """Take addresses in memory and the time out of a Keras file: equal exports are equal files."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {one.filename: archive.read(one) for one in archive.infolist()}
+    addresses: dict[bytes, int] = {}
+
+    def number(found: re.Match[bytes]) -> bytes:
+        return found[1] + str(addresses.setdefault(found[2], len(addresses) + 1)).encode()
+
+    parts["config.json"] = _OBJECT.sub(number, parts["config.json"])
+    about = json.loads(parts["metadata.json"]) | {"date_saved": "1980-01-01@00:00:00"}
+    parts["metadata.json"] = json.dumps(about).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)

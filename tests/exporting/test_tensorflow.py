@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,23 @@ def test_weights_are_those_of_the_checkpoint(twin: Any, weights: Path) -> None:
         assert torch.equal(found, tensor), name
         seen += tensor.numel()
     assert twin.count_params() == seen
+
+
+def test_files_say_nothing_of_the_process_that_wrote_them(folder: Path) -> None:
+    """Or equal exports would be different files."""
+    with zipfile.ZipFile(folder / "model.keras") as archive:
+        assert {one.date_time for one in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        about, config = (archive.read(f"{name}.json").decode() for name in ("metadata", "config"))
+    assert json.loads(about)["date_saved"] == "1980-01-01@00:00:00"
+    ids = re.findall(r'"shared_object_id": (\d+)', config)
+    assert ids
+    assert list(dict.fromkeys(ids)) == [str(one + 1) for one in range(len(set(ids)))]
+    from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
+
+    content = (folder / "model.savedmodel" / "fingerprint.pb").read_bytes()
+    fingerprint = FingerprintDef.FromString(content)
+    assert fingerprint.saved_model_checksum
+    assert not fingerprint.uuid
 
 
 def test_the_twin_can_be_trained(twin: Any) -> None:
