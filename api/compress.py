@@ -122,6 +122,26 @@ def compress(
         raise UserError("--sparsity-ratio, --sparsity-mode: expected --nncf-sparsity with them")
     if not filter_pruning and pruning_ratio is not None:
         raise UserError("--pruning-ratio: expected --filter-pruning with it")
+    if not (nncf_quantization or nncf_sparsity or filter_pruning):
+        of_training = {
+            "--resume": resume,
+            "--epochs": epochs is not None,
+            "--batch-size": batch_size is not None,
+            "--base-learning-rate": base_learning_rate is not None,
+            "--gpu-num": gpu_num,  # 0 says how it is anyway
+            "--workers": workers > 1,
+            "--train-precision": train_precision != "32-true",
+        }
+        for flag, is_given in of_training.items():
+            if is_given:
+                raise UserError(
+                    f"{flag}: --post-training trains nothing; expected some of "
+                    "--nncf-quantization, --nncf-sparsity, --filter-pruning with it"
+                )
+    if not 0 < max_drop <= 100:
+        raise UserError(f"--max-drop {max_drop:g}: expected more than 0, and at most 100 points")
+    if goal not in ("speed", "size"):
+        raise UserError(f"--goal {goal}: expected speed or size")
     folder = Path(output)
     check_place(folder, "output", folder=True)
     train = labels_of(annotations, photos, classes=classes)

@@ -61,6 +61,8 @@ def export(
     # Literals for the type checker; `check_asked` refuses other texts.
     precisions = cast("list[ExportPrecision]", name_list(precision))
     check_asked(wanted, precisions)
+    if photos is not None and not verify:
+        raise UserError(f"photos {photos}: files are not verified; expected none")
     check_place(Path(output), "output", folder=True)
     read = open_weights(*sources(model, weights))
     # Imported after the arguments were checked, because the exporters take seconds to load.

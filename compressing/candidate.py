@@ -102,7 +102,7 @@ class Candidate:
         by = method_of(quantizer, precision)
         self.compression = Compression(
             method=f"{tuned.method}; {by}" if tuned else by,
-            photos=job.calibration.photos,
+            photos=job.calibration.photos if quantizer.MEASURES else (),
             seed=job.calibration.seed,
             metric=job.promise.metric,
         )

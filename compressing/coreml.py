@@ -23,6 +23,9 @@ from ..runtimes.seal import model_files
 PACKAGE = "coremltools"
 """The package that quantizes."""
 
+MEASURES = False
+"""Whether it measures ranges on photos: weights alone are quantized."""
+
 SMALLEST = 512
 """Fewest weights of an ML Program's layer for which a table or scales pay off."""
 

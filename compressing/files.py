@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import os
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,10 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import MissingPackageError, PocketfaceError
-from ..exporting import ExportPrecision, ExportReport, ExportRequest, export_model
+from ..exporting import (
+    ExportedFile,
+    ExportPrecision,
+    ExportReport,
+    ExportRequest,
+    export_model,
+)
 from ..exporting.certificate import this_host
 from ..exporting.place import move_model, remove_model
 from ..files import scratch_folder
+from ..model_templates.contract import Contract
 from ..models.nncf_hooks import without_hooks
 from ..models.weights import Weights, rewritten
 from ..tasks.load import load
@@ -25,7 +33,7 @@ from .candidate import TUNED, Candidate, FloatFile, Job, file_measured
 from .formats import FLOAT, QUANTIZERS
 from .promise import Promise
 from .quantizers import Tuned, quantizer_for
-from .report import CompressedFile, CompressionReport, Goal
+from .report import MARKDOWN, CompressedFile, CompressionReport, Goal, read_report
 
 _log = logging.getLogger(__name__)
 
@@ -64,27 +72,20 @@ class Wanted:
 def compress_files(wanted: Wanted) -> CompressionReport:
     """Write compressed files, and `compression.md` and `.json` with their figures.
 
+    What an earlier run judged in the same way, of the same weights, stays in the report.
+
     Raises:
         MissingPackageError: A package that a format needs is not installed.
-        PocketfaceError: A float file's answers differ from the network's.
+        PocketfaceError: No format has a float file whose answers are the network's.
         OSError: The folder cannot be written.
     """
-    folder, formats, precisions = wanted.folder, wanted.formats, wanted.precisions
-    half = list(formats) if "fp16" in precisions else []
-    if not half and set(precisions) != {"fp32"}:
-        half = [one for one in formats if one == "coreml"]
+    folder, precisions = wanted.folder, wanted.precisions
     folder.mkdir(parents=True, exist_ok=True)
     with scratch_folder(folder) as place:
-        weights, tuned = wanted.weights, wanted.tuned
-        exported = _exported(weights, place, formats, "fp32", verify=True)
-        if tuned is not None:
-            plain = place / "plain.safetensors"
-            weights = rewritten(plain, tuned.weights, without_hooks(tuned.weights.state_dict))
-            place = place / TUNED
-            _exported(weights, place, formats, "fp32")
-        if half:
-            _exported(weights, place, half, "fp16")
-        contract = load(exported.paths[0]).contract
+        tuned = wanted.tuned
+        exported, no_float = _float_files(wanted, place)
+        files = [(one.format, one.file) for one in exported if one.file is not None]
+        contract = load(files[0][1]).contract
         job = Job(
             promise=Promise(contract, wanted.validation, wanted.max_drop),
             tuned=tuned,
@@ -92,7 +93,6 @@ def compress_files(wanted: Wanted) -> CompressionReport:
             goal=wanted.goal,
         )
         rows: list[CompressedFile] = []
-        files = [(one.format, one.file) for one in exported.files if one.file is not None]
         total = sum(len(_possible(name, precisions)) for name, _ in files)
         tell = wanted.on_progress or (lambda _done, _total: None)
         tell(0, total)
@@ -104,34 +104,61 @@ def compress_files(wanted: Wanted) -> CompressionReport:
                         wanted.on_file(row)
                     tell(len(rows), total)
         finally:
+            report = _report(job, rows, no_float)
+            if rows:
+                made_of = wanted.weights if tuned is None else tuned.weights
+                _with_earlier(report, folder, made_of.sha256).write(folder)
             # Only now, as compressing a file with NMS inside needs the file without.
             _place_float_files([path for _, path in files], rows, folder)
-            report = _report(job, rows)
-            if rows:
-                report.write(folder)
     return report
 
 
-def _exported(
-    weights: Weights,
-    folder: Path,
-    formats: Sequence[str],
-    precision: ExportPrecision,
-    *,
-    verify: bool = False,
-) -> ExportReport:
-    report = export_model(
-        ExportRequest(
-            weights=weights,
-            folder=folder,
-            formats=formats,
-            precisions=[precision],
-            verify=verify,
+def _float_files(wanted: Wanted, place: Path) -> tuple[list[ExportedFile], dict[str, str]]:
+    """Export all files that are compressed, or compressed ones are compared with.
+
+    Args:
+        wanted: The request.
+        place: Their folder; those of tuned weights go into its `TUNED`.
+
+    Returns:
+        The FP32 files of the weights, of formats that have all; and why others have not.
+
+    Raises:
+        PocketfaceError: No format has.
+    """
+    lost: dict[str, str] = {}
+
+    def export(
+        weights: Weights, folder: Path, formats: Sequence[str], precision: ExportPrecision
+    ) -> ExportReport:
+        report = export_model(
+            ExportRequest(
+                weights=weights,
+                folder=folder,
+                formats=[name for name in formats if name not in lost],
+                precisions=[precision],
+                verify=weights is wanted.weights and precision == "fp32",
+            )
         )
-    )
-    for failed in report.failed:
-        raise PocketfaceError(f"{failed.format}: {failed.reason}")
-    return report
+        for one in report.failed:
+            lost.setdefault(one.format, str(one.reason).replace(f"{folder}{os.sep}", ""))
+        if len(lost) == len(wanted.formats):
+            raise PocketfaceError("; ".join(f"{name}: {why}" for name, why in lost.items()))
+        return report
+
+    weights, tuned, formats = wanted.weights, wanted.tuned, wanted.formats
+    exported = export(weights, place, formats, "fp32")
+    if tuned is not None:
+        plain = place / "plain.safetensors"
+        weights = rewritten(plain, tuned.weights, without_hooks(tuned.weights.state_dict))
+        place = place / TUNED
+        export(weights, place, formats, "fp32")
+    half = list(formats) if "fp16" in wanted.precisions else []
+    if not half and set(wanted.precisions) != {"fp32"}:
+        half = [one for one in formats if one == "coreml" and one not in lost]
+    if half:
+        export(weights, place, half, "fp16")
+    return [one for one in exported.files if one.format not in lost], lost
 
 
 def _compressed(
@@ -160,6 +187,7 @@ def _compressed(
             judged = work.judge(row, kept_float, found.figures)
             if judged.status == "compressed":
                 work.embed(kept_float, found)
+                move_model(work.target, folder)
         except MissingPackageError:
             raise
         except Exception as error:  # quantizers, and runtimes on their files, raise anything
@@ -168,9 +196,7 @@ def _compressed(
             row = row.model_copy(update={"status": "failed", "reason": reason})
         else:
             row = judged
-        if row.status == "compressed":
-            move_model(work.target, folder)
-        else:
+        if row.status != "compressed":
             _remove_earlier(folder / work.target.name)
         _log.info("%s: %s%s", work.target.name, row.status, f": {row.reason}" if row.reason else "")
         minutes = (time.monotonic() - begun) / 60
@@ -188,29 +214,65 @@ def _place_float_files(files: Sequence[Path], rows: Sequence[CompressedFile], fo
         stays = [row.file == path.name for row in rows if row.before.file == path.name]
         if any(stays):
             move_model(path, folder)
-        elif stays and not _same_network(folder / path.name, path):
-            _log.warning("%s is of other weights than the files written now", folder / path.name)
+        elif stays and (folder / path.name).exists():
+            older = _contract_of(folder / path.name)
+            made_of = load(path).contract.provenance.checkpoint_sha256
+            if older is None or older.provenance.checkpoint_sha256 != made_of:
+                _tell_of_other(folder / path.name)
 
 
-def _same_network(older: Path, path: Path) -> bool:
-    if not older.exists():
-        return True
+def _with_earlier(report: CompressionReport, folder: Path, sha256: str) -> CompressionReport:
+    """The report with an earlier one's rows of other files, which are still there.
+
+    Args:
+        report: Of this run.
+        folder: Of both runs.
+        sha256: Of the weights that this run's files are made of.
+    """
+    earlier = read_report(folder)
+    new = {row.file for row in report.rows} | {row.before.file for row in report.rows}
+    kept = []
+    for row in earlier.rows if earlier is not None else ():
+        there = None if row.file in new else _contract_of(folder / row.file)
+        if there is None:
+            continue
+        if there.provenance.checkpoint_sha256 != sha256:
+            _tell_of_other(folder / row.file)
+        elif earlier is not None and report.is_like(earlier):
+            kept.append(row)
+        else:
+            _log.warning(
+                "%s was judged otherwise than now: %s no longer has it", folder / row.file, MARKDOWN
+            )
+    return report.model_copy(update={"rows": (*kept, *report.rows)})
+
+
+def _contract_of(path: Path) -> Contract | None:
+    """The contract of a model file; None if it is not there, or none of ours."""
     try:
-        made_of = [load(one).contract.provenance.checkpoint_sha256 for one in (older, path)]
+        return load(path).contract
     except PocketfaceError:
-        return False
-    return made_of[0] == made_of[1]
+        return None
+
+
+def _tell_of_other(path: Path) -> None:
+    _log.warning("%s is of other weights than the files written now", path)
 
 
 def _remove_earlier(path: Path) -> None:
     """Remove an earlier run's file, which could be mistaken for this run's."""
-    if path.exists():
+    earlier = _contract_of(path)
+    if earlier is not None and earlier.compression is not None:
         remove_model(path)
         _log.warning("%s of an earlier run is removed", path)
 
 
-def _report(job: Job, rows: Sequence[CompressedFile]) -> CompressionReport:
+def _report(
+    job: Job, rows: Sequence[CompressedFile], no_float: dict[str, str]
+) -> CompressionReport:
     contract = job.promise.contract
+    quantizers = [quantizer_for(row.format, row.precision, job.tuned) for row in rows]
+    measures = any(one.MEASURES for one in quantizers)
     return CompressionReport(
         name=contract.name,
         method=job.tuned.method if job.tuned else None,
@@ -218,11 +280,12 @@ def _report(job: Job, rows: Sequence[CompressedFile]) -> CompressionReport:
         input_size=(contract.input.height, contract.input.width),
         limits=job.promise.limits,
         goal=job.goal,
-        calibration=len(job.calibration.batches),
+        calibration=len(job.calibration.batches) if measures else 0,
         asked=job.calibration.asked,
         unreadable=job.calibration.unreadable,
         validation=len(job.promise.validation),
         rows=tuple(rows),
         host=this_host(),
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        no_float=no_float,
     )

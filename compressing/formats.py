@@ -49,8 +49,14 @@ def chosen(
         UserError: A format or precision is unknown, or a format has none of the precisions.
         MissingPackageError: A package that a format asked for needs is not installed.
     """
+    if "fp32" in (precisions or ()):
+        raise UserError("precision fp32: is what files are compared with; expected int8 or fp16")
     if formats is None:
         formats = [name for name in QUANTIZERS if _missing_for(name, ("int8",)) is None]
+        if precisions is not None:
+            able = {name: ("fp16", *QUANTIZERS[name].precisions) for name in formats}
+            # Without any, all are named below.
+            formats = [one for one in formats if set(precisions) & set(able[one])] or formats
     if precisions is None:
         precisions = ["int8"] if quantizes else ["fp32"]
     elif not quantizes and list(precisions) != ["fp16"]:

@@ -24,6 +24,9 @@ _FLOAT = "no_quantize"
 PACKAGE = "ai-edge-quantizer"
 """The package that quantizes."""
 
+MEASURES = True
+"""Whether it measures ranges on photos."""
+
 
 def layers(path: Path) -> list[str]:
     """Names of the layers that can be kept float, in order."""

@@ -30,6 +30,9 @@ _QUANTIZED = (_CONVOLUTION, "Add", "AveragePool", "Concat", "Gemm", "MaxPool", "
 PACKAGE = "onnxruntime"
 """The package that quantizes."""
 
+MEASURES = True
+"""Whether it measures ranges on photos."""
+
 
 def layers(path: Path) -> list[str]:
     """Names of the layers that can be kept float, in order."""

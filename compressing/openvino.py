@@ -30,6 +30,9 @@ _CONSTANTS = ("Constant", "Parameter", "Result")
 PACKAGE = "nncf"
 """The package that quantizes."""
 
+MEASURES = True
+"""Whether it measures ranges on photos."""
+
 
 def layers(path: Path) -> list[str]:
     """Names of the layers that can be kept float, in order."""

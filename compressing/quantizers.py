@@ -32,6 +32,10 @@ class Quantizer(Protocol):
     def PACKAGE(self) -> str:
         """The package that quantizes; empty if none does."""
 
+    @property
+    def MEASURES(self) -> bool:
+        """Whether it measures ranges on photos."""
+
     def layers(self, path: Path) -> list[str]:
         """Names of a file's layers that can be kept float, in order."""
 
@@ -117,6 +121,7 @@ class DuringTraining:
     """Writes int8 files of a checkpoint that has its quantizers already."""
 
     PACKAGE = "nncf"
+    MEASURES = True  # before the training
 
     def __init__(self, checkpoint: Weights) -> None:
         self._checkpoint = checkpoint
@@ -150,6 +155,7 @@ class AsItIs:
     """Takes files as the exporter wrote them: FP16, sparse or pruned ones."""
 
     PACKAGE = ""
+    MEASURES = False
 
     def __init__(self, name: str) -> None:
         self._writer = writer_of(name)

@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field, ValidationError
+
 from ..files import atomic_write
 from ..model_templates.contract import Precision
 from ..model_templates.spec import Spec
+
+MARKDOWN, RECORD = "compression.md", "compression.json"
+"""Names of the report's files."""
 
 Goal = Literal["speed", "size"]
 
@@ -92,9 +97,10 @@ class CompressionReport(Spec):
         sparsity: Share of zeros reached among the layers' weights, 0 to 1.
         limits: Percentage points that may be lost, by figure; the main figure first.
         goal: What compressed files must improve.
-        calibration: Number of photos used to measure ranges.
+        calibration: Number of photos used to measure ranges; 0 where none were measured.
         unreadable: Number of photos that could not be read.
         asked: Number of photos asked for.
+        no_float: Why a format has no float file that could be compressed, by format.
     """
 
     name: str
@@ -110,11 +116,13 @@ class CompressionReport(Spec):
     rows: tuple[CompressedFile, ...]
     host: dict[str, str]
     date: str
+    no_float: dict[str, str] = Field(default={})
 
     @property
     def failed(self) -> list[str]:
-        """Float files that have no compressed version, and why."""
-        return [
+        """Formats and float files that have no compressed version, and why."""
+        lost = [f"{name}: {reason}" for name, reason in self.no_float.items()]
+        return lost + [
             f"{row.after.file if row.after else row.before.file}: {row.reason}"
             for row in self.rows
             if row.status != "compressed"
@@ -155,10 +163,15 @@ class CompressionReport(Spec):
         lines = [f"# {self.name}, compressed", ""]
         if self.method is not None:
             lines += [f"The weights: {self.method}.", ""]
+        ranges = ""
+        if self.calibration:
+            ranges = (
+                f"Ranges from {self.calibration} photos ({self.asked} asked for, "
+                f"{self.unreadable} unreadable). "
+            )
         lines += [
-            f"Input {width}x{height} (width x height). Ranges from {self.calibration} photos "
-            f"({self.asked} asked for, {self.unreadable} unreadable), figures from "
-            f"{self.validation}. A compressed "
+            f"Input {width}x{height} (width x height). {ranges}Figures from {self.validation} "
+            "photos. A compressed "
             f"file is written where no more than {' and '.join(limits)} are lost, and "
             f"{_GOALS[self.goal]}. Milliseconds are medians of interleaved runs on one core.",
             "",
@@ -183,14 +196,27 @@ class CompressionReport(Spec):
         host = ", ".join(f"{key} {value}" for key, value in self.host.items())
         return "\n".join([*lines, "", f"{self.date}; {host}"]) + "\n"
 
+    def is_like(self, other: CompressionReport) -> bool:
+        """Whether another run judged files in the same way, so that rows of both compare."""
+        unlike = {"rows": (), "no_float": {}, "date": "", "calibration": 0}
+        return self.model_copy(update=unlike) == other.model_copy(update=unlike)
+
     def write(self, folder: Path) -> None:
         """Write `compression.json` and `compression.md`."""
         for name, text in (
-            ("compression.json", self.model_dump_json(indent=1) + "\n"),
-            ("compression.md", self.as_markdown()),
+            (RECORD, self.model_dump_json(indent=1) + "\n"),
+            (MARKDOWN, self.as_markdown()),
         ):
             with atomic_write(folder / name, "w") as handle:
                 handle.write(text)
+
+
+def read_report(folder: Path) -> CompressionReport | None:
+    """The report of an earlier run into a folder; None if there is none that can be read."""
+    try:
+        return CompressionReport.model_validate_json((folder / RECORD).read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def _percent(figures: dict[str, float | None], key: str) -> str:

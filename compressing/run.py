@@ -10,6 +10,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..errors import UserError
+from ..exporting.place import check_weights_kept
+from ..files import check_place
 from ..model_templates.schema import PruningSpec, SparsitySpec, Template
 from ..models.weights import Weights, rewritten
 from ..tasks import task_of
@@ -22,7 +24,7 @@ from .fine_tuning import check_sparsity, narrow, quantization_aware, sparse
 from .formats import chosen
 from .promise import Promise
 from .quantizers import Tuned
-from .report import CompressionReport
+from .report import MARKDOWN, RECORD, CompressionReport
 from .request import CompressRequest
 from .sparsity import share_of_zeros
 from .stage import Training
@@ -52,13 +54,19 @@ def compress(request: CompressRequest) -> CompressionReport:
         MissingPackageError: A package that a format needs is not installed.
         PocketfaceError: A float file's answers differ from the network's.
     """
-    if "WORLD_SIZE" in os.environ:
-        raise UserError("compress works in one process: expected no torchrun")
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes != "1":
+        raise UserError(
+            f"compress works in one process: found WORLD_SIZE {processes} in the environment, as "
+            "torchrun sets it; expected 1, or none"
+        )
+    for name in (MARKDOWN, RECORD):
+        check_place(request.folder / name, "--save-checkpoints-to")
     quantizes = request.quantization or request.post_training
     formats, precisions = chosen(request.formats, request.precisions, quantizes=quantizes)
     weights = request.weights
-    _check_weights(weights, request.folder)
     formats = _possible(formats, weights.template, by_name=request.formats is not None)
+    _check_weights(weights, request.folder, formats, precisions)
     contract = contract_for(weights.template, weights=weights)
     samples = task_of(contract.task).samples
     train = samples.read(request.train, rules=contract.rules)
@@ -112,7 +120,9 @@ def _possible(formats: Sequence[str], template: Template, *, by_name: bool) -> l
     return found
 
 
-def _check_weights(weights: Weights, folder: Path) -> None:
+def _check_weights(
+    weights: Weights, folder: Path, formats: Sequence[str], precisions: Sequence[str]
+) -> None:
     if weights.hooks is not None:
         raise UserError(f"{weights.path}: is compressed already; expected float weights")
     for name in ("pruned", "sparse", "quantized"):
@@ -120,6 +130,13 @@ def _check_weights(weights: Weights, folder: Path) -> None:
             raise UserError(
                 f"{weights.path}: would be overwritten; expected another folder to write to"
             )
+    check_weights_kept(
+        weights.path,
+        folder,
+        "--save-checkpoints-to",
+        formats=formats,
+        precisions=("fp32", *precisions),
+    )
 
 
 def sparsity_for(template: Template, *, ratio: float | None, mode: str | None) -> SparsitySpec:
@@ -136,7 +153,10 @@ def sparsity_for(template: Template, *, ratio: float | None, mode: str | None) -
     try:
         return SparsitySpec.model_validate({**spec.model_dump(), **changes})
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ratio is ")
+        first = error.errors()[0]
+        if first["loc"] == ("mode",):
+            raise UserError(f"--sparsity-mode {mode}: {first['msg']}") from error
+        reason = first["msg"].removeprefix("Value error, ratio is ")
         raise UserError(f"sparsity ratio {reason}") from error
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 from lightning.pytorch.callbacks import Callback
 
 from ..errors import UserError
-from ..files import atomic_write
+from ..files import atomic_write, sha256_file
 from ..model_templates.schema import PruningSpec, QuantizationSpec, SparsitySpec, TemplateFile
 from ..model_templates.strict_yaml import parse_yaml
 from ..models.weights import Weights, read_weights
@@ -20,6 +22,8 @@ from ..tasks.measuring import Labels
 from ..tasks.templates import parse_template
 from ..training.fit import fit
 from ..training.request import Arithmetic, FitRequest, HangHooks
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,14 @@ class Stage:
         self.latest = self.folder / "latest.pth"
         # On resume, epochs and learning rate may change; the rest may not.
         what = recipe.model_dump(mode="json", exclude={"epochs", "base_learning_rate"})
-        begun = {"weights": weights.sha256, **what}
+        begun = {
+            "weights": weights.sha256,
+            **what,
+            "photos": [sha256_file(Path(one)) for one in training.labels.files],
+            "seed": training.seed,
+            "batch_size": training.batch_size,
+            "precision": training.precision,
+        }
         note = self.folder / "begun.json"
         if self.latest.exists():
             if not training.resume:
@@ -87,9 +98,9 @@ class Stage:
                     f"{self.latest}: is there already, of another training",
                     hint="go on with it by --resume, or name another folder",
                 )
-            found = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
+            found = _noted(note)
             for key, value in begun.items():
-                if found.get(key) != value:
+                if found.get(key, value) != value:
                     raise UserError(
                         f"{note}: that training was begun with {key} {found.get(key)}; "
                         f"found {value}",
@@ -103,7 +114,10 @@ class Stage:
         if not self.latest.exists():
             return None
         found = read_weights(self.latest)
-        return found if found.epochs >= self.epochs else None
+        if found.epochs < self.epochs:
+            return None
+        _log.info("%s: was finished before, and is not trained again", self.latest)
+        return found
 
     def train(
         self,
@@ -146,6 +160,23 @@ class Stage:
             )
         )
         return read_weights(self.latest)
+
+
+def _noted(path: Path) -> dict[str, Any]:
+    """What a training was begun with; a note that is not there says nothing.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: damaged: {error}", hint="name another folder") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: damaged: expected an object", hint="name another folder")
+    return found
 
 
 def _without_teacher(weights: Weights) -> str:

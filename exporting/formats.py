@@ -96,6 +96,9 @@ EXPORTERS: dict[str, Exporter] = {
 }
 """Formats by name; their modules are imported when used."""
 
+WITH_NMS = ("openvino", "onnx", "coreml")
+"""Formats whose files can have NMS inside; `.mlmodel` of a detector always does."""
+
 ALL = "all"
 """In the place of formats' names: each of `EXPORTERS`, as far as network and machine allow."""
 

@@ -23,6 +23,7 @@ from ..tasks.measuring import Progress
 from .formats import (
     ALL,
     EXPORTERS,
+    WITH_NMS,
     ExportPrecision,
     Order,
     Writer,
@@ -153,6 +154,11 @@ def _job(request: ExportRequest) -> _Job:
     named = () if request.formats is None or ALL in request.formats else request.formats
     formats = _formats(request.formats, weights.template)
     quantized = is_quantized(weights.hooks)
+    if quantized and list(request.precisions) != ["fp32"]:
+        raise UserError(
+            f"precision {', '.join(request.precisions)}: {weights.path} was quantized during "
+            "training, and its files are int8; expected no precision"
+        )
     stored: Sequence[Precision] = ["int8"] if quantized else list(request.precisions)
     for name in named:
         _check_format(name, stored, request, quantized=quantized)
@@ -163,6 +169,11 @@ def _job(request: ExportRequest) -> _Job:
     contract = contract_for(weights.template, weights=weights, height=height, width=width)
     if request.with_nms and task_of(contract.task).rules.suppression(contract) is None:
         raise UserError(f"NMS inside: {contract.name} finds no boxes; expected a face detector")
+    if request.with_nms and not set(formats) & set(WITH_NMS):
+        raise UserError(
+            f"NMS inside: formats {', '.join(formats)} cannot hold it; expected some of "
+            f"{', '.join(WITH_NMS)} among them"
+        )
     network = build_network(weights)
     if weights.hooks is not None and not quantized:
         network = masked(network, {"images": example_for(contract)})

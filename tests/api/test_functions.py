@@ -316,6 +316,29 @@ PHOTOS: dict[str, Any] = {"annotations": "none.json", "photos": "."}
             DataError,
             "annotations none.json: no such file",
         ),
+        *(
+            (
+                lambda given=given: pocketface.compress(
+                    *("glasses-n", "out"),
+                    **{"annotations": Labels(), "val_annotations": Labels(), "post_training": True},
+                    **given,
+                ),
+                UserError,
+                message,
+            )
+            for given, message in (
+                ({"max_drop": 0}, "--max-drop 0: expected more than 0"),
+                ({"goal": "smal"}, "--goal smal: expected speed or size"),
+                ({"resume": True}, "--resume: --post-training trains nothing"),
+                ({"epochs": 3}, "--epochs: --post-training trains nothing"),
+                ({"train_precision": "bf16-mixed"}, "--train-precision: --post-training trains"),
+            )
+        ),
+        (
+            lambda: pocketface.export("glasses-n", "out", photos="photos", verify=False),
+            UserError,
+            "photos photos: files are not verified; expected none",
+        ),
         (lambda: pocketface.benchmark(output="out"), UserError, "nothing to measure: expected"),
         (lambda: pocketface.verify("none.onnx"), UserError, "none.onnx: no such file"),
     ],

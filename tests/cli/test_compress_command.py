@@ -115,7 +115,7 @@ def test_what_is_asked_for_is_what_is_done(run: Run, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("pocketface.compressing.run.compress", see)
     done = run(
-        *("compress", "--load-weights", "tiny.pth", "--post-training", "--seed", "7"),
+        *("compress", "--load-weights", "tiny.pth", "--nncf-quantization", "--seed", "7"),
         *("--photos", "5", "--max-drop", "2", "--goal", "size", "--formats", "onnx,litert"),
         *("--precision", "int8,fp16", "--epochs", "3", "--batch-size", "4", "--gpu-num", "0"),
         *("--base-learning-rate", "0.25", "--workers", "0", "--train-precision", "bf16-mixed"),
@@ -128,7 +128,7 @@ def test_what_is_asked_for_is_what_is_done(run: Run, monkeypatch: pytest.MonkeyP
     assert (request.seed, training.seed) == (7, 7)  # of the choice of photos, and of the training
     assert (request.photos, request.max_drop, request.goal) == (5, 2, "size")
     assert (request.formats, request.precisions) == (["onnx", "litert"], ["int8", "fp16"])
-    assert (request.post_training, request.quantization) == (True, False)
+    assert (request.post_training, request.quantization) == (False, True)
     assert request.folder == training.folder == Path("out")
     assert request.train == training.labels == Labels([Path("faces.json")], [Path("photos")])
     assert request.validation == request.train

@@ -184,6 +184,13 @@ def test_from_which_score_on_they_are_glasses(run: Run) -> None:
             ("export", "--template", "glasses-n", "--with-nms", "--save-model-to", "o"),
             "NMS inside: glasses-n finds no boxes",
         ),
+        (
+            (
+                *("export", "--template", "face-detection-n", "--with-nms"),
+                *("--formats", "torchscript", "--save-model-to", "o"),
+            ),
+            "NMS inside: formats torchscript cannot hold it; expected some of openvino, onnx",
+        ),
     ],
 )
 @pytest.mark.usefixtures("photos")

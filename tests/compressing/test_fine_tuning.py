@@ -27,7 +27,7 @@ from pocketface.tasks.measuring import Labels
 from pocketface.tasks.templates import open_template, parse_template
 from pocketface.training.request import FitRequest
 
-from .conftest import answers, export, fine_tuning, needs_nncf, noisy_faces, shipped
+from .conftest import answers, export, fine_tuning, needs_nncf, noisy_faces, post_training, shipped
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +153,8 @@ def test_formats_that_cannot_hold_it(quantized: Path, lists: Labels, tmp_path: P
     weights = read_weights(quantized / "quantized.safetensors")
     with pytest.raises(UserError, match=r"quantized during training: format onnx cannot hold"):
         export(weights, tmp_path, "onnx")
+    with pytest.raises(UserError, match=r"precision fp16: .* was quantized during training, and"):
+        export(weights, tmp_path, "openvino", precisions=["fp16"])
     with pytest.raises(UserError, match=r"is compressed already; expected float weights"):
         fine_tuning(lists, tmp_path, weights=weights, post_training=True)
     assert not list(tmp_path.iterdir())
@@ -182,6 +184,14 @@ def test_it_goes_on_where_it_was_interrupted(
     changed = rewritten(other, weights, state)
     with pytest.raises(UserError, match=r"was begun with weights \w+; found"):
         fine_tuning(lists, tmp_path, weights=changed, quantization=True, epochs=2, resume=True)
+    fewer = tmp_path / "fewer.csv"
+    fewer.write_text("".join(lists.files[0].read_text().splitlines(keepends=True)[:-1]))
+    others = Labels([fewer], lists.roots)
+    with pytest.raises(UserError, match=r"was begun with photos .*; found"):
+        fine_tuning(others, tmp_path, quantization=True, epochs=2, resume=True)
+    (folder / "begun.json").write_text("{")
+    with pytest.raises(UserError, match=r"begun\.json: damaged: "):
+        fine_tuning(lists, tmp_path, quantization=True, epochs=2, resume=True)
 
 
 @needs_nncf
@@ -231,8 +241,10 @@ def test_precisions_that_nothing_makes(
 
 def test_several_processes(lists: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match="expected no torchrun"):
+    with pytest.raises(UserError, match="found WORLD_SIZE 2 in the environment, as torchrun"):
         fine_tuning(lists, tmp_path, post_training=True)
+    monkeypatch.setenv("WORLD_SIZE", "1")  # some launchers of jobs
+    assert not post_training(lists, tmp_path).failed
 
 
 def test_a_teacher_is_not_asked_again(

@@ -18,6 +18,8 @@ from pocketface.compressing.promise import Promise
 from pocketface.data.labelled_faces import read_labelled_faces
 from pocketface.errors import UserError
 from pocketface.exporting.certificate import certificate_path
+from pocketface.exporting.formats import writer_of
+from pocketface.model_templates.contract import Compression
 from pocketface.tasks.measuring import Labels, Measured
 from pocketface.tasks.model import Model
 
@@ -49,6 +51,14 @@ class _Promise:
         monkeypatch.setattr(
             candidate, "most_guilty_first", lambda module, path, *_: module.layers(path)[::-1]
         )
+
+
+def as_compressed(path: Path) -> Path:
+    """An exported file that says that it was compressed."""
+    said = Compression(method="int8", photos=(), seed=0, metric="f1")
+    contract = pocketface.load(path).contract.model_copy(update={"compression": said})
+    writer_of("onnx").embed(path, contract)
+    return path
 
 
 def test_layers_are_given_back_until_the_promise_holds(
@@ -128,7 +138,7 @@ def test_a_promise_that_cannot_be_kept(
 ) -> None:
     _Promise(monkeypatch, enough=99)
     # An earlier run's would stand beside a report that speaks of another.
-    earlier = export(shipped("glasses-n"), tmp_path, "onnx")
+    earlier = as_compressed(export(shipped("glasses-n"), tmp_path, "onnx"))
     earlier.rename(tmp_path / "model_int8.onnx")
     (tmp_path / "model_int8.onnx.parity.json").write_text("{}")
     found = post_training(lists, tmp_path)
@@ -139,6 +149,22 @@ def test_a_promise_that_cannot_be_kept(
     names = {"model.onnx", "model.onnx.parity.json", "compression.md", "compression.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert pocketface.load(tmp_path / "model.onnx").contract.precision == "fp32"
+
+
+def test_what_nobody_compressed_is_not_removed(
+    lists: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidate, "FASTER", 1e6)
+    exported = export(shipped("glasses-n"), tmp_path, "onnx", precisions=["fp16"], verify=True)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert exported.name in before
+    assert len(before) == 2
+    (tmp_path / "model_int8.onnx").mkdir()
+    (tmp_path / "model_int8.onnx" / "mine").touch()
+    found = post_training(lists, tmp_path, goal="speed", precisions=["int8", "fp16"])
+    assert len(found.failed) == 2
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    assert (tmp_path / "model_int8.onnx" / "mine").exists()
 
 
 def test_what_is_faster_by_chance_alone_is_not_written(
