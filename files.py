@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -150,7 +151,7 @@ def raise_if_full(folder: Path, error: Exception) -> None:
 
 def _claimed(path: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
     """Make a temporary beside `path`, locked as long as it is open; its name and descriptor."""
-    _sweep(path.parent)
+    sweep(path.parent)
     while True:
         # Shortened, as a letter may take four of the 255 bytes of a name.
         end = f"pocketface-{secrets.token_hex(6)}{path.suffix}"
@@ -194,8 +195,11 @@ def _new_folder(name: Path) -> int:
     return os.open(name, os.O_RDONLY) if _CAN_LOCK else -1
 
 
-def _sweep(folder: Path) -> None:
-    """Remove temporaries of processes that were killed, once in each folder."""
+def sweep(folder: Path) -> None:
+    """Remove what processes that were killed left in a folder, once in each process.
+
+    Whoever writes there with `atomic_write` or `scratch_folder` does so anyway.
+    """
     place = os.path.realpath(folder)
     if place in _swept or not _CAN_LOCK:
         return
@@ -326,6 +330,28 @@ def check_new_file(path: Path, flag: str, *, inputs: Iterable[Path], force: bool
         raise UserError(
             f"{flag} {path}: is there already", hint="--force replaces it; or name a new file"
         )
+
+
+@contextmanager
+def path_in_utf8(path: Path) -> Iterator[Path]:
+    """A path to a file or folder, there or not yet, for libraries that take UTF-8 alone.
+
+    Where names of files are bytes (Linux), they may be other ones. Then the path leads through a
+    link that is gone when the block ends.
+    """
+    path = Path(path)
+    if path.name == name_in_utf8(path.name):
+        real, name = path.parent, path.name
+    else:
+        real, name = path, ""
+    if str(real) == name_in_utf8(str(real)):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="pocketface-") as folder:
+        # The suffix, as a library may tell kinds of files by it.
+        link = Path(folder, f"link{name_in_utf8(real.suffix)}")
+        link.symlink_to(real.absolute())
+        yield link / name
 
 
 def name_in_utf8(name: str) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from tempfile import gettempdir
 from urllib.parse import urlsplit
 
 from aiogram import Bot, Dispatcher
@@ -20,6 +21,7 @@ from aiogram.methods import SetMyCommands
 from aiogram.types import BotCommand, BotCommandScopeAllPrivateChats
 
 from ...errors import MissingPackageError, PocketfaceError, UserError
+from ...files import sweep
 from ..blur.find import SCORE, FaceFinder
 from .blurring import Blurring, Style
 from .desk import Desk, where
@@ -82,6 +84,7 @@ def run_bot(request: BotRequest) -> None:
     except ImportError:
         raise MissingPackageError("av") from None
     bot = make_bot(request)
+    sweep(Path(gettempdir()))  # a video of somebody's, if the bot was killed
     finder = FaceFinder(
         request.detector,
         score=request.score,

@@ -45,12 +45,16 @@ def test_ends_at_sigterm_when_all_at_work_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    left = tmp_path / ".scratch.pocketface-0123456789ab"  # by a bot that was killed
+    left.mkdir()
+    (left / "sent").write_bytes(b"somebody's video")
 
     async def check() -> None:
         async with fake_telegram() as telegram, answering(telegram, "-v") as process:
             assert process.stdout is not None
             said = await asyncio.wait_for(process.stdout.readline(), 60)
             assert said == b"@blur_bot answers; Ctrl-C ends it\n"
+            assert not left.exists()
             telegram.slow = 1.0
             who = telegram.person(language="ru")
             photo = telegram.photo(HOPPER.read_bytes(), caption="secret words")
