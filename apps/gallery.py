@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 import unicodedata
@@ -20,6 +21,7 @@ from .gallery_file import (
     GalleryContent,
     check_gallery_place,
     only_writer,
+    parse_gallery,
     read_gallery,
     write_gallery,
 )
@@ -98,6 +100,16 @@ class Gallery:
         if model is not None:
             gallery.check_recognizer(model)
         return gallery
+
+    @classmethod
+    def of_bytes(cls, content: bytes) -> Gallery:
+        """A gallery's file that is in memory alone; it is not saved.
+
+        Raises:
+            DataError: It is damaged, or of a later version.
+        """
+        path = Path("the gallery")
+        return cls(path, *parse_gallery(io.BytesIO(content), path))
 
     def check_recognizer(self, model: FaceRecognizer) -> None:
         """Refuse a recogniser whose embeddings cannot be compared with these.

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,11 +121,34 @@ def read_gallery(path: Path) -> tuple[EmbeddingModel, GalleryContent]:
         DataError: There is no such file, it is no gallery, is damaged, or of a later version.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file:
+            return parse_gallery(file, path)
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: no such gallery", hint="`pocketface recognize enroll` makes one"
+        ) from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def parse_gallery(file: IO[bytes], path: Path) -> tuple[EmbeddingModel, GalleryContent]:
+    """Read a gallery's file that is open, or in memory.
+
+    Args:
+        file: It, at its beginning.
+        path: Its name in error messages.
+
+    Raises:
+        DataError: It is no gallery, is damaged, or of a later version.
+        OSError: It cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
             # As we write them; what is packed could be far larger than the file.
             if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
                 raise ValueError("its parts are packed")
-        with np.load(path, allow_pickle=False) as parts:
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as parts:
             header = json.loads(parts["header"].tobytes())
             if not isinstance(header, dict) or header.get("format") != _FORMAT:
                 raise ValueError("it has no header of one")
@@ -140,12 +163,6 @@ def read_gallery(path: Path) -> tuple[EmbeddingModel, GalleryContent]:
                 raise ValueError("finder is no text")
             model = EmbeddingModel.model_validate(header["model"])
             return model, replace(_content(parts, model), finder=finder)
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: no such gallery", hint="`pocketface recognize enroll` makes one"
-        ) from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except _FAULTS as error:
         raise DataError(f"{path}: not a gallery, or damaged: {_why(error)}") from error
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import tarfile
-import tempfile
 import weakref
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import PocketfaceError
+from ...files import scratch_folder
 from ..blur.manifest import Done, Failed
 from ..blur.request import BlurRequest, model_files, settings_digest
 from ..blur.run import open_blurrer
@@ -28,15 +28,15 @@ class Job:
     """How photos are blurred, and from where to where.
 
     Attributes:
-        request: How; its sources and output are not used.
-        models: Its model files and gallery, a tar archive.
+        request: How, with the gallery itself; its sources and output are not used.
+        models: Its model files, a tar archive.
         settings: See `settings_digest`.
         source: The address or absolute folder of the photos.
         output: That of what is written.
     """
 
     request: BlurRequest
-    models: bytes
+    models: bytes = field(repr=False)
     settings: str
     source: str
     output: str
@@ -100,6 +100,10 @@ def job_of(request: BlurRequest, source: str, output: str) -> Job:
     Raises:
         OSError: A model or the gallery cannot be read.
     """
+    who = request.who
+    if who is not None and isinstance(who.gallery, Path):
+        # Who somebody is belongs on no disk of another machine.
+        request = replace(request, who=replace(who, gallery=who.gallery.read_bytes()))
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for key, path in model_files(request).items():
@@ -123,9 +127,10 @@ class Worker:
     def __init__(self, job: Job) -> None:
         self._job = job
         # A network of another input size is opened from them when a photo needs it.
-        models = Path(tempfile.mkdtemp(prefix="pocketface-"))
-        weakref.finalize(self, shutil.rmtree, models, ignore_errors=True)
-        request = _unpacked(job, models)
+        # What one that was killed leaves of them is removed by the next on its machine.
+        kept = ExitStack()
+        weakref.finalize(self, kept.close)
+        request = _unpacked(job, kept.enter_context(scratch_folder(Path(gettempdir()))))
         if settings_digest(request) != job.settings:
             raise PocketfaceError("this machine has another version of pocketface than the others")
         self._blurrer = open_blurrer(request)
@@ -185,7 +190,7 @@ def _unpacked(job: Job, folder: Path) -> BlurRequest:
     here = {key: folder / key / path.name for key, path in model_files(request).items()}
     who = request.who
     if who is not None:
-        who = replace(who, gallery=here["gallery"], recognizer=here["recognizer"])
+        who = replace(who, recognizer=here["recognizer"])
     return replace(
         request,
         detector=here["detector"],

@@ -233,16 +233,19 @@ def only_run(folder: Path, manifest: Path | None = None) -> Iterator[None]:
         raise UserError(f"{what}: another run is writing into it") from None
 
 
-def digest_of(settings: Mapping[str, Any], models: Mapping[str, Path]) -> str:
+def digest_of(settings: Mapping[str, Any], models: Mapping[str, Path | bytes]) -> str:
     """One digest of all that a file depends on beside its source.
 
     Args:
         settings: Values that JSON knows.
-        models: Model files, and other files that are read, by what they are for. What lies beside
-            an OpenVINO file is part of it.
+        models: Model files, and other files that are read, or what is in these, by what they are
+            for. What lies beside an OpenVINO file is part of it.
     """
     files = {}
     for name, path in models.items():
+        if isinstance(path, bytes):
+            files[name] = [hashlib.sha256(path).hexdigest()]
+            continue
         parts = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
         if path.is_dir():
             parts = sorted(one for one in path.rglob("*") if one.is_file())

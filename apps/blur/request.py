@@ -135,14 +135,16 @@ def settings_digest(request: BlurRequest) -> str:
         "lossless_jpeg": request.lossless_jpeg,
         "video": [request.codec, request.keep_audio],
     }
-    models = model_files(request)
+    models: dict[str, Path | bytes] = {**model_files(request)}
+    if who is not None and isinstance(who.gallery, bytes):
+        models["gallery"] = who.gallery
     if request.tracks is not None:
         models["tracks"] = request.tracks
     return digest_of(settings, models)
 
 
 def model_files(request: BlurRequest) -> dict[str, Path]:
-    """The files of the models, and of the gallery, by what they are."""
+    """The files of the models, and of a gallery that is no bytes, by what they are."""
     who = request.who
     files = {
         "detector": request.detector,
@@ -151,4 +153,4 @@ def model_files(request: BlurRequest) -> dict[str, Path]:
         "gallery": None if who is None else who.gallery,
         "recognizer": None if who is None else who.recognizer,
     }
-    return {key: path for key, path in files.items() if path is not None}
+    return {key: path for key, path in files.items() if isinstance(path, Path)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -40,13 +40,13 @@ class WhoRequest:
     """Whose faces stay visible.
 
     Attributes:
-        gallery: The gallery's file.
+        gallery: The gallery's file, or what is in it.
         rule: Whose faces are hidden.
         recognizer: Model file of the recogniser that the gallery is of.
         max_fmr: False match rate; None for `MAX_FMR` with `except` and `ONLY_FMR` with `only`.
     """
 
-    gallery: Path
+    gallery: Path | bytes = field(repr=False)
     rule: Rule
     recognizer: Path
     max_fmr: float | None = None
@@ -77,7 +77,10 @@ class Who:
     ) -> None:
         check_fmr(request.rate)
         self.rule = request.rule
-        self._gallery = Gallery.open(request.gallery)
+        if isinstance(request.gallery, bytes):
+            self._gallery = Gallery.of_bytes(request.gallery)
+        else:
+            self._gallery = Gallery.open(request.gallery)
         self._gallery.check_people()
         self._model = load_as(FaceRecognizer, request.recognizer, device=device, threads=threads)
         self._gallery.check_recognizer(self._model)

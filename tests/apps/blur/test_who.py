@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import pocketface
+from pocketface.apps.blur.request import BlurRequest, settings_digest
 from pocketface.apps.blur.who import ONLY_FMR, Rule, Who, WhoRequest
 from pocketface.apps.recognize_verdict import MAX_FMR
 from pocketface.data.images import read_image
@@ -63,6 +65,24 @@ def test_rules(
     assert who.answers(photo, faces(turned=turned)) == expected
     assert who.visible(photo, faces(turned=turned)).tolist() == visible
     assert who.visible(photo, faces()[[]]).tolist() == []
+
+
+def test_a_gallery_in_memory(request_of: WhoRequest, tmp_path: Path) -> None:
+    path = request_of.gallery
+    assert isinstance(path, Path)
+    content = path.read_bytes()
+    sent = replace(request_of, gallery=content)
+    requests = [
+        BlurRequest(sources=(), detector=request_of.recognizer, who=one)
+        for one in (request_of, sent)
+    ]
+    assert settings_digest(requests[0]) == settings_digest(requests[1])
+    assert "Anna" not in repr(sent)
+    path.unlink()
+    photo = read_image(write_photo(tmp_path / "both.png", ANNA, BERT))
+    assert Who(sent).answers(photo, faces()) == ("yes", "no")
+    with pytest.raises(DataError, match=r"^the gallery: not a gallery, or damaged: "):
+        Who(replace(sent, gallery=content[:-50]))
 
 
 def test_rates(request_of: WhoRequest) -> None:
