@@ -122,13 +122,14 @@ class Target:
         )
 
 
-def target_of(kind: Kind, codec: str, path: Path) -> Target:
+def target_of(kind: Kind, codec: str, path: Path, *, warn: bool = True) -> Target:
     """How frames of a kind are written by a codec of `CODECS`.
 
     Args:
         kind: What they are.
         codec: Its name.
         path: The source, for messages.
+        warn: Whether to say that its colours change.
 
     Raises:
         DataError: The codec cannot keep what they are.
@@ -160,9 +161,9 @@ def target_of(kind: Kind, codec: str, path: Path) -> Target:
                 f"{path}: {kind.pix_fmt}, {bits} bits a colour, cannot be kept by {codec}",
                 hint=hint,
             )
-        _log.warning(
-            "%s: %s becomes yuv420p, as %s in MP4 does not have it", path, kind.pix_fmt, codec
-        )
+        if warn:
+            why = f"as {codec} in MP4 does not have it"
+            _log.warning("%s: %s becomes yuv420p, %s", path, kind.pix_fmt, why)
         code = 1 if is_hd(kind.width, kind.height) else 6
         colours, pix_fmt = (code, code, code, _LIMITED_RANGE), "yuv420p"
     options = dict(encoder.options)

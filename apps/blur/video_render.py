@@ -62,7 +62,7 @@ def render(
         PocketfaceError: See `coded_file`.
     """
     with open_coded(source) as video:
-        target = target_of(video.kind, codec, source)
+        target = target_of(video.kind, codec, source, warn=False)  # the first pass has told
         sound = source if keep_audio else None
         with coded_file(output, video, target, sound=sound) as writer:
             drawing = _Drawing(video, tracks, cover, segmenter, writer)

@@ -45,7 +45,7 @@ def test_jpegs_of_rare_subsampling(tmp_path: Path, sampling: int, pix_fmt: str, 
     assert colour(output) == pytest.approx(colour(source), abs=2)
 
 
-def test_a_palette(tmp_path: Path) -> None:
+def test_a_palette(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     coded = []
     for picture in pictures(3):
         buffer = io.BytesIO()
@@ -55,6 +55,7 @@ def test_a_palette(tmp_path: Path) -> None:
     with open_coded(source) as video:
         assert video.kind.pix_fmt == "pal8"
     output, _ = blurred(source)
+    assert caplog.text.count("pal8 becomes yuv420p, as h264 in MP4 does not have it") == 1
     assert max(redness(output)) == 0
     assert colour(output) == pytest.approx(colour(source), abs=2)
 
