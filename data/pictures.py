@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, ImageError, UserError
+from ..files import name_in_utf8
 from ..model_templates.contract import InputSpec
 from .align import cut_face, similarity
 from .images import IMAGE_SUFFIXES, list_images, read_image
@@ -174,4 +175,5 @@ def picture(name: str, pixels: NDArray[np.uint8], kind: str = PHOTO) -> Picture:
     """Make a `Picture` with its SHA-256."""
     digest = hashlib.sha256(str(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels).tobytes())
-    return Picture(name, digest.hexdigest(), pixels, kind)
+    # Certificates are UTF-8, and a file's name may be any bytes.
+    return Picture(name_in_utf8(name), digest.hexdigest(), pixels, kind)

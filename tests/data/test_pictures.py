@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,13 @@ def test_photos_of_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     (tmp_path / "broken.jpg").unlink()
     with pytest.raises(DataError, match=r"--photos .*: holds no photo \(\.apng, \.avif"):
         check_photos(tmp_path)
+
+
+def test_names_can_be_written_as_utf_8(tmp_path: Path) -> None:
+    """Certificates have them; those of other systems may be any bytes."""
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / os.fsdecode(b"caf\xe9.png"))
+    assert [photo.name for photo in check_photos(tmp_path)] == ["caf?.png"]
 
 
 def test_of_many_photos_some_are_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
