@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..errors import MissingPackageError
-from ..files import atomic_write
+from ..files import atomic_write, path_in_utf8
 from ..model_templates.contract import CONTRACT_KEY, Contract
 from ..quiet import quiet
 from ..runtimes.litert import SIGNATURE, import_schema
@@ -67,7 +67,8 @@ def _flatbuffer(network: Network, height: int, width: int, path: Path) -> bytes:
             raise MissingPackageError("litert_torch") from error
         nhwc = litert_torch.to_channel_last_io(with_scale_folded(network), args=[0]).eval()
         edge = litert_torch.convert(nhwc, (torch.zeros(1, height, width, 3),))
-        edge.export(str(path))
+        with path_in_utf8(path) as plain:
+            edge.export(str(plain))
     known[height, width] = path.read_bytes()
     return known[height, width]
 

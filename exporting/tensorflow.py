@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from ..files import atomic_write
+from ..files import atomic_write, path_in_utf8
 from ..model_templates.contract import CONTRACT_KEY, Contract
 from ..quiet import quiet
 from ..runtimes.seal import BLANK_SEAL, SAVED_MODEL_CONTRACT, SEAL_KEY, seal
@@ -72,7 +72,8 @@ def _save(twin: Any, contract: Contract, path: Path) -> None:
     # Each variable once; Keras's own archive lists them twice.
     module.weights = [variable.value for variable in twin.variables]
     options = tensorflow.saved_model.SaveOptions(experimental_custom_gradients=False)
-    tensorflow.saved_model.save(module, str(path), {SIGNATURE: function}, options)
+    with path_in_utf8(path) as plain:
+        tensorflow.saved_model.save(module, str(plain), {SIGNATURE: function}, options)
     # A number of its own for each file that is saved; the rest of it are digests of the content.
     from tensorflow.core.protobuf.fingerprint_pb2 import (  # type: ignore[import-untyped]
         FingerprintDef,

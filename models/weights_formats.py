@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from ..errors import MissingPackageError, ModelFileError
-from ..files import atomic_write
+from ..files import atomic_write, path_in_utf8
 from ..model_templates.contract import CONTRACT_KEY, Metric
 from .file_checks import FOREIGN_HINT, check_archive, check_file, damaged, reason
 
@@ -114,7 +114,10 @@ def read_safetensors(path: Path) -> tuple[Section, dict[str, Tensor]]:
     safetensors = _safetensors()
     check_file(path)
     try:
-        with safetensors.safe_open(path, framework="pt") as handle:
+        with (
+            path_in_utf8(path) as plain,
+            safetensors.safe_open(plain, framework="pt") as handle,
+        ):
             metadata = handle.metadata() or {}
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
     except Exception as error:  # the library raises anything on damaged files

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingPackageError, ModelFileError, PocketfaceError, UserError
+from ..files import path_in_utf8
 from ..model_templates.contract import CONTRACT_KEY
 from ..models.file_checks import reason
 from ..quiet import keep_to_itself
@@ -71,12 +72,14 @@ def open_session(
         own = path.read_bytes()
         content = resized(own, input_size, source=str(path))
         check_graph(content, source=str(path))
-        session = onnxruntime.InferenceSession(
-            str(path) if content is own else content,
-            sess_options=options,
-            providers=[(_PROVIDERS[device], settings)],
-            enable_fallback=0,  # a fallback prints and hides the reason
-        )
+        with path_in_utf8(path) as plain:
+            session = onnxruntime.InferenceSession(
+                # It would keep the content as long as it lives.
+                str(plain) if content is own else content,
+                sess_options=options,
+                providers=[(_PROVIDERS[device], settings)],
+                enable_fallback=0,  # a fallback prints and hides the reason
+            )
         metadata = session.get_modelmeta().custom_metadata_map
     except PocketfaceError:
         raise

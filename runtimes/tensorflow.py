@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingPackageError, ModelFileError, UserError
+from ..files import path_in_utf8
 from ..model_templates.contract import CONTRACT_KEY
 from ..models.file_checks import reason
 from ..quiet import IMPORTING, quiet
@@ -115,7 +116,8 @@ _Opened = tuple[str | None, dict[str, Shape], dict[str, Shape], Callable[[Any], 
 
 def _open_saved_model(tensorflow: Any, path: Path) -> _Opened:
     check_operations(path)
-    loaded = tensorflow.saved_model.load(str(path))
+    with path_in_utf8(path) as plain:
+        loaded = tensorflow.saved_model.load(str(plain))
     if SIGNATURE not in loaded.signatures:
         raise ModelFileError(f"{path}: has no signature {SIGNATURE}, as ours have")
     function = loaded.signatures[SIGNATURE]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelFileError
+from ..files import path_in_utf8
 from ..model_templates.contract import Contract
 from ..models.file_checks import reason
 from .free_size import size_to_open
@@ -48,9 +49,9 @@ def open_session(
     size = (contract.input.height, contract.input.width) if found is None else found[1]
     target = device_of(device)
     try:
-        with warnings.catch_warnings():
+        with path_in_utf8(path) as plain, warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript, which is asked for
-            program = torch.jit.load(path, map_location=target)  # type: ignore[no-untyped-call]
+            program = torch.jit.load(plain, map_location=target)  # type: ignore[no-untyped-call]
         graph = program.graph.copy()
         graph.eraseInput(0)  # the module, which has no state: fails if it is used
         _check_lists(graph, path)

@@ -22,6 +22,7 @@ from pocketface.errors import UserError
 from pocketface.files import (
     atomic_write,
     check_new_file,
+    path_in_utf8,
     raise_if_full,
     scratch_folder,
     sha256_file,
@@ -246,6 +247,29 @@ def test_sha256_of_a_file(tmp_path: Path) -> None:
     assert sha256_file(path) == hashlib.sha256(b"x" * 3_000_000).hexdigest()
     with pytest.raises(FileNotFoundError):
         sha256_file(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("name", [b"d\xe9/model.onnx", b"d/mod\xe8l.onnx", b"d\xe9/mod\xe8l.onnx"])
+def test_libraries_that_take_utf_8_alone_get_a_path_in_it(tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    path.parent.mkdir()
+    with path_in_utf8(path) as plain:  # to be written
+        assert str(plain).encode()
+        assert plain.suffix == ".onnx"
+        plain.write_text("new")
+    assert path.read_text() == "new"
+    with path_in_utf8(path) as plain:
+        assert plain.read_text() == "new"
+    assert not plain.exists()
+    with path_in_utf8(path.parent) as folder:
+        assert [one.name for one in folder.iterdir()] == [path.name]
+    assert path.exists()
+
+
+def test_other_paths_stay_as_they_are(tmp_path: Path) -> None:
+    for path in (tmp_path / "é.onnx", Path("model.onnx"), Path()):
+        with path_in_utf8(path) as plain:
+            assert plain == path
 
 
 def test_nobody_else_looks_into_a_scratch_folder(tmp_path: Path) -> None:

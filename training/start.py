@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ..errors import UserError
+from ..files import path_in_utf8
 from ..model_templates.schema import Template, TemplateFile
 from ..models.weights import Weights, read_weights
 from .body import differs_in_head_alone
@@ -94,7 +95,8 @@ def find_start(
     weights = read.described_by(template)
     run: dict[str, Any] | None = None
     if resume_from.suffix == ".pth" and read.foreign is None:
-        checkpoint = torch.load(resume_from, map_location="cpu", weights_only=True, mmap=True)
+        with path_in_utf8(resume_from) as plain:
+            checkpoint = torch.load(plain, map_location="cpu", weights_only=True, mmap=True)
         run = checkpoint.get(RUN_KEY)
     if epochs is None and run is not None:
         wanted = run.get("epochs", wanted)  # older checkpoints lack this key

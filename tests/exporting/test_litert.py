@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import pocketface
+from pocketface.exporting import litert as litert_format
+from pocketface.exporting.formats import Order
+from pocketface.models.weights import build_network, read_weights
 from pocketface.runtimes import litert
 from pocketface.runtimes.litert import import_schema, read_metadata
+from pocketface.tasks.describe import contract_for
 
 for package in ("litert_torch", "ai_edge_litert"):
     pytest.importorskip(package, reason=f"needs {package}")
@@ -41,6 +48,29 @@ def test_what_an_app_sees(folder: Path) -> None:
     )
     shapes = {one["name"]: list(one["shape"]) for one in interpreter.get_output_details()}
     assert shapes == {"boxes": [1, 126, 4], "scores": [1, 126], "landmarks": [1, 126, 5, 2]}
+
+
+def test_the_converter_gets_a_path_in_utf_8(
+    folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Edge:
+        def export(self, path: str) -> None:
+            path.encode()
+            shutil.copy(folder / "model.tflite", path)
+
+    given: dict[str, Any] = {
+        "to_channel_last_io": lambda network, **_: network,
+        "convert": lambda *_: Edge(),
+    }
+    monkeypatch.setitem(sys.modules, "litert_torch", SimpleNamespace(**given))
+    read = read_weights(weights)
+    odd = tmp_path / os.fsdecode(b"mod\xe8les")
+    odd.mkdir()
+    contract = contract_for(read.template, weights=read)
+    order = Order(network=build_network(read), contract=contract, folder=odd, stem="model")
+    (path,) = litert_format.convert(order)
+    assert path.parent == odd
+    assert pocketface.load(path).contract.name == "tiny"
 
 
 def test_metadata(folder: Path) -> None:

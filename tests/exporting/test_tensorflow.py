@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import zipfile
 from collections.abc import Callable
@@ -121,7 +122,10 @@ def test_tensorflow_serving_reads_the_saved_model(folder: Path, weights: Path) -
 def test_other_heads(
     make_weights: Callable[..., Path], texts: dict[str, str], tmp_path: Path, head: str
 ) -> None:
-    """The latter behind a backbone that halves channels, shuffles them, and pools."""
+    """The latter behind a backbone that halves channels, shuffles them, and pools.
+
+    In a folder whose name is not UTF-8, which is all that TensorFlow takes.
+    """
     text = texts[head]
     if head == "ssd":
         start, end = text.index("    type: plain\n"), text.index("  neck:")
@@ -129,7 +133,9 @@ def test_other_heads(
         text = text[:start] + shuffling + text[end:]
     weights = make_weights(tmp_path, text)
     request = ExportRequest(
-        weights=read_weights(weights), folder=tmp_path / "out", formats=["tensorflow"]
+        weights=read_weights(weights),
+        folder=tmp_path / os.fsdecode(b"mod\xe8les"),
+        formats=["tensorflow"],
     )
     report = export_model(request)
     assert [row.status for row in report.files] == ["passed", "passed"]

@@ -55,6 +55,22 @@ def test_every_file_loads(
     assert "tiny" in repr(model)
 
 
+@pytest.mark.parametrize(
+    "name", ["model.onnx", "model.xml", "model.pt", "weights.safetensors", "weights.pth"]
+)
+def test_names_of_files_and_folders_may_be_any_bytes(
+    exported: Path, tmp_path: Path, name: str
+) -> None:
+    source = exported / name
+    folder = tmp_path / os.fsdecode(b"mod\xe8les")
+    folder.mkdir()
+    stems = (source.stem, os.fsdecode(b"mod\xe8le"))
+    for stem in stems:
+        for part in seal.model_files(source):
+            shutil.copy(part, folder / f"{stem}{part.suffix}")
+        assert pocketface.load(folder / f"{stem}{source.suffix}").contract.name == "tiny"
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "model.xml", "model.pt", "weights.pth"])
 def test_a_model_serves_several_threads(exported: Path, name: str) -> None:
     model = pocketface.load(exported / name, threads=1)
