@@ -238,7 +238,7 @@ def describe(spec: Any, contract: Contract) -> None:
         feature.shortDescription = texts[feature.name]
     metadata = spec.description.metadata
     metadata.author = "pocketface"
-    metadata.license = contract.provenance.licence
+    metadata.license = contract.provenance.licence or ""
     metadata.shortDescription = f"{contract.name}: {contract.task}, {contract.precision}"
     metadata.versionString = contract.version
     # Dates and versions of the converter would make files of equal exports differ.

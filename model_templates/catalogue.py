@@ -22,6 +22,9 @@ RECOGNIZER = "face-recognition-n"
 SECOND_DETECTOR, REPORT_DETECTOR = "face-detection-m", "face-detection-s"
 """Templates whose models are used where none is named."""
 
+LICENCE = "Apache-2.0"
+"""Of the weights that ship with the templates."""
+
 _ROOT = Path(__file__).parent
 
 NAMES = _ROOT / "names"
@@ -111,6 +114,11 @@ def ready_file(name: str) -> Path | None:
 
 def _paths() -> dict[str, Path]:
     return {path.parent.name: path for path in _ROOT.glob(f"*/*/{TEMPLATE_FILE}")}
+
+
+def is_shipped(sha256: str) -> bool:
+    """Whether weights with this SHA-256 ship with any template, which then says so."""
+    return any(sha256 in path.read_text(encoding="utf-8") for path in _paths().values())
 
 
 def shipped_weights(template: TemplateFile) -> Path | None:

@@ -79,11 +79,15 @@ class OutputSpec(Spec):
 
 
 class Provenance(Spec):
-    """Origin of a file. `checkpoint_sha256` is None for a network that was never trained."""
+    """Origin of a file.
+
+    `licence` is that of weights that ship with a template; None for those of others, who alone may
+    give them one. `checkpoint_sha256` is None for a network that was never trained.
+    """
 
     template: str
     package_version: str
-    licence: str = "Apache-2.0"
+    licence: str | None = None
     checkpoint_sha256: str | None = None
     data: str | None = None
     seed: int | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .. import __version__
 from ..data.landmark_geometry import ARCFACE_POINTS
 from ..errors import UserError
+from ..model_templates.catalogue import LICENCE, is_shipped
 from ..model_templates.contract import (
     Contract,
     InputSpec,
@@ -95,6 +96,7 @@ def contract_for(
         provenance=Provenance(
             template=template.name,
             package_version=__version__,
+            licence=LICENCE if checkpoint is not None and is_shipped(checkpoint) else None,
             checkpoint_sha256=checkpoint,
             data=data,
             seed=seed,

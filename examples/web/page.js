@@ -74,7 +74,7 @@ function factsOf({ contract, sealed }) {
     ["Input", `${width} × ${height}, ${input.resize}`],
     ["Precision", contract.precision],
     own,
-    ["Licence", contract.provenance.licence],
+    ["Licence", contract.provenance.licence ?? "not stated"],
     ["SHA-256", sealed ? "matches" : "not compared: needs https or localhost"],
   ];
 }

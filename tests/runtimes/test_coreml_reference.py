@@ -13,6 +13,7 @@ import pytest
 
 import pocketface
 from pocketface.errors import ModelFileError
+from pocketface.exporting.coreml_spec import describe
 
 if find_spec("coremltools") is None:
     pytest.skip("needs coremltools", allow_module_level=True)
@@ -287,10 +288,15 @@ def test_what_xcode_shows(folder: Path) -> None:
         assert {o.name for o in about.output} == {"confidence", "coordinates"}
         assert all(f.shortDescription for f in (*about.input, *about.output))
         assert about.metadata.author == "pocketface"
-        assert about.metadata.license == "Apache-2.0"
+        assert about.metadata.license == ""  # nobody but whose they are knows
         nms = spec.pipeline.models[1].nonMaximumSuppression
         assert list(nms.stringClassLabels.vector) == ["face"]
         assert (nms.iouThreshold, nms.confidenceThreshold) == (0.45, 0.3)
+    contract = pocketface.load(folder / "model_nms.mlmodel").contract
+    provenance = contract.provenance.model_copy(update={"licence": "Apache-2.0"})
+    spec = read_spec(folder / "model_nms.mlmodel")
+    describe(spec, contract.model_copy(update={"provenance": provenance}))
+    assert spec.description.metadata.license == "Apache-2.0"
     spec = read_spec(folder / "model.mlmodel")
     assert spec.specificationVersion <= 4, "iOS 13"
     shapes = {o.name: list(o.type.multiArrayType.shape) for o in spec.description.output}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from pocketface.errors import TemplateError, UserError
+from pocketface.model_templates.catalogue import shipped_weights
+from pocketface.model_templates.contract import Contract
+from pocketface.model_templates.schema import WeightsSpec
 from pocketface.tasks.describe import contract_for
 from pocketface.tasks.detection import rules
-from pocketface.tasks.templates import parse_template
+from pocketface.tasks.templates import open_template, parse_template
 
 TEXT = (Path(__file__).parents[1] / "tiny_template.yaml").read_text()
 
@@ -30,6 +34,41 @@ def test_what_a_template_says_is_in_the_contract() -> None:
         "nms": "runtime",
     }
     assert contract.provenance.checkpoint_sha256 is None
+
+
+def test_a_licence_is_stated_of_what_ships_alone(tiny_weights: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from pocketface.models.weights import read_weights, write_weights
+
+    ours = open_template("glasses-cnn")
+    shipped = shipped_weights(ours)
+    assert shipped is not None
+    weights = read_weights(shipped)
+    for one in (weights, weights.described_by(ours)):
+        contract = contract_for(one.template, weights=one)
+        assert contract.provenance.licence == "Apache-2.0"
+    # Whoever trains on has other weights, though the template still names what shipped.
+    own = tmp_path / "own.safetensors"
+    state = {name: tensor + 1e-3 for name, tensor in weights.state_dict.items()}
+    write_weights(own, template_text=ours.text, state_dict=state, epochs=1)
+    # Nor is what a template of their own says shipped by us.
+    read = read_weights(tiny_weights)
+    spec = {"file": "w.safetensors", "sha256": read.sha256, "size": 1}
+    theirs = read.template.model_copy(update={"initial_weights": WeightsSpec.model_validate(spec)})
+    for one, template in ((read_weights(own), ours.spec), (read, theirs)):
+        assert contract_for(template, weights=one).provenance.licence is None
+    assert contract_for(ours.spec).provenance.licence is None
+
+
+def test_contracts_that_state_a_licence_open() -> None:
+    contract = contract_for(parse_template(TEXT, source="tiny"))
+    old = json.loads(contract.to_json())
+    for licence in ("Apache-2.0", None):
+        old["provenance"]["licence"] = licence
+        read = Contract.from_json(json.dumps(old), source="m.onnx")
+        assert read.provenance.licence == licence
+    del old["provenance"]["licence"]
+    assert Contract.from_json(json.dumps(old), source="m.onnx") == contract
 
 
 def test_an_output_that_the_task_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
