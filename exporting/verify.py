@@ -98,14 +98,20 @@ def check(path: Path, reference: Reference) -> tuple[Contract, Certificate]:
     model = load(path)
     reference = reference.for_file(model.contract)
     trained = reference.contract
+    task = task_of(trained.task)
+    rules = [
+        (key, model.contract.rules.get(key), trained.rules.get(key)) for key in task.rules.TRAINED
+    ]
     for name, said, true in (
-        ("labels", model.contract.rules.get("labels"), trained.rules.get("labels")),
+        *rules,
         ("landmarks of an aligned face", model.contract.input.points, trained.input.points),
     ):
         if said != true:
-            raise ContractError(f"{path}: its {name} are {said}; the trained network's are {true}")
+            raise ContractError(
+                f"{path}: its {name} are {said!s:.200}; the trained network's are {true!s:.200}"
+            )
     images = [picture.pixels for picture in reference.pictures]
-    parity = task_of(trained.task).parity
+    parity = task.parity
     return model.contract, certify(
         path,
         model.contract,
@@ -291,9 +297,10 @@ def _reference_from(weights: Weights, contract: Contract, photos: Path | None) -
     size = template.input.model_copy(update={"height": spec.height, "width": spec.width})
     described = contract_for(template.model_copy(update={"input": size}), weights=weights)
     look = described.input.model_copy(update={"resize": spec.resize, "pad_value": spec.pad_value})
-    # The labels belong to the network, so a file with other labels must not pass.
-    rules = task_of(contract.task).rules.of_network(contract)
-    if "labels" in described.rules:
-        rules["labels"] = described.rules["labels"]
-    described = described.model_copy(update={"input": look, "rules": rules})
+    rules = task_of(contract.task).rules
+    # A file with other labels than its network must not pass.
+    theirs = {key: described.rules[key] for key in rules.TRAINED if key in described.rules}
+    of_file = rules.of_network(contract)
+    rest = {key: value for key, value in of_file.items() if key not in rules.TRAINED}
+    described = described.model_copy(update={"input": look, "rules": rest | theirs})
     return reference_for(build_network(weights), described, photos=photos)

@@ -96,6 +96,13 @@ class Rules(Protocol):
         `Measured.settled` fills them; in a compressed file they are those measured of the file.
         """
 
+    @property
+    def TRAINED(self) -> tuple[str, ...]:
+        """Keys of a contract's `rules` that belong to the trained network, as names of its outputs.
+
+        The others may come from another template of the same network.
+        """
+
     def check_template(self, template: Template, *, source: str) -> None:
         """Refuse a template whose parts do not fit the task.
 

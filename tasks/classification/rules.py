@@ -27,6 +27,8 @@ OUTPUTS = {"probabilities": ("of each label", "0 to 1, 1 in all")}
 
 SETTLED = ()
 
+TRAINED = ("labels",)
+
 LABELS = 2
 
 Endpoint = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]

@@ -35,6 +35,8 @@ OUTPUTS = {
 
 SETTLED = ()
 
+TRAINED = ("labels", "ranked")
+
 MAX_DETECTIONS = 750
 """Most faces in one photo; the usual limit of the WIDER protocol."""
 

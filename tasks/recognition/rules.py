@@ -113,6 +113,8 @@ class InferenceSpec(RecognitionRules):
 SETTLED = tuple(RecognitionRules.model_fields)
 """Keys of `inference` that hold for the weights they were measured with alone."""
 
+TRAINED = SETTLED
+
 
 def recognition_rules(contract: Contract) -> RecognitionRules:
     """The rules of a recogniser's contract."""

@@ -29,6 +29,8 @@ OUTPUTS = {"mask": ("of each class, for each pixel of the input", "0 to 1; sever
 
 SETTLED = ()
 
+TRAINED = ("classes",)
+
 PICTURE = "mask_image"
 """Name of the grey picture that some files give too; see `tasks.parts.Grey`."""
 

@@ -15,6 +15,7 @@ from pocketface.exporting.onnx import embed
 from pocketface.exporting.verify import verify_files
 from pocketface.models.weights import read_weights, write_weights
 
+from ..tasks.segmentation.tiny_segmenter import FOUR, write_weights_of
 from .conftest import MakeWeights, run
 
 
@@ -86,6 +87,17 @@ def test_a_file_with_other_labels_than_its_network(
     (found,) = verify_files([file], weights=weights, photos=few_photos)
     assert found.status == "failed"
     assert "its labels are ['cat']; the trained network's are ['face']" in str(found.reason)
+
+
+def test_a_segmenter_whose_classes_are_swapped(tmp_path: Path, few_photos: Path) -> None:
+    weights = write_weights_of(tmp_path, FOUR)
+    (file,) = run(weights, tmp_path / "out", formats=["onnx"]).paths
+    contract = pocketface.load(file).contract
+    swapped = ["background", "hair", "glasses", "face"]
+    embed(file, contract.model_copy(update={"rules": {**contract.rules, "classes": swapped}}))
+    (found,) = verify_files([file], weights=weights, photos=few_photos)
+    assert found.status == "failed"
+    assert f"its classes are {swapped}; the trained network's are" in str(found.reason)
 
 
 def test_a_certificate_of_another_checkpoint_says_nothing(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+import pocketface
 from pocketface.benchmarks.cases import Case, Target
 from pocketface.benchmarks.pipelines import open_pipeline
 from pocketface.benchmarks.plan import Accuracy, plan_for
@@ -24,7 +26,8 @@ from pocketface.data.images import read_image
 from pocketface.errors import ContractError
 from pocketface.evaluation.figures import decisive
 from pocketface.exporting import ExportRequest, export_model
-from pocketface.exporting.verify import Reference, reference_for
+from pocketface.exporting.onnx import embed
+from pocketface.exporting.verify import Reference, check, reference_for
 from pocketface.model_templates.contract import Contract
 from pocketface.model_templates.schema import Template
 from pocketface.models.network import Network, make_network
@@ -58,6 +61,8 @@ class EveryTask(ABC):
 
     NAME: str
     TEMPLATE: str
+    OTHERS: ClassVar[dict[str, Any]]
+    """What the rules of another network may say, by keys of `Rules.TRAINED`."""
 
     @classmethod
     @abstractmethod
@@ -169,6 +174,21 @@ class EveryTask(ABC):
     ) -> None:
         found = _compared(_random_network(template, seed=1), contract, reference)
         assert found.problem is not None
+
+    def test_a_file_states_the_rules_of_its_network(
+        self, task: Task, exported: Path, reference: Reference, tmp_path: Path
+    ) -> None:
+        """However well its numbers agree, as with its labels in another order."""
+        assert set(self.OTHERS) <= set(task.rules.TRAINED)
+        assert self.OTHERS
+        contract = pocketface.load(exported).contract
+        for key, value in self.OTHERS.items():
+            file = Path(shutil.copy(exported, tmp_path / f"{key}.onnx"))
+            rules = {**contract.rules, key: value}
+            assert rules != contract.rules
+            embed(file, contract.model_copy(update={"rules": rules}))
+            with pytest.raises(ContractError, match=f"its {key} are .*; the trained network's are"):
+                check(file, reference)
 
     def test_answers_are_enough_to_compare_with(
         self, task: Task, contract: Contract, network: Network, reference: Reference

@@ -15,6 +15,8 @@ OUTPUTS = {"probabilities": ("share of each colour", "0 to 1, 1 in all")}
 
 SETTLED = ()
 
+TRAINED = ("colours",)
+
 COLOURS = ("blue", "green", "red")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from ..every_task import LANDMARKS, EveryTask, write_photos
 class TestColour(EveryTask):
     NAME = "face-colour"
     TEMPLATE = template_path("colour-n").read_text(encoding="utf-8")
+    OTHERS: ClassVar = {"colours": ["red", "green", "blue"]}
 
     @classmethod
     def labels(cls, folder: Path) -> Labels:

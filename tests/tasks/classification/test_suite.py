@@ -48,6 +48,7 @@ class TestClassification(EveryTask):
     NAME = "face-classification"
     TEMPLATE = TINY_CLASSIFIER
     CLASSES: ClassVar = ("without", "with")
+    OTHERS: ClassVar = {"labels": ["with", "without"]}
 
     @classmethod
     def labels(cls, folder: Path) -> Labels:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ BOX = [20.0, 12.0, 40.0, 30.0]
 class TestDetection(EveryTask):
     NAME = "face-detection"
     TEMPLATE = TINY
+    OTHERS: ClassVar = {"labels": ["cat"], "ranked": True}
 
     @classmethod
     def labels(cls, folder: Path) -> Labels:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -49,6 +49,7 @@ def write_pairs(folder: Path, count: int) -> Path:
 class TestSegmentation(EveryTask):
     NAME = "face-segmentation"
     TEMPLATE = TINY
+    OTHERS: ClassVar = {"classes": ["hair"]}
 
     @classmethod
     def labels(cls, folder: Path) -> Labels:
