@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def verify(
     files: Paths,
     *,
+    template: Given | None = None,
     weights: Given | None = None,
     photos: Given | None = None,
     on_progress: Progress | None = None,
@@ -23,8 +24,11 @@ def verify(
 
     Args:
         files: Model files, folders of them, or names of templates.
-        weights: The checkpoint that they were made from; None for what ships with their template,
-            or the network's answers in the certificate beside each.
+        template: Name or file of the template that describes the checkpoint, as other people's
+            want; None for the one inside it.
+        weights: The checkpoint that they were made from, or the name of a template that ships it;
+            None for that of `template`, and without it for what ships with the template of each
+            file, or the network's answers in the certificate beside it.
         photos: Folder of photos to run them on; None for photos in the public domain.
         on_progress: Called with the number of files done and of all.
 
@@ -32,15 +36,16 @@ def verify(
         What became of each file: "passed", "failed" or "not verified", and why.
 
     Raises:
-        UserError: A file is missing, a folder has no model file, or a file was made from other
-            weights.
+        UserError: A file is missing, a folder has no model file, a file was made from other
+            weights, or the template ships none.
         ModelFileError: The checkpoint is missing or damaged.
     """
     from ..exporting.verify import verify_files
 
     return verify_files(
         path_list(files),
-        weights=optional_path(weights),
+        template=template,
+        weights=weights,
         photos=optional_path(photos),
         on_progress=on_progress,
     )

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from ..errors import UserError
-from ..runtimes import DEFAULT_RUNTIMES, RUNTIMES, opened, ways_to_open
+from ..runtimes import DEFAULT_RUNTIMES, RUNTIMES, models_at, ways_to_open
 from ..tasks import TASKS, task_of
 from ..tasks.timing import Peer
 
@@ -77,13 +77,10 @@ def targets_of(artefacts: Sequence[Path]) -> list[Target]:
     """
     files: list[Path] = []
     for path in artefacts:
-        if path.is_dir() and path.suffix not in DEFAULT_RUNTIMES:
-            inside = sorted(one for one in path.iterdir() if one.suffix in DEFAULT_RUNTIMES)
-            if not inside:
-                raise UserError(f"{path}: no model file in it ({', '.join(DEFAULT_RUNTIMES)})")
-            files += inside
-        else:
-            files.append(opened(path))
+        found = models_at(path)
+        if not found:
+            raise UserError(f"{path}: no model file in it ({', '.join(DEFAULT_RUNTIMES)})")
+        files += found
     for path in files:
         if not path.exists() or path.suffix not in DEFAULT_RUNTIMES:
             raise UserError(

@@ -10,7 +10,7 @@ from ..errors import PocketfaceError
 from .console import print_table, progress, tell
 from .json_lines import add_json, print_json
 from .parity_figures import columns, figures
-from .parser import a_path
+from .parser import FOREIGN, a_path
 
 if TYPE_CHECKING:
     from ..exporting.report import Verified
@@ -22,11 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "models", nargs="+", type=a_path, metavar="FILE|DIR|NAME", help="model files"
     )
     parser.add_argument(
+        "--template", metavar="NAME|FILE", help="of the checkpoint (default: that inside it)"
+    )
+    parser.add_argument(
         "--load-weights",
         type=a_path,
-        metavar="FILE",
-        help="the checkpoint they were made from (default: what ships with their template, or "
-        "the answers in the certificate beside each)",
+        metavar="FILE|NAME",
+        help=f"the checkpoint they were made from; with --template also {FOREIGN} (default: what "
+        "ships with --template or their own template, or the answers in the certificate beside "
+        "each)",
     )
     parser.add_argument(
         "--photos",
@@ -43,7 +47,11 @@ def run(args: argparse.Namespace) -> None:
 
     with progress("files") as on_progress:
         found = verify(
-            args.models, weights=args.load_weights, photos=args.photos, on_progress=on_progress
+            args.models,
+            template=args.template,
+            weights=args.load_weights,
+            photos=args.photos,
+            on_progress=on_progress,
         )
     if args.json:
         for one in found:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..data.pictures import NOISE, Picture
 from ..errors import ContractError, MissingPackageError, ModelFileError, UserError
 from ..model_templates.contract import Contract
-from ..runtimes import DEFAULT_RUNTIMES, opened
+from ..runtimes import DEFAULT_RUNTIMES, models_at
 from ..runtimes.session import Outputs
 from ..tasks import task_of
 from ..tasks.comparison import raw_outputs
@@ -20,8 +20,9 @@ from ..tasks.describe import contract_for
 from ..tasks.load import load
 from ..tasks.measuring import Progress
 from ..tasks.model import Model
-from ..tasks.named import model_path, weights_path
+from ..tasks.named import model_path
 from ..tasks.templates import shipped_template
+from ..tasks.weights import Given, open_weights
 from .certificate import Certificate, answers_in, certify, read_certificate
 from .report import Verified
 
@@ -125,35 +126,36 @@ def check(path: Path, reference: Reference) -> tuple[Contract, Certificate]:
 def verify_files(
     paths: Sequence[Path],
     *,
-    weights: Path | None = None,
+    template: Given | None = None,
+    weights: Given | None = None,
     photos: Path | None = None,
     on_progress: Progress | None = None,
 ) -> list[Verified]:
     """Verify model files again on this machine; the certificates on disk stay unchanged.
 
-    A file is compared with the trained network if its checkpoint is available: `weights`, or the
-    weights that ship with its template. Otherwise it is compared with the network's answers in
+    A file is compared with the trained network if its checkpoint is available: the one given, or
+    the weights that ship with its template. Otherwise it is compared with the network's answers in
     the certificate beside it, on photos that are available.
 
     Args:
         paths: Model files, folders with model files, or names of templates (see `named`).
-        weights: The checkpoint that the files were made from, or the name of its template.
+        template: The template that describes the checkpoint, which other people's need; see
+            `tasks.weights.open_weights`.
+        weights: The checkpoint that the files were made from; see there.
         photos: A folder of photos; see `data.pictures.check_photos`.
         on_progress: Called with the number of files done and of all.
 
     Raises:
         UserError: A file is missing, a folder has no model file, or a file was made from other
-            weights.
+            weights; or the template ships none, and none are given.
         ModelFileError: The checkpoint is missing or damaged.
     """
     files = [file for path in paths for file in _model_files_in(model_path(path))]
-    read = None
-    if weights is not None and find_spec("torch") is not None:
-        from ..models.weights import read_weights
-
+    read, given = None, template is not None or weights is not None
+    if given and find_spec("torch") is not None:
         # First, as faulty weights are not the files' fault.
-        read = read_weights(weights_path(weights))
-    verifier = _Verifier(read, photos, needs_torch=weights is not None)
+        read = open_weights(template, weights)
+    verifier = _Verifier(read, photos, needs_torch=given)
     tell = on_progress or (lambda _done, _total: None)
     tell(0, len(files))
     found = []
@@ -164,14 +166,11 @@ def verify_files(
 
 
 def _model_files_in(path: Path) -> list[Path]:
-    path = opened(path)
-    if not path.exists():
-        raise UserError(f"{path}: no such file or folder")
-    if path.suffix in _SUFFIXES or path.is_file():
-        return [path]
-    found = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
+    found = models_at(path, _SUFFIXES)
     if not found:
         raise UserError(f"{path}: holds no model file ({', '.join(_SUFFIXES)})")
+    if not found[0].exists():
+        raise UserError(f"{found[0]}: no such file or folder")
     return found
 
 

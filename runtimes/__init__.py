@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -192,6 +192,22 @@ def opened(path: str | os.PathLike[str]) -> Path:
     return path.with_suffix(".xml") if path.suffix == ".bin" else path
 
 
+def models_at(path: Path, suffixes: Collection[str] = DEFAULT_RUNTIMES.keys()) -> list[Path]:
+    """The model files that a path stands for: its own, or those in a folder that is no model.
+
+    Args:
+        path: A file, there or not, or a folder of any name.
+        suffixes: Of the files in a folder.
+
+    Returns:
+        The files, sorted; none if a folder has none.
+    """
+    if not path.is_dir():
+        return [opened(path)]
+    found = sorted(one for one in path.iterdir() if one.suffix in suffixes)
+    return found or ([path] if path.suffix in FOLDERS else [])
+
+
 def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> tuple[str, str]:
     """The runtime and mode ("" for the usual one) that open an existing file."""
     if path.suffix not in DEFAULT_RUNTIMES:
@@ -256,6 +272,7 @@ __all__ = [
     "RUNTIMES",
     "Runtime",
     "is_installed",
+    "models_at",
     "open_session",
     "opened",
     "ways_to_open",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,14 @@ def test_refuses_ways_that_there_are_not(change: dict[str, Any], reason: str) ->
     settings: dict[str, Any] = {"devices": ["cpu"], "threads": [1], "batches": [1]}
     with pytest.raises(UserError, match=reason):
         cases_of(targets_of([WEIGHTS]), **(settings | change))
+
+
+@pytest.mark.parametrize("name", ["out.onnx", "out.bin", "out.savedmodel"])
+def test_a_folder_of_models_may_have_any_name(exported: Path, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    shutil.copy(exported / "model.onnx", folder)
+    assert [target.path for target in targets_of([folder])] == [folder / "model.onnx"]
 
 
 def test_refuses_what_is_no_model(tmp_path: Path) -> None:

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 import pocketface
-from pocketface.errors import ModelFileError
+from pocketface.errors import ModelFileError, UserError
 from pocketface.exporting.onnx import embed
 from pocketface.exporting.verify import verify_files
 from pocketface.models.weights import read_weights, write_weights
+from pocketface.runtimes import FOLDERS
 
+from ..models.mmdet_files import save_snapshot
+from ..models.test_foreign import small_template, theirs
 from ..tasks.segmentation.tiny_segmenter import FOUR, write_weights_of
 from .conftest import MakeWeights, run
 
@@ -112,6 +115,39 @@ def test_a_certificate_of_another_checkpoint_says_nothing(
     (found,) = verify_files([file])
     assert found.status == "not verified"
     assert "beside it is that of another checkpoint's file" in str(found.reason)
+
+
+def test_a_file_of_another_trainer_s_checkpoint(tmp_path: Path, few_photos: Path) -> None:
+    template = small_template("0207", tmp_path)
+    snapshot = tmp_path / "snapshot.pth"
+    save_snapshot(theirs("0207", template.spec), snapshot)
+    report = run(snapshot, tmp_path / "out", template=template.path, formats=["onnx"])
+    for given in ({"template": template.path, "weights": snapshot}, {"template": template.path}):
+        (found,) = verify_files(report.paths, photos=few_photos, **given)
+        assert (found.status, found.reason) == ("passed", None)
+        assert found.certificate is not None
+        assert found.certificate.against == "checkpoint"
+    with pytest.raises(ModelFileError, match="not written by pocketface") as caught:
+        verify_files(report.paths, weights=snapshot)
+    assert "--template NAME" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("name", ["out.onnx", "out.bin", "out.savedmodel"])
+def test_a_folder_may_have_any_name(
+    converted: Callable[[str], Path], weights: Path, tmp_path: Path, few_photos: Path, name: str
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    shutil.copy(converted("onnx") / "model.onnx", folder)
+    (found,) = verify_files([folder], weights=weights, photos=few_photos)
+    assert (found.file, found.status) == (folder / "model.onnx", "passed")
+    found.file.unlink()
+    if folder.suffix in FOLDERS:  # then it is a model that is none
+        (found,) = verify_files([folder])
+        assert (found.file, found.status) == (folder, "failed")
+        return
+    with pytest.raises(UserError, match=f"{name}: holds no model file"):
+        verify_files([folder])
 
 
 def test_a_checkpoint_that_cannot_be_read_is_no_fault_of_the_files(
