@@ -15,6 +15,7 @@ from ..model_templates.contract import CONTRACT_KEY, Contract
 from ..runtimes.seal import BLANK_SEAL, SEAL_KEY, model_files, seal
 from ..tasks import task_of
 from ..tasks.parts import Suppression
+from .onnx import LARGE
 
 RAW = "raw_"
 """Prefix to Vision's names for the network's outputs that the suppression reads."""
@@ -66,10 +67,17 @@ def rename_probabilities(spec: Any, new: str) -> None:
 
 
 def store_as_fp16(spec: Any) -> None:
-    """Store the kernels of convolutions as FP16; biases and coordinates stay exact."""
+    """Store the weights of convolutions and large dense layers as FP16.
+
+    Biases and coordinates stay exact.
+    """
+    least = {"convolution": 1, "innerProduct": LARGE}
     for layer in getattr(spec, spec.WhichOneof("Type")).layers:
-        if layer.WhichOneof("layer") == "convolution":
-            weights = layer.convolution.weights
+        kind = layer.WhichOneof("layer")
+        if kind not in least:
+            continue
+        weights = getattr(layer, kind).weights
+        if len(weights.floatValue) >= least[kind]:
             limit = np.finfo(np.float16).max
             half = np.array(weights.floatValue, np.float32).clip(-limit, limit).astype("<f2")
             weights.Clear()

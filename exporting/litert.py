@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -15,6 +16,7 @@ from ..quiet import quiet
 from ..runtimes.litert import SIGNATURE, import_schema
 from ..runtimes.seal import BLANK_SEAL, SEAL_KEY, seal
 from .formats import Order
+from .onnx import LARGE
 
 if TYPE_CHECKING:
     from ..models.network import Network
@@ -96,17 +98,23 @@ def _name(model: Any, contract: Contract) -> None:
 
 
 def _store_as_fp16(model: Any) -> None:
-    """Store the kernels of convolutions as FP16, dequantized by an operation that XNNPACK folds.
+    """Store the weights of convolutions and large dense layers as FP16.
 
-    Kernels are nearly all of a file. Biases and coordinates stay exact.
+    An operation widens them, which XNNPACK folds away. They are nearly all of a file. Biases and
+    coordinates stay exact.
     """
     schema = import_schema()
     (graph,) = model.subgraphs
     kinds = schema.BuiltinOperator
     codes = [code.builtinCode for code in model.operatorCodes]
-    convolutions = (kinds.CONV_2D, kinds.DEPTHWISE_CONV_2D)
+    least = {kinds.CONV_2D: 1, kinds.DEPTHWISE_CONV_2D: 1, kinds.FULLY_CONNECTED: LARGE}
+    layers = [op for op in graph.operators if codes[op.opcodeIndex] in least]
     kernels = sorted(
-        {op.inputs[1] for op in graph.operators if codes[op.opcodeIndex] in convolutions}
+        {
+            op.inputs[1]
+            for op in layers
+            if math.prod(graph.tensors[op.inputs[1]].shape) >= least[codes[op.opcodeIndex]]
+        }
     )
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = kinds.DEQUANTIZE
