@@ -7,7 +7,7 @@ export OMP_WAIT_POLICY := PASSIVE
 # mypy finds the package under its own name, whatever this folder is called.
 export MYPYPATH := .venv/src
 
-LOOK := $(BIN)/pocketface visualize --no-show --load-weights
+LOOK := $(BIN)/pocketface visualize --no-show --force --load-weights
 # In the public domain, and in packages that are here anyway.
 PHOTOS = $(shell $(BIN)/python -c "import matplotlib, skimage; \
 	print(skimage.__path__[0] + '/data/astronaut.png'); \

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,17 @@ from ..errors import UserError
 from ..files import check_place
 from ..tasks.measuring import Progress
 from ..tasks.weights import Given
-from .given import Annotations, Classes, Names, Paths, labels_of, name_list, path_list
+from .given import (
+    Annotations,
+    Classes,
+    Counts,
+    Names,
+    Paths,
+    count_list,
+    labels_of,
+    name_list,
+    path_list,
+)
 
 if TYPE_CHECKING:
     from ..benchmarks.results import Results
@@ -26,8 +35,8 @@ def benchmark(
     wider_dir: Given | None = None,
     accuracy_from: Paths | None = None,
     devices: Names = "cpu",
-    threads: Sequence[int] = (1,),
-    batch: Sequence[int] = (1,),
+    threads: Counts = 1,
+    batch: Counts = 1,
     runtimes: Names | None = None,
     duration: float = 3.0,
     peers: Given | None = None,
@@ -75,11 +84,14 @@ def benchmark(
     from ..benchmarks.charts import check_packages
     from ..benchmarks.measure import measure
     from ..benchmarks.plan import plan_for
-    from ..benchmarks.report import write_report
+    from ..benchmarks.report import check_report, write_report
     from ..benchmarks.results import RESULTS_FILE, read_results
     from ..tasks.named import model_path
 
     labels = labels_of(annotations, photos, classes=classes, official=wider_dir)
+    thread_counts, batches = count_list("threads", threads), count_list("batch", batch)
+    if not 0 < duration < float("inf"):
+        raise UserError(f"duration {duration}: expected seconds above 0")
     check_packages()
     folder, named = Path(output), path_list(files)
     check_place(folder, "output", folder=True)
@@ -90,6 +102,7 @@ def benchmark(
             f"--output {folder}: holds the {RESULTS_FILE} of an earlier run",
             hint="name another folder; or --force replaces it",
         )
+    check_report(folder, force=force)
     if peers_only and peers is None:
         raise UserError("--peers-only: expected --peers with it")
     targets = targets_of([model_path(one) for one in named])
@@ -98,8 +111,8 @@ def benchmark(
     cases = cases_of(
         targets,
         devices=name_list(devices) or [],
-        threads=threads,
-        batches=batch,
+        threads=thread_counts,
+        batches=batches,
         runtimes=name_list(runtimes),
     )
     plan = plan_for(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..benchmarks.accuracy import check_labels, measure_accuracy
+from ..evaluation.contact_sheet import check_sheet
 from ..evaluation.report import check_replaced
 from ..files import check_not_read, check_place
 from ..model_templates.catalogue import CLASSIFIER, DETECTOR, RECOGNIZER, SEGMENTER
@@ -163,6 +164,9 @@ def check_written(
     flag, place = metrics
     if place is not None:
         check_replaced(Path(place), flag)
+    flag, place = mistakes
+    if place is not None:
+        check_sheet(Path(place), flag)
 
 
 def _meant(labels: Labels) -> str:

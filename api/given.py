@@ -20,6 +20,9 @@ Paths = Given | Sequence[Given]
 Names = str | Sequence[str]
 """Names, or one text of them with commas between."""
 
+Counts = int | Sequence[int]
+"""A whole number of 1 or more, or several."""
+
 Annotations = Paths | Labels
 """Annotation files, or labelled photos as a whole."""
 
@@ -95,6 +98,18 @@ def name_list(given: Names | None) -> list[str] | None:
     if given is None or not isinstance(given, str):
         return None if given is None else list(given)
     return [name.strip() for name in given.split(",") if name.strip()]
+
+
+def count_list(name: str, given: Counts) -> list[int]:
+    """The whole numbers, at least one.
+
+    Raises:
+        UserError: There is none, or one is below 1.
+    """
+    found = [given] if isinstance(given, int) else list(given)
+    if not found or not all(isinstance(one, int) and one >= 1 for one in found):
+        raise UserError(f"{name} {given!r}: expected whole numbers, 1 or more")
+    return found
 
 
 def labels_of(

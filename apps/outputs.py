@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..files import atomic_write, check_place
+from ..files import atomic_write, check_new_file, check_place
 from .sources import Source
 
 _log = logging.getLogger(__name__)
@@ -19,11 +20,16 @@ _WITHOUT_COLOUR = (".pgm", ".pbm")
 """Suffixes of formats that OpenCV writes without colour."""
 
 
-def output_path(source: Source, output: Path) -> Path:
+def output_path(source: Source, output: Path, *, force: bool) -> Path:
     """The file or folder that a run writes.
 
+    Args:
+        source: What is read.
+        output: What the user named.
+        force: Whether older files may be replaced, unless they are read.
+
     Raises:
-        UserError: `output` does not fit this source, or would overwrite it.
+        UserError: `output` does not fit this source, or would overwrite it, or an older file.
     """
     if source.kind == "folder":
         if output.is_file():
@@ -44,6 +50,11 @@ def output_path(source: Source, output: Path) -> Path:
                 raise UserError(f"--output {output}: {other} and {photo} would both be {place}")
             if place.resolve() in originals:
                 raise UserError(f"--output {output}: {place} is one of the photos to be read")
+            if not force and os.path.lexists(place):
+                raise UserError(
+                    f"--output {output}: {place} is there already",
+                    hint="--force replaces it; or name another folder",
+                )
         return output
     if output.is_dir():
         if source.path is None:
@@ -56,7 +67,7 @@ def output_path(source: Source, output: Path) -> Path:
         raise UserError(f"--output {output}: expected a name that ends in .mp4")
     if source.path is not None and output.resolve() == source.path.resolve():
         raise UserError(f"--output {output}: is the source itself")
-    check_place(output, "--output")
+    check_new_file(output, "--output", inputs=(), force=force)
     return output
 
 

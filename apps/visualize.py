@@ -95,6 +95,7 @@ class VisualizeRequest:
         people: Known people to be named, by a recogniser; None for what the model says itself.
         output: For a photo a file or an existing folder; for a folder the folder that mirrors it;
             for a video, camera or stream an .mp4 file.
+        force: Whether older files there are replaced.
         show: Whether to open a window; q or Esc ends the run.
         score_threshold: Score threshold, 0 to 1; None for the detector's own.
         nms_iou: IoU threshold of NMS; None for the detector's own.
@@ -112,6 +113,7 @@ class VisualizeRequest:
     detector: Path | None = None
     people: PeopleRequest | None = None
     output: Path | None = None
+    force: bool = False
     show: bool = True
     score_threshold: float | None = None
     nms_iou: float | None = None
@@ -133,7 +135,9 @@ def visualize(request: VisualizeRequest) -> Summary:
         KeyboardInterrupt: Ctrl-C; the video so far is complete and in its place.
     """
     found = find_source(request.source)
-    target = None if request.output is None else output_path(found, request.output)
+    target = (
+        None if request.output is None else output_path(found, request.output, force=request.force)
+    )
     if request.show:
         check_display()
     delay = request.delay

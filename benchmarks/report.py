@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..errors import UserError
 from ..files import atomic_write
 from ..tasks import TASKS
 from .charts import charts_html, save_pareto
 from .results import Results
 from .tables import Table, noise, tables
+
+_BEGINS = "# Benchmark"
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1250px; padding: 0 1rem }
@@ -34,6 +38,7 @@ def write_report(results: Results, output: Path) -> list[Path]:
         The files written.
     """
     files = [output / "report.md", output / "report.html"]
+    is_ours = _is_report(output)
     parts = tables(results)
     texts = (_markdown(results, parts), _html(results, parts))
     for path, text in zip(files, texts, strict=True):
@@ -43,9 +48,39 @@ def write_report(results: Results, output: Path) -> list[Path]:
         picture = output / f"{task}.png"
         if save_pareto(results.rows, task, picture):
             files.append(picture)
-        else:
+        elif is_ours:
             picture.unlink(missing_ok=True)  # left from an earlier report
     return files
+
+
+def check_report(output: Path, *, force: bool) -> None:
+    """Refuse to write a report over files that are none of an earlier one.
+
+    Args:
+        output: Folder for the report.
+        force: Whether they may be replaced.
+
+    Raises:
+        UserError: There are such files.
+    """
+    if force or _is_report(output):
+        return
+    names = ["report.md", "report.html", *(f"{task}.png" for task in TASKS)]
+    for name in names:
+        if os.path.lexists(output / name):
+            raise UserError(
+                f"--output {output}: holds a {name} that is of no earlier run",
+                hint="name another folder; or --force replaces it",
+            )
+
+
+def _is_report(output: Path) -> bool:
+    """Whether the files of a folder that have a report's names are of an earlier one."""
+    try:
+        with open(output / "report.md", "rb") as handle:
+            return handle.read(len(_BEGINS)) == _BEGINS.encode()
+    except OSError:
+        return False
 
 
 def report_files(output: Path) -> list[Path]:
@@ -63,7 +98,7 @@ def _facts(results: Results) -> list[str]:
 
 
 def _markdown(results: Results, parts: Sequence[Table]) -> str:
-    lines = ["# Benchmark", "", *(f"- {fact}" for fact in _facts(results)), ""]
+    lines = [_BEGINS, "", *(f"- {fact}" for fact in _facts(results)), ""]
     lines += ["    " + results.command, ""]
     for part in parts:
         lines += [f"## {part.title}", "", *([part.about, ""] if part.about else [])]

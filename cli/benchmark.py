@@ -107,8 +107,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure and report, or only one of the two."""
-    from ..benchmarks.results import read_results
-
     given = [args.redraw is not None, args.compare is not None, bool(args.artefacts or args.peers)]
     if sum(given) != 1:
         raise UserError("expected model files or --peers, or --redraw, or --compare, one of them")
@@ -117,7 +115,7 @@ def run(args: argparse.Namespace) -> None:
     if args.compare is not None:
         _compare(*args.compare)
     elif args.redraw is not None:
-        _redraw(read_results(args.redraw), args.output or args.redraw.parent)
+        _redraw(args)
     else:
         _measure(args)
 
@@ -137,7 +135,7 @@ def _refuse_settings(args: argparse.Namespace) -> None:
     alone = "--redraw" if args.compare is None else "--compare"
     for name, (flag, default) in args.measuring.items():
         is_set = getattr(args, name, default) != default
-        if is_set and not (name == "output" and alone == "--redraw"):
+        if is_set and not (name in ("output", "force") and alone == "--redraw"):
             raise UserError(f"{flag}: {alone} measures nothing, and takes no such flag")
 
 
@@ -176,9 +174,19 @@ def _measure(args: argparse.Namespace) -> None:
         raise KeyboardInterrupt
 
 
-def _redraw(results: Results, output: Path) -> None:
-    from ..benchmarks.report import write_report
+def _redraw(args: argparse.Namespace) -> None:
+    from ..benchmarks.report import check_report, write_report
+    from ..benchmarks.results import RESULTS_FILE, read_results
 
+    results = read_results(args.redraw)
+    output = args.output or args.redraw.parent
+    other = output / RESULTS_FILE
+    if not args.force and other.exists() and not other.samefile(args.redraw):
+        raise UserError(
+            f"--output {output}: holds the {RESULTS_FILE} of another run",
+            hint="name another folder; or --force replaces its report",
+        )
+    check_report(output, force=args.force)
     _show(results, write_report(results, output))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..benchmarks.select import LIMITS, Miss, budgets, select
 from ..errors import NothingFitsError, UserError
-from ..tasks import TASKS
+from ..tasks import TASKS, task_of
 from .console import print_table, tell
 from .json_lines import add_json, print_json
 from .parser import a_path, percentage, positive, positive_count
@@ -66,6 +66,10 @@ def run(args: argparse.Namespace) -> None:
             hint="measure first, as `pocketface benchmark DIR --data A.json --root PHOTOS`; or "
             "name results by --results",
         )
+    known = {figure.key for figure in task_of(args.task).measure.FIGURES}
+    for flag, figure in budgets().items():
+        if getattr(args, flag.replace("-", "_")) is not None and figure.key not in known:
+            raise UserError(f"--{flag}: files for {args.task} have no {figure.title}")
     results = read_results(args.results)
     limits = {flag: value for flag in LIMITS if (value := getattr(args, flag)) is not None}
     figures = {

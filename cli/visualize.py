@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="keep the drawn pictures: a photo, a folder, or an .mp4, as the source is",
     )
+    parser.add_argument("--force", action="store_true", help="overwrite files that are there")
     parser.add_argument("--no-show", action="store_true", help="open no window")
     parser.add_argument(
         "--input-size",
@@ -85,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Process the source, and print what was found."""
-    args.source = args.source or args.video
+    args.source = args.video if args.source is None else args.source
     people = people_of(args)
     default = DETECTOR if people is None else RECOGNIZER
     from ..apps.visualize import VisualizeRequest, visualize
@@ -108,6 +109,7 @@ def run(args: argparse.Namespace) -> None:
                 detector=args.detector,
                 people=people,
                 output=args.output,
+                force=args.force,
                 show=not args.no_show,
                 score_threshold=args.score_threshold,
                 nms_iou=args.nms_iou,

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import UserError
+from ..files import reading
+
 _TEXT = 18
+_COLUMNS, _SIDE = 8, 140
+
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def contact_sheet(
     pictures: Sequence[NDArray[np.uint8]],
     captions: Sequence[str] = (),
     *,
-    columns: int = 8,
-    side: int = 140,
+    columns: int = _COLUMNS,
+    side: int = _SIDE,
 ) -> NDArray[np.uint8]:
     """Arrange pictures in rows, with a caption above each.
 
@@ -46,3 +54,26 @@ def contact_sheet(
             font = cv2.FONT_HERSHEY_SIMPLEX
             cv2.putText(sheet, captions[index], place, font, 0.4, (255, 255, 255), 1)
     return sheet
+
+
+def check_sheet(path: Path, flag: str) -> None:
+    """Refuse to write a sheet with captions over anything but an older one, or as anything but PNG.
+
+    Args:
+        path: The file to write later.
+        flag: The command-line flag that named the path.
+
+    Raises:
+        UserError: It has another suffix, or there is another file.
+    """
+    if path.suffix.lower() != ".png":
+        raise UserError(f"{flag} {path}: expected a name that ends in .png")
+    if not path.is_file():
+        return
+    with reading(path, UserError), path.open("rb") as handle:
+        head = handle.read(24)
+    width, height = struct.unpack(">II", head[16:]) if len(head) == 24 else (0, 0)
+    rows_fit = height == _SIDE or not height % (_SIDE + _TEXT)  # one without captions is empty
+    is_sheet = head.startswith(_PNG) and width == _COLUMNS * _SIDE and rows_fit
+    if head and not is_sheet:
+        raise UserError(f"{flag} {path}: is there already, and no such sheet; expected a new file")

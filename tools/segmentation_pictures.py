@@ -44,7 +44,8 @@ def main() -> None:
     pictures = hard_pictures()
     for picture in pictures.values():
         faces = detector.predict(picture).above(0.5)
-        masks = segmenter.predict(picture, faces.landmarks) if len(faces) else []
+        assert faces.landmarks is not None
+        masks = segmenter.predict(picture, faces.landmarks)
         drawn.append(draw_masks(picture, masks))
     sheet = contact_sheet(drawn, [*pictures], columns=4, side=SIDE)
     cv2.imwrite(str(asked.output), sheet, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])

@@ -35,6 +35,7 @@ from ..measuring import (
     flags_given,
     protocol_of,
 )
+from ..model import fraction
 from ..timing import Item
 from .model import FaceClassifier
 from .rules import classification_rules
@@ -131,9 +132,7 @@ def evaluate(
     for flag in flags_given(labels, options):
         if flag not in ("--mistakes-to", "--score-threshold"):
             raise UserError(f"{flag}: {model.path} is for {contract.task}, not a detector")
-    threshold = model.rules.score_threshold
-    if options.score_threshold is not None:
-        threshold = options.score_threshold
+    threshold = fraction("score_threshold", options.score_threshold, model.rules.score_threshold)
     faces = read(labels, rules=contract.rules)
     if options.mistakes is not None:
         check_not_read(options.mistakes, "--mistakes-to", (face.path for face in faces))

@@ -195,7 +195,9 @@ class FaceDetector(Model[Detections]):
         """
         own = self.rules.score_threshold
         least = min(score_threshold, FAINT * own)  # NMS in the graph drops fainter ones anyway
-        limits = {"nms_iou": nms_iou, "max_detections": max_detections}
+        # Which faces are searched again does not depend on how many are wanted.
+        most = None if max_detections is None else max(MAX_DETECTIONS, max_detections)
+        limits = {"nms_iou": nms_iou, "max_detections": most}
         seen = self._look(images, score_threshold=least, **limits)
         answers = [faces.above(score_threshold) for faces in seen]
         large = {

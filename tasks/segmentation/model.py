@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...data.align import planes, similarity
 from ...data.pixels import Colour, Image, read_pixels
+from ...errors import InputError
 from ...mask import Mask
 from ...model_templates.contract import Contract
 from ...runtimes.session import Session
@@ -37,7 +39,7 @@ class FaceSegmenter(Model[list[Mask]]):
     def predict(
         self,
         image: Image,
-        landmarks: NDArray[np.float32] | None = None,
+        landmarks: NDArray[np.float32] | Literal["head"] = "head",
         *,
         colour: Colour = "BGR",
         batch_size: int = 8,
@@ -47,7 +49,7 @@ class FaceSegmenter(Model[list[Mask]]):
         Args:
             image: A path, bytes, a binary file, an image of Pillow's, or a uint8 array (H, W, 3),
                 of any size; see `data.pixels.read_pixels`.
-            landmarks: (N, 5, 2): x, y in pixels of the photo, as in `Detections`. None for a
+            landmarks: (N, 5, 2): x, y in pixels of the photo, as in `Detections`; or "head" for a
                 photo that is one head already cut, with some room around it.
             colour: "RGB" if that is the order of an array's channels.
             batch_size: Heads that go through the network at once; ignored by files with a fixed
@@ -62,7 +64,12 @@ class FaceSegmenter(Model[list[Mask]]):
             ImageError: The file does not decode to a photo.
         """
         pixels = read_pixels(image, colour=colour)
-        transforms = self.transforms(pixels.shape, landmarks)
+        points = None
+        if not isinstance(landmarks, str):  # None, as of a detector without any, is a mistake
+            points = checked_landmarks(landmarks)
+        elif landmarks != "head":
+            raise InputError(f'landmarks {landmarks!r}: expected (faces, 5, 2), or "head"')
+        transforms = self.transforms(pixels.shape, points)
         shares = self.segment(self.cut(pixels, transforms), batch_size=batch_size)
         return self.place(shares, transforms, pixels.shape)
 
@@ -73,7 +80,7 @@ class FaceSegmenter(Model[list[Mask]]):
 
         Args:
             shape: Height and width of the photo.
-            landmarks: See `predict`.
+            landmarks: (N, 5, 2), pixels of the photo; None for a photo that is one head.
 
         Raises:
             InputError: The landmarks have another shape or are not finite.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -340,6 +341,20 @@ PHOTOS: dict[str, Any] = {"annotations": "none.json", "photos": "."}
             "photos photos: files are not verified; expected none",
         ),
         (lambda: pocketface.benchmark(output="out"), UserError, "nothing to measure: expected"),
+        *(
+            (
+                lambda given=given: pocketface.benchmark("glasses-n", "out", **given),
+                UserError,
+                f"^{next(iter(given))} {re.escape(repr(next(iter(given.values()))))}: expected ",
+            )
+            for given in (
+                {"threads": 0},
+                {"threads": ()},
+                {"batch": (1, 0)},
+                {"batch": "8"},
+                {"duration": -1.0},
+            )
+        ),
         (lambda: pocketface.verify("none.onnx"), UserError, "none.onnx: no such file"),
     ],
 )

@@ -72,3 +72,18 @@ def test_several_callers_keep_a_throughput_session_busy(exported: Path) -> None:
     assert np.isfinite(turn.seconds[:, 1:]).all()
     # All of them worked all the time.
     assert turn.seconds[:, 1:].sum() > 0.5 * callers * 0.3
+
+
+def test_batches_share_the_photos_in_memory(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = case_of(exported / "model.xml", "openvino:throughput", threads=2, batch=4)
+    worker = CaseWorker(way, ITEMS)
+    worker.open()
+    read: list[Path] = []
+    monkeypatch.setattr(
+        "pocketface.benchmarks.worker.read_image",
+        lambda path: read.append(path) or np.zeros((40, 40, 3), np.uint8),
+    )
+    worker.turn(0.1)
+    assert len(read) == len(worker.items)

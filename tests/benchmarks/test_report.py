@@ -12,9 +12,10 @@ import pytest
 from pocketface.benchmarks.charts import frontier, pareto, save_pareto
 from pocketface.benchmarks.compare import compare
 from pocketface.benchmarks.machine import differences
-from pocketface.benchmarks.report import write_report
+from pocketface.benchmarks.report import check_report, write_report
 from pocketface.benchmarks.results import Absent, Measurement, Results
 from pocketface.benchmarks.tables import noise, overview, tables
+from pocketface.errors import UserError
 
 MakeRow = Callable[..., Measurement]
 MakeResults = Callable[..., Results]
@@ -188,3 +189,24 @@ def test_compare_tells_only_what_is_beyond_noise(
     other = {"cpu": "another", "cores": "2, 2 threads", "load": "9"}
     assert differences(before.host, other) == ["cpu: a CPU and another"]
     assert differences(before.host, before.host | {"gpu": "one"}) == ["gpu: none and one"]
+
+
+def test_a_report_takes_no_place_of_others(
+    tmp_path: Path, make_row: MakeRow, make_results: MakeResults
+) -> None:
+    for name in ("report.md", "report.html", "face-detection.png"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text("mine")
+        with pytest.raises(UserError, match=f"--output .*: holds a {name} that is of no earlier"):
+            check_report(folder, force=False)
+        check_report(folder, force=True)
+    picture = tmp_path / "face-detection.png" / "face-detection.png"
+    write_report(make_results(make_row(figures={})), picture.parent)
+    assert picture.read_text() == "mine"  # nothing takes its place
+    older = tmp_path / "older"
+    write_report(make_results(make_row(), make_row("b", ms=20.0)), older)
+    assert (older / "face-detection.png").exists()
+    check_report(older, force=False)
+    write_report(make_results(make_row(figures={})), older)
+    assert not (older / "face-detection.png").exists()

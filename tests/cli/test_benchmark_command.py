@@ -70,6 +70,13 @@ def test_draws_a_report_again_without_measuring(report: Path, run: Run, tmp_path
     assert not (tmp_path / "results.json").exists()
     assert "4 rows" in done.out
     assert "absent here: 1;" in done.out
+    (tmp_path / "results.json").write_text("of another run")
+    again = ("benchmark", "--redraw", report / "results.json", "--output", tmp_path)
+    done = run(*again)
+    assert done.code == 2
+    assert f"--output {tmp_path}: holds the results.json of another run" in done.err
+    assert run(*again, "--force").code == 0
+    assert (tmp_path / "results.json").read_text() == "of another run"
 
 
 def test_compares_two_runs(report: Path, run: Run) -> None:
@@ -85,7 +92,6 @@ def test_compares_two_runs(report: Path, run: Run) -> None:
         (("--compare", "a.json", "b.json"), ("--output", "report")),
         (("--compare", "a.json", "b.json"), ("--duration", "1")),
         (("--redraw", "a.json"), ("--threads", "2")),
-        (("--redraw", "a.json"), ("--force",)),
     ],
 )
 def test_settings_of_a_measurement_need_one(
@@ -127,6 +133,9 @@ def test_selects_from_what_was_measured(report: Path, run: Run, tmp_path: Path) 
         done = run(*select, "--max-ms", "10000", flag, value)
         assert done.code == 2
         assert f"{flag} {value}: nothing was measured of that" in done.err
+    done = run(*select, "--min-iou", "90")
+    assert done.code == 2
+    assert "--min-iou: files for face-detection have no IoU" in done.err
     # Stopped before the accuracy of one was measured.
     content = json.loads((report / "results.json").read_text())
     content["rows"][0]["figures"] = {}

@@ -132,8 +132,20 @@ def test_mistakes_are_shown(run: Run) -> None:
         *("eval", "--template", "glasses-n", "--test-ann-files", "lists/all.csv"),
         *("--test-data-roots", "photos", "--mistakes-to", photo),
     )
-    assert (refused.code, "is one of the files to be read" in refused.err) == (2, True)
+    assert (refused.code, "is there already, and no such sheet" in refused.err) == (2, True)
     assert photo.read_bytes() == ASTRONAUT.read_bytes()
+    other = shutil.copy(ASTRONAUT, "other.png")
+    Path("notes.txt").write_text("mine")
+    words = ("eval", "--template", "glasses-n", "--test-ann-files", "lists/all.csv")
+    for name, why in (("other.png", "no such sheet"), ("notes.txt", "a name that ends in .png")):
+        refused = run(*words, "--test-data-roots", "photos", "--mistakes-to", name)
+        assert refused.code == 2
+        assert f"--mistakes-to {name}: " in refused.err
+        assert why in refused.err
+    assert Path(other).read_bytes() == ASTRONAUT.read_bytes()
+    assert Path("notes.txt").read_text() == "mine"
+    done = run(*words, "--test-data-roots", "photos", "--mistakes-to", "mistakes.png")
+    assert done.code == 0
 
 
 @pytest.mark.usefixtures("photos")
@@ -155,7 +167,7 @@ def test_from_which_score_on_they_are_glasses(run: Run) -> None:
     ("arguments", "message"),
     [
         (
-            ("eval", "--template", "face-detection-n", "--mistakes-to", "o"),
+            ("eval", "--template", "face-detection-n", "--mistakes-to", "o.png"),
             "nothing to measure on",
         ),
         (("data", "glasses", "photos/glass", "--output", "o"), "expected folders no_glass and gl"),

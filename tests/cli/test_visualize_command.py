@@ -170,6 +170,32 @@ def test_a_photo_too_long_for_its_format_becomes_png(run: Run) -> None:
     assert not Path("one.webp").exists()
 
 
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize(
+    ("source", "output", "written"),
+    [("photos", "older", "older/a.jpg"), ("photos/a.jpg", "drawn.jpg", "drawn.jpg")],
+)
+def test_older_files_are_replaced_if_told_to(
+    run: Run, source: str, output: str, written: str
+) -> None:
+    Path("older").mkdir()
+    Path(written).write_text("mine")
+    words = ("visualize", *LOW, source, "--no-show", "--output", output)
+    done = run(*words)
+    assert (done.code, done.out) == (2, "")
+    assert f"{written}" in done.err
+    assert "is there already" in done.err
+    assert Path(written).read_text() == "mine"
+    assert run(*words, "--force").code == 0
+    assert cv2.imread(written) is not None
+
+
+def test_an_empty_source(run: Run) -> None:
+    done = run("visualize", "", "--no-show")
+    assert done.code == 2
+    assert "expected a camera number, a file, a folder or a URL" in done.err
+
+
 def test_two_photos_do_not_become_one(run: Run) -> None:
     shutil.copy("photos/a.jpg", "photos/c.jfif")
     shutil.copy("photos/a.jpg", "photos/c.jfif.png")
@@ -318,7 +344,7 @@ def test_a_failure_leaves_the_old_video(
     before = {path.name for path in place.iterdir()}
     result = run(
         "visualize", "--load-weights", "model/model.xml", "--video", "video.mp4", "--no-show",
-        "--output", "drawn.mp4",
+        "--output", "drawn.mp4", "--force",
     )  # fmt: skip
     assert (result.code, result.err) == (1, "pocketface: error: the device is gone\n")
     assert Path("drawn.mp4").read_bytes() == b"old"

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pocketface.data.labelled_faces import LabelledFace, write_labelled_faces
-from pocketface.errors import DataError
+from pocketface.errors import DataError, InputError
 from pocketface.model_templates.contract import Contract
 from pocketface.results import Classification
 from pocketface.runtimes.session import Outputs, Session
@@ -85,6 +85,9 @@ def test_mistakes_are_drawn_the_surest_first(tmp_path: Path) -> None:
         path=tmp_path / "grey.onnx",
     )
     labels = Labels([tmp_path / "faces.csv"], [tmp_path])
+    for wrong in (50, float("nan"), "0.5"):
+        with pytest.raises(InputError, match=r"^score_threshold is .*: expected a number from 0"):
+            evaluate(model, labels, Options(score_threshold=wrong))
     found = evaluate(model, labels, Options(mistakes=tmp_path / "mistakes.png"))
     assert found.figures["accuracy"] == 1 / 4
     sheet = cv2.imread(str(tmp_path / "mistakes.png"))

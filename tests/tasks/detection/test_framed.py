@@ -160,3 +160,21 @@ def test_figures_are_of_one_look(detector: FaceDetector) -> None:
     one_look = detector.predict(photo, second_look=False)
     assert predictor(detector, floor=detector.rules.score_threshold)(photo) == one_look
     assert detector.predict(photo) != one_look
+
+
+def test_how_many_faces_are_wanted_does_not_change_which_they_are(
+    detector: FaceDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second look confirms the second face, and not the first."""
+    first = faces((10, 10, 90, 90), (12, 14, 88, 94), scores=(0.9, 0.8))
+    again = faces((37, 39, 113, 119), scores=(0.95,))  # beside the frame
+
+    def look(images: list[np.ndarray], *, max_detections: int, **_: float) -> list[Detections]:
+        seen = first if images[0].shape == (100, 100, 3) else again
+        return [seen[:max_detections]]
+
+    monkeypatch.setattr(detector, "_look", look)
+    photo = np.zeros((100, 100, 3), np.uint8)
+    every = detector.predict(photo)
+    assert detector.predict(photo, max_detections=1) == every[:1]
+    assert detector.predict(photo, max_detections=2) == every[:2]

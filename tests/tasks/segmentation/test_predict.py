@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -254,6 +256,13 @@ def test_colours_may_come_as_rgb() -> None:
 def test_landmarks_of_another_form_are_refused(points: np.ndarray, what: str) -> None:
     expected = rf"^landmarks {what}: expected \(faces, 5, 2\), all finite"
     with pytest.raises(InputError, match=expected):
+        SEGMENTER.predict(np.zeros((20, 20, 3), np.uint8), points)
+
+
+@pytest.mark.parametrize("points", [None, "face"])
+def test_a_head_is_none_by_mistake(points: Any) -> None:
+    """None are the landmarks of faces that a detector without any found, or that are in JSON."""
+    with pytest.raises(InputError, match=r"^landmarks .*: expected "):
         SEGMENTER.predict(np.zeros((20, 20, 3), np.uint8), points)
 
 
