@@ -6,13 +6,13 @@ import itertools
 import logging
 import os
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..data.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images
 from ..data.videos import Frame, Video, open_video, pyav_is_there
 from ..errors import DataError, PocketfaceError
+from .live_frames import LiveFrames
 
 _log = logging.getLogger(__name__)
 
@@ -105,12 +106,16 @@ def find_source(text: str) -> Source:
 def open_frames(source: Source) -> Iterator[Video]:
     """Open a video, camera or stream for as long as the block runs.
 
-    Files are read through PyAV if it is installed; see `data.videos.open_video`. The times of a
-    camera or stream are those of this machine's clock, from the first frame on.
+    Files are read through PyAV if it is installed; see `data.videos.open_video`. A camera or a
+    stream does not wait: the newest frame is given, and one line at the end counts those that
+    were left out. Their times are those at which they came, by this machine's clock, from the
+    first frame on. A stream that is a finite file is read like one, frame by frame.
 
     Raises:
         DataError: The file cannot be decoded as a video, or the camera does not open.
-        PocketfaceError: The stream cannot be reached or sends no picture.
+        PocketfaceError: The stream cannot be reached or sends no picture. After the block, when
+            all frames were read: the camera or stream sends nothing more, or a finite one ended
+            before its promised length.
     """
     if source.kind == "video" and source.path is not None and pyav_is_there():
         with open_video(source.path) as video:
@@ -118,8 +123,8 @@ def open_frames(source: Source) -> Iterator[Video]:
         return
     with _silent():
         capture = _open(source)
+        pictures = _pictures(capture)
         try:
-            pictures = _pictures(capture, source)
             first = next(pictures, None)
             if first is None:
                 raise _cannot_open(source)
@@ -128,16 +133,31 @@ def open_frames(source: Source) -> Iterator[Video]:
             least, most = (0.1, 1000) if source.kind == "video" else (1, 240)
             rate = fps if least <= fps <= most else 25.0
             count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-            # A video at a URL has a frame count; a stream has none, and does not wait.
-            live = source.kind != "video" and count <= 0
-            yield Video(
-                frames=_timed(itertools.chain([first], pictures), None if live else rate),
-                rate=rate,
-                time_base=_CLOCK,
-                count=None if live else count,
-            )
-        finally:
+        except BaseException:
             capture.release()
+            raise
+        # A video at a URL has a frame count; a stream has none, and does not wait.
+        if source.kind == "video" or count > 0:
+            read = _Counted(itertools.chain([first], pictures), rate)
+            try:
+                known = count if count > 0 else None
+                yield Video(read.frames(), rate=rate, time_base=_CLOCK, count=known)
+            finally:
+                capture.release()
+            _check_end(source, read, count)
+            return
+        live = LiveFrames(first, pictures, close=capture.release)
+        try:
+            yield Video(live.frames(), rate=rate, time_base=_CLOCK)
+        finally:
+            live.stop()
+            if live.left_out:
+                _log.warning(
+                    "%s: %d of %d frames were left out: they came faster than they were looked at",
+                    source.name, live.left_out, live.count,
+                )  # fmt: skip
+        if live.ended:
+            raise _failed(source, f"sent nothing more after {_so_far(live.count, live.lasted)}")
 
 
 def _open(source: Source) -> cv2.VideoCapture:
@@ -148,28 +168,53 @@ def _open(source: Source) -> cv2.VideoCapture:
     return cv2.VideoCapture(source.address, cv2.CAP_FFMPEG, [*timeouts, _TIMEOUT_MS])
 
 
-def _pictures(capture: cv2.VideoCapture, source: Source) -> Iterator[NDArray[np.uint8]]:
-    count = 0
+def _pictures(capture: cv2.VideoCapture) -> Iterator[NDArray[np.uint8]]:
     while capture.isOpened():
         good, frame = capture.read()
         if not good:
-            break
-        count += 1
+            return
         yield np.asarray(frame, dtype=np.uint8)
-    counted = source.path is not None and source.path.suffix.lower() in _COUNTED
-    promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if counted else 0
+
+
+class _Counted:
+    """Frames at a constant rate, counted.
+
+    Attributes:
+        count: Number of frames that were read.
+        ended: Whether there are no more.
+    """
+
+    def __init__(self, pictures: Iterator[NDArray[np.uint8]], rate: float) -> None:
+        self.count = 0
+        self.ended = False
+        self._pictures = pictures
+        self._rate = rate
+
+    def frames(self) -> Iterator[Frame]:
+        for pixels in self._pictures:
+            self.count += 1
+            yield Frame(pixels, (self.count - 1) / self._rate)
+        self.ended = True
+
+
+def _check_end(source: Source, read: _Counted, promised: int) -> None:
+    """Tell of a file that ended early, where its header has the number of frames."""
+    place = urlsplit(str(source.address)).path if source.kind == "stream" else source.name
+    counted = Path(place).suffix.lower() in _COUNTED
     # A few may be missing by intent; a larger gap means a truncated or damaged file.
-    if count and promised > count + max(2, 0.05 * promised):
-        _log.warning("%s: ended at frame %d of %d", source.name, count, promised)
+    if not (read.ended and counted and promised > read.count + max(2, 0.05 * promised)):
+        return
+    if source.kind == "stream":
+        raise _failed(source, f"ended at frame {read.count} of {promised}")
+    _log.warning("%s: ended at frame %d of %d", source.name, read.count, promised)
 
 
-def _timed(pictures: Iterator[NDArray[np.uint8]], rate: float | None) -> Iterator[Frame]:
-    """Frames at a constant rate; None for the time at which each comes."""
-    started: float | None = None
-    for index, pixels in enumerate(pictures):
-        now = time.monotonic()
-        started = now if started is None else started
-        yield Frame(pixels, index / rate if rate is not None else now - started)
+def _failed(source: Source, what: str) -> PocketfaceError:
+    return PocketfaceError(f"{source.name}: {what}", hint="an --output holds what came until then")
+
+
+def _so_far(count: int, seconds: float) -> str:
+    return f"{count} {'frame' if count == 1 else 'frames'}, {seconds:.1f} s"
 
 
 def _cannot_open(source: Source) -> PocketfaceError:

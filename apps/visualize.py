@@ -45,7 +45,7 @@ class Seen:
     Attributes:
         source: Name of what the user named, without what may be secret in a stream's address.
         photo: The photo; None for a frame.
-        frame: Number of the frame, from 0; None for a photo.
+        frame: Number of the frame, from 0, among those that were looked at; None for a photo.
         time: Seconds since the start of the video, or since the first frame of a camera or stream;
             None for a photo.
         faces: The faces.
@@ -131,7 +131,8 @@ def visualize(request: VisualizeRequest) -> Summary:
 
     Raises:
         UserError: The source, the output, the model or the display cannot be used.
-        PocketfaceError: The stream or the output failed.
+        PocketfaceError: The output failed; or the camera or stream did, or sent nothing more: the
+            video so far is complete and in its place.
         KeyboardInterrupt: Ctrl-C; the video so far is complete and in its place.
     """
     found = find_source(request.source)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...data.videos import Frame, pyav_is_there
 from ...errors import UserError
@@ -30,6 +31,9 @@ from .who import Who
 
 DELAY = 0.5
 """Seconds by which what is shown is behind, so that faces are hidden before they are found."""
+
+_SLOWER = 1.2
+"""Share of a measured rate that is not less than a source's, as times vary."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +68,15 @@ class LiveRequest:
 def blur_live(request: LiveRequest) -> int:
     """Hide the faces of a source as it comes; returns the number of frames.
 
-    A face that was lost stays hidden for as long as it might come back. Who stays visible by
-    `request.who` does so between two sure answers, of which the later one is at most
-    `request.delay` seconds ahead, and is hidden otherwise.
+    Of a camera or stream the newest frame is looked at, and those that come meanwhile are left out;
+    of a video none is. A face that was lost stays hidden for as long as it might come back. Who
+    stays visible by `request.who` does so between two sure answers, of which the later one is at
+    most `request.delay` seconds ahead, and is hidden otherwise.
 
     Raises:
         UserError: The source or the output cannot be used, or there is no window.
-        PocketfaceError: The stream or the output failed.
+        PocketfaceError: The output failed; or the camera or stream did, or sent nothing more: the
+            video so far is complete and in its place.
         KeyboardInterrupt: Ctrl-C; the video so far is complete and in its place.
     """
     source = find_source(request.source)
@@ -180,10 +186,20 @@ class _Following:
             for track in itertools.chain(self._linker.ended, self._linker.open_tracks())
             if track.frames[-1] >= self._first
         ]
-        found: Detections = Covers(paths, self._rate).at(number - self._first)
+        found: Detections = Covers(paths, self._rate_of(times)).at(number - self._first)
         pixels = frame.pixels.copy()
         hide(pixels, found, self._request.cover)
         return Frame(pixels, frame.time, frame.lasts)
+
+    def _rate_of(self, times: NDArray[np.float64]) -> float:
+        """Frames per second: fewer than the source gives where some are left out.
+
+        Boxes would be grown by what a face moves in many times as long.
+        """
+        if len(times) < 2:
+            return self._rate
+        measured = (len(times) - 1) / (times[-1] - times[0])
+        return min(self._rate, _SLOWER * float(measured))
 
     def _forget(self, time: float) -> None:
         while self._times[0] < time:

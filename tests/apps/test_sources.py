@@ -8,12 +8,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
 from pocketface.apps.sources import find_source, open_frames
+from pocketface.data.videos import Frame
 from pocketface.errors import DataError, PocketfaceError
 
 from ..videos import hidden_pyav
@@ -139,33 +141,65 @@ def test_without_pyav_that_is_said_once(tmp_path: Path, caplog: pytest.LogCaptur
     assert "pip install 'pocketface[video]'" in record.message
 
 
-def test_the_frames_of_a_camera_have_the_time_of_the_clock(
-    monkeypatch: pytest.MonkeyPatch,
+class Camera:
+    """Gives four frames, each lighter, and then none."""
+
+    def __init__(self, *_: object) -> None:
+        self.given = 0
+        self.released = threading.Event()
+        self.may_go_on = threading.Event()
+
+    def isOpened(self) -> bool:
+        return True
+
+    def read(self) -> tuple[bool, np.ndarray]:
+        self.given += 1
+        if self.given > 1:
+            self.may_go_on.wait()
+        return self.given <= 4, np.full((2, 2, 3), self.given, np.uint8)
+
+    def get(self, _: int) -> float:
+        return 0.0
+
+    def release(self) -> None:
+        self.released.set()
+
+
+@pytest.fixture
+def camera(monkeypatch: pytest.MonkeyPatch) -> Camera:
+    clock = iter([5.0, 5.25, 5.5, 6.5])
+    found = Camera()
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: found)
+    monkeypatch.setattr(
+        "pocketface.apps.live_frames.time", SimpleNamespace(monotonic=lambda: next(clock))
+    )
+    return found
+
+
+def test_a_camera_gives_its_newest_frame_at_the_time_it_came(
+    camera: Camera, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = iter([5.0, 5.25, 7.0])
+    def look() -> Iterator[Frame]:
+        with open_frames(find_source("0")) as video:
+            assert (video.rate, video.count, video.duration) == (25, None, None)
+            yield next(video.frames)
+            camera.may_go_on.set()
+            assert camera.released.wait(10)  # while the first one was looked at
+            yield from video.frames
 
-    class Camera:
-        def __init__(self, _: int) -> None:
-            self.left = 3
+    found = []
+    with pytest.raises(PocketfaceError, match=r"after 4 frames, 1\.5 s\n") as caught:
+        found.extend(look())
+    assert [(frame.time, frame.pixels.max()) for frame in found] == [(0, 1), (1.5, 4)]
+    assert caught.value.exit_code == 1
+    assert "camera 0: 2 of 4 frames were left out" in caplog.text
 
-        def isOpened(self) -> bool:
-            return True
 
-        def read(self) -> tuple[bool, np.ndarray]:
-            self.left -= 1
-            return self.left >= 0, np.zeros((2, 2, 3), np.uint8)
-
-        def get(self, _: int) -> float:
-            return 0.0
-
-        def release(self) -> None:
-            pass
-
-    monkeypatch.setattr(cv2, "VideoCapture", Camera)
-    monkeypatch.setattr("pocketface.apps.sources.time.monotonic", lambda: next(clock))
+def test_who_ends_a_camera_hears_of_no_failure(camera: Camera) -> None:
     with open_frames(find_source("0")) as video:
-        assert (video.rate, video.count, video.duration) == (25, None, None)
-        assert [frame.time for frame in video.frames] == [0, 0.25, 2]
+        next(video.frames)
+        camera.may_go_on.set()
+    assert camera.released.wait(10)
 
 
 @pytest.fixture
@@ -173,6 +207,17 @@ def server(tmp_path: Path) -> Iterator[str]:
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
+
+        def do_GET(self) -> None:
+            if self.path != "/live":
+                super().do_GET()
+                return
+            picture = cv2.imencode(".jpg", np.zeros((48, 64, 3), np.uint8))[1].tobytes()
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=b")
+            self.end_headers()
+            for _ in range(12):
+                self.wfile.write(b"--b\r\nContent-Type: image/jpeg\r\n\r\n" + picture + b"\r\n")
 
     handler = functools.partial(Quiet, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -188,6 +233,28 @@ def test_a_stream_is_read(tmp_path: Path, server: str) -> None:
     with open_frames(find_source(f"{server}/v.avi")) as video:
         times = [frame.time for frame in video.frames]
     assert times == pytest.approx([0.08 * index for index in range(10)])
+
+
+def test_a_stream_without_end_that_ends_is_a_failure(server: str) -> None:
+    with (
+        pytest.raises(PocketfaceError, match=r"127.*: sent nothing more after \d+ frames, "),
+        open_frames(find_source(f"{server}/live")) as video,
+    ):
+        assert list(video.frames)
+
+
+def test_a_file_at_an_address_that_is_cut_off_is_a_failure(tmp_path: Path, server: str) -> None:
+    path = _video(tmp_path / "v.avi", frames=40, code="MJPG")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    count = 0
+    with (
+        pytest.raises(PocketfaceError, match=r"127.*: ended at frame \d+ of 40") as caught,
+        open_frames(find_source(f"{server}/v.avi")) as video,
+    ):
+        count = len(list(video.frames))
+    assert 0 < count < 40
+    assert caught.value.exit_code == 1
 
 
 def test_a_stream_that_is_not_there_is_a_failure(server: str) -> None:

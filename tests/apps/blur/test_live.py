@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from pocketface.apps.blur.cover import Cover
 from pocketface.apps.blur.live import LiveRequest, blur_live, hidden_frames
 from pocketface.data.videos import Frame
-from pocketface.errors import UserError
+from pocketface.errors import PocketfaceError, UserError
 from pocketface.results import Detections
 
 from ...videos import write_video
@@ -63,6 +65,43 @@ def test_ctrl_c_leaves_a_whole_video(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt, match="holds the 20 frames until then"):
         live(source, output, on_frame=ended)
     assert len(frames_of(output)) == 20
+    assert max(redness(output)) == 0
+
+
+def test_a_camera_that_drops_leaves_a_whole_video_of_the_time_it_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Camera:
+        def __init__(self, *_: object) -> None:
+            self.left = iter(pictures(40))
+
+        def isOpened(self) -> bool:
+            return True
+
+        def read(self) -> tuple[bool, Any]:
+            time.sleep(0.02)
+            picture = next(self.left, None)
+            return picture is not None, picture
+
+        def get(self, _: int) -> float:
+            return 0.0
+
+        def release(self) -> None:
+            pass
+
+    class Slow(RedFinder):
+        def find_all(self, image: Any, *, score: float, closer: bool = True) -> Detections:
+            time.sleep(0.06)
+            return super().find_all(image, score=score, closer=closer)
+
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    output = tmp_path / "o.mp4"
+    with pytest.raises(PocketfaceError, match=r"camera 0: sent nothing more after 40 frames, "):
+        live("0", output, finder=Slow())
+    frames = frames_of(output)
+    # 40 frames of 0.06 s each would be 2.4 s.
+    assert 5 < len(frames) < 25
+    assert 0.7 < frames[-1].time < 1.8
     assert max(redness(output)) == 0
 
 
