@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from ..errors import UserError
-from ..runtimes import DEFAULT_RUNTIMES, RUNTIMES, models_at, ways_to_open
+from ..runtimes import DEFAULT_RUNTIMES, RUNTIMES, WAYS, models_at, ways_to_open
 from ..tasks import TASKS, task_of
 from ..tasks.timing import Peer
 
@@ -157,8 +157,7 @@ def cases_of(
     Raises:
         UserError: A runtime or device is unknown, or none opens any of the files.
     """
-    known = [*_other_ways(), *RUNTIMES]
-    known += [f"{name}:{mode}" for name, runtime in RUNTIMES.items() for mode in runtime.modes]
+    known = [*_other_ways(), *WAYS]
     known += [
         f"onnxruntime:{one}" for name, many in _PROVIDERS.items() for one in many if one != name
     ]

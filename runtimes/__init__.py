@@ -99,6 +99,13 @@ RUNTIMES: dict[str, Runtime] = {
 }
 """By name; their modules are imported when they are used."""
 
+WAYS = tuple(
+    way
+    for name, runtime in RUNTIMES.items()
+    for way in (name, *(f"{name}:{mode}" for mode in runtime.modes))
+)
+"""All runtimes, each followed by its modes."""
+
 DEFAULT_RUNTIMES: dict[str, str] = {
     suffix: name for name, runtime in RUNTIMES.items() for suffix in runtime.suffixes
 }
@@ -220,8 +227,8 @@ def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> tup
             f"runtime {runtime!r}: cannot open {path.name}; expected one of {', '.join(able)}"
         )
     most = max(_MAX_THREADS, os.cpu_count() or 1)
-    if threads is not None and not 1 <= threads <= most:
-        raise UserError(f"threads {threads}: expected 1 to {most}")
+    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= most):
+        raise UserError(f"threads {threads!r}: expected 1 to {most}")
     return name, mode
 
 
@@ -270,6 +277,7 @@ __all__ = [
     "DEFAULT_RUNTIMES",
     "FOLDERS",
     "RUNTIMES",
+    "WAYS",
     "Runtime",
     "is_installed",
     "models_at",

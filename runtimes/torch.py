@@ -113,6 +113,8 @@ def device_of(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:  # a CPU build raises AssertionError
         reason = str(error).splitlines()[0]
         raise UserError(f"device {name!r}: not usable by PyTorch: {reason}") from error
+    if device.type == "meta":
+        raise UserError(f"device {name!r}: computes nothing")
     return device
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -149,8 +150,7 @@ def rows_of(
     Raises:
         InputError: A picture has another type or size, or `batch_size` is below 1.
     """
-    if batch_size < 1:
-        raise InputError(f"batch_size {batch_size}: expected 1 or more")
+    check_count("batch_size", batch_size)
     size = (spec.height, spec.width, 3)
     for picture in pictures:
         if picture.shape != size or picture.dtype != np.uint8:
@@ -173,11 +173,25 @@ def fraction(name: str, value: float | None, own: float) -> float:
     number = own if value is None else value
     try:
         inside = 0 <= number <= 1
-    except TypeError:
+    except (TypeError, ValueError):  # of a text, or an array
         inside = False
     if not inside:
         raise InputError(f"{name} is {value!r}: expected a number from 0 to 1")
     return float(number)
+
+
+def check_count(name: str, value: int) -> None:
+    """Check a whole number, 1 or more, that a user gave.
+
+    Raises:
+        InputError: The value is something else.
+    """
+    try:
+        good = operator.index(value) >= 1
+    except TypeError:
+        good = False
+    if not good:
+        raise InputError(f"{name} {value!r}: expected a whole number, 1 or more")
 
 
 def checked_landmarks(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from ..model_templates.catalogue import (
     template_names,
     template_path,
 )
-from ..runtimes import RUNTIMES, is_installed, ways_to_open
+from ..runtimes import RUNTIMES, WAYS, is_installed, ways_to_open
 from .templates import open_template
 
 
@@ -35,14 +35,18 @@ def model_path(
         device: The device that it is to run on.
 
     Raises:
-        UserError: The template ships no weights.
+        UserError: The template ships no weights, or the runtime is unknown.
         MissingPackageError: No runtime that opens a file of the template is installed.
         ModelFileError: The weights are damaged; or there is no such file, and the text looks like
             a template's name.
     """
     name = os.fspath(name_or_path)
+    if not isinstance(device, str):
+        raise UserError(f"device {device!r}: expected a name, as 'cpu'")
     if name not in template_names():
         return _path(name)
+    if runtime is not None and runtime not in WAYS:
+        raise UserError(f"runtime {runtime!r}: expected one of {', '.join(WAYS)}")
     ready = ready_file(name)
     special = device.partition(":")[0] in RUNTIMES["torch"].devices[1:]
     if runtime is None and special and is_installed("torch"):

@@ -17,7 +17,7 @@ from ...errors import InputError, PocketfaceError
 from ...model_templates.contract import Contract
 from ...results import Detections
 from ...runtimes.session import Outputs, Session
-from ..model import Model, Steps, fraction, pixels_of
+from ..model import Model, Steps, check_count, fraction, pixels_of
 from .framed import FAINT, framed, joined, to_search_again
 from .postprocess import as_boxes, find_faces
 from .rules import MAX_DETECTIONS, detection_rules
@@ -104,10 +104,9 @@ class FaceDetector(Model[Detections]):
         self._check_graph_allows(threshold, overlap)
         if overlap == 0:
             raise InputError("nms_iou is 0: expected a number above 0, up to 1")
-        if (max_detections is not None and max_detections < 1) or batch_size < 1:
-            raise InputError(
-                f"max_detections {max_detections}, batch_size {batch_size}: expected 1 or more"
-            )
+        if max_detections is not None:
+            check_count("max_detections", max_detections)
+        check_count("batch_size", batch_size)
         fixed = self.contract.input.batch
         step = batch_size if fixed == -1 else fixed
         results: list[Detections] = []

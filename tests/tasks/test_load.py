@@ -288,6 +288,9 @@ def test_pairs_of_two_exports(files: Path) -> None:
         ),
         ({"runtime": "torch"}, r"runtime 'torch': cannot open"),
         ({"threads": 0}, "threads 0"),
+        ({"threads": 1.5}, r"threads 1\.5: expected 1 to"),
+        ({"threads": "2"}, "threads '2': expected 1 to"),
+        ({"device": None}, "device None: expected a name"),
         ({"input_size": 640}, r"input_size is 640: expected \(height, width\)"),
         ({"input_size": (480, 640.0)}, r"input_size is \(480, 640\.0\): expected"),
         ({"device": "quantum"}, "device 'quantum': not usable by ONNX Runtime; .* cpu"),
@@ -302,6 +305,14 @@ def test_arguments(exported: Path, arguments: dict[str, Any], message: str) -> N
 def test_a_device_that_torch_has_not(exported: Path) -> None:
     with pytest.raises(UserError, match="device 'quantum': not usable by PyTorch"):
         pocketface.load(exported / "weights.pth", device="quantum")
+    with pytest.raises(UserError, match="device 'meta': computes nothing"):
+        pocketface.load(exported / "weights.pth", device="meta")
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime:fast", "", "tensorrt"])
+def test_a_template_in_an_unknown_runtime(runtime: str) -> None:
+    with pytest.raises(UserError, match=f"^runtime '{runtime}': expected one of .*onnxruntime"):
+        pocketface.load("glasses-n", runtime=runtime)
 
 
 def test_a_file_without_contract(make_model: MakeModel) -> None:

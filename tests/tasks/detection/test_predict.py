@@ -213,11 +213,14 @@ def test_what_is_no_image_is_refused(make_model: MakeModel, image: object, messa
         {"nms_iou": 0},
         {"nms_iou": 2},
         {"max_detections": 0},
+        {"max_detections": 2.5},
+        {"batch_size": 2.0},
+        {"score_threshold": np.array([0.5, 0.6])},
     ],
 )
 def test_limits_out_of_range_are_refused(make_model: MakeModel, limits: dict) -> None:
     with pytest.raises(InputError, match=next(iter(limits))):
-        pocketface.load(make_model(BOXES, SCORES)).predict(PHOTO, **limits)
+        pocketface.load(make_model(BOXES, SCORES)).predict_batch([PHOTO], **limits)
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
