@@ -172,5 +172,6 @@ def test_classification_is_public() -> None:
 
 @pytest.mark.parametrize("batch_size", [0, -1])
 def test_no_faces_at_once(classifier: FaceClassifier, batch_size: int) -> None:
-    with pytest.raises(InputError, match=f"batch_size {batch_size}: expected a whole number, 1 or more"):
+    expected = f"batch_size {batch_size}: expected a whole number, 1 or more"
+    with pytest.raises(InputError, match=expected):
         classifier.predict(HOPPER, np.zeros((1, 5, 2)), batch_size=batch_size)
