@@ -14,7 +14,7 @@ from ..files import path_in_utf8
 from ..model_templates.contract import CONTRACT_KEY
 from ..models.file_checks import reason
 from ..quiet import keep_to_itself
-from .onnx_graph import SILENT, check_graph
+from .onnx_graph import SILENT, check_graph, check_whole
 from .onnx_size import resized
 from .session import Outputs, Session, Shape
 
@@ -46,7 +46,7 @@ def open_session(
 
     Raises:
         MissingPackageError: ONNX Runtime is not installed.
-        ModelFileError: ONNX Runtime cannot load the file.
+        ModelFileError: ONNX Runtime cannot load the file, or has to look for weights elsewhere.
         UserError: The device does not exist, or the file does not allow the input size.
     """
     keep_to_itself()
@@ -70,6 +70,7 @@ def open_session(
     settings = {"num_of_threads": str(threads)} if separate else {}
     try:
         own = path.read_bytes()
+        check_whole(own, source=str(path))
         content = resized(own, input_size, source=str(path))
         check_graph(content, source=str(path))
         with path_in_utf8(path) as plain:

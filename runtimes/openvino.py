@@ -16,6 +16,7 @@ from ..model_templates.contract import CONTRACT_KEY
 from ..models.file_checks import reason
 from ..quiet import quiet
 from .free_size import size_to_open
+from .onnx_graph import check_whole
 from .session import Outputs, Session, Shape
 from .sizes import check_values, values_in
 
@@ -50,7 +51,8 @@ def open_session(
 
     Raises:
         MissingPackageError: OpenVINO is not installed.
-        ModelFileError: The `.bin` is missing or does not fit, or OpenVINO cannot load the file.
+        ModelFileError: The `.bin` is missing or does not fit, an `.onnx` has weights elsewhere, or
+            OpenVINO cannot load the file.
         UserError: The device does not exist, or the file does not allow the input size.
     """
     try:
@@ -61,6 +63,8 @@ def open_session(
     weights = path.with_suffix(".bin")
     if path.suffix == ".xml" and not weights.is_file():
         raise ModelFileError(f"{path}: its weights {weights.name} are not beside it")
+    if path.suffix == ".onnx":
+        check_whole(path.read_bytes(), source=str(path))
     core = openvino.Core()
     target = device.upper()
     # Two GPUs are called GPU.0 and GPU.1, and "GPU" means the first.
