@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images
+from ..data.media import CONTAINERS
 from ..data.videos import Frame, Video, open_video, pyav_is_there
 from ..errors import DataError, PocketfaceError
 from .live_frames import LiveFrames
@@ -27,6 +28,9 @@ _log = logging.getLogger(__name__)
 
 _SCHEMES = ("http", "https", "rtmp", "rtsp", "rtsps", "srt", "tcp", "udp")
 _TIMEOUT_MS = 10_000
+
+_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+"""Variable with FFmpeg's options, which OpenCV reads at each open."""
 
 _COUNTED = (".avi", ".mp4", ".m4v", ".mov")
 """Suffixes of formats whose header has the number of frames; for others OpenCV takes length times
@@ -165,7 +169,22 @@ def _open(source: Source) -> cv2.VideoCapture:
         return cv2.VideoCapture(source.address)
     # FFmpeg is named because other backends take "%d" in a file's name for a series of pictures.
     timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC]
-    return cv2.VideoCapture(source.address, cv2.CAP_FFMPEG, [*timeouts, _TIMEOUT_MS])
+    with _file_alone() if source.kind == "video" else nullcontext():
+        return cv2.VideoCapture(source.address, cv2.CAP_FFMPEG, [*timeouts, _TIMEOUT_MS])
+
+
+@contextmanager
+def _file_alone() -> Iterator[None]:
+    """Let FFmpeg open no list of other files or addresses, whatever its name."""
+    before = os.environ.get(_OPTIONS)
+    os.environ[_OPTIONS] = f"protocol_whitelist;file|format_whitelist;{CONTAINERS}"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_OPTIONS]
+        else:
+            os.environ[_OPTIONS] = before
 
 
 def _pictures(capture: cv2.VideoCapture) -> Iterator[NDArray[np.uint8]]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
 
-_CONTAINERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,dv,gif,h264,hevc,m4v"
+CONTAINERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,dv,gif,h264,hevc,m4v"
 """FFmpeg's names of the formats that are opened. Others are lists of further files or addresses
 (HLS, concat, SDP), or play texts."""
 
@@ -46,7 +46,7 @@ def open_container(path: Path) -> Iterator[InputContainer]:
     _check_file(path)
     options = {
         "protocol_whitelist": "file",
-        "format_whitelist": _CONTAINERS,
+        "format_whitelist": CONTAINERS,
         "max_pixels": str(MAX_PIXELS),
     }
     try:

@@ -276,6 +276,31 @@ def test_a_text_with_a_video_suffix_is_no_video(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.usefixtures("_either_reader")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile v.avi\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1.0,\nv.avi\n#EXT-X-ENDLIST\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\n"
+        "m=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+    ],
+    ids=["concat", "HLS", "SDP"],
+)
+def test_a_list_of_other_files_with_a_video_suffix_is_no_video(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "threads;1")
+    _video(tmp_path / "v.avi")
+    (tmp_path / "list.mp4").write_text(text)
+    with (
+        pytest.raises(DataError, match=r"list\.mp4: not a video that can be decoded"),
+        open_frames(find_source(str(tmp_path / "list.mp4"))),
+    ):
+        pass
+    assert os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] == "threads;1"
+
+
 def test_opencv_and_ffmpeg_keep_quiet(tmp_path: Path) -> None:
     (tmp_path / "v.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + b"\1" * 5000)
     code = (
