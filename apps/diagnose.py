@@ -17,7 +17,7 @@ from ..tasks.detection.peers import NMS_IOU
 from ..tasks.detection.preprocessing import ALL_PREPROCESSINGS, Preprocessing
 from ..tasks.detection.samples import read_set, readable
 from ..tasks.measuring import Labels
-from .verdict import gain_bounds, interval, some_of, verdict_of
+from .verdict import FEW, gain_bounds, interval, some_of, verdict_of
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +57,7 @@ class Diagnosis:
         declared: The pre-processing that the file or the user states; None if neither does.
         verdict: "as declared", "mismatch", "undecided" (another way finds more, but not surely),
             "undeclared" or "useless".
+        with_faces: Number of photos that have a labelled face.
         gain: AP of the best trial minus that of the declared one, with its lower and upper
             bounds (corrected for the number of alternatives); None if nothing is declared.
     """
@@ -68,7 +69,13 @@ class Diagnosis:
     trials: tuple[Trial, ...]
     declared: Preprocessing | None
     verdict: str
+    with_faces: int
     gain: tuple[float, float, float] | None
+
+    @property
+    def too_few(self) -> bool:
+        """Whether too few photos have faces for another verdict than "undecided"."""
+        return self.with_faces < FEW
 
     @property
     def others_as_good(self) -> int:
@@ -94,7 +101,7 @@ def diagnose(
         labels: COCO JSON files, and the folders of their photos.
         declared: The pre-processing to compare with; None for that of the file's contract.
         limit: Number of photos to use, spread evenly over all.
-        input_size: Height and width in pixels, where the graph leaves them free.
+        input_size: Height and width in pixels, where the file leaves them free.
         runtime: Runtime, as `tasks.load` takes it; None for the file's default.
         threads: Threads for one inference; None for one per core.
         on_progress: Called with the number of photos done and the total.
@@ -109,7 +116,8 @@ def diagnose(
     rules = None if detector.contract is None else detector.contract.rules
     photos = some_of(read_set(labels, rules=rules).photos, limit)
     seen, found = _find(detector, photos, on_progress)
-    faces = sum(int((~photo.ignore).sum()) for photo in seen)
+    in_each = [int((~photo.ignore).sum()) for photo in seen]
+    faces, with_faces = sum(in_each), sum(count > 0 for count in in_each)
     if not faces:
         raise DataError(f"{labels.files[0]}: no labelled face in the {len(seen)} photos looked at")
     matches = [match_faces(seen, each) for each in found]
@@ -131,7 +139,8 @@ def diagnose(
         faces=faces,
         trials=ranked,
         declared=declared,
-        verdict=verdict_of(ranked[0].ap, gain, margin=MARGIN),
+        verdict=verdict_of(ranked[0].ap, gain, margin=MARGIN, samples=with_faces),
+        with_faces=with_faces,
         gain=gain,
     )
 

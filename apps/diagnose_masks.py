@@ -18,7 +18,7 @@ from ..tasks.measuring import Labels, Progress, check_lost
 from ..tasks.segmentation.heads import read_head
 from ..tasks.segmentation.model import FaceSegmenter
 from ..tasks.segmentation.samples import read
-from .verdict import gain_bounds, interval, some_of, verdict_of
+from .verdict import FEW, gain_bounds, interval, some_of, verdict_of
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +84,11 @@ class MaskDiagnosis:
     trials: tuple[MaskTrial, ...]
     verdict: str
     gain: tuple[float, float, float]
+
+    @property
+    def too_few(self) -> bool:
+        """Whether there are too few heads for another verdict than "undecided"."""
+        return self.heads < FEW
 
 
 AS_IT_IS = "as it is"
@@ -189,7 +194,7 @@ def _diagnosis(path: Path, tried: list[Way], counts: NDArray[np.float64]) -> Mas
     best = order[0]
     bounds = gain_bounds(draws[:, best], draws[:, 0], alternatives=len(tried) - 1)
     gain = (float(whole[best] - whole[0]), *bounds)
-    verdict = verdict_of(trials[0].iou, gain, margin=MARGIN)
+    verdict = verdict_of(trials[0].iou, gain, margin=MARGIN, samples=count)
     return MaskDiagnosis(path, count, trials, verdict, gain)
 
 

@@ -13,21 +13,28 @@ Sample = TypeVar("Sample")
 USELESS = 0.05
 """Figure, 0 to 1, below which a model is called useless."""
 
+FEW = 10
+"""Samples below which nothing is called a mismatch: the bootstrap of few has hardly a spread, and
+that of one has none."""
+
 _LEVEL = 0.05
 """Chance of a false alarm, over all alternatives together (Bonferroni)."""
 
 
-def verdict_of(best: float, gain: tuple[float, float, float] | None, *, margin: float) -> str:
+def verdict_of(
+    best: float, gain: tuple[float, float, float] | None, *, margin: float, samples: int
+) -> str:
     """Judge a model by its best trial.
 
     Args:
         best: The best trial's figure, 0 to 1.
         gain: That figure minus the declared way's, with its bounds; None if no way is declared.
         margin: Gain above which another way is reported if it is significant.
+        samples: Number of photos that the figures are of.
 
     Returns:
-        "as declared", "mismatch", "undecided" (another way is better, but not surely),
-        "undeclared" or "useless".
+        "as declared", "mismatch", "undecided" (another way is better, but not surely, or
+        there are fewer than `FEW` samples), "undeclared" or "useless".
     """
     if best < USELESS:
         return "useless"
@@ -35,7 +42,7 @@ def verdict_of(best: float, gain: tuple[float, float, float] | None, *, margin: 
         return "undeclared"
     if gain[0] < margin:
         return "as declared"
-    return "mismatch" if gain[1] > 0 else "undecided"
+    return "mismatch" if gain[1] > 0 and samples >= FEW else "undecided"
 
 
 def interval(draws: NDArray[np.float64]) -> tuple[float, float]:

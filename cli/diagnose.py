@@ -108,6 +108,13 @@ def run(args: argparse.Namespace) -> None:
             f"{found.path}: pre-processing mismatch: it finds {points} more with {best} than as "
             f"declared, {found.declared}"
         )
+    if found.verdict == "undecided" and found.too_few:
+        few = _photos(found.with_faces, " with faces")
+        tell(
+            f"{found.path}: undecided: {few} too few: it finds {gain:.1f} points of AP50 more "
+            f"with {best} than as declared, {found.declared}"
+        )
+        return
     if found.verdict == "undecided":
         tell(
             f"{found.path}: undecided: it finds {points} more with {best} than as declared, "
@@ -150,8 +157,18 @@ def _diagnose_masks(args: argparse.Namespace) -> None:
         raise PocketfaceError(f"{found.path}: finds hardly a face in any way")
     if found.verdict == "mismatch":
         raise PocketfaceError(f"{found.path}: mismatch: {points} more with {best}")
+    if found.verdict == "undecided" and found.too_few:
+        tell(
+            f"{found.path}: undecided: {_photos(found.heads)} too few: {gain:.1f} points of "
+            f"IoU more with {best}"
+        )
+        return
     if found.verdict == "undecided":
         tell(f"{found.path}: undecided: {points} more with {best}; more photos would tell")
         return
     what = "is the best" if best == AS_IT_IS else f"is as good as with {best}, {points} less"
     tell(f"{found.path}: {AS_IT_IS} {what}")
+
+
+def _photos(number: int, what: str = "") -> str:
+    return f"1 photo{what} is" if number == 1 else f"{number} photos{what} are"

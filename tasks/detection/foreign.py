@@ -170,7 +170,8 @@ def open_detector(
 
     Args:
         path: The model file (see `runtimes.open_session`), or a template's name.
-        input_size: Height and width in pixels, if the graph leaves them free.
+        input_size: Height and width in pixels, if the graph, or the contract of a file of ours,
+            leaves them free.
         runtime: See `runtimes.open_session`.
         threads: Threads for one inference; None for one per core.
         device: See `runtimes.open_session`.
@@ -178,12 +179,16 @@ def open_detector(
     Raises:
         ModelFileError: The file cannot be opened, does not take a single image, or its kind of
             outputs is unknown.
+        ContractError: A contract does not fit.
+        UserError: The file does not allow the input size.
     """
     path = model_path(path, runtime=runtime, device=device)
-    session = open_session(path, runtime=runtime, threads=threads, device=device)
+    session = open_session(
+        path, runtime=runtime, threads=threads, device=device, input_size=input_size
+    )
     contract = None
     if session.contract_json is not None or session.weights is not None:
-        contract = contract_of(session, source=str(path))
+        contract = contract_of(session, source=str(path), input_size=input_size)
     shape = next(iter(session.input_shapes.values()), ())
     if len(session.input_shapes) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]):
         raise ModelFileError(

@@ -98,8 +98,14 @@ def test_nothing_found_is_useless(monkeypatch: pytest.MonkeyPatch, heads: Labels
     assert found.verdict == "useless"
 
 
-def test_some_heads_of_many(monkeypatch: pytest.MonkeyPatch, heads: Labels) -> None:
-    assert diagnosed(monkeypatch, heads, is_red, limit=5).heads == 5
+def test_few_heads_of_many_tell_of_no_mismatch(
+    monkeypatch: pytest.MonkeyPatch, heads: Labels
+) -> None:
+    fault = "mask mirrored"
+    found = diagnosed(monkeypatch, heads, FAULTS[fault], limit=5)
+    assert (found.heads, found.too_few, found.verdict) == (5, True, "undecided")
+    assert found.trials[0].name == fault
+    assert found.gain[1] > MARGIN
 
 
 def test_labels_of_another_kind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

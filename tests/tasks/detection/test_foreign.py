@@ -70,3 +70,18 @@ def test_input_sizes(
     path = identity(tmp_path / "m.onnx", [1, 3, *sides])
     with pytest.raises(UserError, match=message):
         open_detector(path, input_size=asked)
+
+
+def test_ours_take_the_sizes_of_their_contract() -> None:
+    name = Path("face-detection-n")
+    detector = open_detector(name, input_size=(96, 160), threads=1)
+    assert detector.contract is not None
+    assert detector.contract.input.multiple_of == 32
+    assert (detector.height, detector.width) == (96, 160)
+    assert detector.contract.input.shape[2:] == (96, 160)
+    (shape,) = detector.session.input_shapes.values()
+    assert shape[2:] == (96, 160)
+    with pytest.raises(
+        UserError, match=r"--input-size 100x160 .*\.onnx takes positive multiples of 32"
+    ):
+        open_detector(name, input_size=(100, 160), threads=1)
