@@ -43,7 +43,8 @@ def open_session(
 
     Args:
         path: The `.xml`, with its `.bin` beside it, or an `.onnx` file.
-        threads: Threads for one inference on the CPU; None for one per core.
+        threads: Threads for one inference on the CPU, also where "auto" chooses it; None for one
+            per core.
         device: OpenVINO's name of the device, in upper or lower case: "cpu", "gpu", "npu", "auto".
         mode: "throughput" for most inferences per second with several callers; "" for lowest
             latency.
@@ -74,14 +75,9 @@ def open_session(
         raise UserError(f"device {device!r}: not usable by OpenVINO; expected one of {choices}")
     config: dict[str, Any] = {"PERFORMANCE_HINT": mode.upper() or "LATENCY"}
     if target == "CPU":
-        # By default some CPUs compute an FP32 file in bfloat16.
-        config["INFERENCE_PRECISION_HINT"] = "f32"
-        if threads is not None and mode == "throughput":
-            config["INFERENCE_NUM_THREADS"] = threads  # of all streams together
-        elif threads is not None:
-            # Several streams, so that inferences of several callers do not wait for each other.
-            streams = max(1, (os.cpu_count() or 1) // threads)
-            config |= {"INFERENCE_NUM_THREADS": threads * streams, "NUM_STREAMS": streams}
+        config |= _on_cpu(threads, mode)
+    elif target == "AUTO":
+        config["DEVICE_PROPERTIES"] = {"CPU": _on_cpu(threads, mode)}
     try:
         with quiet():  # one of its readers has a log of its own
             model = core.read_model(path)
@@ -99,6 +95,19 @@ def open_session(
         device=target,
         at_once=compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") if mode else 1,
     )
+
+
+def _on_cpu(threads: int | None, mode: str) -> dict[str, Any]:
+    """Settings of the CPU, which "auto" may choose too."""
+    # By default some CPUs compute an FP32 file in bfloat16.
+    config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+    if threads is not None and mode == "throughput":
+        config["INFERENCE_NUM_THREADS"] = threads  # of all streams together
+    elif threads is not None:
+        # Several streams, so that inferences of several callers do not wait for each other.
+        streams = max(1, (os.cpu_count() or 1) // threads)
+        config |= {"INFERENCE_NUM_THREADS": threads * streams, "NUM_STREAMS": streams}
+    return config
 
 
 def session_of(compiled: Any, model: Any, *, device: str, at_once: int = 1) -> Session:

@@ -96,6 +96,27 @@ def test_threads_are_those_of_one_inference(
     assert [one.inter_op_num_threads for one in options] == [0, 0]
 
 
+@pytest.mark.parametrize("runtime", ["openvino", "openvino:throughput"])
+def test_the_cpu_that_openvino_chooses_has_the_settings_of_the_cpu(
+    runtime: str, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openvino = pytest.importorskip("openvino")
+    compiled = []
+    true = openvino.Core.compile_model
+
+    def compile_one(*arguments: Any) -> Any:
+        compiled.append(true(*arguments))
+        return compiled[-1]
+
+    monkeypatch.setattr(openvino.Core, "compile_model", compile_one)
+    for device in ("cpu", "auto"):
+        pocketface.load(exported / "model.xml", runtime=runtime, device=device, threads=1)
+    cpu, auto = compiled
+    found = auto.get_property("DEVICE_PROPERTIES")["CPU"]
+    for name in ("INFERENCE_NUM_THREADS", "NUM_STREAMS", "INFERENCE_PRECISION_HINT"):
+        assert found[name] == cpu.get_property(name)
+
+
 def test_photos_from_disk_keep_their_order(make_model: MakeModel, tmp_path: Path) -> None:
     import cv2
 
