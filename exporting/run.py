@@ -154,10 +154,10 @@ def _job(request: ExportRequest) -> _Job:
     named = () if request.formats is None or ALL in request.formats else request.formats
     formats = _formats(request.formats, weights.template)
     quantized = is_quantized(weights.hooks)
-    if quantized and list(request.precisions) != ["fp32"]:
+    if quantized and "fp32" not in request.precisions:
         raise UserError(
             f"precision {', '.join(request.precisions)}: {weights.path} was quantized during "
-            "training, and its files are int8; expected no precision"
+            "training, and its files are int8; expected fp32, which is the default"
         )
     stored: Sequence[Precision] = ["int8"] if quantized else list(request.precisions)
     for name in named:

@@ -36,6 +36,7 @@ from pocketface.exporting import (
     ExportRequest,
     export_model,
 )
+from pocketface.exporting.formats import WITH_NMS
 from pocketface.model_templates import template_names, template_path
 from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.model_templates.schema import Template
@@ -228,7 +229,7 @@ def case(
         folder=tmp_path_factory.mktemp(f"{name}-{to}"),
         formats=[to],
         precisions=_precisions(name, to),
-        with_nms=read.template.problem == "face-detection",
+        with_nms=read.template.problem == "face-detection" and to in WITH_NMS,
         input_size=_HALF if name in _LARGE else None,
         photos=photos if shipped is None else portraits,
     )
