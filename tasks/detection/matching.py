@@ -11,13 +11,14 @@ from ...data.preprocess import Placement
 from ...model_templates.contract import Contract
 from ...results import Detections, pairwise_iou
 from ...runtimes.session import Outputs
-from .postprocess import as_boxes, find_faces
+from .postprocess import MAX_CANDIDATES, as_boxes, find_faces, has_area
 from .rules import MAX_DETECTIONS, DetectionRules, detection_rules
 
 MATCH_IOU = 0.9
 """Lowest IoU of two boxes of the same face."""
 
-RIVALS = "rivals"
+RIVALS, RIVAL_SCORES = "rivals", "rival_scores"
+"""Stored boxes (1, K, 4) and scores (1, K) of `rivals_of`."""
 
 _NMS_SLACK = 0.02
 """Tolerance on the IoU at which NMS drops a box."""
@@ -60,11 +61,14 @@ class Match(NamedTuple):
 
     Attributes:
         pairs: (P, 2): indices of the same face in both models.
+        replaced: (P,): whether allowed differences explain why the other model lacks the
+            reference's face of a pair; then what it has may be one of the rivals.
         lost: Number of the reference's faces whose absence no allowed difference explains.
         extra: Number of the other model's faces whose presence no allowed difference explains.
     """
 
     pairs: NDArray[np.intp]
+    replaced: NDArray[np.bool_]
     lost: int
     extra: int
 
@@ -72,7 +76,7 @@ class Match(NamedTuple):
 def match_faces(
     wanted: Detections,
     seen: Detections,
-    rivals: NDArray[np.float32],
+    rivals: Detections,
     rules: DetectionRules,
     limits: Limits,
 ) -> Match:
@@ -81,7 +85,7 @@ def match_faces(
     Args:
         wanted: The network's faces.
         seen: The file's faces.
-        rivals: The network's boxes from `rivals_of`.
+        rivals: What `rivals_of` the network's outputs gives.
         rules: The rules with the thresholds.
         limits: The allowed differences.
     """
@@ -90,12 +94,14 @@ def match_faces(
     lost, added = np.ones(len(wanted), bool), np.ones(len(seen), bool)
     lost[pairs[:, 0]], added[pairs[:, 1]] = False, False
     # A box that the network does not even consider is no explanation.
-    known = ~added | _among(seen.boxes, rivals, limits)
+    known = ~added
+    known[added] = _among(seen.boxes[added], seen.scores[added], rivals, limits)
     instead = _instead(wanted, seen, iou, rules, limits)
-    lost &= ~(_cut_off(wanted, seen, rules, limits) | (instead & known).any(1))
+    replaced = np.asarray((instead & known).any(1))
+    lost &= ~(_cut_off(wanted, seen, rules, limits) | replaced)
     instead = _instead(seen, wanted, iou.T, rules, limits)
     added &= ~(_cut_off(seen, wanted, rules, limits) | (known & instead.any(1)))
-    return Match(pairs, int(lost.sum()), int(added.sum()))
+    return Match(pairs, replaced[pairs[:, 0]], int(lost.sum()), int(added.sum()))
 
 
 def allowed_px(boxes: NDArray[np.float32], pixels: float, share: float) -> NDArray[np.float64]:
@@ -129,6 +135,14 @@ def faces_in(answers: Outputs) -> Detections:
     )
 
 
+def rivals_in(answers: Outputs) -> Detections:
+    """The rivals from `answers_of`; scores that a certificate does not have are NaN."""
+    boxes = answers[RIVALS][0]
+    scores = answers.get(RIVAL_SCORES)
+    unknown = np.full(len(boxes), np.nan, np.float32)
+    return Detections(boxes, unknown if scores is None else scores[0], None)
+
+
 def _instead(
     faces: Detections,
     others: Detections,
@@ -157,34 +171,63 @@ def _cut_off(
     return cut
 
 
-def rivals_of(
-    contract: Contract, outputs: Outputs, faces: Detections, slack: float
-) -> NDArray[np.float32]:
-    """Boxes that NMS dropped for a face whose score is at most twice `slack` higher.
+def rivals_of(contract: Contract, outputs: Outputs, slack: float) -> Detections:
+    """Boxes that NMS may keep or drop, if each score may be `slack` off.
+
+    Of two boxes with next to equal scores it may keep either. What it then keeps decides on boxes
+    of much lower scores, so a whole chain of them may change.
 
     Returns:
-        The boxes (K, 4), clipped to the input as faces are.
+        Best first, with boxes clipped to the input as faces are.
     """
     rules = detection_rules(contract)
     found = as_boxes(outputs, contract.input)
-    scores = found["scores"][0]
-    near = scores >= rules.score_threshold - slack
-    boxes, scores = found["boxes"][0][near], scores[near]
-    width, height = contract.input.width, contract.input.height
-    boxes = boxes.reshape(-1, 2, 2).clip(0, np.array([width, height], np.float32)).reshape(-1, 4)
-    overlaps = pairwise_iou(boxes, faces.boxes) > rules.nms_iou - _NMS_SLACK
-    dropped = overlaps & (scores[:, None] > faces.scores - 2 * slack)
-    rivals: NDArray[np.float32] = boxes[dropped.any(1)]
-    return rivals
+    boxes, scores, landmarks = found["boxes"][0], found["scores"][0], found.get("landmarks")
+    near = np.flatnonzero(has_area(boxes) & (scores >= rules.score_threshold - slack))
+    near = near[np.argsort(-scores[near], kind="stable")][:MAX_CANDIDATES]
+    near = near[_undecided(boxes[near], scores[near], rules, slack)]
+    size = np.array([contract.input.width, contract.input.height], np.float32)
+    return Detections(
+        boxes=boxes[near].reshape(-1, 2, 2).clip(0, size).reshape(-1, 4),
+        scores=scores[near],
+        landmarks=None if landmarks is None else landmarks[0][near],
+    )
+
+
+def _undecided(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], rules: DetectionRules, slack: float
+) -> NDArray[np.bool_]:
+    """Which boxes, best first, NMS neither surely keeps nor surely drops.
+
+    It surely keeps what may not be dropped by any box that is left, and surely drops what such a
+    box is surely better than. All boxes that may be better than one are decided before it.
+    """
+    undecided, dropped = np.zeros(len(boxes), bool), np.zeros(len(boxes), bool)
+    for index, score in enumerate(scores):
+        if dropped[index]:
+            continue
+        iou = pairwise_iou(boxes[index : index + 1], boxes)[0]
+        others = (iou > rules.nms_iou - _NMS_SLACK) & (scores > score - 2 * slack) & ~dropped
+        others[index] = False
+        undecided[index] = score < rules.score_threshold + slack or others.any()
+        if not undecided[index]:
+            dropped |= (iou > rules.nms_iou + _NMS_SLACK) & (scores < score - 2 * slack)
+    return undecided
 
 
 def _among(
-    boxes: NDArray[np.float32], rivals: NDArray[np.float32], limits: Limits
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    rivals: Detections,
+    limits: Limits,
 ) -> NDArray[np.bool_]:
     """Which boxes are among the rivals."""
-    apart = np.abs(boxes[:, None].astype(np.float64) - rivals).max(-1)  # (B, K)
-    same: NDArray[np.bool_] = (apart <= allowed_px(rivals, limits.pixels, limits.of_side)).any(1)
-    return same
+    apart = np.abs(boxes[:, None].astype(np.float64) - rivals.boxes).max(-1)  # (B, K)
+    same = apart <= allowed_px(rivals.boxes, limits.pixels, limits.of_side)
+    # Certificates of before say nothing of the scores.
+    as_good = np.abs(scores[:, None].astype(np.float64) - rivals.scores) <= limits.score
+    found: NDArray[np.bool_] = (same & (as_good | np.isnan(rivals.scores))).any(1)
+    return found
 
 
 def nms_problem(contract: Contract, outputs: Outputs, limits: Limits) -> str | None:

@@ -27,13 +27,16 @@ from ..model import Model
 from .crowds import CROWD, crowd_pictures
 from .matching import (
     MATCH_IOU,
+    RIVAL_SCORES,
     RIVALS,
     Limits,
+    Match,
     allowed_px,
     faces_in,
     faces_of,
     match_faces,
     nms_problem,
+    rivals_in,
     rivals_of,
 )
 from .rules import detection_rules, is_final
@@ -121,14 +124,14 @@ def compare(
     for one, other in zip(expected, found, strict=True):
         wanted = faces_in(one) if answers_only else faces_of(contract, one)
         seen = faces_of(model.contract, other)
-        rivals = one[RIVALS][0] if answers_only else rivals_of(contract, one, wanted, limits.score)
+        rivals = rivals_in(one) if answers_only else rivals_of(contract, one, limits.score)
         match = match_faces(wanted, seen, rivals, rules, limits)
         faces += len(match.pairs) + match.lost
         matched += len(match.pairs)
         extra += match.extra
         if final:
             inside = inside or nms_problem(model.contract, other, limits)
-        worst = _compare_faces(worst, wanted, seen, rivals, match.pairs, limits)
+        worst = _compare_faces(worst, wanted, seen, rivals, match, limits)
     return Comparison(
         tensors=tensors,
         differences={"corners_px": worst.pixels, "score": worst.score},
@@ -156,14 +159,16 @@ def reordered(one: Outputs, other: Outputs, limits: Limits) -> Outputs:
 def answers_of(contract: Contract, outputs: Outputs) -> Outputs:
     """See `tasks.parts.Parity`; the faces, in network-input pixels.
 
-    Also `RIVALS` (1, K, 4), boxes that a rounded network might find instead.
+    Also `RIVALS` (1, K, 4), boxes that a rounded network might find instead, with their scores.
     """
     found = faces_of(contract, outputs)
-    slack = LIMITS["fp16"].score  # FP16 files may be compared with these answers too
+    # FP16 files may be compared with these answers too.
+    rivals = rivals_of(contract, outputs, LIMITS["fp16"].score)
     answers = {
         "boxes": found.boxes[None],
         "scores": found.scores[None],
-        RIVALS: rivals_of(contract, outputs, found, slack)[None],
+        RIVALS: rivals.boxes[None],
+        RIVAL_SCORES: rivals.scores[None],
     }
     if found.landmarks is not None:
         answers["landmarks"] = found.landmarks[None]
@@ -249,26 +254,45 @@ def _compare_faces(
     worst: _Worst,
     wanted: Detections,
     seen: Detections,
-    rivals: NDArray[np.float32],
-    pairs: NDArray[np.intp],
+    rivals: Detections,
+    match: Match,
     limits: Limits,
 ) -> _Worst:
-    if not len(pairs):
+    if not len(match.pairs):
         return worst
-    first, second = pairs.T
-    boxes = seen.boxes[second].astype(np.float64)
-    corners = np.abs(wanted.boxes[first] - boxes).max(1)
-    apart = corners
-    if wanted.landmarks is not None and seen.landmarks is not None:
-        points = np.abs(wanted.landmarks[first].astype(np.float64) - seen.landmarks[second])
-        apart = np.maximum(corners, points.max((1, 2)))
-    if len(rivals):
-        # If two scores are almost equal NMS may keep the other box, so compare with that one.
-        nearest = np.abs(boxes[:, None] - rivals).max(2).min(1)
-        apart = np.where(nearest < corners, nearest, apart)
+    first, second = match.pairs.T
+    apart = _distances(wanted, first, seen, second)
     scores = np.abs(wanted.scores[first].astype(np.float64) - seen.scores[second])
     allowed = allowed_px(wanted.boxes[first], limits.pixels, limits.of_side)
+    unlike = np.maximum(apart / allowed, scores / limits.score)
+    # Where NMS may have kept another box, that is compared if it is more alike.
+    every = np.arange(len(rivals))
+    for pair in np.flatnonzero(match.replaced & ~(unlike <= 1)) if len(rivals) else ():
+        its = _distances(rivals, every, seen, np.full(len(rivals), second[pair]))
+        its_scores = np.abs(rivals.scores.astype(np.float64) - seen.scores[second[pair]])
+        its_scores = np.where(np.isnan(rivals.scores), scores[pair], its_scores)
+        its_allowed = allowed_px(rivals.boxes, limits.pixels, limits.of_side)
+        its_unlike = np.maximum(its / its_allowed, its_scores / limits.score)
+        best = its_unlike.argmin()
+        # A box in the right place has another score by itself, unless a rival explains it.
+        if its_unlike[best] <= (1 if apart[pair] <= allowed[pair] else unlike[pair]):
+            apart[pair], scores[pair], allowed[pair] = (
+                its[best], its_scores[best], its_allowed[best]
+            )  # fmt: skip
     return worst.with_scores(scores).with_boxes(apart, allowed)
+
+
+def _distances(
+    ones: Detections, first: NDArray[np.intp], others: Detections, second: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """How far corners and landmarks of pairs are apart, (P,), in pixels."""
+    apart: NDArray[np.float64] = np.abs(
+        ones.boxes[first].astype(np.float64) - others.boxes[second]
+    ).max(1)
+    if ones.landmarks is not None and others.landmarks is not None:
+        points = np.abs(ones.landmarks[first].astype(np.float64) - others.landmarks[second])
+        apart = np.maximum(apart, points.max((1, 2)))
+    return apart
 
 
 def _problem(worst: _Worst, limits: Limits, *, faces: int, matched: int, extra: int) -> str | None:

@@ -67,13 +67,13 @@ def find_faces(
     """
     keep = np.flatnonzero(scores >= score_threshold)
     keep = keep[np.argsort(-scores[keep], kind="stable")]
-    keep = keep[_has_area(boxes[keep])][: None if max_detections is None else MAX_CANDIDATES]
+    keep = keep[has_area(boxes[keep])][: None if max_detections is None else MAX_CANDIDATES]
     # In network-input pixels, as scaling the axes does not change the overlap of boxes.
     keep = keep[suppress(boxes[keep], scores[keep], nms_iou)]
 
     found = placement.to_photo(boxes[keep].reshape(-1, 2, 2))
     found = found.clip(0, np.array([placement.width, placement.height], np.float32)).reshape(-1, 4)
-    inside = _has_area(found)
+    inside = has_area(found)
     keep = keep[inside][:max_detections]
     return Detections(
         boxes=found[inside][:max_detections],
@@ -101,7 +101,8 @@ def suppress(
     return np.asarray(best, np.intp)
 
 
-def _has_area(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
+def has_area(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which of boxes (N, 4) are finite and have an area."""
     with np.errstate(invalid="ignore"):  # inf - inf
         sides: NDArray[np.float32] = boxes[:, 2:] - boxes[:, :2]
     usable = np.isfinite(sides) & (sides > 0)

@@ -248,6 +248,105 @@ def test_nms_may_choose_the_other_of_two_as_good(expected: list[Outputs]) -> Non
     assert (found.problem, found.asked, found.agreed, found.extra) == (None, 2, 2, 0)
 
 
+CHAIN = np.array([[0, 0, 100, 60], [5, 0, 105, 60], [40, 0, 140, 60], [45, 0, 145, 60]], np.float32)
+"""Two twins at the left; a third box that the second of them would drop; and a fourth that the
+third one drops, though it lies beside the twins."""
+
+
+def of_chain(
+    scores: list[float], moved: float = 0.0, points: float = 0.0, chain: np.ndarray = CHAIN
+) -> Callable[..., None]:
+    def change(outputs: Outputs) -> None:
+        boxes = chain.copy()
+        boxes[3, [0, 2]] += moved
+        outputs["boxes"][:], outputs["landmarks"][:] = boxes, np.stack([boxes[:, :2]] * 5, axis=1)
+        outputs["landmarks"][:, 3] += points
+        outputs["scores"][:] = scores
+
+    return change
+
+
+BEFORE, AFTER = [0.9002, 0.9, 0.8, 0.75], [0.9, 0.9003, 0.8, 0.75]
+
+
+@pytest.mark.parametrize("way", ["tensors", "answers", "nms"])
+@pytest.mark.parametrize(
+    ("scores", "moved", "points", "problem"),
+    [
+        (AFTER, 0.0, 0.0, None),
+        (AFTER, 0.9, 0.0, None),
+        # It is the fourth box that is found, so it must be that box.
+        (AFTER, -2.0, 0.0, "corners differ by 2 px"),
+        ([*AFTER[:3], 0.77], 0.0, 0.0, "scores differ by 0.02"),
+        (AFTER, 0.0, 3.0, "corners differ by 3 px"),
+    ],
+)
+def test_whom_one_of_two_twins_drops_hangs_on_which_is_kept(
+    way: str, scores: list[float], moved: float, points: float, problem: str | None
+) -> None:
+    """FP16 makes the second's score the higher: it drops the third box, so the fourth is kept."""
+    contract = contract_of(nms_iou=0.45)
+    expected = raw_outputs(model_of(contract, of_chain(BEFORE)), IMAGES)
+    file, change = contract_of("fp16", nms_iou=0.45), of_chain(scores, moved, points)
+    if way == "nms":
+        file = contract_of("fp16", nms_iou=0.45, nms="graph", outputs=with_nms().outputs)
+        whole = change
+
+        def change(outputs: Outputs) -> None:
+            whole(outputs)
+            keep([1, 3])(outputs)
+
+    if way == "answers":
+        expected = [answers_of(contract, one) for one in expected]
+        problem = None if points else problem  # landmarks are stored of faces alone
+    found = compare(
+        contract, expected, model_of(file, change), IMAGES, answers_only=way == "answers"
+    )
+    assert (found.problem or "").startswith(problem or "")
+    assert (found.problem is None) == (problem is None)
+
+
+@pytest.mark.parametrize(
+    ("scores", "moved", "extra"),
+    [(AFTER, 0.0, 0), (AFTER, 2.0, 1), ([*AFTER[:3], 0.77], 0.0, 1)],
+)
+def test_so_does_a_box_that_is_not_like_the_one_in_its_place(
+    scores: list[float], moved: float, extra: int
+) -> None:
+    chain = CHAIN.copy()
+    chain[3, [0, 2]] += 6
+    contract = contract_of(nms_iou=0.45)
+    trained = model_of(contract, of_chain(BEFORE, chain=chain))
+    answers = [answers_of(contract, one) for one in raw_outputs(trained, IMAGES[:1])]
+    model = model_of(contract_of("fp16", nms_iou=0.45), of_chain(scores, moved, chain=chain))
+    found = compare(contract, answers, model, IMAGES[:1], answers_only=True)
+    assert (found.asked, found.agreed, found.extra) == (1, 1, extra)
+
+
+@pytest.mark.parametrize("kept", [[0, 3], [1, 2], [0, 1, 2], [3]])
+def test_what_no_rounding_keeps_together_is_a_fault(kept: list[int]) -> None:
+    """The chain's boxes by themselves are no excuse: nobody dropped those that are missing."""
+    contract = contract_of(nms_iou=0.45)
+    expected = raw_outputs(model_of(contract, of_chain(BEFORE)), IMAGES)
+
+    def change(outputs: Outputs) -> None:
+        of_chain(BEFORE)(outputs)
+        keep(kept)(outputs)
+
+    file = contract_of("fp16", nms_iou=0.45, nms="graph", outputs=with_nms().outputs)
+    assert compare(contract, expected, model_of(file, change), IMAGES).problem is not None
+
+
+def test_certificates_of_before_have_no_scores_of_rivals(expected: list[Outputs]) -> None:
+    contract = contract_of(nms_iou=0.45)
+    expected = raw_outputs(model_of(contract, of_chain(BEFORE)), IMAGES)
+    answers = [answers_of(contract, one) for one in expected]
+    for one in answers:
+        del one["rival_scores"]
+    swapped = model_of(contract_of("fp16", nms_iou=0.45), of_chain([0.9, 0.9003, 0.8, 0.799]))
+    assert compare(contract, answers, swapped, IMAGES, answers_only=True).problem is None
+
+
 def with_nms() -> Contract:
     outputs = tuple(
         {**o.model_dump(), "shape": (1, -1, *o.shape[2:])} for o in contract_of().outputs
