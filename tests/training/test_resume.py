@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -320,6 +321,11 @@ def test_the_receipt_tells_every_start(settings: FitRequest) -> None:
         assert start["template"]["sha256"] == sha256_file(settings.template.path)
         assert start["files"]["train_annotations"][0]["sha256"] == sha256_file(annotations)
         assert start["host"]["pocketface"] == pocketface.__version__
+
+
+def test_a_checkpoint_whose_name_is_not_utf_8_is_resumed(settings: FitRequest, begun: Path) -> None:
+    odd = begun.rename(begun.with_name(os.fsdecode(b"derni\xe8re.pth")))
+    assert fit(replace(settings, epochs=2, resume_from=odd)).epochs == 2
 
 
 def test_the_receipt_has_all_parts_of_weights_that_are_several_files(
