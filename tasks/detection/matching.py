@@ -93,9 +93,11 @@ def match_faces(
     pairs = _pairs(iou)
     lost, added = np.ones(len(wanted), bool), np.ones(len(seen), bool)
     lost[pairs[:, 0]], added[pairs[:, 1]] = False, False
-    # A box that the network does not even consider is no explanation.
+    # A box that the network does not even consider is no explanation. Of boxes narrower than a
+    # pixel the same ones may hardly overlap.
     known = ~added
-    known[added] = _among(seen.boxes[added], seen.scores[added], rivals, limits)
+    for theirs in (wanted, rivals):
+        known[added] |= _among(seen.boxes[added], seen.scores[added], theirs, limits)
     instead = _instead(wanted, seen, iou, rules, limits)
     replaced = np.asarray((instead & known).any(1))
     lost &= ~(_cut_off(wanted, seen, rules, limits) | replaced)
@@ -218,15 +220,15 @@ def _undecided(
 def _among(
     boxes: NDArray[np.float32],
     scores: NDArray[np.float32],
-    rivals: Detections,
+    theirs: Detections,
     limits: Limits,
 ) -> NDArray[np.bool_]:
-    """Which boxes are among the rivals."""
-    apart = np.abs(boxes[:, None].astype(np.float64) - rivals.boxes).max(-1)  # (B, K)
-    same = apart <= allowed_px(rivals.boxes, limits.pixels, limits.of_side)
-    # Certificates of before say nothing of the scores.
-    as_good = np.abs(scores[:, None].astype(np.float64) - rivals.scores) <= limits.score
-    found: NDArray[np.bool_] = (same & (as_good | np.isnan(rivals.scores))).any(1)
+    """Which boxes are among those of the network, by place and score."""
+    apart = np.abs(boxes[:, None].astype(np.float64) - theirs.boxes).max(-1)  # (B, K)
+    same = apart <= allowed_px(theirs.boxes, limits.pixels, limits.of_side)
+    # Certificates of before do not know the scores of rivals.
+    as_good = np.abs(scores[:, None].astype(np.float64) - theirs.scores) <= limits.score
+    found: NDArray[np.bool_] = (same & (as_good | np.isnan(theirs.scores))).any(1)
     return found
 
 

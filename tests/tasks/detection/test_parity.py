@@ -323,6 +323,24 @@ def test_so_does_a_box_that_is_not_like_the_one_in_its_place(
     assert (found.asked, found.agreed, found.extra) == (1, 1, extra)
 
 
+@pytest.mark.parametrize("answers_only", [False, True])
+def test_boxes_narrower_than_a_pixel_may_hardly_overlap(
+    expected: list[Outputs], answers_only: bool
+) -> None:
+    """At the edge, where they are cut off: 0.04 px of one are in the picture, 0.06 of the other."""
+    boxes = BOXES.copy()
+    boxes[2] = [100, -9, 130, 0.04]
+    thin = [{**one, "boxes": boxes[None]} for one in expected]
+
+    def change(outputs: Outputs) -> None:
+        outputs["boxes"][:, 2] = [100, -9, 130, 0.06]
+
+    answers = [answers_of(contract_of(), one) for one in thin] if answers_only else thin
+    model = model_of(contract_of("fp16"), change)
+    found = compare(contract_of(), answers, model, IMAGES, answers_only=answers_only)
+    assert found.problem is None
+
+
 @pytest.mark.parametrize("kept", [[0, 3], [1, 2], [0, 1, 2], [3]])
 def test_what_no_rounding_keeps_together_is_a_fault(kept: list[int]) -> None:
     """The chain's boxes by themselves are no excuse: nobody dropped those that are missing."""
