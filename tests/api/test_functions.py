@@ -225,7 +225,7 @@ def test_a_file_with_a_templates_name(
     Path("glasses-n").write_text("mine")
     (mine,) = pocketface.verify(["./glasses-n"] if several else "./glasses-n")
     assert (mine.file, mine.status) == (tmp_path / "glasses-n", "failed")
-    with pytest.raises(UserError, match="^glasses-n: not a weights file"):
+    with pytest.raises(UserError, match=r"^glasses-n: not a weights file"):
         pocketface.verify("glasses-n", weights="./glasses-n")
 
 

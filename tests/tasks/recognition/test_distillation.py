@@ -230,7 +230,7 @@ def test_our_own_weights_teach_too(tmp_path: Path) -> None:
         ("folder", None, "/folder: is a folder without template.yaml; expected a face recogniser"),
         ("folder.onnx", TAKES, "/folder.onnx: is a folder; expected a file"),
         ("folder.pth", None, "/folder.pth: is a folder; expected a file"),
-        ("text.onnx", TAKES, "/text.onnx: damaged, or not an .onnx file: .*; expected a face recogn"),
+        ("text.onnx", TAKES, "/text.onnx: damaged, or not an .onnx file: .*; expected a face"),
         ("text.safetensors", None, "/text.safetensors: damaged.*; expected a face recogniser"),
         ("text.txt", TAKES, "/text.txt: unknown kind of model file; expected one of .xml"),
         ("two.onnx", TAKES, "/two.onnx: outputs .*: expected one vector for a face"),
