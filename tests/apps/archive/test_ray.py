@@ -89,7 +89,7 @@ def started(
 
 def finish(address: str, *, poison: str = "-") -> tuple[int, str, str]:
     with started(address, poison=poison) as process:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=400)
     return process.returncode, out, err
 
 
