@@ -92,7 +92,7 @@ release: .venv/.ready-dev
 # The pip that Python 3.11 brings takes far longer; bytecode is made of what is imported alone.
 .venv/.ready-%: setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	-$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --no-compile --constraint constraints.txt -e '.[$*]'
 	mkdir -p .venv/src
 	ln -sfn ../.. .venv/src/pocketface
