@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -333,12 +334,19 @@ class Recorder(FaceFinder):
     extra = 0.0
 
     def find_all(
-        self, image: Pixels, *, score: float, large: float | None = None, closer: bool = True
+        self,
+        image: Pixels,
+        *,
+        score: float,
+        small: float | None = None,
+        large: float | None = None,
+        closer: bool = True,
     ) -> Detections:
         """See `FaceFinder`."""
-        asked = super().find_all(image, score=score, large=large, closer=closer)
+        look = partial(super().find_all, image, score=score, small=small, large=large)
+        asked = look(closer=closer)
         started = time.perf_counter()
-        self.found.append(asked if closer else super().find_all(image, score=score, large=large))
+        self.found.append(asked if closer else look())
         self.extra += time.perf_counter() - started
         return asked
 

@@ -44,7 +44,7 @@ _OPEN = 12_000_000
 """Pixels of all input sizes together for which a network is kept open: about 600 MB."""
 
 _SAME = 0.5
-"""IoU above which boxes of two searches are one face."""
+"""IoU from which on boxes of two searches are one face."""
 
 _STEP = 64
 """Input sizes are multiples of it, so that photos of about one size share a network."""
@@ -128,16 +128,22 @@ class FaceFinder:
             image: uint8 (H, W, 3), BGR.
         """
         if self.second_opinion is None:
-            return self.find_all(image, score=self.score)
+            return self.find_all(image, score=self.score, small=self.faint_score)
         faint = self.faint_score
-        found = self.find_all(image, score=self.score, large=faint)
+        found = self.find_all(image, score=self.score, small=faint, large=faint)
         asked = self.are_doubtful(found, image)
         kept = ~asked
         kept[asked] = self.second_opinion.agrees(image, found.boxes[asked], score=faint)
         return found.where(kept)
 
     def find_all(
-        self, image: Pixels, *, score: float, large: float | None = None, closer: bool = True
+        self,
+        image: Pixels,
+        *,
+        score: float,
+        small: float | None = None,
+        large: float | None = None,
+        closer: bool = True,
     ) -> Detections:
         """All faces of a photo, best first.
 
@@ -147,6 +153,7 @@ class FaceFinder:
         Args:
             image: uint8 (H, W, 3), BGR.
             score: The lowest of a face.
+            small: The lowest of those that the closer search adds; None for `score`.
             large: The lowest of those that a second opinion may be asked for; None for `score`.
             closer: Whether it is searched at its own resolution too.
         """
@@ -158,9 +165,9 @@ class FaceFinder:
         size = self._input_for(image.shape[:2])
         if size is None or not closer:
             return found
-        faint = max(self.least_score, FAINT * score)
+        least = max(self.least_score, score if small is None else small)
         more = self._opened(size).predict(
-            image, score_threshold=faint, max_detections=None, second_look=False
+            image, score_threshold=least, max_detections=None, second_look=False
         )
         return merged(found, more.where(self._own_sides(more, image) < _SMALL))
 

@@ -170,7 +170,7 @@ class _Following:
             self._linker.cut()
         self._times.append(frame.time)
         finder = self._request.finder
-        faces = finder.find_all(frame.pixels, score=self._faint).above(self._faint)
+        faces = finder.find_all(frame.pixels, score=self._faint)
         sure = finder.are_sure(faces, frame.pixels)
         linked = self._linker.add(number, frame.time, faces, sure)
         if self._asking is not None:

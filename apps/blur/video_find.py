@@ -86,8 +86,7 @@ def find_tracks(
     def searched(picture: _Picture) -> tuple[_Picture, Detections | None]:
         if picture.image is None:
             return picture, None
-        found = finder.find_all(picture.image, score=faint, closer=picture.closer)
-        return picture, found.above(faint)  # the closer search goes below
+        return picture, finder.find_all(picture.image, score=faint, closer=picture.closer)
 
     with open_coded(source) as video:
         at_once = finder.at_once

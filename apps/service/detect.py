@@ -106,7 +106,7 @@ def add_detect(
 
         def work() -> FoundFaces:
             pixels = decoded(photo)
-            faces = finder.find_all(pixels, score=at).above(at)  # the closer search goes below
+            faces = finder.find_all(pixels, score=at)
             note(request, faces=len(faces))
             points = [None] * len(faces) if faces.landmarks is None else faces.landmarks.tolist()
             return FoundFaces(
