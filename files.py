@@ -370,8 +370,7 @@ def sha256_file(path: Path) -> str:
     Raises:
         OSError: The file is missing or unreadable.
     """
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    return sha256_files([path])
 
 
 def sha256_files(paths: Iterable[Path]) -> str:
@@ -379,8 +378,7 @@ def sha256_files(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         with open(path, "rb") as handle:
-            while piece := handle.read(1 << 20):
-                digest.update(piece)
+            hashlib.file_digest(handle, lambda: digest)  # goes on with it
     return digest.hexdigest()
 
 

@@ -230,15 +230,17 @@ def _with_earlier(report: CompressionReport, folder: Path, sha256: str) -> Compr
         sha256: Of the weights that this run's files are made of.
     """
     earlier = read_report(folder)
+    if earlier is None:
+        return report
     new = {row.file for row in report.rows} | {row.before.file for row in report.rows}
     kept = []
-    for row in earlier.rows if earlier is not None else ():
+    for row in earlier.rows:
         there = None if row.file in new else _contract_of(folder / row.file)
         if there is None:
             continue
         if there.provenance.checkpoint_sha256 != sha256:
             _tell_of_other(folder / row.file)
-        elif earlier is not None and report.is_like(earlier):
+        elif report.is_like(earlier):
             kept.append(row)
         else:
             _log.warning(

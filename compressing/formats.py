@@ -24,6 +24,11 @@ class Compressible:
     package: str
     precisions: tuple[str, ...] = ("int8",)
 
+    @property
+    def able(self) -> tuple[str, ...]:
+        """The precisions that a user may ask for."""
+        return ("fp16", *self.precisions)
+
 
 QUANTIZERS: dict[str, Compressible] = {
     "openvino": Compressible("nncf"),
@@ -54,9 +59,8 @@ def chosen(
     if formats is None:
         formats = [name for name in QUANTIZERS if _missing_for(name, ("int8",)) is None]
         if precisions is not None:
-            able = {name: ("fp16", *QUANTIZERS[name].precisions) for name in formats}
-            # Without any, all are named below.
-            formats = [one for one in formats if set(precisions) & set(able[one])] or formats
+            able = [one for one in formats if set(precisions) & set(QUANTIZERS[one].able)]
+            formats = able or formats  # without any, all are named below
     if precisions is None:
         precisions = ["int8"] if quantizes else ["fp32"]
     elif not quantizes and list(precisions) != ["fp16"]:
@@ -73,7 +77,7 @@ def chosen(
 
 
 def _check(formats: Sequence[str], precisions: Sequence[str]) -> None:
-    able = {name: ["fp16", *QUANTIZERS[name].precisions] for name in formats}
+    able = {name: QUANTIZERS[name].able for name in formats}
     for precision in precisions or [""]:
         if not any(precision in one for one in able.values()):
             possible = dict.fromkeys(one for some in able.values() for one in some)

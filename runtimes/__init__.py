@@ -265,12 +265,12 @@ def _check_parts(path: Path) -> None:
 
 def ways_to_open(path: Path) -> list[str]:
     """Runtimes that open files with this suffix, each followed by its modes."""
-    return [
-        way
+    able = [
+        name
         for name, runtime in RUNTIMES.items()
         if path.suffix in (*runtime.suffixes, *runtime.also)
-        for way in (name, *(f"{name}:{mode}" for mode in runtime.modes))
     ]
+    return [way for way in WAYS if way.partition(":")[0] in able]
 
 
 __all__ = [
