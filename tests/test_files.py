@@ -5,11 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +26,8 @@ from pocketface.files import (
     sha256_file,
     why_not_writable,
 )
+
+from .full_disk import full_disk
 
 
 def test_writes_bytes_and_text(tmp_path: Path) -> None:
@@ -89,26 +89,19 @@ def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
     assert (caught.value.filename, caught.value.filename2) == (str(path), None)
 
 
-@pytest.fixture
-def files_of_1000_bytes() -> Iterator[None]:
-    """Every write beyond the first 1,000 bytes of a file fails, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.mark.usefixtures("files_of_1000_bytes")
 @pytest.mark.parametrize("mode", ["wb", "w"])
 def test_a_write_that_fails_names_the_file(tmp_path: Path, mode: Any) -> None:
     path = tmp_path / "f.txt"
-    with pytest.raises(OSError, match="File too large") as caught, atomic_write(path, mode) as out:
+    with (
+        pytest.raises(OSError, match="File too large") as caught,
+        full_disk(1000),
+        atomic_write(path, mode) as out,
+    ):
         out.write("x" * 9000 if mode == "w" else b"x" * 9000)
     assert caught.value.filename == str(path)
     assert not os.listdir(tmp_path)
 
 
-@pytest.mark.usefixtures("files_of_1000_bytes")
 def test_a_write_that_fails_inside_a_library_is_not_hidden_by_its_own_error(tmp_path: Path) -> None:
     path = tmp_path / "latest.pth"
 
@@ -119,12 +112,11 @@ def test_a_write_that_fails_inside_a_library_is_not_hidden_by_its_own_error(tmp_
             except OSError:
                 raise RuntimeError("unexpected pos 162816 vs 162720") from None
 
-    with pytest.raises(OSError, match="File too large") as caught:
+    with pytest.raises(OSError, match="File too large") as caught, full_disk(1000):
         write()
     assert caught.value.filename == str(path)
 
 
-@pytest.mark.usefixtures("files_of_1000_bytes")
 def test_a_write_that_fails_and_is_ignored_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "f.txt"
     path.write_text("old")
@@ -133,7 +125,7 @@ def test_a_write_that_fails_and_is_ignored_leaves_the_old_file(tmp_path: Path) -
         with atomic_write(path) as out, suppress(OSError):
             out.write(b"x" * 100_000)
 
-    with pytest.raises(OSError, match="File too large") as caught:
+    with pytest.raises(OSError, match="File too large") as caught, full_disk(1000):
         write()
     assert caught.value.filename == str(path)
     assert path.read_text() == "old"

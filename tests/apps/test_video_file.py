@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import resource
-import signal
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from pocketface.apps.video_file import video_file
 from pocketface.data.videos import open_video
 from pocketface.errors import PocketfaceError
 
+from ..full_disk import full_disk
 from ..videos import hidden_pyav, levels, write_video
 
 av = pytest.importorskip("av")
@@ -202,25 +200,13 @@ def test_the_place_of_a_recording_is_not_told(tmp_path: Path) -> None:
     assert b"secret" not in content
 
 
-@pytest.fixture
-def full_disk() -> Iterator[None]:
-    """No file of this process can grow beyond 20,000 bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
-
-
-@pytest.mark.usefixtures("full_disk")
 @pytest.mark.parametrize("count", [3, 60])
 def test_a_full_disk_is_named_and_leaves_the_old_file(tmp_path: Path, count: int) -> None:
     path = tmp_path / "v.mp4"
     path.write_bytes(b"old")
     noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
     pictures = [np.roll(noise, 7 * index) for index in range(count)]
-    with pytest.raises(OSError, match="File too large") as caught:
+    with full_disk(20_000), pytest.raises(OSError, match="File too large") as caught:
         _write(path, pictures)
     assert caught.value.filename == str(path)
     assert path.read_bytes() == b"old"

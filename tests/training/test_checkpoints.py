@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from pocketface.training import callbacks
 from pocketface.training.callbacks import AtomicCheckpointIO, weight_averaging
 from pocketface.training.fit import fit
 from pocketface.training.request import FitRequest
+
+from ..full_disk import full_disk
 
 
 class _Interrupted:
@@ -75,14 +76,13 @@ def test_a_training_whose_disk_runs_full_goes_on_later(
     settings: FitRequest, tmp_path: Path
 ) -> None:
     whole = fit(replace(settings, output=tmp_path / "whole", epochs=1)).latest
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
     # Room for the checkpoint of the start, which has no optimizer's state yet.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (whole.stat().st_size - 1000, before[1]))
-    try:
-        with pytest.raises(TrainingError, match=r"latest\.pth: File too large") as caught:
-            fit(replace(settings, epochs=1))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    room = whole.stat().st_size - 1000
+    with (
+        full_disk(room),
+        pytest.raises(TrainingError, match=r"latest\.pth: File too large") as caught,
+    ):
+        fit(replace(settings, epochs=1))
     latest = settings.output / "latest.pth"
     assert caught.value.hint == f"{latest} is whole: go on with it by --resume-from"
     assert fit(replace(settings, resume_from=latest, epochs=1)).latest == latest

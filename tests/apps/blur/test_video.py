@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import resource
-import signal
 import threading
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from pocketface.data.videos import open_video
 from pocketface.errors import DataError, PocketfaceError, UserError
 from pocketface.results import Detections
 
+from ...full_disk import full_disk
 from ...videos import levels, write_video, write_with_bad_frame
 
 av = pytest.importorskip("av")
@@ -456,22 +454,10 @@ def test_a_source_that_changes_between_the_passes_is_an_error(tmp_path: Path) ->
     assert not (tmp_path / "blurred.mp4").exists()
 
 
-@pytest.fixture
-def full_disk() -> Iterator[None]:
-    """No file of this process can grow beyond 20,000 bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
-
-
-@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_leaves_nothing_under_the_final_name(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 99, (240, 320, 1), np.uint8).repeat(3, 2)
     source = write_video(tmp_path / "v.mp4", [np.roll(noise, 7 * index) for index in range(20)])
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
-    with pytest.raises(OSError, match="File too large") as caught:
+    with full_disk(20_000), pytest.raises(OSError, match="File too large") as caught:
         blurred(source)
     assert caught.value.filename == str(tmp_path / "blurred.mp4")
     assert {one.name for one in tmp_path.iterdir()} == {"v.mp4", "blurred.tracks.json"}
