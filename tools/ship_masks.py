@@ -19,7 +19,8 @@ from pocketface.evaluation.figures import Figure
 from pocketface.model_templates import template_path
 from pocketface.models.weights import read_weights
 from pocketface.tasks.segmentation.measure import FIGURES
-from pocketface.tools.ship import measured, place, write_shipped
+from pocketface.tools.running import ended
+from pocketface.tools.ship import measured, place, receipt_of, write_shipped
 
 TOLD = ("iou", "dice", "boundary_f")
 """Figures that the template states."""
@@ -39,6 +40,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of all its trainings in a row")
     parser.add_argument("--dry-run", action="store_true", help="measure alone")
     asked = parser.parse_args()
+    if not asked.dry_run:
+        receipt_of(asked.checkpoint)
     path = template_path(asked.template)
     text = path.read_text()
     with tempfile.TemporaryDirectory() as name:
@@ -47,9 +50,8 @@ def main() -> None:
         write_shipped(file, trained, text, half=asked.half, epochs=asked.epochs)
         found = measured(file, asked.pairs, asked.root)
         print(", ".join(f"{key} {value:.4g}" for key, value in found.items()))
-        if not asked.dry_run:
-            metrics = entries(found, FIGURES, TOLD, protocol=asked.protocol)
-            place(file, path, text, metrics=metrics, checkpoint=asked.checkpoint)
+        metrics = entries(found, FIGURES, TOLD, protocol=asked.protocol)
+        place(file, path, text, metrics=metrics, checkpoint=asked.checkpoint, dry=asked.dry_run)
 
 
 def entries(
@@ -68,4 +70,4 @@ def entries(
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

@@ -25,7 +25,8 @@ from pocketface.models.weights import read_weights
 from pocketface.tasks.load import load_as
 from pocketface.tasks.recognition.measure import FIGURES, measure
 from pocketface.tasks.recognition.model import FaceRecognizer
-from pocketface.tools.ship import measured, place, write_shipped
+from pocketface.tools.running import ended
+from pocketface.tools.ship import changed, measured, place, receipt_of, write_shipped
 from pocketface.tools.ship_masks import entries
 
 TOLD = ("fold_accuracy", "tar_1e-3", "eer")
@@ -47,19 +48,20 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of all its trainings in a row")
     parser.add_argument("--dry-run", action="store_true", help="measure alone")
     asked = parser.parse_args()
+    if not asked.dry_run:
+        receipt_of(asked.checkpoint)
     path = template_path(asked.template)
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "weights.safetensors"
         trained = read_weights(asked.checkpoint)
-        text = INFERENCE.sub("inference: {}\n", path.read_text())
+        text = changed(path.read_text(), INFERENCE, "inference: {}\n")
         write_shipped(file, trained, text, half=asked.half, epochs=asked.epochs)
         text = text.replace("inference: {}\n", inference_of(file, *asked.calibrate))
         write_shipped(file, trained, text, half=asked.half, epochs=asked.epochs)
         found = measured(file, Path(asked.test[0]), Path(asked.test[1]))
         print(", ".join(f"{key} {value:.4g}" for key, value in found.items() if value is not None))
-        if not asked.dry_run:
-            metrics = entries(found, FIGURES, TOLD, protocol=asked.test[2])
-            place(file, path, text, metrics=metrics, checkpoint=asked.checkpoint)
+        metrics = entries(found, FIGURES, TOLD, protocol=asked.test[2])
+        place(file, path, text, metrics=metrics, checkpoint=asked.checkpoint, dry=asked.dry_run)
 
 
 def inference_of(file: Path, listed: str, root: str, words: str) -> str:
@@ -73,4 +75,4 @@ def inference_of(file: Path, listed: str, root: str, words: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

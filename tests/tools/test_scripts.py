@@ -17,7 +17,7 @@ from pocketface.tools.ablations import edited
 from pocketface.tools.recognition_ablations import TEMPLATE, rows
 
 TOOLS = Path(__file__).parents[2] / "tools"
-SCRIPTS = sorted(TOOLS.glob("*.py"))
+SCRIPTS = sorted(set(TOOLS.glob("*.py")) - {TOOLS / "running.py"})  # what they share
 
 
 def run(script: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
