@@ -5,26 +5,28 @@
         [--more-ann-files B … --more-data-roots DIR …] [--only ROW …]
 
 trains it from scratch once for each change, with the same number of steps, measures each
-on WIDER's photos, and prints Markdown. Started again, it goes on where it was interrupted.
+on WIDER's photos, and prints Markdown. Started again, it goes on where it was interrupted; a row
+that was trained by other settings is refused.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pocketface.data.coco_json import load_coco_json
 from pocketface.data.pairs import paired
 from pocketface.data.split import split_coco
+from pocketface.errors import UserError
+from pocketface.files import atomic_write, sha256_file
 from pocketface.model_templates import template_path
 from pocketface.models.weights import read_weights
+from pocketface.tools.running import ended, evaluated, photos_in, run
 
 TEMPLATE = "face-detection-n"
 FIGURES = ("wider_easy", "wider_medium", "wider_hard")
@@ -176,7 +178,9 @@ CHANGES = {
 
 def main() -> None:
     """Train and measure the missing rows, and print the table."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--save-to", type=Path, required=True)
     parser.add_argument("--train-ann-files", nargs="+", type=Path, required=True)
@@ -196,50 +200,43 @@ def main() -> None:
         change = CHANGES[name]
         if change.more and not asked.more_ann_files:
             continue
-        figures = list(measured(name, change, asked))
+        found = measured(name, change, asked)
+        figures = [found[key] for key in FIGURES]
         first = first or figures
         apart = [f"{one - other:+.1f}" for one, other in zip(figures, first, strict=True)]
         cells = [name, " / ".join(f"{value:.1f}" for value in figures), " / ".join(apart)]
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def measured(name: str, change: Change, asked: argparse.Namespace) -> Iterator[float]:
-    """Percent for each of `FIGURES`, measured on a network trained with this change."""
-    folder = asked.save_to / "".join(sign if sign.isalnum() else "_" for sign in name)
-    metrics = folder / "metrics.yaml"
-    if not metrics.exists():
-        checkpoint = folder / "latest.pth"
-        behind = read_weights(checkpoint).epochs if checkpoint.exists() else None
-        resume = [] if behind is None else ["--resume-from", checkpoint]
-        lists, roots, epochs = asked.train_ann_files, asked.train_data_roots, asked.epochs
-        if change.more:
-            usual = photos_in(lists)
-            pairs = [
-                *paired(lists, roots), *paired(asked.more_ann_files, asked.more_data_roots)
-            ]  # fmt: skip
-            lists, roots = ([pair[index] for pair in pairs] for index in range(2))
-            epochs = max(1, round(epochs * usual / photos_in(lists)))
-        if change.share < 1:
-            split = [
-                split_coco(file, train_fraction=change.share, seed=1, output=folder / str(place))
-                for place, file in enumerate(lists)
-            ]
-            lists = [chosen for chosen, _ in split]
-        if behind != epochs:
-            base = {"initial_weights": None} if change.as_it_ships else BASE
-            run("train", "--template", edited(TEMPLATE, {**base, **change.edits}, folder), *resume,
-                "--train-ann-files", *lists, "--train-data-roots", *roots,
-                "--epochs", epochs, "--seed", change.seed, "--precision", asked.precision,
-                "--save-checkpoints-to", folder)  # fmt: skip
-        run("eval", "--load-weights", checkpoint, "--wider-dir", asked.wider_dir,
-            "--save-metrics-to", metrics)  # fmt: skip
-    found = {one["key"]: one["value"] for one in yaml.safe_load(metrics.read_text())["metrics"]}
-    return (found[key] for key in FIGURES)
+def measured(name: str, change: Change, asked: argparse.Namespace) -> dict[str, float]:
+    """Figures in percent by key, measured on a network trained with this change."""
+    folder = folder_of(name, asked)
+    lists, roots, epochs = asked.train_ann_files, asked.train_data_roots, asked.epochs
+    if change.more:
+        usual = photos_in(*lists)
+        pairs = [*paired(lists, roots), *paired(asked.more_ann_files, asked.more_data_roots)]
+        lists, roots = ([pair[index] for pair in pairs] for index in range(2))
+        epochs = max(1, round(epochs * usual / photos_in(*lists)))
+    if change.share < 1:
+        split = [
+            split_coco(file, train_fraction=change.share, seed=1, output=folder / str(place))
+            for place, file in enumerate(lists)
+        ]
+        lists = [chosen for chosen, _ in split]
+    edits = {**({"initial_weights": None} if change.as_it_ships else BASE), **change.edits}
+    this = other(asked, train_ann_files=lists, train_data_roots=roots, epochs=epochs)
+    checkpoint = trained(TEMPLATE, edits, folder, this, "--seed", change.seed)
+    return figures_of(checkpoint, folder / "metrics.json", "--wider-dir", asked.wider_dir)
 
 
-def photos_in(annotations: Sequence[Path]) -> int:
-    """Number of photos listed."""
-    return sum(len(load_coco_json(path)["images"]) for path in annotations)
+def folder_of(name: str, asked: argparse.Namespace) -> Path:
+    """The folder of a row in `--save-to`."""
+    return Path(asked.save_to, "".join(sign if sign.isalnum() else "_" for sign in name))
+
+
+def other(asked: argparse.Namespace, **changes: object) -> argparse.Namespace:
+    """What was asked for, with some values changed."""
+    return argparse.Namespace(**{**vars(asked), **changes})
 
 
 def edited(template: str, edits: Mapping[str, Any], folder: Path) -> Path:
@@ -250,7 +247,16 @@ def edited(template: str, edits: Mapping[str, Any], folder: Path) -> Path:
         edits: New values by dotted key; None removes an optional key.
         folder: Made if it is not there.
     """
-    content = yaml.safe_load(template_path(template).read_text())
+    content = edited_content(template, edits)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "template.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def edited_content(template: str, edits: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a template with new values; see `edited`."""
+    content: dict[str, Any] = yaml.safe_load(template_path(template).read_text())
     for key, value in edits.items():
         *parents, last = key.split(".")
         place = content
@@ -260,10 +266,7 @@ def edited(template: str, edits: Mapping[str, Any], folder: Path) -> Path:
             place.pop(last, None)
         else:
             place[last] = value
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "template.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
-    return path
+    return content
 
 
 def trained(
@@ -283,12 +286,30 @@ def trained(
         asked: `epochs`, `train_ann_files`, `train_data_roots` and `precision` of the training.
         options: Further flags of `train`.
         start: Weights to start from; None for the template's.
+
+    Raises:
+        UserError: The folder has a checkpoint that was trained by other settings.
     """
     checkpoint = folder / "latest.pth"
-    behind = read_weights(checkpoint).epochs if checkpoint.exists() else None
-    if behind != asked.epochs:
+    settings = {
+        "template": _recipe(edited_content(template, edits)),
+        "epochs": asked.epochs,
+        "photos": [sha256_file(Path(one)) for one in asked.train_ann_files],
+        "precision": asked.precision,
+        "options": [str(one) for one in options],
+        "start": None if start is None else sha256_file(start),
+    }
+    kept = folder / "settings.yaml"
+    behind = 0
+    if checkpoint.exists():
+        behind = read_weights(checkpoint).epochs
+        _check_same(folder, kept, settings, behind)
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(kept, "w") as file:
+        yaml.safe_dump(settings, file, sort_keys=False)
+    if behind < asked.epochs:
         begin: list[object] = [] if start is None else ["--load-weights", start]
-        if behind is not None:
+        if behind:
             begin = ["--resume-from", checkpoint]
         run("train", "--template", edited(template, edits, folder), *begin,
             "--train-ann-files", *asked.train_ann_files,
@@ -298,12 +319,56 @@ def trained(
     return checkpoint
 
 
-def figures_of(checkpoint: Path, listed: str, root: str, metrics: Path) -> dict[str, float]:
-    """Figures of `eval` on a list, by key; those of an earlier start are read again."""
-    if not metrics.exists():
-        run("eval", "--load-weights", checkpoint, "--test-ann-files", listed,
-            "--test-data-roots", root, "--save-metrics-to", metrics)  # fmt: skip
-    return {one["key"]: one["value"] for one in yaml.safe_load(metrics.read_text())["metrics"]}
+def _recipe(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a template a training depends on."""
+    return {key: content[key] for key in ("dataset", "hyper_parameters", "input", "architecture")}
+
+
+def _check_same(folder: Path, kept: Path, settings: Mapping[str, Any], behind: int) -> None:
+    """Refuse to go on with another training, whose figures might pass for the row's."""
+    then = yaml.safe_load(kept.read_text()) if kept.exists() else _of_older(folder)
+    changed = [key for key, value in then.items() if settings[key] != value]
+    if behind > settings["epochs"] and "epochs" not in changed:
+        changed.append("epochs")
+    if changed:
+        raise UserError(
+            f"{folder}: was trained with other {', '.join(changed)} than these",
+            hint="give what was given before, or another --save-to; or remove the folder",
+        )
+
+
+def _of_older(folder: Path) -> dict[str, Any]:
+    """What a folder tells where an older version of this script kept no settings."""
+    found: dict[str, Any] = {}
+    template, receipt = folder / "template.yaml", folder / "receipt.yaml"
+    if template.exists():
+        found["template"] = _recipe(yaml.safe_load(template.read_text()))
+    if receipt.exists():
+        start = yaml.safe_load(receipt.read_text())["starts"][-1]
+        found |= {key: start["settings"][key] for key in ("epochs", "precision")}
+        found["photos"] = [one["sha256"] for one in start["files"]["train_annotations"]]
+    return found
+
+
+def figures_of(checkpoint: Path, kept: Path, *flags: object) -> dict[str, float]:
+    """Figures of `eval`, by key; those of an earlier start if nothing has changed since.
+
+    Args:
+        checkpoint: What to measure.
+        kept: The JSON file that keeps them.
+        flags: Further flags of `eval`.
+    """
+    files = [Path(str(one)) for one in flags]
+    told = [sha256_file(one) if one.is_file() else str(one) for one in files]
+    of = {"checkpoint": sha256_file(checkpoint), "flags": told}
+    if kept.exists():
+        content = json.loads(kept.read_text(encoding="utf-8"))
+        if content["of"] == of:
+            return dict(content["figures"])
+    figures = evaluated("--load-weights", checkpoint, *flags)
+    with atomic_write(kept, "w") as file:
+        json.dump({"of": of, "figures": figures}, file, indent=1)
+    return figures
 
 
 def print_rows(title: str, rows: Iterable[tuple[str, Mapping[str, float | None]]]) -> None:
@@ -317,11 +382,5 @@ def print_rows(title: str, rows: Iterable[tuple[str, Mapping[str, float | None]]
         print(f"| {' | '.join([name, *cells])} |", flush=True)
 
 
-def run(*arguments: object) -> None:
-    """Run a command of pocketface in a new process."""
-    command = [sys.executable, "-m", "pocketface", *map(str, arguments)]
-    subprocess.run(command, check=True, stdout=sys.stderr)
-
-
 if __name__ == "__main__":
-    main()
+    ended(main)

@@ -9,18 +9,16 @@ another length, rate or teacher. Prints Markdown.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
-from contextlib import redirect_stdout
 from pathlib import Path
 
 import yaml
 
-import pocketface.cli
 from pocketface.data.split import split_coco
 from pocketface.model_templates import template_path
 from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.tasks.templates import open_template
+from pocketface.tools.running import ended, evaluated, run
 
 TEMPLATE = "face-detection-n"
 ROWS = ((10, 1e-3, None), (10, 3e-4, None), (40, 1e-3, None), (40, 3e-4, None), (40, 1e-4, None))
@@ -48,12 +46,10 @@ def main() -> None:
         )
 
         def row(title: str, checkpoint: Path) -> None:
-            metrics = folder / "metrics.yaml"
-            run("eval", "--load-weights", checkpoint, "--test-ann-files", measured,
+            found = evaluated(
+                "--load-weights", checkpoint, "--test-ann-files", measured,
                 "--test-data-roots", scene, "--wider-dir", data / "wider_face",
-                "--save-metrics-to", metrics)  # fmt: skip
-            content = yaml.safe_load(metrics.read_text())
-            found = {one["key"]: one["value"] for one in content["metrics"]}
+            )  # fmt: skip
             cells = (
                 separator.join(f"{found[key]:.1f}" for key in keys)
                 for keys, separator in zip(FIGURES, (", ", " / "), strict=True)
@@ -79,13 +75,5 @@ def main() -> None:
             row(f"{epochs}, {rate:g}{taught}", output / "latest.pth")
 
 
-def run(*arguments: object) -> None:
-    """Run a command of pocketface, with its output on stderr."""
-    with redirect_stdout(sys.stderr):
-        code = pocketface.cli.main([str(one) for one in arguments])
-    if code:
-        raise SystemExit(code)
-
-
 if __name__ == "__main__":
-    main()
+    ended(main)

@@ -8,8 +8,9 @@
         [--only ROW …]
 
 trains face-recognition-n from scratch once for each row, with about the same number of steps,
-measures it on each test, and prints Markdown. Started again, it goes on where it was interrupted.
-The teacher is face-reidentification-retail-0095. Rows of photos that are not given are left out.
+measures it on each test, and prints Markdown. Started again, it goes on where it was interrupted;
+a row that was trained by other settings is refused. The teacher is
+face-reidentification-retail-0095. Rows of photos that are not given are left out.
 """
 
 from __future__ import annotations
@@ -24,7 +25,15 @@ from typing import Any, Literal
 from pocketface.data.identities import read_identities
 from pocketface.files import atomic_write
 from pocketface.tasks.recognition.peers import PEERS
-from pocketface.tools.ablations import AUGMENTATION, figures_of, print_rows, trained
+from pocketface.tools.ablations import (
+    AUGMENTATION,
+    figures_of,
+    folder_of,
+    other,
+    print_rows,
+    trained,
+)
+from pocketface.tools.running import ended
 
 TEMPLATE = "face-recognition-n"
 LOSS, TEACHER = "architecture.head.loss", "hyper_parameters.distillation"
@@ -128,7 +137,7 @@ def main() -> None:
 
 def measured(name: str, row: Row, asked: argparse.Namespace) -> dict[str, float | None]:
     """Figures in percent by test, measured on a network trained as the row says."""
-    folder = asked.save_to / "".join(sign if sign.isalnum() else "_" for sign in name)
+    folder = folder_of(name, asked)
     (photos,), (root,) = asked.train_ann_files, asked.train_data_roots
     edits = {"initial_weights": None, **row.edits}
     if row.photos == "half":
@@ -148,16 +157,15 @@ def measured(name: str, row: Row, asked: argparse.Namespace) -> dict[str, float 
     checkpoint = trained(TEMPLATE, edits, folder, this, "--seed", 1, start=start)
     found: dict[str, float | None] = {}
     for test, listed, place in asked.test:
-        figures = figures_of(checkpoint, listed, place, folder / f"{test}.yaml")
+        flags = ("--test-ann-files", listed, "--test-data-roots", place)
+        figures = figures_of(checkpoint, folder / f"{test}.json", *flags)
         found |= {f"{test}, {key}": figures.get(key) for key in TOLD if key in figures}
     return found
 
 
 def learning_from(asked: argparse.Namespace, photos: Path, root: Path) -> argparse.Namespace:
     """What was asked for, with other photos."""
-    return argparse.Namespace(
-        **{**vars(asked), "train_ann_files": [photos], "train_data_roots": [root]}
-    )
+    return other(asked, train_ann_files=[photos], train_data_roots=[root])
 
 
 def count(photos: Path, root: Path) -> int:
@@ -190,4 +198,4 @@ def write(photos: list[dict[str, Any]], output: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import yaml
 
+from pocketface.data.coco_json import load_coco_json
 from pocketface.errors import PocketfaceError
 
 
@@ -51,10 +52,10 @@ def evaluated(*arguments: object) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         metrics = Path(name) / "metrics.yaml"
         run("eval", *arguments, "--save-metrics-to", metrics)
-        return figures_in(metrics)
-
-
-def figures_in(metrics: Path) -> dict[str, float]:
-    """The figures in a file that `pocketface eval` wrote, by key."""
-    content = yaml.safe_load(metrics.read_text(encoding="utf-8"))
+        content = yaml.safe_load(metrics.read_text(encoding="utf-8"))
     return {one["key"]: one["value"] for one in content["metrics"]}
+
+
+def photos_in(*labels: Path) -> int:
+    """Number of photos that COCO files list."""
+    return sum(len(load_coco_json(path)["images"]) for path in labels)

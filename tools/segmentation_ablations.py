@@ -6,7 +6,7 @@
 
 trains it from scratch once for each row, with the same number of steps, measures IoU of each test
 and of each tag in its list, and prints Markdown. Started again, it goes on where it was
-interrupted.
+interrupted; a row that was trained by other settings is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pocketface.tools.ablations import AUGMENTATION, figures_of, print_rows, trained
+from pocketface.tools.ablations import AUGMENTATION, figures_of, folder_of, print_rows, trained
+from pocketface.tools.running import ended
 
 TEMPLATE = "face-segmentation-n"
 
@@ -84,7 +85,7 @@ def main() -> None:
 
 def measured(name: str, change: Change, asked: argparse.Namespace) -> dict[str, float]:
     """IoU in percent by test and tag, measured on a network trained with this change."""
-    folder = asked.save_to / "".join(sign if sign.isalnum() else "_" for sign in name)
+    folder = folder_of(name, asked)
     checkpoint = trained(
         TEMPLATE,
         {"initial_weights": None, **change.edits},
@@ -94,7 +95,8 @@ def measured(name: str, change: Change, asked: argparse.Namespace) -> dict[str, 
     )
     found = {}
     for test, listed, root in asked.test:
-        for key, value in figures_of(checkpoint, listed, root, folder / f"{test}.yaml").items():
+        flags = ("--test-ann-files", listed, "--test-data-roots", root)
+        for key, value in figures_of(checkpoint, folder / f"{test}.json", *flags).items():
             first, _, tag = key.partition("_on_")
             if first == "iou":
                 found[f"{test}, {tag}" if tag else test] = value
@@ -102,4 +104,4 @@ def measured(name: str, change: Change, asked: argparse.Namespace) -> dict[str, 
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from pocketface.data.coco_json import load_coco_json
 from pocketface.errors import UserError
 from pocketface.files import atomic_write, sha256_file
 from pocketface.model_templates import template_path
@@ -29,7 +28,7 @@ from pocketface.tasks.detection.measure import SCORE_FLOOR
 from pocketface.tasks.detection.rules import InferenceSpec
 from pocketface.tasks.rules import inference_in
 from pocketface.tasks.templates import parse_template
-from pocketface.tools.running import ended, evaluated
+from pocketface.tools.running import ended, evaluated, photos_in
 
 HELD_OUT = ("wider_easy", "wider_medium", "wider_hard", "ap50", "ap_small", "ap_medium", "ap_large")
 INITIAL_WEIGHTS = re.compile(r"^initial_weights:(?: null)?\n(?:  .*\n)*", flags=re.MULTILINE)
@@ -112,11 +111,6 @@ def write_shipped(
         seed=trained.seed,
         hooks=trained.hooks,
     )
-
-
-def photos_in(*labels: Path) -> int:
-    """Number of photos in lists."""
-    return sum(len(load_coco_json(path)["images"]) for path in labels)
 
 
 def tell(labels: Path, kind: str, figures: Mapping[str, float], keys: Sequence[str]) -> None:
