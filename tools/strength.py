@@ -1,11 +1,12 @@
 """What a detector's user sees, ours and others': faces found by size, and false ones.
 
-    python tools/strength.py FILE… --peers ../shared/data/peers \
+    python tools/strength.py FILE… [--peers ../shared/data/peers] \
         --labels wider_val.json --root ../shared/data/wider_face/WIDER_val/images \
-        --threshold-labels other.json --threshold-root DIR \
+        (--threshold-labels other.json --threshold-root DIR | --thresholds 0.43 0.45) \
         --portraits ../shared/data/mtfl/labels.csv [--pictures DIR NAME NAME]
 
-Each detector has the threshold that gives it the best F1 on the photos of `--threshold-labels`.
+Each detector has the threshold that gives it the best F1 on the photos of `--threshold-labels`, or
+those that `--thresholds` names, with a row for each.
 The portraits are the test photos of a list that `pocketface data glasses` takes: one large face
 each.
 False ones are counted on those of `--labels`, and where there is no face at all: the largest
@@ -32,6 +33,7 @@ from pocketface.data.glasses import read_glasses
 from pocketface.data.images import read_image
 from pocketface.evaluation.contact_sheet import contact_sheet
 from pocketface.evaluation.operating_point import SIZES, at_threshold, best_f1
+from pocketface.results import Detections
 from pocketface.runtimes import DEFAULT_RUNTIMES
 from pocketface.tasks.detection.draw import draw
 from pocketface.tasks.detection.measure import Predictor, find_in, predictor
@@ -61,19 +63,24 @@ def main() -> None:
     """Measure all detectors, and print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("files", nargs="+", type=Path)
-    parser.add_argument("--peers", type=Path, required=True)
+    parser.add_argument("--peers", type=Path)
     parser.add_argument("--portraits", type=Path, required=True)
     parser.add_argument("--pictures", nargs=3, default=(None,), metavar=("DIR", "NAME", "NAME"))
-    for name in ("", "threshold-"):
-        parser.add_argument(f"--{name}labels", type=Path, required=True)
-        parser.add_argument(f"--{name}root", type=Path, required=True)
+    parser.add_argument("--labels", type=Path, required=True)
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--thresholds", nargs="+", type=float)
+    parser.add_argument("--threshold-labels", type=Path)
+    parser.add_argument("--threshold-root", type=Path)
     asked = parser.parse_args()
+    given = asked.threshold_labels is not None and asked.threshold_root is not None
+    if given == bool(asked.thresholds):
+        parser.error("expected either --thresholds or --threshold-labels and --threshold-root")
     folder, *beside = asked.pictures
-    targets = [*targets_of(asked.files), *peers_in(asked.peers)]
+    targets = [*targets_of(asked.files), *([] if asked.peers is None else peers_in(asked.peers))]
     if unknown := set(beside) - {target.name for target in targets}:
         parser.error(f"--pictures: none of {', '.join(one.name for one in targets)}: {unknown}")
     photos = read_coco([asked.labels], [asked.root]).photos
-    others = read_coco([asked.threshold_labels], [asked.threshold_root]).photos
+    others = read_coco([asked.threshold_labels], [asked.threshold_root]).photos if given else []
     faceless = without_faces(photos)
     hard = sorted(photos, key=small_faces)[-HARD:]
     drawn: dict[str, list[NDArray[np.uint8]]] = {}
@@ -89,20 +96,26 @@ def main() -> None:
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for target in targets:
         predict = opened(target)
-        elsewhere = find_in(predict, others)
-        score = best_f1(elsewhere.photos, elsewhere.detections)["best_f1_threshold"]
-        assert score is not None
+        scores = asked.thresholds or [threshold_of(predict, others)]
         found = find_in(predict, photos).detections
-        figures = at_threshold(photos, found, score)
-        alarms = sum(len(predict(crop).above(score)) for crop in faceless)
-        shares = [figures[key] for key in SIZES]
-        shares += [at_threshold(some, found, score)["recall_40"] for some in flagged]
-        shares += [sum(shows_face(predict, one, score) for one in portraits) / len(portraits)]
-        cells = [target.name, f"{score:.2f}"]
-        cells += ["" if one is None else f"{100 * one:.1f} %" for one in shares]
-        cells += [f"{figures['false_alarms']:.2f}", str(alarms)]
-        print(f"| {' | '.join(cells)} |", flush=True)
+        in_faceless = [predict(crop) for crop in faceless]
+        in_portraits = [predict(portrait) for portrait in portraits]
+        for score in scores:
+            figures = at_threshold(photos, found, score)
+            alarms = sum(len(faces.above(score)) for faces in in_faceless)
+            shares = [figures[key] for key in SIZES]
+            shares += [at_threshold(some, found, score)["recall_40"] for some in flagged]
+            seen = [
+                shows_face(faces.above(score), portrait)
+                for faces, portrait in zip(in_portraits, portraits, strict=True)
+            ]
+            shares += [sum(seen) / len(seen)]
+            cells = [target.name, f"{score:.2f}"]
+            cells += ["" if one is None else f"{100 * one:.1f} %" for one in shares]
+            cells += [f"{figures['false_alarms']:.2f}", str(alarms)]
+            print(f"| {' | '.join(cells)} |", flush=True)
         if target.name in beside:
+            score = scores[0]
             drawn[target.name] = [
                 draw(image, predict(image).above(score))
                 for image in (read_image(photo.path) for photo in hard)
@@ -118,6 +131,14 @@ def opened(target: Target) -> Predictor:
     return predictor(open_pipeline(case).model, floor=FLOOR)
 
 
+def threshold_of(predict: Predictor, photos: Sequence[Photo]) -> float:
+    """The threshold of the best F1."""
+    elsewhere = find_in(predict, photos)
+    score = best_f1(elsewhere.photos, elsewhere.detections)["best_f1_threshold"]
+    assert score is not None
+    return score
+
+
 def portraits_of(labels: Path) -> list[NDArray[np.uint8]]:
     """Test photos of one large face each, spread over the list."""
     root, rows = read_glasses(labels)
@@ -125,9 +146,9 @@ def portraits_of(labels: Path) -> list[NDArray[np.uint8]]:
     return [read_image(path) for path in paths[:: -(-len(paths) // PORTRAITS)]]
 
 
-def shows_face(predict: Predictor, portrait: NDArray[np.uint8], score: float) -> bool:
-    """Whether a detector finds a large face in the middle."""
-    boxes = predict(portrait).above(score).boxes
+def shows_face(faces: Detections, portrait: NDArray[np.uint8]) -> bool:
+    """Whether one of them is a large face in the middle."""
+    boxes = faces.boxes
     height, width = portrait.shape[:2]
     middle = np.array([width, height]) / 2
     around = ((boxes[:, :2] < middle) & (boxes[:, 2:] > middle)).all(1)
