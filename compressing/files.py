@@ -93,6 +93,7 @@ def compress_files(wanted: Wanted) -> CompressionReport:
             goal=wanted.goal,
         )
         rows: list[CompressedFile] = []
+        finished = False
         total = sum(len(_possible(name, precisions)) for name, _ in files)
         tell = wanted.on_progress or (lambda _done, _total: None)
         tell(0, total)
@@ -103,8 +104,9 @@ def compress_files(wanted: Wanted) -> CompressionReport:
                     if wanted.on_file is not None:
                         wanted.on_file(row)
                     tell(len(rows), total)
+            finished = True
         finally:
-            report = _report(job, rows, no_float)
+            report = _report(job, rows, no_float, finished=finished)
             if rows:
                 made_of = wanted.weights if tuned is None else tuned.weights
                 _with_earlier(report, folder, made_of.sha256).write(folder)
@@ -270,7 +272,7 @@ def _remove_earlier(path: Path) -> None:
 
 
 def _report(
-    job: Job, rows: Sequence[CompressedFile], no_float: dict[str, str]
+    job: Job, rows: Sequence[CompressedFile], no_float: dict[str, str], *, finished: bool
 ) -> CompressionReport:
     contract = job.promise.contract
     quantizers = [quantizer_for(row.format, row.precision, job.tuned) for row in rows]
@@ -290,4 +292,5 @@ def _report(
         host=this_host(),
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         no_float=no_float,
+        finished=finished,
     )

@@ -101,6 +101,7 @@ class CompressionReport(Spec):
         unreadable: Number of photos that could not be read.
         asked: Number of photos asked for.
         no_float: Why a format has no float file that could be compressed, by format.
+        finished: Whether the run came to its end; older reports lack this key.
     """
 
     name: str
@@ -117,6 +118,7 @@ class CompressionReport(Spec):
     host: dict[str, str]
     date: str
     no_float: dict[str, str] = Field(default={})
+    finished: bool = True
 
     @property
     def failed(self) -> list[str]:
@@ -179,6 +181,8 @@ class CompressionReport(Spec):
             "",
         ]
         lines += [f"- {reason}" for reason in self.failed]
+        if not self.finished:
+            lines.append("- It was interrupted: files that were asked for are missing.")
         if self.sparsity is not None:
             lines.append(f"- {100 * self.sparsity:.1f} % of the weights of layers are zero.")
         for row in self.rows:

@@ -26,7 +26,7 @@ from pocketface.errors import UserError
 from pocketface.files import atomic_write, sha256_file
 from pocketface.model_templates import template_path
 from pocketface.models.weights import read_weights
-from pocketface.tools.running import ended, evaluated, photos_in, run
+from pocketface.tools.running import digested, ended, evaluated, keep_settings, photos_in, run
 
 TEMPLATE = "face-detection-n"
 FIGURES = ("wider_easy", "wider_medium", "wider_hard")
@@ -299,14 +299,10 @@ def trained(
         "options": [str(one) for one in options],
         "start": None if start is None else sha256_file(start),
     }
-    kept = folder / "settings.yaml"
-    behind = 0
-    if checkpoint.exists():
-        behind = read_weights(checkpoint).epochs
-        _check_same(folder, kept, settings, behind)
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(kept, "w") as file:
-        yaml.safe_dump(settings, file, sort_keys=False)
+    behind = read_weights(checkpoint).epochs if checkpoint.exists() else 0
+    if behind > asked.epochs:
+        raise UserError(f"{checkpoint}: has {behind} epochs: expected at most {asked.epochs}")
+    keep_settings(folder, settings, begun=checkpoint.exists(), older=_of_older(folder))
     if behind < asked.epochs:
         begin: list[object] = [] if start is None else ["--load-weights", start]
         if behind:
@@ -322,19 +318,6 @@ def trained(
 def _recipe(content: Mapping[str, Any]) -> dict[str, Any]:
     """What of a template a training depends on."""
     return {key: content[key] for key in ("dataset", "hyper_parameters", "input", "architecture")}
-
-
-def _check_same(folder: Path, kept: Path, settings: Mapping[str, Any], behind: int) -> None:
-    """Refuse to go on with another training, whose figures might pass for the row's."""
-    then = yaml.safe_load(kept.read_text()) if kept.exists() else _of_older(folder)
-    changed = [key for key, value in then.items() if settings[key] != value]
-    if behind > settings["epochs"] and "epochs" not in changed:
-        changed.append("epochs")
-    if changed:
-        raise UserError(
-            f"{folder}: was trained with other {', '.join(changed)} than these",
-            hint="give what was given before, or another --save-to; or remove the folder",
-        )
 
 
 def _of_older(folder: Path) -> dict[str, Any]:
@@ -358,9 +341,7 @@ def figures_of(checkpoint: Path, kept: Path, *flags: object) -> dict[str, float]
         kept: The JSON file that keeps them.
         flags: Further flags of `eval`.
     """
-    files = [Path(str(one)) for one in flags]
-    told = [sha256_file(one) if one.is_file() else str(one) for one in files]
-    of = {"checkpoint": sha256_file(checkpoint), "flags": told}
+    of = {"checkpoint": sha256_file(checkpoint), "flags": digested(flags)}
     if kept.exists():
         content = json.loads(kept.read_text(encoding="utf-8"))
         if content["of"] == of:

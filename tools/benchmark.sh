@@ -28,9 +28,8 @@ for template in face-detection-n face-detection-s face-detection-m face-detectio
     artefacts+=("$template" "$place")
     if [ "$formats" != openvino ]; then
         if [ ! -e "$place-ptq" ]; then
-            # 1: of some files the float one is kept; the report has what is there.
-            pocketface compress --template "$template" --post-training \
-                --save-checkpoints-to "$place-ptq.new" --formats openvino,onnx,litert "${labels[@]}" || test $? = 1
+            python tools/compressed.py "$place-ptq.new" --template "$template" --post-training \
+                --formats openvino,onnx,litert "${labels[@]}"
             mv "$place-ptq.new" "$place-ptq"
         fi
         artefacts+=("$place-ptq")

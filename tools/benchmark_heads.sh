@@ -18,7 +18,10 @@ if [ ! -e "$FOLDER/people" ]; then
         --output "$FOLDER/people.new"
     mv "$FOLDER/people.new" "$FOLDER/people"
 fi
-[ -e "$FOLDER/att" ] || pocketface data identities "$DATA/att_faces" --output "$FOLDER/att"
+if [ ! -e "$FOLDER/att" ]; then
+    pocketface data identities "$DATA/att_faces" --output "$FOLDER/att.new"
+    mv "$FOLDER/att.new" "$FOLDER/att"
+fi
 # The first of a list, or the last, as photos to find ranges with and to keep the promise on.
 part() {
     python -c '
@@ -49,9 +52,8 @@ for template in face-segmentation-n face-recognition-n face-recognition-s; do
         mv "$place.new" "$place"
     fi
     if [ ! -e "$place-ptq" ]; then
-        # 1: of some files the float one is kept; the report has what is there.
-        pocketface compress --template "$template" --post-training --save-checkpoints-to "$place-ptq.new" \
-            --formats openvino,onnx,litert "${labels[@]}" || test $? = 1
+        python tools/compressed.py "$place-ptq.new" --template "$template" --post-training \
+            --formats openvino,onnx,litert "${labels[@]}"
         mv "$place-ptq.new" "$place-ptq"
     fi
     artefacts+=("$template" "$place" "$place-ptq")

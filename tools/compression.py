@@ -4,7 +4,8 @@
         --train-ann-files A --train-data-roots DIR --val-ann-files B --val-data-roots DIR
 
 takes the flags of `pocketface compress`, runs it once for each way (or those of `--ways`), each in
-a folder of its own in DIR, and prints Markdown. Started again, it goes on where it was interrupted.
+a folder of its own in DIR, and prints Markdown. Started again, it goes on where it was interrupted;
+what was made with other flags, or of other weights, is refused.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import argparse
 import shlex
 import shutil
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pocketface.cli
-from pocketface.compressing.report import CompressionReport, FileMeasured
+from pocketface.compressing.report import RECORD, CompressionReport, FileMeasured
+from pocketface.errors import UserError
+from pocketface.tasks.weights import open_weights
+from pocketface.tools.compressed import compressed
+from pocketface.tools.running import digested, ended, keep_settings
 
 WAYS = {
     "after training": ["--post-training", "--precision", "fp16,int8"],
@@ -33,8 +37,6 @@ TRAINED = {
 }
 """For a way, another way whose training it shares, and that training's name."""
 
-REPORT = "compression.json"
-
 
 def main() -> None:
     """Compress in every way, and print the table."""
@@ -45,47 +47,39 @@ def main() -> None:
     )
     parser.add_argument("--save-checkpoints-to", type=Path, required=True, metavar="DIR")
     parser.add_argument("--ways", nargs="+", metavar="WAY", choices=WAYS, default=[*WAYS])
+    parser.add_argument("--template")
+    parser.add_argument("--load-weights")
     asked, others = parser.parse_known_args()
     folder = asked.save_checkpoints_to
+    weights = open_weights(asked.template, asked.load_weights)
+    settings = {"weights": weights.sha256, "flags": digested(others)}
+    keep_settings(folder, settings, begun=any(_folder(folder, way).exists() for way in WAYS))
+    source = ["--template", asked.template] if asked.template else []
+    source += ["--load-weights", asked.load_weights] if asked.load_weights else []
     reports = {}
     for way in asked.ways:
-        place_of_way = _folder(folder, way)
-        written = place_of_way / REPORT
-        if way in TRAINED and not written.exists():
+        place = _folder(folder, way)
+        if way in TRAINED and not (place / RECORD).exists():
             other, training = TRAINED[way]
             trained = _folder(folder, other) / training
             if trained.exists():
-                shutil.copytree(trained, place_of_way / training, dirs_exist_ok=True)
-        if not written.exists():
-            command = ["compress", *others, "--save-checkpoints-to", str(place_of_way), *WAYS[way]]
-            with redirect_stdout(sys.stderr):
-                pocketface.cli.main([*command, "--resume"])  # returns 1 if some stay float
-        if not written.exists():
-            raise SystemExit(f"{way}: no {written}")
-        reports[way] = CompressionReport.model_validate_json(written.read_text())
+                shutil.copytree(trained, place / training, dirs_exist_ok=True)
+        reports[way] = compressed(place, *source, *others, *WAYS[way], "--resume")
+        if reports[way].name != weights.template.name:
+            raise UserError(
+                f"{place / RECORD}: is of {reports[way].name}: expected {weights.template.name}"
+            )
     first = next(iter(reports.values()))
     print(f"# {first.name}, compressed\n")
     print(f"    python tools/compression.py {shlex.join(sys.argv[1:])}\n")
     for way, report in reports.items():
         zeros = f", {100 * report.sparsity:.1f} % zeros" if report.sparsity is not None else ""
         print(f"- {way}: {report.method or 'the weights as they are'}{zeros}")
-    keys = list(first.rows[0].before.figures)
-    heads = ["file", "way", "MB", "zipped", "ms", "times as fast", *keys, "float layers", "written"]
+        for name, reason in report.no_float.items():
+            print(f"- {way}: nothing for {name}: {reason}")
     print()
-    for line in (heads, ["---"] * len(heads)):
+    for line in table(reports):
         print(f"| {' | '.join(line)} |")
-    for row in first.rows[:: len({row.precision for row in first.rows})]:
-        file = row.before.file
-        print(f"| {' | '.join(_cells(file, 'float', row.before, keys))} | | |")
-        for way, report in reports.items():
-            for one in report.rows:
-                if one.before.file == file and one.after is not None:
-                    cells = _cells(file, f"{way}: {one.precision}", one.after, keys)
-                    if one.faster:
-                        cells[5] = f"{one.faster:.2f}"
-                    cells += [f"{len(one.kept_float)} of {one.layers}"]
-                    cells += ["yes" if one.status == "compressed" else f"no: {one.reason}"]
-                    print(f"| {' | '.join(cells)} |")
     host = ", ".join(f"{key} {value}" for key, value in first.host.items())
     print(
         "\nTimes are medians of runs in turn with the float file, on one core. Ways were timed one "
@@ -93,11 +87,38 @@ def main() -> None:
     )
 
 
+def table(reports: Mapping[str, CompressionReport]) -> list[list[str]]:
+    """Headings, and a row for each float file and each outcome, by way."""
+    rows = [row for report in reports.values() for row in report.rows]
+    keys = list(rows[0].before.figures)
+    heads = ["file", "way", "MB", "zipped", "ms", "times as fast", *keys, "float layers", "written"]
+    lines = [heads, ["---"] * len(heads)]
+    floats: dict[str, FileMeasured] = {}
+    for row in rows:
+        floats.setdefault(row.before.file, row.before)
+    for file, before in floats.items():
+        lines.append([*_cells(file, "float", before, keys), "", ""])
+        for way, report in reports.items():
+            for one in report.rows:
+                if one.before.file != file:
+                    continue
+                title = f"{way}: {one.precision}"
+                cells = [file, title, *[""] * (4 + len(keys))]
+                if one.after is not None:
+                    cells = _cells(file, title, one.after, keys)
+                if one.faster:
+                    cells[5] = f"{one.faster:.2f}"
+                cells += [f"{len(one.kept_float)} of {one.layers}" if one.after else ""]
+                cells += ["yes" if one.status == "compressed" else f"no: {one.reason}"]
+                lines.append(cells)
+    return lines
+
+
 def _folder(folder: Path, way: str) -> Path:
     return folder / way.replace(",", "").replace(" ", "-")
 
 
-def _cells(file: str, way: str, one: FileMeasured, keys: list[str]) -> list[str]:
+def _cells(file: str, way: str, one: FileMeasured, keys: Sequence[str]) -> list[str]:
     figures = [one.figures.get(key) for key in keys]
     return [
         file,
@@ -111,4 +132,4 @@ def _cells(file: str, way: str, one: FileMeasured, keys: list[str]) -> list[str]
 
 
 if __name__ == "__main__":
-    main()
+    ended(main)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import yaml
 
 from pocketface.data.coco_json import load_coco_json
-from pocketface.errors import PocketfaceError
+from pocketface.errors import PocketfaceError, UserError
+from pocketface.files import atomic_write, sha256_file
 
 
 def ended(main: Callable[[], int | None]) -> NoReturn:
@@ -54,6 +55,42 @@ def evaluated(*arguments: object) -> dict[str, float]:
         run("eval", *arguments, "--save-metrics-to", metrics)
         content = yaml.safe_load(metrics.read_text(encoding="utf-8"))
     return {one["key"]: one["value"] for one in content["metrics"]}
+
+
+def digested(flags: Iterable[object]) -> list[str]:
+    """Flags, with the SHA-256 of what is in a file in place of its name."""
+    files = [Path(str(one)) for one in flags]
+    return [sha256_file(one) if one.is_file() else str(one) for one in files]
+
+
+def keep_settings(
+    folder: Path,
+    settings: Mapping[str, Any],
+    *,
+    begun: bool,
+    older: Mapping[str, Any] | None = None,
+) -> None:
+    """Write what a folder's files are made with into its settings.yaml.
+
+    Args:
+        folder: Made if it is not there.
+        settings: Plain values.
+        begun: Whether the folder has something that was made with its settings.
+        older: What is known of a folder without such a file.
+
+    Raises:
+        UserError: Files that are there were made with others, and might pass for these.
+    """
+    kept = folder / "settings.yaml"
+    then = yaml.safe_load(kept.read_text(encoding="utf-8")) if kept.exists() else older or {}
+    changed = [key for key, value in then.items() if settings[key] != value]
+    if begun and changed:
+        raise UserError(
+            f"{folder}: was made with other {', '.join(changed)} than these",
+            hint="give what was given before, or name another folder; or remove this one",
+        )
+    with atomic_write(kept, "w") as file:
+        yaml.safe_dump(dict(settings), file, sort_keys=False)
 
 
 def photos_in(*labels: Path) -> int:

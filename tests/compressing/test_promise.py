@@ -233,7 +233,10 @@ def test_what_was_done_before_an_interruption_is_reported(
         post_training(lists, tmp_path, formats=["onnx", "openvino"])
     saved = json.loads((tmp_path / "compression.json").read_text())
     assert [row["format"] for row in saved["rows"]] == ["onnx"]
-    assert "| model_int8.onnx | int8 | yes |" in (tmp_path / "compression.md").read_text()
+    assert not saved["finished"]
+    told = (tmp_path / "compression.md").read_text()
+    assert "| model_int8.onnx | int8 | yes |" in told
+    assert "It was interrupted" in told
     names = {"model_int8.onnx", "compression.md", "compression.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
 

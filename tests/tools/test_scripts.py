@@ -36,18 +36,6 @@ def test_help_of_each_script(
     assert f"usage: {script.name}" in capsys.readouterr().out
 
 
-def test_compression_takes_its_folder_as_argparse_does(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    script = TOOLS / "compression.py"
-    assert run(script, monkeypatch) == 2
-    assert "required: --save-checkpoints-to" in capsys.readouterr().err
-    flags = (f"--save-checkpoints-to={tmp_path}", "--template", "no-such")
-    first = tmp_path / "after-training" / "compression.json"
-    assert run(script, monkeypatch, *flags) == f"after training: no {first}"
-    assert "unrecognized" not in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("name", ["ablations.py", "segmentation_ablations.py"])
 def test_each_ablation_makes_a_template(name: str, tmp_path: Path) -> None:
     script = runpy.run_path(str(TOOLS / name))
