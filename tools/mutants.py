@@ -5,7 +5,8 @@
 tools/mutants.yaml lists the faults (mutants; DeMillo, Lipton, Sayward: "Hints on Test Data
 Selection", 1978): each is a text that stands in a file once and what stands there instead, what a
 user would suffer, and the tests that ought to notice. They are planted in a copy of the
-repository. Tests that fail without any fault are no witnesses; their faults are refused.
+repository. Tests that fail without any fault are no witnesses; their faults are refused, and so are
+those with which a file does not compile, or tests cannot be collected: any test would notice them.
 
 Exits with 1 if a fault was not noticed or was refused.
 """
@@ -91,9 +92,15 @@ def read_mutants(path: Path = LIST) -> list[Mutant]:
 def stale(mutant: Mutant, root: Path = ROOT) -> str | None:
     """Why a mutant cannot be planted; None if it can."""
     path = root / mutant.file
-    count = path.read_text(encoding="utf-8").count(mutant.old) if path.is_file() else 0
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    count = text.count(mutant.old)
     if count != 1:
         return f"{mutant.file}: stands there {count} times: {mutant.old!r} ({mutant.why})"
+    if path.suffix == ".py":
+        try:
+            compile(text.replace(mutant.old, mutant.new), path, "exec", dont_inherit=True)
+        except SyntaxError as error:
+            return f"{mutant.file}: does not compile with it: {error} ({mutant.why})"
     absent = [test for test in mutant.tests if not (root / test.partition("::")[0]).exists()]
     return f"{mutant.file}: has no {absent[0]} ({mutant.why})" if absent else None
 
@@ -189,7 +196,7 @@ def outcome_of(mutant: Mutant, copy: Path, failing: Sequence[str]) -> Outcome:
     if code == 0:
         return Outcome(mutant, "NOT noticed")
     found = _FAILED.search(printed)
-    if code not in (1, 2) or found is None:
+    if code != 1 or found is None:  # 2: tests were not collected
         return Outcome(mutant, "refused", f"pytest ended with {code}: {printed[-300:]}")
     return Outcome(mutant, "noticed", found["test"])
 

@@ -21,12 +21,18 @@ def test_double(): assert double(3) == 6
 def test_half(): half(3)
 def test_sick(): assert half(3) == 2
 """
+OTHER = """\
+from pocketface.code import half
+def test_other(): half(3)
+"""
 LIST = """\
 Faults:
 - {file: code.py, old: 2 * x, new: 3 * x, why: too much, tests: ["tests/test_code.py::test_double"]}
 - {file: code.py, old: x / 2, new: x / 3, why: too little, tests: ["tests/test_code.py::test_half"]}
 - {file: code.py, old: x / 2, new: x, why: the same, tests: ["tests/test_code.py"]}
 - {file: code.py, old: x / 4, new: x, why: stale, tests: ["tests/test_code.py"]}
+- {file: code.py, old: 2 * x, new: 2 *, why: broken, tests: ["tests/test_code.py::test_half"]}
+- {file: code.py, old: def half, new: def third, why: gone, tests: ["tests/test_other.py"]}
 """
 
 
@@ -45,20 +51,25 @@ def test_what_becomes_of_faults(tmp_path: Path) -> None:
     files = {"__init__.py": "", "code.py": CODE, "tests/test_code.py": TESTS, "list.yaml": LIST}
     for name, text in files.items():
         (root / name).write_text(text)
+    (root / "tests" / "test_other.py").write_text(OTHER)
     subprocess.run(["git", "init", "-q", root], check=True)
     mutants = TOOL["read_mutants"](root / "list.yaml")
     with TOOL["copy_of"](root) as copy:
         failing = TOOL["failing_without"](copy, mutants[:2])
         outcomes = [TOOL["outcome_of"](mutant, copy, failing) for mutant in mutants]
         assert (copy / "code.py").read_text() == CODE
-    assert [(one.kind, one.by) for one in outcomes] == [
+    broken, gone = outcomes[4:]
+    assert broken.kind == gone.kind == "refused"
+    assert broken.by.startswith("code.py: does not compile with it: ")
+    assert gone.by.startswith("pytest ended with 2: ")  # nothing is imported, nothing tested
+    assert [(one.kind, one.by) for one in outcomes[:4]] == [
         ("noticed", "tests/test_code.py::test_double"),
         ("NOT noticed", ""),
         ("refused", "tests/test_code.py::test_sick fails without it, too"),
         ("refused", "code.py: stands there 0 times: 'x / 4' (stale)"),
     ]
     text = TOOL["report"](outcomes)
-    assert "4 of 4 (100 %) noticed at first, 1 of 4 (25 %) now." in text
+    assert "6 of 6 (100 %) noticed at first, 1 of 6 (17 %) now." in text
     assert "| `code.py` | too much |  | `tests/test_code.py::test_double` |" in text
     assert "| `code.py` | too little |  | **NOT noticed** |" in text
 
