@@ -156,9 +156,11 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
         steps=steps,
         batch_size=batch_size * machine.processes,
         photos=[sample.path for sample in samples],
+        labels=request.train.files,
         teacher="" if teacher is None else teacher.sha256,
         precision=request.precision,
         rows=getattr(learner, "rows", ()),
+        seed=seed,
     )
     check_same(start, epochs_made_of, request.resume_from)
     module = TemplateModule(

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..errors import UserError
-from ..files import path_in_utf8
+from ..files import path_in_utf8, sha256_files
 from ..model_templates.schema import Template, TemplateFile
 from ..models.weights import Weights, read_weights
 from .body import differs_in_head_alone
@@ -177,22 +177,26 @@ def made_of(
     steps: int,
     batch_size: int,
     photos: Sequence[Path],
+    labels: Sequence[Path],
     teacher: str,
     precision: str,
     rows: Sequence[str],
+    seed: int,
 ) -> dict[str, int | str]:
     """Settings that define the epochs of a training, for checkpoints and `check_same`.
 
-    `teacher` is the SHA-256 of its weights, or "" without one; `precision` is Lightning's name;
-    `rows` are those of `tasks.learning.Learner`.
+    `labels` are the files that list the photos; `teacher` is the SHA-256 of its weights, or ""
+    without one; `precision` is Lightning's name; `rows` are those of `tasks.learning.Learner`.
     """
     return {
         "steps_per_epoch": steps,
         "batch_size": batch_size,
         "photos": _digest(path.name for path in photos),
+        "labels": sha256_files(labels),
         "rows": _digest(rows),
         "teacher": teacher,
         "precision": precision,
+        "seed": seed,
     }
 
 
@@ -260,13 +264,17 @@ def check_same(start: Start, here: Mapping[str, int | str], resume_from: Path | 
             f"--resume-from {resume_from}: it had another teacher, whose file has changed since",
             hint="put the teacher's weights back, or start anew by --load-weights",
         )
-    if then["precision"] != here["precision"]:
-        _log.warning(
-            "%s: trained with --precision %s so far, with %s from here on",
-            resume_from,
-            then["precision"],
-            here["precision"],
-        )
+    if then["labels"] != here["labels"]:  # mended on purpose, perhaps
+        _log.warning("%s: other --train-ann-files than before, of the same photos", resume_from)
+    for key in ("precision", "seed"):
+        if then[key] != here[key]:
+            _log.warning(
+                "%s: trained with --%s %s so far, with %s from here on",
+                resume_from,
+                key,
+                then[key],
+                here[key],
+            )
 
 
 def check_folder(output: Path, resume_from: Path | None, *, epochs: int) -> bool:

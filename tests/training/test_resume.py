@@ -25,6 +25,7 @@ from pocketface.tasks.templates import open_template
 from pocketface.training import module as module_file
 from pocketface.training.callbacks import Snapshots
 from pocketface.training.fit import fit
+from pocketface.training.prepare import prepare_training
 from pocketface.training.receipt import draw_curves
 from pocketface.training.request import FitRequest
 from pocketface.training.start import find_start
@@ -177,6 +178,19 @@ def test_what_is_other_than_before_is_told_of(
         assert f"latest.pth: other {key} than before" in caplog.text
     assert "and is 0.25 now; it goes on at its own" in caplog.text
     assert "trained with --precision 32-true so far, with bf16-mixed from here on" in caplog.text
+
+
+def test_other_labels_or_another_seed_are_told(
+    settings: FitRequest, begun: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = json.loads(settings.train.files[0].read_text())
+    content["annotations"][0]["bbox"][2] += 1
+    mended = tmp_path / "mended.json"
+    mended.write_text(json.dumps(content))
+    photos = Labels([mended], list(settings.train.roots))
+    prepare_training(replace(settings, train=photos, seed=7, epochs=2, resume_from=begun))
+    assert "latest.pth: other --train-ann-files than before, of the same photos" in caplog.text
+    assert "latest.pth: trained with --seed 0 so far, with 7 from here on" in caplog.text
 
 
 def test_averaged_weights_are_not_begun_or_ended_in_between(
