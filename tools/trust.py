@@ -2,7 +2,7 @@
 
     python tools/trust.py > docs/reports/trust.md
 
-Clean is: a documented exit, one line that says what is wrong, no traceback, less than 1 GiB of
+Clean is: a documented exit, one line that says what is wrong, no traceback, at most 1 GiB of
 memory, nothing half-written. What was not clean is named on standard error, and the exit code
 is 1 then.
 """
@@ -37,20 +37,22 @@ _HEAD = """# What hostile input does
     python tools/trust.py > docs/reports/trust.md
 
 Clean is: the input is used, or refused by a documented exit code and one line that says what is
-wrong; no traceback, less than 1 GiB of memory in all, nothing half-written and no temporary left.
+wrong; no traceback, at most 1 GiB of memory, nothing half-written and no temporary left.
 Inputs are seeded: damaged at random (bits, runs of bytes, sizes, cuts, values), or forged by hand.
 Of kills: what stands in its place afterwards is whole, and the next run works and removes what the
-killed one left. Of requests: a documented status or a closed connection, and `/ping/` answers
-after each; the last row of them is the end of the service and its log.
+killed one left; each fell into the run. Of requests: a documented status or a closed connection,
+and `/ping/` answers after each; the last row of them is the end of the service and its log.
 """
 
 _ABOUT_MODELS = """
 ## Model files
 
 Every other damaged file and all forged ones are sealed anew, so that what parses the file sees the
-damage. Each is opened and run on a picture, in a process of its own. Other answers are no fault
-there: who can seal a file can also train another network. The digest shows damage, not who made a
-file.
+damage. Each is opened and run on a picture, one after the other in one process for each format,
+which is started anew after a file that crashes it or takes more than 30 s; such a file has neither
+time nor memory, and is named. Memory is what a file takes beyond what the process had. Other
+answers are no fault there: who can seal a file can also train another network. The digest shows
+damage, not who made a file.
 """
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "tests" / "tiny_template.yaml"

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
+from pocketface.tools.hostile import kills, served
 from pocketface.tools.hostile.commands import MEMORY, Try, fault
 
 TRUST = Path(__file__).resolve().parents[2] / "tools" / "trust.py"
@@ -58,3 +60,37 @@ def test_some_of_each_kind_are_clean() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     rows = [line.split("|") for line in done.stdout.splitlines() if line.startswith("| ")]
     assert [row[2:4] for row in rows[1:]] == [[" 2 ", " 2 "]] * 4
+
+
+def test_a_service_that_dies_is_a_fault() -> None:
+    found = served.requests(2)
+    assert next(found).fault == ""
+    (service,) = psutil.Process().children()
+    service.kill()
+    second, end = list(found)
+    assert second.fault.startswith("the service is gone: ")
+    assert end.fault
+    assert not psutil.Process().children()
+
+
+SCRIPT = """\
+import pathlib, sys, time
+count = pathlib.Path(sys.argv[1])
+runs = len(count.read_text()) if count.exists() else 0
+count.write_text("x" * (runs + 1))
+time.sleep(0.5 if runs < int(sys.argv[2]) else 0)
+"""
+"""Sleeps in so many runs."""
+
+
+def test_kills_fall_into_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kills, "COMMAND", (sys.executable, "-c", SCRIPT))
+
+    def one(sleeps: str) -> kills.Killed:
+        argv = [str(tmp_path / f"runs{sleeps}"), sleeps]
+        return kills.Killed("sleep", argv, lambda _: None, lambda _: argv)
+
+    (verdict,) = kills.killed(one("100"), tmp_path / "long", 1)
+    assert (verdict.code, verdict.fault) == (-9, "")
+    with pytest.raises(RuntimeError, match="sleep: ended before it was killed, 5 times"):
+        list(kills.killed(one("2"), tmp_path / "short", 1))

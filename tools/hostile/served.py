@@ -25,30 +25,38 @@ def requests(count: int) -> Iterator[Verdict]:
     """Send malformed requests one by one, and ask after each whether the service is there."""
     bad = runpy.run_path(str(REQUESTS))
     every = list(bad["requests"]())[:count]
-    with tempfile.TemporaryFile("w+") as said:
-        service = subprocess.Popen(
-            [sys.executable, "-m", "pocketface", "serve", "--port", "0"],
-            stdout=subprocess.PIPE,
-            stderr=said,
-            text=True,
-        )
-        assert service.stdout is not None
-        found = _LISTENING.match(service.stdout.readline())
-        assert found is not None
-        port = int(found[1])
-        for name, content in every:
-            started = time.monotonic()
-            fault = _fault(port, content, bad["STATUSES"])
-            memory = _peak(service.pid)
-            if not fault and memory > MEMORY:
-                fault = f"{memory >> 20} MiB"
-            yield Verdict(name, 0, fault, time.monotonic() - started, memory)
-        service.terminate()
-        code = service.wait(60)
+    command = [sys.executable, "-m", "pocketface", "serve", "--port", "0"]
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True) as service,
+    ):
+        try:
+            assert service.stdout is not None
+            found = _LISTENING.match(service.stdout.readline())
+            assert found is not None
+            port = int(found[1])
+            for name, content in every:
+                started = time.monotonic()
+                try:
+                    fault = _fault(port, content, bad["STATUSES"])
+                except OSError as error:  # nobody listens any more
+                    fault = f"the service is gone: {error}"
+                memory = 0 if service.poll() is not None else _peak(service.pid)
+                if not fault and memory > MEMORY:
+                    fault = f"{memory >> 20} MiB"
+                yield Verdict(name, 0, fault, time.monotonic() - started, memory)
+        finally:
+            ended = service.poll()  # by itself, if it has
+            service.terminate()
+            try:
+                code = service.wait(60)
+            except subprocess.TimeoutExpired:
+                service.kill()
+                code = service.wait()
         said.seek(0)
         text = said.read()
-    clean = code in (0, -15, 143) and "Traceback" not in text
-    yield Verdict("its end and its log", code, "" if clean else text[-500:], 0.0, 0)
+    clean = ended is None and code in (0, -15, 143) and "Traceback" not in text
+    yield Verdict("its end and its log", code, "" if clean else text[-500:] or f"{code}", 0.0, 0)
 
 
 def _fault(port: int, content: bytes, statuses: frozenset[int]) -> str:
