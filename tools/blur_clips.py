@@ -328,10 +328,10 @@ def hidden_of(boxes: Boxes, grow: float) -> NDArray[np.bool_]:
 
 
 class Recorder(FaceFinder):
-    """Keeps what a full search finds in each frame, and the time for those not asked for."""
+    """Keeps what a full search finds in each frame, its time, and that of those not asked for."""
 
     found: list[Detections]
-    extra = 0.0
+    full = extra = 0.0
 
     def find_all(
         self,
@@ -344,10 +344,16 @@ class Recorder(FaceFinder):
     ) -> Detections:
         """See `FaceFinder`."""
         look = partial(super().find_all, image, score=score, small=small, large=large)
-        asked = look(closer=closer)
         started = time.perf_counter()
-        self.found.append(asked if closer else look())
-        self.extra += time.perf_counter() - started
+        asked = whole = look(closer=closer)
+        seconds = time.perf_counter() - started
+        if not closer:
+            started = time.perf_counter()
+            whole = look()
+            seconds = time.perf_counter() - started
+            self.extra += seconds
+        self.full += seconds
+        self.found.append(whole)
         return asked
 
 
@@ -371,11 +377,16 @@ def measure(asked: argparse.Namespace) -> None:
         ways["YuNet-n, frame by frame"] = Way(cover.grow)
     clips = sorted(asked.folder.glob("clip??.mp4"))
     if asked.deface is not None:
-        ways["deface 1.5.0"] = Way(1)
+        version = "from importlib.metadata import version; print(version('deface'))"
+        said = subprocess.run(
+            [asked.deface, "-c", version], check=True, stdout=subprocess.PIPE, text=True
+        )
+        theirs = f"deface {said.stdout.strip()}"
+        ways[theirs] = Way(1)
     with tempfile.TemporaryDirectory() as scratch:
         for path in clips:
             truth = json.loads(path.with_suffix(".json").read_text())
-            finder.found, finder.extra = [], 0.0
+            finder.found, finder.full, finder.extra = [], 0.0, 0.0
             output = Path(scratch) / path.name
             done = blur_video(VideoRequest(source=path, output=output, finder=finder))
             covers = Covers(done.tracks.paths, RATE)
@@ -384,6 +395,7 @@ def measure(asked: argparse.Namespace) -> None:
             tracked.seconds += done.finding - finder.extra
             single = ways["the same detector, frame by frame"]
             single.add(truth, [one.above(asked.score).boxes for one in finder.found])
+            single.seconds += finder.full
             with open_video(path) as video:
                 pictures = [frame.pixels for frame in video.frames]
             if yunet is not None:
@@ -393,7 +405,7 @@ def measure(asked: argparse.Namespace) -> None:
                 way.seconds += time.perf_counter() - started
                 way.add(truth, [corners(one) for one in rows])
             if asked.deface is not None:
-                deface(asked.deface, pictures, truth, ways["deface 1.5.0"], Path(scratch))
+                deface(asked.deface, pictures, truth, ways[theirs], Path(scratch))
             print(path.name, *(f"{way.hidden}/{way.frames}" for way in ways.values()),
                   file=sys.stderr, flush=True)  # fmt: skip
     print(

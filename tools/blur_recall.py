@@ -37,6 +37,7 @@ from pocketface.apps.blur.video_find import find_tracks
 from pocketface.data.coco_json import load_coco_json
 from pocketface.data.images import read_image
 from pocketface.tasks.named import model_path
+from pocketface.tools.deface_finds import spread
 
 Boxes = NDArray[np.float32]
 Find = Callable[[str, NDArray[np.uint8]], tuple[Boxes, float]]
@@ -60,14 +61,14 @@ def main() -> None:
     )
     parser.add_argument("--still", action="append", default=[], metavar="LOOK")
     parser.add_argument("--found", action="append", default=[], metavar="NAME=JSON")
-    parser.add_argument("--photos", type=int, help="every Nth, so many in all")
+    parser.add_argument("--photos", type=int, help="so many, spread over all")
     asked = parser.parse_args()
     content = load_coco_json(asked.annotations)
     faces: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for one in content["annotations"]:
         faces[one["image_id"]].append(one)
     photos = sorted(content["images"], key=lambda image: image["file_name"])
-    photos = photos[:: max(1, len(photos) // (asked.photos or len(photos)))][: asked.photos]
+    photos = spread(photos, asked.photos)
     ways: dict[str, Find] = {one: by_look(one) for one in asked.look}
     ways |= {f"a video, {one}": by_still(one) for one in asked.still}
     ways |= {name: by_file(Path(file)) for name, _, file in (f.partition("=") for f in asked.found)}

@@ -96,8 +96,10 @@ def write_photos(source: Path, folder: Path, side: int, count: int) -> None:
     """Copies of photos of the size asked for."""
     from PIL import Image
 
+    from pocketface.tools.deface_finds import spread
+
     paths = sorted(path for path in source.rglob("*") if path.suffix in (".jpg", ".webp", ".png"))
-    for number, path in enumerate(paths[:: max(1, len(paths) // count)][:count]):
+    for number, path in enumerate(spread(paths, count)):
         photo = Image.open(path).convert("RGB")
         scale = side / max(photo.size)
         width, height = (max(1, round(scale * one)) for one in photo.size)

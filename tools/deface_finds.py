@@ -13,10 +13,21 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 os.environ["OMP_NUM_THREADS"] = "1"
+
+
+One = TypeVar("One")
+
+
+def spread(items: Sequence[One], count: int | None) -> Sequence[One]:
+    """So many of the items, at even distances over all; None or too many for all."""
+    if count is None or count >= len(items):
+        return items
+    return [items[place * len(items) // count] for place in range(count)]
 
 
 def main() -> None:
@@ -27,14 +38,14 @@ def main() -> None:
     parser.add_argument("annotations", type=Path)
     parser.add_argument("root", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--photos", type=int)
+    parser.add_argument("--photos", type=int, help="so many, spread over all")
     parser.add_argument("--threshold", type=float, default=0.2)
     parser.add_argument("--mask-scale", type=float, default=1.3)
     asked = parser.parse_args()
     import imageio.v2 as imageio
 
     names = sorted(one["file_name"] for one in json.loads(asked.annotations.read_text())["images"])
-    names = names[:: max(1, len(names) // (asked.photos or len(names)))][: asked.photos]
+    names = spread(names, asked.photos)
     network = open_centerface()
     found = {}
     for name in names:

@@ -170,16 +170,21 @@ def groups(photos: Sequence[IdentityPhoto], vectors: Vectors, threshold: float) 
     print("| group | photos | pairs | false match rate | of all |\n|---|---|---|---|---|")
     strangers = np.full(len(photos), -1)
     (whole,) = false_matches(vectors, strangers, ["all"] * len(photos), threshold=threshold)
-    print(f"| all | {whole.photos} | {whole.pairs} | {100 * (whole.fmr or 0):.3f} % | 1 |")
+    print(f"| all | {whole.photos} | {whole.pairs} | {_rate(whole.fmr)} | 1 |")
     for kind in kinds:
         named = [_of_kind(photo, kind) for photo in photos]
         found = false_matches(vectors, strangers, named, threshold=threshold)
         for one in found:
             share = f"{one.fmr / whole.fmr:.1f}" if one.fmr and whole.fmr else ""
-            rate = 100 * (one.fmr or 0)
-            print(f"| {one.group} | {one.photos} | {one.pairs} | {rate:.3f} % | {share} |")
+            cells = (one.group, str(one.photos), str(one.pairs), _rate(one.fmr), share)
+            print(f"| {' | '.join(cells)} |")
         ratio = differential(found)
         print(f"| {kind}: highest / lowest | | | {'-' if ratio is None else f'{ratio:.1f}'} | |")
+
+
+def _rate(share: float | None) -> str:
+    """A share of 1 in percent; of no pair at all there is none."""
+    return "-" if share is None else f"{100 * share:.3f} %"
 
 
 def _of_kind(photo: IdentityPhoto, kind: str) -> str | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from pocketface.data.identities import read_identities
 from pocketface.data.images import list_images, read_image
 from pocketface.data.labelled_faces import POINTS
 from pocketface.data.landmark_geometry import ARCFACE_POINTS
+from pocketface.errors import ImageError
 from pocketface.files import atomic_write
 from pocketface.tasks.named import model_path
 from pocketface.tasks.recognition.embeddings import embeddings_of
@@ -84,7 +86,13 @@ def alike(teacher: ForeignRecognizer, faces: list[Face], root: Path, lfw: Path) 
     of_tests = of_tests[np.isfinite(of_tests[:, 0])]
     for face in faces:
         points = np.array(face["landmarks"], np.float32)
-        (found,) = teacher.predict(read_image(root / face["image"]), points[None])
+        try:
+            photo = read_image(root / face["image"])
+        except ImageError as error:
+            print(error, file=sys.stderr)
+            yield 1.0
+            continue
+        (found,) = teacher.predict(photo, points[None])
         yield float((of_tests @ found.vector).max())
 
 
@@ -146,7 +154,11 @@ def found(data: Path) -> Iterator[Face]:
     people = sorted((data / "youtube_faces" / "train").iterdir())
     photos += [(path, f"ytf/{one.name}") for one in people for path in list_images(one)]
     for path, person in photos:
-        points = find_landmarks(read_image(path))
+        try:
+            points = find_landmarks(read_image(path))
+        except ImageError as error:
+            print(error, file=sys.stderr)
+            continue
         if points is not None:
             yield entry(path.relative_to(data).as_posix(), person, points)
 

@@ -7,7 +7,9 @@
 Takes turns at every photo, on one core, from the decoded photo to the finished mask; ms are those
 of the processor. The photos are heads already cut. Needs an environment of its own, since
 mediapipe asks for an older NumPy than pocketface: docs/reports/segmentation-peers.md makes it, and
-says where each peer's weights come from. Prints Markdown.
+says where each peer's weights come from. Prints Markdown. Where a peer finds no face, its mask is
+empty for the figures of faces; "Dice, where found", "glasses in the mask" and the shares of persons
+are means over the photos where it found one.
 """
 
 from __future__ import annotations
