@@ -6,7 +6,7 @@
 set -euo pipefail
 DATA=$1 LISTS=$2 FOLDER=$3 OUTPUT=$4
 shift 4
-export PATH="$PWD/.venv/bin:$PATH"
+. "$(dirname "$0")/environment.sh"
 FACES=(--train-ann-files "$DATA/wider_face/train.json" --train-data-roots "$DATA/wider_face/train"
     --val-ann-files "$LISTS/wider_val.json" --val-data-roots "$DATA/wider_face/WIDER_val/images")
 GLASSES=(--train-ann-files "$LISTS/mtfl/train.csv" --train-data-roots "$DATA/mtfl/images"

@@ -6,7 +6,7 @@
 set -euo pipefail
 DATA=$1 FOLDER=$2 OUTPUT=$3
 shift 3
-export PATH="$PWD/.venv/bin:$PATH"
+. "$(dirname "$0")/environment.sh"
 mkdir -p "$FOLDER"
 if [ ! -e "$FOLDER/masks" ]; then
     pocketface data masks "$DATA/celebamask/images" "$DATA/celebamask/masks" --in-place --output "$FOLDER/masks.new" \

@@ -3,7 +3,8 @@
 #     tools/diagnose.sh ../shared/data > docs/reports/diagnose.md
 set -euo pipefail
 DATA=$(realpath "$1")
-export PATH="$PWD/.venv/bin:$PATH" COLUMNS=100
+. "$(dirname "$0")/environment.sh"
+export COLUMNS=100
 . "$(dirname "$0")/transcript.sh"
 WORK_DIR=$(mktemp -d)
 trap 'rm -rf "$WORK_DIR"' EXIT
@@ -58,13 +59,13 @@ report = export_model(
 )
 assert not report.failed
 PYTHON
-run pocketface diagnose "$WORK_DIR/wrong/model.onnx" "${PHOTOS[@]}"
-run pocketface diagnose "$WORK_DIR/wrong/model.tflite" "${PHOTOS[@]}" --limit 20
+EXPECTED=1 run pocketface diagnose "$WORK_DIR/wrong/model.onnx" "${PHOTOS[@]}"
+EXPECTED=1 run pocketface diagnose "$WORK_DIR/wrong/model.tflite" "${PHOTOS[@]}" --limit 20
 
 say '## Other people'"'"'s files'
 say 'YuNet takes BGR, 0-255. Nobody tells `diagnose` so; then somebody tells it wrong.'
 run pocketface diagnose "$DATA/peers/yunet/yunet_n_640_640.onnx" "${PHOTOS[@]}"
-run pocketface diagnose "$DATA/peers/yunet/yunet_n_640_640.onnx" "${PHOTOS[@]}" --declared rgb,0-255,letterbox
+EXPECTED=1 run pocketface diagnose "$DATA/peers/yunet/yunet_n_640_640.onnx" "${PHOTOS[@]}" --declared rgb,0-255,letterbox
 say 'SCRFD takes RGB, -1 to 1; Ultra-Light RFB the same, stretched.'
 run pocketface diagnose "$DATA/peers/scrfd/scrfd_500m.onnx" "${PHOTOS[@]}"
 run pocketface diagnose "$DATA/peers/ultralight/version-RFB-640.onnx" "${PHOTOS[@]}"
@@ -94,5 +95,5 @@ for name, taken in {"mirrored": columns[::-1], "moved": (columns - 2).clip(0)}.i
     onnx.save(model, folder / f"{name}.onnx")
     seal(folder / f"{name}.onnx")
 PYTHON
-run pocketface diagnose "$WORK_DIR/masks/mirrored.onnx" "${MASKS[@]}"
-run pocketface diagnose "$WORK_DIR/masks/moved.onnx" "${MASKS[@]}"
+EXPECTED=1 run pocketface diagnose "$WORK_DIR/masks/mirrored.onnx" "${MASKS[@]}"
+EXPECTED=1 run pocketface diagnose "$WORK_DIR/masks/moved.onnx" "${MASKS[@]}"

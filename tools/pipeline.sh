@@ -4,7 +4,8 @@
 set -euo pipefail
 FACES=$(realpath "$1")
 # DVC may be in another environment, behind ours.
-export PATH="$PWD/.venv/bin:$PATH" COLUMNS=100 DVC_NO_ANALYTICS=1
+. "$(dirname "$0")/environment.sh"
+export COLUMNS=100 DVC_NO_ANALYTICS=1
 WORK_DIR=$(mktemp -d)
 trap 'rm -rf "$WORK_DIR"' EXIT
 

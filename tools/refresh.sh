@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# All documents that tell what the shipped weights do, written again after new ones:
+# All documents that tell what the shipped detectors and classifiers do, written again after new weights of theirs:
 #     tools/refresh.sh ../shared/data FOLDER
+# After new weights of a segmenter or recogniser: tools/formats.py, tools/diagnose.sh and tools/benchmark_heads.sh.
 # Tables that stand in README.md and docs/guide come to FOLDER, to be put there. What was written for these
 # weights already is not written again: an interrupted run goes on. Hours on two cores, which
 # nothing else should use: there are times in most of it.
 set -euo pipefail
 DATA=$1 FOLDER=$2
-export PATH="$PWD/.venv/bin:$PATH"
-WEIGHTS=$(cat model_templates/*/*/weights.safetensors | sha256sum)
+. "$(dirname "$0")/environment.sh"
+WEIGHTS=$(cat model_templates/face-{detection,classification}/*/weights.safetensors | sha256sum)
 WORK=$FOLDER/${WEIGHTS:0:8}
 WIDER=$DATA/wider_face LISTS=$WORK/lists
 mkdir -p "$WORK"

@@ -3,7 +3,8 @@
 #     tools/segmentation_walkthrough.sh ../shared/data/celebamask/official_sample > docs/reports/segmentation-walkthrough.md
 set -euo pipefail
 OFFICIAL=$(realpath "$1")
-export PATH="$PWD/.venv/bin:$PATH" COLUMNS=100
+. "$(dirname "$0")/environment.sh"
+export COLUMNS=100
 . "$(dirname "$0")/transcript.sh"
 WORK_DIR=$(mktemp -d)
 trap 'rm -rf "$WORK_DIR"' EXIT

@@ -3,7 +3,8 @@
 #     tools/walkthrough.sh ../shared/data/airport > docs/reports/walkthrough.md
 set -euo pipefail
 AIRPORT=$(realpath "$1")
-export PATH="$PWD/.venv/bin:$PATH" COLUMNS=100
+. "$(dirname "$0")/environment.sh"
+export COLUMNS=100
 WORK_DIR=$(mktemp -d)
 trap 'rm -rf "$WORK_DIR"' EXIT
 ANN=$AIRPORT/annotation_faces_train.json
@@ -44,7 +45,7 @@ train() {
     run python train.py "$@" --train-ann-files "$ANN" --train-data-roots "$AIRPORT" \
         --val-ann-files "$ANN" --val-data-roots "$AIRPORT" --batch-size 2
 }
-train --resume-from "$WORK_DIR/snapshot.pth" --save-checkpoints-to "$WORK_DIR/resumed" \
+EXPECTED=2 train --resume-from "$WORK_DIR/snapshot.pth" --save-checkpoints-to "$WORK_DIR/resumed" \
     --epochs "$done_epochs"
 say 'Such weights are fine-tuned: batch statistics stay, and the rate falls from 0.3 of the base rate or more.'
 train --resume-from "$WORK_DIR/snapshot.pth" --save-checkpoints-to "$WORK_DIR/resumed" \
