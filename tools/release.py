@@ -75,7 +75,8 @@ def release(folder: Path, templates: Sequence[str], formats: Sequence[str]) -> N
     version = pocketface.__version__
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: expected a new or empty folder")
-    changed = _git("status", "--porcelain", "--untracked-files=no").splitlines()
+    # New files too: templates and modules that are not committed would be used for the zips.
+    changed = _git("status", "--porcelain", "--untracked-files=all").splitlines()
     if changed:
         raise UserError(f"{len(changed)} files are not committed: {changed[0].split()[-1]}, …")
     news = section(ROOT.joinpath("CHANGELOG.md").read_text(encoding="utf-8"), version)

@@ -87,11 +87,12 @@ def test_a_release_has_wheel_files_sums_and_notes(
     assert pocketface.load(tmp_path / "glasses-n" / "model.onnx").contract.name == "glasses-n"
 
 
+@pytest.mark.parametrize("name", ["README.md", "model_templates/new.yaml"])
 def test_nothing_is_released_of_what_is_not_committed(
-    release: Callable[..., None], clone: Path, tmp_path: Path
+    release: Callable[..., None], clone: Path, tmp_path: Path, name: str
 ) -> None:
-    (clone / "README.md").write_text("changed")
-    with pytest.raises(UserError, match=r"1 files are not committed: README\.md"):
+    (clone / name).write_text("changed")
+    with pytest.raises(UserError, match=f"1 files are not committed: {name}"):
         release(tmp_path / "out", ["glasses-n"], ["onnx"])
     assert not (tmp_path / "out").exists()
 
