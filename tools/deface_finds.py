@@ -23,10 +23,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 One = TypeVar("One")
 
 
-def spread(items: Sequence[One], count: int | None) -> Sequence[One]:
+def spread(items: Sequence[One], count: int | None) -> list[One]:
     """So many of the items, at even distances over all; None or too many for all."""
     if count is None or count >= len(items):
-        return items
+        return list(items)
     return [items[place * len(items) // count] for place in range(count)]
 
 
