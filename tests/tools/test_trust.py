@@ -92,5 +92,9 @@ def test_kills_fall_into_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     (verdict,) = kills.killed(one("100"), tmp_path / "long", 1)
     assert (verdict.code, verdict.fault) == (-9, "")
-    with pytest.raises(RuntimeError, match="sleep: ended before it was killed, 5 times"):
-        list(kills.killed(one("2"), tmp_path / "short", 1))
+    (verdict,) = kills.killed(one("2"), tmp_path / "shorter", 1)  # from the third run on
+    assert (verdict.code, verdict.fault) == (-9, "")
+    assert verdict.seconds < 0.25
+    monkeypatch.setattr(kills, "_ended", lambda *_: 0.1)
+    (verdict,) = kills.killed(one("3"), tmp_path / "never", 1)
+    assert verdict.fault == "ended before it was killed, 5 times"

@@ -17,7 +17,7 @@ from pocketface.tools.hostile.commands import Verdict
 COMMAND = (sys.executable, "-m", "pocketface")
 
 _TRIES = 5
-"""How often a command may end before it is killed; each time it is killed a little earlier."""
+"""How often a command may end before it is killed."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,9 @@ class Killed:
 def killed(one: Killed, folder: Path, times: int) -> Iterator[Verdict]:
     """Kill a command at moments spread over the time that it takes.
 
-    The time is that of a second run, as the first one loads files that later ones find in memory.
-    A command that ends earlier all the same is started again: only what was killed is told of.
-
-    Raises:
-        RuntimeError: It ended before the kill again and again.
+    The time is that of a second run, as the first one loads files that later ones find in memory,
+    or of the last one that ended before it was to be killed. Such a command is started again: only
+    those that were killed are judged.
     """
     for name in ("cold", "warm"):
         started = time.monotonic()
@@ -55,30 +53,37 @@ def killed(one: Killed, folder: Path, times: int) -> Iterator[Verdict]:
         whole = time.monotonic() - started
     for index in range(times):
         output = folder / str(index) / one.output
-        delay = whole * (index + 0.5) / times
         for _ in range(_TRIES):
-            if _killed(one, output, delay):
+            delay = whole * (index + 0.5) / times
+            ended = _ended(one, output, delay)
+            if ended is None:
+                fault = _fault(one, output)
                 break
+            whole = ended
             shutil.rmtree(output.parent, ignore_errors=True)
-            delay *= 0.9
         else:
-            raise RuntimeError(f"{one.name}: ended before it was killed, {_TRIES} times")
+            fault = f"ended before it was killed, {_TRIES} times"
         what = f"{one.name}, killed after {delay:.1f} of {whole:.1f} s"
-        yield Verdict(what, -9, _fault(one, output), delay, 0)
+        yield Verdict(what, -signal.SIGKILL, fault, delay, 0)
         shutil.rmtree(output.parent, ignore_errors=True)
 
 
-def _killed(one: Killed, output: Path, delay: float) -> bool:
-    """Start a command and kill it after some seconds; False if it had ended by then."""
+def _ended(one: Killed, output: Path, delay: float) -> float | None:
+    """Start a command and kill it after some seconds; the seconds that it took if it was faster."""
+    started = time.monotonic()
     process = subprocess.Popen(
         [*COMMAND, *one.argv, str(output)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    time.sleep(delay)
-    os.killpg(process.pid, signal.SIGKILL)  # not waited for yet, so its group is there
-    return process.wait() == -signal.SIGKILL
+    try:
+        process.wait(delay)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # not waited for yet, so its group is there
+        if process.wait() == -signal.SIGKILL:
+            return None
+    return time.monotonic() - started
 
 
 def _fault(one: Killed, output: Path) -> str:
