@@ -2,7 +2,9 @@
 // pocketface does it in Python, number for number. No DOM here, and no dependency but the `ort` that
 // the caller hands over.
 
-import { checkSeal, readContract, roundHalfEven } from "./file.js";
+import { checkSeal, ModelError, readContract, roundHalfEven } from "./file.js";
+import { lookTwice } from "./framed.js";
+import { resized } from "./resize.js";
 
 const MAX_DETECTIONS = 750;
 const MAX_CANDIDATES = 5000; // NMS is quadratic
@@ -32,7 +34,14 @@ export function prepare(image, input) {
   }
   const plane = width * height;
   const data = new Float32Array(3 * plane).fill(input.pad_value);
-  resizeInto(data, image, { newWidth, newHeight, width, plane });
+  const { data: pixels } = resized(image, newWidth, newHeight);
+  for (let row = 0, from = 0; row < newHeight; row++) {
+    for (let column = 0, at = row * width; column < newWidth; column++, at++, from += 4) {
+      for (let channel = 0; channel < 3; channel++) {
+        data[(2 - channel) * plane + at] = pixels[from + channel]; // RGB to BGR
+      }
+    }
+  }
   return {
     data,
     placement: {
@@ -42,56 +51,6 @@ export function prepare(image, input) {
       scaleY: newHeight / image.height,
     },
   };
-}
-
-/**
- * Bilinear by pixel centres, in the fixed point of cv2.resize (INTER_LINEAR), to the last bit.
- * A canvas's own scaling averages over more pixels, so a network would see another picture.
- */
-function resizeInto(data, { data: pixels, width, height }, { newWidth, newHeight, ...to }) {
-  const x = taps(width, newWidth, 4);
-  const y = taps(height, newHeight, width * 4);
-  for (let row = 0; row < newHeight; row++) {
-    const [top, bottom, weightTop, weightBottom] = [
-      y.first[row], y.second[row], y.weightFirst[row], y.weightSecond[row],
-    ];
-    for (let column = 0; column < newWidth; column++) {
-      const [left, right] = [x.first[column], x.second[column]];
-      const [weightLeft, weightRight] = [x.weightFirst[column], x.weightSecond[column]];
-      const at = row * to.width + column;
-      for (let channel = 0; channel < 3; channel++) {
-        const above =
-          pixels[top + left + channel] * weightLeft + pixels[top + right + channel] * weightRight;
-        const below =
-          pixels[bottom + left + channel] * weightLeft +
-          pixels[bottom + right + channel] * weightRight;
-        const sum = ((weightTop * (above >> 4)) >> 16) + ((weightBottom * (below >> 4)) >> 16);
-        data[(2 - channel) * to.plane + at] = (sum + 2) >> 2; // RGB to BGR
-      }
-    }
-  }
-}
-
-/** Per output pixel of one axis: two source offsets and their weights, which sum to 2048. */
-function taps(size, newSize, step) {
-  const made = {
-    first: new Int32Array(newSize),
-    second: new Int32Array(newSize),
-    weightFirst: new Int32Array(newSize),
-    weightSecond: new Int32Array(newSize),
-  };
-  const scale = 1 / (newSize / size);
-  for (let index = 0; index < newSize; index++) {
-    const position = Math.fround((index + 0.5) * scale - 0.5);
-    const before = Math.floor(position);
-    const share = Math.fround(position - before);
-    const clamp = (value) => Math.min(size - 1, Math.max(0, value)) * step;
-    made.first[index] = clamp(before);
-    made.second[index] = clamp(before + 1);
-    made.weightFirst[index] = roundHalfEven(Math.fround(1 - share) * 2048);
-    made.weightSecond[index] = roundHalfEven(share * 2048);
-  }
-  return made;
 }
 
 // ---- outputs to faces -------------------------------------------------------------------------
@@ -177,26 +136,38 @@ export async function loadDetector(ort, bytes) {
 
   /**
    * @param image ImageData, or what looks like it.
-   * @param options `scoreThreshold`, `nmsIou`: instead of the contract's.
-   * @returns `faces`, see `findFaces`; `milliseconds`: `prepare`, `network`, `decode`.
+   * @param options `scoreThreshold`, `nmsIou`: instead of the contract's; `secondLook`: whether to look
+   *   again, with a frame around the photo, where a face fills it (see framed.js); true by itself.
+   * @returns `faces`, see `findFaces`; `milliseconds`: `prepare`, `network`, `decode`, of both looks.
    */
   async function detect(image, options = {}) {
-    const started = performance.now();
-    const { data, placement } = prepare(image, input);
-    const prepared = performance.now();
-    const tensor = new ort.Tensor("float32", data, [1, 3, height, width]);
-    const outputs = await session.run({ [input.name]: tensor });
-    const ran = performance.now();
-    const faces = findFaces(outputs.boxes.data, outputs.scores.data, outputs.landmarks?.data, {
-      placement,
-      scoreThreshold: options.scoreThreshold ?? rules.score_threshold,
-      nmsIou: options.nmsIou ?? rules.nms_iou,
-    });
-    const milliseconds = {
-      prepare: prepared - started,
-      network: ran - prepared,
-      decode: performance.now() - ran,
-    };
+    const own = rules.score_threshold;
+    const { scoreThreshold = own, nmsIou = rules.nms_iou, secondLook = true } = options;
+    const milliseconds = { prepare: 0, network: 0, decode: 0 };
+
+    async function look(photo, lowest) {
+      const started = performance.now();
+      const { data, placement } = prepare(photo, input);
+      const prepared = performance.now();
+      const tensor = new ort.Tensor("float32", data, [1, 3, height, width]);
+      const { boxes, scores, landmarks } = await session.run({ [input.name]: tensor });
+      const ran = performance.now();
+      // NaN would be below every threshold: no faces, without a hint why.
+      if (!scores.data.every(Number.isFinite)) {
+        throw new ModelError("the network's scores are not finite");
+      }
+      const limits = { placement, scoreThreshold: lowest, nmsIou };
+      const faces = findFaces(boxes.data, scores.data, landmarks?.data, limits);
+      milliseconds.prepare += prepared - started;
+      milliseconds.network += ran - prepared;
+      milliseconds.decode += performance.now() - ran;
+      return faces;
+    }
+
+    const limits = { scoreThreshold, own, longest: Math.max(height, width) };
+    const faces = secondLook
+      ? (await lookTwice(image, limits, look)).slice(0, MAX_DETECTIONS)
+      : await look(image, scoreThreshold);
     return { faces, milliseconds };
   }
 

@@ -92,11 +92,12 @@ def node() -> str:
 
 @pytest.fixture(scope="session")
 def javascript(node: str, tmp_path_factory: pytest.TempPathFactory) -> Driver:
-    """Runs drivers/driver.mjs; for masks drivers/masks.mjs, for people drivers/people.mjs."""
+    """Runs drivers/driver.mjs, or the driver that knows the mode."""
     answer = tmp_path_factory.mktemp("javascript") / "answer"
 
     def call(mode: str, source: Path) -> bytes:
         own = {"masks": "masks.mjs", "segment": "masks.mjs", "people": "people.mjs"}
+        own |= {"twice": "twice.mjs", "predict": "twice.mjs", "constant": "constant.mjs"}
         if mode in own:
             run(node, DRIVERS / own[mode], EXAMPLES / "web", mode, source, answer)
         else:
