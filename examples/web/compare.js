@@ -71,17 +71,21 @@ export function setUpComparison({ models, readPhoto, whenChosen }) {
   const places = ["first", "second"];
   const photos = [null, null];
 
-  function forget() {
-    photos.fill(null);
-    $("people").hidden = !models().recognizer;
+  function forgetOne(index) {
+    photos[index] = null;
     $("same").textContent = ASK;
-    for (const place of places) $(`${place}-face`).width = $(`${place}-face`).width; // wiped
+    const canvas = $(`${places[index]}-face`);
+    canvas.width = canvas.width; // wiped
+  }
+
+  function forget() {
+    $("people").hidden = !models().recognizer;
+    places.forEach((_, index) => forgetOne(index));
   }
 
   places.forEach((place, index) =>
     whenChosen($(place), async (file) => {
-      photos[index] = null;
-      $("same").textContent = ASK;
+      forgetOne(index);
       const { detector, recognizer } = models();
       if (!detector) throw new ModelError("No detector is open.");
       const faces = await seen(file.name, await readPhoto(file), { detector, recognizer });

@@ -3,6 +3,7 @@
 const CONTRACT_KEY = "pocketface.contract";
 const CONTRACT_VERSION = 2;
 const SEAL_MARK = "pocketface-sha256:";
+const NO_ONNX = "not an ONNX file, or a damaged one";
 
 /** A model file that is damaged, or not one that these modules can use. */
 export class ModelError extends Error {}
@@ -13,6 +14,7 @@ export function readMetadata(bytes) {
   const metadata = new Map();
   for (const [number, entry] of fields(bytes)) {
     if (number !== 14) continue;
+    if (!entry) throw new ModelError(NO_ONNX); // a text may begin like this
     const pair = new Map(fields(entry)); // StringStringEntryProto: 1 is the key, 2 the value
     metadata.set(text.decode(pair.get(1)), text.decode(pair.get(2)));
   }
@@ -29,7 +31,7 @@ function* fields(bytes) {
       value += (byte & 127) * factor;
       if (byte < 128) return value;
     }
-    throw new ModelError("not an ONNX file, or a damaged one");
+    throw new ModelError(NO_ONNX);
   };
   while (at < bytes.length) {
     const tag = varint();
@@ -43,7 +45,7 @@ function* fields(bytes) {
       content = bytes.subarray(at, end);
       at = end;
     } else at = Infinity;
-    if (at > bytes.length) throw new ModelError("not an ONNX file, or a damaged one");
+    if (at > bytes.length) throw new ModelError(NO_ONNX);
     yield [Math.floor(tag / 8), content];
   }
 }

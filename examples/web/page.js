@@ -26,6 +26,7 @@ let recognizer = null; // likewise
 let image = null; // ImageData of what is shown
 let turn = null; // of the camera, from the click that starts it to the one that stops it
 let busy = Promise.resolve(); // one inference at a time
+let waiting = false; // whether one of `findAgain` is still to begin
 
 /** A detector takes the place of the one before it, a segmenter and a recogniser likewise. */
 async function open(bytes) {
@@ -129,9 +130,11 @@ async function find() {
   });
   let masks = [];
   let maskTime = "";
+  let note = "";
   let sum = milliseconds.prepare + milliseconds.network + milliseconds.decode;
-  if (segmenter && $("masks").checked && faces.length) {
-    if (!faces[0].landmarks) throw new ModelError("This detector finds no landmarks; masks need them.");
+  const masked = segmenter && $("masks").checked && faces.length;
+  if (masked && !faces[0].landmarks) note = ". No masks: this detector finds no landmarks";
+  else if (masked) {
     const segmented = await segmenter.segment(image, faces);
     masks = segmented.masks;
     maskTime = `, masks ${segmented.milliseconds.toFixed(0)}`;
@@ -142,10 +145,20 @@ async function find() {
   say(
     `${faces.length} ${faces.length === 1 ? "face" : "faces"} in ${sum.toFixed(0)} ms ` +
       `(resize ${prepare.toFixed(0)}, network ${network.toFixed(0)}, NMS ${decode.toFixed(0)}` +
-      `${maskTime}), ${image.width} × ${image.height}`,
+      `${maskTime}), ${image.width} × ${image.height}${note}`,
   );
   const told = areas.length ? faces.map((face, at) => ({ ...face, area: areas[at] })) : faces;
   $("faces").textContent = JSON.stringify(told);
+}
+
+/** Find faces anew in the photo that is shown; of requests that wait only one is left. */
+function findAgain() {
+  if (turn || !image || waiting) return;
+  waiting = true;
+  queue(() => {
+    waiting = false;
+    return find();
+  });
 }
 
 /** Draw the picture, masks and boxes; gives the pixels of each face: of its first class. */
@@ -282,14 +295,19 @@ whenChosen($("other"), async (file) => {
 $("camera").addEventListener("click", () => (turn ? stopCamera() : startCamera()));
 $("threshold").addEventListener("input", () => {
   showThreshold();
-  if (!turn && image) queue(find);
+  findAgain();
 });
-$("masks").addEventListener("change", () => {
-  if (!turn && image) queue(find);
-});
+$("masks").addEventListener("change", findAgain);
 queue(async () => {
+  const problems = [];
   for (const path of await (await get(LIST)).json()) {
-    await open(new Uint8Array(await (await get(path)).arrayBuffer()));
+    try {
+      await open(new Uint8Array(await (await get(path)).arrayBuffer()));
+    } catch (error) {
+      if (!(error instanceof ModelError)) throw error;
+      problems.push(error.message); // the others are of use without it
+    }
   }
+  if (problems.length) throw new ModelError(problems.join("; "));
   ready();
 });

@@ -3,7 +3,7 @@
 // caller hands over. Nothing looks for life: a photo of a photo passes.
 
 import { cutOut, similarity } from "./align.js";
-import { checkSeal, readContract } from "./file.js";
+import { checkSeal, ModelError, readContract } from "./file.js";
 
 const WANTED = { task: "face-recognition", resizes: ["align"], outputs: ["embedding"] };
 const UNSURE = 10; // times as often strangers may reach the cosine from which on it is unsure
@@ -15,6 +15,9 @@ export const MAX_FMR = 0.001;
 /** The same direction with length 1; files of lower precision are a little off. */
 export function unit(vector) {
   const length = Math.hypot(...vector);
+  if (!(length > 0 && length < Infinity)) {
+    throw new ModelError("the network's embeddings are not finite, or 0");
+  }
   return vector.map((value) => value / length);
 }
 

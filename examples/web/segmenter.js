@@ -3,7 +3,7 @@
 // caller hands over.
 
 import { covered, cutOut, inverse, moved, reach, similarity, warp } from "./align.js";
-import { checkSeal, readContract } from "./file.js";
+import { checkSeal, ModelError, readContract } from "./file.js";
 
 const WANTED = { task: "face-segmentation", resizes: ["align"], outputs: ["mask"] };
 
@@ -134,6 +134,9 @@ export async function loadSegmenter(ort, bytes) {
       const head = cutOut(image, transform, input, { shrink: true });
       const tensor = new ort.Tensor("float32", head, [1, 3, height, width]);
       const { mask } = await session.run({ [input.name]: tensor });
+      if (!mask.data.every(Number.isFinite)) {
+        throw new ModelError("the network's probabilities are not finite");
+      }
       shares.push(mask.data);
     }
     const masks = placeMasks(shares, transforms, image, contract);

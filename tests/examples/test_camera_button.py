@@ -1,4 +1,4 @@
-"""The web page's camera is on from one click to the next, and never by itself."""
+"""The web page's camera is on between two clicks, and its slider asks for what is seen alone."""
 
 from __future__ import annotations
 
@@ -43,5 +43,12 @@ def test_each_click_turns_it_on_or_off(
 
 def test_without_a_model_it_stays_off(click: Any) -> None:
     said = click("c...", "no-model")
-    assert said == {"opened": 0, "stopped": 0, "button": OFF, "says": "No model is open."}
+    nothing = {"opened": 0, "stopped": 0, "looks": 0}
+    assert said == {**nothing, "button": OFF, "says": "No model is open."}
     assert click("", "no-model")["says"] == "models.json is not beside this page; see README.md"
+
+
+def test_a_slider_that_is_dragged_asks_once_more(click: Any) -> None:
+    assert click("p..")["looks"] == 1
+    assert click("p..tttttttttttt")["looks"] == 3  # the first one, and where it came to rest
+    assert click("p..t..t")["looks"] == 3

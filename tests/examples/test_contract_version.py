@@ -166,6 +166,34 @@ def test_page_refuses(page_finds: Any, contract: dict[str, Any], why: str) -> No
     assert why in page_finds(contract)
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity"])
+@pytest.mark.parametrize(
+    ("contract", "what"),
+    [(DETECTOR, "scores"), (SEGMENTER, "probabilities"), (RECOGNIZER, "embeddings")],
+)
+def test_page_refuses_what_is_no_number(
+    javascript: Driver, contract: dict[str, Any], what: str, number: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx_bytes({**contract, "name": number}))
+    said = javascript("constant", path).decode()
+    assert said.startswith(f"the network's {what}")
+    assert "not finite" in said
+
+
+def test_page_refuses_an_embedding_without_a_direction(javascript: Driver, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx_bytes({**RECOGNIZER, "name": "0"}))
+    assert javascript("constant", path).decode().endswith("not finite, or 0")
+
+
+@pytest.mark.parametrize("text", ["photos of faces, a list", "a text", "prrr"])
+def test_page_refuses_a_text(javascript: Driver, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_text(text)
+    assert json.loads(javascript("rules", path)) == "not an ONNX file, or a damaged one"
+
+
 def test_swift_reads_each_task(swift_says: Any) -> None:
     said = swift_says("contract", DETECTOR)
     assert said == '64 64 true 114.0 0.5 0.25 ["boxes", "scores"]'

@@ -63,8 +63,7 @@ def snake_case(name: str) -> str:
 
 
 def test_contract_keys_of_the_page(examples: Path) -> None:
-    scripts = ("file.js", "detector.js", "segmenter.js", "recognizer.js", "compare.js", "page.js")
-    text = "".join((examples / "web" / name).read_text() for name in scripts)
+    text = "".join(path.read_text() for path in sorted((examples / "web").glob("*.js")))
     keys = set(re.findall(r"\bcontract\.(\w+)", text))
     for some in re.findall(r"\{ ([\w, ]+) \} = contract;", text):
         keys.update(some.split(", "))

@@ -26,11 +26,12 @@ from pocketface.results import Detections
 from pocketface.tasks.model import Model
 
 from ..colour_model import write_colour_model
+from ..constant_model import write_model
 from ..pixel_recognizer import MEASURED, write_recognizer
 
 SERVED = (
     *("index.html", "style.css", "page.js", "file.js", "detector.js", "segmenter.js"),
-    *("align.js", "recognizer.js", "compare.js"),
+    *("resize.js", "framed.js", "align.js", "recognizer.js", "compare.js"),
 )
 VENDORED = (
     "ort.wasm.min.mjs",
@@ -121,6 +122,15 @@ def shown(faces: list[dict[str, Any]]) -> Detections:
     )
 
 
+def close_up(folder: Path) -> Path:
+    """A face that fills the photo; it is the second look that places its landmarks."""
+    photo = cv2.imread(str(photo_of_package("grace_hopper.jpg")))
+    assert photo is not None
+    path = folder / "close-up.png"
+    cv2.imwrite(str(path), photo[110:337, 175:357])
+    return path
+
+
 def photo_of_package(name: str) -> Path:
     """A photo in the public domain that a package brings."""
     if name == "astronaut.png":
@@ -142,16 +152,17 @@ def test_same_faces_and_nothing_leaves(
         image.transpose(pillow.Transpose.ROTATE_90).save(turned, quality=95, exif=exif)
     no_photo = tmp_path / "text.jpg"
     no_photo.write_text("no photo")
+    photos = (photo, turned, close_up(tmp_path))
 
-    report = browse("--photo", photo, "--photo", turned, "--photo", no_photo)
+    report = browse(*(word for path in (*photos, no_photo) for word in ("--photo", path)))
 
-    for path, said in zip((photo, turned), report["photos"], strict=False):
+    for path, said in zip(photos, report["photos"], strict=False):
         here, there = model.predict(path), shown(said["faces"])
         assert len(here.scores) == 1
         np.testing.assert_allclose(there.boxes, here.boxes, atol=0.5)
         np.testing.assert_allclose(there.landmarks, here.landmarks, atol=0.5)
         np.testing.assert_allclose(there.scores, here.scores, atol=1e-3)
-    assert report["photos"][2]["status"].startswith("text.jpg: not a photo")
+    assert report["photos"][3]["status"].startswith("text.jpg: not a photo")
     own = urlsplit(site).netloc
     assert {urlsplit(url).netloc for url in report["requests"]} == {own}
     assert report["blocked"] == "connect-src"
@@ -188,17 +199,37 @@ def test_masks_are_drawn_as_make_web_leaves_the_page(
     assert report["errors"] == []
 
 
-def test_a_model_that_is_listed_and_not_there_is_named(
+def test_models_that_are_listed_and_not_there_are_named(
     browse: Any, examples: Path, onnx_file: Path, tmp_path: Path
 ) -> None:
+    """And the others are opened all the same."""
     folder = page(examples, tmp_path)
     shutil.copy(onnx_file, folder)
-    (folder / "models.json").write_text('["model.onnx", "masks.onnx"]')
+    (folder / "models.json").write_text('["people.onnx", "model.onnx", "masks.onnx"]')
     photo = photo_of_package("grace_hopper.jpg")
     with served(folder) as url:
         report = browse("--photo", photo, url=url)
-    assert report["opened"] == "masks.onnx is not beside this page; see README.md"
+    missing = "is not beside this page; see README.md"
+    assert report["opened"] == f"people.onnx {missing}; masks.onnx {missing}"
     assert report["photos"][0]["status"].startswith("1 face in ")
+
+
+def test_a_detector_without_landmarks_shows_its_boxes(
+    browse: Any, examples: Path, tmp_path: Path
+) -> None:
+    folder = page(examples, tmp_path)
+    write_model(folder / "model.onnx", [[10, 10, 40, 50], [60, 10, 90, 50]], [0.9, 0.8])
+    write_colour_model(folder / "segmenter.onnx", "face")
+    (folder / "models.json").write_text('["model.onnx", "segmenter.onnx"]')
+    photo = tmp_path / "white.png"
+    cv2.imwrite(str(photo), np.full((80, 160, 3), 255, np.uint8))
+    with served(folder) as url:
+        report = browse("--photo", photo, url=url)
+    (said,) = report["photos"]
+    assert [face["box"] for face in said["faces"]] == [[10, 10, 40, 50], [60, 10, 90, 50]]
+    assert said["status"].startswith("2 faces in ")
+    assert said["status"].endswith("No masks: this detector finds no landmarks")
+    assert report["errors"] == []
 
 
 @pytest.mark.parametrize("classes", [("face",), ("background", "face", "glasses")], ids=len)
@@ -229,7 +260,7 @@ def recognizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> list[tuple[Path, Path]]:
-    """Two photos of one person, of which one is small and turned; of two; and of three faces."""
+    """Two photos of one person, of which one is small and turned, or close; of two; of three."""
     hopper, astronaut = (
         photo_of_package(f"{name}") for name in ("grace_hopper.jpg", "astronaut.png")
     )
@@ -243,7 +274,10 @@ def pairs(tmp_path: Path) -> list[tuple[Path, Path]]:
     assert other is not None
     crowd = tmp_path / "crowd.png"
     cv2.imwrite(str(crowd), np.hstack([other, cv2.resize(image, (430, 512)), other[:, ::-1]]))
-    return [(hopper, turned), (hopper, astronaut), (hopper, crowd), (crowd, hopper)]
+    return [
+        *((hopper, turned), (hopper, astronaut), (hopper, crowd), (crowd, hopper)),
+        (hopper, close_up(tmp_path)),
+    ]
 
 
 def test_two_photos_are_compared_as_in_python(
@@ -288,10 +322,15 @@ def test_comparing_is_offered_where_a_recogniser_is_listed(
     cv2.imwrite(str(black), np.zeros((40, 40, 3), np.uint8))
     photo = photo_of_package("grace_hopper.jpg")
     with served(folder) as url:
-        report = browse("--first", photo, "--second", black, url=url)
+        report = browse(
+            *("--first", photo, "--second", photo, "--first", photo, "--second", black), url=url
+        )
     assert report["people"]
-    ((said),) = report["compared"]
-    assert said == {"said": "Choose two photos.", "status": "black.png: no face in it"}
+    both, one = report["compared"]
+    assert both["said"].startswith("yes (")
+    assert one["said"] == "Choose two photos."
+    assert one["status"] == "black.png: no face in it"
+    assert (both["drawn"], one["drawn"]) == ([True, True], [True, False])
     assert report["errors"] == []
 
 

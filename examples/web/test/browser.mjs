@@ -8,7 +8,7 @@
 // that is opened then; `photos`: per photo the faces and the status line; `unmasked`: the same of the
 // last one, once masks are switched off; `models`: per file of --model the status line;
 // `people`: whether two photos can be compared, once the models are open; `recognizer`: the status line
-// after that file is opened; `compared`: what is said of each pair of photos;
+// after that file is opened; `compared`: what is said of each pair of photos, and whether each one's face is drawn;
 // `camera`: faces of a video that takes the camera's place; `requests`: all addresses asked for;
 // `blocked`: whether the page's policy stopped a request to another host; `errors`: of the console.
 import { parseArgs } from "node:util";
@@ -66,7 +66,16 @@ try {
   for (const [index, first] of values.first.entries()) {
     await choose("#first", first, /^Ready/);
     const told = await choose("#second", values.second[index], /^Ready/);
-    report.compared.push({ said: await page.locator("#same").textContent(), status: told });
+    report.compared.push({
+      said: await page.locator("#same").textContent(),
+      status: told,
+      drawn: await page.locator("#people canvas").evaluateAll((all) =>
+        all.map((canvas) => {
+          const { width, height } = canvas;
+          return canvas.getContext("2d").getImageData(0, 0, width, height).data.some((value) => value);
+        }),
+      ),
+    });
   }
   for (const photo of values.photo) {
     const text = await choose("#photo", photo, / ms |not a photo/);

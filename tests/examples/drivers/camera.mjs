@@ -1,7 +1,7 @@
-// Clicks the camera's button of examples/web/page.js, on a page of stubs:
-//   node camera.mjs PAGE.js CLICKS [no-model]
-// CLICKS: c for a click, . for 30 ms. Prints cameras opened and stopped, what the button and the
-// status line say.
+// Clicks in examples/web/page.js, on a page of stubs: node camera.mjs PAGE.js CLICKS [no-model]
+// CLICKS: c for the camera's button, p for a photo chosen, t for the slider moved, . for 30 ms.
+// Prints cameras opened and stopped, looks for faces (20 ms each), what the button and the status
+// line say.
 import { readFileSync } from "node:fs";
 
 const [, , file, clicks, noModel] = process.argv;
@@ -23,10 +23,15 @@ const element = (id) =>
     value: "0.5",
   });
 const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+let looks = 0;
 let opened = 0;
 let stopped = 0;
 const contract = { task: "face-detection", input: { shape: [1, 3, 4, 4] }, provenance: {}, rules: { score_threshold: 0.5 } };
-const detect = async () => ({ faces: [], milliseconds: { prepare: 0, network: 0, decode: 0 } });
+async function detect() {
+  looks += 1;
+  await wait(20);
+  return { faces: [], milliseconds: { prepare: 0, network: 0, decode: 0 } };
+}
 const page = {
   ort: {},
   document: { getElementById: element, createElement: () => element("made") },
@@ -39,6 +44,7 @@ const page = {
       },
     },
   },
+  createImageBitmap: async () => ({ width: 4, height: 4, close() {} }),
   requestAnimationFrame: (action) => setTimeout(action, 5),
   fetch: async () => ({ ok: !noModel, json: async () => ["model.onnx"], arrayBuffer: async () => new ArrayBuffer(4) }),
   readContract: () => contract,
@@ -48,8 +54,16 @@ const page = {
 };
 new Function(...Object.keys(page), code)(...Object.values(page));
 await wait(30); // the model is open
-for (const one of clicks) await (one === "c" ? elements.camera.click() : wait(30));
+elements.photo.files = [{ name: "photo" }];
+const actions = {
+  c: () => elements.camera.click(),
+  p: () => elements.photo.change(),
+  t: () => elements.threshold.input(),
+  ".": () => wait(30),
+};
+for (const one of clicks) await actions[one]();
 await wait(100);
 const { camera, status } = elements;
-console.log(JSON.stringify({ opened, stopped, button: camera.textContent, says: status.textContent }));
+const said = { button: camera.textContent, says: status.textContent };
+console.log(JSON.stringify({ opened, stopped, looks, ...said }));
 process.exit();
