@@ -113,8 +113,8 @@ def kotlin(tmp_path_factory: pytest.TempPathFactory) -> Driver:
     compiler = command("kotlinc", package="kotlin")
     java = command("java", package="default-jre-headless")
     sources = EXAMPLES / "android/app/src/main/kotlin/pocketface/example"
-    names = ("Faces.kt", "Masks.kt", "ModelNames.kt", "SamePerson.kt", "TfliteMetadata.kt")
-    pure = [sources / name for name in names]
+    names = ("Faces", "Framed", "Masks", "ModelNames", "SamePerson", "TfliteMetadata")
+    pure = [sources / f"{name}.kt" for name in names]
     driver = (*pure, DRIVERS / "Driver.kt", "-include-runtime", "-d")
     made = made_once(
         tmp_path_factory, "kotlin", lambda part: run(compiler, *driver, part / "driver.jar")

@@ -2,12 +2,14 @@
 //   java -jar driver.jar faces CASES ANSWERS
 // those of test_masks.py: java -jar driver.jar masks CASES ANSWERS
 // those of test_people.py: java -jar driver.jar people CASES ANSWERS
+// those of test_second_look.py: java -jar driver.jar twice CASES ANSWERS
 // and reads the contract of a model file: java -jar driver.jar contract FILE ANSWER
 import java.io.DataOutputStream
 import java.io.File
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import pocketface.example.Calibration
+import pocketface.example.Face
 import pocketface.example.InputSpec
 import pocketface.example.MaskSpec
 import pocketface.example.ModelNames
@@ -19,6 +21,7 @@ import pocketface.example.cutFace
 import pocketface.example.cutHead
 import pocketface.example.findFaces
 import pocketface.example.isTooSmall
+import pocketface.example.lookTwice
 import pocketface.example.placeMasks
 import pocketface.example.placement
 import pocketface.example.prepare
@@ -70,6 +73,39 @@ fun main(args: Array<String>) {
             }
             return
         }
+        fun write(faces: List<Face>) {
+            write(faces.size)
+            for (face in faces) {
+                floatArrayOf(face.x1, face.y1, face.x2, face.y2, face.score).forEach(::write)
+                face.landmarks?.forEach(::write)
+            }
+        }
+        if (args[0] == "twice") {
+            repeat(file.int) {
+                val (width, height) = Pair(file.int, file.int)
+                val spec = InputSpec(file.int, file.int, file.int == 1, file.float)
+                val seen = Photo(photo(width, height), width, height)
+                val (own, asked, iou) = Triple(file.float, file.float, file.float)
+                val outputs = List(2) {
+                    val (count, marks) = Pair(file.int, file.int == 1)
+                    val (boxes, scores) = Pair(floats(4 * count), floats(count))
+                    Triple(boxes, scores, if (marks) floats(10 * count) else null)
+                }
+                val inputs = ArrayList<FloatArray>()
+                val longest = maxOf(spec.width, spec.height)
+                val faces = lookTwice(seen, asked, own, longest) { shown, lowest ->
+                    val (boxes, scores, landmarks) = outputs[inputs.size]
+                    val placed = placement(shown.width, shown.height, spec)
+                    inputs.add(FloatArray(3 * spec.width * spec.height))
+                    prepare(shown, placed, spec, inputs.last())
+                    findFaces(boxes, scores, landmarks, placed, lowest, iou)
+                }
+                write(inputs.size)
+                inputs.forEach { it.forEach(::write) }
+                write(faces)
+            }
+            return
+        }
         if (args[0] == "masks") {
             repeat(file.int) {
                 val (width, height) = Pair(file.int, file.int)
@@ -99,10 +135,10 @@ fun main(args: Array<String>) {
             val width = file.int
             val height = file.int
             val spec = InputSpec(file.int, file.int, file.int == 1, file.float)
-            val pixels = photo(width, height)
+            val seen = Photo(photo(width, height), width, height)
             val input = FloatArray(3 * spec.width * spec.height)
             val placed = placement(width, height, spec)
-            prepare(pixels, placed, spec, input)
+            prepare(seen, placed, spec, input)
             input.forEach(::write)
 
             val count = file.int
@@ -113,12 +149,7 @@ fun main(args: Array<String>) {
             val boxes = floats(4 * count)
             val scores = floats(count)
             val landmarks = if (marks) floats(10 * count) else null
-            val faces = findFaces(boxes, scores, landmarks, placed, threshold, iou, limit)
-            write(faces.size)
-            for (face in faces) {
-                floatArrayOf(face.x1, face.y1, face.x2, face.y2, face.score).forEach(::write)
-                face.landmarks?.forEach(::write)
-            }
+            write(findFaces(boxes, scores, landmarks, placed, threshold, iou, limit))
         }
     }
 }

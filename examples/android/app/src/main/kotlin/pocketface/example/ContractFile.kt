@@ -8,6 +8,9 @@ private const val CONTRACT_VERSION = 2
 
 /** The contract inside a model file of the assets, if it is for a task and this app can do it. */
 fun readContract(assets: AssetManager, file: String, task: String): JSONObject {
+    require(file in assets.list("").orEmpty()) {
+        "$file is not in the app: write it into its assets (README, step 1)"
+    }
     val json = tfliteMetadata(assets.open(file).use { it.readBytes() }, ModelNames.CONTRACT)
     val contract = JSONObject(requireNotNull(json) { "$file carries no pocketface contract" })
     val version = contract.getInt("contract_version")

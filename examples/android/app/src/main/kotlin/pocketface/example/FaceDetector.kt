@@ -4,6 +4,7 @@ import android.content.res.AssetManager
 import android.graphics.Bitmap
 import com.google.ai.edge.litert.Accelerator
 import com.google.ai.edge.litert.CompiledModel
+import kotlin.math.max
 import org.json.JSONObject
 
 /** A model file of pocketface in LiteRT. One thread at a time. */
@@ -23,18 +24,24 @@ class FaceDetector(assets: AssetManager) : AutoCloseable {
 
     /** @param photo Upright; not of the kind HARDWARE, whose pixels cannot be read. */
     fun find(photo: Bitmap): List<Face> {
-        val pixels = IntArray(photo.width * photo.height)
-        photo.getPixels(pixels, 0, photo.width, 0, 0, photo.width, photo.height)
+        val longest = max(spec.width, spec.height)
+        return lookTwice(pixels(photo), scoreThreshold, scoreThreshold, longest, this::look)
+    }
+
+    private fun look(photo: Photo, lowest: Float): List<Face> {
         val placement = placement(photo.width, photo.height, spec)
-        prepare(pixels, placement, spec, values)
+        prepare(photo, placement, spec, values)
         input.writeFloat(values)
         model.run(mapOf(ModelNames.INPUT to input), outputs)
+        val scores = outputs.getValue(ModelNames.SCORES).readFloat()
+        // NaN would be below every threshold: no faces, without a hint why.
+        check(scores.all { it.isFinite() }) { "the network's scores are not finite" }
         return findFaces(
             outputs.getValue(ModelNames.BOXES).readFloat(),
-            outputs.getValue(ModelNames.SCORES).readFloat(),
+            scores,
             outputs[ModelNames.LANDMARKS]?.readFloat(),
             placement,
-            scoreThreshold,
+            lowest,
             nmsIou
         )
     }
@@ -59,4 +66,11 @@ class FaceDetector(assets: AssetManager) : AutoCloseable {
             padValue = input.getDouble("pad_value").toFloat()
         )
     }
+}
+
+/** The pixels of a photo that is not of the kind HARDWARE. */
+fun pixels(photo: Bitmap): Photo {
+    val pixels = IntArray(photo.width * photo.height)
+    photo.getPixels(pixels, 0, photo.width, 0, 0, photo.width, photo.height)
+    return Photo(pixels, photo.width, photo.height)
 }

@@ -32,9 +32,7 @@ class FaceRecognizer(assets: AssetManager) : AutoCloseable {
      * @param faces Of a detector with landmarks; `isTooSmall` says which are of no use.
      */
     fun embeddings(photo: Bitmap, faces: List<Face>): List<FloatArray> {
-        val pixels = IntArray(photo.width * photo.height)
-        photo.getPixels(pixels, 0, photo.width, 0, 0, photo.width, photo.height)
-        val seen = Photo(pixels, photo.width, photo.height)
+        val seen = pixels(photo)
         return faces.map { face ->
             val landmarks = requireNotNull(face.landmarks) { "recognition needs landmarks" }
             cutFace(seen, similarity(landmarks, points), width, height, values)

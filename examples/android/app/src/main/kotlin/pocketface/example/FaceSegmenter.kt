@@ -32,9 +32,7 @@ class FaceSegmenter(assets: AssetManager) : AutoCloseable {
      * @return A mask for each face; no pixel is of two.
      */
     fun masks(photo: Bitmap, faces: List<Face>): List<Mask> {
-        val pixels = IntArray(photo.width * photo.height)
-        photo.getPixels(pixels, 0, photo.width, 0, 0, photo.width, photo.height)
-        val seen = Photo(pixels, photo.width, photo.height)
+        val seen = pixels(photo)
         val transforms = faces.map { face ->
             similarity(requireNotNull(face.landmarks) { "masks need landmarks" }, spec.points)
         }
@@ -42,7 +40,9 @@ class FaceSegmenter(assets: AssetManager) : AutoCloseable {
             cutHead(seen, transform, spec, values)
             image.writeFloat(values)
             model.run(mapOf(ModelNames.INPUT to image), mapOf(ModelNames.MASK to mask))
-            mask.readFloat()
+            val share = mask.readFloat()
+            check(share.all { it.isFinite() }) { "the network's probabilities are not finite" }
+            share
         }
         return placeMasks(shares, transforms, photo.width, photo.height, spec)
     }

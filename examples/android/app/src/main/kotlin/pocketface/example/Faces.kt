@@ -1,5 +1,4 @@
-// Photo to network input, raw outputs to faces: what pocketface.runtimes does in Python, number for
-// number. No Android here, so that it compiles and is tested anywhere (Kotlin 1.3 and later).
+// Photo to network input, raw outputs to faces: what pocketface does in Python, number for number. No Android here, so that it compiles and is tested anywhere (Kotlin 1.3 and later).
 package pocketface.example
 
 import kotlin.math.floor
@@ -13,6 +12,9 @@ data class InputSpec(
     val letterbox: Boolean,
     val padValue: Float
 )
+
+/** Pixels of a photo, row after row, as Bitmap.getPixels gives them: 0xAARRGGBB. */
+class Photo(val pixels: IntArray, val width: Int, val height: Int)
 
 /** Where a photo lies in the network's input: at its top left, so many input pixels per photo's. */
 data class Placement(
@@ -52,34 +54,54 @@ fun placement(photoWidth: Int, photoHeight: Int, spec: InputSpec): Placement {
 /**
  * Bring a photo to the input that a contract asks for.
  *
- * Bilinear by pixel centres, in the fixed point of cv2.resize (INTER_LINEAR), to the last bit:
- * Bitmap.createScaledBitmap would show the network another picture.
- *
- * @param pixels Row after row, as Bitmap.getPixels gives them: 0xAARRGGBB.
  * @param into (height, width, 3) as LiteRT takes it: BGR, 0 to 255; all of it is overwritten.
  */
-fun prepare(pixels: IntArray, to: Placement, spec: InputSpec, into: FloatArray) {
+fun prepare(photo: Photo, to: Placement, spec: InputSpec, into: FloatArray) {
     into.fill(spec.padValue)
-    val x = Taps(to.photoWidth, to.newWidth)
-    val y = Taps(to.photoHeight, to.newHeight)
-    for (row in 0 until to.newHeight) {
-        val top = y.first[row] * to.photoWidth
-        val bottom = y.second[row] * to.photoWidth
+    val small = resized(photo, to.newWidth, to.newHeight)
+    for (row in 0 until small.height) {
         var at = row * spec.width * 3
-        for (column in 0 until to.newWidth) {
+        for (column in 0 until small.width) {
+            val pixel = small.pixels[row * small.width + column]
+            into[at++] = (pixel and 255).toFloat() // blue is the lowest byte, then green, red
+            into[at++] = ((pixel shr 8) and 255).toFloat()
+            into[at++] = ((pixel shr 16) and 255).toFloat()
+        }
+    }
+}
+
+/**
+ * A photo made smaller or larger; without alpha, as no network looks at it.
+ *
+ * Bilinear by pixel centres, in the fixed point of cv2.resize (INTER_LINEAR), to the last bit:
+ * Bitmap.createScaledBitmap would show the network another picture.
+ */
+fun resized(photo: Photo, newWidth: Int, newHeight: Int): Photo {
+    if (newWidth == photo.width && newHeight == photo.height) return photo
+    val pixels = photo.pixels
+    val x = Taps(photo.width, newWidth)
+    val y = Taps(photo.height, newHeight)
+    val made = IntArray(newWidth * newHeight)
+    for (row in 0 until newHeight) {
+        val top = y.first[row] * photo.width
+        val bottom = y.second[row] * photo.width
+        for (column in 0 until newWidth) {
             val left = x.first[column]
             val right = x.second[column]
-            var shift = 0 // blue is the lowest byte, then green, red
+            var pixel = 0
+            var shift = 0
             while (shift <= 16) {
                 val above = mix(pixels[top + left], pixels[top + right], shift, x, column)
                 val below = mix(pixels[bottom + left], pixels[bottom + right], shift, x, column)
                 val sum = ((y.weightFirst[row] * (above shr 4)) shr 16) +
                     ((y.weightSecond[row] * (below shr 4)) shr 16)
-                into[at++] = ((sum + 2) shr 2).toFloat()
+                pixel = pixel or (((sum + 2) shr 2) shl shift)
                 shift += 8
             }
+            made[row * newWidth + column] = pixel
         }
     }
+    return Photo(made, newWidth, newHeight)
 }
 
 private fun mix(left: Int, right: Int, shift: Int, taps: Taps, at: Int): Int =

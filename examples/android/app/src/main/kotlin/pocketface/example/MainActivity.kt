@@ -15,7 +15,8 @@ import androidx.activity.result.PickVisualMediaRequest
 import androidx.activity.result.contract.ActivityResultContracts.PickVisualMedia
 import java.util.concurrent.Executors
 
-private const val MAX_PIXELS = 16_000_000L
+private const val MAX_PIXELS = 12_000_000L
+private const val NO_MASKS = ". No masks: this detector finds no landmarks"
 
 /** A button, the photo that it chooses, its faces, and their masks where there is a segmenter. */
 class MainActivity : ComponentActivity() {
@@ -67,30 +68,37 @@ class MainActivity : ComponentActivity() {
             val photo = read(source)
             val started = SystemClock.elapsedRealtime()
             val faces = opened.find(photo)
-            val masks = segmenter?.masks(photo, faces).orEmpty()
+            val marked = faces.all { it.landmarks != null }
+            val masks = if (marked) segmenter?.masks(photo, faces).orEmpty() else emptyList()
             val milliseconds = SystemClock.elapsedRealtime() - started
+            val note = if (marked || segmenter == null) "" else NO_MASKS
             runOnUiThread {
                 view.show(photo, faces, masks)
-                status.text = "${faces.size} faces in $milliseconds ms"
+                status.text = "${faces.size} faces in $milliseconds ms$note"
             }
         } catch (error: Exception) {
-            runOnUiThread { status.text = error.message ?: error.toString() }
+            say(error.message ?: error.toString())
+        } catch (error: OutOfMemoryError) {
+            say("Not enough memory for this photo")
         }
     }
 
-    /** Upright, as its EXIF tag says; transparent parts on white, as in Python. */
+    private fun say(text: String) = runOnUiThread { status.text = text }
+
+    /** Upright, as its EXIF tag says, four bytes a pixel; transparent parts on white, as in Python. */
     private fun read(source: Uri): Bitmap {
         val decoded = ImageDecoder.decodeBitmap(
             ImageDecoder.createSource(contentResolver, source)
         ) { decoder, info, _ ->
             decoder.allocator = ImageDecoder.ALLOCATOR_SOFTWARE
-            // Four bytes for each pixel, twice: more would not fit into an app's memory.
+            // Four bytes for each pixel, twice, and eight more where its colours have 16 bits: more
+            // would not fit into an app's memory.
             val pixels = info.size.width.toLong() * info.size.height
             var sample = 1
             while (pixels / (sample * sample) > MAX_PIXELS) sample++
             decoder.setTargetSampleSize(sample)
         }
-        if (!decoded.hasAlpha()) return decoded
+        if (!decoded.hasAlpha() && decoded.config == Bitmap.Config.ARGB_8888) return decoded
         val opaque = Bitmap.createBitmap(decoded.width, decoded.height, Bitmap.Config.ARGB_8888)
         Canvas(opaque).apply { drawColor(Color.WHITE) }.drawBitmap(decoded, 0f, 0f, null)
         return opaque

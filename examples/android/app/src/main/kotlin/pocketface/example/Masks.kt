@@ -17,9 +17,6 @@ class MaskSpec(
     val threshold: Float // of an only class
 )
 
-/** Pixels of a photo, row after row, as Bitmap.getPixels gives them: 0xAARRGGBB. */
-class Photo(val pixels: IntArray, val width: Int, val height: Int)
-
 /** One face's mask, for a rectangle of the photo: `probabilities` are (classes, height, width). */
 class Mask(
     val left: Int,

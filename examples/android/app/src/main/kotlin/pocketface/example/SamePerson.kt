@@ -68,6 +68,7 @@ class PeopleRules(
 /** The same direction with length 1; files of lower precision are a little off. */
 fun unit(vector: FloatArray): FloatArray {
     val length = sqrt(vector.fold(0.0) { sum, one -> sum + one.toDouble() * one })
+    check(length > 0 && length.isFinite()) { "the network's embeddings are not finite, or 0" }
     return FloatArray(vector.size) { (vector[it] / length).toFloat() }
 }
 
