@@ -149,7 +149,7 @@ def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
     for source in (*sources, DRIVERS / "main.swift"):
         shutil.copy(source, folder)
     run(*inside, compiler, "-parse", *(seen(source.name) for source in sources))
-    pure = ("Align", "Contract", "Faces", "Masks", "ModelNames", "SamePerson", "main")
+    pure = ("Align", "Contract", "Faces", "Framed", "Masks", "ModelNames", "SamePerson", "main")
     run(*inside, compiler, "-O", *(seen(f"{name}.swift") for name in pure), "-o", seen("driver"))
 
     def call(mode: str, source: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""Swift cuts faces out, and frames photos, as `pocketface.runtimes` does."""
+"""Swift cuts faces out as `pocketface.data.align` does."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from pocketface.data.align import cut_face, similarity
 from pocketface.model_templates import template_path
 from pocketface.model_templates.contract import InputSpec
-from pocketface.results import Detections
 from pocketface.tasks.describe import contract_for
-from pocketface.tasks.detection.framed import FRAME, LARGE
 from pocketface.tasks.templates import open_template
 
 Driver = Callable[[str, Path], bytes]
@@ -28,13 +26,8 @@ class Case:
     """A photo, a face in it, and the input that it is cut to."""
 
     photo: NDArray[np.uint8]
-    face: Detections
+    landmarks: NDArray[np.float32]
     spec: InputSpec
-
-    @property
-    def landmarks(self) -> NDArray[np.float32]:
-        assert self.face.landmarks is not None
-        return self.face.landmarks[0]
 
     def packed(self) -> bytes:
         """As the driver reads it."""
@@ -45,13 +38,12 @@ class Case:
             (
                 struct.pack("<4i", width, height, self.spec.width, self.spec.height),
                 self.landmarks.tobytes() + points.tobytes() + pixels.tobytes(),
-                self.face.boxes.tobytes(),
             )
         )
 
 
 def case(seed: int, spec: InputSpec) -> Case:
-    """Upright, turned and mirrored faces, in and beyond the photo, large and small."""
+    """Upright and turned faces, in and beyond the photo, large and small."""
     random = np.random.default_rng(seed)
     height, width = (int(size) for size in random.integers(40, 500, 2))
     photo = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -65,16 +57,7 @@ def case(seed: int, spec: InputSpec) -> Case:
     landmarks = (points - points.mean(0)) @ rotation.T + place + random.normal(0, scale, (5, 2))
     if seed == 1:
         landmarks[:] = 20.0
-    side = random.uniform(5, max(height, width))
-    corner = random.uniform(0, 0.5, 2) * (width, height)
-    box = np.concatenate((corner, np.minimum(corner + side, (width, height))))
-    return Case(
-        photo=photo,
-        face=Detections(
-            np.float32([box]), np.ones(1, np.float32), landmarks.astype(np.float32)[None]
-        ),
-        spec=spec,
-    )
+    return Case(photo, landmarks.astype(np.float32), spec)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +78,6 @@ def test_swift_cuts_the_same_faces(cases: list[Case], swift: Driver, tmp_path: P
         at += values.nbytes
         return values
 
-    frames = []
     for one in cases:
         spec = one.spec
         assert spec.points is not None
@@ -106,19 +88,4 @@ def test_swift_cuts_the_same_faces(cases: list[Case], swift: Driver, tmp_path: P
         assert off.max() <= 1
         assert (off > 0).mean() < 0.01
         assert (cut[..., 3] == 255).all()
-
-        height, width = one.photo.shape[:2]
-        left, top, right, bottom = one.face.boxes[0]
-        large = max(right - left, bottom - top) >= LARGE * max(height, width)
-        (frame,) = take(1, np.int32)
-        assert frame == (round(FRAME * max(height, width)) if large else 0)
-        frames.append(frame)
-        shape = (height + 2 * frame, width + 2 * frame, 4)
-        framed = take(shape[0] * shape[1] * 4, np.uint8).reshape(shape)
-        inside = np.pad(one.photo, ((frame, frame), (frame, frame), (0, 0)))
-        np.testing.assert_array_equal(framed[..., :3], inside)
-        moved = take(14, np.float32)
-        np.testing.assert_array_equal(moved[:4], one.face.boxes[0] - np.float32(frame))
-        np.testing.assert_array_equal(moved[4:], one.landmarks.ravel() - np.float32(frame))
     assert at == len(stream)
-    assert 5 < sum(frame > 0 for frame in frames) < 25

@@ -1,4 +1,4 @@
-"""JavaScript, Kotlin and Swift prepare photos and find faces as `pocketface.runtimes` does.
+"""JavaScript, Kotlin and Swift prepare photos and find faces as pocketface does in Python.
 
 The same cases go through all of them: odd sizes, both resize rules, scaling up and down, boxes that
 tie, overlap, have no area or lie outside, and raw outputs of the shipped detector on real photos.

@@ -1,5 +1,5 @@
-// One face out of a photo, as a classifier wants it: what pocketface.runtimes.align and .framed do in
-// Python. No framework here, so that it compiles and is tested anywhere.
+// One face out of a photo, as a classifier wants it: what pocketface.data.align does in Python. No
+// framework here, so that it compiles and is tested anywhere.
 
 /// The turn, scale and shift that bring landmarks closest to points, by least squares.
 ///
@@ -79,56 +79,5 @@ func cutFace(
                 input[at + channel] = UInt8(value.rounded(.toNearestOrEven))
             }
         }
-    }
-}
-
-/// Width of the black frame in which a photo's faces are looked for again; nil where none is large.
-///
-/// Detectors are trained on faces with surroundings: a face that fills the photo is found better
-/// with room around it.
-func frameWidth(of faces: [Face], photoWidth: Int, photoHeight: Int) -> Int? {
-    let longer = Float(max(photoWidth, photoHeight))
-    let large = faces.contains { $0.isLarge(longer: longer) }
-    return large ? Int((0.25 * longer).rounded(.toNearestOrEven)) : nil
-}
-
-/// The faces of the second look, and of the first one those that the frame made too small.
-///
-/// A small face within one of the second look's is no other face, but a part of it.
-func joined(_ again: [Face], plain: [Face], photoWidth: Int, photoHeight: Int) -> [Face] {
-    let longer = Float(max(photoWidth, photoHeight))
-    let others = plain.filter { face in
-        let (x, y) = ((face.x1 + face.x2) / 2, (face.y1 + face.y2) / 2)
-        let within = again.contains { $0.x1 <= x && x <= $0.x2 && $0.y1 <= y && y <= $0.y2 }
-        return !face.isLarge(longer: longer) && !within
-    }
-    return again + others
-}
-
-/// A photo with black around it. Both BGRA; `framed` is larger by `frame` on each side.
-func addFrame(
-    _ frame: Int, photo: UnsafeRawBufferPointer, photoBytesPerRow: Int, photoWidth: Int,
-    photoHeight: Int, framed: UnsafeMutableRawBufferPointer, framedBytesPerRow: Int
-) {
-    framed.initializeMemory(as: UInt8.self, repeating: 0)
-    for row in 0..<photoHeight {
-        let from = row * photoBytesPerRow
-        let to = (row + frame) * framedBytesPerRow + 4 * frame
-        UnsafeMutableRawBufferPointer(rebasing: framed[to..<to + 4 * photoWidth])
-            .copyMemory(from: UnsafeRawBufferPointer(rebasing: photo[from..<from + 4 * photoWidth]))
-    }
-}
-
-extension Face {
-    /// From half of the photo's longer side on.
-    fileprivate func isLarge(longer: Float) -> Bool { max(x2 - x1, y2 - y1) >= 0.5 * longer }
-
-    /// Found in a photo with a frame around it; so it lies without.
-    func without(frame: Int) -> Face {
-        let shift = Float(frame)
-        var moved = self
-        (moved.x1, moved.y1, moved.x2, moved.y2) = (x1 - shift, y1 - shift, x2 - shift, y2 - shift)
-        moved.landmarks = landmarks.map { $0 - shift }
-        return moved
     }
 }

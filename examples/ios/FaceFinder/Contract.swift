@@ -42,9 +42,18 @@ struct Contract: Decodable {
     var outputs: [Output]
     var rules: Rules
 
-    enum Problem: Error, Equatable {
+    enum Problem: LocalizedError {
         case missing
         case notUsable
+
+        var errorDescription: String? {
+            switch self {
+            case .missing: "the model carries no pocketface contract"
+            case .notUsable:
+                "the model's contract asks for what this app does not do, or is of an older "
+                    + "pocketface: export it again"
+            }
+        }
     }
 
     /// - Parameters:

@@ -19,6 +19,15 @@ final class FaceFinder: ObservableObject {
         case glasses = "Glasses"
         case masks = "Masks"
         var id: Self { self }
+
+        fileprivate func open() throws -> any FaceDetector {
+            switch self {
+            case .vision: try PipelineDetector()
+            case .network: try NetworkDetector()
+            case .glasses: try GlassesFinder()
+            case .masks: try MaskFinder()
+            }
+        }
     }
 
     @Published private(set) var faces: [Face] = []
@@ -26,6 +35,7 @@ final class FaceFinder: ObservableObject {
     @Published private(set) var status = ""
     let camera: Camera
     private let slot: Slot
+    private var turn = 0  // of the ways chosen; what an earlier one still reports is not shown
 
     init() {
         let slot = Slot()
@@ -40,10 +50,14 @@ final class FaceFinder: ObservableObject {
         private var report: (@MainActor (Result<[Face], Error>, CGSize, Double) -> Void)?
 
         func set(
-            _ detector: (any FaceDetector)?,
+            _ detector: any FaceDetector,
             report: @escaping @MainActor (Result<[Face], Error>, CGSize, Double) -> Void
         ) {
             lock.withLock { (self.detector, self.report) = (detector, report) }
+        }
+
+        func empty() {
+            lock.withLock { (self.detector, self.report) = (nil, nil) }
         }
 
         func handle(_ frame: CVPixelBuffer) {
@@ -59,22 +73,28 @@ final class FaceFinder: ObservableObject {
     }
 
     func start(_ way: Way) async {
+        turn += 1
+        let mine = turn
+        slot.empty()  // or the way before would go on under the new one's name
+        (faces, status) = ([], "Loading the model …")
         do {
-            let detector: any FaceDetector =
-                switch way {
-                case .vision: try PipelineDetector()
-                case .network: try NetworkDetector()
-                case .glasses: try GlassesFinder()
-                case .masks: try MaskFinder()
-                }
-            slot.set(detector) { [weak self] in self?.show($0, size: $1, milliseconds: $2) }
+            // It takes a second or more, in which the main thread has better things to do.
+            let detector = try await Task.detached { try way.open() }.value
+            guard turn == mine else { return }
+            slot.set(detector) { [weak self] in
+                self?.show($0, size: $1, milliseconds: $2, turn: mine)
+            }
             try await camera.start()
         } catch {
-            show(.failure(error), size: frameSize, milliseconds: 0)
+            if turn == mine { slot.empty() }
+            show(.failure(error), size: frameSize, milliseconds: 0, turn: mine)
         }
     }
 
-    private func show(_ result: Result<[Face], Error>, size: CGSize, milliseconds: Double) {
+    private func show(
+        _ result: Result<[Face], Error>, size: CGSize, milliseconds: Double, turn shown: Int
+    ) {
+        guard shown == turn else { return }
         frameSize = size
         switch result {
         case .success(let found):

@@ -1,5 +1,6 @@
 import CoreML
 import CoreVideo
+import Foundation
 
 /// Whose face is it like? Each face of a frame cut out and turned upright, and its embedding by way of
 /// bare Core ML; `cosine` and `rules` say whether two of them are one person's.
@@ -9,8 +10,16 @@ final class FaceRecognizer {
     private let points: [Double]
     private let crop: CVPixelBuffer
 
-    enum Problem: Error {
+    enum Problem: LocalizedError {
         case noEmbedding
+        case notFinite
+
+        var errorDescription: String? {
+            switch self {
+            case .noEmbedding: "\(ModelNames.recognizerFile) gives no \(ModelNames.embedding)"
+            case .notFinite: "the network's embeddings are not finite, or 0"
+            }
+        }
     }
 
     init() throws {
@@ -43,6 +52,8 @@ final class FaceRecognizer {
         guard let array = outputs.featureValue(for: ModelNames.embedding)?.multiArrayValue else {
             throw Problem.noEmbedding
         }
-        return unit(MLShapedArray<Float>(converting: array).scalars)
+        let made = unit(MLShapedArray<Float>(converting: array).scalars)
+        guard made.allSatisfy(\.isFinite) else { throw Problem.notFinite }
+        return made
     }
 }

@@ -1,5 +1,5 @@
-// Photo to network input, raw outputs to faces: what pocketface.runtimes does in Python, number for
-// number. No framework here, so that it compiles and is tested anywhere.
+// Photo to network input, raw outputs to faces: what pocketface does in Python, number for number. No
+// framework here, so that it compiles and is tested anywhere.
 
 /// What a face detector's contract says of its input; `letterbox` is false for `stretch`.
 struct InputSpec {

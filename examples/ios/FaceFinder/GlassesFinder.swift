@@ -1,5 +1,6 @@
 import CoreML
 import CoreVideo
+import Foundation
 import Vision
 
 /// Who wears glasses: a camera frame to faces with landmarks, each cut out and turned upright, and the
@@ -11,8 +12,12 @@ final class GlassesFinder: FaceDetector {
     private let crop: CVPixelBuffer
     private let request: VNCoreMLRequest
 
-    enum Problem: Error {
+    enum Problem: LocalizedError {
         case notAClassifier
+
+        var errorDescription: String? {
+            "\(ModelNames.glassesFile) does not answer as a classifier of its contract's labels"
+        }
     }
 
     init() throws {
@@ -49,7 +54,8 @@ final class GlassesFinder: FaceDetector {
         try VNImageRequestHandler(cvPixelBuffer: crop).perform([request])
         guard let found = request.results as? [VNClassificationObservation],
             let last = contract.labels.last, let first = contract.labels.first,
-            let positive = found.first(where: { $0.identifier == last })
+            let positive = found.first(where: { $0.identifier == last }),
+            positive.confidence.isFinite
         else { throw Problem.notAClassifier }
         // The contract's threshold, not the likelier of the two.
         let share = positive.confidence

@@ -1,4 +1,5 @@
 import CoreVideo
+import Foundation
 
 /// The picture that the network sees: of its input's size, made anew for each frame in one buffer.
 ///
@@ -30,9 +31,16 @@ final class InputBuffer {
     }
 }
 
-enum PixelProblem: Error {
+enum PixelProblem: LocalizedError {
     case noMemory
     case frameIsNotBGRA
+
+    var errorDescription: String? {
+        switch self {
+        case .noMemory: "not enough memory for the picture"
+        case .frameIsNotBGRA: "the frame is not BGRA (kCVPixelFormatType_32BGRA)"
+        }
+    }
 }
 
 /// A BGRA buffer that can go to the GPU and the Neural Engine without a copy.

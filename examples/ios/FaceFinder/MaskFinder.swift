@@ -12,8 +12,12 @@ final class MaskFinder: FaceDetector {
     private let head: CVPixelBuffer
     private let request: VNCoreMLRequest
 
-    enum Problem: Error {
+    enum Problem: LocalizedError {
         case notASegmenter
+
+        var errorDescription: String? {
+            "\(ModelNames.segmenterFile) gives no grey picture \(ModelNames.maskPicture)"
+        }
     }
 
     init() throws {

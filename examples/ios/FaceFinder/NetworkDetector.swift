@@ -1,14 +1,23 @@
 import CoreML
 import CoreVideo
+import Foundation
 
 /// The bare network by way of Core ML, NMS in Swift: boxes, scores and landmarks.
 final class NetworkDetector: FaceDetector {
+    let contract: Contract
     private let model: MLModel
-    private let contract: Contract
     private let input: InputBuffer
 
-    enum Problem: Error {
+    enum Problem: LocalizedError {
         case noOutput(String)
+        case notFinite
+
+        var errorDescription: String? {
+            switch self {
+            case .noOutput(let name): "the model gives no \(name)"
+            case .notFinite: "the network's scores are not finite"
+            }
+        }
     }
 
     init() throws {
@@ -19,18 +28,26 @@ final class NetworkDetector: FaceDetector {
     }
 
     func faces(in frame: CVPixelBuffer) throws -> [Face] {
+        try faces(in: frame, from: contract.scoreThreshold)
+    }
+
+    /// - Parameters:
+    ///   - frame: Upright, `kCVPixelFormatType_32BGRA`.
+    ///   - lowest: Score of a face.
+    func faces(in frame: CVPixelBuffer, from lowest: Float) throws -> [Face] {
         let placement = try input.fill(from: frame)
         let outputs = try model.prediction(
             from: MLDictionaryFeatureProvider(dictionary: [
                 ModelNames.image: MLFeatureValue(pixelBuffer: input.pixels)
             ]))
         let hasLandmarks = contract.outputs.contains { $0.name == ModelNames.landmarks }
+        let scores = try floats(ModelNames.scores, of: outputs)
+        // NaN would be below every threshold: no faces, without a hint why.
+        guard scores.allSatisfy(\.isFinite) else { throw Problem.notFinite }
         return findFaces(
-            boxes: try floats(ModelNames.boxes, of: outputs),
-            scores: try floats(ModelNames.scores, of: outputs),
+            boxes: try floats(ModelNames.boxes, of: outputs), scores: scores,
             landmarks: hasLandmarks ? try floats(ModelNames.landmarks, of: outputs) : [],
-            placement: placement, scoreThreshold: contract.scoreThreshold,
-            nmsIou: contract.nmsIou)
+            placement: placement, scoreThreshold: lowest, nmsIou: contract.nmsIou)
     }
 
     /// An output in order of its indices, whatever its type and strides are.

@@ -1,5 +1,6 @@
 import CoreML
 import CoreVideo
+import Foundation
 import Vision
 
 /// Whatever finds faces in a camera frame: upright, BGRA.
@@ -13,8 +14,12 @@ final class PipelineDetector: FaceDetector {
     private let input: InputBuffer
     private let request: VNCoreMLRequest
 
-    enum Problem: Error {
+    enum Problem: LocalizedError {
         case notADetector
+
+        var errorDescription: String? {
+            "\(ModelNames.pipelineFile) does not answer as a detector with NMS inside"
+        }
     }
 
     init() throws {

@@ -14,32 +14,24 @@ final class SecondLook: FaceDetector {
 
     /// - Parameter frame: Upright, `kCVPixelFormatType_32BGRA`.
     func faces(in frame: CVPixelBuffer) throws -> [Face] {
-        let faces = try sureFaces(in: frame)
-        let (width, height) = (CVPixelBufferGetWidth(frame), CVPixelBufferGetHeight(frame))
-        guard let around = frameWidth(of: faces, photoWidth: width, photoHeight: height) else {
-            return faces
+        let contract = detector.contract
+        return try lookTwice(
+            photoWidth: CVPixelBufferGetWidth(frame), photoHeight: CVPixelBufferGetHeight(frame),
+            scoreThreshold: Self.faceScore, own: contract.scoreThreshold,
+            longest: max(contract.spec.width, contract.spec.height)
+        ) { copy, lowest in
+            guard let copy else { return try detector.faces(in: frame, from: lowest) }
+            return try detector.faces(in: framed(frame, as: copy), from: lowest)
         }
-        let again = try sureFaces(in: framed(frame, by: around))
-        if again.isEmpty { return faces }
-        return joined(
-            again.map { $0.without(frame: around) }, plain: faces, photoWidth: width,
-            photoHeight: height)
     }
 
-    private func sureFaces(in frame: CVPixelBuffer) throws -> [Face] {
-        try detector.faces(in: frame).filter { $0.score >= Self.faceScore }
-    }
-
-    private func framed(_ frame: CVPixelBuffer, by around: Int) throws -> CVPixelBuffer {
-        let wider = try makePixels(
-            width: CVPixelBufferGetWidth(frame) + 2 * around,
-            height: CVPixelBufferGetHeight(frame) + 2 * around)
-        try withPixels(of: frame, to: wider) { from, to in
-            addFrame(
-                around, photo: UnsafeRawBufferPointer(from.bytes),
-                photoBytesPerRow: from.bytesPerRow, photoWidth: from.width,
-                photoHeight: from.height, framed: to.bytes, framedBytesPerRow: to.bytesPerRow)
+    private func framed(_ frame: CVPixelBuffer, as copy: FramedPhoto) throws -> CVPixelBuffer {
+        let made = try makePixels(width: copy.width, height: copy.height)
+        try withPixels(of: frame, to: made) { from, to in
+            copy.draw(
+                photo: UnsafeRawBufferPointer(from.bytes), photoBytesPerRow: from.bytesPerRow,
+                framed: to.bytes, framedBytesPerRow: to.bytesPerRow)
         }
-        return wider
+        return made
     }
 }

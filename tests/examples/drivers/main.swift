@@ -1,7 +1,7 @@
 // Runs the cases of tests/examples/test_same_as_python.py through examples/ios:
 //   driver faces CASES ANSWERS
 // and those of test_cut_face.py: driver cut CASES ANSWERS, and of test_masks.py: driver masks …
-// those of test_people.py: driver people CASES ANSWERS
+// those of test_people.py: driver people CASES ANSWERS, and of test_second_look.py: driver twice …
 // and reads a contract: driver contract JSON ANSWER, or driver glasses, segmenter or recognizer
 // likewise; the answer is "notUsable" where it is refused
 import Foundation
@@ -89,16 +89,6 @@ if arguments[1] == "cut" {
         let (photo, photoRow) = readPhoto(width: width, height: height)
         let inputRow = 4 * inputWidth + 32
         var input = [UInt8](repeating: 9, count: inputRow * inputHeight)
-        let box = floats(4)
-        let face = Face(
-            box[0], box[1], box[2], box[3], score: 1, landmarks: landmarks,
-            on: Placement(
-                photoWidth: width, photoHeight: height,
-                spec: InputSpec(width: width, height: height, letterbox: false, padValue: 0)))!
-        let around =
-            frameWidth(of: [face], photoWidth: width, photoHeight: height) ?? 0
-        let framedRow = 4 * (width + 2 * around) + 16
-        var framed = [UInt8](repeating: 5, count: framedRow * (height + 2 * around))
         photo.withUnsafeBytes { photo in
             input.withUnsafeMutableBytes { input in
                 cutFace(
@@ -107,17 +97,8 @@ if arguments[1] == "cut" {
                     input: input, inputBytesPerRow: inputRow, inputWidth: inputWidth,
                     inputHeight: inputHeight)
             }
-            framed.withUnsafeMutableBytes { framed in
-                addFrame(
-                    around, photo: photo, photoBytesPerRow: photoRow, photoWidth: width,
-                    photoHeight: height, framed: framed, framedBytesPerRow: framedRow)
-            }
         }
         writeRows(input, row: inputRow, width: inputWidth, height: inputHeight)
-        write([Int32(around)])
-        writeRows(framed, row: framedRow, width: width + 2 * around, height: height + 2 * around)
-        let without = face.without(frame: around)
-        write([without.x1, without.y1, without.x2, without.y2] + without.landmarks)
     }
     try out.write(to: answer)
     exit(0)
@@ -198,6 +179,69 @@ if arguments[1] == "masks" {
     exit(0)
 }
 
+func write(_ faces: [Face]) {
+    write([Int32(faces.count)])
+    for face in faces {
+        write([face.x1, face.y1, face.x2, face.y2, face.score] + face.landmarks)
+    }
+}
+
+if arguments[1] == "twice" {
+    for _ in 0..<int() {
+        let (width, height) = (int(), int())
+        let spec = InputSpec(
+            width: int(), height: int(), letterbox: int() == 1, padValue: float())
+        let (photo, photoRow) = readPhoto(width: width, height: height)
+        let (own, asked, iou) = (float(), float(), float())
+        let outputs = (0..<2).map { _ in
+            let (count, marks) = (int(), int() == 1)
+            return (floats(4 * count), floats(count), marks ? floats(10 * count) : [])
+        }
+        let inputRow = 4 * spec.width + 32
+        var inputs: [[UInt8]] = []
+        let faces = lookTwice(
+            photoWidth: width, photoHeight: height, scoreThreshold: asked, own: own,
+            longest: max(spec.width, spec.height)
+        ) { copy, lowest in
+            var (shown, shownRow) = (photo, photoRow)
+            let (shownWidth, shownHeight) = (copy?.width ?? width, copy?.height ?? height)
+            if let copy {
+                shownRow = 4 * copy.width + 16
+                shown = [UInt8](repeating: 5, count: shownRow * copy.height)
+                photo.withUnsafeBytes { photo in
+                    shown.withUnsafeMutableBytes { framed in
+                        copy.draw(
+                            photo: photo, photoBytesPerRow: photoRow, framed: framed,
+                            framedBytesPerRow: shownRow)
+                    }
+                }
+            }
+            let placement = Placement(
+                photoWidth: shownWidth, photoHeight: shownHeight, spec: spec)
+            var input = [UInt8](repeating: 9, count: inputRow * spec.height)
+            shown.withUnsafeBytes { photo in
+                input.withUnsafeMutableBytes { input in
+                    prepare(
+                        photo: photo, photoBytesPerRow: shownRow, placement: placement,
+                        spec: spec, input: input, inputBytesPerRow: inputRow)
+                }
+            }
+            let (boxes, scores, landmarks) = outputs[inputs.count]
+            inputs.append(input)
+            return findFaces(
+                boxes: boxes, scores: scores, landmarks: landmarks, placement: placement,
+                scoreThreshold: lowest, nmsIou: iou)
+        }
+        write([Int32(inputs.count)])
+        for input in inputs {
+            writeRows(input, row: inputRow, width: spec.width, height: spec.height)
+        }
+        write(faces)
+    }
+    try out.write(to: answer)
+    exit(0)
+}
+
 for _ in 0..<int() {
     let (width, height) = (int(), int())
     let spec = InputSpec(width: int(), height: int(), letterbox: int() == 1, padValue: float())
@@ -220,9 +264,6 @@ for _ in 0..<int() {
     let faces = findFaces(
         boxes: boxes, scores: scores, landmarks: marks ? floats(10 * count) : [],
         placement: placement, scoreThreshold: threshold, nmsIou: iou, limit: limit)
-    write([Int32(faces.count)])
-    for face in faces {
-        write([face.x1, face.y1, face.x2, face.y2, face.score] + face.landmarks)
-    }
+    write(faces)
 }
 try out.write(to: answer)
