@@ -23,7 +23,7 @@ from pocketface.benchmarks.plan import Accuracy, plan_for
 from pocketface.benchmarks.worker import CaseWorker
 from pocketface.compressing.promise import Promise
 from pocketface.data.images import read_image
-from pocketface.errors import ContractError
+from pocketface.errors import ContractError, DataError, UserError
 from pocketface.evaluation.figures import decisive
 from pocketface.exporting import ExportRequest, export_model
 from pocketface.exporting.onnx import embed
@@ -35,7 +35,7 @@ from pocketface.models.weights import read_weights, write_weights
 from pocketface.runtimes.torch import session_of
 from pocketface.tasks import Task, task_of
 from pocketface.tasks.describe import contract_for
-from pocketface.tasks.measuring import Labels
+from pocketface.tasks.measuring import Labels, Options
 from pocketface.tasks.model import Model
 from pocketface.tasks.parts import Sample
 from pocketface.tasks.templates import parse_template
@@ -63,6 +63,9 @@ class EveryTask(ABC):
     TEMPLATE: str
     OTHERS: ClassVar[dict[str, Any]]
     """What the rules of another network may say, by keys of `Rules.TRAINED`."""
+
+    FLAGS: ClassVar[tuple[str, ...]] = ()
+    """Of the flags of `eval` that not every task has, those of this one."""
 
     @classmethod
     @abstractmethod
@@ -206,6 +209,35 @@ class EveryTask(ABC):
             model = self.answering(_model(task, network, contract), samples, answer)
             figures = task.measure.measure(model, samples).figures
             assert figures[decisive(task.measure.FIGURES).key] == pytest.approx(value)
+
+    def test_one_damaged_photo_ends_no_measuring(
+        self, task: Task, network: Network, contract: Contract, tmp_path: Path
+    ) -> None:
+        samples = task.samples.read(self.labels(tmp_path), rules=contract.rules)
+        model = self.answering(_model(task, network, contract), samples, self.right_answer)
+        next(one for one in samples if task.samples.can_be_lost(one)).path.write_bytes(b"no photo")
+        figures = task.measure.measure(model, samples).figures
+        assert figures[decisive(task.measure.FIGURES).key] is not None
+        for sample in samples:
+            sample.path.write_bytes(b"no photo")
+        with pytest.raises(DataError, match="cannot be used|cannot be read"):
+            task.measure.measure(model, samples)
+
+    def test_flags_of_other_tasks_are_refused(
+        self, task: Task, network: Network, contract: Contract, given: Labels, tmp_path: Path
+    ) -> None:
+        model = _model(task, network, contract)
+        cases: dict[str, tuple[Labels, Options]] = {
+            "--wider-dir": (Labels(official=tmp_path), Options()),
+            "--nms-iou": (given, Options(nms_iou=0.5)),
+            "--max-detections": (given, Options(max_detections=5)),
+            "--mistakes-to": (given, Options(mistakes=tmp_path / "mistakes.png")),
+            "--score-threshold": (given, Options(score_threshold=0.5)),
+        }
+        assert set(self.FLAGS) < set(cases)
+        for flag in set(cases) - set(self.FLAGS):
+            with pytest.raises(UserError, match=flag):
+                task.measure.evaluate(model, *cases[flag])
 
     def test_figures_are_told_apart(self, task: Task) -> None:
         figures = task.measure.FIGURES

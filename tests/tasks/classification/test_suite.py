@@ -49,6 +49,7 @@ class TestClassification(EveryTask):
     TEMPLATE = TINY_CLASSIFIER
     CLASSES: ClassVar = ("without", "with")
     OTHERS: ClassVar = {"labels": ["with", "without"]}
+    FLAGS: ClassVar = ("--mistakes-to", "--score-threshold")
 
     @classmethod
     def labels(cls, folder: Path) -> Labels:

@@ -23,6 +23,7 @@ class TestDetection(EveryTask):
     NAME = "face-detection"
     TEMPLATE = TINY
     OTHERS: ClassVar = {"labels": ["cat"], "ranked": True}
+    FLAGS: ClassVar = ("--wider-dir", "--nms-iou", "--max-detections", "--score-threshold")
 
     @classmethod
     def labels(cls, folder: Path) -> Labels:
