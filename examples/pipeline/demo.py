@@ -25,8 +25,9 @@ import yaml
 
 from pocketface.cli import main as pocketface
 from pocketface.data.identities import IdentityPhoto, read_identities
+from pocketface.runtimes import models_at
 
-MODEL, OUT = Path("export/model.onnx"), Path("demo")
+OUT = Path("demo")
 FLAGS = ("--max-fmr", "0.1", "--csv", OUT / "answers.csv", "--output", OUT / "drawn")
 SAME, OTHERS = 5, 10
 ENOUGH = {True: 3, False: 6}
@@ -40,12 +41,15 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the choice of person and photos")
     asked, flags = parser.parse_known_args()
+    exported = models_at(Path("export"))
+    if not exported:
+        parser.error("export has no model file: expected one by `pocketface export`")
     data = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["data"]
     photos = read_identities([Path(data["test"])], [Path(data["root"])]).photos
     person, same, others = chosen(photos, np.random.default_rng(asked.seed))
     shutil.rmtree(OUT, ignore_errors=True)
     reference, *rest = copied([person, *same, *others])
-    words = ["recognize", "compare", reference, *rest, "--load-weights", MODEL, *FLAGS]
+    words = ["recognize", "compare", reference, *rest, "--load-weights", exported[0], *FLAGS]
     with redirect_stdout(io.StringIO()):
         code = pocketface([str(word) for word in words] + flags)
     if code:

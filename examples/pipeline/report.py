@@ -29,6 +29,7 @@ from pocketface.data.images import read_image
 from pocketface.evaluation.figures import decisive
 from pocketface.evaluation.verification import accepted, all_pairs, best_threshold, similarities
 from pocketface.evaluation.verification_plots import draw_roc, draw_scores
+from pocketface.runtimes import models_at
 from pocketface.tasks import task_of
 from pocketface.tasks.measuring import Labels
 from pocketface.tasks.model import Model
@@ -44,14 +45,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", type=Path, help="a model file")
+    parser.add_argument("model", type=Path, help="a model file, or a folder: the first one in it")
     parser.add_argument("list", type=Path, help="of the test photos")
     parser.add_argument("root", type=Path, help="folder of the photos")
     parser.add_argument("--examples", type=int, default=10, help="rows of predictions.csv")
     parser.add_argument("--seed", type=int, default=0, help="of their choice")
     asked = parser.parse_args()
+    compressed = CompressionReport.model_validate_json(
+        Path("compress/compression.json").read_text(encoding="utf-8")
+    )
+    if not compressed.rows:
+        parser.error(f"compress/compression.json has no file: {'; '.join(compressed.failed)}")
+    exported = models_at(asked.model)
+    if not exported:
+        parser.error(f"{asked.model} has no model file: expected one by `pocketface export`")
     OUT.mkdir(exist_ok=True)
-    model = pocketface.load(asked.model)
+    model = pocketface.load(exported[0])
     task = task_of(model.contract.task)
     samples = task.samples.read(Labels([asked.list], [asked.root]), rules=model.contract.rules)
     random = np.random.default_rng(asked.seed)
@@ -68,23 +77,21 @@ def main() -> None:
 
     evaluated = yaml.safe_load(Path("evaluate/metrics.yaml").read_text(encoding="utf-8"))
     figures = [one for one in evaluated["metrics"] if one["value"] is not None]
-    compressed = CompressionReport.model_validate_json(
-        Path("compress/compression.json").read_text(encoding="utf-8")
-    )
     metrics = {
         "test": {one["key"]: one["value"] for one in figures},
-        "int8": measured_again(compressed, samples),
+        compressed.rows[0].precision: measured_again(compressed, samples),
     }
     Path("metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     measured = [[one["display_name"], f"{one['value']:g}", one["unit"]] for one in figures]
     cells = [[str(cell) for cell in row.values()] for row in predictions]
+    told = {"Predictions": (list(predictions[0]), cells)} if predictions else {}
     page = Page(
         title=f"{model.contract.name}: {model.contract.task}",
         settings=Path("params.yaml").read_text(encoding="utf-8"),
         tables={
             "On the test photos": (["figure", "value", "unit"], measured),
             "Compressed, on the validation photos": compressed.table(),
-            "Predictions": (list(predictions[0]), cells),
+            **told,
         },
         pictures={
             "Training: losses, and figures on the validation photos": OUT / "curves.png",
@@ -168,6 +175,7 @@ def verified(
         for place in random.permutation(np.flatnonzero(known & (same == is_same)))[:some]:
             first, second = samples[one[place]], samples[other[place]]
             cosine = float(vectors[one[place]] @ vectors[other[place]])
+            probability = model.probability(cosine)
             said = cosine >= threshold
             rows.append(
                 {
@@ -176,7 +184,7 @@ def verified(
                     "same person": "yes" if is_same else "no",
                     what: "yes" if said else "no",
                     "cosine": f"{cosine:.4f}",
-                    "probability": f"{model.probability(cosine) or 0:.4f}",
+                    "probability": "" if probability is None else f"{probability:.4f}",
                     "right": "yes" if said == is_same else "no",
                 }
             )
@@ -214,7 +222,7 @@ def write_training(figure: str) -> None:
 def write_table(path: Path, rows: Rows) -> None:
     """Write rows as CSV."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, list(rows[0]))
+        table = csv.DictWriter(file, list(rows[0]) if rows else [])
         table.writeheader()
         table.writerows(rows)
 
