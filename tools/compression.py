@@ -64,7 +64,9 @@ def main() -> None:
             trained = _folder(folder, other) / training
             if trained.exists():
                 shutil.copytree(trained, place / training, dirs_exist_ok=True)
-        reports[way] = compressed(place, *source, *others, *WAYS[way], "--resume")
+        # Trainings alone can be resumed.
+        resumed = [] if way == "after training" else ["--resume"]
+        reports[way] = compressed(place, *source, *others, *WAYS[way], *resumed)
         if reports[way].name != weights.template.name:
             raise UserError(
                 f"{place / RECORD}: is of {reports[way].name}: expected {weights.template.name}"

@@ -48,6 +48,8 @@ def start(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> Sta
 
         def run(*arguments: object, accepted: tuple[int, ...]) -> int:
             assert accepted == (0, 1)
+            # Which `compress` refuses where nothing is trained.
+            assert ("--resume" in arguments) == ("--nncf-sparsity" in arguments)
             folder = Path(str(arguments[arguments.index("--save-checkpoints-to") + 1]))
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "compression.json").write_text(next(left).model_dump_json())
