@@ -1,13 +1,15 @@
 """How many frames of moving faces stay hidden, on clips whose truth is known.
 
-    python tools/blur_clips.py make ../shared/data clips --count 20
+    python tools/blur_clips.py make wider_val.json ../shared/data/wider_face/WIDER_val/images \
+        ../shared/data/no_faces clips --count 20
     OMP_NUM_THREADS=1 python tools/blur_clips.py measure clips \
         [--yunet ../shared/data/peers/yunet/yunet_n_640_640.onnx] [--deface DEFACE_ENV/bin/python]
 
-`make` moves faces of WIDER FACE's training photos over photos without faces, at 854 x 480 and 25
-frames per second for 3 s: they pan, zoom and turn, with motion blur, noise, and something that
-passes before them. `measure` looks for them by tracks as `pocketface blur` does, with the same
-detector frame by frame, with YuNet, and with deface's own network and settings.
+`make` moves faces of a list's photos (`pocketface data wider`) over photos without faces, at 854 x
+480 and 25 frames per second for 3 s: they pan, zoom and turn, with motion blur, noise, and
+something that passes before them. Faces that a detector learnt from say little of it. `measure`
+looks for them by tracks as `pocketface blur` does, with the same detector frame by frame, with
+YuNet, and with deface's own network and settings.
 
 A face counts in frames where its longer side has 20 pixels or more and half of it or more is
 seen. It is hidden if nine tenths of the ellipse in its box are. A flash is a frame in which a face
@@ -61,7 +63,9 @@ def main() -> None:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     maker = commands.add_parser("make")
-    maker.add_argument("shared", type=Path)
+    maker.add_argument("labels", type=Path)
+    maker.add_argument("root", type=Path, help="folder of its photos")
+    maker.add_argument("grounds", type=Path, help="folder of photos without faces")
     maker.add_argument("folder", type=Path)
     maker.add_argument("--count", type=int, default=20)
     maker.add_argument("--seed", type=int, default=31)
@@ -74,7 +78,8 @@ def main() -> None:
     measurer.add_argument("--deface", type=Path, help="the Python that has deface")
     asked = parser.parse_args()
     if asked.command == "make":
-        make(asked.shared, asked.folder, asked.count, np.random.default_rng(asked.seed))
+        rng = np.random.default_rng(asked.seed)
+        make(asked.labels, asked.root, asked.grounds, asked.folder, asked.count, rng)
     else:
         measure(asked)
 
@@ -91,15 +96,21 @@ class Sprite:
     box: NDArray[np.float64]
 
 
-def make(shared: Path, folder: Path, count: int, rng: np.random.Generator) -> None:
+def make(
+    labels: Path,
+    root: Path,
+    without_faces: Path,
+    folder: Path,
+    count: int,
+    rng: np.random.Generator,
+) -> None:
     """Write the clips, and the truth beside each as JSON."""
     folder.mkdir(parents=True, exist_ok=True)
-    root = shared / "wider_face"
-    content = json.loads((root / "train.json").read_text())
+    content = json.loads(labels.read_text())
     faces: dict[int, list[Any]] = {}
     for one in content["annotations"]:
         faces.setdefault(one["image_id"], []).append(one)
-    names = {one["id"]: root / "train" / one["file_name"] for one in content["images"]}
+    names = {one["id"]: root / one["file_name"] for one in content["images"]}
     good = [
         (names[key], one["bbox"], [other["bbox"] for other in of_all if other is not one])
         for key, of_all in faces.items()
@@ -108,7 +119,7 @@ def make(shared: Path, folder: Path, count: int, rng: np.random.Generator) -> No
         and not (one["blur"] or one["occlusion"] or one["invalid"] or one["pose"])
     ]
     rng.shuffle(good)
-    grounds = list_images(shared / "no_faces")
+    grounds = list_images(without_faces)
     sprites = (sprite for row in good if (sprite := cut_out(*row)) is not None)
     for number in range(count):
         ground = read_image(grounds[int(rng.integers(len(grounds)))])
