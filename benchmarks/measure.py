@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import logging
 import multiprocessing
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cores import cores
 from ..errors import PocketfaceError
 from ..evaluation.figures import Figures
 from ..tasks.measuring import Progress
@@ -204,7 +204,7 @@ class _Run:
 
     def _judge(self, jobs: Sequence[_Job], places: Sequence[int]) -> None:
         """Measure each file once in each runtime, and fill in the rows at these places."""
-        pool = ThreadPoolExecutor(os.cpu_count())
+        pool = ThreadPoolExecutor(cores())
         first: dict[tuple[str, ...], Future[Figures]] = {}
         try:
             for job in jobs:

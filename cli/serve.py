@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..apps.recognize_verdict import MAX_FMR
+from ..cores import cores
 from ..errors import ModelFileError, UserError
 from . import photo_classifier
 from .parser import a_path, add_second_opinion, count, positive_count, second_opinion_of
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> None:
         device=args.device,
         threads=args.threads,
         limits=Limits(
-            at_work=args.at_work or max(1, _cores() // args.workers), waiting=args.waiting
+            at_work=args.at_work or max(1, cores() // args.workers), waiting=args.waiting
         ),
         token=token,
     )
@@ -169,10 +169,3 @@ def _recognition_of(args: argparse.Namespace) -> RecognitionSettings | None:
         max_fmr=MAX_FMR if args.max_fmr is None else args.max_fmr,
         calibration=args.calibration,
     )
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows do not have it
-        return os.cpu_count() or 1

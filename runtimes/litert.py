@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cores import cores
 from ..errors import MissingPackageError, ModelFileError, UserError
 from ..model_templates.contract import CONTRACT_KEY
 from ..models.file_checks import reason
@@ -37,7 +37,7 @@ def open_session(path: Path, *, threads: int | None, device: str) -> Session:
     """
     if device != "cpu":
         raise UserError(f"device {device!r}: not usable by LiteRT in Python; expected cpu")
-    count = threads or os.cpu_count()  # LiteRT's own default is one
+    count = threads or cores()  # LiteRT's own default is one
     interpreter_class = _interpreter_class()
     content = path.read_bytes()
     check_graphs(import_schema(), content, path)

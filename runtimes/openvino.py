@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cores import cores
 from ..errors import MissingPackageError, ModelFileError, UserError
 from ..interrupts import signal_stack_kept
 from ..model_templates.contract import CONTRACT_KEY
@@ -105,7 +105,7 @@ def _on_cpu(threads: int | None, mode: str) -> dict[str, Any]:
         config["INFERENCE_NUM_THREADS"] = threads  # of all streams together
     elif threads is not None:
         # Several streams, so that inferences of several callers do not wait for each other.
-        streams = max(1, (os.cpu_count() or 1) // threads)
+        streams = max(1, cores() // threads)
         config |= {"INFERENCE_NUM_THREADS": threads * streams, "NUM_STREAMS": streams}
     return config
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cores import cores
 from ..data.align import planes
 from ..data.pixels import Colour, Image, describe, is_file, is_one, read_pixels
 from ..data.read_ahead import read_ahead
@@ -231,7 +232,7 @@ def pixels_of(
     if is_one(images):
         what = repr(os.fspath(images)) if isinstance(images, str | os.PathLike) else "one image"
         raise InputError(f"images is {what}: expected several photos, such as a list of them")
-    threads = min(ahead, os.cpu_count() or 1)
+    threads = min(ahead, cores())
     read = partial(read_pixels, colour=colour)
     for is_slow, some in groupby(images, is_file):
         if not is_slow:  # a thread costs more than it saves, or must not touch it

@@ -42,6 +42,7 @@ FLOORS = {
     "mask": 0,
     "quiet": 0,
     "results": 0,
+    "cores": 0,
     "run_lengths": 0,
     "__init__": 0,
 }

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
-import os
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...cores import cores
 from ...data.images import read_content
 from ...data.read_ahead import work_ahead
 from ...errors import DataError, MissingPackageError, PocketfaceError, UserError
@@ -172,7 +172,7 @@ def open_blurrer(request: BlurRequest, *, at_once: int = 1) -> PhotoBlurrer:
 
 
 def _cores(request: BlurRequest) -> int:
-    return request.threads or os.cpu_count() or 1
+    return request.threads or cores()
 
 
 @dataclass(frozen=True, eq=False)
