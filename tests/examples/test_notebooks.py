@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,20 @@ def test_a_notebook_shows_a_run_from_start_to_end(name: str) -> None:
     assert outputs
     assert all(output["output_type"] != "error" for output in outputs)
     assert str(Path.home()) not in json.dumps(outputs)
+
+
+def test_photos_of_ones_own_need_no_toy_photos() -> None:
+    """The cell that makes them gives no name to those after it."""
+    codes = ["".join(cell["source"]) for cell in cells_of("train_a_classifier")]
+    (place,) = (at for at, code in enumerate(codes) if "make_toy_photos(" in code)
+    names = [
+        [one for one in ast.walk(ast.parse(code)) if isinstance(one, ast.Name)] for code in codes
+    ]
+    made = {one.id for one in names[place] if isinstance(one.ctx, ast.Store)}
+    later = {one.id for some in names[place + 1 :] for one in some}
+    assert "import" not in codes[place]
+    assert not made & later
+    assert {"TRAIN", "TEST"} <= later
 
 
 @pytest.mark.slow
