@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,10 @@ from pocketface.tasks.weights import open_weights
 
 from ..made_once import made_once
 from ..tasks.recognition.tiny_recognizer import TINY
+from .answers import Driver
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 DRIVERS = Path(__file__).parent / "drivers"
-
-Driver = Callable[[str, Path], bytes]
-"""Runs an example's code on a file and gives its answer; "faces" and what else the driver knows."""
 
 
 @pytest.fixture(scope="session")

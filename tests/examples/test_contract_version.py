@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-Driver = Callable[[str, Path], bytes]
+from .answers import Driver
 
 INPUT = {
     "name": "image",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from pocketface.model_templates.contract import InputSpec
 from pocketface.tasks.describe import contract_for
 from pocketface.tasks.templates import open_template
 
-Driver = Callable[[str, Path], bytes]
+from .answers import Answers, Driver
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,25 +66,13 @@ def cases() -> list[Case]:
 
 
 def test_swift_cuts_the_same_faces(cases: list[Case], swift: Driver, tmp_path: Path) -> None:
-    path = tmp_path / "cases"
-    path.write_bytes(struct.pack("<i", len(cases)) + b"".join(one.packed() for one in cases))
-    stream = swift("cut", path)
-    at = 0
-
-    def take(count: int, dtype: type) -> NDArray:
-        nonlocal at
-        values = np.frombuffer(stream, dtype, count, at)
-        at += values.nbytes
-        return values
-
+    answers = Answers("swift", swift, "cut", cases, tmp_path)
     for one in cases:
         spec = one.spec
         assert spec.points is not None
-        size = spec.height * spec.width
-        cut = take(4 * size, np.uint8).reshape(spec.height, spec.width, 4)
+        cut = answers.picture(spec.height, spec.width)
         expected = cut_face(one.photo, similarity(one.landmarks, np.float32(spec.points)), spec)
-        off = np.abs(cut[..., :3].astype(int) - expected)
+        off = np.abs(cut - expected)
         assert off.max() <= 1
         assert (off > 0).mean() < 0.01
-        assert (cut[..., 3] == 255).all()
-    assert at == len(stream)
+    answers.check_end()

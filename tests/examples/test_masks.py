@@ -6,7 +6,6 @@ import base64
 import json
 import shutil
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +22,8 @@ from pocketface.mask import Mask
 from pocketface.model_templates.contract import Contract
 from pocketface.runtimes.session import Session
 
-Driver = Callable[[str, Path], bytes]
-LANGUAGES = ("javascript", "kotlin", "swift")
+from .answers import LANGUAGES, Answers, Driver
+
 POINTS = np.array([[0.38, 0.47], [0.62, 0.47], [0.5, 0.62], [0.4, 0.72], [0.6, 0.72]], np.float32)
 """Of an aligned head, as shares of the input's sides."""
 
@@ -116,45 +115,27 @@ def cases() -> list[Case]:
 def test_heads_and_masks(
     language: str, cases: list[Case], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    path = tmp_path / "cases"
-    path.write_bytes(struct.pack("<i", len(cases)) + b"".join(one.packed() for one in cases))
-    stream = request.getfixturevalue(language)("masks", path)
-    at = 0
-
-    def take(count: int, dtype: str) -> NDArray:
-        nonlocal at
-        values = np.frombuffer(stream, dtype, count, at)
-        at += values.nbytes
-        return values
-
+    driver = request.getfixturevalue(language)
+    answers = Answers(language, driver, "masks", cases, tmp_path)
     emptied = compared = 0
     for one in cases:
         heads, masks = one.expected()
         _, classes, rows, columns = one.shares.shape
         for head, mask in zip(heads, masks, strict=True):
-            size = rows * columns
-            if language == "javascript":
-                cut = take(3 * size, "<f4").reshape(3, rows, columns).transpose(1, 2, 0)
-            elif language == "kotlin":
-                cut = take(3 * size, "<f4").reshape(rows, columns, 3)
-            else:
-                pixels = take(4 * size, "u1").reshape(rows, columns, 4)
-                assert (pixels[..., 3] == 255).all()
-                cut = pixels[..., :3].astype(np.float32)
-            off = np.abs(cut - head)
+            off = np.abs(answers.picture(rows, columns) - head)
             assert off.max() <= 1
             assert (off > 0).mean() < 0.01
 
-            left, top, width, height = take(4, "<i4").tolist()
+            left, top, width, height = answers.take(4, "<i4").tolist()
             assert (left, top) == (mask.left, mask.top)
             assert (height, width) == mask.probabilities.shape[1:]
-            found = take(classes * width * height, "<f4").reshape(classes, height, width)
+            found = answers.take(classes * width * height, "<f4").reshape(classes, height, width)
             differ = (np.abs(found - mask.probabilities) > 1e-3).any(axis=0)
             # Where two heads are as near, or at a head's edge, a pixel may go either way.
             assert differ.sum() <= max(1, 0.001 * differ.size)
             emptied += int((found == 0).all(axis=0).sum())
             compared += 1
-    assert at == len(stream)
+    answers.check_end()
     assert compared > 40
     assert emptied > 1000
 

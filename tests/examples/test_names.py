@@ -20,8 +20,8 @@ from pocketface.tasks.segmentation.rules import SegmentationRules
 from pocketface.tasks.weights import open_weights
 
 from ..tasks.segmentation.tiny_segmenter import write_weights_of
+from .answers import Driver
 
-Driver = Callable[[str, Path], bytes]
 SWIFT = "ios/FaceFinder/ModelNames.swift"
 KOTLIN = "android/app/src/main/kotlin/pocketface/example/ModelNames.kt"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ from pocketface.errors import UserError
 from pocketface.model_templates.contract import Contract
 from pocketface.runtimes.session import Session
 
-Driver = Callable[[str, Path], bytes]
-LANGUAGES = ("javascript", "kotlin", "swift")
+from .answers import LANGUAGES, Answers
+
 ORDER = ("no", "unsure", "yes")
 """Of the numbers that the drivers give; -1 where nothing can be said."""
 
@@ -152,36 +151,21 @@ def cases() -> list[Case]:
 def test_faces_and_answers(
     language: str, cases: list[Case], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    path = tmp_path / "cases"
-    path.write_bytes(struct.pack("<i", len(cases)) + b"".join(one.packed() for one in cases))
-    stream = request.getfixturevalue(language)("people", path)
-    at = 0
-
-    def take(count: int, dtype: str) -> NDArray[Any]:
-        nonlocal at
-        values = np.frombuffer(stream, dtype, count, at)
-        at += values.nbytes
-        return values
-
+    driver = request.getfixturevalue(language)
+    stream = Answers(language, driver, "people", cases, tmp_path)
     answers: Counter[str | None] = Counter()
     for one in cases:
         face, cosine, probability, answer = one.expected()
         side = one.side
-        if language == "javascript":
-            cut = take(3 * side * side, "<f4").reshape(3, side, side).transpose(1, 2, 0)
-        elif language == "kotlin":
-            cut = take(3 * side * side, "<f4").reshape(side, side, 3)
-        else:
-            cut = take(4 * side * side, "u1").reshape(side, side, 4)[..., :3].astype(np.float32)
-        off = np.abs(cut - face)
+        off = np.abs(stream.picture(side, side) - face)
         assert off.max() <= 1
         assert (off > 0).mean() < 0.01
-        similarity, chance = take(2, "<f4").tolist()
+        similarity, chance = stream.take(2, "<f4").tolist()
         assert similarity == pytest.approx(cosine, abs=1e-6)
         assert chance == pytest.approx(-1 if probability is None else probability, abs=1e-5)
-        (number,) = take(1, "<i4").tolist()
+        (number,) = stream.take(1, "<i4").tolist()
         assert number == (-1 if answer is None else ORDER.index(answer))
         answers[answer] += 1
-    assert at == len(stream)
+    stream.check_end()
     assert set(ORDER) == set(ANSWERS)
     assert min(answers[one] for one in (*ORDER, None)) >= 4, answers

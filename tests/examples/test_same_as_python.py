@@ -7,7 +7,6 @@ tie, overlap, have no area or lie outside, and raw outputs of the shipped detect
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +22,7 @@ from pocketface.model_templates.contract import InputSpec
 from pocketface.results import Detections
 from pocketface.tasks.detection.postprocess import find_faces
 
-Driver = Callable[[str, Path], bytes]
-LANGUAGES = ("javascript", "kotlin", "swift")
+from .answers import LANGUAGES, Answers, Driver
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,35 +131,17 @@ def answers(
 ) -> list[tuple[NDArray[np.float32], Detections]]:
     """Network inputs (3, H, W) and faces, as a driver of another language gives them."""
     name, driver = language
-    (folder / "cases").write_bytes(
-        struct.pack("<i", len(cases)) + b"".join(case.packed() for case in cases)
-    )
-    stream = driver("faces", folder / "cases")
-    at = 0
-
-    def take(count: int, dtype: str) -> NDArray[np.float32]:
-        nonlocal at
-        values = np.frombuffer(stream, dtype, count, at)
-        at += values.nbytes
-        return values
-
+    stream = Answers(name, driver, "faces", cases, folder)
     found = []
     for case in cases:
         height, width = case.spec.height, case.spec.width
-        if name == "javascript":
-            batch = take(3 * height * width, "<f4").reshape(3, height, width)
-        elif name == "kotlin":
-            batch = take(3 * height * width, "<f4").reshape(height, width, 3).transpose(2, 0, 1)
-        else:
-            pixels = take(4 * height * width, "u1").reshape(height, width, 4)
-            assert (pixels[..., 3] == 255).all()
-            batch = pixels[..., :3].transpose(2, 0, 1).astype(np.float32)
-        (count,) = take(1, "<i4")
+        batch = stream.picture(height, width).transpose(2, 0, 1)
+        (count,) = stream.take(1, "<i4")
         numbers = 5 if case.landmarks is None else 15
-        faces = take(count * numbers, "<f4").reshape(count, numbers)
+        faces = stream.take(count * numbers, "<f4").reshape(count, numbers)
         marks = None if case.landmarks is None else faces[:, 5:].reshape(-1, 5, 2)
         found.append((batch, Detections(faces[:, :4], faces[:, 4], marks)))
-    assert at == len(stream)
+    stream.check_end()
     return found
 
 

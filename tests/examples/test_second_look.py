@@ -6,7 +6,6 @@ import json
 import shutil
 import struct
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,8 +27,7 @@ from pocketface.runtimes.session import Outputs, Session
 from pocketface.tasks.detection.framed import framed
 from pocketface.tasks.detection.rules import detection_rules
 
-Driver = Callable[[str, Path], bytes]
-LANGUAGES = ("javascript", "kotlin", "swift")
+from .answers import LANGUAGES, Answers, Driver
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,37 +135,23 @@ def test_random_cases(
     language: str, cases: list[Case], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """Bit for bit, what the network is shown at each look and the faces."""
-    path = tmp_path / "cases"
-    path.write_bytes(struct.pack("<i", len(cases)) + b"".join(one.packed() for one in cases))
-    stream = request.getfixturevalue(language)("twice", path)
-    at = 0
-
-    def take(count: int, dtype: str) -> NDArray[Any]:
-        nonlocal at
-        values = np.frombuffer(stream, dtype, count, at)
-        at += values.nbytes
-        return values
-
+    driver = request.getfixturevalue(language)
+    answers = Answers(language, driver, "twice", cases, tmp_path)
     for one in cases:
         inputs, wanted = one.expected
         rows, columns = one.contract.input.height, one.contract.input.width
-        assert take(1, "<i4").item() == len(inputs)
+        assert answers.take(1, "<i4").item() == len(inputs)
         for shown in inputs:
-            if language == "javascript":
-                made = take(3 * rows * columns, "<f4").reshape(3, rows, columns)
-            elif language == "kotlin":
-                made = take(3 * rows * columns, "<f4").reshape(rows, columns, 3).transpose(2, 0, 1)
-            else:
-                made = take(4 * rows * columns, "u1").reshape(rows, columns, 4)[..., :3]
-                made = made.transpose(2, 0, 1).astype(np.float32)
-            np.testing.assert_array_equal(made, shown)
+            made = answers.picture(rows, columns)
+            np.testing.assert_array_equal(made, shown.transpose(1, 2, 0))
         numbers = 5 if wanted.landmarks is None else 15
-        faces = take(take(1, "<i4").item() * numbers, "<f4").reshape(-1, numbers)
+        count = answers.take(1, "<i4").item()
+        faces = answers.take(count * numbers, "<f4").reshape(-1, numbers)
         np.testing.assert_array_equal(faces[:, :4], wanted.boxes)
         np.testing.assert_array_equal(faces[:, 4], wanted.scores)
         if wanted.landmarks is not None:
             np.testing.assert_array_equal(faces[:, 5:].reshape(-1, 5, 2), wanted.landmarks)
-    assert at == len(stream)
+    answers.check_end()
 
 
 def test_the_cases_are_of_all_kinds(cases: list[Case]) -> None:
