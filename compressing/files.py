@@ -22,6 +22,7 @@ from ..exporting import (
 from ..exporting.certificate import this_host
 from ..exporting.place import move_model, remove_model
 from ..files import scratch_folder
+from ..interrupts import signals_kept
 from ..model_templates.contract import Contract
 from ..models.nncf_hooks import without_hooks
 from ..models.weights import Weights, rewritten
@@ -98,12 +99,14 @@ def compress_files(wanted: Wanted) -> CompressionReport:
         tell = wanted.on_progress or (lambda _done, _total: None)
         tell(0, total)
         try:
-            for name, path in files:
-                for row in _compressed(job, name, path, precisions, folder):
-                    rows.append(row)  # at once, so that an interrupted run still reports it
-                    if wanted.on_file is not None:
-                        wanted.on_file(row)
-                    tell(len(rows), total)
+            with signals_kept() as check_signals:
+                for name, path in files:
+                    for row in _compressed(job, name, path, precisions, folder):
+                        rows.append(row)  # at once, so that an interrupted run still reports it
+                        if wanted.on_file is not None:
+                            wanted.on_file(row)
+                        tell(len(rows), total)
+                        check_signals()
             finished = True
         finally:
             report = _report(job, rows, no_float, finished=finished)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import signal
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -217,11 +218,14 @@ def test_photos_without_a_face_keep_no_promise(shared: Path, tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_was_done_before_an_interruption_is_reported(
-    lists: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lists: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
+    before = signal.getsignal(number)
+
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
     monkeypatch.setattr(candidate, "FASTER", 0)
     monkeypatch.setattr(
@@ -229,8 +233,9 @@ def test_what_was_done_before_an_interruption_is_reported(
     )
     for name in ("compression.md", "compression.json"):
         (tmp_path / name).write_text("of an earlier run")
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit):
         post_training(lists, tmp_path, formats=["onnx", "openvino"])
+    assert signal.getsignal(number) is before
     saved = json.loads((tmp_path / "compression.json").read_text())
     assert [row["format"] for row in saved["rows"]] == ["onnx"]
     assert not saved["finished"]
