@@ -344,17 +344,9 @@ class Recorder(FaceFinder):
     found: list[Detections]
     full = extra = 0.0
 
-    def find_all(
-        self,
-        image: Pixels,
-        *,
-        score: float,
-        small: float | None = None,
-        large: float | None = None,
-        closer: bool = True,
-    ) -> Detections:
+    def find_all(self, image: Pixels, *, closer: bool = True, **scores: Any) -> Detections:
         """See `FaceFinder`."""
-        look = partial(super().find_all, image, score=score, small=small, large=large)
+        look = partial(super().find_all, image, **scores)
         started = time.perf_counter()
         asked = whole = look(closer=closer)
         seconds = time.perf_counter() - started
