@@ -6,11 +6,12 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
+import { casesIn } from "./cases.mjs";
+
 const [, , module, mode, cases, answers] = process.argv;
 const detector = pathToFileURL(module);
 const { prepare, findFaces, loadDetector } = await import(detector);
 const { ModelError } = await import(new URL("file.js", detector));
-const file = readFileSync(cases);
 if (mode === "rules") {
   const said = await findByRules().catch((error) => {
     if (error instanceof ModelError) return error.message;
@@ -19,10 +20,7 @@ if (mode === "rules") {
   writeFileSync(answers, JSON.stringify(said));
   process.exit();
 }
-let at = 0;
-const int = () => file.readInt32LE((at += 4) - 4);
-const float = () => file.readFloatLE((at += 4) - 4);
-const floats = (count) => Float32Array.from({ length: count }, float);
+const { int, float, floats, image } = casesIn(cases);
 const out = [];
 
 for (let left = int(); left > 0; left--) {
@@ -32,8 +30,7 @@ for (let left = int(); left > 0; left--) {
     resize: letterbox ? "letterbox" : "stretch",
     pad_value: float(),
   };
-  const data = new Uint8ClampedArray(file.subarray(at, (at += 4 * width * height)));
-  const { data: made, placement } = prepare({ data, width, height }, input);
+  const { data: made, placement } = prepare(image(width, height), input);
 
   const [count, marks, limit] = [int(), int(), int()];
   const options = { placement, scoreThreshold: float(), nmsIou: float(), maxDetections: limit };
@@ -57,7 +54,7 @@ async function findByRules() {
   const outputs = { boxes: { data: boxes }, scores: { data: Float32Array.of(0.875, 0.75, 0.25) } };
   const session = { run: async () => outputs };
   const ort = { InferenceSession: { create: async () => session }, Tensor: class {} };
-  const loaded = await loadDetector(ort, new Uint8Array(file));
+  const loaded = await loadDetector(ort, new Uint8Array(readFileSync(cases)));
   const photo = { data: new Uint8ClampedArray(4 * 64 * 64), width: 64, height: 64 };
   return (await loaded.detect(photo)).faces.map(({ score }) => score);
 }

@@ -5,18 +5,15 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
+import { casesIn } from "./cases.mjs";
+
 const [, , web, mode, source, answers] = process.argv;
 const here = (name) => import(pathToFileURL(`${web}/${name}`));
 const { similarity, cutOut } = await here("align.js");
 const { placeMasks, loadSegmenter } = await here("segmenter.js");
 
 function runCases() {
-  const file = readFileSync(source);
-  let at = 0;
-  const int = () => file.readInt32LE((at += 4) - 4);
-  const float = () => file.readFloatLE((at += 4) - 4);
-  const floats = (count) => Float32Array.from({ length: count }, float);
-  const pairs = () => Array.from({ length: 5 }, () => [float(), float()]);
+  const { int, float, floats, pairs, image } = casesIn(source);
   const out = [];
   for (let left = int(); left > 0; left--) {
     const [width, height, inputWidth, inputHeight, classes, faces] = Array.from({ length: 6 }, int);
@@ -26,7 +23,7 @@ function runCases() {
       transform: similarity(pairs(), input.points),
       shares: floats(classes * inputWidth * inputHeight),
     }));
-    const photo = { data: file.subarray(at, (at += 4 * width * height)), width, height };
+    const photo = image(width, height);
     const masks = placeMasks(
       found.map(({ shares }) => shares),
       found.map(({ transform }) => transform),

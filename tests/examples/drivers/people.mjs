@@ -1,25 +1,22 @@
 // Runs the cases of tests/examples/test_people.py through examples/web/recognizer.js:
 //   node people.mjs WEB people CASES ANSWERS
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
+
+import { casesIn } from "./cases.mjs";
 
 const [, , web, , source, answers] = process.argv;
 const here = (name) => import(pathToFileURL(`${web}/${name}`));
 const { similarity, cutOut } = await here("align.js");
 const { cosine, isSmall, unit, verdict } = await here("recognizer.js");
 
-const file = readFileSync(source);
-let at = 0;
-const int = () => file.readInt32LE((at += 4) - 4);
-const float = () => file.readFloatLE((at += 4) - 4);
-const floats = (count) => Float32Array.from({ length: count }, float);
-const pairs = () => Array.from({ length: 5 }, () => [float(), float()]);
+const { int, float, floats, pairs, image } = casesIn(source);
 const out = [];
 for (let left = int(); left > 0; left--) {
   const [width, height, inputWidth, inputHeight] = [int(), int(), int(), int()];
   const landmarks = pairs();
   const input = { shape: [1, 3, inputHeight, inputWidth], points: pairs() };
-  const photo = { data: file.subarray(at, (at += 4 * width * height)), width, height };
+  const photo = image(width, height);
   const size = int();
   const [one, other] = [floats(size), floats(size)];
   const thresholds = Array.from({ length: int() }, () => ({ fmr: float(), cosine: float() }));

@@ -5,23 +5,21 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
+import { casesIn } from "./cases.mjs";
+
 const [, , web, mode, source, answers] = process.argv;
 const here = (name) => import(pathToFileURL(`${web}/${name}`));
 const { findFaces, loadDetector, prepare } = await here("detector.js");
 const { lookTwice } = await here("framed.js");
 
 async function runCases() {
-  const file = readFileSync(source);
-  let at = 0;
-  const int = () => file.readInt32LE((at += 4) - 4);
-  const float = () => file.readFloatLE((at += 4) - 4);
-  const floats = (count) => Float32Array.from({ length: count }, float);
+  const { int, float, floats, image } = casesIn(source);
   const out = [];
   for (let left = int(); left > 0; left--) {
     const [width, height, columns, rows, letterbox] = Array.from({ length: 5 }, int);
     const resize = letterbox ? "letterbox" : "stretch";
     const input = { shape: [1, 3, rows, columns], resize, pad_value: float() };
-    const photo = { data: file.subarray(at, (at += 4 * width * height)), width, height };
+    const photo = image(width, height);
     const [own, scoreThreshold, nmsIou] = floats(3);
     const outputs = Array.from({ length: 2 }, () => {
       const [count, marks] = [int(), int()];
