@@ -1,8 +1,9 @@
-"""Cut an aligned face from a photo, as a classifier needs it."""
+"""Cut aligned faces and heads from photos, as networks need them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,10 +11,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..model_templates.contract import InputSpec
 
+Transform = NDArray[np.float64]
+"""float64 (2, 3), as `cv2.warpAffine` takes it, but that pixels are counted from the outer edge of
+the first one."""
+
+_LEAST_SCALE = 0.75
+"""Below this scale linear interpolation would skip pixels."""
+
 
 def similarity(
     landmarks: NDArray[np.floating], points: Sequence[tuple[float, float]] | NDArray[np.floating]
-) -> NDArray[np.float64]:
+) -> Transform:
     """The rotation, scale and shift that bring landmarks closest to points, by least squares.
 
     Umeyama, "Least-squares estimation of transformation parameters between two point patterns",
@@ -24,7 +32,7 @@ def similarity(
         points: Target positions x, y, (N, 2).
 
     Returns:
-        float64 (2, 3), as `cv2.warpAffine` takes it.
+        The transform from the one to the other.
     """
     source, target = (_complex(landmarks), _complex(points))
     centre, aim = source.mean(), target.mean()
@@ -43,23 +51,86 @@ def _complex(points: ArrayLike) -> NDArray[np.complex128]:
     return np.ascontiguousarray(points, np.float64).view(np.complex128)[:, 0]
 
 
-def cut_face(
-    image: NDArray[np.uint8], transform: NDArray[np.float64], spec: InputSpec
-) -> NDArray[np.uint8]:
-    """Warp a photo by a `similarity`: uint8 (height, width, 3), black outside the photo.
+def cut_face(image: NDArray[np.uint8], transform: Transform, spec: InputSpec) -> NDArray[np.uint8]:
+    """Cut a face or a head out of a photo; where it shrinks, all pixels of the photo count.
 
     Args:
         image: uint8 (H, W, 3), BGR.
-        transform: float64 (2, 3), from the photo's pixels to the input's; both count from the
-            outer edge of their first pixel.
+        transform: From the photo's pixels to the input's, such as a `similarity`.
         spec: The network's input.
+
+    Returns:
+        uint8 (height, width, 3), black outside the photo.
     """
+    part, moved = reduced(image, transform, (spec.height, spec.width))
+    if part.size == 0:
+        return np.zeros((spec.height, spec.width, 3), np.uint8)
     size = (spec.width, spec.height)
-    cut = cv2.warpAffine(image, from_centres(transform), size, flags=cv2.INTER_LINEAR)
+    cut = cv2.warpAffine(part, from_centres(moved), size, flags=cv2.INTER_LINEAR)
     return np.asarray(cut, np.uint8)
 
 
-def from_centres(transform: NDArray[np.float64]) -> NDArray[np.float64]:
+def reduced(
+    image: NDArray[Any], transform: Transform, shape: tuple[int, int]
+) -> tuple[NDArray[Any], Transform]:
+    """What a transform needs of an image, shrunk so that linear interpolation skips no pixel.
+
+    Args:
+        image: (H, W) or (H, W, 3).
+        transform: From the image's pixels to those of the target.
+        shape: Height and width of the target.
+
+    Returns:
+        The image, or the part of it that the target shows, perhaps empty, shrunk; and the
+        transform from that.
+    """
+    scales = np.linalg.norm(transform[:, :2], axis=0)  # along the image's x and y
+    if min(scales) >= _LEAST_SCALE:
+        return image, transform
+    left, top, right, bottom = covered(inverse(transform), shape, image.shape, margin=2)
+    part = image[top:bottom, left:right]
+    if part.size == 0:
+        return part, transform
+    sides = np.array([right - left, bottom - top])
+    small = np.where(scales < _LEAST_SCALE, np.maximum(1, np.rint(sides * scales)), sides)
+    shrunk = cv2.resize(part, small.astype(int).tolist(), interpolation=cv2.INTER_AREA)
+    moved = transform.copy()
+    moved[:, 2] += transform[:, :2] @ (left, top)
+    moved[:, :2] *= sides / small
+    return shrunk, moved
+
+
+def covered(
+    back: Transform, shape: tuple[int, int], whole: tuple[int, ...], *, margin: float = 0
+) -> tuple[int, int, int, int]:
+    """The rectangle of whole pixels that contains a picture laid into a photo, cut at its edges.
+
+    Args:
+        back: From the picture's pixels to the photo's.
+        shape: Height and width of the picture.
+        whole: Height and width of the photo.
+        margin: Width of an edge around the picture, in its pixels.
+
+    Returns:
+        Left, top, right, bottom; without area if the picture lies beside the photo.
+    """
+    low, high = -margin, np.array(shape[::-1]) + margin
+    corners = np.array([[low, low, 1], [high[0], low, 1], [low, high[1], 1], [*high, 1]])
+    places = corners @ back.T
+    # A hair's breadth of rounding must not add a row of pixels.
+    first = np.floor(places.min(0) + 1e-6).clip(0, whole[1::-1])
+    last = np.ceil(places.max(0) - 1e-6).clip(first, whole[1::-1])
+    left, top = first.astype(int).tolist()
+    right, bottom = last.astype(int).tolist()
+    return left, top, right, bottom
+
+
+def inverse(transform: Transform) -> Transform:
+    """The transform back."""
+    return np.asarray(cv2.invertAffineTransform(transform), np.float64)
+
+
+def from_centres(transform: Transform) -> NDArray[np.float64]:
     """A transform (2, 3) between edges of pixels as OpenCV has it, which counts from centres."""
     shifted = transform.copy()
     shifted[:, 2] += transform[:, :2] @ (0.5, 0.5) - 0.5

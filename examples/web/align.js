@@ -74,14 +74,13 @@ export function reach([a, b, , d, e]) {
 // ---- photo to head ------------------------------------------------------------------------------
 
 /**
- * Cut a head or a face out for a network.
+ * Cut a head or a face out for a network; where it shrinks, all pixels of the photo count.
  * @param {{data: Uint8ClampedArray, width: number, height: number}} photo RGBA, as ImageData.
  * @param {number[]} transform From the photo's pixels to the input's.
  * @param {object} input The contract's `input`.
- * @param options `shrink`: whether all pixels count where it shrinks, as segmenters have it.
  * @returns Float32Array (3, height, width), BGR planes, 0-255; black beyond the photo.
  */
-export function cutOut(photo, transform, input, { shrink }) {
+export function cutOut(photo, transform, input) {
   const [, , height, width] = input.shape;
   const size = { width, height };
   const part = covered(inverse(transform), size, photo, reach(transform));
@@ -93,7 +92,7 @@ export function cutOut(photo, transform, input, { shrink }) {
       for (let x = 0; x < part.width; x++, from += 4) values[to++] = photo.data[from];
     }
     const plane = { ...part, values };
-    const cut = warp(plane, transform, size, { whole: true, shrinking: shrink });
+    const cut = warp(plane, transform, size, { whole: true });
     made.set(cut, channel * width * height);
   }
   return made;
@@ -115,18 +114,18 @@ export function moved([a, b, c, d, e, f], x, y) {
  * @param {number[]} transform From that picture's pixels to the target's.
  * @param {{width: number, height: number}} size The target's.
  * @param options `whole`: round to whole numbers; `replicate`: what is at the edge goes on beyond it,
- *   where else is 0; `shrinking`: whether it is shrunk first.
+ *   where else is 0.
  */
 export function warp(plane, transform, size, options) {
-  const { whole = false, replicate = false, shrinking = true } = options;
+  const { whole = false, replicate = false } = options;
   const [a, b, c, d, e, f] = transform;
   const fit = (side, scale) =>
-    shrinking && scale < LEAST_SCALE ? Math.max(1, roundHalfEven(side * scale)) : side;
+    scale < LEAST_SCALE ? Math.max(1, roundHalfEven(side * scale)) : side;
   const scales = [Math.hypot(a, d), Math.hypot(b, e)];
   const round = whole ? roundHalfEven : (value) => value;
   const small = shrink(plane, fit(plane.width, scales[0]), fit(plane.height, scales[1]), round);
   // Where nothing shrinks, places are those in the whole picture, as single precision rounds by them.
-  const shrinks = shrinking && Math.min(...scales) < LEAST_SCALE;
+  const shrinks = Math.min(...scales) < LEAST_SCALE;
   const [originX, originY] = shrinks ? [0, 0] : [plane.left, plane.top];
   const [x0, y0] = shrinks ? moved(transform, plane.left, plane.top) : [c, f];
   const [stepX, stepY] = [plane.width / small.width, plane.height / small.height];

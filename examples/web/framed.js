@@ -6,6 +6,7 @@ import { roundHalfEven } from "./file.js";
 import { resized } from "./resize.js";
 
 const LARGE = 0.5; // of the photo's longer side, from which on a face is searched again
+const LARGE_ALONE = 0.375; // likewise, where the first look finds nobody
 const FRAME = 0.25; // of the photo's longer side: the frame's width
 const FAINT = 0.5; // of the contract's threshold: scores are often lower without surroundings
 const SURE = 0.75; // surer faces have surroundings
@@ -37,8 +38,9 @@ export async function lookTwice(image, { scoreThreshold, own, longest }, look) {
 
 /** The large faces of the first look for which a second one is worth its time. */
 function toSearchAgain(seen, photo, own) {
+  const least = seen.some(({ score }) => score >= fround(own)) ? LARGE : LARGE_ALONE;
   return seen.filter((face) => {
-    if (!isLarge(face, photo) || face.score > SURE || face.score < fround(FAINT * own)) return false;
+    if (!isLarge(face, photo, least) || face.score > SURE || face.score < fround(FAINT * own)) return false;
     const isSurer = (other) =>
       other.score > SURER * face.score && fround(side(other) / side(face)) >= fround(NOT_SMALLER);
     return face.score >= fround(own) || !seen.some(isSurer);
@@ -97,8 +99,8 @@ function side({ box: [x1, y1, x2, y2] }) {
   return Math.max(fround(x2 - x1), fround(y2 - y1));
 }
 
-function isLarge(face, { width, height }) {
-  return side(face) >= LARGE * Math.max(width, height);
+function isLarge(face, { width, height }, least = LARGE) {
+  return side(face) >= least * Math.max(width, height);
 }
 
 /** Whether the middle of a face lies within another one's box. */

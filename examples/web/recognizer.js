@@ -78,7 +78,7 @@ export async function loadRecognizer(ort, bytes) {
 
   /** A face with landmarks, cut out of a photo: Float32Array (3, height, width), BGR, 0-255. */
   function cut(image, { landmarks }) {
-    return cutOut(image, similarity(landmarks, input.points), input, { shrink: false });
+    return cutOut(image, similarity(landmarks, input.points), input);
   }
 
   /** The embedding of a face from `cut`: Float32Array of length 1. */

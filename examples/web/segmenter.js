@@ -131,7 +131,7 @@ export async function loadSegmenter(ort, bytes) {
     const transforms = faces.map(({ landmarks }) => similarity(landmarks, input.points));
     const shares = [];
     for (const transform of transforms) {
-      const head = cutOut(image, transform, input, { shrink: true });
+      const head = cutOut(image, transform, input);
       const tensor = new ort.Tensor("float32", head, [1, 3, height, width]);
       const { mask } = await session.run({ [input.name]: tensor });
       if (!mask.data.every(Number.isFinite)) {

@@ -19,6 +19,11 @@ from ...results import Detections, pairwise_iou
 LARGE = 0.5
 """Smallest share of the photo's longer side at which a face is searched again with a frame."""
 
+LARGE_ALONE = 0.375
+"""The same where the first look finds nobody: it may see only parts of a face that fills the photo.
+With it face-detection-n finds the last 5 of the 6,899 faces of MTFL; of 745 photos without a face
+it looks twice at 83 more, and finds two more false faces."""
+
 FRAME = 0.25
 """Width of the black frame around the photo, as a share of its longer side."""
 
@@ -49,7 +54,8 @@ def to_search_again(
         shape: The photo's shape, which begins with height and width.
         score_threshold: The contract's.
     """
-    large = seen.where(_are_large(seen, shape) & (seen.scores <= SURE))
+    least = LARGE if np.any(seen.scores >= score_threshold) else LARGE_ALONE
+    large = seen.where(_are_large(seen, shape, least) & (seen.scores <= SURE))
     large = large.above(FAINT * score_threshold)
     surer = seen.scores[:, None] > _SURER * large.scores
     sides = _sides(seen.boxes)[:, None] / _sides(large.boxes)
@@ -131,8 +137,8 @@ def joined(
     return Detections(boxes, scores[order], landmarks)
 
 
-def _are_large(faces: Detections, shape: Sequence[int]) -> NDArray[np.bool_]:
-    return np.asarray(_sides(faces.boxes) >= LARGE * max(shape[:2]))
+def _are_large(faces: Detections, shape: Sequence[int], least: float = LARGE) -> NDArray[np.bool_]:
+    return np.asarray(_sides(faces.boxes) >= least * max(shape[:2]))
 
 
 def _sides(boxes: NDArray[np.float32]) -> NDArray[np.float32]:

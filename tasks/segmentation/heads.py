@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.align import from_centres, similarity
+from ...data.align import Transform, cut_face, from_centres, similarity
 from ...data.images import read_image
 from ...data.mask_pairs import MaskPair, read_mask, read_mask_values
 from ...errors import ImageError
 from ...model_templates.contract import InputSpec
-from .placing import Transform, cut_head, stretch
+from .placing import stretch
 
 Pixels = NDArray[np.uint8]
 
@@ -30,7 +30,7 @@ def read_head(pair: MaskPair, spec: InputSpec) -> tuple[Pixels, Pixels]:
     image = read_image(pair.path)
     truth = read_mask(pair, shape=image.shape)
     transform = _transform(pair, image.shape, spec)
-    return cut_head(image, transform, spec), _cut_truth(truth, transform, spec)
+    return cut_face(image, transform, spec), _cut_truth(truth, transform, spec)
 
 
 def read_truth(pair: MaskPair, spec: InputSpec) -> Pixels | None:
@@ -58,7 +58,7 @@ def _transform(pair: MaskPair, shape: tuple[int, ...], spec: InputSpec) -> Trans
 
 
 def _cut_truth(truth: Pixels, transform: Transform, spec: InputSpec) -> Pixels:
-    """Cut a truth, uint8 (H, W), as `cut_head` cuts a photo; 0 beyond its edges."""
+    """Cut a truth, uint8 (H, W), as `cut_face` cuts a photo; 0 beyond its edges."""
     size = (spec.width, spec.height)
     cut = cv2.warpAffine(truth, from_centres(transform), size, flags=cv2.INTER_NEAREST)
     return np.asarray(cut, np.uint8)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.align import planes, similarity
+from ...data.align import Transform, cut_face, planes, similarity
 from ...data.pixels import Colour, Image, read_pixels
 from ...errors import InputError
 from ...mask import Mask
@@ -17,7 +17,7 @@ from ...model_templates.contract import Contract
 from ...runtimes.session import Session
 from ..model import Model, Steps, checked_landmarks, rows_of
 from .classes import classes_of
-from .placing import Transform, cut_head, place_masks, stretch
+from .placing import place_masks, stretch
 from .rules import segmentation_rules
 
 Pixels = NDArray[np.uint8]
@@ -99,7 +99,7 @@ class FaceSegmenter(Model[list[Mask]]):
             image: uint8 (H, W, 3), BGR.
             transforms: From `transforms`.
         """
-        return [cut_head(image, transform, self.contract.input) for transform in transforms]
+        return [cut_face(image, transform, self.contract.input) for transform in transforms]
 
     def place(
         self,

@@ -1,4 +1,4 @@
-"""Cut heads out of a photo, and lay their masks back into it."""
+"""Lay masks of heads into the photo that the heads were cut from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.align import cut_face, from_centres
+from ...data.align import Transform, covered, from_centres, inverse, reduced
 from ...mask import Mask
 from ...model_templates.contract import InputSpec
 from .classes import classes_of
@@ -18,30 +18,12 @@ from .rules import SegmentationRules
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-Transform = NDArray[np.float64]
-"""float64 (2, 3), from a photo's pixels to the input's; both count from the outer edge of their
-first pixel."""
-
-_LEAST_SCALE = 0.75
-"""Below this scale linear interpolation would skip pixels."""
 
 
 def stretch(shape: tuple[int, ...], spec: InputSpec) -> Transform:
     """The transform of a photo that is a head already cut: its edges become the input's."""
     height, width = shape[:2]
     return np.array([[spec.width / width, 0, 0], [0, spec.height / height, 0]], np.float64)
-
-
-def cut_head(image: Pixels, transform: Transform, spec: InputSpec) -> Pixels:
-    """Cut a head as `cut_face` does, with all pixels of the photo counted where it shrinks.
-
-    Returns:
-        uint8 (height, width, 3) BGR, black beyond the photo.
-    """
-    part, moved = _reduced(image, transform, (spec.height, spec.width))
-    if part.size == 0:
-        return np.zeros((spec.height, spec.width, 3), np.uint8)
-    return cut_face(np.asarray(part, np.uint8), moved, spec)
 
 
 def place_masks(
@@ -103,8 +85,8 @@ def _lay_back(
         the head all is background.
     """
     count, height, width = shares.shape
-    back = _inverse(transform)
-    left, top, right, bottom = _covered(back, (height, width), shape)
+    back = inverse(transform)
+    left, top, right, bottom = covered(back, (height, width), shape)
     back[:, 2] -= (left, top)
     size = (right - left, bottom - top)
     found = np.zeros((count, size[1], size[0]), np.float32)
@@ -112,7 +94,7 @@ def _lay_back(
         return found, left, top
     # Values at the head's edge go on to the middle of the pixels that the edge runs through.
     for plane, share in zip(found, shares, strict=True):
-        part, moved = _reduced(share, back, size[::-1])
+        part, moved = reduced(share, back, size[::-1])
         plane[:] = _warped(part, moved, size, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
     ones = np.ones((height, width), np.uint8)
     head = _warped(ones, back, size, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
@@ -120,65 +102,6 @@ def _lay_back(
     if count > 1:
         found[0] += 1 - head
     return found, left, top
-
-
-def _reduced(
-    image: NDArray[Any], transform: Transform, shape: tuple[int, int]
-) -> tuple[NDArray[Any], Transform]:
-    """What a transform needs of an image, shrunk so that linear interpolation skips no pixel.
-
-    Args:
-        image: (H, W) or (H, W, 3).
-        transform: From the image's pixels to those of the target.
-        shape: Height and width of the target.
-
-    Returns:
-        The image, or the part of it that the target shows, perhaps empty, shrunk; and the
-        transform from that.
-    """
-    scales = np.linalg.norm(transform[:, :2], axis=0)  # along the image's x and y
-    if min(scales) >= _LEAST_SCALE:
-        return image, transform
-    left, top, right, bottom = _covered(_inverse(transform), shape, image.shape, margin=2)
-    part = image[top:bottom, left:right]
-    if part.size == 0:
-        return part, transform
-    sides = np.array([right - left, bottom - top])
-    small = np.where(scales < _LEAST_SCALE, np.maximum(1, np.rint(sides * scales)), sides)
-    reduced = cv2.resize(part, small.astype(int).tolist(), interpolation=cv2.INTER_AREA)
-    moved = transform.copy()
-    moved[:, 2] += transform[:, :2] @ (left, top)
-    moved[:, :2] *= sides / small
-    return reduced, moved
-
-
-def _covered(
-    back: Transform, shape: tuple[int, int], whole: tuple[int, ...], *, margin: float = 0
-) -> tuple[int, int, int, int]:
-    """The rectangle of whole pixels that contains a picture laid into a photo, cut at its edges.
-
-    Args:
-        back: From the picture's pixels to the photo's.
-        shape: Height and width of the picture.
-        whole: Height and width of the photo.
-        margin: Width of an edge around the picture, in its pixels.
-
-    Returns:
-        Left, top, right, bottom; without area if the picture lies beside the photo.
-    """
-    low, high = -margin, np.array(shape[::-1]) + margin
-    corners = np.array([[low, low, 1], [high[0], low, 1], [low, high[1], 1], [*high, 1]])
-    places = corners @ back.T
-    # A hair's breadth of rounding must not add a row of pixels.
-    first = np.floor(places.min(0) + 1e-6).clip(0, whole[1::-1])
-    last = np.ceil(places.max(0) - 1e-6).clip(first, whole[1::-1])
-    left, top = first.astype(int).tolist()
-    right, bottom = last.astype(int).tolist()
-    return left, top, right, bottom
-
-
-def _inverse(transform: Transform) -> Transform:
-    return np.asarray(cv2.invertAffineTransform(transform), np.float64)
 
 
 def _warped(

@@ -55,6 +55,14 @@ def test_pixels_are_where_positions_are() -> None:
     np.testing.assert_array_equal(same, small)
 
 
+@pytest.mark.parametrize("scale", [0.7, 0.3, 0.11])
+def test_all_pixels_count_where_a_face_shrinks(scale: float) -> None:
+    """The noise of a photo averages out; that of 40 x 40 pixels alone would stay."""
+    noise = np.random.default_rng(2).integers(0, 256, (400, 400, 3), dtype=np.uint8)
+    cut = cut_face(noise, similarity(np.array(POINTS) / scale, POINTS), SPEC)
+    assert cut.std() < 1.2 * scale * noise.std()
+
+
 @pytest.mark.parametrize(("angle", "scale"), [(0.0, 0.8), (0.0, 2.5), (0.5, 1.0), (-0.3, 1.4)])
 def test_each_pixel_is_of_its_place_in_the_photo(angle: float, scale: float) -> None:
     """The photo's grey rises evenly; at x, y from its outer edge it is 2 x + y - 1.5."""

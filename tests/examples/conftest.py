@@ -111,7 +111,7 @@ def kotlin(tmp_path_factory: pytest.TempPathFactory) -> Driver:
     compiler = command("kotlinc", package="kotlin")
     java = command("java", package="default-jre-headless")
     sources = EXAMPLES / "android/app/src/main/kotlin/pocketface/example"
-    names = ("Faces", "Framed", "Masks", "ModelNames", "SamePerson", "TfliteMetadata")
+    names = ("Align", "Faces", "Framed", "Masks", "ModelNames", "SamePerson", "TfliteMetadata")
     pure = [sources / f"{name}.kt" for name in names]
     driver = (*pure, DRIVERS / "Driver.kt", "-include-runtime", "-d")
     made = made_once(

@@ -38,10 +38,10 @@ final class FaceRecognizer {
     /// - Returns: A vector of length 1. Store it as carefully as a photo: it is biometric data.
     func embedding(of face: Face, in frame: CVPixelBuffer) throws -> [Float] {
         try withPixels(of: frame, to: crop) { from, to in
-            cutFace(
+            cutOut(
                 photo: UnsafeRawBufferPointer(from.bytes), photoBytesPerRow: from.bytesPerRow,
                 photoWidth: from.width, photoHeight: from.height,
-                similarity: Similarity(face.landmarks, to: points),
+                transform: Transform(face.landmarks, to: points),
                 input: to.bytes, inputBytesPerRow: to.bytesPerRow, inputWidth: to.width,
                 inputHeight: to.height)
         }

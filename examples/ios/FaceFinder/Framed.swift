@@ -3,6 +3,7 @@
 // number for number. No framework here, so that it compiles and is tested anywhere.
 
 private let largeShare: Float = 0.5  // of the photo's longer side: searched again from there on
+private let largeShareAlone: Float = 0.375  // likewise, where the first look finds nobody
 private let frameShare = 0.25  // of the photo's longer side: the frame's width
 private let faint: Float = 0.5  // of the contract's threshold: scores are often lower so
 private let sure: Float = 0.75  // surer faces have surroundings
@@ -96,7 +97,8 @@ struct FramedPhoto {
 
 /// Whether a second look at a face of the first one is worth its time.
 private func isSearchedAgain(_ face: Face, of seen: [Face], longer: Int, own: Float) -> Bool {
-    guard face.isLarge(longer: longer), face.score <= sure, face.score >= faint * own else {
+    let least = seen.contains { $0.score >= own } ? largeShare : largeShareAlone
+    guard face.isLarge(longer: longer, least: least), face.score <= sure, face.score >= faint * own else {
         return false
     }
     return face.score >= own
@@ -137,7 +139,9 @@ extension Face {
 
     fileprivate var area: Double { Double(x2 - x1) * Double(y2 - y1) }
 
-    fileprivate func isLarge(longer: Int) -> Bool { side >= largeShare * Float(longer) }
+    fileprivate func isLarge(longer: Int, least: Float = largeShare) -> Bool {
+        side >= least * Float(longer)
+    }
 
     /// Whether its middle lies within another one's box.
     fileprivate func liesWithin(_ other: Face) -> Bool {

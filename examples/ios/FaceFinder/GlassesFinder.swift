@@ -44,10 +44,10 @@ final class GlassesFinder: FaceDetector {
 
     private func label(of face: Face, in frame: CVPixelBuffer) throws -> (String, Float) {
         try withPixels(of: frame, to: crop) { from, to in
-            cutFace(
+            cutOut(
                 photo: UnsafeRawBufferPointer(from.bytes), photoBytesPerRow: from.bytesPerRow,
                 photoWidth: from.width, photoHeight: from.height,
-                similarity: Similarity(face.landmarks, to: points),
+                transform: Transform(face.landmarks, to: points),
                 input: to.bytes, inputBytesPerRow: to.bytesPerRow, inputWidth: to.width,
                 inputHeight: to.height)
         }

@@ -35,7 +35,7 @@ final class MaskFinder: FaceDetector {
     /// - Returns: Faces with `mask`; no pixel is of two.
     func faces(in frame: CVPixelBuffer) throws -> [Face] {
         var faces = try detector.faces(in: frame).filter { !$0.landmarks.isEmpty }
-        let transforms = faces.map { Transform(Similarity($0.landmarks, to: spec.points)) }
+        let transforms = faces.map { Transform($0.landmarks, to: spec.points) }
         let masks = placeMasks(
             shares: try transforms.map { try shares(of: frame, $0) }, transforms: transforms,
             photoWidth: CVPixelBufferGetWidth(frame), photoHeight: CVPixelBufferGetHeight(frame),
@@ -47,10 +47,11 @@ final class MaskFinder: FaceDetector {
     /// What the network says of one head, (classes, height, width).
     private func shares(of frame: CVPixelBuffer, _ transform: Transform) throws -> [Float] {
         try withPixels(of: frame, to: head) { from, to in
-            cutHead(
+            cutOut(
                 photo: UnsafeRawBufferPointer(from.bytes), photoBytesPerRow: from.bytesPerRow,
-                photoWidth: from.width, photoHeight: from.height, transform: transform, spec: spec,
-                input: to.bytes, inputBytesPerRow: to.bytesPerRow)
+                photoWidth: from.width, photoHeight: from.height, transform: transform,
+                input: to.bytes, inputBytesPerRow: to.bytesPerRow, inputWidth: to.width,
+                inputHeight: to.height)
         }
         try VNImageRequestHandler(cvPixelBuffer: head).perform([request])
         // As the file gives a picture, Vision takes it for an image-to-image model. It gives an array

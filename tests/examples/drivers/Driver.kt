@@ -17,8 +17,7 @@ import pocketface.example.OperatingPoint
 import pocketface.example.PeopleRules
 import pocketface.example.Photo
 import pocketface.example.cosine
-import pocketface.example.cutFace
-import pocketface.example.cutHead
+import pocketface.example.cutOut
 import pocketface.example.findFaces
 import pocketface.example.isTooSmall
 import pocketface.example.lookTwice
@@ -63,7 +62,7 @@ fun main(args: Array<String>) {
                 val maxFmr = file.float.toDouble()
                 val rules = PeopleRules(thresholds, if (hasCurve) curve else null)
                 val face = FloatArray(3 * columns * rows)
-                cutFace(seen, similarity(landmarks, points), columns, rows, face)
+                cutOut(seen, similarity(landmarks, points), columns, rows, face)
                 face.forEach(::write)
                 val similarity = cosine(unit(one), unit(other))
                 val said = rules.verdict(similarity, isTooSmall(landmarks), maxFmr)
@@ -122,7 +121,7 @@ fun main(args: Array<String>) {
                 )
                 for (index in masks.indices) {
                     val head = FloatArray(3 * columns * rows)
-                    cutHead(seen, found[index].first, spec, head)
+                    cutOut(seen, found[index].first, columns, rows, head)
                     head.forEach(::write)
                     val mask = masks[index]
                     intArrayOf(mask.left, mask.top, mask.width, mask.height).forEach(::write)

@@ -91,9 +91,9 @@ if arguments[1] == "cut" {
         var input = [UInt8](repeating: 9, count: inputRow * inputHeight)
         photo.withUnsafeBytes { photo in
             input.withUnsafeMutableBytes { input in
-                cutFace(
+                cutOut(
                     photo: photo, photoBytesPerRow: photoRow, photoWidth: width,
-                    photoHeight: height, similarity: Similarity(landmarks, to: points),
+                    photoHeight: height, transform: Transform(landmarks, to: points),
                     input: input, inputBytesPerRow: inputRow, inputWidth: inputWidth,
                     inputHeight: inputHeight)
             }
@@ -124,9 +124,9 @@ if arguments[1] == "people" {
         var input = [UInt8](repeating: 9, count: inputRow * inputHeight)
         photo.withUnsafeBytes { photo in
             input.withUnsafeMutableBytes { input in
-                cutFace(
+                cutOut(
                     photo: photo, photoBytesPerRow: photoRow, photoWidth: width,
-                    photoHeight: height, similarity: Similarity(landmarks, to: points),
+                    photoHeight: height, transform: Transform(landmarks, to: points),
                     input: input, inputBytesPerRow: inputRow, inputWidth: inputWidth,
                     inputHeight: inputHeight)
             }
@@ -151,7 +151,7 @@ if arguments[1] == "masks" {
             threshold: threshold)
         let found = (0..<heads).map { _ in
             (
-                Transform(Similarity(floats(10), to: spec.points)),
+                Transform(floats(10), to: spec.points),
                 floats(classes * columns * rows)
             )
         }
@@ -164,10 +164,10 @@ if arguments[1] == "masks" {
             var input = [UInt8](repeating: 9, count: inputRow * rows)
             photo.withUnsafeBytes { photo in
                 input.withUnsafeMutableBytes { input in
-                    cutHead(
+                    cutOut(
                         photo: photo, photoBytesPerRow: photoRow, photoWidth: width,
-                        photoHeight: height, transform: transform, spec: spec, input: input,
-                        inputBytesPerRow: inputRow)
+                        photoHeight: height, transform: transform, input: input,
+                        inputBytesPerRow: inputRow, inputWidth: columns, inputHeight: rows)
                 }
             }
             writeRows(input, row: inputRow, width: columns, height: rows)

@@ -32,7 +32,7 @@ function runCases() {
     );
     masks.forEach((mask, index) => {
       const place = Int32Array.of(mask.left, mask.top, mask.width, mask.height);
-      const head = cutOut(photo, found[index].transform, input, { shrink: true });
+      const head = cutOut(photo, found[index].transform, input);
       for (const one of [head, place, mask.probabilities]) out.push(Buffer.from(one.buffer));
     });
   }

@@ -24,7 +24,7 @@ for (let left = int(); left > 0; left--) {
   const curve = { slope: float(), offset: float() };
   const maxFmr = float();
   const rules = { thresholds, calibration: hasCurve ? curve : null };
-  const face = cutOut(photo, similarity(landmarks, input.points), input, { shrink: false });
+  const face = cutOut(photo, similarity(landmarks, input.points), input);
   const value = cosine(unit(one), unit(other));
   const { answer, probability } = verdict(value, rules, { maxFmr, small: isSmall({ landmarks }) });
   out.push(Buffer.from(face.buffer));

@@ -72,8 +72,8 @@ def test_a_large_face_is_where_the_second_look_sees_it() -> None:
     (20, (0.9, 0.3), 1),  # an eye of a large face
     (40, (0.55, 0.3), 1),  # neither is sure
     (40, (0.7, 0.6), 1),  # both are found
-    (40, (0.4, 0.3), 1),  # neither is found
-    (40, (0.3, 0.24), 0),  # too faint
+    (37, (0.4, 0.3), 1),  # neither is found
+    (37, (0.3, 0.24), 0),  # too faint
     (40, (0.4, SURE + 0.01), 0),  # sure in one look
 ])  # fmt: skip
 def test_which_large_faces_get_a_second_look(
@@ -82,7 +82,19 @@ def test_which_large_faces_get_a_second_look(
     seen = faces((30, 30, 30 + side, 30 + side), (10, 10, 90, 90), scores=scores)
     large = to_search_again(seen, (100, 100, 3), score_threshold=0.5)
     assert len(large) == again
-    assert len(to_search_again(seen, (161, 100, 3), score_threshold=0.5)) == 0  # not large
+    assert len(to_search_again(seen, (214, 100, 3), score_threshold=0.5)) == 0  # not large
+
+
+@pytest.mark.parametrize(("side", "scores", "again"), [
+    (38, (0.3, 0.1), 1),  # perhaps a part of a face that is not seen whole
+    (37, (0.3, 0.1), 0),  # too small
+    (38, (0.3, 0.5), 0),  # somebody is found
+])  # fmt: skip
+def test_where_nobody_is_found_smaller_ones_get_a_second_look(
+    side: int, scores: tuple[float, float], again: int
+) -> None:
+    seen = faces((30, 30, 30 + side, 30 + side), (80, 80, 90, 90), scores=scores)
+    assert len(to_search_again(seen, (100, 100, 3), score_threshold=0.5)) == again
 
 
 @pytest.mark.parametrize(("height", "width"), [(100, 80), (400, 1000), (1, 3000)])

@@ -35,7 +35,7 @@ class FaceRecognizer(assets: AssetManager) : AutoCloseable {
         val seen = pixels(photo)
         return faces.map { face ->
             val landmarks = requireNotNull(face.landmarks) { "recognition needs landmarks" }
-            cutFace(seen, similarity(landmarks, points), width, height, values)
+            cutOut(seen, similarity(landmarks, points), width, height, values)
             image.writeFloat(values)
             model.run(mapOf(ModelNames.INPUT to image), mapOf(ModelNames.EMBEDDING to embedding))
             unit(embedding.readFloat())

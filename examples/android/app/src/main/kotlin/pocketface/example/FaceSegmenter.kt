@@ -37,7 +37,7 @@ class FaceSegmenter(assets: AssetManager) : AutoCloseable {
             similarity(requireNotNull(face.landmarks) { "masks need landmarks" }, spec.points)
         }
         val shares = transforms.map { transform ->
-            cutHead(seen, transform, spec, values)
+            cutOut(seen, transform, spec.width, spec.height, values)
             image.writeFloat(values)
             model.run(mapOf(ModelNames.INPUT to image), mapOf(ModelNames.MASK to mask))
             val share = mask.readFloat()

@@ -8,6 +8,7 @@ import kotlin.math.max
 import kotlin.math.min
 
 private const val LARGE = 0.5f // of the photo's longer side, from which on a face is searched again
+private const val LARGE_ALONE = 0.375f // likewise, where the first look finds nobody
 private const val FRAME = 0.25 // of the photo's longer side: the frame's width
 private const val FAINT = 0.5f // of the contract's threshold: scores are often lower so
 private const val SURE = 0.75f // surer faces have surroundings
@@ -45,7 +46,8 @@ fun lookTwice(
 
 /** Whether a second look at a face of the first one is worth its time. */
 private fun isSearchedAgain(face: Face, seen: List<Face>, photo: Photo, own: Float): Boolean {
-    if (!isLarge(face, photo) || face.score > SURE || face.score < FAINT * own) return false
+    val least = if (seen.any { it.score >= own }) LARGE else LARGE_ALONE
+    if (!isLarge(face, photo, least) || face.score > SURE || face.score < FAINT * own) return false
     return face.score >= own || seen.none { other ->
         other.score > SURER * face.score && side(other) / side(face) >= NOT_SMALLER
     }
@@ -111,8 +113,8 @@ private fun joined(
 
 private fun side(face: Face): Float = max(face.x2 - face.x1, face.y2 - face.y1)
 
-private fun isLarge(face: Face, photo: Photo): Boolean =
-    side(face) >= LARGE * max(photo.width, photo.height)
+private fun isLarge(face: Face, photo: Photo, least: Float = LARGE): Boolean =
+    side(face) >= least * max(photo.width, photo.height)
 
 /** Whether the middle of a face lies within another one's box. */
 private fun liesWithin(face: Face, other: Face): Boolean {
