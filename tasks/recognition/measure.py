@@ -89,22 +89,23 @@ def measure(
     """See `tasks.parts.Measure`; figures of rates that too few pairs can tell are None."""
     people = people_of(samples)
     vectors = embeddings_of(model, samples, on_progress=on_progress)
-    genuine, impostor = all_pairs(vectors, people)
-    figures = _figures(genuine, impostor) | _counts(vectors, people)
-    where = f"{len(samples)} photos of {len(set(people[people >= 0].tolist()))} people"
-    return Measured(figures, settled=settled(genuine, impostor, measured_on=where))
+    figures = _figures(*all_pairs(vectors, people)) | _counts(vectors, people)
+    return Measured(figures, settled=settled(vectors, people))
 
 
-def settled(genuine: Counts, impostor: Counts, *, measured_on: str) -> dict[str, JsonValue]:
+def settled(vectors: NDArray[np.float32], people: NDArray[np.int64]) -> dict[str, JsonValue]:
     """What cosines of a model mean, as `inference` and `rules` have it; empty if they tell nothing.
 
+    A photo without a face has no cosine, and counts for nothing here.
+
     Args:
-        genuine: Scores of pairs of one person.
-        impostor: Scores of pairs of two.
-        measured_on: The photos, in words.
+        vectors: Rows of length 1, (N, D); NaN where no face was found.
+        people: Index of each row's person, (N,); negative if unknown.
     """
+    seen = np.isfinite(vectors[:, 0]) & (people >= 0)
+    where = f"{seen.sum()} photos of {len(np.unique(people[seen]))} people"
     try:
-        rules = rules_of(genuine, impostor, measured_on=measured_on)
+        rules = rules_of(*all_pairs(vectors[seen], people[seen]), measured_on=where)
     except DataError as error:
         _log.warning("what cosines mean is not known: %s", error)
         rules = RecognitionRules()

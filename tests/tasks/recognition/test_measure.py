@@ -191,6 +191,27 @@ def test_a_validation_settles_what_cosines_mean(tmp_path: Path) -> None:
     assert 1 > near > 0.5 > far > 0
 
 
+def test_photos_without_a_face_say_nothing_of_what_cosines_mean(tmp_path: Path) -> None:
+    people = [f"person {index // 4}" for index in range(80)]
+    names = write_photos(tmp_path, 80)
+    photos = list(zip(names, people, strict=True))
+    angles = [18.0 * (index // 4) + 4.0 * (index % 4) for index in range(80)]
+    path = write_list(tmp_path / "all.identities.json", photos, LANDMARKS)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for entry in content["photos"][::4]:
+        entry["landmarks"] = None
+    path.write_text(json.dumps(content), encoding="utf-8")
+    some = [photo for place, photo in enumerate(photos) if place % 4]
+    without = write_list(tmp_path / "some.identities.json", some, LANDMARKS)
+    model = saying(recognizer(), tmp_path, angles)
+    found, expected = (
+        measure(model, TASK.samples.read(Labels([file], [tmp_path]), rules={})).settled
+        for file in (path, without)
+    )
+    assert found == expected
+    assert found["measured_on"] == "60 photos of 20 people"
+
+
 def test_a_training_without_validation_leaves_old_thresholds_out() -> None:
     text = settled_text(SETTLED, {})
     assert recognizer(text).rules.thresholds == ()
