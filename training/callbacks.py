@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ class Snapshots(Checkpoint):
         template: Text of the template.
         about: Further arguments of `Section`.
         made_of: Settings that must be the same when the training is resumed; see `made_of`.
-        measured_on: Identifies the validation photos; a best figure on other photos is dropped.
+        measured_on: Identifies the validation photos; "" if nothing is validated. A best.pth of
+            other photos is renamed, and its figure dropped.
         figure: The figure that decides which epoch is the best.
         on_epoch: See `FitRequest`.
 
@@ -111,6 +113,7 @@ class Snapshots(Checkpoint):
         self.figure = figure
         self.on_epoch = on_epoch
         self.best_value: float | None = None
+        self._knows_best = False
         self.after_saving: Callable[[], object] = lambda: None
         self._epochs = 0
 
@@ -119,9 +122,12 @@ class Snapshots(Checkpoint):
         return {f"best_{self.figure.key}": self.best_value, "measured_on": self.measured_on}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best figure if its best.pth exists and was measured on the same photos."""
-        if state_dict["measured_on"] == self.measured_on and self.best.exists():
+        """Restore what is known of best.pth, which a start without validation hands on."""
+        then = state_dict["measured_on"]
+        if then and self.measured_on in ("", then) and self.best.exists():
+            self.measured_on = then
             self.best_value = state_dict[f"best_{self.figure.key}"]
+            self._knows_best = True
 
     def on_save_checkpoint(
         self,
@@ -154,6 +160,8 @@ class Snapshots(Checkpoint):
         # The best value decides whether to save, and saving ends in a barrier, so all processes
         # must use the first one's value, whatever their own disks hold.
         self.best_value = trainer.strategy.broadcast(self.best_value)
+        if self.measured_on and trainer.is_global_zero:
+            self._keep_best_of_others()
         trainer.save_checkpoint(self.latest)
         self.after_saving()
 
@@ -219,6 +227,15 @@ class Snapshots(Checkpoint):
             self.on_epoch(
                 EpochReport(self._epochs, pl_module.course.epochs, loss, measured, is_best)
             )
+
+    def _keep_best_of_others(self) -> None:
+        """Rename a best.pth whose figure cannot be compared with those of this start."""
+        if self._knows_best or not self.best.exists():
+            return
+        kept = (self.best.with_name(f"best_{number}.pth") for number in count(1))
+        name = next(path for path in kept if not path.exists())
+        self.best.rename(name)
+        _log.warning("%s is of other --val-ann-files, and is %s now", self.best, name.name)
 
     @property
     def epochs(self) -> int:

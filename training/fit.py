@@ -138,7 +138,7 @@ def _snapshots(request: FitRequest, made: PreparedTraining) -> Snapshots:
             "seed": made.seed,
         },
         made_of=made.made_of,
-        measured_on=" ".join(sha256_file(path) for path in request.val.files),
+        measured_on=" ".join(sorted(map(sha256_file, request.val.files))),
         figure=made.module.figure,
         on_epoch=request.on_epoch,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -106,11 +107,19 @@ def test_an_older_checkpoint_resumes_too(settings: FitRequest, begun: Path, tmp_
     assert _same(first, second)
 
 
-def test_a_best_of_other_photos_is_none(
-    settings: FitRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def _figures(*given: float) -> Callable[[object, object], Measured]:
+    """A validation that finds each of these in turn."""
+    found = iter(given)
+    return lambda *_: Measured({"ap": 0.1, "ap50": next(found)})
+
+
+def test_a_best_of_other_photos_is_kept_and_none_of_these(
+    settings: FitRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    figures = iter([0.9, 0.1, 0.2, 0.3])
-    monkeypatch.setattr(measure, "measure", lambda *_: Measured({"ap": 0.1, "ap50": next(figures)}))
+    monkeypatch.setattr(measure, "measure", _figures(0.9, 0.1, 0.2, 0.3))
     (annotations,) = settings.train.files
     other = tmp_path / "other.json"
     other.write_text(annotations.read_text() + "\n")
@@ -118,13 +127,33 @@ def test_a_best_of_other_photos_is_none(
     latest = fit(replace(settings, epochs=1)).latest
     report = fit(replace(settings, epochs=2, resume_from=latest))
     assert report.best_value == pytest.approx(0.9)
+    assert "of other --val-ann-files" not in caplog.text
     others = Labels([other], settings.train.roots)
     report = fit(replace(settings, val=others, epochs=3, resume_from=latest))
     assert report.best_value == pytest.approx(0.2)
+    assert read_weights(latest.with_name("best_1.pth")).epochs == 1
+    assert "best.pth is of other --val-ann-files, and is best_1.pth now" in caplog.text
     output = tmp_path / "elsewhere"
     report = fit(replace(settings, output=output, epochs=4, resume_from=latest))
     assert report.best_value == pytest.approx(0.3)
     assert read_weights(output / "best.pth").epochs == 4
+
+
+def test_a_start_without_validation_hands_the_best_on(
+    settings: FitRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "measure", _figures(0.9, 0.1))
+    (annotations,), roots = settings.train.files, [*settings.train.roots] * 2
+    again = tmp_path / "again.json"
+    again.write_text(annotations.read_text() + "\n")
+    both = Labels([annotations, again], roots)
+    latest = fit(replace(settings, val=both, epochs=1)).latest
+    fit(replace(settings, epochs=2, resume_from=latest))
+    both = Labels([again, annotations], roots)  # the same photos
+    report = fit(replace(settings, val=both, epochs=3, resume_from=latest))
+    assert report.best_value == pytest.approx(0.9)
+    assert [path.name for path in latest.parent.glob("best*")] == ["best.pth"]
+    assert read_weights(latest.with_name("best.pth")).epochs == 1
 
 
 def test_a_resumed_training_must_have_the_same_steps(settings: FitRequest, begun: Path) -> None:
