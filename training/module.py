@@ -63,7 +63,7 @@ class TemplateModule(lightning.LightningModule):
     Attributes:
         figure: The figure that decides which epoch is the best; logged as `val/<key>`, 0 to 1.
         penalty: A further loss that depends only on the weights; None for none.
-        settled: What the last validation measured for the template; see `Measured.settled`.
+        settled: What was measured of these weights for the template; see `Measured.settled`.
 
     Args:
         network: The network to train.

@@ -26,6 +26,7 @@ from ..models.unfolded import is_folded, unfold_norms
 from ..models.weights import build_network
 from ..tasks import Task, task_of
 from ..tasks.describe import contract_for
+from ..tasks.templates import with_settled
 from .body import differs_in_head_alone, network_of_parts, network_on_body
 from .datamodule import TrainingData
 from .machine import Machine, choose_machine, keep_freed_memory
@@ -180,6 +181,7 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
         ),
         files={sample.image_id: sample.path for sample in samples},
     )
+    module.settled = _settled(start, template)
     return PreparedTraining(
         start=start,
         goes_on=goes_on,
@@ -191,6 +193,14 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
         made_of=epochs_made_of,
         teacher=None if teacher is None else teacher.path,
     )
+
+
+def _settled(start: Start, template: Template) -> Mapping[str, Any]:
+    """What was measured of a resumed training's weights, as long as they are the same."""
+    then = None if start.made_of is None or start.weights is None else start.weights.measured_with
+    if then is None or then.input != template.input:
+        return {}
+    return with_settled(template, then).inference
 
 
 def _inputs(

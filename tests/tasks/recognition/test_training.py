@@ -131,6 +131,23 @@ def test_an_epoch_without_validation_has_no_thresholds_of_the_one_before(
     assert rules == {1: False, 2: True, 3: False, 4: True}
 
 
+def test_a_training_that_is_stopped_before_it_learns_keeps_its_thresholds(
+    request_of: FitRequest, people: Labels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_of = replace(request_of, val=people, workers=0)
+    latest = fit(replace(request_of, epochs=1)).latest
+    before = load_as(FaceRecognizer, latest).rules
+    assert before.thresholds
+
+    def interrupted(*_: Any) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TemplateModule, "training_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit(replace(request_of, resume_from=latest))
+    assert load_as(FaceRecognizer, latest).rules == before
+
+
 @pytest.mark.parametrize("name", ["zoe", "person 1"])
 def test_it_does_not_go_on_with_other_people(
     request_of: FitRequest, people: Labels, tmp_path: Path, name: str
