@@ -33,7 +33,7 @@ class PeopleLoss(nn.Module):
         nn.init.normal_(self.weight, std=size**-0.5)
 
     def forward(self, vectors: Tensor, people: Tensor, *, progress: float) -> Tensor:
-        """The loss of vectors (B, size) of these people, int64 (B,).
+        """The loss of vectors (B, size) of these people, int64 (B,); 0 of none, as all losses here.
 
         Args:
             vectors: float32, of any length.
@@ -42,7 +42,7 @@ class PeopleLoss(nn.Module):
         """
         spec = self.spec
         if isinstance(spec, SoftmaxLossSpec):
-            return functional.cross_entropy(vectors @ self.weight.T, people)
+            return _entropy(vectors @ self.weight.T, people)
         cosines = functional.normalize(vectors) @ functional.normalize(self.weight).T
         margin = spec.margin
         if spec.warmup > 0:
@@ -50,7 +50,7 @@ class PeopleLoss(nn.Module):
         own = cosines.gather(1, people[:, None]).clamp(-1 + 1e-6, 1 - 1e-6)
         smaller = own - margin if spec.type == "cosface" else _turned(own, margin)
         logits = cosines.scatter(1, people[:, None], smaller)
-        return functional.cross_entropy(spec.scale * logits, people)
+        return _entropy(spec.scale * logits, people)
 
 
 def _turned(cosines: Tensor, margin: float) -> Tensor:
@@ -115,9 +115,9 @@ def taught_loss(vectors: Tensor, taught: Tensor, own: Tensor) -> Tensor:
         taught: float32 (B, size), the teacher's, of unit length.
         own: float32 (B, …), the student's before that, of any length.
     """
-    apart = (1 - functional.cosine_similarity(vectors, taught)).mean()
+    apart = _mean(1 - functional.cosine_similarity(vectors, taught))
     units = functional.normalize(own)
-    return apart + (units @ units.T - taught @ taught.T).square().mean()
+    return apart + _mean((units @ units.T - taught @ taught.T).square())
 
 
 def _squared_distances(vectors: Tensor) -> Tensor:
@@ -130,6 +130,10 @@ def _pairs(people: Tensor) -> tuple[Tensor, Tensor]:
     """Which pairs are two photos of one person, and which of two people, bool (B, B) each."""
     equal = people[:, None] == people[None]
     return equal & ~torch.eye(len(people), dtype=torch.bool, device=people.device), ~equal
+
+
+def _entropy(logits: Tensor, people: Tensor) -> Tensor:
+    return _mean(functional.cross_entropy(logits, people, reduction="none"))
 
 
 def _mean(values: Tensor) -> Tensor:

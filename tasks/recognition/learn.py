@@ -94,7 +94,8 @@ class RecognitionLearner(nn.Module):
     ) -> dict[str, Tensor]:
         """The losses `people` (or `pairs`, `triplets`) and `taught`, as far as the template asks.
 
-        Photos of unknown people learn from the teacher alone.
+        Photos of unknown people learn from the teacher alone. Where a batch has no other ones the
+        loss is 0: several processes wait for each other's losses and gradients.
         """
         vectors = seeded(network, as_floats(images), seed=seed).float()
         # In half precision a cosine near 1 is 1, where the angle has no gradient.
@@ -111,7 +112,7 @@ class RecognitionLearner(nn.Module):
             found["pairs"] = contrastive_loss(own, theirs, self.spec)
         elif isinstance(self.spec, TripletLossSpec):
             found["triplets"] = triplet_loss(own, theirs, self.spec)
-        elif self.loss is not None and len(own):
+        elif self.loss is not None:
             progress = float(targets.progress.mean())
             found["people"] = self.loss(own, theirs, progress=progress)
         if self.weight:
@@ -120,7 +121,7 @@ class RecognitionLearner(nn.Module):
             found["taught"] = self.weight * taught_loss(
                 self.project(vectors[seen]), taught[seen], vectors[seen]
             )
-        return found or {"people": 0 * vectors.sum()}  # a batch of unknown people alone
+        return found
 
 
 def learner(

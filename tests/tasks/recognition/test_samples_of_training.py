@@ -244,6 +244,27 @@ def test_unknown_people_do_not_count_for_losses_of_labels(tmp_path: Path) -> Non
     assert loss([2, 2]) == 0
 
 
+@pytest.mark.parametrize("loss", [ARCFACE, "{type: softmax}"])
+def test_processes_have_the_same_losses_and_gradients_whatever_their_batches(
+    tmp_path: Path, loss: str
+) -> None:
+    """They would wait for each other for ever."""
+    crops = crops_of(tmp_path, ["ann", "bob", None])
+    template = template_with(loss)
+    learner: Any = task_of("face-recognition").learn.learner(template, crops.photos, teacher=None)
+    learner.weight, learner.taught = 1.0, torch.ones(3, 5)
+    learner.taught[2] = torch.nan  # a photo that the teacher cannot read
+    learner.project = torch.nn.Linear(8, 5, bias=False)
+    network = make_network(template.architecture).eval()
+    learnt = [*network.parameters(), *learner.parameters()]
+    for places in ([0, 1], [2, 2]):
+        images, targets = collate(crops[[(0, place) for place in places]])
+        losses = learner.losses(network, images, targets, seed=0)
+        assert list(losses) == ["people", "taught"]
+        found = torch.autograd.grad(sum(losses.values()), learnt, allow_unused=True)
+        assert all(one is not None and bool(one.isfinite().all()) for one in found)
+
+
 def test_losses_are_computed_in_full_precision(tmp_path: Path) -> None:
     crops = crops_of(tmp_path, ["ann", "bob"])
     template = template_with()
