@@ -11,7 +11,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -330,6 +330,36 @@ def check_new_file(path: Path, flag: str, *, inputs: Iterable[Path], force: bool
         raise UserError(
             f"{flag} {path}: is there already", hint="--force replaces it; or name a new file"
         )
+
+
+def write_lists(texts: Mapping[Path, str]) -> None:
+    """Write the lists of one `--output`, of which none takes the place of another.
+
+    A list that is there may have been corrected by hand.
+
+    Args:
+        texts: The text of each file.
+
+    Raises:
+        UserError: A file of another content is there; nothing was written.
+        OSError: See `atomic_write`.
+    """
+    for path, text in texts.items():
+        if os.path.lexists(path) and not _holds(path, text):
+            raise UserError(
+                f"--output {path.parent}: its {path.name} is there already, and is another; "
+                "expected a folder without it"
+            )
+    for path, text in texts.items():
+        with atomic_write(path, "w") as handle:
+            handle.write(text)
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode("utf-8", "surrogateescape")
+    except OSError:
+        return False
 
 
 @contextmanager

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from ..data.glasses import read_glasses, split_people
 from ..data.images import read_image
-from ..data.labelled_faces import write_labelled_faces
+from ..data.labelled_faces import labelled_faces_text
 from ..data.photo_paths import find_photo
 from ..data.record_set import named
 from ..errors import DataError, ImageError, UserError
-from ..files import check_place, name_in_utf8
+from ..files import check_place, name_in_utf8, write_lists
 from ..results import Detections
 from ..tasks.detection.model import FaceDetector
 from ..tasks.load import load_as
@@ -60,7 +60,8 @@ def prepare_faces(
     Raises:
         DataError: The source cannot be read as labels, or has no photo that is there.
         ModelFileError: The detector cannot be used.
-        UserError: The output cannot be written.
+        UserError: The output cannot be written, or has a list of another content, which may have
+            been corrected by hand.
     """
     check_place(output, "--output", folder=True)
     root, rows = read_glasses(source)
@@ -96,7 +97,16 @@ def prepare_faces(
             on_progress(count, len(rows))
     if not lists:
         raise DataError(f"{source}: none of the {len(rows)} photos can be read")
-    return [_write(output, part, faces, unreadable[part]) for part, faces in lists.items()]
+    write_lists({_list_of(output, part): labelled_faces_text(some) for part, some in lists.items()})
+    return [
+        PreparedList(
+            _list_of(output, part),
+            photos=len(some),
+            no_face=sum(landmarks is None for _, _, landmarks in some),
+            unreadable=unreadable[part],
+        )
+        for part, some in lists.items()
+    ]
 
 
 def face_finder(detector: Path) -> Callable[[NDArray[np.uint8]], NDArray[np.float32] | None]:
@@ -139,15 +149,3 @@ def main_face(found: Detections, shape: Sequence[int]) -> NDArray[np.float32] | 
 
 def _list_of(output: Path, part: str) -> Path:
     return output / f"{part}.csv"
-
-
-def _write(
-    output: Path,
-    part: str,
-    faces: list[tuple[str, str, NDArray[np.float32] | None]],
-    unreadable: int,
-) -> PreparedList:
-    path = _list_of(output, part)
-    write_labelled_faces(path, faces)
-    without = sum(landmarks is None for _, _, landmarks in faces)
-    return PreparedList(path, len(faces), without, unreadable)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import DataError
-from ..files import atomic_write, reading
+from ..files import reading, write_lists
 
 FACE_CATEGORY: Final = {"id": 1, "name": "face"}
 """The only category of the files that we write."""
@@ -59,23 +59,22 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def save_coco_json(content: Mapping[str, Any], path: Path) -> None:
-    """Write a COCO JSON file atomically.
-
-    Raises:
-        DataError: A number is not finite.
-        OSError: The folder cannot be written.
-    """
+    """Write a COCO JSON file; see `save_coco_jsons`."""
     save_coco_jsons({path: content})
 
 
 def save_coco_jsons(contents: Mapping[Path, Mapping[str, Any]]) -> None:
-    """Write several COCO JSON files; if any holds a number that is not finite, write none."""
+    """Write several COCO JSON files, or none.
+
+    Raises:
+        DataError: A number is not finite.
+        UserError: See `write_lists`.
+        OSError: The folder cannot be written.
+    """
     texts = {}
     for path, content in contents.items():
         try:
             texts[path] = json.dumps(content, allow_nan=False)
         except ValueError as error:
             raise DataError(f"{path}: cannot be written: {error}") from error
-    for path, text in texts.items():
-        with atomic_write(path, "w") as handle:
-            handle.write(text)
+    write_lists(texts)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, ImageError, UserError
-from ..files import atomic_write, check_place, name_in_utf8
+from ..files import check_place, name_in_utf8, write_lists
 from .identities import SUFFIX, ListSpec, PhotoSpec
 from .identities_doubts import Doubt, Face, doubts, thumbnail
 from .identities_pairs import Pair, read_pairs
@@ -98,7 +98,8 @@ def make_identities(
         The lists, and the doubtful photos, none without `request.embed`.
 
     Raises:
-        UserError: The output cannot be written, or what is asked for does not fit together.
+        UserError: The output cannot be written, or has a list of another content, which may have
+            been corrected by hand; or what is asked for does not fit together.
         DataError: The folder, table or pairs cannot be read, or more than half of the photos
             cannot be used.
     """
@@ -200,14 +201,13 @@ def _save(
         for one, other, fold in pairs
         if one in order and other in order
     )
-    written = []
+    written, texts = [], {}
     for part, some in sorted(parts.items()):
         path = output / f"{part}{SUFFIX}"
-        content = ListSpec(photos=some, pairs=kept)
-        with atomic_write(path, "w") as handle:
-            handle.write(content.model_dump_json(exclude_defaults=True))
+        texts[path] = ListSpec(photos=some, pairs=kept).model_dump_json(exclude_defaults=True)
         people = Counter(entry.person for entry in some if entry.person is not None)
         alone = sum(number == 1 for number in people.values())
         found = sum(entry.landmarks is not None for entry in some)
         written.append(WrittenList(path, len(some), len(people), alone, found, len(kept)))
+    write_lists(texts)
     return written

@@ -204,10 +204,15 @@ def labels_in(file: Path) -> list[str]:
 def write_labelled_faces(
     path: Path, rows: Sequence[tuple[str, str, NDArray[np.float32] | None]]
 ) -> None:
-    """Write a list of labelled faces atomically.
+    """Write a list of labelled faces atomically; `rows` as in `labelled_faces_text`."""
+    with atomic_write(path, "w") as handle:
+        handle.write(labelled_faces_text(rows))
+
+
+def labelled_faces_text(rows: Sequence[tuple[str, str, NDArray[np.float32] | None]]) -> str:
+    """The text of a list of labelled faces, a CSV.
 
     Args:
-        path: The CSV file to write.
         rows: For each photo the path relative to the root, the label, and landmarks (5, 2) or None.
     """
     text = io.StringIO()
@@ -218,8 +223,7 @@ def write_labelled_faces(
         if landmarks is not None:
             points = [f"{value:.2f}" for value in landmarks.reshape(-1)]
         writer.writerow([image, label, *points])
-    with atomic_write(path, "w") as handle:
-        handle.write(text.getvalue())
+    return text.getvalue()
 
 
 def _table(file: Path) -> Table:

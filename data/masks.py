@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, UserError
-from ..files import FULL, atomic_write, check_place, name_in_utf8, scratch_folder
+from ..files import FULL, check_place, name_in_utf8, scratch_folder, write_lists
 from ..model_templates.schema import BACKGROUND
 from .mask_pairs import SUFFIX, ListSpec, PairSpec
 
@@ -128,13 +128,13 @@ def new_pairs(output: Path) -> Iterator[Path]:
     A folder that is made for it goes again when the block fails.
 
     Raises:
-        UserError: `output` cannot be written, or has `images` or `masks` already.
+        UserError: `output` cannot be written, or has `images`, `masks` or a list already.
     """
     check_place(output, "--output", folder=True)
-    for name in ("images", "masks"):
-        if os.path.lexists(output / name):
+    for there in (output / "images", output / "masks", *sorted(output.glob(f"*{SUFFIX}"))):
+        if os.path.lexists(there):
             raise UserError(
-                f"--output {output}: its {name} is there already; expected a new folder"
+                f"--output {output}: its {there.name} is there already; expected a new folder"
             )
     absent = [folder for folder in (output, *output.parents) if not folder.exists()]
     output.mkdir(parents=True, exist_ok=True)
@@ -255,7 +255,7 @@ def save_lists(
     *,
     classes: Mapping[int, str],
     split: Split,
-    into: Path | None = None,
+    into: Path,
 ) -> list[WrittenList]:
     """Write one list for each part of the pairs.
 
@@ -264,10 +264,11 @@ def save_lists(
         pairs: At least one.
         classes: Names of the masks' values.
         split: See `Split`.
-        into: Folder that the files are written to, from where they will move to `output`.
+        into: Folder that the files are written to: `output`, or from where they will move there.
 
     Raises:
         DataError: A class is in no mask at all. Where one list alone lacks it, a warning says so.
+        UserError: A list of another content is there, which may have been corrected by hand.
     """
     names = [name for name in dict.fromkeys(classes.values()) if name != BACKGROUND]
     for name in names:
@@ -283,7 +284,7 @@ def save_lists(
     parts: dict[str, list[NewPair]] = {}
     for part, pair in zip(split.parts(pairs), pairs, strict=True):
         parts.setdefault(part, []).append(pair)
-    written = []
+    written, texts = [], {}
     for part, some in sorted(parts.items()):
         path = output / f"{part}{SUFFIX}"
         for name in names:
@@ -293,9 +294,9 @@ def save_lists(
             classes={str(value): name for value, name in sorted(classes.items())},
             pairs=[_spec(pair) for pair in some],
         )
-        with atomic_write((into or output) / path.name, "w") as handle:
-            handle.write(content.model_dump_json(exclude_defaults=True))
+        texts[into / path.name] = content.model_dump_json(exclude_defaults=True)
         written.append(WrittenList(path, len(some)))
+    write_lists(texts)
     return written
 
 

@@ -81,7 +81,7 @@ def convert_coco(
         on_progress: Called with the number of photos done and of all.
 
     Raises:
-        UserError: The output cannot be written or has the folders already.
+        UserError: The output cannot be written or has the folders or a list already.
         DataError: The file is not COCO or lacks a class, no photo is there, a class is in none of
             the masks, or more than half of the photos cannot be used.
         MissingPackageError: faster-coco-eval is not installed.

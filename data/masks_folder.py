@@ -85,8 +85,8 @@ def convert_folders(
         The data root, and the lists.
 
     Raises:
-        UserError: The output cannot be written or has the folders already, or flags do not fit
-            together.
+        UserError: The output cannot be written, or has the folders or, in place, a list of another
+            content already; or flags do not fit together.
         DataError: A folder has no photo, a mask has a value that is not named, a class is in none
             of the masks, or more than half of the pairs cannot be used.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -80,12 +79,6 @@ def split_coco(
         ]
         path = output / f"{annotation_file.stem}.{part}.json"
         contents[path] = content | {"images": images, "annotations": annotations}
-    for path, part_of in contents.items():
-        if os.path.lexists(path) and not _holds(path, part_of):
-            raise UserError(
-                f"--output {output}: its {path.name} is there already, and is another; expected a "
-                "folder without it"
-            )
     save_coco_jsons(contents)
     for path, part_of in contents.items():
         images, annotations = part_of["images"], part_of["annotations"]
@@ -146,13 +139,6 @@ def _owners(file: Path, records: list[Any], ids: set[Key]) -> list[Key | None]:
     tally.check()
     account.report()
     return owners
-
-
-def _holds(path: Path, content: dict[str, Any]) -> bool:
-    try:
-        return load_coco_json(path) == content
-    except DataError:
-        return False
 
 
 def _id(record: object, key: str) -> Key | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from .coco_json import FACE_CATEGORY, save_coco_json
+from .coco_json import FACE_CATEGORY, save_coco_jsons
 from .images import image_size
 from .photo_paths import leads_out
 from .record_set import RecordSet, named
@@ -63,8 +63,9 @@ def convert_wider(
         DataError: There is no list, or no list has photos; a list is damaged (file and line are
             named), or more than half of its boxes have no area; a photo is damaged; a file cannot
             be written.
+        UserError: A file with other content exists, which may have been corrected by hand.
     """
-    written = []
+    contents = {}
     lists = {split: _list_file(folder, split) for split in _SPLITS}
     if not any(file.is_file() for file in lists.values()):
         raise DataError(
@@ -78,16 +79,15 @@ def convert_wider(
             _log.warning("split %r left out: %s is not there", split, absent)
             continue
         content = _to_coco(list(read_list(file)), root, file, on_progress)
-        path = (output or folder) / f"wider_{split}.json"
-        save_coco_json(content, path)
-        _log.info(
-            "%s: %d images, %d faces", path, len(content["images"]), len(content["annotations"])
-        )
-        written.append(path)
-    if not written:
+        contents[(output or folder) / f"wider_{split}.json"] = content
+    if not contents:
         expected = " or ".join(f"WIDER_{split}/images" for split in _SPLITS)
         raise DataError(f"{folder}: has lists but no photos: expected {expected} in it")
-    return written
+    save_coco_jsons(contents)
+    for path, content in contents.items():
+        images, annotations = content["images"], content["annotations"]
+        _log.info("%s: %d images, %d faces", path, len(images), len(annotations))
+    return list(contents)
 
 
 def _list_file(folder: Path, split: str) -> Path:

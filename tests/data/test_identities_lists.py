@@ -153,15 +153,15 @@ def test_nobody_is_in_two_lists_and_a_growing_set_keeps_its_split(make: Make, fo
         put(folder / f"p{number}" / "a.png", size=(4, 4))
         put(folder / f"p{number}" / "b.png", size=(4, 4))
 
-    def split(seed: int = 0) -> dict[str, str]:
-        lists = make(split=Split(0.2, 0.3, seed))
+    def split(output: str, seed: int = 0) -> dict[str, str]:
+        lists = make(split=Split(0.2, 0.3, seed), output=folder.parent / output)
         return {
             photo["person"]: one.path.name.split(".")[0]
             for one in lists
             for photo in content(one)["photos"]
         }
 
-    first = split()
+    first = split("lists")
     for one in make(split=Split(0.2, 0.3, 0)):
         part = one.path.name.split(".")[0]
         assert one.people == sum(place == part for place in first.values())
@@ -170,9 +170,9 @@ def test_nobody_is_in_two_lists_and_a_growing_set_keeps_its_split(make: Make, fo
     assert 5 <= parts.count("val") <= 20
     assert 10 <= parts.count("test") <= 28
     put(folder / "new" / "a.png")
-    again = split()
+    again = split("again")
     assert {name: again[name] for name in first} == first
-    assert split(seed=1) != again
+    assert split("other", seed=1) != again
 
 
 def test_official_pairs(make: Make, folder: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -146,7 +146,8 @@ def test_split_by_photo(make_pairs: Make, caplog: pytest.LogCaptureFixture) -> N
         Image.fromarray(without).save(folders[1] / f"{place}.png")
     chosen: list[set[str]] = []
     for seed in (0, 0, 1):
-        lists = convert(folders, split=Split(0.3, seed), in_place=True)[1]
+        output = folders[0].parent / str(seed)
+        lists = convert(folders, output=output, split=Split(0.3, seed), in_place=True)[1]
         test, train = ({pair.image for pair in read_list(one.path).pairs} for one in lists)
         assert (len(test), len(train), len(test | train)) == (3, 7, 10)
         chosen.append(test)
