@@ -108,13 +108,14 @@ def convert_coco(
     tally = records.tally(one.annotations, "photos", "{}")
     pairs: list[NewPair] = []
     with new_pairs(one.output) as scratch:
-        for done, (path, (image, some)) in enumerate(photos.items(), start=1):
+        for done, (path, (listings, some)) in enumerate(photos.items(), start=1):
+            name = listings[0].name
             try:
-                pairs.append(_convert(one, path, image, some, classes, scratch))
+                pairs.append(_convert(one, path, listings, some, classes, scratch))
             except BadPair as error:
-                tally.lose(error.reason, f"{image.name} ({error.detail})")
+                tally.lose(error.reason, f"{name} ({error.detail})")
             except ImageError as error:
-                tally.lose("photo that cannot be read", f"{image.name} ({error})")
+                tally.lose("photo that cannot be read", f"{name} ({error})")
             if on_progress is not None:
                 on_progress(done, len(photos))
         tally.kept = len(pairs)
@@ -168,9 +169,9 @@ def _photos(
     shapes: Mapping[Key, list[_Shape]],
     records: RecordSet,
     one: CocoRequest,
-) -> dict[Path, tuple[Image, list[_Shape]]]:
+) -> dict[Path, tuple[list[Image], list[_Shape]]]:
     """The photos that are there and have shapes; those of a photo listed twice are joined."""
-    found: dict[Hashable, tuple[Path, Image, list[_Shape]]] = {}
+    found: dict[Hashable, tuple[Path, list[Image], list[_Shape]]] = {}
     absent, empty = list[str](), 0
     for key, image in images.items():
         there = records.find(one.photos, image.name)
@@ -179,7 +180,9 @@ def _photos(
         elif key not in shapes:
             empty += 1
         else:
-            found.setdefault(there[0], (there[1], image, []))[2].extend(shapes[key])
+            _, listings, joined = found.setdefault(there[0], (there[1], [], []))
+            listings.append(image)
+            joined.extend(shapes[key])
     if not found:
         if absent:
             raise DataError(
@@ -190,13 +193,13 @@ def _photos(
         _log.warning("%d of %d photos are not there: %s", len(absent), len(images), named(absent))
     if empty:
         _log.warning("%d photos left out, which have no annotation of these classes", empty)
-    return {path: (image, some) for path, image, some in found.values()}
+    return {path: (listings, joined) for path, listings, joined in found.values()}
 
 
 def _convert(
     one: CocoRequest,
     path: Path,
-    image: Image,
+    listings: Sequence[Image],
     shapes: Sequence[_Shape],
     classes: Sequence[str],
     into: Path,
@@ -209,9 +212,10 @@ def _convert(
     """
     photo = read_image(path)
     height, width = photo.shape[:2]
-    if (image.height, image.width) != (height, width):
-        sizes = f"{image.width}x{image.height}, photo {width}x{height}"
-        raise BadPair("photo of another size than its record", sizes)
+    for image in listings:
+        if (image.height, image.width) != (height, width):
+            sizes = f"{image.width}x{image.height}, photo {width}x{height}"
+            raise BadPair("photo of another size than its record", sizes)
     landmarks = landmarks_in(photo, one.find_landmarks)
     mask = np.zeros((height, width), np.uint8)
     for shape in shapes:

@@ -217,3 +217,16 @@ def test_a_photo_of_two_records(write: Write) -> None:
     assert made.pairs == 1
     [path] = (root / "masks").iterdir()
     assert set(np.unique(read_mask_values(path))) == {0, 1, 2}
+
+
+def test_a_photo_of_which_one_record_has_another_size_is_left_out(
+    write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = [
+        {"id": key, "file_name": name, "width": width, "height": 30}
+        for key, name, width in ((0, "a.jpg", 40), (1, "./a.jpg", 20), (2, "sub/a.jpg", 40))
+    ]
+    shapes = [(key, 1, SQUARE) for key in range(3)]
+    _, [made] = convert(write(*shapes, images=images))
+    assert [pair.image for pair in read_list(made.path).pairs] == ["images/sub/a.jpg"]
+    assert "photo of another size than its record (first: a.jpg (20x30, photo 40x30)" in caplog.text
