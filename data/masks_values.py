@@ -196,27 +196,28 @@ def read_mask_file(file: Path, *, coloured: bool) -> NDArray[np.uint8]:
     source = str(file)
     try:
         with file.open("rb") as stream, pillow_quiet():
-            head = stream.read(64)
-            kind = format_of(head, source)
+            kind = format_of(stream.read(64), source)
             if kind not in _EXACT:
                 raise BadPair(f"mask in a format that changes values ({kind})", file.name)
             image, _ = open_pillow(stream, kind, source)
+            found = image.tile[0].args  # how pixels are stored, of which the mode tells a part
+            stored = found if isinstance(found, str) else str(found[0])
             image.load()
+            if ";16" in stored or image.mode not in ("1", "L", "P", "RGB", "LA", "RGBA"):
+                what = f"{file.name}: {stored}"
+                raise BadPair("mask whose pixels have more than 8 bits, or are no RGB", what)
             if image.mode == "P" and coloured:
                 image = image.convert("RGB")
             elif image.mode in ("LA", "RGBA"):
                 if image.getextrema()[-1] != (255, 255):
                     raise BadPair("mask with transparent pixels", file.name)
                 image = image.convert(image.mode[:-1])
-            elif image.mode not in ("1", "L", "P", "RGB"):
-                what = f"{file.name}: {image.mode}"
-                raise BadPair("mask whose pixels have more than 8 bits, or are no RGB", what)
             pixels = np.asarray(image, np.uint8)
     except BadPair:
         raise
     except Exception as error:  # parsers raise nearly anything on damaged files
         what = str(error) if isinstance(error, ImageError) else f"{file.name}: {error}"
         raise BadPair("mask that cannot be read", what) from error
-    if kind == "PNG" and head[25] == 0 and head[24] in (2, 4):
-        pixels = pixels // (255 // (2 ** head[24] - 1))  # Pillow stretches few bits to 8
+    if stored.startswith(("L;2", "L;4")):
+        pixels = pixels // (255 // (2 ** int(stored[2]) - 1))  # Pillow stretches few bits to 8
     return pixels

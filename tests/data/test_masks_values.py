@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from PIL import Image
 from pocketface.data.masks_values import MaskValues
 from pocketface.errors import DataError, UserError
 
+from ..tiffs import grey_of_4_bits
 from .mask_folders import VALUES, Make, coloured, convert, palette, truth
 
 
@@ -44,6 +46,28 @@ def test_few_bits_are_numbers(bits: int, make_pairs: Make) -> None:
     write_png(labels / "a.png", pixels, bits)
     root, [made] = convert((photos, labels), f"face={2**bits - 1}")
     np.testing.assert_array_equal(truth(root, made.path, ["face"]), VALUES == 1)
+
+
+def test_few_bits_of_a_tiff_are_numbers_too(make_pairs: Make) -> None:
+    photos, labels = make_pairs("a.jpg")
+    pixels = (VALUES == 1).astype(np.uint8) * 9
+    (labels / "a.png").unlink()
+    (labels / "a.tiff").write_bytes(grey_of_4_bits(pixels))
+    root, [made] = convert((photos, labels), "face=9")
+    np.testing.assert_array_equal(truth(root, made.path, ["face"]), VALUES == 1)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_of_16_bits_are_refused(suffix: str, channels: int, make_pairs: Make) -> None:
+    """Pillow keeps their upper halves, without a word."""
+    photos, labels = make_pairs("a.jpg")
+    (labels / "a.png").unlink()
+    pixels = np.repeat(VALUES.astype(np.uint16)[..., None] * 256, channels, 2)
+    pixels[..., 3:] = 65535
+    assert cv2.imwrite(str(labels / f"a{suffix}"), pixels)
+    with pytest.raises(DataError, match=rf"mask whose pixels have more .* \(a{suffix}: RGBA?;16"):
+        convert((photos, labels), "face=1,2", "hair=7")
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8], bits: int) -> None:
@@ -84,7 +108,7 @@ def transparent(values: NDArray[np.uint8]) -> Image.Image:
     ("mask", "message"),
     [
         (coloured(VALUES), r"mask in colour, where --classes has values \(first: z.jpg \(z.png: #"),
-        (sixteen(VALUES), r"more than 8 bits, or are no RGB \(first: z.jpg \(z.png: I;16\)"),
+        (sixteen(VALUES), r"more than 8 bits, or are no RGB \(first: z.jpg \(z.png: I;16B\)"),
         (transparent(VALUES), r"mask with transparent pixels \(first: z.jpg \(z.png\)"),
         (Image.fromarray(VALUES[:, :20]), r"of another size .*\(first: z.jpg \(20x30, photo 40x30"),
         (
