@@ -30,7 +30,14 @@ EXTRA = 1_000_003
 
 
 class Crops(Protocol):
-    """Training samples in memory: a torch `Dataset` of batches, indexed by lists of `Key`."""
+    """Training samples in memory: a torch `Dataset` of batches, indexed by lists of `Key`.
+
+    Attributes:
+        passes: Passes in the whole training; set anew where they follow from a number of steps,
+            as photos that cannot be used are left out by then.
+    """
+
+    passes: int
 
     def __len__(self) -> int:
         """Number of samples in one pass."""

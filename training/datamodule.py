@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,6 +76,11 @@ class TrainingData(lightning.LightningDataModule):
         """Number of batches of each process, with one optimizer step each."""
         return len(self._sampler(rank=0, processes=processes))
 
+    def passes_of(self, steps: int, *, processes: int) -> int:
+        """Passes over the samples in so many steps, the last one perhaps in part."""
+        whole = self._whole_passes(rank=0, processes=processes)
+        return math.ceil(steps * self.repeats / len(whole))
+
     def train_dataloader(self) -> DataLoader[Any]:
         """This process's share of the training samples."""
         assert self.trainer is not None
@@ -94,7 +100,13 @@ class TrainingData(lightning.LightningDataModule):
         )
 
     def _sampler(self, *, rank: int, processes: int) -> Any:
-        sampler = self.task.learn.loader(
+        sampler = self._whole_passes(rank=rank, processes=processes)
+        if self.steps is None:
+            return sampler
+        return FixedSteps(sampler, steps=self.steps, first_epoch=self.first_epoch)
+
+    def _whole_passes(self, *, rank: int, processes: int) -> Any:
+        return self.task.learn.loader(
             self.crops,
             batch_size=self.batch_size,
             repeats=self.repeats,
@@ -103,9 +115,6 @@ class TrainingData(lightning.LightningDataModule):
             rank=rank,
             world_size=processes,
         )
-        if self.steps is None:
-            return sampler
-        return FixedSteps(sampler, steps=self.steps, first_epoch=self.first_epoch)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """All validation samples in one batch, as figures are over all of them."""

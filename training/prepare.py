@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -135,12 +134,9 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
         return np.concatenate(found)
 
     network = _network(template, start, request.hang_hooks, some_images)
-    passes: float = start.epochs * repeats
-    if (fixed := template.hyper_parameters.basic.iterations_per_epoch) is not None:
-        passes = start.epochs * fixed * batch_size * machine.processes / max(1, len(samples))
     data = TrainingData(
         task,
-        task.learn.crops(template, samples, seed=seed, passes=math.ceil(passes)),
+        task.learn.crops(template, samples, seed=seed, passes=start.epochs * repeats),
         val=val_samples,
         batch_size=batch_size,
         repeats=repeats,
@@ -152,6 +148,8 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
     )
     data.preload(processes_here=machine.devices)
     steps = data.steps_per_epoch(processes=machine.processes)
+    if data.steps is not None:
+        data.crops.passes = data.passes_of(start.epochs * steps, processes=machine.processes)
     learner = task.learn.learner(template, samples, teacher=teacher)
     epochs_made_of = made_of(
         steps=steps,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from pocketface.tasks.recognition.model import FaceRecognizer
 from pocketface.tasks.templates import parse_template
 from pocketface.training.fit import fit
 from pocketface.training.module import TemplateModule
+from pocketface.training.prepare import prepare_training
 from pocketface.training.report import EpochReport
 from pocketface.training.request import FitRequest
 
@@ -146,6 +148,26 @@ def test_a_training_that_is_stopped_before_it_learns_keeps_its_thresholds(
     with pytest.raises(KeyboardInterrupt):
         fit(replace(request_of, resume_from=latest))
     assert load_as(FaceRecognizer, latest).rules == before
+
+
+def test_the_share_that_is_done_grows_to_the_end_where_epochs_have_a_number_of_steps(
+    request_of: FitRequest, people: Labels, tmp_path: Path
+) -> None:
+    """It is of the samples that there are: of 24 photos 15 have no face, and 9 make two batches."""
+    content = json.loads(people.files[0].read_text())
+    for photo in content["photos"][9:]:
+        photo["landmarks"] = None
+    (tmp_path / "few.identities.json").write_text(json.dumps(content))
+    text = request_of.template.text.replace("epochs: 1}", "epochs: 1, iterations_per_epoch: 4}")
+    template = replace(request_of.template, text=text, spec=parse_template(text, source="test"))
+    few = replace(people, files=[tmp_path / "few.identities.json"])
+    made = prepare_training(replace(request_of, template=template, train=few, epochs=5))
+    loader = made.data._sampler(rank=0, processes=1)
+    shares = []
+    for epoch in range(5):
+        loader.set_epoch(epoch)
+        shares += [made.data.crops[keys][0][2] for keys in loader]
+    assert shares == [step // 2 / 10 for step in range(20)]
 
 
 @pytest.mark.parametrize("name", ["zoe", "person 1"])
