@@ -63,7 +63,17 @@ class PeopleSampler(EpochSampler):
 
 
 def loader(crops: PeopleCrops, **options: int) -> Sampler[list[Key]]:
-    """See `tasks.learning.Loader`."""
-    if crops.together is None:
-        return EpochSampler(crops, **options)
-    return PeopleSampler(crops, **options)
+    """See `tasks.learning.Loader`.
+
+    Raises:
+        UserError: Batches have one photo; or see `PeopleSampler`.
+        DataError: See `PeopleSampler`.
+    """
+    if crops.together is not None:
+        return PeopleSampler(crops, **options)
+    if options["batch_size"] < 2:
+        raise UserError(
+            f"--batch-size {options['batch_size']}: expected 2 or more, as the head's norm learns "
+            "from the spread of several faces"
+        )
+    return EpochSampler(crops, **options)

@@ -15,16 +15,19 @@ import torch
 
 from pocketface.data.identities import read_identities
 from pocketface.errors import DataError, UserError
-from pocketface.model_templates.schema import Template
+from pocketface.model_templates.schema import Template, TemplateFile
 from pocketface.models.network import make_network
 from pocketface.tasks import task_of
 from pocketface.tasks.describe import contract_for
 from pocketface.tasks.disguise import wear_glasses
 from pocketface.tasks.learning import EpochSampler
+from pocketface.tasks.measuring import Labels
 from pocketface.tasks.recognition.crops import PeopleCrops, collate
 from pocketface.tasks.recognition.rules import AugmentationSpec
 from pocketface.tasks.recognition.sampler import PeopleSampler
 from pocketface.tasks.templates import parse_template
+from pocketface.training.fit import fit
+from pocketface.training.request import FitRequest
 
 from .tiny_recognizer import TINY, write_list
 
@@ -225,6 +228,17 @@ def test_losses_of_people_take_any_batch(tmp_path: Path) -> None:
     loader = task_of("face-recognition").learn.loader
     options = {"batch_size": 2, "repeats": 1, "seed": 0, "first_epoch": 0}
     assert type(loader(crops, **options, rank=0, world_size=1)) is EpochSampler
+
+
+def test_a_batch_of_one_photo_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    crops_of(tmp_path, ["ann", "ann", "bob", "bob"])
+    text = TINY.replace("batch_size: 4", "batch_size: 1")
+    template = TemplateFile(tmp_path / "t.yaml", text, parse_template(text, source="test"))
+    train = Labels([tmp_path / "faces.identities.json"], [tmp_path])
+    request = FitRequest(template=template, train=train, output=tmp_path / "run", gpu_num=0)
+    with pytest.raises(UserError, match=r"^--batch-size 1: expected 2 or more"):
+        fit(request)
+    assert not (tmp_path / "run").exists()
 
 
 def test_unknown_people_do_not_count_for_losses_of_labels(tmp_path: Path) -> None:
