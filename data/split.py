@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 from collections import Counter
@@ -28,7 +29,8 @@ def split_coco(
 
     A photo goes with all its annotations to one part, also if several images list it; the same
     file, fraction and seed always give the same split. Records keep their order and unknown keys.
-    Annotations of an image that is not listed go to neither part, and are counted in a warning.
+    Annotations of an image that is not listed, or with a number that is not finite, which JSON
+    cannot have, go to neither part, and are counted in a warning.
     What the reader of the parts would refuse is refused; a bad record that it would leave out goes
     to a part like the others.
 
@@ -45,9 +47,9 @@ def split_coco(
     Raises:
         UserError: `train_fraction` is not between 0 and 1, or a file with other content exists,
             which may have been corrected by hand.
-        DataError: The file is not COCO, has fewer than two photos, an image without an id or an
-            id used twice, more than half of its images or labels cannot be used (see
-            `coco.read_coco`), or `output` cannot be written.
+        DataError: The file is not COCO, has fewer than two photos, an image without an id, with a
+            number that is not finite or with an id used twice, more than half of its images or
+            labels cannot be used (see `coco.read_coco`), or `output` cannot be written.
     """
     if not 0 < train_fraction < 1:
         raise UserError(
@@ -60,6 +62,9 @@ def split_coco(
         raise DataError(
             f"{annotation_file}: images: expected two or more, each with an id of its own"
         )
+    for place, record in enumerate(content["images"]):
+        if not _is_finite(record):
+            raise DataError(f"{annotation_file}: images[{place}]: expected finite numbers")
     photos = _photos(content["images"])
     if len(photos) < 2:
         raise DataError(f"{annotation_file}: images: all are one photo; expected two or more")
@@ -124,7 +129,7 @@ def _check(file: Path, content: dict[str, Any]) -> None:
 
 
 def _owners(file: Path, records: list[Any], ids: set[Key]) -> list[Key | None]:
-    """The id of each annotation's image; None if there is no such image."""
+    """The id of each annotation's image; None if it goes to neither part."""
     known = ById(dict.fromkeys(ids))
     account = RecordSet()
     tally = account.tally(file, "labels", "annotations[{}]")
@@ -134,11 +139,22 @@ def _owners(file: Path, records: list[Any], ids: set[Key]) -> list[Key | None]:
         owners.append(owner if owner in ids else None)
         if owners[-1] is None:
             tally.lose("annotation of an unknown image_id", place)
+        elif not _is_finite(record):
+            owners[-1] = None
+            tally.lose("annotation with a number that is not finite", place)
         else:
             tally.kept += 1
     tally.check()
     account.report()
     return owners
+
+
+def _is_finite(record: object) -> bool:
+    try:
+        json.dumps(record, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _id(record: object, key: str) -> Key | None:

@@ -192,9 +192,28 @@ def test_labels_of_others_than_faces_are_not_judged(tmp_path: Path) -> None:
     assert sorted(len(load(path)["annotations"]) for path in paths) == [0, 4]
 
 
+def test_a_number_that_is_not_finite_costs_its_annotation_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = [
+        {"id": key, "image_id": 1 + key % 2, "category_id": 1, "bbox": [1, 2, 3, 4]}
+        for key in range(4)
+    ]
+    records[2]["score"] = float("nan")
+    file = tmp_path / "x.json"
+    images = [{"id": key, "file_name": f"{key}.jpg", "width": 9, "height": 9} for key in (1, 2)]
+    categories = [{"id": 1, "name": "face"}]
+    content = {"images": images, "annotations": records, "categories": categories}
+    file.write_text(json.dumps(content))
+    paths = split_coco(file, train_fraction=0.5, seed=0, output=tmp_path / "out")
+    kept = [record["id"] for path in paths for record in load(path)["annotations"]]
+    assert sorted(kept) == [0, 1, 3]
+    assert "annotation with a number that is not finite (first: annotations[2]" in caplog.text
+
+
 def test_nothing_half_written(tmp_path: Path) -> None:
     file = write(tmp_path / "x.json", [{"id": 1, "score": float("nan")}, {"id": 2}])
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(DataError, match=r"x\.json: images\[0\]: expected finite numbers"):
         split_coco(file, train_fraction=0.5, seed=0, output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     with pytest.raises(FileExistsError):
