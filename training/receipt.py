@@ -26,7 +26,8 @@ def draw_curves(output: Path) -> Path:
     """Plot losses and figures of a training's starts into `output`/curves.png.
 
     They are in `logs/csv/version_*`. What is before the last one from epoch 1 on is another
-    training's, whose checkpoints were deleted.
+    training's, whose checkpoints were deleted. What a power cut left without its content is passed
+    over.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -39,12 +40,14 @@ def draw_curves(output: Path) -> Path:
         if version.isdecimal() and log.with_name("hparams.yaml").is_file():  # else a user's copy
             logs[int(version)] = log
     for _, log in sorted(logs.items()):
-        settings = yaml.safe_load(log.with_name("hparams.yaml").read_text(encoding="utf-8"))
+        try:
+            settings = yaml.safe_load(log.with_name("hparams.yaml").read_text(encoding="utf-8"))
+            first_epoch = settings["first_epoch"]
+        except (yaml.YAMLError, TypeError, KeyError):
+            continue
         with log.open(encoding="utf-8", newline="") as file:
-            rows = [
-                (settings["first_epoch"] + int(row["epoch"]) + 1, row)
-                for row in csv.DictReader(file)
-            ]
+            whole = (line for line in file if "\0" not in line)
+            rows = [(first_epoch + int(row["epoch"]) + 1, row) for row in csv.DictReader(whole)]
             if rows and rows[0][0] == 1:
                 points.clear()
             for epoch, row in rows:

@@ -263,6 +263,20 @@ def test_curves_are_of_the_last_training_in_a_folder(
     assert drawn == [[(1, 2, 3, 4), (10.0, 11.0, 22.0, 23.0)]]
 
 
+def test_curves_pass_over_what_a_power_cut_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version, settings in enumerate(["first_epoch: 0\n", "first_epoch: 2\n", "\0\0", ""]):
+        folder = tmp_path / "logs" / "csv" / f"version_{version}"
+        folder.mkdir(parents=True)
+        (folder / "hparams.yaml").write_text(settings)
+        (folder / "metrics.csv").write_text("epoch,train/loss_epoch\n0,5\n1,4\n2,\0\0\0\0")
+    drawn: list[list[float]] = []
+    monkeypatch.setattr(Axes, "plot", lambda _, *points, **__: drawn.append(list(points)))
+    draw_curves(tmp_path)
+    assert drawn == [[(1, 2, 3, 4), (5.0, 4.0, 5.0, 4.0)]]
+
+
 def test_a_resumed_training_must_have_the_same_photos(
     settings: FitRequest, begun: Path, tmp_path: Path
 ) -> None:
