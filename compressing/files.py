@@ -20,10 +20,9 @@ from ..exporting import (
     export_model,
 )
 from ..exporting.certificate import this_host
-from ..exporting.place import move_model, remove_model
+from ..exporting.place import contract_at, move_model, remove_model
 from ..files import scratch_folder
 from ..interrupts import signals_kept
-from ..model_templates.contract import Contract
 from ..models.nncf_hooks import without_hooks
 from ..models.weights import Weights, rewritten
 from ..tasks.load import load
@@ -220,7 +219,7 @@ def _place_float_files(files: Sequence[Path], rows: Sequence[CompressedFile], fo
         if any(stays):
             move_model(path, folder)
         elif stays and (folder / path.name).exists():
-            older = _contract_of(folder / path.name)
+            older = contract_at(folder / path.name)
             made_of = load(path).contract.provenance.checkpoint_sha256
             if older is None or older.provenance.checkpoint_sha256 != made_of:
                 _tell_of_other(folder / path.name)
@@ -240,7 +239,7 @@ def _with_earlier(report: CompressionReport, folder: Path, sha256: str) -> Compr
     new = {row.file for row in report.rows} | {row.before.file for row in report.rows}
     kept = []
     for row in earlier.rows:
-        there = None if row.file in new else _contract_of(folder / row.file)
+        there = None if row.file in new else contract_at(folder / row.file)
         if there is None:
             continue
         if there.provenance.checkpoint_sha256 != sha256:
@@ -254,21 +253,13 @@ def _with_earlier(report: CompressionReport, folder: Path, sha256: str) -> Compr
     return report.model_copy(update={"rows": (*kept, *report.rows)})
 
 
-def _contract_of(path: Path) -> Contract | None:
-    """The contract of a model file; None if it is not there, or none of ours."""
-    try:
-        return load(path).contract
-    except PocketfaceError:
-        return None
-
-
 def _tell_of_other(path: Path) -> None:
     _log.warning("%s is of other weights than the files written now", path)
 
 
 def _remove_earlier(path: Path) -> None:
     """Remove an earlier run's file, which could be mistaken for this run's."""
-    earlier = _contract_of(path)
+    earlier = contract_at(path)
     if earlier is not None and earlier.compression is not None:
         remove_model(path)
         _log.warning("%s of an earlier run is removed", path)

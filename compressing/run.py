@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..errors import UserError
-from ..exporting.place import check_weights_kept
+from ..exporting.place import check_kept
 from ..files import check_place
 from ..model_templates.schema import PruningSpec, SparsitySpec, Template
 from ..models.weights import Weights, rewritten
@@ -130,8 +130,8 @@ def _check_weights(
             raise UserError(
                 f"{weights.path}: would be overwritten; expected another folder to write to"
             )
-    check_weights_kept(
-        weights.path,
+    check_kept(
+        weights,
         folder,
         "--save-checkpoints-to",
         formats=formats,

@@ -8,39 +8,60 @@ import tempfile
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import UserError
+from ..errors import PocketfaceError, UserError
 from ..files import check_not_read
 from ..runtimes import opened
 from ..runtimes.seal import model_files, parts_of
+from ..tasks.load import load
 from .certificate import certificate_path
 from .formats import EXPORTERS, stem_of
 
+if TYPE_CHECKING:
+    from ..model_templates.contract import Contract
+    from ..models.weights import Weights
 
-def check_weights_kept(
-    weights: Path, folder: Path, flag: str, *, formats: Iterable[str], precisions: Iterable[str]
+
+def check_kept(
+    weights: Weights, folder: Path, flag: str, *, formats: Iterable[str], precisions: Iterable[str]
 ) -> None:
-    """Refuse to write model files over the weights that they are made from.
+    """Refuse to write model files over the weights that they are made from, or another template's.
 
     Other people's weights may be named as our files are: `model.xml` with `model.bin`.
 
     Args:
-        weights: The weights, or the file that stands for them.
+        weights: The weights.
         folder: Folder for the files.
         flag: The command-line flag that named the folder.
         formats: Keys of `EXPORTERS`.
         precisions: Precisions of the files, as their names have them.
 
     Raises:
-        UserError: Such a file, with or without NMS inside, would replace a part of the weights.
+        UserError: Such a file, with or without NMS inside, would replace a part of the weights, or
+            a model of another template.
     """
-    read = parts_of(opened(weights))
+    read, name = parts_of(opened(weights.path)), weights.template.name
     stems = [stem_of(one) + end for one, end in product(precisions, ("", "_nms"))]
-    suffixes = [suffix for name in formats for suffix in EXPORTERS[name].suffixes]
+    suffixes = [suffix for one in formats for suffix in EXPORTERS[one].suffixes]
     for stem, suffix in product(stems, suffixes):
         path = folder / f"{stem}{suffix}"
         for target in (path, failed(path)):
             check_not_read(target, flag, read)
+        there = contract_at(path) if path.exists() else None
+        if there is not None and there.name != name:
+            raise UserError(
+                f"{flag} {folder}: holds {path.name} of {there.name}; expected of {name} or none",
+                hint="name another folder",
+            )
+
+
+def contract_at(path: Path) -> Contract | None:
+    """The contract of a model file; None if it is not there, or none of ours."""
+    try:
+        return load(path).contract
+    except PocketfaceError:
+        return None
 
 
 def move_model(path: Path, folder: Path) -> Path:

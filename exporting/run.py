@@ -88,7 +88,8 @@ def export_model(request: ExportRequest) -> ExportReport:
 
     Raises:
         UserError: A format or precision is unknown, the template does not allow the input size,
-            NMS is asked for a model without boxes, or a file would replace the weights.
+            NMS is asked for a model without boxes, or a file would replace the weights or another
+            template's.
         MissingPackageError: A package that a format asked for needs is not installed.
         OSError: The folder cannot be written.
     """
@@ -144,7 +145,7 @@ def _job(request: ExportRequest) -> _Job:
     from ..models.weights import build_network
     from ..tasks.describe import contract_for
     from .onnx import example_for
-    from .place import check_weights_kept
+    from .place import check_kept
     from .verify import reference_for
 
     check_asked(request.formats, request.precisions)
@@ -162,9 +163,7 @@ def _job(request: ExportRequest) -> _Job:
     stored: Sequence[Precision] = ["int8"] if quantized else list(request.precisions)
     for name in named:
         _check_format(name, stored, request, quantized=quantized)
-    check_weights_kept(
-        weights.path, Path(request.folder), "--save-model-to", formats=formats, precisions=stored
-    )
+    check_kept(weights, Path(request.folder), "--save-model-to", formats=formats, precisions=stored)
     height, width = request.input_size or (None, None)
     contract = contract_for(weights.template, weights=weights, height=height, width=width)
     if request.with_nms and task_of(contract.task).rules.suppression(contract) is None:

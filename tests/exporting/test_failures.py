@@ -22,7 +22,7 @@ from pocketface.exporting import EXPORTERS, ExportRequest, export_model
 from pocketface.exporting import coreml as coreml_format
 from pocketface.exporting import onnx as onnx_format
 from pocketface.exporting.coreml_spec import store_as_fp16
-from pocketface.exporting.place import check_weights_kept
+from pocketface.exporting.place import check_kept
 from pocketface.models.weights import build_network, read_weights, write_weights
 from pocketface.runtimes import DEFAULT_RUNTIMES
 from pocketface.runtimes.seal import check_seal
@@ -121,9 +121,26 @@ def test_weights_of_others_are_not_replaced_by_what_is_made_of_them(
         assert str(caught.value) == message
     assert [part.read_text() for part in parts] == ["theirs", "theirs"]
     asked: dict[str, Any] = {"precisions": ["fp32"]}
-    check_weights_kept(theirs, tmp_path, "--to", formats=["onnx"], **asked)
+    check_kept(read, tmp_path, "--to", formats=["onnx"], **asked)
     with pytest.raises(UserError, match=f"--to .*{name}: is one of"):
-        check_weights_kept(parts[1], tmp_path, "--to", formats=["openvino"], **asked)
+        check_kept(replace(read, path=parts[1]), tmp_path, "--to", formats=["openvino"], **asked)
+
+
+def test_a_model_of_another_template_stays(weights: Path, tmp_path: Path) -> None:
+    run(weights, tmp_path, formats=["onnx"], verify=False)
+    before = (tmp_path / "model.onnx").read_bytes()
+    read = read_weights(weights)
+    other = replace(read, template=read.template.model_copy(update={"name": "other"}))
+    options: dict[str, Any] = {"weights": other, "verify": False}
+    with pytest.raises(UserError) as caught:
+        export_model(ExportRequest(folder=tmp_path, formats=["openvino", "onnx"], **options))
+    assert str(caught.value) == (
+        f"--save-model-to {tmp_path}: holds model.onnx of tiny; expected of other or none"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    assert (tmp_path / "model.onnx").read_bytes() == before
+    # What is not written over does not matter.
+    check_kept(other, tmp_path, "--to", formats=["openvino"], precisions=["fp32"])
 
 
 def test_each_format_knows_the_names_of_its_files() -> None:
