@@ -43,8 +43,8 @@ def write_calibration(path: Path, model: FaceRecognizer, rules: RecognitionRules
         handle.write(content.model_dump_json(indent=2) + "\n")
 
 
-def read_calibration(path: Path, model: FaceRecognizer) -> RecognitionRules:
-    """Read what was measured of a model.
+def use_calibration(path: Path, model: FaceRecognizer) -> None:
+    """Let a model go by what was measured of it, in the place of its own rules.
 
     Raises:
         DataError: The file cannot be read, is not such a file, or is of another model.
@@ -64,4 +64,4 @@ def read_calibration(path: Path, model: FaceRecognizer) -> RecognitionRules:
             f"--calibration {path}: was measured of {content.model}, not of {own}, which "
             f"{model.path} is"
         )
-    return content.rules
+    model.rules, model.measured_in = content.rules, path

@@ -22,7 +22,7 @@ from ..tasks.detection.model import FaceDetector
 from ..tasks.load import load_as
 from ..tasks.recognition.model import FaceRecognizer
 from .faces import FACE_SCORE, FaceReader
-from .recognize_calibration import read_calibration
+from .recognize_calibration import use_calibration
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class Recognizer:
     ) -> None:
         self.model = load_as(FaceRecognizer, model, device=device, threads=threads)
         if calibration is not None:
-            self.model.rules = read_calibration(calibration, self.model)
+            use_calibration(calibration, self.model)
         self._detector, self._score = detector, score
         finder = load_as(FaceDetector, detector, device=device, threads=threads)
         self._reader = FaceReader(self.model, finder, face_score=score)

@@ -17,7 +17,7 @@ from ..tasks.model import Model
 from ..tasks.parts import Told
 from ..tasks.recognition.model import FaceRecognizer
 from .gallery import Gallery
-from .recognize_calibration import read_calibration
+from .recognize_calibration import use_calibration
 from .recognize_faces import PhotoFaces
 from .recognize_find import FoundFace, found_faces, said_of, warn_of_many
 from .recognize_follow import FollowedFaces
@@ -120,7 +120,7 @@ class People:
             )
         gallery.check_recognizer(model)
         if request.calibration is not None:
-            model.rules = read_calibration(request.calibration, model)
+            use_calibration(request.calibration, model)
         self._gallery = gallery
         self._judge = Judge(model, request.max_fmr, people=len(gallery.names))
         self._followed = FollowedFaces(alike=self._judge.unsure) if frames else None

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketface.apps.recognize_calibrate import embedded
-from pocketface.apps.recognize_calibration import read_calibration
+from pocketface.apps.recognize_calibration import use_calibration
 from pocketface.apps.recognize_linkage import average_linkage
 from pocketface.data.identities import read_identities
 from pocketface.tasks.load import load_as
@@ -38,7 +38,7 @@ def main() -> None:
     args = parser.parse_args()
     model = load_as(FaceRecognizer, args.load_weights)
     if args.calibration is not None:
-        model.rules = read_calibration(args.calibration, model)
+        use_calibration(args.calibration, model)
     rows, known = embedded(model, read_identities([args.list], [args.data_roots]).photos)
     names, people = np.unique(known, return_inverse=True)
     print(f"{len(rows):,} photos of {len(names):,} people")

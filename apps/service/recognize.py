@@ -17,7 +17,7 @@ from ...tasks.detection.model import FaceDetector
 from ...tasks.load import load_as
 from ...tasks.recognition.model import FaceRecognizer
 from ..faces import FaceReader
-from ..recognize_calibration import read_calibration
+from ..recognize_calibration import use_calibration
 from ..recognize_faces import PhotoFaces
 from ..recognize_find import Known
 from ..recognize_people import People, PeopleRequest
@@ -169,7 +169,7 @@ class Recognition:
             gallery = asked.open()
         model = load_as(FaceRecognizer, settings.recognizer, device=device, threads=threads)
         if settings.calibration is not None:
-            model.rules = read_calibration(settings.calibration, model)
+            use_calibration(settings.calibration, model)
         self.model = model
         self.people = People(asked, gallery, model) if asked and gallery is not None else None
         self._judge = Judge(model, settings.max_fmr)

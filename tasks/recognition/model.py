@@ -25,7 +25,8 @@ class FaceRecognizer(Model[list[Embedding]]):
     """Describes faces, whose landmarks come from a `FaceDetector`, by vectors to compare.
 
     Attributes:
-        rules: The contract's rules for this task.
+        rules: The contract's rules for this task, or those of a calibration.
+        measured_in: The file that has them: the model's own, or the calibration.
     """
 
     WHAT = "face recogniser"
@@ -33,6 +34,7 @@ class FaceRecognizer(Model[list[Embedding]]):
     def __init__(self, *, contract: Contract, session: Session, path: Path) -> None:
         super().__init__(contract=contract, session=session, path=path)
         self.rules = recognition_rules(contract)
+        self.measured_in = path
 
     @property
     def size(self) -> int:
@@ -119,13 +121,15 @@ class FaceRecognizer(Model[list[Embedding]]):
         points = self.rules.thresholds
         if not points:
             raise UserError(
-                f"{self.path}: its thresholds were never measured",
+                f"{self.measured_in}: its thresholds were never measured",
                 hint="`pocketface recognize calibrate` measures them on photos of your own",
             )
         if not points[-1].fmr <= max_fmr < 1:
             raise UserError(
                 f"--max-fmr {max_fmr:g}: expected {points[-1].fmr:g}, the smallest that was "
-                f"measured of {self.path}, or more, and less than 1"
+                f"measured ({self.measured_in}), or more, and less than 1",
+                hint="without the flag it is the command's default; `pocketface recognize "
+                "calibrate` measures smaller rates on photos of more people",
             )
         rates = [math.log(point.fmr) for point in reversed(points)]
         cosines = [point.cosine for point in reversed(points)]

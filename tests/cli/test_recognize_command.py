@@ -614,6 +614,11 @@ def test_calibrate_measures_what_compare_uses(run: Run, measured: Path) -> None:
     assert result.code == 0
     assert "in/same.png: yes" in result.out
     assert "in/more/other.png: no" in result.out
+    # The smallest rate is of that file, not of the model, and nobody may have typed the flag.
+    result = run("recognize", "compare", "anna.png", "in", *plain, *ONE, *own[:2])
+    assert result.code == 2
+    assert "--max-fmr 0.001: expected 0.03, the smallest that was measured (own.json)" in result.err
+    assert "without the flag it is the command's default" in result.err
     other = ("--load-weights", "other.onnx")
     result = run(
         "recognize", "compare", "anna.png", "in", *other, *ONE, "--calibration", "own.json"
