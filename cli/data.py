@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     wider = verbs.add_parser("wider", help="WIDER FACE's official layout to COCO JSON")
     wider.add_argument("folder", type=a_path, metavar="DIR", help="holds wider_face_split")
-    wider.add_argument("--output", type=a_path, metavar="DIR", help="default: the folder itself")
+    wider.add_argument("--output", type=a_path, metavar="DIR", help="default: DIR itself")
     wider.set_defaults(action=_wider)
 
     split = verbs.add_parser("split", help="split a COCO file in two, by photo")
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--test-fraction",
         type=fraction,
         metavar="0..1",
-        help="share of the people for test.csv; nobody is in both",
+        help="share of MeGlass's people for test.csv; nobody is in both",
     )
     glasses.add_argument(
         "--detector",

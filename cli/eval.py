@@ -42,10 +42,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="WIDER FACE with WIDER_val, wider_face_split and ground_truth: easy, medium, hard",
     )
     parser.add_argument(
-        "--save-metrics-to", type=a_path, metavar="YAML", help="metrics, protocol and SHA-256s"
+        "--save-metrics-to",
+        type=a_path,
+        metavar="YAML",
+        help="metrics, protocol and SHA-256s; an older such file is replaced, no other",
     )
     parser.add_argument(
-        "--mistakes-to", type=a_path, metavar="PNG", help="a classifier's mistakes as one picture"
+        "--mistakes-to",
+        type=a_path,
+        metavar="PNG",
+        help="a classifier's mistakes as one picture; an older one is replaced, nothing else",
     )
     parser.add_argument(
         "--input-size",
