@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import runpy
 from pathlib import Path
@@ -62,6 +63,18 @@ def anchors(text: str) -> set[str]:
 
 def test_the_readme_is_one_page() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_table_of_extras_has_all() -> None:
+    table = (DOCS / "guide" / "install.md").read_text(encoding="utf-8").partition("| extra |")[2]
+    cells = re.findall(r"^\| (`.*?) \|", table.partition("\n\n")[0], flags=re.MULTILINE)
+    named = re.findall(r"`([\w-]+)`", " ".join(cells))
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    extras = setup["options.extras_require"]
+    assert sorted(named) == sorted(extras)
+    brought = re.findall(r"[\w-]+", " ".join(re.findall(r"\[(.*?)\]", extras["all"])))
+    assert {*brought} == {*extras} - {"pipeline", "all", "demo", "dev"}
 
 
 @pytest.mark.parametrize(
