@@ -38,7 +38,8 @@ def verify(
     Raises:
         UserError: A file is missing, a folder has no model file, a file was made from other
             weights, or the template ships none.
-        ModelFileError: The checkpoint is missing or damaged.
+        ModelFileError: The checkpoint is missing or damaged, or a file is no model file by its
+            name.
     """
     from ..exporting.verify import verify_files
 

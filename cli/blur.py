@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="1..10",
         help="size of what is hidden, relative to the face (default: 1.4)",
     )
-    add_detector(parser)
+    add_detector(parser, "finds the faces; with landmarks for --shape mask, --only and --except")
     add_second_opinion(parser)
     parser.add_argument(
         "--score",

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="mosaic",
         help="how faces are hidden if no button says so (default: mosaic)",
     )
-    add_detector(parser)
+    add_detector(parser, "finds the faces")
     add_second_opinion(parser)
     parser.add_argument(
         "--score",

@@ -122,13 +122,13 @@ def a_path(text: str) -> Path:
     return file_path(text)
 
 
-def add_detector(parser: argparse.ArgumentParser) -> None:
-    """Add the flag of the detector that finds the faces of photos."""
+def add_detector(parser: argparse.ArgumentParser, which: str = "a detector with landmarks") -> None:
+    """Add the flag of the detector that finds the faces of photos, with what it must be."""
     parser.add_argument(
         "--detector",
         type=a_path,
         metavar="FILE|NAME",
-        help=f"a detector with landmarks (default: {DETECTOR})",
+        help=f"{which} (default: {DETECTOR})",
     )
 
 

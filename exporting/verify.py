@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..data.pictures import NOISE, Picture
 from ..errors import ContractError, MissingPackageError, ModelFileError, UserError
 from ..model_templates.contract import Contract
-from ..runtimes import DEFAULT_RUNTIMES, models_at
+from ..runtimes import DEFAULT_RUNTIMES, check_kind, models_at
 from ..runtimes.session import Outputs
 from ..tasks import task_of
 from ..tasks.comparison import raw_outputs
@@ -148,7 +148,8 @@ def verify_files(
     Raises:
         UserError: A file is missing, a folder has no model file, or a file was made from other
             weights; or the template ships none, and none are given.
-        ModelFileError: The checkpoint is missing or damaged.
+        ModelFileError: The checkpoint is missing or damaged, or a file is no model file by its
+            name.
     """
     files = [file for path in paths for file in _model_files_in(model_path(path))]
     read, given = None, template is not None or weights is not None
@@ -171,6 +172,7 @@ def _model_files_in(path: Path) -> list[Path]:
         raise UserError(f"{path}: holds no model file ({', '.join(_SUFFIXES)})")
     if not found[0].exists():
         raise UserError(f"{found[0]}: no such file or folder")
+    check_kind(found[0])
     return found
 
 
@@ -195,7 +197,7 @@ class _Verifier:
                 return self._by_certificate(model)
             _, certificate = check(path, reference)
         except (ModelFileError, ContractError) as error:
-            return Verified(path, "failed", reason=str(error))
+            return Verified(path, "failed", reason=str(error).removeprefix(f"{path}: "))
         except MissingPackageError as error:
             return Verified(path, "not verified", reason=str(error))
         except UserError as error:

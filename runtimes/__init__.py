@@ -215,11 +215,25 @@ def models_at(path: Path, suffixes: Collection[str] = DEFAULT_RUNTIMES.keys()) -
     return found or ([path] if path.suffix in FOLDERS else [])
 
 
+def check_kind(path: Path) -> None:
+    """Refuse what nothing here opens, by its name.
+
+    Raises:
+        ModelFileError: It is no model file; the hint names those in a folder.
+    """
+    if path.suffix in DEFAULT_RUNTIMES:
+        return
+    known = ", ".join([*DEFAULT_RUNTIMES, ".bin"])
+    inside = ", ".join(map(str, models_at(path))) if path.is_dir() else ""
+    raise ModelFileError(
+        f"{path}: unknown kind of model file; expected one of {known}",
+        hint=f"name a file of the folder: {inside}" if inside else None,
+    )
+
+
 def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> tuple[str, str]:
     """The runtime and mode ("" for the usual one) that open an existing file."""
-    if path.suffix not in DEFAULT_RUNTIMES:
-        known = ", ".join([*DEFAULT_RUNTIMES, ".bin"])
-        raise ModelFileError(f"{path}: unknown kind of model file; expected one of {known}")
+    check_kind(path)
     able = ways_to_open(path)
     name, _, mode = (runtime or _default(path, able)).partition(":")
     if (f"{name}:{mode}" if mode else name) not in able:

@@ -118,6 +118,8 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
     ),
     # Verification and diagnosis
     ("a file to verify that is not there", "verify none.onnx", 2, "none.onnx: no such"),
+    ("a photo to verify", "verify photo.jpg", 2, "photo.jpg: unknown kind of model file"),
+    ("a folder of models", f"{SHOW_BY} model", 2, "model: unknown kind of model file"),
     ("a folder without model files", "verify photos", 2, "photos: holds no model file"),
     ("a pre-processing that is none", f"{DIAGNOSE} --declared bgr,0-2,crop", 2, "'bgr,0-2,crop'"),
     ("a photo for a detector", DIAGNOSE.replace("model/model.xml", "photo.jpg"), 2, "unknown kind"),

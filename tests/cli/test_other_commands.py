@@ -86,7 +86,7 @@ def test_verify_without_the_checkpoint(run: Run) -> None:
     Path("out/model.onnx").write_bytes(half)
     result = run("verify", "out")
     assert result.code == 1
-    assert "out/model.onnx: failed: out/model.onnx: " in result.out
+    assert "out/model.onnx: failed: damaged" in result.out
     result = run("verify", "whole", "--load-weights", "tiny.safetensors")
     assert result.code == 2
     assert "--load-weights tiny.safetensors: has SHA-256" in result.err

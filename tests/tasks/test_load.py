@@ -110,6 +110,15 @@ def test_no_such_file(tmp_path: Path, name: str, message: str) -> None:
         pocketface.load(tmp_path / name)
 
 
+def test_a_folder_s_files_are_named(tmp_path: Path) -> None:
+    for name in ("model.xml", "model.bin", "model.onnx", "notes.txt"):
+        (tmp_path / name).touch()
+    with pytest.raises(ModelFileError, match="unknown kind") as caught:
+        pocketface.load(tmp_path)
+    inside = f"{tmp_path / 'model.onnx'}, {tmp_path / 'model.xml'}"
+    assert caught.value.hint == f"name a file of the folder: {inside}"
+
+
 def test_half_a_pair(files: Path) -> None:
     (files / "model.bin").unlink()
     with pytest.raises(
