@@ -63,9 +63,14 @@ def run_archive(args: argparse.Namespace) -> None:
     from ..apps.archive.run import blur_archive
 
     if len(args.sources) != 1:
-        raise UserError(f"expected one folder or address, found {len(args.sources)}")
+        raise UserError(
+            f"{', '.join(map(str, args.sources))}: expected one folder or address, as --ray or an "
+            f"address is given, found {len(args.sources)}"
+        )
     if args.output is None:
-        raise UserError("expected --output, a folder or an address, for what is written")
+        raise UserError(
+            f"{args.sources[0]}: expected --output, a folder or an address, for what is written"
+        )
     others = {
         f"--tracks {args.tracks}": args.tracks is not None,
         f"--report {args.report}": args.report is not None,

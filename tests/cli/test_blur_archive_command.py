@@ -40,12 +40,12 @@ def test_an_archive(
     ("flags", "said"),
     [
         (("in", "--output", "out", "--manifest", "m.jsonl"), "--manifest m.jsonl: goes with --ray"),
-        (("memory://in",), "expected --output, a folder or an address"),
+        (("memory://in",), "memory://in: expected --output, a folder or an address"),
         (
             ("--ray", "in", "--output", "out"),
             "hint: in counts as --ray HOST:PORT: write --ray last",
         ),
-        (("a", "b", "--output", "out", "--ray"), "expected one folder or address, found 2"),
+        (("a", "b", "--output", "out", "--ray"), "a, b: expected one folder or address, as --ray"),
         (
             ("in", "--output", "out", "--report", "r.json", "--ray"),
             "--report r.json: does not go with --ray",
