@@ -9,7 +9,7 @@ from ..model_templates.catalogue import DETECTOR
 from .console import progress, tell
 from .data_identities import add_identities
 from .data_masks import add_masks
-from .parser import a_path, count, fraction
+from .parser import a_path, count, fraction, part
 
 LABELLING_DETECTOR = "face-detection-m"
 """Template whose weights label photos unless another detector is named."""
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     split.add_argument("annotations", type=a_path, metavar="ANN", help="COCO JSON")
     split.add_argument(
         "--train-fraction",
-        type=fraction,
+        type=part,
         default=0.95,
         metavar="0..1",
         help="share of the photos for the train part (default 0.95)",
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     glasses.add_argument("--output", type=a_path, required=True, metavar="DIR")
     glasses.add_argument(
         "--test-fraction",
-        type=fraction,
+        type=part,
         metavar="0..1",
         help="share of MeGlass's people for test.csv; nobody is in both",
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import UserError
 from ..model_templates.catalogue import DETECTOR
 from .console import progress, tell
-from .parser import a_path, count, fraction
+from .parser import a_path, count, part
 
 if TYPE_CHECKING:
     from ..data.masks import FindLandmarks, Split, WrittenList
@@ -82,7 +82,7 @@ def add_masks(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def _add_split(parser: argparse.ArgumentParser, text: str) -> None:
-    parser.add_argument("--test-fraction", type=fraction, metavar="0..1", help=text)
+    parser.add_argument("--test-fraction", type=part, metavar="0..1", help=text)
     parser.add_argument("--seed", type=count, default=0, metavar="N", help="of the choice")
 
 

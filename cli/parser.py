@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -54,10 +54,19 @@ class Parser(argparse.ArgumentParser):
 
 def fraction(text: str) -> float:
     """A number from 0 to 1."""
+    return _share(text, "from 0 to 1", inside=lambda value: 0 <= value <= 1)
+
+
+def part(text: str) -> float:
+    """A share of what is split into two parts, of which none may be empty."""
+    return _share(text, "above 0 and below 1", inside=lambda value: 0 < value < 1)
+
+
+def _share(text: str, expected: str, *, inside: Callable[[float], bool]) -> float:
     value = _number(text)
-    if not 0 <= value <= 1:
+    if not inside(value):
         meant = f"; {value:g} % is {value / 100:g}" if 2 <= value <= 100 else ""
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text!r}{meant}")
+        raise argparse.ArgumentTypeError(f"expected a number {expected}, found {text!r}{meant}")
     return value
 
 

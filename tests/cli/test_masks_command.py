@@ -121,7 +121,7 @@ def test_from_the_official_layout(run: Run) -> None:
         ),
         (
             ["photos", "labels", "--classes", "face=1", "--test-fraction", "1"],
-            "--test-fraction 1: expected a number above 0 and below 1",
+            "--test-fraction: expected a number above 0 and below 1, found '1'",
         ),
         (["photos", "labels", "--classes", "hair=2"], "--classes does not name 1 ("),
         (["coco.json"], "coco.json: expected a folder of photos, or COCO JSON with --photos"),
