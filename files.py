@@ -11,7 +11,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -20,6 +20,9 @@ from .errors import PocketfaceError, UserError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+CSV = (".csv", ".txt")
+"""What the names of tables may end in: a spreadsheet's own format is another."""
 
 _TEMPORARY = re.compile(r"\..*\.pocketface-[0-9a-f]{12}(\..*)?")
 
@@ -247,7 +250,8 @@ def reading(path: Path, wrong: type[PocketfaceError]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise wrong(f"{path}: cannot be read: {error.strerror or error}") from error
+        meant = "; expected a file" if error.errno == errno.EISDIR else ""
+        raise wrong(f"{path}: cannot be read: {error.strerror or error}{meant}") from error
 
 
 def why_not_writable(path: Path, *, folder: bool = False) -> str | None:
@@ -263,7 +267,16 @@ def why_not_writable(path: Path, *, folder: bool = False) -> str | None:
         return f"{there} is in the way"
     # A file is replaced by one written beside it, so its own permissions do not matter.
     place = there if there.is_dir() else there.parent
-    return None if os.access(place, os.W_OK | os.X_OK) else f"{place} is not writable"
+    try:
+        if os.access(place, os.W_OK | os.X_OK):
+            with tempfile.TemporaryFile(
+                dir=place
+            ):  # /proc, and some mounts, only say that they are
+                return None
+    except OSError as error:
+        if error.errno in FULL:  # there may be room when it is written
+            return None
+    return f"{place} is not writable"
 
 
 def check_place(path: Path, flag: str, *, folder: bool = False) -> None:
@@ -312,7 +325,9 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
-def check_new_file(path: Path, flag: str, *, inputs: Iterable[Path], force: bool) -> None:
+def check_new_file(
+    path: Path, flag: str, *, inputs: Iterable[Path], force: bool, suffixes: Sequence[str] = ()
+) -> None:
     """Refuse to write a file over anything that may be wanted, before the work for it begins.
 
     Args:
@@ -320,11 +335,15 @@ def check_new_file(path: Path, flag: str, *, inputs: Iterable[Path], force: bool
         flag: The command-line flag that named the path.
         inputs: The files that the command reads, which are never replaced.
         force: Whether any other older file may be replaced.
+        suffixes: What its name may end in, if it has a suffix; none for anything.
 
     Raises:
-        UserError: It is one that is read, there is a file already, or see `check_place`.
+        UserError: It is one that is read, its name ends otherwise, there is a file already, or see
+            `check_place`.
     """
     check_not_read(path, flag, inputs)
+    if suffixes and path.suffix and path.suffix.lower() not in suffixes:
+        raise UserError(f"{flag} {path}: expected a name that ends in {' or '.join(suffixes)}")
     check_place(path, flag)
     if not force and os.path.lexists(path):
         raise UserError(

@@ -89,7 +89,7 @@ class Gallery:
         Raises:
             DataError: The file is damaged, of a later version, or holds another model's
                 embeddings; or there is none, and no model is named.
-            UserError: It cannot be written there.
+            UserError: It cannot be written there, or its name ends otherwise.
         """
         path = Path(path)
         if model is not None and not os.path.lexists(path):

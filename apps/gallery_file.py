@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ..errors import DataError, UserError
-from ..files import atomic_write, check_place
+from ..files import atomic_write, check_place, reading
 from .gallery_model import EmbeddingModel
 
 SUFFIX = ".gallery"
@@ -118,17 +118,17 @@ def read_gallery(path: Path) -> tuple[EmbeddingModel, GalleryContent]:
     """Read a gallery.
 
     Raises:
+        UserError: Its name ends otherwise.
         DataError: There is no such file, it is no gallery, is damaged, or of a later version.
     """
-    try:
+    _check_suffix(path)
+    with reading(path, DataError):
+        if not path.exists():
+            raise DataError(
+                f"{path}: no such gallery", hint="`pocketface recognize enroll` makes one"
+            )
         with path.open("rb") as file:
             return parse_gallery(file, path)
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: no such gallery", hint="`pocketface recognize enroll` makes one"
-        ) from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def parse_gallery(file: IO[bytes], path: Path) -> tuple[EmbeddingModel, GalleryContent]:
@@ -204,9 +204,13 @@ def check_gallery_place(path: Path) -> None:
     Raises:
         UserError: Its suffix is another one, or it cannot be written.
     """
-    if path.suffix.lower() != SUFFIX:
-        raise UserError(f"{path}: expected a name that ends in {SUFFIX}")
+    _check_suffix(path)
     check_place(Path(os.path.realpath(path)) if path.is_symlink() else path, "gallery")
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix.lower() != SUFFIX:
+        raise UserError(f"{path}: no gallery; expected a name that ends in {SUFFIX}")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..drawing import draw_faces
-from ..files import atomic_write, check_new_file, name_in_utf8
+from ..files import CSV, atomic_write, check_new_file, name_in_utf8
 from .mask_files import check_places, places_of
 from .recognize_faces import PhotoFaces
 from .recognize_verdict import ANSWERS, Verdict
@@ -70,7 +70,7 @@ def check_table(path: Path | None, *, inputs: Iterable[Path], force: bool) -> No
         UserError: See `check_new_file`.
     """
     if path is not None and path != STDOUT:
-        check_new_file(path, "--csv", inputs=inputs, force=force)
+        check_new_file(path, "--csv", inputs=inputs, force=force, suffixes=CSV)
 
 
 @contextmanager

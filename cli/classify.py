@@ -43,14 +43,14 @@ def run(args: argparse.Namespace) -> None:
     from ..apps.classify import PhotoClassifier, classify_photos
     from ..apps.copies import Copies
     from ..apps.photo_files import find_photos
-    from ..files import check_new_file
+    from ..files import CSV, check_new_file
     from ..runtimes.seal import parts_of
 
     photos = dict(find_photos(args.photos))
     models = photo_classifier.files_of(args)
     if args.csv is not None:
         inputs = [*photos, *parts_of(*models)]
-        check_new_file(args.csv, "--csv", inputs=inputs, force=args.force)
+        check_new_file(args.csv, "--csv", inputs=inputs, force=args.force, suffixes=CSV)
     copies = None if args.copy_to is None else Copies(args.copy_to, args.photos)
     classifier = PhotoClassifier.open(
         *models,

@@ -15,6 +15,7 @@ from .table import read_table, read_text
 
 LABELS = ("no_glass", "glass")
 _META = "meta.txt"
+_EXPECTED = f"expected a folder with folders {' and '.join(LABELS)}, or with {_META}, or a CSV"
 _PART = re.compile("[A-Za-z0-9_-]+")
 _IMAGE_COLUMNS = ("image", "path", "file", "name")
 _LABEL_COLUMNS = ("glasses", "label")
@@ -54,6 +55,8 @@ def read_glasses(source: Path) -> tuple[Path, list[LabelledPhoto]]:
         DataError: The source is none of these; a row does not fit, which the message names; or
             more than half of the rows name photos outside the folder, or one photo with two labels.
     """
+    if not source.exists():
+        raise DataError(f"{source}: no such file or folder; {_EXPECTED}")
     if not source.is_dir():
         root = source.parent / "images"
         root = root if root.is_dir() else source.parent
@@ -120,7 +123,7 @@ def _meglass(meta: Path) -> list[tuple[int, LabelledPhoto]]:
 def _folders(folder: Path) -> list[LabelledPhoto]:
     there = [label for label in LABELS if (folder / label).is_dir()]
     if len(there) < len(LABELS):
-        raise DataError(f"{folder}: expected folders {' and '.join(LABELS)}, or {_META}")
+        raise DataError(f"{folder}: {_EXPECTED}")
     return [
         LabelledPhoto(path.relative_to(folder).as_posix(), label)
         for label in there

@@ -63,6 +63,25 @@ def test_whether_a_file_can_be_replaced_is_up_to_its_folder(
     assert why_not_writable(tmp_path / "new.txt") == f"{tmp_path} is not writable"
 
 
+def test_what_only_says_that_it_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As /proc, of which `access` tells the administrator so."""
+
+    def refuse(code: int) -> None:
+        def make(**_: object) -> None:
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr("pocketface.files.tempfile.TemporaryFile", make)
+
+    assert why_not_writable(tmp_path / "new") is None
+    assert not os.listdir(tmp_path)
+    refuse(errno.ENOENT)
+    assert why_not_writable(tmp_path / "new", folder=True) == f"{tmp_path} is not writable"
+    refuse(errno.ENOSPC)
+    assert why_not_writable(tmp_path / "new") is None
+
+
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "f.txt"
     path.write_text("old")
@@ -231,6 +250,8 @@ def test_what_is_read_is_known_by_any_name(tmp_path: Path, is_link: bool) -> Non
     with pytest.raises(UserError, match="is there already"):
         check_new_file(read, "--csv", inputs=[], force=False)
     check_new_file(read, "--csv", inputs=[], force=True)
+    with pytest.raises(UserError, match=r"--csv .*read\.csv: expected a name that ends in \.txt$"):
+        check_new_file(read, "--csv", inputs=[], force=True, suffixes=[".txt"])
 
 
 def test_sha256_of_a_file(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ REFUSED = (
     ("serve --load-weights none.onnx", "none.onnx: no such file"),
     ("data label none --output out.json", "none: no such folder"),
     ("data label . --output photo.png", "--output photo.png: expected a name that ends in .json"),
-    ("data glasses . --output out", ".: expected folders no_glass and glass"),
+    ("data glasses . --output out", ".: expected a folder with folders no_glass and glass"),
     ("benchmark face-detection-n none.onnx", "none.onnx"),
     ("init face-detection-n photo.png", "photo.png: is a file"),
     ("verify none.onnx", "none.onnx: no such file"),

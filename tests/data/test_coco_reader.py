@@ -204,7 +204,7 @@ def test_paths_that_are_refused(write: Write, good: dict[str, Any], tmp_path: Pa
     file, root = write(good)
     with pytest.raises(DataError, match=r"none\.json: cannot be read: No such file"):
         read_coco([tmp_path / "none.json"], [root])
-    with pytest.raises(DataError, match="cannot be read: Is a directory"):
+    with pytest.raises(DataError, match="cannot be read: Is a directory; expected a file"):
         read_coco([tmp_path], [root])
     with pytest.raises(DataError, match=r"nowhere: no such folder \(--\*-data-roots"):
         read_coco([file], [tmp_path / "nowhere"])

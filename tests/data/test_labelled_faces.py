@@ -195,7 +195,7 @@ def test_meglass(tmp_path: Path) -> None:
 
 
 def test_a_folder_for_each_label(photos: Path) -> None:
-    with pytest.raises(DataError, match=r"expected folders no_glass and glass, or meta\.txt"):
+    with pytest.raises(DataError, match=r"folders no_glass and glass, or with meta\.txt, or a CSV"):
         read_glasses(photos)
     for label in CLASSES:
         (photos / label / "deep").mkdir(parents=True)

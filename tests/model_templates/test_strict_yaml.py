@@ -146,7 +146,7 @@ def test_the_largest_file_is_read(tmp_path: Path) -> None:
 def test_a_missing_file_a_folder_and_an_endless_device(tmp_path: Path) -> None:
     for path, reason in (
         (tmp_path / "none.yaml", "cannot be read: No such file or directory"),
-        (tmp_path, "cannot be read: Is a directory"),
+        (tmp_path, "cannot be read: Is a directory; expected a file"),
         (Path("/dev/zero"), f"larger than {MAX_BYTES} bytes, the most of a template"),
     ):
         with pytest.raises(TemplateError) as caught:
