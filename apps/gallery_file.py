@@ -210,7 +210,7 @@ def check_gallery_place(path: Path) -> None:
 
 def _check_suffix(path: Path) -> None:
     if path.suffix.lower() != SUFFIX:
-        raise UserError(f"{path}: no gallery; expected a name that ends in {SUFFIX}")
+        raise UserError(f"{path}: expected a name that ends in {SUFFIX}")
 
 
 @contextmanager

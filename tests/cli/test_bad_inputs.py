@@ -303,7 +303,7 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
     ("people of no list", CALIBRATE.format("none.json"), 2, "none.json: no such file"),
     # Galleries
     ("a gallery that is not there", "recognize find none.gallery photos", 2, "no such gallery"),
-    ("no gallery by its name", "recognize find faces.json photos", 2, "faces.json: no gallery; ex"),
+    ("no gallery by its name", "recognize find faces.json photos", 2, "faces.json: expected a"),
     ("a text for a gallery", "recognize find text.gallery photos", 2, "or damaged"),
     ("a gallery of another name", "recognize enroll notes.txt photos --name A", 2, "in .gallery"),
     ("somebody without a name", "recognize enroll new.gallery photo.jpg", 2, "whom does it show"),

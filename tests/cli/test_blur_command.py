@@ -222,7 +222,7 @@ def test_metadata_groups(run: Run) -> None:
         (("photo.png", "--style", "replace"), "--style replace: needs --picture FILE"),
         (("photo.png", "--picture", "photo.png"), "goes with --style replace alone"),
         (("photo.png", "--max-fmr", "0.1"), "--max-fmr 0.1: goes with --only or --except"),
-        (("photo.png", "--only", "photo.png"), "photo.png: not a gallery"),
+        (("photo.png", "--only", "photo.png"), "photo.png: expected a name that ends in .gallery"),
         (("photo.png", "--only", "no.gallery"), "no.gallery"),
         (("photo.png", "--only", "a", "--except", "b"), "not allowed with"),
         (("photo.png", "--keep-metadata", ""), "--keep-metadata: expected names with commas"),

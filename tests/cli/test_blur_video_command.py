@@ -119,7 +119,7 @@ def test_the_search_for_a_report_tells_how_far_it_is() -> None:
         (("--live", "v.mp4", "--output", "v2.mp4"), "--output v2.mp4: is there already"),
         (("--live", "v.mp4", "--codec", "av1"), "--live v.mp4: does not go with --codec av1"),
         (("--live", "v.mp4", "--recognizer", "x"), "--recognizer x: goes with --only or --except"),
-        (("--live", "v.mp4", "--output", "o.mp4", "--only", "v.mp4"), "v.mp4: not a gallery"),
+        (("--live", "v.mp4", "--output", "o.mp4", "--only", "v.mp4"), "v.mp4: expected a name"),
     ],
 )
 def test_what_is_refused(run: Run, words: tuple[str, ...], says: str) -> None:
