@@ -269,9 +269,8 @@ def why_not_writable(path: Path, *, folder: bool = False) -> str | None:
     place = there if there.is_dir() else there.parent
     try:
         if os.access(place, os.W_OK | os.X_OK):
-            with tempfile.TemporaryFile(
-                dir=place
-            ):  # /proc, and some mounts, only say that they are
+            # /proc, and some mounts, only say that they can be written.
+            with tempfile.TemporaryFile(dir=place):
                 return None
     except OSError as error:
         if error.errno in FULL:  # there may be room when it is written
