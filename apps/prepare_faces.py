@@ -60,13 +60,14 @@ def prepare_faces(
     Raises:
         DataError: The source cannot be read as labels, or has no photo that is there.
         ModelFileError: The detector cannot be used.
-        UserError: The output cannot be written, or has a list of another content, which may have
+        UserError: The source does not say who is in the photos, which `test_fraction` asks for; or
+            the output cannot be written, or has a list of another content, which may have
             been corrected by hand.
     """
     check_place(output, "--output", folder=True)
     root, rows = read_glasses(source)
     if test_fraction is not None:
-        rows = split_people(rows, test_fraction=test_fraction)
+        rows = split_people(rows, test_fraction=test_fraction, source=source)
     absent = [row.image for row in rows if find_photo(root, row.image) is None]
     if absent:
         problem = (

@@ -89,15 +89,23 @@ def positive(text: str) -> float:
 
 def count(text: str) -> int:
     """A whole number, 0 or more."""
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, found {text!r}")
-    return int(text)
+    return _whole(text, least=0)
 
 
 def positive_count(text: str) -> int:
     """A whole number, 1 or more."""
-    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number, 1 or more, found {text!r}")
+    return _whole(text, least=1)
+
+
+def _whole(text: str, *, least: int) -> int:
+    if re.fullmatch(r"[0-9]{10,}", text):
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number of 9 digits at most, found {text[:80]!r}"
+        )
+    if not re.fullmatch(r"[0-9]+", text) or int(text) < least:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number, {least} or more, found {text!r}"
+        )
     return int(text)
 
 

@@ -35,9 +35,9 @@ def load_coco_json(path: Path) -> dict[str, Any]:
             json.loads(text, object_pairs_hook=_without_twins)
     except json.JSONDecodeError as error:
         where = f"{path}:{error.lineno}:{error.colno}"
-        raise DataError(f"{where}: not JSON: {error.msg}") from error
+        raise DataError(f"{where}: not JSON: {error.msg}; expected COCO JSON") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON: {error}") from error
+        raise DataError(f"{path}: not JSON: {error}; expected COCO JSON") from error
     if not isinstance(content, dict):
         kind = type(content).__name__
         raise DataError(f"{path}: not a COCO file: expected an object, found {kind}")

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import DataError
+from ..errors import DataError, UserError
 from .images import list_images
 from .photo_paths import leads_out, plain_name
 from .record_set import RecordSet, named
@@ -161,18 +161,23 @@ def _table(file: Path) -> list[tuple[int, LabelledPhoto]]:
     return rows
 
 
-def split_people(rows: Sequence[LabelledPhoto], *, test_fraction: float) -> list[LabelledPhoto]:
+def split_people(
+    rows: Sequence[LabelledPhoto], *, test_fraction: float, source: Path
+) -> list[LabelledPhoto]:
     """Put about `test_fraction` of the people into part "test", and all others into "train".
 
     No person is in both. A hash of the person's id decides, so a growing set keeps its split.
 
     Raises:
-        DataError: The persons in the photos are unknown.
+        UserError: The persons in the photos of `source` are unknown.
     """
     import hashlib
 
     if any(row.person is None for row in rows):
-        raise DataError("the photos do not say who is in them: they cannot be split by people")
+        raise UserError(
+            f"--test-fraction {test_fraction:g}: {source} does not say who is in its photos; "
+            "expected names of MeGlass, or a column split in place of the flag"
+        )
 
     def is_test(person: str) -> bool:
         digest = hashlib.sha256(person.encode()).digest()

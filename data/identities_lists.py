@@ -106,7 +106,10 @@ def make_identities(
     one = request
     check_place(one.output, "--output", folder=True)
     if one.split.val_fraction + one.split.test_fraction >= 1:
-        raise UserError("--val-fraction and --test-fraction: expected less than 1 together")
+        raise UserError(
+            f"--val-fraction {one.split.val_fraction:g} and --test-fraction "
+            f"{one.split.test_fraction:g}: expected less than 1 together"
+        )
     records = RecordSet()
     photos = _photos(one, records)
     # Read before faces are looked for, as they may be refused.

@@ -110,7 +110,10 @@ class Split:
             return [pair.part or "all" for pair in pairs]
         sizes = Counter(pair.group for pair in pairs)
         if len(sizes) < 2:
-            raise UserError("--test-fraction: all pairs are of one group; expected two or more")
+            raise UserError(
+                f"--test-fraction {self.test_fraction:g}: all pairs are of one group; expected two "
+                "or more"
+            )
         order = sorted(sizes)
         random.Random(self.seed).shuffle(order)
         wanted, test = self.test_fraction * len(pairs), set[str]()

@@ -46,10 +46,12 @@ def read_table(file: Path) -> Table:
     """Read a CSV, whose cells are separated by commas, semicolons or tabs, or by what "sep=" says.
 
     Raises:
-        DataError: See `read_text`; or two columns have one name. A damaged row, or one with more
-            cells than the heading, raises when that row is reached.
+        DataError: See `read_text`; or it is JSON, or two columns have one name. A damaged row, or
+            one with more cells than the heading, raises when that row is reached.
     """
     text = read_text(file)
+    if text.lstrip().startswith(("{", "[")):
+        raise DataError(f"{file}: is JSON; expected a CSV with a heading")
     first, _, rest = text.partition("\n")
     said = _SAID.fullmatch(first)
     if said is not None:

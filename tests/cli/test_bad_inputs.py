@@ -260,7 +260,7 @@ BAD_INPUTS: list[tuple[str, str, int, str]] = [
         2,
         "--train-fraction: expected a number above 0 and below 1",
     ),
-    ("a split of a text", "data split text.json --output out", 2, "text.json:1:1: not JSON"),
+    ("a split of a text", "data split text.json --output out", 2, "expected COCO JSON"),
     ("labels over others", "data label photos --output faces.json", 2, "faces.json: is there"),
     ("photos without masks", f"{MASKS} empty --classes face=1", 2, "empty: has no pictures"),
     ("photos for their own masks", f"{MASKS} photos --classes face=1", 2, "beside that of the"),

@@ -111,7 +111,10 @@ def test_a_report_does_not_replace_its_list(run: Run) -> None:
         (["people", "--aligned", "--detector", "face-detection-n"], "not with --aligned"),
         (["people", "--detector", "glasses-n"], "expected a face detector"),
         (["people", "--embedder", "glasses-n"], "expected a face recogniser"),
-        (["people", "--val-fraction", "0.6", "--test-fraction", "0.4"], "expected less than 1"),
+        (
+            ["people", "--val-fraction", "0.6", "--test-fraction", "0.4"],
+            "--val-fraction 0.6 and --test-fraction 0.4: expected less than 1",
+        ),
         (["people", "--val-fraction", "20"], "expected a number from 0 to 1, found '20'"),
         (["people", "--pairs", "people/grace/wall.png"], "not UTF-8 text"),
     ],

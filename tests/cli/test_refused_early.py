@@ -49,6 +49,7 @@ REFUSED = (
     ("serve --port 99999", "--port 99999: expected 0 to 65535"),
     ("serve --load-weights none.onnx", "none.onnx: no such file"),
     ("data label none --output out.json", "none: no such folder"),
+    ("data split none.json --output out --seed 1000000000", "a whole number of 9 digits at most"),
     ("data label . --output photo.png", "--output photo.png: expected a name that ends in .json"),
     ("data glasses . --output out", ".: expected a folder with folders no_glass and glass"),
     ("benchmark face-detection-n none.onnx", "none.onnx"),

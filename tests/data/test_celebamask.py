@@ -228,7 +228,7 @@ def test_refusals(source: Callable[..., Path], tmp_path: Path) -> None:
     folder = source(1)
     with pytest.raises(UserError, match=r"--size 300: expected one of 32, 64, 128, 256, 512"):
         convert_celebamask(folder, output, size=300, split=ONE)
-    with pytest.raises(UserError, match="all pairs are of one group"):
+    with pytest.raises(UserError, match=r"--test-fraction 0\.5: all pairs are of one group"):
         convert_celebamask(folder, output, size=32, split=Split(0.5))
     assert not output.exists()
     (output / "masks").mkdir(parents=True)

@@ -10,7 +10,7 @@ import pytest
 
 from pocketface.data.glasses import LabelledPhoto, read_glasses, split_people
 from pocketface.data.labelled_faces import COLUMNS, read_labelled_faces, write_labelled_faces
-from pocketface.errors import DataError
+from pocketface.errors import DataError, UserError
 
 CLASSES = ("no_glass", "glass")
 POINTS = np.arange(10, dtype=np.float32).reshape(5, 2) + 0.25
@@ -255,12 +255,19 @@ def test_photos_of_a_table_are_listed_once(photos: Path, caplog: pytest.LogCaptu
 
 def test_people_are_in_one_part_only() -> None:
     rows = [LabelledPhoto(f"{n}.jpg", "glass", person=str(n % 200)) for n in range(1000)]
-    parts = split_people(rows, test_fraction=0.3)
+    parts = split_people(rows, test_fraction=0.3, source=Path("list.csv"))
     people = {part: {row.person for row in parts if row.part == part} for part in ("train", "test")}
     assert not people["train"] & people["test"]
     assert 0.2 < len(people["test"]) / 200 < 0.4
     # Who is in which does not hang on who else there is.
-    some = split_people(rows[:100], test_fraction=0.3)
+    some = split_people(rows[:100], test_fraction=0.3, source=Path("list.csv"))
     assert [row.part for row in some] == [row.part for row in parts[:100]]
-    with pytest.raises(DataError, match="do not say who is in them"):
-        split_people([LabelledPhoto("a.jpg", "glass")], test_fraction=0.3)
+    with pytest.raises(UserError, match=r"--test-fraction 0\.3: list\.csv does not say who is"):
+        split_people([LabelledPhoto("a.jpg", "glass")], test_fraction=0.3, source=Path("list.csv"))
+
+
+def test_json_is_no_list_of_faces(tmp_path: Path) -> None:
+    file = tmp_path / "faces.json"
+    file.write_text('{"images": [{"width": 100}, {"width": 100}]}')
+    with pytest.raises(DataError, match=r"faces\.json: is JSON; expected a CSV with a heading"):
+        read_labelled_faces([file], [tmp_path], classes=["glass"])
