@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import DataError, UserError
 from .images import list_images
 from .photo_paths import leads_out, plain_name
-from .record_set import RecordSet, named
+from .record_set import RecordSet, named, warn_of_empty
 from .table import read_table, read_text
 
 LABELS = ("no_glass", "glass")
@@ -167,6 +167,7 @@ def split_people(
     """Put about `test_fraction` of the people into part "test", and all others into "train".
 
     No person is in both. A hash of the person's id decides, so a growing set keeps its split.
+    A warning names a part to which nobody falls.
 
     Raises:
         UserError: The persons in the photos of `source` are unknown.
@@ -183,4 +184,7 @@ def split_people(
         digest = hashlib.sha256(person.encode()).digest()
         return int.from_bytes(digest[:8], "big") < test_fraction * 2**64
 
-    return [replace(row, part="test" if is_test(row.person or "") else "train") for row in rows]
+    found = [replace(row, part="test" if is_test(row.person or "") else "train") for row in rows]
+    shares = {"test": test_fraction, "train": 1 - test_fraction}
+    warn_of_empty(shares, {row.part for row in found})
+    return found

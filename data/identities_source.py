@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import DataError
 from .images import list_images
 from .photo_paths import leads_out
-from .record_set import RecordSet, Tally, named
+from .record_set import RecordSet, Tally, named, warn_of_empty
 from .table import read_table
 
 _log = logging.getLogger(__name__)
@@ -168,7 +168,8 @@ class Split:
     def of(self, photos: Sequence[Photo]) -> list[Photo]:
         """The photos with their parts; nobody is in two, and a growing set keeps its split.
 
-        A hash of the person's name decides; of the photo's, where the person is unknown.
+        A hash of the person's name decides; of the photo's, where the person is unknown. A warning
+        names a list to which nobody falls.
         """
         import hashlib
 
@@ -179,4 +180,8 @@ class Split:
                 return "test"
             return "val" if place < self.test_fraction + self.val_fraction else "train"
 
-        return [replace(photo, part=part_of(photo.person or photo.image)) for photo in photos]
+        found = [replace(photo, part=part_of(photo.person or photo.image)) for photo in photos]
+        shares = {"val": self.val_fraction, "test": self.test_fraction}
+        shares["train"] = 1 - sum(shares.values())
+        warn_of_empty(shares, {photo.part for photo in found})
+        return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -139,3 +139,20 @@ def named(names: Sequence[str]) -> str:
         for name in names[:_MAX_NAMED]
     ]
     return ", ".join(some) + (", ..." if len(names) > _MAX_NAMED else "")
+
+
+def warn_of_empty(shares: Mapping[str, float], parts: Collection[str | None]) -> None:
+    """Warn of lists that are to have a share of the people, to which a hash has put nobody.
+
+    Args:
+        shares: Share of 1 of each list.
+        parts: The lists that photos belong to.
+    """
+    for part, share in shares.items():
+        if share > 0 and part not in parts:
+            _log.warning(
+                "nobody falls to the list %s, which was to have %g %% of the people: a hash of the "
+                "name decides, and people are few",
+                part,
+                round(100 * share, 1),
+            )

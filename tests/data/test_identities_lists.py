@@ -175,6 +175,15 @@ def test_nobody_is_in_two_lists_and_a_growing_set_keeps_its_split(make: Make, fo
     assert split("other", seed=1) != again
 
 
+def test_a_list_to_which_nobody_falls_is_told_of(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    lists = make(split=Split(0.0, 0.01))
+    assert [one.path.name for one in lists] == ["train.identities.json"]
+    assert "nobody falls to the list test, which was to have 1 % of the people" in caplog.text
+    assert "the list val" not in caplog.text
+
+
 def test_official_pairs(make: Make, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     pairs = folder.parent / "pairs.txt"
     pairs.write_text(

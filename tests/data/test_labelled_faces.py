@@ -253,7 +253,7 @@ def test_photos_of_a_table_are_listed_once(photos: Path, caplog: pytest.LogCaptu
     assert "1 x photo that is in another part too, left out of the later (first: li" in caplog.text
 
 
-def test_people_are_in_one_part_only() -> None:
+def test_people_are_in_one_part_only(caplog: pytest.LogCaptureFixture) -> None:
     rows = [LabelledPhoto(f"{n}.jpg", "glass", person=str(n % 200)) for n in range(1000)]
     parts = split_people(rows, test_fraction=0.3, source=Path("list.csv"))
     people = {part: {row.person for row in parts if row.part == part} for part in ("train", "test")}
@@ -262,6 +262,9 @@ def test_people_are_in_one_part_only() -> None:
     # Who is in which does not hang on who else there is.
     some = split_people(rows[:100], test_fraction=0.3, source=Path("list.csv"))
     assert [row.part for row in some] == [row.part for row in parts[:100]]
+    assert not caplog.text
+    split_people(rows[:1], test_fraction=0.001, source=Path("list.csv"))
+    assert "nobody falls to the list test, which was to have 0.1 % of the people" in caplog.text
     with pytest.raises(UserError, match=r"--test-fraction 0\.3: list\.csv does not say who is"):
         split_people([LabelledPhoto("a.jpg", "glass")], test_fraction=0.3, source=Path("list.csv"))
 
