@@ -105,6 +105,7 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
     if request.val.files:
         val_samples = task.samples.read(request.val, rules=rules)
         task.samples.check(val_samples, flag="--val-ann-files")
+        _warn_of_common(samples, val_samples)
     machine = choose_machine(request.gpu_num, template_gpus=template.gpu_num)
     if machine.accelerator == "cpu":
         _check_arithmetic(request.precision)
@@ -191,6 +192,29 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
         made_of=epochs_made_of,
         teacher=None if teacher is None else teacher.path,
     )
+
+
+def _warn_of_common(samples: Sequence[Any], val_samples: Sequence[Any]) -> None:
+    """Warn of photos, and of people where a task has them, that are trained and validated on."""
+
+    def files(some: Sequence[Any]) -> set[tuple[int, int]]:
+        found = (sample.path.stat() for sample in some)
+        return {(one.st_dev, one.st_ino) for one in found}
+
+    def people(some: Sequence[Any]) -> set[str]:
+        found = (getattr(sample, "person", None) for sample in some)
+        return {person for person in found if person is not None}
+
+    for what, known in (("photos", files), ("people", people)):
+        of_val = known(val_samples)
+        if both := len(of_val & known(samples)):
+            _log.warning(
+                "--val-ann-files: %d of its %d %s are trained on too: figures of others may be "
+                "lower",
+                both,
+                len(of_val),
+                what,
+            )
 
 
 def _settled(start: Start, template: Template) -> Mapping[str, Any]:

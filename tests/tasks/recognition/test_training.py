@@ -170,6 +170,25 @@ def test_the_share_that_is_done_grows_to_the_end_where_epochs_have_a_number_of_s
     assert shares == [step // 2 / 10 for step in range(20)]
 
 
+def test_what_is_trained_and_validated_on_is_told_of(
+    request_of: FitRequest,
+    people: Labels,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    photos = json.loads(people.files[0].read_text())["photos"]
+    files = []
+    for place, some in enumerate([photos[:10], photos[8:], photos[12:]]):  # of persons 0 to 5
+        files.append(tmp_path / f"{place}.identities.json")
+        files[-1].write_text(json.dumps({"photos": some}))
+    train, val, others = (replace(people, files=[file]) for file in files)
+    prepare_training(replace(request_of, train=train, val=others))
+    assert "trained on too" not in caplog.text
+    prepare_training(replace(request_of, train=train, val=val))
+    assert "--val-ann-files: 2 of its 16 photos are trained on too" in caplog.text
+    assert "--val-ann-files: 1 of its 4 people are trained on too" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["zoe", "person 1"])
 def test_it_does_not_go_on_with_other_people(
     request_of: FitRequest, people: Labels, tmp_path: Path, name: str
