@@ -48,3 +48,15 @@ def test_without_landmarks_edges_meet(shape: tuple[int, int], tmp_path: Path) ->
     expected[: SIDE // 4, : SIDE // 2] = True
     assert iou(truth == 1, expected) > 0.99
     assert iou(picture[..., 1] > 127, expected) > 0.99
+
+
+@pytest.mark.parametrize("side", [SIDE, 2 * SIDE, 3 * SIDE, 4 * SIDE])
+def test_a_truth_lies_where_its_picture_does(side: int, tmp_path: Path) -> None:
+    y, x = np.mgrid[:side, :side] + 0.5
+    mask = np.hypot(x - 0.47 * side, y - 0.53 * side) < 0.3 * side
+    picture, truth = read_head(write(tmp_path, mask), SPEC)
+    green = picture[..., 1].astype(float) - picture[..., 1].min()
+    places = np.mgrid[:SIDE, :SIDE]
+    seen, said = ((places * one).sum((1, 2)) / one.sum() for one in (green, truth.astype(float)))
+    np.testing.assert_allclose(said, seen, atol=0.05)
+    assert truth.sum() == pytest.approx(green.sum() / green.max(), rel=0.01)
