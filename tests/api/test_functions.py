@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 import pocketface
-from pocketface import DataError, Labels, TemplateError, UserError
-from pocketface.errors import ModelFileError
+from pocketface import DataError, Labels, ModelFileError, TemplateError, UserError
 from pocketface.model_templates import template_names
 
 
