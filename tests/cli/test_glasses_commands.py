@@ -179,7 +179,7 @@ def test_from_which_score_on_they_are_glasses(run: Run) -> None:
         ),
         (
             ("data", "glasses", "photos", "--output", "o", "--test-fraction", "0.2"),
-            "do not say who is in them",
+            "--test-fraction 0.2: photos does not say who is in its photos",
         ),
         (
             (

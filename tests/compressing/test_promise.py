@@ -21,6 +21,7 @@ from pocketface.errors import UserError
 from pocketface.exporting.certificate import certificate_path
 from pocketface.exporting.formats import writer_of
 from pocketface.model_templates.contract import Compression
+from pocketface.models.weights import read_weights, write_weights
 from pocketface.tasks.measuring import Labels, Measured
 from pocketface.tasks.model import Model
 
@@ -268,13 +269,25 @@ def test_float_files_are_at_hand_until_all_are_done(
 def test_a_float_file_of_other_weights_is_told_of(
     lists: Labels, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for template, told in (("glasses-n", False), ("glasses-cnn", True)):
-        folder = tmp_path / template
-        export(shipped(template), folder, "onnx")
+    ours = shipped("glasses-n")
+    other = tmp_path / "other.safetensors"
+    state = {name: 2 * tensor for name, tensor in ours.state_dict.items()}
+    write_weights(other, template_text=ours.template_text, state_dict=state, epochs=1)
+    for folder, weights in (("ours", ours), ("other", read_weights(other))):
+        file = export(weights, tmp_path / folder, "onnx")
         caplog.clear()
-        post_training(lists, folder)
-        assert (f"{folder / 'model.onnx'} is of other weights" in caplog.text) == told
-        assert (folder / "model.onnx").is_file()
+        post_training(lists, tmp_path / folder)
+        assert (f"{file} is of other weights" in caplog.text) == (weights is not ours)
+        assert file.is_file()
+
+
+def test_no_file_of_another_template_is_replaced(lists: Labels, tmp_path: Path) -> None:
+    file = export(shipped("glasses-cnn"), tmp_path, "onnx")
+    before = file.read_bytes()
+    with pytest.raises(UserError, match=r"holds model.onnx of glasses-cnn; expected of glasses-n"):
+        post_training(lists, tmp_path)
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.read_bytes() == before
 
 
 def test_files_with_their_nms_inside_say_from_where_their_figures_begin() -> None:
