@@ -240,7 +240,7 @@ def test_pairs_that_are_refused(text: str, message: str, make: Make, folder: Pat
 @pytest.mark.parametrize(
     ("changes", "table", "message"),
     [
-        ({"split": Split(0.5, 0.5)}, None, "--val-fraction and --test-fraction: expected less"),
+        ({"split": Split(0.5, 0.5)}, None, "--val-fraction 0.5 and --test-fraction 0.5: expected"),
         ({"tags": ["age"]}, None, "--tags: goes with --list"),
         ({"tags": ["age"]}, "image\na.png\n", "columns image: expected age of --tags"),
         ({}, "photo\na.png\n", "columns photo: expected one of image, file, path"),
