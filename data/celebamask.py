@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, UserError
 from .images import list_images, read_image
+from .mask_pairs import block_shares
 from .masks import (
     BadPair,
     NewPair,
@@ -263,10 +264,9 @@ def reduce_mask(mask: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     if block == 1:
         return mask
     first = mask[::block, ::block]
-    # Shares of the block; the top left pixel has half a vote more, which decides between equals.
+    # The top left pixel has half a vote more, which decides between equals.
     votes = [
-        cv2.resize((mask == value).astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
-        + (first == value) / (2 * block**2)
-        for value in range(int(mask.max()) + 1)
+        share + (first == value) / (2 * block**2)
+        for value, share in enumerate(block_shares(mask, (size, size)))
     ]
     return np.asarray(np.argmax(votes, axis=0), np.uint8)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, StringConstraints, ValidationError
@@ -249,3 +250,19 @@ def read_mask_values(path: Path) -> NDArray[np.uint8]:
             return np.array(image)
     except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"{path}: not a PNG, or damaged: {error}") from error
+
+
+def block_shares(mask: NDArray[np.uint8], size: tuple[int, int]) -> list[NDArray[np.float32]]:
+    """The share of each value, from 0 to the highest, in the blocks of a mask.
+
+    Args:
+        mask: (H, W).
+        size: Blocks across and down, which divide the mask's width and height.
+
+    Returns:
+        float32 (down, across) for each value.
+    """
+    return [
+        np.asarray(cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_AREA))
+        for plane in (mask == value for value in range(int(mask.max()) + 1))
+    ]

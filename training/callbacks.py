@@ -113,7 +113,6 @@ class Snapshots(Checkpoint):
         self.figure = figure
         self.on_epoch = on_epoch
         self.best_value: float | None = None
-        self._knows_best = False
         self.after_saving: Callable[[], object] = lambda: None
         self._epochs = 0
 
@@ -127,7 +126,6 @@ class Snapshots(Checkpoint):
         if then and self.measured_on in ("", then) and self.best.exists():
             self.measured_on = then
             self.best_value = state_dict[f"best_{self.figure.key}"]
-            self._knows_best = True
 
     def on_save_checkpoint(
         self,
@@ -230,7 +228,7 @@ class Snapshots(Checkpoint):
 
     def _keep_best_of_others(self) -> None:
         """Rename a best.pth whose figure cannot be compared with those of this start."""
-        if self._knows_best or not self.best.exists():
+        if self.best_value is not None or not self.best.exists():
             return
         kept = (self.best.with_name(f"best_{number}.pth") for number in count(1))
         name = next(path for path in kept if not path.exists())

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ...data.align import Transform, cut_face, from_centres, similarity
 from ...data.images import read_image
-from ...data.mask_pairs import MaskPair, read_mask, read_mask_values
+from ...data.mask_pairs import MaskPair, block_shares, read_mask, read_mask_values
 from ...errors import ImageError
 from ...model_templates.contract import InputSpec
 from .placing import stretch
@@ -81,13 +81,9 @@ def _voted(truth: Pixels, width: int, height: int) -> Pixels:
     """
     rows, columns = -(-truth.shape[0] // height), -(-truth.shape[1] // width)
     down, right = rows * height - truth.shape[0], columns * width - truth.shape[1]
-    whole = cv2.copyMakeBorder(truth, 0, down, 0, right, cv2.BORDER_REPLICATE)
+    whole = np.pad(truth, ((0, down), (0, right)), "edge")
     leaning = 1e-5 * (np.indices((rows, columns)).sum(0) % 2 - 0.5)
     votes = [
-        cv2.resize(
-            (whole == value).astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA
-        )
-        + value * leaning
-        for value in range(int(truth.max()) + 1)
+        share + value * leaning for value, share in enumerate(block_shares(whole, (columns, rows)))
     ]
     return np.asarray(np.argmax(votes, axis=0), np.uint8)
