@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..files import atomic_write
 from ..results import LANDMARK_NAMES
 from .class_names import FLAG, OWN_NAMES, ClassNames
 from .landmark_geometry import (
@@ -199,14 +198,6 @@ def labels_in(file: Path) -> list[str]:
         DataError: The file cannot be read, or is not a list of labelled faces.
     """
     return [row["label"].strip() for _, row in _table(file).rows]
-
-
-def write_labelled_faces(
-    path: Path, rows: Sequence[tuple[str, str, NDArray[np.float32] | None]]
-) -> None:
-    """Write a list of labelled faces atomically; `rows` as in `labelled_faces_text`."""
-    with atomic_write(path, "w") as handle:
-        handle.write(labelled_faces_text(rows))
 
 
 def labelled_faces_text(rows: Sequence[tuple[str, str, NDArray[np.float32] | None]]) -> str:

@@ -21,7 +21,6 @@ from pocketface.benchmarks.pipelines import Pipeline
 from pocketface.benchmarks.plan import plan_for
 from pocketface.benchmarks.results import RESULTS_FILE, Results, read_results
 from pocketface.benchmarks.worker import Turn
-from pocketface.data.labelled_faces import write_labelled_faces
 from pocketface.data.pictures import public_domain_photos
 from pocketface.errors import DataError, MissingPackageError, PocketfaceError, UserError
 from pocketface.evaluation.figures import Figures
@@ -29,6 +28,7 @@ from pocketface.exporting import ExportRequest, export_model
 from pocketface.models.weights import read_weights
 from pocketface.tasks.measuring import Labels
 
+from ..labelled_lists import write_labelled_faces
 from ..one_process import JobHere, in_this_process, without_processes
 from .conftest import GLASSES, WEIGHTS, case_of
 

@@ -11,9 +11,10 @@ import yaml
 
 import pocketface
 from pocketface.data.images import read_image
-from pocketface.data.labelled_faces import write_labelled_faces
 from pocketface.files import sha256_file
 from pocketface.model_templates.catalogue import ready_file
+
+from ..labelled_lists import write_labelled_faces
 
 Run = Callable[..., Any]
 

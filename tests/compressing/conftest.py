@@ -19,13 +19,14 @@ from pocketface.compressing.report import CompressionReport
 from pocketface.compressing.request import CompressRequest
 from pocketface.compressing.run import compress
 from pocketface.compressing.stage import Training
-from pocketface.data.labelled_faces import write_labelled_faces
 from pocketface.exporting import ExportRequest, export_model
 from pocketface.model_templates.catalogue import shipped_weights
 from pocketface.models.network import make_network
 from pocketface.models.weights import Weights, read_weights
 from pocketface.tasks.measuring import Labels
 from pocketface.tasks.templates import open_template
+
+from ..labelled_lists import write_labelled_faces
 
 needs_quantizers = pytest.mark.skipif(
     any(

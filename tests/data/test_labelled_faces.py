@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from pocketface.data.glasses import LabelledPhoto, read_glasses, split_people
-from pocketface.data.labelled_faces import COLUMNS, read_labelled_faces, write_labelled_faces
+from pocketface.data.labelled_faces import COLUMNS, read_labelled_faces
 from pocketface.errors import DataError, UserError
+
+from ..labelled_lists import write_labelled_faces
 
 CLASSES = ("no_glass", "glass")
 POINTS = np.arange(10, dtype=np.float32).reshape(5, 2) + 0.25

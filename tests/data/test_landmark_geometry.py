@@ -10,8 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from pocketface.data.coco import read_coco
-from pocketface.data.labelled_faces import read_labelled_faces, write_labelled_faces
+from pocketface.data.labelled_faces import read_labelled_faces
 from pocketface.errors import DataError
+
+from ..labelled_lists import write_labelled_faces
 
 Read = Callable[[Sequence[list[list[int]]]], list[NDArray[np.float32]]]
 

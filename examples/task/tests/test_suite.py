@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pocketface.data.align import align_face
 from pocketface.data.images import read_image
-from pocketface.data.labelled_faces import LabelledFace, write_labelled_faces
+from pocketface.data.labelled_faces import LabelledFace, labelled_faces_text
 from pocketface.model_templates import template_path
 from pocketface.results import Detections
 from pocketface.tasks.colour.samples import truth
@@ -28,7 +28,9 @@ class TestColour(EveryTask):
     @classmethod
     def labels(cls, folder: Path) -> Labels:
         path = folder / "faces.colour.csv"
-        write_labelled_faces(path, [(name, "", LANDMARKS) for name in write_photos(folder, 4)])
+        path.write_text(
+            labelled_faces_text([(name, "", LANDMARKS) for name in write_photos(folder, 4)])
+        )
         return Labels([path], [folder])
 
     def right_answer(self, model: Model[Any], sample: LabelledFace) -> NDArray[np.float32]:

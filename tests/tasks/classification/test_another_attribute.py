@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 import pocketface
-from pocketface.data.labelled_faces import write_labelled_faces
 from pocketface.errors import DataError
 from pocketface.model_templates import template_path
 from pocketface.model_templates.strict_yaml import read_yaml
@@ -22,6 +21,8 @@ from pocketface.tasks.templates import open_template
 from pocketface.training.fit import fit
 from pocketface.training.report import FitReport
 from pocketface.training.request import FitRequest
+
+from ...labelled_lists import write_labelled_faces
 
 LABELS = ["no_mask", "mask"]
 POINTS = np.array([[22, 24], [42, 24], [32, 34], [24, 44], [40, 44]], np.float32)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 import pocketface
 from pocketface.data.align import align_face
-from pocketface.data.labelled_faces import LabelledFace, write_labelled_faces
+from pocketface.data.labelled_faces import LabelledFace
 from pocketface.errors import DataError
 from pocketface.model_templates import template_path
 from pocketface.model_templates.contract import InputSpec
@@ -30,6 +30,8 @@ from pocketface.tasks.templates import open_template
 from pocketface.training.fit import fit
 from pocketface.training.report import FitReport
 from pocketface.training.request import FitRequest
+
+from ...labelled_lists import write_labelled_faces
 
 POINTS = np.array([[22, 30], [42, 30], [32, 40], [24, 50], [40, 50]], np.float32)
 TARGET = InputSpec(

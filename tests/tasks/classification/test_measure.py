@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pocketface.data.labelled_faces import LabelledFace, write_labelled_faces
+from pocketface.data.labelled_faces import LabelledFace
 from pocketface.errors import DataError, InputError
 from pocketface.model_templates.contract import Contract
 from pocketface.results import Classification
@@ -19,6 +19,8 @@ from pocketface.tasks.classification.measure import evaluate, measure, scores_of
 from pocketface.tasks.classification.model import FaceClassifier
 from pocketface.tasks.classification.rules import ClassificationRules
 from pocketface.tasks.measuring import Labels, Options
+
+from ...labelled_lists import write_labelled_faces
 
 POINTS = ((20, 20), (40, 20), (30, 30), (22, 40), (38, 40))
 CONTRACT = {

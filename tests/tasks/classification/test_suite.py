@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pocketface.data.labelled_faces import LabelledFace, write_labelled_faces
+from pocketface.data.labelled_faces import LabelledFace
 from pocketface.results import Classification, Detections
 from pocketface.tasks.classification.model import FaceClassifier
 from pocketface.tasks.measuring import Labels
 from pocketface.tasks.model import Model
 
+from ...labelled_lists import write_labelled_faces
 from ..every_task import LANDMARKS, EveryTask, write_photos
 
 TINY_CLASSIFIER = """\
