@@ -4,6 +4,8 @@ BIN := .venv/bin
 
 # Spinning OpenMP threads make torch many times slower on a busy machine.
 export OMP_WAIT_POLICY := PASSIVE
+# Where this is set, no process finds bytecode, and each compiles again what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 # mypy finds the package under its own name, whatever this folder is called.
 export MYPYPATH := .venv/src
 
