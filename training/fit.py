@@ -32,7 +32,8 @@ from .prepare import PreparedTraining, prepare_training
 from .receipt import Receipt, draw_curves
 from .report import FitReport
 from .request import FitRequest
-from .trackers import RunStart, TrackerLogger, check_trackers, tracked
+from .tracker import RunStart
+from .trackers import TrackerLogger, check_trackers, tracked
 
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .trackers import End, RunStart, new_parameters
+from .tracker import End, RunStart, new_parameters
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..quiet import quiet
-from .trackers import End, RunStart, new_parameters
+from .tracker import End, RunStart, new_parameters
 
 _EXPERIMENT = "pocketface"
 """MLflow's name for what its runs belong to, unless MLFLOW_EXPERIMENT_NAME is set."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
 import yaml
@@ -18,59 +18,15 @@ from numpy.typing import NDArray
 
 from ..errors import MissingPackageError, UserError
 from ..files import atomic_write
+from .tracker import End, RunStart, Tracker
 
 _log = logging.getLogger(__name__)
-
-End = Literal["finished", "failed", "stopped"]
-"""How a training ended; "stopped" by Ctrl-C or SIGTERM."""
 
 _RUNS = Path("logs", "trackers.yaml")
 """Which runs of trackers belong to the training of a folder."""
 
 _LONGEST = 250
 """Most letters of a parameter's value."""
-
-
-class Tracker(Protocol):
-    """An open run of a tracker. Any exception of its methods ends the tracking, no more.
-
-    Attributes:
-        run: What the tracker needs to go on with the run later.
-    """
-
-    run: Mapping[str, str]
-
-    def parameters(self, values: Mapping[str, str]) -> None:
-        """Add those of the `new_parameters`."""
-
-    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
-        """Add a point to each of these curves."""
-
-    def picture(self, name: str, picture: NDArray[np.uint8], *, step: int) -> None:
-        """Add a picture, uint8 (H, W, 3), RGB."""
-
-    def file(self, path: Path) -> None:
-        """Keep a copy of a file, in place of an earlier one of that name."""
-
-    def close(self, end: End) -> None:
-        """Send all that waits, and say how the training ended."""
-
-
-@dataclass(frozen=True)
-class RunStart:
-    """What a tracker is to begin or to go on with.
-
-    Attributes:
-        output: The training's folder.
-        name: Name for a new run.
-        epochs: Epochs behind this start.
-        run: `Tracker.run` of the run to go on with; None for a new one.
-    """
-
-    output: Path
-    name: str
-    epochs: int
-    run: Mapping[str, str] | None = None
 
 
 def _mlflow(start: RunStart) -> Tracker:
@@ -219,24 +175,6 @@ def tracked(
     finally:
         for logger in loggers:
             logger.close(end)
-
-
-def new_parameters(
-    values: Mapping[str, str], known: Mapping[str, str], *, epochs: int
-) -> dict[str, str]:
-    """The parameters that a run does not have yet.
-
-    Args:
-        values: Parameters of this start.
-        known: Those of the run so far.
-        epochs: Epochs behind this start; part of the names of those that are not as before.
-    """
-    changed = {name for name, value in values.items() if known.get(name, value) != value}
-    named = {
-        f"{name} from epoch {epochs + 1}" if name in changed else name: value
-        for name, value in values.items()
-    }
-    return {name: value for name, value in named.items() if name not in known}
 
 
 def one_line(error: Exception) -> str:

@@ -24,7 +24,8 @@ from pocketface.training import module as module_file
 from pocketface.training import trackers as trackers_file
 from pocketface.training.fit import fit
 from pocketface.training.request import FitRequest
-from pocketface.training.trackers import TRACKERS, new_parameters
+from pocketface.training.tracker import new_parameters
+from pocketface.training.trackers import TRACKERS
 
 SHAPE = (676, 1280, 3)
 """Of a picture of eight photos."""
