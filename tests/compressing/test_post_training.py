@@ -136,23 +136,23 @@ def test_two_runs_into_one_folder_have_one_report(
     lists: Labels, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = post_training(lists, tmp_path, formats=["onnx"])
-    post_training(lists, tmp_path, formats=["coreml"])
+    post_training(lists, tmp_path, formats=["openvino"])
     told = read_report(tmp_path)
     assert told is not None
-    assert [row.format for row in told.rows] == ["onnx", "coreml", "coreml"]
+    assert [row.format for row in told.rows] == ["onnx", "openvino"]
     assert told.rows[0] == first.rows[0]
     assert "judged otherwise" not in caplog.text
     again = post_training(lists, tmp_path, formats=["onnx"])
     told = read_report(tmp_path)
     assert told is not None
-    assert [row.format for row in told.rows] == ["coreml", "coreml", "onnx"]
-    assert told.rows[2] == again.rows[0]
+    assert [row.format for row in told.rows] == ["openvino", "onnx"]
+    assert told.rows[1] == again.rows[0]
     # Judged otherwise: not to be compared.
     post_training(lists, tmp_path, formats=["onnx"], max_drop=1.0)
     told = read_report(tmp_path)
     assert told is not None
     assert [row.format for row in told.rows] == ["onnx"]
-    assert "model_int8.mlmodel was judged otherwise than now: compression.md" in caplog.text
+    assert "model_int8.xml was judged otherwise than now: compression.md" in caplog.text
 
 
 def test_files_of_other_weights_are_told_of(

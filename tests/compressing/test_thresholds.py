@@ -86,12 +86,15 @@ def check(report: CompressionReport, folder: Path, people: Labels) -> list[Contr
 
 
 @needs_quantizers
+@pytest.mark.parametrize(
+    "formats",
+    [["onnx", "openvino"], pytest.param(list(QUANTIZERS), marks=pytest.mark.full)],
+    ids=["two", "all"],
+)
 def test_of_files_quantized_after_training(
-    people: Labels, weights: Weights, tmp_path: Path
+    formats: list[str], people: Labels, weights: Weights, tmp_path: Path
 ) -> None:
-    report = post_training(
-        people, tmp_path, weights=weights, formats=list(QUANTIZERS), max_drop=100
-    )
+    report = post_training(people, tmp_path, weights=weights, formats=formats, max_drop=100)
     contracts = check(report, tmp_path, people)
     assert {one.precision for one in contracts} == {"int8"}
     assert len({str(one.rules) for one in contracts}) > 1  # rounding differs from file to file

@@ -155,6 +155,7 @@ they are always given, beside the tiny network of the other tests: a classifier.
 
 _COVERED = {
     "onnx": ("face-detection-0205", "face-detection-0206"),
+    "openvino": ("face-detection-0206",),
     "torchscript": ("face-detection-0200", "face-detection-0205", "face-detection-0206"),
 }
 """Detectors each of whose operations is in another one's export to the format, or in the tiny

@@ -178,7 +178,7 @@ def test_turned_frames_stay_turned_and_are_hidden_where_they_are_shown(
     [
         ("h264", "libx264", "yuv420p10le", {"color_primaries": 9, "color_trc": 16}),
         ("hevc", "libx265", "yuv420p10le", {"color_primaries": 9, "color_trc": 18}),
-        ("av1", "libx265", "yuv420p10le", {"color_primaries": 9, "color_trc": 16}),
+        ("av1", "libx265", "yuv420p10le", {"color_primaries": 1, "color_trc": 1}),
         ("h264", "libx264", "yuv422p", {"color_primaries": 1, "color_trc": 1}),
         ("hevc", "libx264", "yuv444p", {"color_primaries": 1, "color_trc": 1}),
         ("h264", "mjpeg", "yuvj420p", {}),
