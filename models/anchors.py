@@ -24,6 +24,12 @@ def level_anchors(spec: AnchorsSpec, level: int, x: Tensor) -> Tensor:
     ).reshape(-1, 4)
 
 
+def cell_corners(spec: AnchorsSpec, level: int) -> Tensor:
+    """The anchors of a cell whose centre is 0, 0: (A, 4), x1, y1, x2, y2."""
+    halves = torch.tensor(_sides(spec, level)) / 2
+    return torch.cat((-halves, halves), dim=1)
+
+
 def image_sides(spec: AnchorsSpec, finest: Tensor) -> Tensor:
     """Width and height of the image, (2,), from its finest map (B, C, H, W)."""
     height, width = map_size(finest)

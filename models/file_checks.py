@@ -171,6 +171,10 @@ def reason(error: BaseException) -> str:
     text, *more = [*filter(None, lines), ""]
     if text.endswith(":"):
         text = f"{text} {more[0]}"
-    text = text or type(error).__name__
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return printable(text or type(error).__name__)
+
+
+def printable(text: str) -> str:
+    """Text of a file as a part of a message: one line, printable, 200 characters at most."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text[:201])
     return shown if len(shown) <= 200 else shown[:197] + "..."

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import ModelFileError
 from ..model_templates.architecture import ArchitectureSpec
-from .file_checks import check_archive, check_file
+from .file_checks import check_archive, check_file, most_unpacked
 from .foreign_pickle import read_arrays
 from .name_map import Renamed, map_of, renamed, unmet
 from .weights_formats import CHECKPOINT_KEY, OLD_CHECKPOINT, load_checkpoint, zipped_operations
@@ -22,8 +22,14 @@ from .weights_formats import CHECKPOINT_KEY, OLD_CHECKPOINT, load_checkpoint, zi
 _PICKLES = 5
 """Pickles at the beginning of what `torch.save` wrote before it wrote zip archives."""
 
-_SIZE = re.compile(r"img_scale=\((\d+), (\d+)\)")
+_PREFIX = "module."
+_MOST_EPOCHS = 10**6
+
+_SIZE = re.compile(r"img_scale=\((\d{1,6}), (\d{1,6})\)")
 """Input width and height in the text of an MMDetection config."""
+
+_OUR_KEY = re.compile(rb"(X\x0a\0\0\0|\x8c\x0a)" + CHECKPOINT_KEY.encode())
+"""Our section's key as a whole text of a pickle, behind its length; not a word of another text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +63,7 @@ def is_foreign(path: Path) -> bool:
         check_archive(path)
         with zipfile.ZipFile(path) as archive:
             pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
-            key = CHECKPOINT_KEY.encode()
-            return bool(pickles) and not any(key in archive.read(name) for name in pickles)
+            return bool(pickles) and not any(_OUR_KEY.search(archive.read(one)) for one in pickles)
     except Exception:  # whatever is wrong with it, its reader says it
         return False
 
@@ -87,11 +92,15 @@ def read_foreign(
     # "model" is Detectron2's and torchvision's key, "blobs" that of Detectron before it.
     keys = ("state_dict", "model", "blobs")
     state = next((content[key] for key in keys if key in content), content)
-    tensors = {
-        str(name).removeprefix("module."): tensor
-        for name, tensor in (state.items() if isinstance(state, dict) else ())
-        if isinstance(tensor, Tensor)
-    }
+    tensors = _plain_names(
+        {
+            str(name): tensor
+            for name, tensor in (state.items() if isinstance(state, dict) else ())
+            if isinstance(tensor, Tensor)
+        }
+    )
+    for name, tensor in tensors.items():
+        _check_tensor(path, name, tensor)
     name_map = map_of(tensors)
     if name_map is None:
         first = f": its first tensor is {next(iter(tensors))!r:.80}" if tensors else ": no tensors"
@@ -110,10 +119,35 @@ def read_foreign(
     return Foreign(
         name_map.kind,
         renamed(tensors, name_map, expected),
-        epochs=epochs if isinstance(epochs, int) and epochs > 0 else 0,
+        # True is an int, and a number of 500 digits is one too.
+        epochs=epochs if type(epochs) is int and 0 < epochs < _MOST_EPOCHS else 0,
         sizes=frozenset((int(height), int(width)) for width, height in sizes),
         has_optimizer=isinstance(content.get("optimizer"), dict),
     )
+
+
+def _plain_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Names without the prefix of distributed trainings; with it where both names are there."""
+    plain = {}
+    for name, tensor in tensors.items():
+        short = name.removeprefix(_PREFIX)
+        plain[name if short in tensors else short] = tensor
+    return plain
+
+
+def _check_tensor(path: Path, name: str, tensor: Tensor) -> None:
+    """Check that a tensor's values are numbers, most of which are in its file.
+
+    Raises:
+        ModelFileError: They are complex, or one number that is repeated a billion times.
+    """
+    if tensor.is_complex():
+        raise ModelFileError(f"{path}: its tensor {name!r:.80} is complex; expected real numbers")
+    size, stored = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
+    if size > most_unpacked(stored):
+        raise ModelFileError(
+            f"{path}: its tensor {name!r:.80} has {size:,} bytes, of which the file has {stored:,}"
+        )
 
 
 def _is_old(path: Path) -> bool:

@@ -7,8 +7,9 @@ ours, so neither numpy nor anything else is called with what a file says.
 from __future__ import annotations
 
 import pickle
+import pickletools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +21,9 @@ from ..errors import ModelFileError
 from .file_checks import check_file, damaged, most_unpacked
 
 _DTYPE = re.compile(r"[<>|=]?([fiub]\d)")
+_PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
+_PAIR_BYTES = 100
+"""Of a dictionary, about."""
 
 
 def read_arrays(path: Path) -> dict[str, Any]:
@@ -35,11 +39,14 @@ def read_arrays(path: Path) -> dict[str, Any]:
     size = check_file(path)
     try:
         with path.open("rb") as file:
+            _check_memo(file)
+            file.seek(0)
             content = _Unpickler(file, limit=most_unpacked(size)).load()
         if not isinstance(content, dict):
             kind = type(content).__name__
             raise ModelFileError(f"{path}: expected a dictionary of arrays (found {kind})")
-        return {str(name): _tensors(value) for name, value in content.items()}
+        known: dict[int, dict[str, Any]] = {}
+        return {str(name): _tensors(value, known) for name, value in content.items()}
     except ModelFileError:
         raise
     except _ForeignObjectError as error:
@@ -91,7 +98,7 @@ class _DType:
 
 
 class _Memory:
-    """The bytes that arrays may still have: many of them may share one text of the file."""
+    """The bytes that objects may still have: many of them may share one text of the file."""
 
     def __init__(self, limit: int) -> None:
         self._left = limit
@@ -100,6 +107,19 @@ class _Memory:
         self._left -= count
         if self._left < 0:
             raise ValueError("its arrays are too large for its size")
+
+
+def _check_memo(file: IO[bytes]) -> None:
+    """Check that objects are kept under numbers of which each object has one.
+
+    The unpickler makes room for all numbers below the largest one.
+
+    Raises:
+        ValueError: They are not, or the pickle is damaged.
+    """
+    for count, (operation, number, _) in enumerate(pickletools.genops(file)):
+        if operation.name in _PUTS and number > count:
+            raise ValueError(f"keeps its object {count} under number {number}")
 
 
 def _reconstruct(memory: _Memory, *_: object) -> _Array:
@@ -120,8 +140,14 @@ def _no_bytes() -> bytes:
     return b""
 
 
-def _encode(text: str, _: object = None) -> bytes:
+def _encode(memory: _Memory, text: str, _: object = None) -> bytes:
+    memory.take(len(text))
     return text.encode("latin1")
+
+
+def _ordered(memory: _Memory, pairs: Sequence[Any] = ()) -> dict[Any, Any]:
+    memory.take(_PAIR_BYTES * len(pairs))
+    return dict(pairs)
 
 
 _NAMES: dict[str, Callable[..., _Array]] = {
@@ -129,15 +155,15 @@ _NAMES: dict[str, Callable[..., _Array]] = {
     "multiarray.scalar": _scalar,
     "numeric._frombuffer": _frombuffer,
 }
-_MAKERS = {
+_MAKERS: dict[str, Callable[..., Any]] = {
     f"numpy.{core}.{name}": made for core in ("core", "_core") for name, made in _NAMES.items()
-}
+} | {"_codecs.encode": _encode, "collections.OrderedDict": _ordered}
+"""What counts the memory that it takes."""
+
 _STAND_INS: dict[str, Callable[..., Any]] = {
     "numpy.ndarray": _Array,
     "numpy.dtype": _DType,
-    "_codecs.encode": _encode,
     "__builtin__.bytes": _no_bytes,
-    "collections.OrderedDict": dict,
 }
 
 
@@ -157,9 +183,14 @@ class _Unpickler(pickle.Unpickler):
             raise _ForeignObjectError(full) from None
 
 
-def _tensors(value: Any) -> Any:
-    if isinstance(value, _Array):
-        return torch.from_numpy(value.value)
-    if isinstance(value, dict):
-        return {str(name): _tensors(one) for name, one in value.items()}
-    return value
+def _tensors(value: Any, known: dict[int, dict[str, Any]]) -> Any:
+    """With arrays as tensors, also those of a dictionary, which many names may share."""
+    if not isinstance(value, dict):
+        return _tensor(value)
+    if id(value) not in known:
+        known[id(value)] = {str(name): _tensor(one) for name, one in value.items()}
+    return known[id(value)]
+
+
+def _tensor(value: Any) -> Any:
+    return torch.from_numpy(value.value) if isinstance(value, _Array) else value

@@ -24,11 +24,14 @@ from ..model_templates.architecture import ArchitectureSpec
 from ..model_templates.catalogue import NAMES
 from ..model_templates.spec import Spec
 from ..model_templates.strict_yaml import read_yaml
+from .anchors import cell_corners
 
 _HOLE = re.compile(r"\{(?:(rest)|([a-z])(?::(\d+)-(\d+))?)\}")
 _FILLED = re.compile(r"\{(rest|[a-z])([+-]\d+)?\}")
-_ELEMENT = re.compile(r"(.+)\[(\d+)\]")
+_ELEMENT = re.compile(r"(.+)\[(\d{1,6})\]")
+_NUMBER = "0|[1-9][0-9]{0,5}"
 _COUNTER = ".num_batches_tracked"
+_SHOWN = 3
 
 
 class Place(Spec):
@@ -53,6 +56,8 @@ class NameMap(Spec):
             which no tensor's shape tells.
         says: Keys of an architecture that must be what tensors of theirs are, by their names,
             where these are there.
+        cells: Keys of anchors that must have the corners that tensors of theirs are, by their
+            names, where these are there; `{i}` in a name is the level.
         anew: Our names, with holes, of what a training may begin without: layers of other classes,
             and parts that the checkpoint does not have.
         names: Our name, names or place of each of theirs.
@@ -63,6 +68,7 @@ class NameMap(Spec):
     signs: list[str]
     requires: dict[str, list[JsonValue]] = Field(default={})
     says: dict[str, str] = Field(default={})
+    cells: dict[str, str] = Field(default={})
     anew: list[str] = Field(default=[])
     names: dict[str, str | list[str] | Place]
     unused: dict[str, str]
@@ -143,18 +149,53 @@ def unmet(
 ) -> list[str]:
     """What an architecture lacks of what a map requires and its checkpoint says, in words."""
     wanted = dict(name_map.requires)
-    for name, key in name_map.says.items():
-        if name in tensors:
-            wanted[key] = [[round(float(one), 4) for one in tensors[name].flatten()]]
     problems = []
+    for name, key in name_map.says.items():
+        if name not in tensors:
+            continue
+        tensor, part = tensors[name], _part(architecture, key)
+        if tensor.numel() == len(part):
+            wanted[key] = [[round(float(one), 4) for one in tensor.flatten()]]
+        else:
+            problems.append(
+                f"architecture.{key} of {tensor.numel():,} numbers (found {_written(part)})"
+            )
     for key, allowed in wanted.items():
-        part: Any = architecture
-        for step in key.split("."):
-            part = getattr(part, step, None)
+        part = _part(architecture, key)
         if part is not None and not any(_alike(part, one) for one in allowed):
             either = " or ".join(map(_written, allowed))
             problems.append(f"architecture.{key} {either} (found {_written(part)})")
+    for pattern, key in name_map.cells.items():
+        anchors = _part(architecture, key)
+        for name, tensor in tensors.items():
+            values = _match(pattern, name)
+            if values is None or anchors is None:
+                continue
+            level = int(values["i"])
+            ours = cell_corners(anchors, level) if level < len(anchors.sizes) else torch.zeros(0, 4)
+            if tensor.shape != ours.shape or not torch.allclose(tensor.float(), ours, 1e-4, 1e-3):
+                problems.append(
+                    f"architecture.{key} of {_sides(tensor)} on level {level} "
+                    f"(found {_sides(ours)})"
+                )
     return problems
+
+
+def _part(architecture: ArchitectureSpec, key: str) -> Any:
+    """What an architecture has under a key with dots; None if it has no such key."""
+    part: Any = architecture
+    for step in key.split("."):
+        part = getattr(part, step, None)
+    return part
+
+
+def _sides(corners: Tensor) -> str:
+    """Widths and heights of the first boxes (A, 4), x1, y1, x2, y2, in words."""
+    if corners.ndim != 2 or corners.shape[1] != 4:
+        return f"shape {tuple(corners.shape)}"
+    shown = [f"{x2 - x1:.1f} x {y2 - y1:.1f}" for x1, y1, x2, y2 in corners[:_SHOWN].tolist()]
+    more = ", …" if len(corners) > _SHOWN else ""
+    return f"{', '.join(shown)}{more} ({len(corners)})"
 
 
 def _alike(part: Any, allowed: Any) -> bool:
@@ -208,18 +249,27 @@ def renamed(
         tensors: Theirs.
         name_map: The map.
         expected: The network's, whose shapes and types matter; on any device.
+
+    Returns:
+        Those of our shapes in our precision. A second tensor for a place is unknown.
     """
     found: dict[str, Tensor] = {}
     last: list[tuple[Place, Tensor]] = []
     unused: list[str] = []
     unknown: list[str] = []
     elements: set[str] = set()
+    taken: set[Place] = set()
     for name, tensor in tensors.items():
         place = our_name(name, name_map, expected)
         if place is None:
             known = any(_match(pattern, name) is not None for pattern in name_map.unused)
             (unused if known else unknown).append(name)
-        elif place.way:
+            continue
+        if place in taken:
+            unknown.append(name)
+            continue
+        taken.add(place)
+        if place.way:
             last.append((place, tensor))
         elif element := _ELEMENT.fullmatch(place.to):
             whole = found.setdefault(element[1], torch.zeros(expected[element[1]].shape))
@@ -231,7 +281,10 @@ def renamed(
         else:
             found[place.to] = tensor
     for place, tensor in last:
-        found[place.to] = WAYS[place.way](tensor, found.get(place.to))
+        # A tensor of other dimensions stays as it is: its shape will be refused.
+        if tensor.ndim == len(expected[place.to].shape):
+            tensor = WAYS[place.way](tensor, found.get(place.to))
+        found[place.to] = tensor
     # A count of batches, which nothing depends on: older checkpoints have none.
     counters = (name for name in expected if name.endswith(_COUNTER) and name not in found)
     found |= {name: torch.zeros((), dtype=torch.long) for name in counters}
@@ -244,6 +297,10 @@ def renamed(
     ]
     for name in anew:
         found.pop(name, None)
+    for name, tensor in found.items():
+        wanted = expected[name]
+        if tensor.shape == wanted.shape and tensor.is_floating_point():
+            found[name] = tensor.to(wanted.dtype)
     missing = [name for name in expected if name not in found and name not in anew]
     missing += [
         f"{name}[{index}]"
@@ -268,7 +325,7 @@ def _pattern(text: str) -> re.Pattern[str]:
     parts, end = [], 0
     for hole in _HOLE.finditer(text):
         parts.append(re.escape(text[end : hole.start()]))
-        parts.append("(?P<rest>.+)" if hole[1] else rf"(?P<{hole[2]}>\d+)")
+        parts.append("(?P<rest>.+)" if hole[1] else f"(?P<{hole[2]}>{_NUMBER})")
         end = hole.end()
     return re.compile("".join(parts) + re.escape(text[end:]))
 

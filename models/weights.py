@@ -15,7 +15,7 @@ from ..errors import ModelFileError, PocketfaceError, TemplateError
 from ..files import reading, sha256_file, sha256_files
 from ..model_templates.contract import Metric
 from ..model_templates.schema import Template, TemplateFile, parse_template
-from .file_checks import check_file, check_weights_name, reason
+from .file_checks import check_file, check_weights_name, printable, reason
 from .foreign import Foreign, is_foreign, read_foreign
 from .network import Network, make_network
 from .nncf_hooks import HOOKS, with_hooks
@@ -173,13 +173,16 @@ def _of_others(path: Path, template: TemplateFile, *, learns_anew: bool) -> Weig
             f"{path}: of {foreign.kind}, does not fit {spec.name}: {'; '.join(problems)}", hint=hint
         )
     _check_fit(found.tensors, template=spec, path=path, hooked=False, anew=found.anew)
+    for name, tensor in found.tensors.items():
+        if not tensor.isfinite().all():
+            raise ModelFileError(f"{path}: of its tensor for {name!r} not all values are finite")
     if found.anew:
         _log.warning(
             "%s: of other classes, or of a part of the network; as in a new network begin %s",
             path,
             _some(found.anew),
         )
-    unused = f"; not used: {', '.join(found.unused)}" if found.unused else ""
+    unused = f"; not used: {printable(', '.join(found.unused))}" if found.unused else ""
     _log.info("%s: %d tensors by the names of %s%s", path, len(found.tensors), foreign.kind, unused)
     return Weights(
         template=spec,
@@ -198,7 +201,7 @@ def _of_others(path: Path, template: TemplateFile, *, learns_anew: bool) -> Weig
 def _some(names: Sequence[str]) -> str:
     """The first names, and how many they are."""
     more = ", …" if len(names) > _LISTED else ""
-    return f"{', '.join(names[:_LISTED])}{more} ({len(names)})"
+    return f"{', '.join(map(printable, names[:_LISTED]))}{more} ({len(names)})"
 
 
 def _listed(values: Sequence[str | float] | None) -> str:

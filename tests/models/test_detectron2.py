@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import resource
+import struct
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -152,7 +154,7 @@ def test_all_of_detectron2s_names_have_a_place(template: str, names: Names) -> N
 def write(path: Path, names: Names, **values: Tensor) -> Path:
     """A checkpoint of these shapes, whose tensors are one number that is repeated."""
     model = {name: torch.full((1,), 0.5).expand(shape) for name, shape in names.items()}
-    model = {name: one for name, one in model.items() if not name.startswith("pixel_")}
+    model = {n: one for n, one in model.items() if not n.startswith("pixel_") and "cell_" not in n}
     torch.save({"model": model | values}, path)
     return path
 
@@ -219,6 +221,84 @@ def test_other_colours_than_the_templates_are_refused(tmp_path: Path) -> None:
         pixel_std=torch.ones(3, 1, 1),
     )
     assert not read_weights(path, template=open_template("faster-rcnn-r50-fpn")).anew
+
+
+def refusal(path: Path, **how: Any) -> str:
+    with pytest.raises(ModelFileError) as caught:
+        read_weights(path, template=open_template("faster-rcnn-r50-fpn"), **how)
+    message = str(caught.value)
+    assert message.isprintable()
+    assert message.startswith(str(path))
+    return message
+
+
+SIGN = {"proposal_generator.rpn_head.conv.weight": torch.zeros(1)}
+SCORES = "roi_heads.box_predictor.cls_score.weight"
+
+
+@pytest.mark.parametrize(
+    ("tensors", "said"),
+    [
+        ({SCORES: torch.zeros(1).expand(2 * 10**9, 100)}, "800,000,000,000 bytes, of which the fi"),
+        ({"pixel_mean": torch.zeros(1).expand(10**9)}, "'pixel_mean' has 4,000,000,000 bytes"),
+        ({"pixel_mean": torch.zeros(1).expand(10**7)}, "architecture.mean of 10,000,000 numbers"),
+        ({"pixel_mean": torch.zeros(3, dtype=torch.complex64)}, "is complex; expected real numbe"),
+        ({SCORES: torch.zeros(())}, "it lacks"),
+        ({f"backbone.fpn_lateral{'9' * 5000}.weight": torch.zeros(1)}, "not known: backbone.fpn_l"),
+        ({"a\n\x1b[31mb": torch.zeros(1)}, "not known: a??[31mb"),
+    ],
+    ids=["terabyte", "mean", "numbers", "complex", "no-dimensions", "digits", "unprintable"],
+)
+def test_what_a_small_file_asks_for_is_not_done(
+    tmp_path: Path, tensors: dict[str, Tensor], said: str
+) -> None:
+    path = tmp_path / "theirs.pth"
+    torch.save({"model": SIGN | tensors}, path)
+    assert path.stat().st_size < 20_000
+    assert said in refusal(path)
+
+
+def test_a_mean_of_any_length_makes_no_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "theirs.pth"
+    torch.save({"model": SIGN | {"pixel_mean": torch.zeros(1).expand(10**7)}}, path)
+    monkeypatch.setattr(Tensor, "flatten", lambda *_: pytest.fail("was made a list"))
+    assert "10,000,000 numbers" in refusal(path)
+
+
+def test_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    broken = torch.full((1, 256, 1, 1), torch.nan).expand(3, -1, -1, -1)
+    name = "proposal_generator.rpn_head.objectness_logits.weight"
+    path = write(tmp_path / "theirs.pth", faster_rcnn(50), **{name: broken})
+    assert "its tensor for 'head.rpn.objectness.weight' not all values are finite" in refusal(path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_checkpoints_of_other_precisions_open(tmp_path: Path, dtype: torch.dtype) -> None:
+    names = {n: torch.full((1,), 0.5, dtype=dtype).expand(s) for n, s in faster_rcnn(50).items()}
+    names = {n: one for n, one in names.items() if "pixel_" not in n and "cell_" not in n}
+    # A tensor of more than 64 MB may not be one number that is repeated.
+    names["roi_heads.box_head.fc1.weight"] = torch.full((1,), 0.5).expand(1024, 12544)
+    path = tmp_path / "theirs.pth"
+    torch.save({"model": names}, path)
+    weights = read_weights(path, template=open_template("faster-rcnn-r50-fpn"))
+    for name, tensor in weights.state_dict.items():
+        assert name.endswith("num_batches_tracked") or tensor.dtype == torch.float32
+        assert name.endswith("num_batches_tracked") or tensor.flatten()[-1] == 0.5
+
+
+def test_two_tensors_for_one_place_are_refused(tmp_path: Path) -> None:
+    both = {"proposal_generator.rpn_head.conv.bias": torch.zeros(256)}
+    path = tmp_path / "theirs.pth"
+    torch.save({"model": both | {f"module.{name}": one + 1 for name, one in both.items()}}, path)
+    assert "not known: module.proposal_generator.rpn_head.conv.bias (1)" in refusal(path)
+    # Names of torchvision's before and after 0.13.
+    names = {f"rpn.head.conv{old}.bias": torch.zeros(1) for old in ("", ".0.0")}
+    name_map = map_of(names)
+    assert name_map is not None
+    found = renamed(names, name_map, {"head.rpn.conv.bias": torch.zeros(1)})
+    assert found.unknown == ("rpn.head.conv.0.0.bias",)
 
 
 def placed(names: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -330,6 +410,42 @@ def test_arrays_that_share_their_bytes_take_no_more_than_an_archive_may(
         return
     with pytest.raises(ModelFileError, match="its arrays are too large for its size"):
         read_arrays(path)
+
+
+def _laughs(depth: int) -> bytes:
+    shared: dict[str, Any] = {}
+    for _ in range(depth):
+        shared = {"a": shared, "b": shared}
+    return pickle.dumps(shared)
+
+
+def _calls(module: str, name: str, arguments: bytes, count: int) -> bytes:
+    """A pickle that calls a function with the same arguments again and again."""
+    kept = f"c{module}\n{name}\nq\x010".encode() + arguments + b"q\x020"
+    return b"\x80\x02}X\1\0\0\0a](" + kept + b"h\1h\2\x85R" * count + b"es."
+
+
+TEXT = b"X" + struct.pack("<I", 1 << 20) + b"a" * (1 << 20)
+PAIRS = b"](" + b"".join(b"K%cK\0\x86" % index for index in range(256)) + b"e"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (_laughs(60), "not written by pocketface"),
+        (_calls("_codecs", "encode", TEXT, 70), "too large for its size"),
+        (_calls("collections", "OrderedDict", PAIRS, 3000), "too large for its size"),
+        (b"\x80\x02}r" + struct.pack("<I", 2**31 - 1) + b".", "object 2 under number 2147483647"),
+        (b"\x80\x02}p2147483647\n.", "object 2 under number 2147483647"),
+    ],
+    ids=["laughs", "texts", "dictionaries", "memo", "memo-of-old"],
+)
+def test_small_pickles_take_little(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "theirs.pkl"
+    path.write_bytes(content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert said in refusal(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 << 10
 
 
 def test_missing_and_unknown_names_are_counted(tmp_path: Path) -> None:

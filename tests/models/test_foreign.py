@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from pocketface.errors import ModelFileError
 from pocketface.model_templates.schema import Template, TemplateFile
+from pocketface.models.foreign import is_foreign
 from pocketface.models.weights import build_network, read_weights
 from pocketface.tasks.templates import open_template, parse_template
 from pocketface.tasks.weights import open_model, open_weights
@@ -219,6 +220,40 @@ def test_without_a_template_it_is_refused(
     with pytest.raises(ModelFileError, match="not written by pocketface") as caught:
         open_weights(None, path)
     assert "--template" in str(caught.value.hint)
+
+
+def test_a_word_of_ours_in_a_text_of_theirs_does_not_make_it_ours(
+    snapshot: Callable[..., tuple[TemplateFile, Path]],
+) -> None:
+    template, path = snapshot(config="work_dir = '/home/me/pocketface/runs'", old=False)
+    assert read_weights(path, template=template).foreign is not None
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_a_file_of_ours_is_ours(protocol: int, tmp_path: Path) -> None:
+    path = tmp_path / "ours.pth"
+    torch.save({"state_dict": {}, "pocketface": {}}, path, pickle_protocol=protocol)
+    assert not is_foreign(path)
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"epoch": True},
+        {"epoch": 10**500},
+        {"epoch": 0, "config": f"img_scale=({'9' * 5000}, 128)"},
+    ],
+)
+def test_numbers_that_are_none_are_passed_over(
+    snapshot: Callable[..., tuple[TemplateFile, Path]], meta: dict[str, Any]
+) -> None:
+    template, path = snapshot(old=False)
+    content = torch.load(path, weights_only=True)
+    torch.save(content | {"meta": meta}, path)
+    weights = read_weights(path, template=template)
+    assert weights.epochs == 0
+    assert weights.foreign is not None
+    assert not weights.foreign.sizes
 
 
 class _Evil:
