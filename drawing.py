@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import InputError
+
 if TYPE_CHECKING:
     from .mask import Mask
     from .results import Detections
@@ -42,19 +44,28 @@ def draw_faces(
 
     Returns:
         The drawn copy, uint8 (H, W, 3), BGR.
+
+    Raises:
+        InputError: A face's place is not a number.
     """
     canvas = image.copy()
     height, width = image.shape[:2]
+    # OpenCV takes no larger numbers than 2^31; nothing so far beside the picture is seen.
+    far = 2 * max(height, width)
+    boxes = faces.boxes.clip(-far, 2 * far)
+    points = None if faces.landmarks is None else faces.landmarks.clip(-far, 2 * far)
+    if np.isnan(boxes).any() or (points is not None and np.isnan(points).any()):
+        raise InputError("a face to be drawn is at NaN: expected pixels")
     line = max(1, round(min(height, width) / 300))
     # Weakest first, so that the surest is on top where boxes overlap.
     for index in reversed(range(len(faces))):
-        left, top, right, bottom = (int(v) for v in np.rint(faces.boxes[index]))
+        left, top, right, bottom = (int(v) for v in np.rint(boxes[index]))
         # A dark edge around the line keeps it visible on grass and on snow.
         cv2.rectangle(canvas, (left, top), (right, bottom), _INK, line + 2)
         colour = _BOXES[colours[index] % len(_BOXES)]
         cv2.rectangle(canvas, (left, top), (right, bottom), colour, line)
-        if faces.landmarks is not None:
-            _draw_points(canvas, faces.landmarks[index], side=min(right - left, bottom - top))
+        if points is not None:
+            _draw_points(canvas, points[index], side=min(right - left, bottom - top))
         _draw_label(canvas, captions[index], left, top, right, line=line, colour=colour)
     return canvas
 

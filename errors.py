@@ -57,7 +57,7 @@ class PocketfaceError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(" ".join(message.splitlines()))  # names may have line breaks
         self.hint = hint
         if hint is not None:
             self.add_note(f"hint: {hint}")  # for tracebacks

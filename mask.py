@@ -243,6 +243,8 @@ class Mask:
             for name in classes if len(classes) == 1 else classes[1:]:
                 record = content["masks"][name]
                 height, width = (operator.index(number) for number in record["size"])
+                if planes and shape != (height, width):
+                    raise ValueError(f"sizes {shape} and {(height, width)} of one photo")
                 shape = (height, width)
                 whole = from_run_lengths(record["counts"], shape)
                 planes.append(whole[top:bottom, left:right].astype(np.float32))

@@ -145,7 +145,7 @@ class Detections:
             image: The photo, uint8 (H, W, 3), BGR; not changed. `read_pixels` gives a file's.
 
         Raises:
-            InputError: It is no such array.
+            InputError: It is no such array, or a face's place is not a number.
         """
         from .drawing import draw_faces
 
@@ -212,10 +212,11 @@ class Detections:
             boxes = np.array([face["box"] for face in faces], np.float32).reshape(len(faces), 4)
             scores = np.array([face["score"] for face in faces], np.float32).reshape(len(faces))
             landmarks = None
-            if faces and faces[0]["landmarks"] is not None:
+            # Of all faces or of none: a face without any is told by the TypeError.
+            if any(face["landmarks"] is not None for face in faces):
                 points = [[face["landmarks"][name] for name in LANDMARK_NAMES] for face in faces]
                 landmarks = np.array(points, np.float32).reshape(len(faces), 5, 2)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"not the form of Detections.to_dict: {error!r}") from error
         return cls(boxes, scores, landmarks)
 
@@ -274,7 +275,7 @@ class Classification:
             scores = np.array(content["scores"], np.float32).reshape(len(content["scores"]))
             label, index = str(content["label"]), operator.index(content["index"])
             return cls(label, index, float(content["score"]), scores)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"not the form of Classification.to_dict: {error!r}") from error
 
 
@@ -289,7 +290,7 @@ def checked_photo(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     what = type(image).__name__
     if isinstance(image, np.ndarray):
         what = f"an array of {image.dtype} {image.shape}"
-        if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+        if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:
             return image
     raise InputError(
         f"image is {what}: expected a uint8 array (height, width, 3), BGR",

@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 from .backbones import Backbone, ValidSpec
 from .channels import Channels, Narrowable, Narrower
 from .embedding_head import EmbeddingHeadSpec
-from .heads import OF_LOSSES, ASPPHeadSpec, ClassesHeadSpec, Head, UNetHeadSpec
-from .spec import PositiveInt, Spec
+from .heads import OF_LOSSES, ASPPHeadSpec, ClassesHeadSpec, Head, MaskHeadSpec, UNetHeadSpec
+from .spec import Spec
 
 _Std = Annotated[float, Field(ge=1e-3)]
 """A standard deviation of pixels of 0 to 255, large enough for float32 to divide by."""
@@ -35,7 +35,7 @@ class FPNSpec(Spec):
 
     type: Literal["fpn"]
     channels: Channels
-    levels: PositiveInt
+    levels: Annotated[int, Field(gt=0, le=10)]
     extra: Literal["p5_relu", "p5", "c5", "max_pool"] = "p5_relu"
     context: bool = False
     batch_norm: bool = False
@@ -89,11 +89,18 @@ class ArchitectureSpec(Spec):
         )
 
     def check_room(self, height: int, width: int) -> None:
-        """Check that an image of this size, in pixels, is large enough for all layers.
+        """Check that an image of this size, in pixels, has room for all layers, a mask no rest.
 
         Raises:
-            ValueError: It is too small.
+            ValueError: It is too small, or no multiple of the stride of a head that makes masks.
         """
+        if isinstance(self.head, MaskHeadSpec) and (
+            height % self.head.stride or width % self.head.stride
+        ):
+            raise ValueError(
+                f"input of {height}x{width} (height x width): expected multiples of "
+                f"{self.head.stride}, architecture.head.stride"
+            )
         if isinstance(self.backbone, ValidSpec):
             layers, deepest = len(self.backbone.channels), (min(height, width) - 1) // 2
             if layers > deepest:

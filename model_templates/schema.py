@@ -14,6 +14,7 @@ from ..errors import TemplateError
 from .architecture import ArchitectureSpec
 from .contract import Metric, Resize
 from .explain import explain
+from .heads import MaskHeadSpec
 from .recipe import HyperParametersSpec
 from .spec import Fraction, PositiveFloat, PositiveInt, Spec
 from .strict_yaml import parse_yaml
@@ -166,6 +167,12 @@ class Template(Spec):
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Template:
         self.architecture.check_room(self.input.height, self.input.width)
+        head, step = self.architecture.head, self.input.multiple_of
+        if isinstance(head, MaskHeadSpec) and step is not None and step % head.stride:
+            raise ValueError(
+                f"input.multiple_of is {step}: expected a multiple of {head.stride}, "
+                "architecture.head.stride"
+            )
         keys = [metric.key for metric in self.metrics]
         if len(set(keys)) < len(keys):
             raise ValueError(f"metrics: keys are {keys}: expected each once")

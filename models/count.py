@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..model_templates.architecture import ArchitectureSpec
-from .network import make_network
+from .network import blank_network
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class NetworkSize:
 def count(architecture: ArchitectureSpec, *, height: int, width: int) -> NetworkSize:
     """Build the network on the meta device (without memory), and count it at one input size."""
     with torch.device("meta"):
-        network = make_network(architecture).eval()
+        network = blank_network(architecture).eval()
         images = torch.empty(1, 3, height, width)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(images)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ..model_templates.architecture import ArchitectureSpec
 from .classes_head import ClassesHead
@@ -134,6 +135,44 @@ def make_network(architecture: ArchitectureSpec) -> Network:
     return Network(architecture)
 
 
+def blank_network(architecture: ArchitectureSpec) -> Network:
+    """The network of a template whose kernels and matrices have no values yet.
+
+    For a state that gives all of them, or for shapes. On the meta device, random values would cost
+    a process seconds of imports.
+    """
+    with _NoRandomValues():
+        return Network(architecture)
+
+
+class _NoRandomValues(TorchFunctionMode):
+    """Leaves tensors as they are where random values would be written into them."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _RANDOM:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+_RANDOM = {
+    Tensor.normal_,
+    Tensor.uniform_,
+    # They come here themselves, and what they call does not.
+    nn.init.normal_,
+    nn.init.uniform_,
+    nn.init.kaiming_normal_,
+    nn.init.kaiming_uniform_,
+}
+"""What layers, ours and PyTorch's, make random values with."""
+
+
 _Shapes = dict[str, tuple[int, ...]]
 # By architecture, height and width: each contract of a network's files asks anew, for 0.1 s.
 _known_shapes: dict[tuple[str, int, int], _Shapes] = {}
@@ -145,7 +184,7 @@ def output_shapes(architecture: ArchitectureSpec, *, height: int, width: int) ->
     if key not in _known_shapes:
         with torch.device("meta"), torch.no_grad():
             # eval(): batch statistics of a single image may be undefined.
-            answers = make_network(architecture).eval().answers(torch.empty(1, 3, height, width))
+            answers = blank_network(architecture).eval().answers(torch.empty(1, 3, height, width))
         _known_shapes[key] = {name: tuple(tensor.shape) for name, tensor in answers.items()}
     return dict(_known_shapes[key])
 

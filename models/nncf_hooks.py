@@ -106,7 +106,7 @@ def masked(network: Network, example: Any) -> Network:
 
 def is_quantized(hooks: dict[str, Any] | None) -> bool:
     """Whether any of the hooks is a quantizer, not a mask."""
-    commands = [] if hooks is None else hooks.get("compression_state", [])
+    commands = [] if hooks is None else hooks["compression_state"]
     return any("Quantizer" in command["module_cls_name"] for command in commands)
 
 

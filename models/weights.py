@@ -17,7 +17,7 @@ from ..model_templates.contract import Metric
 from ..model_templates.schema import Template, TemplateFile, parse_template
 from .file_checks import check_file, check_weights_name, printable, reason
 from .foreign import Foreign, is_foreign, read_foreign
-from .network import Network, make_network
+from .network import Network, blank_network, make_network
 from .nncf_hooks import HOOKS, with_hooks
 from .weights_formats import READERS, Section, write_checkpoint, write_safetensors
 
@@ -148,7 +148,7 @@ def read_weights(
 def _of_others(path: Path, template: TemplateFile, *, learns_anew: bool) -> Weights:
     spec = template.spec
     with torch.device("meta"):
-        expected = make_network(spec.architecture).state_dict()
+        expected = blank_network(spec.architecture).state_dict()
     foreign = read_foreign(path, spec.architecture, expected)
     # The tensors of OpenVINO's files are in the `.bin`.
     parts = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
@@ -302,10 +302,12 @@ def build_network(weights: Weights) -> Network:
         ModelFileError: Its hooks cannot be restored, or their tensors do not fit.
         MissingPackageError: The network has hooks, and NNCF is not installed.
     """
-    network = make_network(weights.template.architecture)
+    architecture = weights.template.architecture
     try:
-        if weights.hooks is not None:
-            network = with_hooks(network, weights.hooks)
+        if weights.hooks is None:
+            network = blank_network(architecture)
+        else:  # NNCF runs it
+            network = with_hooks(make_network(architecture), weights.hooks)
         network.load_state_dict(weights.state_dict)
     except PocketfaceError:
         raise
@@ -332,7 +334,7 @@ def _check_fit(
     anew: Sequence[str] = (),
 ) -> None:
     with torch.device("meta"):
-        expected = make_network(template.architecture).state_dict()
+        expected = blank_network(template.architecture).state_dict()
     for name in anew:
         del expected[name]
     problem = None

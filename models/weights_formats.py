@@ -14,10 +14,10 @@ import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from ..errors import MissingPackageError, ModelFileError
@@ -51,6 +51,15 @@ _DIGEST_KEY = "pocketface.content_sha256"
 _DIGESTED = (TEMPLATE_KEY, SECTION_KEY)
 
 
+def _checked_hooks(hooks: dict[str, Any]) -> dict[str, Any]:
+    commands = hooks.get("compression_state")
+    if not isinstance(commands, list) or not all(
+        isinstance(one, dict) and isinstance(one.get("module_cls_name"), str) for one in commands
+    ):
+        raise ValueError("expected compression_state, a list of what has a module_cls_name")
+    return hooks
+
+
 class Section(BaseModel):
     """The data in a weights file beside its tensors.
 
@@ -66,7 +75,7 @@ class Section(BaseModel):
     data: str | None = None
     seed: int | None = None
     metrics: tuple[Metric, ...] = ()
-    hooks: dict[str, Any] | None = None
+    hooks: Annotated[dict[str, Any], AfterValidator(_checked_hooks)] | None = None
 
 
 def write_safetensors(path: Path, *, tensors: Mapping[str, Tensor], section: Section) -> None:
@@ -252,5 +261,5 @@ def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()

@@ -40,7 +40,7 @@ def model_path(
         ModelFileError: The weights are damaged; or there is no such file, and the text looks like
             a template's name.
     """
-    name = os.fspath(name_or_path)
+    name = _text(name_or_path)
     if not isinstance(device, str):
         raise UserError(f"device {device!r}: expected a name, as 'cpu'")
     if name not in template_names():
@@ -69,7 +69,7 @@ def weights_path(name_or_path: str | os.PathLike[str]) -> Path:
         UserError: The template ships no weights.
         ModelFileError: See `model_path`.
     """
-    name = os.fspath(name_or_path)
+    name = _text(name_or_path)
     if name not in template_names():
         return _path(name)
     found = shipped_weights(open_template(name))
@@ -89,6 +89,13 @@ def no_weights(template: str, *, instead: str) -> UserError:
         f"template {template} ships no weights",
         hint=f"{instead}, or train them: `pocketface train`",
     )
+
+
+def _text(name_or_path: object) -> str:
+    text = os.fspath(name_or_path) if isinstance(name_or_path, os.PathLike) else name_or_path
+    if not isinstance(text, str):
+        raise UserError(f"a model is named by {text!r:.80}: expected a text or a path")
+    return text
 
 
 def _path(text: str) -> Path:

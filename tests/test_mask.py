@@ -223,6 +223,13 @@ def test_runs_of_a_part_are_those_of_the_whole(left: int, top: int, shape: tuple
         {"masks": {"face": {"size": [10**6, 10**6], "counts": [10**12]}}},
         {"masks": {"face": {"size": [40, 60], "counts": [10**30]}}},
         {"classes": ["face", "face"]},
+        {
+            "classes": ["background", "face", "hair"],
+            "masks": {
+                "face": {"size": [40, 60], "counts": [2400]},
+                "hair": {"size": [60, 90], "counts": [5400]},
+            },
+        },
         {"threshold": "half"},
         {"threshold": float("nan")},
         {"threshold": 7},

@@ -175,6 +175,9 @@ def test_json_has_no_numbers_that_are_not_finite() -> None:
         {"faces": [{"box": [1, 2, 3], "score": 1, "landmarks": None}]},
         {"faces": [{"box": [1, 2, 3, 4], "score": "high", "landmarks": None}]},
         {"faces": [{"box": [1, 2, 3, 4], "score": 1, "landmarks": {LANDMARK_NAMES[0]: [1, 2]}}]},
+        {"faces": [{"box": [10**400, 2, 3, 4], "score": 1, "landmarks": None}]},
+        {"label": "glass", "index": 0, "score": 10**400, "scores": [1]},
+        {"label": "glass", "index": 0, "score": 1, "scores": [10**400]},
     ],
 )
 def test_another_form_is_refused(content: dict[str, Any]) -> None:
@@ -182,6 +185,14 @@ def test_another_form_is_refused(content: dict[str, Any]) -> None:
         Detections.from_dict(content)
     with pytest.raises(InputError, match=r"not the form of Classification\.to_dict"):
         Classification.from_dict(content)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_landmarks_are_of_all_faces_or_none(first: int) -> None:
+    points = {name: [1, 2] for name in LANDMARK_NAMES}
+    faces = [{"box": [1, 2, 3, 4], "score": 1, "landmarks": one} for one in (points, None)]
+    with pytest.raises(InputError, match=r"not the form of Detections\.to_dict"):
+        Detections.from_dict({"faces": [faces[first], faces[1 - first]]})
 
 
 def _boxed(*boxes: tuple[float, ...]) -> Detections:
@@ -226,12 +237,30 @@ def test_crops_do_not_shrink(grow: float) -> None:
         _boxed((1, 1, 5, 5)).crop(PHOTO, grow=grow)
 
 
-@pytest.mark.parametrize("image", ["photo.jpg", PHOTO[..., 0], PHOTO / 255, PHOTO[..., :1], None])
+@pytest.mark.parametrize(
+    "image", ["photo.jpg", PHOTO[..., 0], PHOTO / 255, PHOTO[..., :1], PHOTO[:0], None]
+)
 def test_crops_and_drawings_are_of_arrays(image: Any) -> None:
     for work in (_boxed().crop, _boxed().draw):
         with pytest.raises(InputError, match="expected a uint8 array") as caught:
             work(image)
         assert "read_pixels" in str(caught.value.hint)
+
+
+def test_faces_far_beside_the_picture_are_drawn_as_far_as_they_are_in_it() -> None:
+    image = np.full((40, 60, 3), 128, np.uint8)
+    near = _boxed((-70, 30, 90, 90)).draw(image)
+    assert (near != image).any()
+    for far in (1e3, 1e30, float("inf")):
+        np.testing.assert_array_equal(_boxed((-far, 30, far, far)).draw(image), near)
+    points = np.full((1, 5, 2), 1e30, np.float32)
+    boxes, scores = np.array([[1, 1, 35, 35]], np.float32), np.ones(1, np.float32)
+    with_points = Detections(boxes, scores, points).draw(image)
+    np.testing.assert_array_equal(with_points, Detections(boxes, scores).draw(image))
+    points[0, 3, 1] = np.nan
+    for faces in (_boxed((np.nan, 1, 2, 3)), Detections(boxes, scores, points)):
+        with pytest.raises(InputError, match="is at NaN: expected pixels"):
+            faces.draw(image)
 
 
 def test_draw_gives_a_copy_with_the_boxes() -> None:

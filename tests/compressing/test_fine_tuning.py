@@ -213,7 +213,9 @@ def test_hooks_that_are_not_nncfs(quantized: Path, tmp_path: Path) -> None:
 def test_the_digest_covers_the_hooks(tmp_path: Path) -> None:
     weights = shipped("glasses-n")
     path = tmp_path / "weights.safetensors"
-    rewritten(path, weights, weights.state_dict, hooks={"compression_state": ["abc"]})
+    rewritten(
+        path, weights, weights.state_dict, hooks={"compression_state": [{"module_cls_name": "abc"}]}
+    )
     content = path.read_bytes()
     assert content.count(b"abc") == 1
     path.write_bytes(content.replace(b"abc", b"abd"))

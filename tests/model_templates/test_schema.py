@@ -299,6 +299,11 @@ def test_refusals_name_file_key_value_and_expectation(old: str, new: str, messag
             "maps that reach it have [8, 16, 32, 64]",
         ),
         (
+            "    levels: 5",
+            "    levels: 999999999999999999",
+            "t.yaml: architecture.neck.levels: expected a number less than or equal to 10 (found ",
+        ),
+        (
             "    channels: 32\n",
             "    channels: 24\n",
             "t.yaml: architecture.head: norm 'group' wants channels in 32s (found 24)",
@@ -396,6 +401,34 @@ def test_weights_fit_whatever_they_were_trained_by(
         for text in (template, changed(old, new, template=template))
     )
     assert one.makes_same_network(other) == fits
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        (
+            "face-segmentation-n",
+            "  height: 256\n",
+            "  height: 250\n",
+            "input of 250x256 (height x width): expected multiples of 4, architecture.head.stride",
+        ),
+        (
+            "unet-resnet50",
+            "  multiple_of: 32\n",
+            "  multiple_of: 1\n",
+            "input.multiple_of is 1: expected a multiple of 2, architecture.head.stride",
+        ),
+        (
+            "deeplabv3-resnet50",
+            "  multiple_of: 32\n",
+            "  multiple_of: 8\n",
+            "input.multiple_of is 8: expected a multiple of 16, architecture.head.stride",
+        ),
+    ],
+)
+def test_a_mask_has_the_size_of_its_input(name: str, old: str, new: str, message: str) -> None:
+    plain = template_path(name).read_text(encoding="utf-8")
+    assert message in str(complaint(changed(old, new, template=plain)))
 
 
 def test_a_network_that_fits_into_no_memory_is_refused() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from pocketface.errors import ModelFileError
 from pocketface.models.foreign_pickle import read_arrays
 from pocketface.models.name_map import map_of, renamed
-from pocketface.models.network import make_network
+from pocketface.models.network import blank_network
 from pocketface.models.weights import read_weights
 from pocketface.tasks.templates import open_template
 from pocketface.training.body import network_of_parts
@@ -138,7 +138,7 @@ def torchvision_resnet(depth: int) -> Names:
 )
 def test_all_of_detectron2s_names_have_a_place(template: str, names: Names) -> None:
     with torch.device("meta"):
-        expected = make_network(open_template(template).spec.architecture).state_dict()
+        expected = blank_network(open_template(template).spec.architecture).state_dict()
     tensors = {name: torch.zeros(1).expand(shape) for name, shape in names.items()}
     name_map = map_of(tensors)
     assert name_map is not None
@@ -183,7 +183,7 @@ def test_a_training_begins_with_what_fits(
     assert all(name.startswith(begins) or name.endswith(begins) for name in weights.anew)
     assert f"as in a new network begin {weights.anew[0]}" in caplog.text
     with torch.device("meta"):
-        expected = make_network(opened.spec.architecture).state_dict()
+        expected = blank_network(opened.spec.architecture).state_dict()
     assert set(weights.anew) | set(weights.state_dict) == set(expected)
     assert not set(weights.anew) & set(weights.state_dict)
     for name, tensor in weights.state_dict.items():

@@ -16,7 +16,7 @@ from torch import Tensor
 from pocketface.model_templates.architecture import ArchitectureSpec
 from pocketface.models.anchors import cell_corners
 from pocketface.models.name_map import map_of, unmet
-from pocketface.models.network import make_network
+from pocketface.models.network import blank_network
 from pocketface.tasks.templates import open_template
 
 ORACLE = runpy.run_path(str(Path(__file__).parents[2] / "tools" / "two_stage_oracle.py"))
@@ -101,7 +101,7 @@ def changed(architecture: ArchitectureSpec, key: str, value: Any) -> Architectur
 
 def shapes(architecture: ArchitectureSpec) -> dict[str, Any]:
     with torch.device("meta"):
-        return {n: one.shape for n, one in make_network(architecture).state_dict().items()}
+        return {n: one.shape for n, one in blank_network(architecture).state_dict().items()}
 
 
 @pytest.mark.parametrize("name", SIGNS)

@@ -14,7 +14,7 @@ from pocketface.model_templates.anchor_heads import RetinaHeadSpec, TwoStageHead
 from pocketface.model_templates.heads import SSDHeadSpec
 from pocketface.model_templates.schema import Template
 from pocketface.models.count import NetworkSize, count
-from pocketface.models.network import make_network, with_scale_folded
+from pocketface.models.network import blank_network, make_network, with_scale_folded
 from pocketface.tasks.templates import open_template
 
 SMALL = 128
@@ -104,6 +104,30 @@ def test_outputs_have_the_declared_shapes_and_ranges(case: Case) -> None:
             continue
         for one, batch in zip(single, together, strict=True):
             torch.testing.assert_close(one[0], batch[index], rtol=1e-3, atol=1e-3)
+
+
+def test_without_random_values_it_is_the_same_network(case: Case) -> None:
+    """What its state does not have, such as constants, must be there all the same."""
+    torch.use_deterministic_algorithms(True)  # fills new memory with NaN
+    try:
+        blank = blank_network(case.template.architecture)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    values = torch.cat([one.flatten() for one in blank.parameters()])
+    assert values.isnan().float().mean() > 0.5
+    blank.load_state_dict(case.network.state_dict())
+    for kind in ("named_parameters", "named_buffers"):
+        found, expected = dict(getattr(blank, kind)()), dict(getattr(case.network, kind)())
+        assert list(found) == list(expected)
+        for name, tensor in expected.items():
+            assert torch.equal(found[name], tensor)
+            assert found[name].requires_grad == tensor.requires_grad
+    height, width = (side if side <= 2 * SMALL else SMALL for side in (case.height, case.width))
+    images = torch.rand(1, 3, height, width) * 255
+    with torch.no_grad():
+        answers = [network.eval()(images) for network in (blank, case.network)]
+    for one, other in zip(*answers, strict=True):
+        assert torch.equal(one, other)
 
 
 def test_counted_size_agrees_with_the_published_one(case: Case) -> None:

@@ -8,7 +8,9 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import pytest
 import torch
+from torch import Tensor
 
+import pocketface
 from pocketface.errors import ModelFileError, UserError
 from pocketface.files import sha256_file
 from pocketface.model_templates.catalogue import shipped_weights
@@ -57,6 +59,13 @@ def test_what_is_written_is_read(file: Path, network: Network) -> None:
     with torch.no_grad():
         for a, b in zip(rebuilt(images), network(images), strict=True):
             assert torch.equal(a, b)
+
+
+def test_nothing_is_made_only_to_be_replaced(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random values cost most of the time of opening; on the meta device, seconds of imports."""
+    for name in ("normal_", "uniform_"):
+        monkeypatch.setattr(Tensor, name, lambda *_, **__: pytest.fail("made random values"))
+    build_network(read_weights(file))
 
 
 def test_equal_weights_are_equal_files(network: Network, tmp_path: Path) -> None:
@@ -269,6 +278,17 @@ def test_tensors_that_do_not_fit(network: Network, tmp_path: Path, change, messa
             tmp_path / "w.safetensors", template_text=TEMPLATE, state_dict=states, epochs=1
         )
     assert not (tmp_path / "w.safetensors").exists()
+
+
+@pytest.mark.parametrize("state", [None, 5, [1], [{}], [{"module_cls_name": 1}]])
+def test_hooks_of_another_form_are_refused(network: Network, tmp_path: Path, state: object) -> None:
+    path = tmp_path / "w.pth"
+    section = {"template": TEMPLATE, "epochs": 1, "hooks": {"compression_state": state}}
+    states = {f"network.{name}": one for name, one in network.state_dict().items()}
+    torch.save({"state_dict": states, "pocketface": section}, path)
+    for work in (pocketface.load, lambda path: pocketface.export(path, tmp_path / "out")):
+        with pytest.raises(ModelFileError, match=r"pocketface\.hooks: .*expected compression_sta"):
+            work(path)
 
 
 def test_shipped_weights(network: Network, tmp_path: Path) -> None:

@@ -28,6 +28,18 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return some
 
 
+@pytest.mark.parametrize("name", [None, 5, b"x"])
+def test_what_names_nothing_is_told(name: Any) -> None:
+    with pytest.raises(UserError, match="expected a text or a path"):
+        pocketface.load(name)
+
+
+def test_a_name_with_a_line_break_is_told_in_one_line() -> None:
+    with pytest.raises(ModelFileError) as caught:
+        pocketface.load(f"{NAME}\n")
+    assert str(caught.value).startswith(f"{NAME} : no such file")
+
+
 @pytest.mark.parametrize(
     ("there", "asked", "expected"),
     [

@@ -112,6 +112,8 @@ PTH: dict[str, Forge] = {
     "epochs that are a text": _section("epochs", "many"),
     "figures of a wrong type": _section("metrics", [{"key": 1}]),
     "hooks of a wrong type": _section("hooks", {"a": [None, {"b": 1}]}),
+    "hooks that are numbers": _section("hooks", {"compression_state": [1]}),
+    "hooks without a name": _section("hooks", {"compression_state": [{}]}),
     "a template of 10 MB": _template(lambda text: text + "#" * 10_000_000),
     "a template of aliases": _template(
         lambda text: text + "a: &a [1]\n" + "".join(f"b{n}: [*a, *a]\n" for n in range(30))
