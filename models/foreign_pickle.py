@@ -118,7 +118,7 @@ def _check_memo(file: IO[bytes]) -> None:
         ValueError: They are not, or the pickle is damaged.
     """
     for count, (operation, number, _) in enumerate(pickletools.genops(file)):
-        if operation.name in _PUTS and number > count:
+        if operation.name in _PUTS and (number or 0) > count:
             raise ValueError(f"keeps its object {count} under number {number}")
 
 
