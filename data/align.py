@@ -51,22 +51,31 @@ def _complex(points: ArrayLike) -> NDArray[np.complex128]:
     return np.ascontiguousarray(points, np.float64).view(np.complex128)[:, 0]
 
 
-def cut_face(image: NDArray[np.uint8], transform: Transform, spec: InputSpec) -> NDArray[np.uint8]:
+def cut_face(
+    image: NDArray[np.uint8],
+    transform: Transform,
+    spec: InputSpec,
+    *,
+    border: int = cv2.BORDER_CONSTANT,
+) -> NDArray[np.uint8]:
     """Cut a face or a head out of a photo; where it shrinks, all pixels of the photo count.
 
     Args:
         image: uint8 (H, W, 3), BGR.
         transform: From the photo's pixels to the input's, such as a `similarity`.
         spec: The network's input.
+        border: What is outside the photo, one of OpenCV's `BORDER_…`; black, unless given.
 
     Returns:
-        uint8 (height, width, 3), black outside the photo.
+        uint8 (height, width, 3).
     """
     part, moved = reduced(image, transform, (spec.height, spec.width))
     if part.size == 0:
         return np.zeros((spec.height, spec.width, 3), np.uint8)
     size = (spec.width, spec.height)
-    cut = cv2.warpAffine(part, from_centres(moved), size, flags=cv2.INTER_LINEAR)
+    cut = cv2.warpAffine(
+        part, from_centres(moved), size, flags=cv2.INTER_LINEAR, borderMode=border
+    )
     return np.asarray(cut, np.uint8)
 
 

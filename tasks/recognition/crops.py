@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...data.align import from_centres, similarity
+from ...data.align import cut_face, similarity
 from ...data.identities import IdentityPhoto
 from ...data.images import read_image
 from ...data.read_ahead import read_ahead
@@ -139,8 +139,9 @@ class PeopleCrops(Dataset[list[Item]]):
         assert photo.landmarks is not None
         assert self._wide.points is not None
         # Crops of others end where their face ends; beyond, they go on as their edge does.
-        return _warped(
-            read_image(photo.path), similarity(photo.landmarks, self._wide.points), self._wide
+        transform = similarity(photo.landmarks, self._wide.points)
+        return cut_face(
+            read_image(photo.path), transform, self._wide, border=cv2.BORDER_REPLICATE
         )
 
     def __getitem__(self, keys: Sequence[Key]) -> list[Item]:
@@ -185,7 +186,7 @@ class PeopleCrops(Dataset[list[Item]]):
         turn = np.array([[cos, -sin], [sin, cos]])
         centre = np.array([face.shape[1], face.shape[0]]) / 2
         transform = np.hstack([turn, (size / 2 + shift - turn @ centre)[:, None]])
-        return _warped(face, transform, target)
+        return cut_face(face, transform, target, border=cv2.BORDER_REPLICATE)
 
 
 def collate(items: Sequence[Item]) -> tuple[Tensor, PeopleTargets]:
@@ -193,17 +194,6 @@ def collate(items: Sequence[Item]) -> tuple[Tensor, PeopleTargets]:
     faces, ids, progress = zip(*items, strict=True)
     images = torch.from_numpy(np.ascontiguousarray(np.stack(faces).transpose(0, 3, 1, 2)))
     return images, PeopleTargets(torch.tensor(ids), torch.tensor(progress, dtype=torch.float32))
-
-
-def _warped(image: Pixels, transform: NDArray[np.float64], spec: InputSpec) -> Pixels:
-    warped = cv2.warpAffine(
-        image,
-        from_centres(transform),
-        (spec.width, spec.height),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(warped, np.uint8)
 
 
 def _end(face: Pixels, rng: np.random.Generator) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from pocketface.data.align import align_face
 from pocketface.data.identities import read_identities
 from pocketface.errors import DataError, UserError
 from pocketface.model_templates.schema import Template, TemplateFile
@@ -69,6 +70,25 @@ def test_without_augmentation_a_sample_is_the_aligned_face(tmp_path: Path) -> No
     face, image_id, progress = crops.sample((5, 1))
     assert (face == 41).all()
     assert (image_id, progress) == (1, 0.5)
+
+
+def test_a_large_face_is_learnt_as_it_is_looked_at(tmp_path: Path) -> None:
+    """All pixels of the photo count, as in `align_face`; of noise the difference is large."""
+    target = contract_for(template_with()).input
+    points = np.array(target.points) * 5
+    noise = np.random.default_rng(0).integers(0, 256, (5 * SIDE, 5 * SIDE, 3), dtype=np.uint8)
+    assert cv2.imwrite(str(tmp_path / "a.png"), noise)
+    path = write_list(tmp_path / "a.identities.json", [("a.png", "ann")], points)
+    crops = PeopleCrops(
+        read_identities([path], [tmp_path]).photos,
+        spec=AugmentationSpec(crop="face", flip=0.0),
+        target=target,
+        together=None,
+        seed=0,
+        passes=1,
+    )
+    crops.preload(budget=2**30)
+    np.testing.assert_array_equal(crops.sample((0, 0))[0], align_face(noise, points, target))
 
 
 def test_photos_left_out_leave_the_others_their_people(tmp_path: Path) -> None:
