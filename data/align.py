@@ -73,9 +73,7 @@ def cut_face(
     if part.size == 0:
         return np.zeros((spec.height, spec.width, 3), np.uint8)
     size = (spec.width, spec.height)
-    cut = cv2.warpAffine(
-        part, from_centres(moved), size, flags=cv2.INTER_LINEAR, borderMode=border
-    )
+    cut = cv2.warpAffine(part, from_centres(moved), size, flags=cv2.INTER_LINEAR, borderMode=border)
     return np.asarray(cut, np.uint8)
 
 

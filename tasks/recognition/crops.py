@@ -140,9 +140,7 @@ class PeopleCrops(Dataset[list[Item]]):
         assert self._wide.points is not None
         # Crops of others end where their face ends; beyond, they go on as their edge does.
         transform = similarity(photo.landmarks, self._wide.points)
-        return cut_face(
-            read_image(photo.path), transform, self._wide, border=cv2.BORDER_REPLICATE
-        )
+        return cut_face(read_image(photo.path), transform, self._wide, border=cv2.BORDER_REPLICATE)
 
     def __getitem__(self, keys: Sequence[Key]) -> list[Item]:
         """The samples of one batch."""
