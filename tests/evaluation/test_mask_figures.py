@@ -94,6 +94,13 @@ def test_the_edge_of_a_picture_is_no_border() -> None:
     assert boundary_f(truth, truth) == 1
 
 
+@pytest.mark.parametrize("found", [False, True])
+@pytest.mark.parametrize("truth", [False, True])
+def test_masks_without_a_border_are_the_same_or_not(found: bool, truth: bool) -> None:
+    """A mask of the whole picture has none, and neither has an empty one."""
+    assert boundary_f(np.full((9, 9), found), np.full((9, 9), truth)) == (found == truth)
+
+
 def test_the_background_has_no_border_of_its_own() -> None:
     truth = np.zeros((256, 256), np.uint8)
     truth[:, 100:] = 1
