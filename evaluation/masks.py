@@ -130,7 +130,8 @@ def boundary_f(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
     one, other = _border(found), _border(truth)
     if not one.any() or not other.any():  # of a mask that is empty, or all of the picture
         return float((found == truth).all())
-    precision, recall = float(_near(other, reach)[one].mean()), float(_near(one, reach)[other].mean())
+    precision = float(_near(other, reach)[one].mean())
+    recall = float(_near(one, reach)[other].mean())
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
