@@ -73,7 +73,8 @@ def flip(sample: Scene) -> Scene:
     boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
     landmarks = sample.landmarks[:, _FLIPPED_LANDMARKS].copy()
     landmarks[..., 0] = width - landmarks[..., 0]
-    return Scene(np.ascontiguousarray(sample.image[:, ::-1]), boxes, landmarks, sample.ignore)
+    image = np.asarray(cv2.flip(sample.image, 1), np.uint8)
+    return Scene(image, boxes, landmarks, sample.ignore)
 
 
 def _zoom_window(

@@ -163,7 +163,7 @@ class PeopleCrops(Dataset[list[Item]]):
         if rng.random() < spec.ends:
             _end(face, rng)
         if rng.random() < spec.flip:
-            face = np.ascontiguousarray(face[:, ::-1])
+            face = np.asarray(cv2.flip(face, 1), np.uint8)
         if spec.jitter is not None and rng.random() < spec.jitter.chance:
             face = jitter(face, spec.jitter, rng)
         if rng.random() < spec.grey:

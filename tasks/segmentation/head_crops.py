@@ -146,7 +146,7 @@ class HeadCrops(Dataset[list[Item]]):
             truth[wear_mask(head, self.target.points, rng)] = 0
         head, truth = moved_pair(head, truth, spec, rng)
         if rng.random() < spec.flip:
-            head, truth = np.ascontiguousarray(head[:, ::-1]), np.ascontiguousarray(truth[:, ::-1])
+            head, truth = (np.asarray(cv2.flip(one, 1), np.uint8) for one in (head, truth))
         if rng.random() < spec.objects:
             other, _ = self._heads[rng.integers(len(self._heads))]
             cover(head, truth, other, rng)
