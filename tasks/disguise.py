@@ -43,12 +43,11 @@ def wear_mask(picture: Pixels, points: Points, rng: np.random.Generator) -> NDAr
     dyed = rng.random() < 0.4
     colour = rng.uniform(0, 255, 3) if dyed else np.array(_CLOTHS)[rng.integers(len(_CLOTHS))]
     # Light falls from one side, and folds run across.
-    rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]]
+    inside = blob > 0
+    rows, columns = np.nonzero(inside)
     folds = np.sin(rows / rng.uniform(2, 9)) * rng.uniform(0, 12)
     light = (columns - nose_x) * rng.uniform(-0.4, 0.4)
-    shaded = (colour + (folds + light)[:, :, None]).clip(0, 255)
-    inside = blob > 0
-    picture[inside] = shaded[inside].round()
+    picture[inside] = (colour + (folds + light)[:, None]).clip(0, 255).round()
     return np.asarray(inside)
 
 

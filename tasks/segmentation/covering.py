@@ -52,8 +52,11 @@ def cover(picture: Pixels, truth: Pixels, other: Pixels, rng: np.random.Generato
     side = max(8, round(rng.uniform(0.15, 0.4) * min(other.shape[:2])))
     top, left = (rng.integers(0, max(1, length - side)) for length in other.shape[:2])
     texture = cv2.resize(other[top : top + side, left : left + side], (width, height))
-    soft = cv2.GaussianBlur(blob, (0, 0), rng.uniform(0.5, 1.5))[:, :, None] / 255
-    picture[:] = (picture * (1 - soft) + texture * soft).round()
+    soft = cv2.GaussianBlur(blob, (0, 0), rng.uniform(0.5, 1.5))
+    x, y, across, down = cv2.boundingRect(soft)
+    place = np.s_[y : y + down, x : x + across]
+    share = soft[place][:, :, None] / 255
+    picture[place] = (picture[place] * (1 - share) + texture[place] * share).round()
     truth[blob > 127] = 0
 
 
