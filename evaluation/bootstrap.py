@@ -45,7 +45,8 @@ def match_faces(
             in an ignored region, are dropped.
         uncounted: For each photo, bool (faces,): the faces that do not count.
     """
-    hits, index, scores, faces = [], [], [], []
+    hits, scores, index = [np.zeros(0, bool)], [np.zeros(0)], [np.zeros(0, np.intp)]
+    faces = []
     for place, (photo, found) in enumerate(zip(photos, detections, strict=True)):
         overlaps = pairwise_iou(found.boxes, photo.boxes)
         skipped = np.zeros_like(photo.ignore) if uncounted is None else uncounted[place]
@@ -55,21 +56,22 @@ def match_faces(
         inside = pairwise_intersection(found.boxes, photo.boxes[photo.ignore]) / whole[:, None]
         passed = (inside >= iou).any(1) | (overlaps[:, skipped & ~photo.ignore] >= iou).any(1)
         faces.append(int(free.sum()))
-        for row, score, neither in zip(overlaps, found.scores, passed, strict=True):
-            open_ones = np.where(free, row, 0.0)
-            hit = bool(open_ones.size) and open_ones.max() >= iou
-            if hit:
-                free[open_ones.argmax()] = False
-            elif neither:
-                continue
-            hits.append(hit)
-            index.append(place)
-            scores.append(score)
-    order = np.argsort(-np.array(scores), kind="stable")
+        hit = np.zeros(len(found), bool)
+        for row in np.flatnonzero((overlaps[:, free] >= iou).any(1)):
+            open_ones = np.where(free, overlaps[row], 0.0)
+            best = open_ones.argmax()
+            hit[row] = open_ones[best] >= iou
+            free[best] &= not hit[row]
+        kept = hit | ~passed
+        hits.append(hit[kept])
+        scores.append(found.scores[kept])
+        index.append(np.full(kept.sum(), place))
+    every = np.concatenate(scores)
+    order = np.argsort(-every, kind="stable")
     return Matches(
-        hits=np.array(hits, bool)[order],
-        scores=np.array(scores, np.float64)[order],
-        photo=np.array(index, np.intp)[order],
+        hits=np.concatenate(hits)[order],
+        scores=every[order],
+        photo=np.concatenate(index)[order],
         faces=np.array(faces, np.intp),
     )
 
