@@ -26,12 +26,13 @@ def best_f1(photos: Sequence[Photo], detections: Sequence[Detections]) -> dict[s
         detections: Boxes found in each photo, down to a low score.
 
     Returns:
-        `best_f1`, 0 to 1, and `best_f1_threshold`; both None if no face counts.
+        `best_f1`, 0 to 1, and `best_f1_threshold`; both None if no face counts, the threshold
+        also if no box is found.
     """
     matches = match_faces(photos, detections, uncounted=_not_of_size(photos, SMALLEST))
     faces = int(matches.faces.sum())
     if not faces or not len(matches.hits):
-        return {"best_f1": None, "best_f1_threshold": None}
+        return {"best_f1": 0.0 if faces else None, "best_f1_threshold": None}
     found, made = np.cumsum(matches.hits), np.arange(1, len(matches.hits) + 1)
     # Boxes of equal score are all shown or all hidden.
     whole = np.append(np.diff(matches.scores) != 0, True)

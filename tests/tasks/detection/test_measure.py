@@ -16,7 +16,7 @@ from pocketface.data.coco import Photo
 from pocketface.data.coco_json import FACE_CATEGORY, save_coco_json
 from pocketface.errors import DataError, ImageError
 from pocketface.results import Detections
-from pocketface.tasks.detection.measure import evaluate, evaluate_wider, find_in
+from pocketface.tasks.detection.measure import _once, evaluate, evaluate_wider, find_in
 from pocketface.tasks.detection.samples import counted
 from pocketface.tasks.measuring import Labels, Options
 
@@ -156,6 +156,20 @@ def test_a_failure_of_the_predictor_comes_through(photos: list[Photo]) -> None:
 
     with pytest.raises(ZeroDivisionError):
         find_in(fail, photos)
+
+
+def test_photos_of_the_same_bytes_are_not_one_photo() -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def predict(image: NDArray[np.uint8]) -> Detections:
+        seen.append(image.shape)
+        return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+    predictor = _once(predict)
+    black = np.zeros((10, 20, 3), np.uint8)
+    for image in (black, black.reshape(20, 10, 3), black.copy()):
+        predictor(image)
+    assert seen == [(10, 20, 3), (20, 10, 3)]
 
 
 def test_wider_folder(make_wider: MakeWider) -> None:
