@@ -149,11 +149,16 @@ def rows_of(
         what: A picture's name in messages, as "a face".
 
     Raises:
-        InputError: A picture has another type or size, or `batch_size` is below 1.
+        InputError: A picture has another type or size, or there is no sequence of them; or
+            `batch_size` is below 1.
     """
     check_count("batch_size", batch_size)
+    if not isinstance(pictures, Sequence | np.ndarray):
+        raise InputError(f"{what} is {describe(pictures)}: expected a list of them")
     size = (spec.height, spec.width, 3)
     for picture in pictures:
+        if not isinstance(picture, np.ndarray):
+            raise InputError(f"{what} is {describe(picture)}: expected an array, uint8 {size}")
         if picture.shape != size or picture.dtype != np.uint8:
             raise InputError(f"{what} is {picture.dtype} {picture.shape}: expected uint8 {size}")
     step = batch_size if spec.batch == -1 else spec.batch
@@ -201,15 +206,19 @@ def checked_landmarks(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     Raises:
         InputError: They have another shape, are no numbers, or not finite.
     """
-    points = np.asarray(landmarks)
-    if points.ndim != 3 or points.shape[1:] != (5, 2):
-        what = f"have shape {points.shape}"
-    elif points.dtype.kind not in "fiu":
-        what = f"are of {points.dtype.name}"
-    elif not (finite := np.isfinite(points).all(axis=(1, 2))).all():
-        what = f"of face {int(finite.argmin()) + 1} are not finite"
+    try:
+        points = np.asarray(landmarks)
+    except ValueError:
+        what = "are lists of several lengths"
     else:
-        return points
+        if points.ndim != 3 or points.shape[1:] != (5, 2):
+            what = f"have shape {points.shape}"
+        elif points.dtype.kind not in "fiu":
+            what = f"are of {points.dtype.name}"
+        elif not (finite := np.isfinite(points).all(axis=(1, 2))).all():
+            what = f"of face {int(finite.argmin()) + 1} are not finite"
+        else:
+            return points
     raise InputError(
         f"landmarks {what}: expected (faces, 5, 2), all finite",
         hint="give `faces.landmarks` of a detector's answer",
@@ -227,10 +236,13 @@ def pixels_of(
         colour: See `read_pixels`.
 
     Raises:
-        InputError: `images` is a single image.
+        InputError: `images` is a single image, or nothing to go through.
     """
-    if is_one(images):
-        what = repr(os.fspath(images)) if isinstance(images, str | os.PathLike) else "one image"
+    one = is_one(images)
+    if one or not isinstance(images, Iterable):
+        what = "one image" if one else describe(images)
+        if isinstance(images, str | os.PathLike):
+            what = repr(os.fspath(images))
         raise InputError(f"images is {what}: expected several photos, such as a list of them")
     threads = min(ahead, cores())
     read = partial(read_pixels, colour=colour)

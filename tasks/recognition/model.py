@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from ...data.align import align_face, planes
 from ...data.pixels import Colour, Image, read_pixels
 from ...embedding import Embedding
-from ...errors import PocketfaceError, UserError
+from ...errors import InputError, PocketfaceError, UserError
 from ...model_templates.contract import Contract
 from ...runtimes.session import Session
 from ..model import Model, Steps, checked_landmarks, rows_of
@@ -116,8 +117,11 @@ class FaceRecognizer(Model[list[Embedding]]):
             max_fmr: Largest share of pairs of two people that may reach it.
 
         Raises:
+            InputError: The rate is no number.
             UserError: The model's thresholds were never measured, or not for so small a rate.
         """
+        if not isinstance(max_fmr, Real):
+            raise InputError(f"max_fmr is {max_fmr!r}: expected a number above 0 and below 1")
         points = self.rules.thresholds
         if not points:
             raise UserError(

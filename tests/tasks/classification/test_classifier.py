@@ -170,6 +170,19 @@ def test_classification_is_public() -> None:
     assert (found.label, found.score) == ("glass", 0.9)
 
 
+@pytest.mark.parametrize(
+    ("faces", "what"),
+    [
+        (5, r"of type int: expected a list of them"),
+        ([None], r"None: expected an array, uint8 \(80, 80, 3\)"),
+        ([np.zeros((80, 80, 3))], r"float64 \(80, 80, 3\): expected uint8"),
+    ],
+)
+def test_faces_that_are_none(classifier: FaceClassifier, faces: Any, what: str) -> None:
+    with pytest.raises(InputError, match=f"^a face is {what}"):
+        classifier.classify(faces)
+
+
 @pytest.mark.parametrize("batch_size", [0, -1])
 def test_no_faces_at_once(classifier: FaceClassifier, batch_size: int) -> None:
     expected = f"batch_size {batch_size}: expected a whole number, 1 or more"

@@ -142,6 +142,8 @@ def test_a_batch_answers_photo_by_photo(make_model: MakeModel, batch: int) -> No
         (PHOTO[..., 0], "one image"),
         (io.BytesIO(), "one image"),
         (PIL.Image.new("L", (3, 3)), "one image"),
+        (5, "of type int"),
+        (None, "None"),
     ],
 )
 def test_one_photo_is_no_batch(make_model: MakeModel, images: Any, what: str) -> None:

@@ -280,6 +280,9 @@ def test_threshold_of_a_rate_between_two() -> None:
     for rate in (1e-4, 1.0, float("nan")):
         with pytest.raises(UserError, match=r"--max-fmr \S+: expected 0.001, the smallest"):
             model.threshold(max_fmr=rate)
+    text: Any = "0.01"
+    with pytest.raises(InputError, match=r"^max_fmr is '0\.01': expected a number"):
+        model.threshold(max_fmr=text)
 
 
 def test_a_model_that_was_never_measured_says_so() -> None:

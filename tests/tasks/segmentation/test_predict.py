@@ -259,7 +259,7 @@ def test_landmarks_of_another_form_are_refused(points: np.ndarray, what: str) ->
         SEGMENTER.predict(np.zeros((20, 20, 3), np.uint8), points)
 
 
-@pytest.mark.parametrize("points", [None, "face"])
+@pytest.mark.parametrize("points", [None, "face", [[1, 2], [3]]])
 def test_a_head_is_none_by_mistake(points: Any) -> None:
     """None are the landmarks of faces that a detector without any found, or that are in JSON."""
     with pytest.raises(InputError, match=r"^landmarks .*: expected "):
