@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 import time
@@ -9,8 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 _WARM_UP = 3
-_SURELY = 1.645
-"""Standard deviations above the mean below which 95 % of a normal distribution lie."""
 
 
 class Speedup(NamedTuple):
@@ -18,7 +17,8 @@ class Speedup(NamedTuple):
 
     Attributes:
         median: Median of the ratios of paired runs.
-        at_least: Lower bound of the true median with 95 % confidence, by order statistics.
+        at_least: Lower bound of the true median with 95 % confidence, by order statistics; of
+            fewer than five runs the least ratio.
     """
 
     median: float
@@ -51,5 +51,7 @@ def speedup(slow: Sequence[float], fast: Sequence[float]) -> Speedup:
     """Speedup of `fast` over `slow`, from the seconds that `interleaved` gives."""
     ratios = sorted(one / other for one, other in zip(slow, fast, strict=True))
     count = len(ratios)
-    rank = math.floor(count / 2 - _SURELY * math.sqrt(count) / 2)
+    # Each ratio is as likely below the true median as above it.
+    below = itertools.accumulate(math.comb(count, one) for one in range(count))
+    rank = sum(20 * ways <= 2**count for ways in below) - 1
     return Speedup(statistics.median(ratios), ratios[max(0, rank)])

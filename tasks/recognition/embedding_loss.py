@@ -90,6 +90,8 @@ def triplet_loss(vectors: Tensor, people: Tensor, spec: TripletLossSpec) -> Tens
         people: int64 (B,).
         spec: The loss.
     """
+    if not len(vectors):
+        return vectors.sum()
     squares = _squared_distances(vectors)
     same, other = _pairs(people)
     anchors, positives = same.nonzero(as_tuple=True)
@@ -108,7 +110,7 @@ def triplet_loss(vectors: Tensor, people: Tensor, spec: TripletLossSpec) -> Tens
 def taught_loss(vectors: Tensor, taught: Tensor, own: Tensor) -> Tensor:
     """How far vectors are from a teacher's, and their cosines with each other from the teacher's.
 
-    The second part is the loss of similarities of Tung & Mori 2019, the first 1 - cosine.
+    The second part is the correlation congruence of Peng et al. 2019, the first 1 - cosine.
 
     Args:
         vectors: float32 (B, size), brought to the teacher's number of components.

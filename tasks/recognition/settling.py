@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ...errors import DataError
 from ...evaluation.verification import Counts, threshold_at
 from ...evaluation.verification_calibration import calibrate
 from .rules import Calibration, OperatingPoint, RecognitionRules
@@ -38,10 +39,11 @@ def rules_of(genuine: Counts, impostor: Counts, *, measured_on: str) -> Recognit
         if cosine is not None and cosine <= 1 and rate * impostor.sum() >= FALSE_MATCHES:
             upwards = math.ceil(cosine * 10**_DIGITS) / 10**_DIGITS
             points.append(OperatingPoint(fmr=rate, cosine=upwards))
+    slope, offset = round(curve.slope, _DIGITS), round(curve.offset, _DIGITS)
+    if not slope:
+        raise DataError("pairs of one person hardly score higher than pairs of two")
     return RecognitionRules(
         thresholds=tuple(points),
-        calibration=Calibration(
-            slope=round(curve.slope, _DIGITS), offset=round(curve.offset, _DIGITS)
-        ),
+        calibration=Calibration(slope=slope, offset=offset),
         measured_on=measured_on,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from pocketface.evaluation.latency import interleaved, speedup
 
@@ -21,6 +22,14 @@ def test_a_ratio_that_noise_cannot_explain() -> None:
     found = speedup(2 * fast, fast)
     assert found.median == pytest.approx(2)
     assert found.at_least == pytest.approx(2)
+
+
+@pytest.mark.parametrize("count", [5, 9, 10, 29, 30, 200])
+def test_the_bound_is_above_the_median_in_one_of_twenty_at_most(count: int) -> None:
+    """It is where no more ratios than those before it are below the true median."""
+    place = int(speedup(np.arange(1, count + 1), np.ones(count)).at_least) - 1
+    wrong = [binom.cdf(one, count, 0.5) for one in (place, place + 1)]
+    assert wrong[0] <= 0.05 < wrong[1]
 
 
 def test_noise_alone_makes_nothing_faster() -> None:

@@ -52,6 +52,7 @@ def test_a_higher_score_is_never_less_likely() -> None:
         ([0.5], [], "1 pairs of one person and 0 of two: expected some of both"),
         ([0.1], [0.5], "pairs of one person do not score higher than pairs of two"),
         ([0.5] * 9, [0.5] * 9, "do not score higher"),
+        ([0.5] * 90, [0.5] * 9, "do not score higher"),
     ],
 )
 def test_what_tells_nothing(genuine: list[float], impostor: list[float], message: str) -> None:

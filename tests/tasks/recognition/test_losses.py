@@ -127,6 +127,7 @@ def test_triplets_take_semi_hard_negatives(strangers: tuple[float, float], negat
 def test_batches_of_one_person_have_no_triplet() -> None:
     spec = TripletLossSpec(type="triplet")
     assert triplet_loss(at(0, 10), torch.tensor([3, 3]), spec).item() == 0
+    assert triplet_loss(at(), torch.tensor([], dtype=torch.int64), spec).item() == 0
 
 
 def test_a_teacher_is_met_where_vectors_point_as_its_do() -> None:

@@ -17,6 +17,7 @@ from pocketface.compressing.run import settled
 from pocketface.data.images import read_image
 from pocketface.embedding import Embedding
 from pocketface.errors import DataError, InputError, PocketfaceError, UserError
+from pocketface.evaluation.verification import BINS
 from pocketface.models.network import make_network
 from pocketface.models.weights import Weights, read_weights, write_weights
 from pocketface.tasks import task_of
@@ -25,6 +26,7 @@ from pocketface.tasks.measuring import Labels, Measured, Options
 from pocketface.tasks.recognition.measure import evaluate, measure, people_of
 from pocketface.tasks.recognition.model import FaceRecognizer
 from pocketface.tasks.recognition.rules import RecognitionRules, recognition_rules
+from pocketface.tasks.recognition.settling import rules_of
 from pocketface.tasks.templates import (
     open_template,
     parse_template,
@@ -283,6 +285,14 @@ def test_threshold_of_a_rate_between_two() -> None:
     text: Any = "0.01"
     with pytest.raises(InputError, match=r"^max_fmr is '0\.01': expected a number"):
         model.threshold(max_fmr=text)
+
+
+def test_a_slope_that_rounds_to_nothing_tells_nothing() -> None:
+    """Of 100,001 pairs of one person one more is alike."""
+    same, others = np.zeros((2, BINS), np.int64)
+    same[[0, -1]], others[[0, -1]] = (50000, 50001), 50000
+    with pytest.raises(DataError, match="hardly score higher than pairs of two"):
+        rules_of(same, others, measured_on="these")
 
 
 def test_a_model_that_was_never_measured_says_so() -> None:
