@@ -33,7 +33,8 @@ class AugmentationSpec(Spec):
         anywhere: For `zoom`, share of the windows that need not hold a face.
         rotate: For square windows, share that are rotated by up to `max_angle`; about one in a
             hundred loses its face by that.
-        max_angle: Largest rotation in degrees, in both directions.
+        max_angle: Largest rotation in degrees, in both directions. Landmarks keep their names:
+            beyond 90 the left eye is that of the upright photo, and lies at the right.
         mosaic: For `zoom`, share of the samples that consist of four photos, a quarter each.
         paste: For `zoom`, share of the samples into which up to four faces of another photo are
             pasted.

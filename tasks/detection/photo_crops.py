@@ -104,7 +104,8 @@ class PhotoCrops(Dataset[list["Item"]]):
 
     def _whole(self, index: int) -> tuple[Photo, Scene]:
         """A photo, or the next readable one if it was lost since `preload`."""
-        for place in (*range(index, len(self.photos)), *range(index)):
+        for ahead in range(len(self.photos)):
+            place = (index + ahead) % len(self.photos)
             photo = self.photos[place]
             try:
                 return photo, self._samples[place] or _read_sample(photo)
