@@ -288,9 +288,9 @@ def test_threshold_of_a_rate_between_two() -> None:
 
 
 def test_a_slope_that_rounds_to_nothing_tells_nothing() -> None:
-    """Of 100,001 pairs of one person one more is alike."""
+    """Of 25,001 pairs of one person one more is alike."""
     same, others = np.zeros((2, BINS), np.int64)
-    same[[0, -1]], others[[0, -1]] = (50000, 50001), 50000
+    same[[0, -1]], others[[0, -1]] = (12500, 12501), 12500
     with pytest.raises(DataError, match="hardly score higher than pairs of two"):
         rules_of(same, others, measured_on="these")
 
