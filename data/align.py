@@ -158,6 +158,15 @@ def align_face(
     return cut_face(image, similarity(landmarks, spec.points), spec)
 
 
+def with_margin(spec: InputSpec, share: float) -> InputSpec:
+    """An input of aligned faces with a margin around it, a share of its sides."""
+    x, y = round(share * spec.width), round(share * spec.height)
+    assert spec.points is not None
+    points = tuple((px + x, py + y) for px, py in spec.points)
+    shape = (1, 3, spec.height + 2 * y, spec.width + 2 * x)
+    return spec.model_copy(update={"shape": shape, "points": points})
+
+
 def planes(faces: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """Stack pictures of one size as a network's input: float32 (B, 3, H, W), 0-255, BGR."""
     return np.ascontiguousarray(np.stack(faces).transpose(0, 3, 1, 2), np.float32)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from ..data.read_ahead import read_ahead
+from ..errors import DataError, ImageError
 from ..models.network import Network
 from .measuring import check_lost
 
 _log = logging.getLogger(__name__)
+
+Sample = TypeVar("Sample")
+Held = TypeVar("Held")
 
 DECODE_THREADS = 2
 
@@ -193,6 +198,45 @@ class EpochSampler(Sampler[list[Key]]):
         for batch in range(len(self)):
             mine = batch * wanted + self.rank * self.batch_size
             yield keys[mine : mine + self.batch_size]
+
+
+def preloaded(
+    read: Callable[[Sample], Held],
+    samples: Sequence[Sample],
+    *,
+    size: int,
+    budget: float,
+    what: str,
+) -> list[tuple[Sample, Held]]:
+    """Read all samples into memory; see `Crops.preload`.
+
+    Args:
+        read: Function that reads one, in threads; one that raises an ImageError is left out, with
+            a warning that counts and names them.
+        samples: The samples.
+        size: Bytes of each.
+        budget: Most bytes to hold.
+        what: Their name in messages, as "faces".
+
+    Raises:
+        DataError: More than half of the photos cannot be decoded, or they do not fit.
+    """
+    needed = len(samples) * size
+    if needed > budget:
+        raise DataError(
+            f"{len(samples)} {what} need {needed / 2**30:.1f} GiB of memory, of which "
+            f"{budget / 2**30:.1f} GiB are free for them"
+        )
+    kept: list[tuple[Sample, Held]] = []
+    damaged: list[str] = []
+    held = read_ahead(read, samples, threads=DECODE_THREADS, ahead=DECODED_AHEAD)
+    for sample, one in zip(samples, held, strict=True):
+        if isinstance(one, ImageError):
+            damaged.append(str(one))
+        else:
+            kept.append((sample, one))
+    left_out(damaged, kept=len(kept))
+    return kept
 
 
 def left_out(damaged: Sequence[str], *, kept: int) -> None:

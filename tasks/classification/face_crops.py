@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...data.align import align_face, cut_face
+from ...data.align import align_face, cut_face, with_margin
 from ...data.images import read_image
 from ...data.labelled_faces import LabelledFace
-from ...data.read_ahead import read_ahead
 from ...data.spoil import ALL, spoil
-from ...errors import DataError, ImageError
+from ...errors import DataError
 from ...model_templates.contract import InputSpec
-from ..learning import DECODE_THREADS, DECODED_AHEAD, EXTRA, Key, left_out
+from ..learning import EXTRA, Key, preloaded
 from .rules import AugmentationSpec
 
 Pixels = NDArray[np.uint8]
@@ -74,6 +73,7 @@ class FaceCrops(Dataset[list[tuple[Tensor, int, int]]]):
         self.target = target
         self.seed = seed
         self.passes = passes
+        self._wide = with_margin(target, _MARGIN)
         self._pixels: list[Pixels] = []
         self._order = _balanced([face.label for face in self.faces])
 
@@ -94,29 +94,15 @@ class FaceCrops(Dataset[list[tuple[Tensor, int, int]]]):
             DataError: More than half of the photos cannot be decoded, or the faces do not fit into
                 `budget` bytes.
         """
-        side = _wide(self.target)
-        needed = len(self.faces) * side.height * side.width * 3
-        if needed > budget:
-            raise DataError(
-                f"{len(self.faces)} faces need {needed / 2**30:.1f} GiB of memory, of which "
-                f"{budget / 2**30:.1f} GiB are free for them"
-            )
-        cut = read_ahead(self._cut, self.faces, threads=DECODE_THREADS, ahead=DECODED_AHEAD)
-        kept: list[tuple[LabelledFace, Pixels]] = []
-        damaged: list[str] = []
-        for face, pixels in zip(self.faces, cut, strict=True):
-            if isinstance(pixels, ImageError):
-                damaged.append(str(pixels))
-            else:
-                kept.append((face, pixels))
-        left_out(damaged, kept=len(kept))
+        size = self._wide.height * self._wide.width * 3
+        kept = preloaded(self._cut, self.faces, size=size, budget=budget, what="faces")
         self.faces = [face for face, _ in kept]
         self._pixels = [pixels for _, pixels in kept]
         self._order = _balanced([face.label for face in self.faces])
-        return len(kept), needed
+        return len(kept), len(kept) * size
 
     def _cut(self, face: LabelledFace) -> Pixels:
-        return align_face(read_image(face.path), face.landmarks, _wide(self.target))
+        return align_face(read_image(face.path), face.landmarks, self._wide)
 
     def __getitem__(self, keys: Sequence[Key]) -> list[tuple[Tensor, int, int]]:
         """The samples of one batch: each uint8 (3, H, W) BGR, label and image id."""
@@ -150,15 +136,6 @@ def _balanced(labels: Sequence[int]) -> list[int]:
     counts = np.bincount(labels)
     times = [max(1, round(counts.max() / count / 2)) if count else 0 for count in counts]
     return [index for index, label in enumerate(labels) for _ in range(times[label])]
-
-
-def _wide(target: InputSpec) -> InputSpec:
-    """The input with `_MARGIN` around it."""
-    x, y = round(_MARGIN * target.width), round(_MARGIN * target.height)
-    assert target.points is not None
-    points = tuple((px + x, py + y) for px, py in target.points)
-    shape = (1, 3, target.height + 2 * y, target.width + 2 * x)
-    return target.model_copy(update={"shape": shape, "points": points})
 
 
 def _jittered(wide: Pixels, target: InputSpec, rng: np.random.Generator, hardness: float) -> Pixels:

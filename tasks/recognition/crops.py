@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...data.align import cut_face, similarity
+from ...data.align import cut_face, similarity, with_margin
 from ...data.identities import IdentityPhoto
 from ...data.images import read_image
-from ...data.read_ahead import read_ahead
 from ...data.spoil import QUALITY, spoil
-from ...errors import DataError, ImageError
+from ...errors import DataError
 from ...model_templates.contract import InputSpec
 from ..disguise import wear_glasses, wear_mask
 from ..jitter import jitter
-from ..learning import DECODE_THREADS, DECODED_AHEAD, EXTRA, Key, left_out
+from ..learning import EXTRA, Key, preloaded
 from .rules import AugmentationSpec
 
 Pixels = NDArray[np.uint8]
@@ -88,7 +87,7 @@ class PeopleCrops(Dataset[list[Item]]):
         self.together = together
         self.seed = seed
         self.passes = passes
-        self._wide = _with_margin(target)
+        self._wide = with_margin(target, _MARGIN)
         self._pixels: list[Pixels] = []
 
     def __len__(self) -> int:
@@ -116,24 +115,11 @@ class PeopleCrops(Dataset[list[Item]]):
             DataError: More than half of the photos cannot be decoded, or the faces do not fit into
                 `budget` bytes.
         """
-        needed = len(self.photos) * self._wide.height * self._wide.width * 3
-        if needed > budget:
-            raise DataError(
-                f"{len(self.photos)} faces need {needed / 2**30:.1f} GiB of memory, of which "
-                f"{budget / 2**30:.1f} GiB are free for them"
-            )
-        cut = read_ahead(self._cut, self.photos, threads=DECODE_THREADS, ahead=DECODED_AHEAD)
-        kept: list[tuple[IdentityPhoto, Pixels]] = []
-        damaged: list[str] = []
-        for photo, pixels in zip(self.photos, cut, strict=True):
-            if isinstance(pixels, ImageError):
-                damaged.append(str(pixels))
-            else:
-                kept.append((photo, pixels))
-        left_out(damaged, kept=len(kept))
+        size = self._wide.height * self._wide.width * 3
+        kept = preloaded(self._cut, self.photos, size=size, budget=budget, what="faces")
         self.photos = [photo for photo, _ in kept]
         self._pixels = [pixels for _, pixels in kept]
-        return len(kept), needed
+        return len(kept), len(kept) * size
 
     def _cut(self, photo: IdentityPhoto) -> Pixels:
         assert photo.landmarks is not None
@@ -199,12 +185,3 @@ def _end(face: Pixels, rng: np.random.Generator) -> None:
     for turned in rng.permutation(4)[: rng.integers(1, 3)]:
         side = np.rot90(face, turned)  # a view, of which the first rows are the side
         side[: round(rng.uniform(0, _LOST) * len(side))] = 0
-
-
-def _with_margin(target: InputSpec) -> InputSpec:
-    """The input with `_MARGIN` around it."""
-    x, y = round(_MARGIN * target.width), round(_MARGIN * target.height)
-    assert target.points is not None
-    points = tuple((px + x, py + y) for px, py in target.points)
-    shape = (1, 3, target.height + 2 * y, target.width + 2 * x)
-    return target.model_copy(update={"shape": shape, "points": points})

@@ -14,13 +14,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...data.mask_pairs import MaskPair
-from ...data.read_ahead import read_ahead
 from ...data.spoil import QUALITY, spoil
-from ...errors import DataError, ImageError
 from ...model_templates.contract import InputSpec
 from ..disguise import wear_mask
 from ..jitter import jitter
-from ..learning import DECODE_THREADS, DECODED_AHEAD, Key, left_out
+from ..learning import Key, preloaded
 from .covering import cover, dropout
 from .heads import read_head
 from .rules import AugmentationSpec
@@ -93,33 +91,22 @@ class HeadCrops(Dataset[list[Item]]):
             DataError: More than half of the photos cannot be decoded, or the heads do not fit into
                 `budget` bytes; or a mask is not as `read_mask` wants it, or none has a class.
         """
-        needed = len(self.pairs) * self.target.height * self.target.width * 4
-        if needed > budget:
-            raise DataError(
-                f"{len(self.pairs)} heads need {needed / 2**30:.1f} GiB of memory, of which "
-                f"{budget / 2**30:.1f} GiB are free for them"
-            )
-        heads = read_ahead(
+        size = self.target.height * self.target.width * 4
+        kept = preloaded(
             lambda pair: read_head(pair, self.target),
             self.pairs,
-            threads=DECODE_THREADS,
-            ahead=DECODED_AHEAD,
+            size=size,
+            budget=budget,
+            what="heads",
         )
-        kept: list[MaskPair] = []
-        damaged: list[str] = []
         truths = Truths(self.classes)
-        for pair, head in zip(self.pairs, heads, strict=True):
-            if isinstance(head, ImageError):
-                damaged.append(str(head))
-            else:
-                kept.append(pair)
-                self._heads.append(head)
-                truths.add(pair, head[1])
-        left_out(damaged, kept=len(kept))
+        for pair, (_, truth) in kept:
+            truths.add(pair, truth)
         truths.report()
-        self.pairs = kept
+        self.pairs = [pair for pair, _ in kept]
+        self._heads = [head for _, head in kept]
         self._order = self._ordered()
-        return len(kept), needed
+        return len(kept), len(kept) * size
 
     def _ordered(self) -> list[int]:
         """Indices of all heads, those with tags as often as the template says."""
