@@ -239,7 +239,8 @@ class Mask:
         try:
             classes = tuple(str(name) for name in content["classes"])
             left, top, right, bottom = (operator.index(number) for number in content["region"])
-            planes, shape = [], (0, 0)
+            planes: list[NDArray[np.float32]] = []
+            shape = (0, 0)
             for name in classes if len(classes) == 1 else classes[1:]:
                 record = content["masks"][name]
                 height, width = (operator.index(number) for number in record["size"])
