@@ -33,12 +33,14 @@ class Limits(NamedTuple):
             both limits counts.
         score: For scores.
         compared_from: Lowest score of compared boxes, as a share of the score threshold.
+        landmarks: For the landmarks of a face on average, as a share of its box's longer side.
     """
 
     pixels: float
     of_side: float
     score: float
     compared_from: float = 0.0
+    landmarks: float = 0.12
 
 
 def faces_of(contract: Contract, outputs: Outputs) -> Detections:

@@ -33,20 +33,24 @@ class Limits(NamedTuple):
 
     Attributes:
         probability: Largest difference of a probability.
+        mean: Largest mean difference of all probabilities.
         pixels: Largest share of a mask's pixels that are of another class.
     """
 
     probability: float
+    mean: float
     pixels: float
 
 
 LIMITS = {
-    "fp32": Limits(1e-4, 0.001),
-    "fp16": Limits(5e-3, 0.001),
+    "fp32": Limits(1e-4, 1e-4, 0.001),
+    "fp16": Limits(5e-3, 5e-3, 0.001),
     # A value halfway between two levels is rounded up in one model and down in the other, which
     # changes others: a pixel at a border may get any probability. A face of 160 x 190 pixels in a
-    # head of 256 x 256 that is moved by one pixel has 0.006 of them wrong.
-    "int8": Limits(1.0, 0.005),
+    # head of 256 x 256 that is moved by one pixel has 0.006 of them wrong. Masks whose edges are
+    # cut-outs need sure probabilities: face-segmentation-n differs by 0.001 on average after
+    # quantization in OpenVINO, LiteRT and Core ML, and by 0.008 in ONNX.
+    "int8": Limits(1.0, 0.02, 0.005),
 }
 
 
@@ -82,11 +86,16 @@ def compare(
     """See `tasks.parts.Parity`; what is counted are the pixels of all masks together."""
     limits = LIMITS[kind_of(model.contract)]
     found = raw_outputs(model, images)
-    apart = 0.0
+    apart = mean = 0.0
     for answers in (found, as_batch(model, images)):
+        means = []
         for one, other in zip(expected, answers, strict=False):
             pair = (one[CELLS], _cells(other)) if answers_only else (one[_NAME], other[_NAME])
-            apart = largest(apart, np.abs(pair[0].astype(np.float64) - pair[1]).max())
+            ways = np.abs(pair[0].astype(np.float64) - pair[1])
+            apart = largest(apart, ways.max())
+            means.append(ways.mean())
+        if means:  # no batch where its size is fixed
+            mean = largest(mean, np.mean(means))
     seen = np.stack([_classes(contract, one) for one in found])
     wanted = np.stack(
         [_unpacked(one) if answers_only else _classes(contract, one) for one in expected]
@@ -95,12 +104,12 @@ def compare(
     unlike = 1 - same / seen.size
     return Comparison(
         tensors={} if answers_only else tensor_differences(expected, found),
-        differences={"probability": apart, "pixels": unlike},
+        differences={"probability": apart, "mean": mean, "pixels": unlike},
         tolerances=dict(limits._asdict()),
         asked=seen.size,
         agreed=same,
         extra=0,
-        problem=_problem(apart, unlike, limits) or _picture_problem(found, limits),
+        problem=_problem(apart, mean, unlike, limits) or _picture_problem(found, limits),
     )
 
 
@@ -126,9 +135,11 @@ def _cells(outputs: Outputs) -> NDArray[np.float32]:
     return np.stack([cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in shares])[None]
 
 
-def _problem(apart: float, unlike: float, limits: Limits) -> str | None:
+def _problem(apart: float, mean: float, unlike: float, limits: Limits) -> str | None:
     if not apart <= limits.probability:  # this form fails for NaN too
         return f"probabilities differ by {apart:.3g}; allowed {limits.probability:g}"
+    if mean > limits.mean:
+        return f"probabilities differ by {mean:.3g} on average; allowed {limits.mean:g}"
     if unlike > limits.pixels:
         return f"{unlike:.2%} of the masks' pixels differ; allowed {limits.pixels:.2%}"
     return None

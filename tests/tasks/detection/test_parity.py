@@ -14,7 +14,7 @@ from pocketface.model_templates.contract import Contract
 from pocketface.runtimes.session import Outputs, Session
 from pocketface.tasks.comparison import raw_outputs
 from pocketface.tasks.detection.model import FaceDetector
-from pocketface.tasks.detection.parity import answers_of, compare
+from pocketface.tasks.detection.parity import answers_of, compare, error
 from pocketface.tasks.detection.rules import MAX_DETECTIONS
 
 BOXES = np.array([[10, 10, 50, 60], [12, 11, 51, 61], [100, 20, 130, 60], [0, 0, 8, 8]], np.float32)
@@ -173,6 +173,43 @@ def test_a_faint_box_of_rounded_numbers_may_be_anywhere(
 
     found = compare(contract_of(), expected, model_of(contract_of(precision), change), IMAGES)
     assert found.problem == problem
+
+
+@pytest.mark.parametrize("answers_only", [False, True])
+@pytest.mark.parametrize(
+    ("moved", "problem"),
+    [
+        (3, None),
+        (4, "landmarks differ by 14.1% of a face's side; allowed 12%"),
+        (20, "landmarks differ by 70.7% of a face's side; allowed 12%"),
+        (np.nan, "corners differ by nan px; allowed 24 px (or 5% of a box)"),
+    ],
+)
+def test_landmarks_of_rounded_numbers_must_be_in_the_face(
+    expected: list[Outputs], moved: float, problem: str | None, answers_only: bool
+) -> None:
+    """Faces are cut by them; the third box has 40 pixels."""
+    if answers_only:
+        expected = [answers_of(contract_of(), one) for one in expected]
+
+    def change(outputs: Outputs) -> None:
+        outputs["landmarks"][:, 2] += moved
+
+    model = model_of(contract_of("int8"), change)
+    found = compare(contract_of(), expected, model, IMAGES, answers_only=answers_only)
+    assert found.problem == problem
+    share = moved * np.sqrt(2) / 40
+    assert found.differences["landmarks"] == pytest.approx(share, nan_ok=True)
+
+
+def test_error_grows_with_the_distance_of_landmarks(expected: list[Outputs]) -> None:
+    """In shares of a box's side, by which the layers are chosen that stay float."""
+    one = expected[1]
+    moved = [{**one, "landmarks": one["landmarks"] + by} for by in (0, 1, 3)]
+    found = [error(one, other) for other in moved]
+    assert found[0] == 0
+    assert found[2] == pytest.approx(3 * found[1])
+    assert found[1] > 0
 
 
 def test_a_batch_must_answer_as_its_images(expected: list[Outputs]) -> None:
