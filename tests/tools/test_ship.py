@@ -169,7 +169,7 @@ def test_quantizers_have_no_mean(
         template_text=read.template_text,
         state_dict=read.state_dict,
         epochs=1,
-        hooks={"version": "1"},
+        hooks={"compression_state": []},
     )
     mean = tmp_path / "mean" / "weights.safetensors"
     with pytest.raises(UserError, match=r"hooked\.safetensors: has quantizers"):
