@@ -131,11 +131,13 @@ def planted(mutant: Mutant, copy: Path) -> Iterator[None]:
     before, content = path.stat(), path.read_bytes()
     text = content.decode("utf-8")
     path.write_bytes(text.replace(mutant.old, mutant.new).encode("utf-8"))
+    # Compiled files are known by the source's size and time in whole seconds: those of the run
+    # without a mutant must not pass for the mutant's, and are valid again after it.
+    os.utime(path, (before.st_atime, before.st_mtime + 2))
     try:
         yield
     finally:
         path.write_bytes(content)
-        # Compiled files of the first run are valid again: they are known by time and size.
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 

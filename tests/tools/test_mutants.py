@@ -74,6 +74,24 @@ def test_what_becomes_of_faults(tmp_path: Path) -> None:
     assert "| `code.py` | too little |  | **NOT noticed** |" in text
 
 
+def test_a_planted_file_is_not_taken_for_the_compiled_one(tmp_path: Path) -> None:
+    """Both have one size, and are written within one second; bytecode is known by these two."""
+    (mutant,) = TOOL["read_mutants"](_written(tmp_path / "list.yaml", LIST))[:1]
+    path = _written(tmp_path / "code.py", CODE)
+    before = path.stat()
+    with TOOL["planted"](mutant, tmp_path):
+        planted = path.stat()
+    assert planted.st_size == before.st_size
+    assert int(planted.st_mtime) != int(before.st_mtime)
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert path.read_text() == CODE
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
 def test_stale_faults_are_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
