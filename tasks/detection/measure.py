@@ -19,6 +19,7 @@ from ...data.read_ahead import decoded
 from ...errors import ImageError, UserError
 from ...evaluation.coco import average_precision
 from ...evaluation.figures import Figure, Figures
+from ...evaluation.landmarks import landmark_errors, with_landmarks
 from ...evaluation.operating_point import at_threshold, best_f1
 from ...evaluation.wider import IMAGE_FOLDER, LIST_FILE, SETTINGS, read_ground_truth, wider_ap
 from ...files import sha256_file
@@ -69,6 +70,8 @@ FIGURES = (
     Figure("recall_20", "Faces of 20 to 40 pixels found"),
     Figure("recall_40", "Faces from 40 pixels found"),
     Figure("false_alarms", "False faces at the threshold", unit="per photo"),
+    Figure("landmark_error", "Mean error of landmarks, of the face's side, of faces found"),
+    Figure("landmark_faces", "Faces found with labelled landmarks", unit="faces"),
     Figure("images", "Photos measured", unit="photos"),
     Figure("wider_images", "Photos measured for WIDER FACE", unit="photos"),
     Figure("images_skipped", "Photos left out, unreadable or not there", unit="photos"),
@@ -248,6 +251,7 @@ def evaluate(
         if not options.quick:
             figures |= best_f1(found.photos, found.detections)
             figures |= at_threshold(found.photos, found.detections, threshold)
+            figures |= _of_landmarks(found, threshold)
     if labels.official is not None:
         _, official = evaluate_wider(predict, labels.official, on_progress=on_progress)
         official["wider_images"] = official.pop("images")
@@ -269,6 +273,17 @@ def evaluate(
         truth = [labels.official / "ground_truth" / f"wider_{name}_val.mat" for name in SETTINGS]
         files |= {path.name: path for path in (labels.official / LIST_FILE, *truth)}
     return Evaluation(figures, said, files)
+
+
+def _of_landmarks(found: Found, threshold: float) -> Figures:
+    """The figures of landmarks; none where no face has labelled ones, or the detector none."""
+    shown = [faces.above(threshold) for faces in found.detections]
+    labelled = any(with_landmarks(photo).any() for photo in found.photos)
+    if not labelled or all(faces.landmarks is None for faces in shown):
+        return {}
+    errors = landmark_errors(found.photos, shown)
+    mean = float(errors.mean()) if len(errors) else None
+    return {"landmark_error": mean, "landmark_faces": len(errors)}
 
 
 def labels_fit(labels: Labels, contract: Contract | None) -> Labels:

@@ -101,6 +101,29 @@ def test_the_protocol_is_said(run: Run) -> None:
     assert "score floor 0.02, max detections 750" in run(*command).out
 
 
+def test_landmarks_are_measured_where_they_are_labelled(run: Run) -> None:
+    def figures() -> dict[str, float]:
+        command = ("eval", "--load-weights", "tiny.pth", *FLAGS, "--save-metrics-to", "m.yaml")
+        assert run(*command).code == 0
+        metrics = yaml.safe_load(Path("m.yaml").read_text())["metrics"]
+        return {entry["key"]: entry["value"] for entry in metrics if "landmark" in entry["key"]}
+
+    assert figures() == {}
+    model = pocketface.load("tiny.pth")
+    content = json.loads(Path("faces.json").read_text())
+    face = model.predict("photos/a.jpg", second_look=False)[0]
+    here = content["annotations"][0]
+    np.testing.assert_allclose(here["bbox"][:2], face.box[:2], rtol=1e-5)
+    size = np.array(here["bbox"][2:])
+    places = [[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]]
+    points = here["bbox"][:2] + np.array(places) * size
+    here["landmarks"] = points.ravel().tolist()
+    Path("faces.json").write_text(json.dumps(content))
+    distances = np.linalg.norm(face.landmarks - points, axis=1)
+    error = pytest.approx(100 * distances.mean() / size.prod() ** 0.5, abs=0.01)
+    assert figures() == {"landmark_error": error, "landmark_faces": 1}
+
+
 def test_a_mode_of_pytorch_is_kept_at_another_size_and_said(run: Run) -> None:
     def found(*flags: str) -> tuple[float, str]:
         command = ("eval", "--load-weights", "tiny.pth", *FLAGS, "--save-metrics-to", "m.yaml")

@@ -1,0 +1,91 @@
+"""How far landmarks are from those that people set, of our detectors and others.
+
+    python tools/landmarks.py FILE… --portraits ../shared/data/mtfl/labels.csv \
+        [--peers ../shared/data/peers]
+
+The photos are the test part of a list as MTFL's: landmarks by hand, in pixels, in columns
+`x_left_eye`, `y_left_eye` and so on, and MTFL's `pose`, from 1 (left profile) by 3 (frontal) to 5
+(right profile); one face each. MTFL has no boxes: a face's box is here what WIDER's
+boxes are, in the median, around the landmarks of their faces. Prints Markdown: the share of faces
+found, at the score floor of AP; the normalised mean error (`evaluation.landmarks`) of those that
+were found, and the share of them where it is above a tenth; and the error by pose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from pocketface.benchmarks.cases import peers_in, targets_of
+from pocketface.data.coco import Photo
+from pocketface.data.images import read_image
+from pocketface.evaluation.landmarks import landmark_errors
+from pocketface.results import LANDMARK_NAMES
+from pocketface.tasks.detection.measure import find_in
+from pocketface.tools.strength import opened
+
+WIDTH, HEIGHT, ABOVE = 2.11, 2.76, 0.18
+"""A face's width and height, and how far its middle is above that of eyes and mouth, in units of
+the longer of the distances between the eyes, and from their middle to the mouth's: medians of the
+2,955 faces of the training photos from 40 px on that are hidden by less than 30 %."""
+
+FAR = 0.1
+POSES = {"frontal": "3", "turned": "24", "profile": "15"}
+
+
+def main() -> None:
+    """Measure all detectors, and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--portraits", type=Path, required=True)
+    parser.add_argument("--peers", type=Path)
+    asked = parser.parse_args()
+    with asked.portraits.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    photos = [portrait(asked.portraits.parent / "images", row) for row in rows]
+    poses = [np.array([row["pose"] in names for row in rows]) for names in POSES.values()]
+    heads = ["file", f"found of {len(photos)}", "error", f"above {100 * FAR:.0f} %", *POSES]
+    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    peers = [] if asked.peers is None else peers_in(asked.peers)
+    for target in [*targets_of(asked.files), *peers]:
+        found = find_in(opened(target), photos).detections
+        if all(faces.landmarks is None for faces in found):
+            continue
+        pairs = zip(photos, found, strict=True)
+        each = [landmark_errors([photo], [faces]) for photo, faces in pairs]
+        errors = np.array([one[0] if len(one) else np.nan for one in each])
+        known = np.isfinite(errors)
+        shares = [known.mean(), errors[known].mean(), (errors[known] > FAR).mean()]
+        shares += [errors[known & pose].mean() for pose in poses]
+        cells = [target.name, *(f"{100 * share:.2f} %" for share in shares)]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def portrait(root: Path, row: Mapping[str, str]) -> Photo:
+    """A photo with its one face, whose landmarks are those of the list."""
+    points = np.array([[float(row[f"{axis}_{name}"]) for axis in "xy"] for name in LANDMARK_NAMES])
+    eyes, mouth = points[:2].mean(0), points[3:].mean(0)
+    unit = max(np.linalg.norm(points[1] - points[0]), np.linalg.norm(mouth - eyes))
+    middle = (eyes + mouth) / 2 - unit * np.array([0, ABOVE])
+    half = unit * np.array([WIDTH, HEIGHT]) / 2
+    path = root / row["image"]
+    height, width = read_image(path).shape[:2]
+    return Photo(
+        path,
+        image_id=0,
+        width=width,
+        height=height,
+        boxes=np.concatenate([middle - half, middle + half])[None].astype(np.float32),
+        ignore=np.zeros(1, bool),
+        landmarks=points[None].astype(np.float32),
+    )
+
+
+if __name__ == "__main__":
+    main()
