@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pocketface.benchmarks.cases import peers_in, targets_of
 from pocketface.data.coco import Photo
@@ -46,10 +47,9 @@ def main() -> None:
     parser.add_argument("--portraits", type=Path, required=True)
     parser.add_argument("--peers", type=Path)
     asked = parser.parse_args()
-    with asked.portraits.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
-    photos = [portrait(asked.portraits.parent / "images", row) for row in rows]
-    poses = [np.array([row["pose"] in names for row in rows]) for names in POSES.values()]
+    rows = rows_of(asked.portraits, "test")
+    photos = [portrait(path, points_of(row)) for path, row in rows]
+    poses = [np.array([row["pose"] in names for _, row in rows]) for names in POSES.values()]
     heads = ["file", f"found of {len(photos)}", "error", f"above {100 * FAR:.0f} %", *POSES]
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     peers = [] if asked.peers is None else peers_in(asked.peers)
@@ -67,21 +67,36 @@ def main() -> None:
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def portrait(root: Path, row: Mapping[str, str]) -> Photo:
-    """A photo with its one face, whose landmarks are those of the list."""
-    points = np.array([[float(row[f"{axis}_{name}"]) for axis in "xy"] for name in LANDMARK_NAMES])
+def rows_of(labels: Path, part: str) -> list[tuple[Path, Mapping[str, str]]]:
+    """The photos of a part of a list, each with its row."""
+    with labels.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == part]
+    return [(labels.parent / "images" / row["image"], row) for row in rows]
+
+
+def points_of(row: Mapping[str, str]) -> NDArray[np.float64]:
+    """The landmarks in a row, (5, 2) in the order of `LANDMARK_NAMES`."""
+    return np.array([[float(row[f"{axis}_{name}"]) for axis in "xy"] for name in LANDMARK_NAMES])
+
+
+def face_box(points: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The box around landmarks (5, 2): x1, y1, x2, y2."""
     eyes, mouth = points[:2].mean(0), points[3:].mean(0)
     unit = max(np.linalg.norm(points[1] - points[0]), np.linalg.norm(mouth - eyes))
     middle = (eyes + mouth) / 2 - unit * np.array([0, ABOVE])
     half = unit * np.array([WIDTH, HEIGHT]) / 2
-    path = root / row["image"]
+    return np.concatenate([middle - half, middle + half]).astype(np.float32)
+
+
+def portrait(path: Path, points: NDArray[np.float64]) -> Photo:
+    """A photo with one face, known by its landmarks."""
     height, width = read_image(path).shape[:2]
     return Photo(
         path,
         image_id=0,
         width=width,
         height=height,
-        boxes=np.concatenate([middle - half, middle + half])[None].astype(np.float32),
+        boxes=face_box(points)[None],
         ignore=np.zeros(1, bool),
         landmarks=points[None].astype(np.float32),
     )
