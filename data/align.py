@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,6 +45,27 @@ def similarity(
     return np.array(
         [[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]]
     )
+
+
+def similarity_around(
+    centre: NDArray[np.floating],
+    aim: NDArray[np.floating],
+    *,
+    degrees: float = 0.0,
+    zoom: float = 1.0,
+) -> Transform:
+    """The transform that turns and zooms around a place, and brings that place to another.
+
+    Args:
+        centre: The place x, y, (2,).
+        aim: Where it comes to, (2,).
+        degrees: The rotation, clockwise as seen in the picture.
+        zoom: The factor on lengths.
+    """
+    angle = math.radians(degrees)
+    cos, sin = zoom * math.cos(angle), zoom * math.sin(angle)
+    turn = np.array([[cos, -sin], [sin, cos]])
+    return np.hstack([turn, (aim - turn @ centre)[:, None]])
 
 
 def _complex(points: ArrayLike) -> NDArray[np.complex128]:

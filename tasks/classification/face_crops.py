@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...data.align import align_face, cut_face, with_margin
+from ...data.align import align_face, cut_face, similarity_around, with_margin
 from ...data.images import read_image
 from ...data.labelled_faces import LabelledFace
 from ...data.spoil import ALL, spoil
@@ -140,12 +140,10 @@ def _balanced(labels: Sequence[int]) -> list[int]:
 
 def _jittered(wide: Pixels, target: InputSpec, rng: np.random.Generator, hardness: float) -> Pixels:
     """Rotate, zoom and shift a face, by somewhat more than the errors of detected landmarks."""
-    angle = math.radians(rng.normal(0, 6 * hardness))
+    degrees = rng.normal(0, 6 * hardness)
     zoom = math.exp(rng.normal(0, 0.09 * hardness))
     size = np.array([target.width, target.height], np.float64)
     shift = rng.normal(0, 0.05 * hardness, 2) * size
-    cos, sin = zoom * math.cos(angle), zoom * math.sin(angle)
-    turn = np.array([[cos, -sin], [sin, cos]])
     centre = np.array([wide.shape[1], wide.shape[0]]) / 2
-    transform = np.hstack([turn, (size / 2 + shift - turn @ centre)[:, None]])
-    return cut_face(wide, transform, target)
+    moved = similarity_around(centre, size / 2 + shift, degrees=degrees, zoom=zoom)
+    return cut_face(wide, moved, target)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...data.align import cut_face, similarity, with_margin
+from ...data.align import cut_face, similarity, similarity_around, with_margin
 from ...data.identities import IdentityPhoto
 from ...data.images import read_image
 from ...data.spoil import QUALITY, spoil
@@ -162,15 +162,13 @@ class PeopleCrops(Dataset[list[Item]]):
     def _moved(self, face: Pixels, rng: np.random.Generator) -> Pixels:
         """Rotate, zoom and shift a face with its margin, and cut the input out of it."""
         spec, target = self.spec, self.target
-        angle = math.radians(rng.uniform(-spec.rotate, spec.rotate))
+        degrees = rng.uniform(-spec.rotate, spec.rotate)
         zoom = math.exp(rng.uniform(-1, 1) * math.log1p(spec.scale))
         size = np.array([target.width, target.height], np.float64)
         shift = rng.uniform(-spec.shift, spec.shift, 2) * size
-        cos, sin = zoom * math.cos(angle), zoom * math.sin(angle)
-        turn = np.array([[cos, -sin], [sin, cos]])
         centre = np.array([face.shape[1], face.shape[0]]) / 2
-        transform = np.hstack([turn, (size / 2 + shift - turn @ centre)[:, None]])
-        return cut_face(face, transform, target, border=cv2.BORDER_REPLICATE)
+        moved = similarity_around(centre, size / 2 + shift, degrees=degrees, zoom=zoom)
+        return cut_face(face, moved, target, border=cv2.BORDER_REPLICATE)
 
 
 def collate(items: Sequence[Item]) -> tuple[Tensor, PeopleTargets]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ...data.align import similarity_around
 from ...data.mask_pairs import MaskPair
 from ...data.spoil import QUALITY, spoil
 from ...model_templates.contract import InputSpec
@@ -151,14 +152,12 @@ def moved_pair(
 ) -> tuple[Pixels, Pixels]:
     """Rotate, zoom and shift a head; beyond its edges lies one colour, or what the edge has."""
     height, width = truth.shape
-    angle = math.radians(rng.uniform(-spec.rotate, spec.rotate))
+    degrees = rng.uniform(-spec.rotate, spec.rotate)
     low, high = (math.log(zoom) for zoom in spec.scale)
     zoom = math.exp(rng.uniform(low, high))
     shift = rng.uniform(-spec.shift, spec.shift, 2) * (width, height)
-    cos, sin = zoom * math.cos(angle), zoom * math.sin(angle)
-    turn = np.array([[cos, -sin], [sin, cos]])
     centre = np.array([width - 1, height - 1]) / 2  # cv2 counts from the centre of a pixel
-    transform = np.hstack([turn, (centre + shift - turn @ centre)[:, None]])
+    transform = similarity_around(centre, centre + shift, degrees=degrees, zoom=zoom)
     # Photos end where the list's heads end, and go on where a head is cut from a larger photo.
     ends = rng.random() < 0.5
     border = cv2.BORDER_CONSTANT if ends else cv2.BORDER_REPLICATE

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from pocketface.data.align import cut_face, planes, similarity
+from pocketface.data.align import cut_face, planes, similarity, similarity_around
 from pocketface.model_templates.contract import InputSpec
 
 POINTS = ((10.0, 12.0), (30.0, 12.0), (20.0, 22.0), (12.0, 32.0), (28.0, 32.0))
@@ -22,6 +22,12 @@ def test_a_similarity_is_found_again(angle: float, scale: float) -> None:
     landmarks = np.array(POINTS) @ turn.T + (100, -40)
     back = similarity(landmarks, POINTS)
     np.testing.assert_allclose(landmarks @ back[:, :2].T + back[:, 2], POINTS, atol=1e-9)
+
+
+def test_a_quarter_turn_around_a_place() -> None:
+    turned = similarity_around(np.array([10, 20]), np.array([3, 4]), degrees=90, zoom=2)
+    places = np.array([[10, 20, 1], [11, 20, 1], [10, 21, 1]]) @ turned.T
+    np.testing.assert_allclose(places, [[3, 4], [3, 6], [1, 4]], atol=1e-12)
 
 
 def test_it_is_the_best_of_all_similarities() -> None:
