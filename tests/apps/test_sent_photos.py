@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -17,6 +18,14 @@ from sent_photos import Case, photos
 from service_client import form, post, running
 
 CASES = list(photos())
+
+DOCUMENT = Path(__file__).parents[2] / "docs/reports/sent-photos.md"
+ROWS = [
+    line.strip("| ").split(" | ")
+    for line in DOCUMENT.read_text(encoding="utf-8").splitlines()
+    if re.match(r"\| \d", line)
+]
+"""The document's cells: number, what, name, bytes, status, answer, `classify`'s."""
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +69,20 @@ def by_classify(cases: list[Case]) -> list[str]:
         return [answers[str(path)] for path in paths]
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case[0] for case in CASES])
-def test_service(case: Case, port: int) -> None:
+def ours(answer: str) -> str:
+    """An answer without what Pillow's version of the day says of damaged files."""
+    return re.sub("(damaged or cut-off image): .*", r"\1", answer)
+
+
+@pytest.mark.parametrize("index", range(len(CASES)), ids=[case[0] for case in CASES])
+def test_service(index: int, port: int) -> None:
+    case = CASES[index]
     *_, code, says = case
     status, answer = by_service(port, case)
     assert status == code
     assert says in answer
     assert case[1] not in answer
+    assert ours(ROWS[index][5]) == ours(answer)
 
 
 @pytest.mark.parametrize("index", range(len(CASES)), ids=[case[0] for case in CASES])
@@ -78,6 +94,7 @@ def test_classify(index: int, told: list[str]) -> None:
         assert told[index] == "glass"
     else:
         assert says in told[index]
+    assert ours(ROWS[index][6]) == ours(told[index])
 
 
 def test_an_unreadable_file_alone_is_an_error(
@@ -92,6 +109,6 @@ def test_an_unreadable_file_alone_is_an_error(
 
 
 def test_all_are_written_down() -> None:
-    text = (Path(__file__).parents[2] / "docs/reports/sent-photos.md").read_text(encoding="utf-8")
-    for index, case in enumerate(CASES):
-        assert f"\n| {index + 1} | {case[0]} | `" in text
+    assert [row[:2] for row in ROWS] == [
+        [str(index), case[0]] for index, case in enumerate(CASES, start=1)
+    ]
