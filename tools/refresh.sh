@@ -2,6 +2,7 @@
 # All documents that tell what the shipped detectors and classifiers do, written again after new weights of theirs:
 #     tools/refresh.sh ../shared/data FOLDER
 # After new weights of a segmenter or recogniser: tools/formats.py, tools/diagnose.sh and tools/benchmark_heads.sh.
+# Once any are committed: tools/first_hour.sh, which installs from a clone.
 # Tables that stand in README.md and docs/guide come to FOLDER, to be put there. What was written for these
 # weights already is not written again: an interrupted run goes on. Hours on two cores, which
 # nothing else should use: there are times in most of it.
