@@ -53,13 +53,15 @@ def test_the_templates_that_are_used_by_default_have_one() -> None:
     "name", ["face-detection-n", "glasses-n", SECOND_DETECTOR, REPORT_DETECTOR]
 )
 def test_it_is_of_the_weights_that_ship(name: str) -> None:
-    file, ships = ready_file(name), open_template(name).spec.initial_weights
+    template = open_template(name).spec
+    file, ships = ready_file(name), template.initial_weights
     assert file is not None
     assert ships is not None
     assert file.stat().st_size <= LARGEST.get(name, MOST)
     contract = pocketface.load(file).contract
     assert (contract.name, contract.precision) == (name, "fp16")
     assert contract.provenance.checkpoint_sha256 == ships.sha256
+    assert contract.metrics == tuple(template.metrics)
     assert contract.parity is not None
     assert contract.parity.status == "passed"
     certificate = read_certificate(file)
