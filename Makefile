@@ -68,7 +68,7 @@ test: lint
 	$(TEST)
 
 # The rooms from tasks/ down, without what takes long; for work in between.
-FAST := data evaluation model_templates models tasks tools test_files.py test_imports.py
+FAST := data evaluation model_templates models tasks tools test_files.py test_places.py test_imports.py
 test-fast: .venv/.ready-dev
 	$(TEST) -m "not slow" $(addprefix tests/,$(FAST))
 

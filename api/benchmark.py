@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..files import check_place
+from ..places import check_place
 from ..tasks.measuring import Progress
 from ..tasks.weights import Given
 from .given import (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..compressing.formats import chosen
 from ..errors import UserError
-from ..files import check_place
+from ..places import check_place
 from ..tasks.measuring import Progress
 from ..tasks.weights import Given, open_weights
 from .given import (

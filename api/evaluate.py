@@ -9,9 +9,9 @@ from pathlib import Path
 from ..benchmarks.accuracy import check_labels, measure_accuracy
 from ..evaluation.contact_sheet import check_sheet
 from ..evaluation.report import check_replaced
-from ..files import check_not_read, check_place
 from ..model_templates.catalogue import CLASSIFIER, DETECTOR, RECOGNIZER, SEGMENTER
 from ..model_templates.contract import Metric
+from ..places import check_not_read, check_place
 from ..runtimes.seal import parts_of
 from ..tasks import task_of
 from ..tasks.measuring import Labels, Options, Progress

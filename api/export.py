@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..errors import UserError
 from ..exporting.formats import ExportPrecision, check_asked
-from ..files import check_place
+from ..places import check_place
 from ..tasks.measuring import Progress
 from ..tasks.weights import Given, open_weights
 from .given import Names, name_list, optional_path, sources

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..files import check_place
+from ..places import check_place
 from ..runtimes import opened
 from ..tasks.named import weights_path
 from ..tasks.templates import open_template

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import FULL, check_place, scratch_folder
+from ..files import FULL, scratch_folder
+from ..places import check_place
 
 _log = logging.getLogger(__name__)
 

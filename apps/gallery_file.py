@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ..errors import DataError, UserError
-from ..files import atomic_write, check_place, reading
+from ..files import atomic_write, reading
+from ..places import check_place
 from .gallery_model import EmbeddingModel
 
 SUFFIX = ".gallery"

@@ -15,7 +15,7 @@ from ..data.coco_json import FACE_CATEGORY, save_coco_json
 from ..data.images import list_images
 from ..data.read_ahead import decoded
 from ..errors import DataError, ImageError, UserError
-from ..files import check_place
+from ..places import check_place
 from ..results import Detections
 from ..tasks.detection.model import FaceDetector
 

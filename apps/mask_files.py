@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ..drawing import draw_masks
 from ..errors import UserError
-from ..files import check_not_read, check_place
 from ..mask import Mask
+from ..places import check_not_read, check_place
 from ..results import Detections
 from ..tasks.segmentation.draw import draw
 from .outputs import can_write, write_photo

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..files import atomic_write, check_new_file, check_place
+from ..files import atomic_write
+from ..places import check_new_file, check_place
 from .sources import Source
 
 _log = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ from ..data.labelled_faces import labelled_faces_text
 from ..data.photo_paths import find_photo
 from ..data.record_set import named
 from ..errors import DataError, ImageError, UserError
-from ..files import check_place, name_in_utf8, write_lists
+from ..files import name_in_utf8
+from ..places import check_place, write_lists
 from ..results import Detections
 from ..tasks.detection.model import FaceDetector
 from ..tasks.load import load_as

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, UserError
-from ..files import atomic_write, check_place, scratch_folder
+from ..files import atomic_write, scratch_folder
+from ..places import check_place
 from ..tasks.recognition.model import FaceRecognizer
 from .gallery import Gallery, stamped
 from .gallery_file import EnrolledPhoto, GalleryContent

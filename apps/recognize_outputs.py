@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..drawing import draw_faces
-from ..files import CSV, atomic_write, check_new_file, name_in_utf8
+from ..files import atomic_write, name_in_utf8
+from ..places import CSV, check_new_file
 from .mask_files import check_places, places_of
 from .recognize_faces import PhotoFaces
 from .recognize_verdict import ANSWERS, Verdict

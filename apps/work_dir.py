@@ -10,9 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import scratch_folder, why_not_writable
+from ..files import scratch_folder
 from ..model_templates.catalogue import TEMPLATE_FILE, ready_file, template_names
 from ..model_templates.schema import TemplateFile
+from ..places import why_not_writable
 from ..tasks import task_of
 from ..tasks.templates import open_template
 from ..tasks.weights import SNAPSHOT, shipped_file

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.class_names import ClassNames
 from ..errors import UserError
-from ..files import check_place
+from ..places import check_place
 from .console import print_table, progress, tell
 from .labels import ANNOTATIONS, add_classes
 from .parser import a_path, names, paths, positive, positive_counts

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
     from ..apps.classify import PhotoClassifier, classify_photos
     from ..apps.copies import Copies
     from ..apps.photo_files import find_photos
-    from ..files import CSV, check_new_file
+    from ..places import CSV, check_new_file
     from ..runtimes.seal import parts_of
 
     photos = dict(find_photos(args.photos))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from ..errors import PocketfaceError
-from ..files import check_place
+from ..places import check_place
 from .console import print_table, progress, tell
 from .labels import ANNOTATIONS, add_classes, labels_of
 from .parser import (

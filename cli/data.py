@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from ..files import check_place
 from ..model_templates.catalogue import DETECTOR
+from ..places import check_place
 from .console import progress, tell
 from .data_identities import add_identities
 from .data_masks import add_masks

@@ -69,7 +69,7 @@ def _identities(args: argparse.Namespace) -> None:
     from ..data.identities_doubts import write_doubts
     from ..data.identities_lists import IdentitiesRequest, make_identities
     from ..data.identities_source import Split
-    from ..files import check_not_read
+    from ..places import check_not_read
 
     report = args.output / "report.csv"
     if args.embedder is not None:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..errors import PocketfaceError
-from ..files import check_place
+from ..places import check_place
 from .console import print_table, progress, tell
 from .parity_figures import columns, figures
 from .parser import FOREIGN, a_path, names, size

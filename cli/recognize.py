@@ -270,7 +270,7 @@ def _calibrate(args: argparse.Namespace) -> None:
     from ..apps.recognize_calibration import write_calibration
     from ..data.identities import read_identities
     from ..data.pairs import check_there
-    from ..files import check_new_file
+    from ..places import check_new_file
     from ..runtimes.seal import parts_of
     from ..tasks.load import load_as
     from ..tasks.recognition.model import FaceRecognizer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from ..files import check_place
+from ..places import check_place
 from .console import tell
 from .labels import ANNOTATIONS, add_classes, labels_of
 from .parser import FOREIGN, PRECISIONS, a_path, count, positive, positive_count

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from ..errors import UserError
 from ..exporting.place import check_kept
-from ..files import check_place
 from ..model_templates.schema import PruningSpec, SparsitySpec, Template
 from ..models.weights import Weights, rewritten
+from ..places import check_place
 from ..tasks import task_of
 from ..tasks.describe import contract_for
 from ..tasks.templates import settled_text

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import DataError
-from ..files import reading, write_lists
+from ..files import reading
+from ..places import write_lists
 
 FACE_CATEGORY: Final = {"id": 1, "name": "face"}
 """The only category of the files that we write."""

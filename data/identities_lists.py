@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, ImageError, UserError
-from ..files import check_place, name_in_utf8, write_lists
+from ..files import name_in_utf8
+from ..places import check_place, write_lists
 from .identities import SUFFIX, ListSpec, PhotoSpec
 from .identities_doubts import Doubt, Face, doubts, thumbnail
 from .identities_pairs import Pair, read_pairs

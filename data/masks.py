@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, UserError
-from ..files import FULL, check_place, name_in_utf8, scratch_folder, write_lists
+from ..files import FULL, name_in_utf8, scratch_folder
 from ..model_templates.schema import BACKGROUND
+from ..places import check_place, write_lists
 from .mask_pairs import SUFFIX, ListSpec, PairSpec
 
 _log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError, ImageError, UserError
-from ..files import check_place
 from ..model_templates.schema import BACKGROUND
+from ..places import check_place
 from .class_names import FLAG
 from .images import list_images, read_image
 from .mask_pairs import read_mask_values

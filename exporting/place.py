@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import PocketfaceError, UserError
-from ..files import check_not_read
+from ..places import check_not_read
 from ..runtimes import opened
 from ..runtimes.seal import model_files, parts_of
 from ..tasks.load import load

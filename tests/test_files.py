@@ -16,16 +16,7 @@ from typing import Any
 import pytest
 
 from pocketface import files
-from pocketface.errors import UserError
-from pocketface.files import (
-    atomic_write,
-    check_new_file,
-    path_in_utf8,
-    raise_if_full,
-    scratch_folder,
-    sha256_file,
-    why_not_writable,
-)
+from pocketface.files import atomic_write, path_in_utf8, raise_if_full, scratch_folder, sha256_file
 
 from .full_disk import full_disk
 
@@ -49,37 +40,6 @@ def test_a_name_as_long_as_file_systems_take(tmp_path: Path) -> None:
     with atomic_write(path) as handle:
         handle.write(b"x")
     assert os.listdir(tmp_path) == [path.name]
-
-
-def test_whether_a_file_can_be_replaced_is_up_to_its_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "f.txt"
-    path.write_text("old")
-    monkeypatch.setattr(os, "access", lambda asked, _: asked != path)
-    assert why_not_writable(path) is None
-    monkeypatch.setattr(os, "access", lambda asked, _: asked != tmp_path)
-    assert why_not_writable(path) == f"{tmp_path} is not writable"
-    assert why_not_writable(tmp_path / "new.txt") == f"{tmp_path} is not writable"
-
-
-def test_what_only_says_that_it_can_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As /proc, of which `access` tells the administrator so."""
-
-    def refuse(code: int) -> None:
-        def make(**_: object) -> None:
-            raise OSError(code, os.strerror(code))
-
-        monkeypatch.setattr("pocketface.files.tempfile.TemporaryFile", make)
-
-    assert why_not_writable(tmp_path / "new") is None
-    assert not os.listdir(tmp_path)
-    refuse(errno.ENOENT)
-    assert why_not_writable(tmp_path / "new", folder=True) == f"{tmp_path} is not writable"
-    refuse(errno.ENOSPC)
-    assert why_not_writable(tmp_path / "new") is None
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -233,25 +193,6 @@ def test_a_new_private_file_is_for_its_owner(tmp_path: Path) -> None:
     with atomic_write(path, private=True):
         pass
     assert path.stat().st_mode & 0o777 == 0o644
-
-
-@pytest.mark.parametrize("is_link", [True, False])
-def test_what_is_read_is_known_by_any_name(tmp_path: Path, is_link: bool) -> None:
-    read, other = tmp_path / "read.csv", tmp_path / "other.csv"
-    read.write_text("old")
-    if is_link:
-        other.symlink_to("read.csv")
-    else:
-        other.hardlink_to(read)  # as where names differ by their case alone
-    for path in (read, other, tmp_path / ".." / tmp_path.name / "read.csv"):
-        with pytest.raises(UserError, match=r"--csv .*: is one of the files to be read"):
-            check_new_file(path, "--csv", inputs=[tmp_path / "gone", read], force=True)
-    check_new_file(tmp_path / "new.csv", "--csv", inputs=[read], force=False)
-    with pytest.raises(UserError, match="is there already"):
-        check_new_file(read, "--csv", inputs=[], force=False)
-    check_new_file(read, "--csv", inputs=[], force=True)
-    with pytest.raises(UserError, match=r"--csv .*read\.csv: expected a name that ends in \.txt$"):
-        check_new_file(read, "--csv", inputs=[], force=True, suffixes=[".txt"])
 
 
 def test_sha256_of_a_file(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ FLOORS = {
     "embedding": 0,
     "errors": 0,
     "files": 0,
+    "places": 0,
     "interrupts": 0,
     "mask": 0,
     "quiet": 0,

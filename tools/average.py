@@ -16,8 +16,9 @@ from typing import Any
 import yaml
 
 from pocketface.errors import UserError
-from pocketface.files import atomic_write, check_not_read
+from pocketface.files import atomic_write
 from pocketface.models.weights import Weights, read_weights, write_weights
+from pocketface.places import check_not_read
 from pocketface.tools.running import ended
 
 RECEIPT = "receipt.yaml"

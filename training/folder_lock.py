@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import check_place
+from ..places import check_place
 
 NAME = ".training.lock"
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from ...errors import UserError
-from ...files import check_place
 from ...interrupts import signals_kept
+from ...places import check_place
 from ..blur.manifest import MANIFEST, Failed, Manifest, is_begun, only_run, open_manifest
 from ..blur.request import BlurRequest
 from .cluster import blurred_by_ray, on_ray

@@ -25,7 +25,8 @@ from ...data.images import (
     warn_of_others,
 )
 from ...errors import DataError, ImageTooLargeError, MissingPackageError, UserError
-from ...files import atomic_write, check_place
+from ...files import atomic_write
+from ...places import check_place
 
 _log = logging.getLogger(__name__)
 

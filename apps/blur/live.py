@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...data.videos import Frame, pyav_is_there
 from ...errors import UserError
-from ...files import check_place
+from ...places import check_place
 from ...results import Detections
 from ..sources import find_source, open_frames
 from ..video_file import video_file

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...data.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images
 from ...errors import UserError
-from ...files import check_not_read, check_place
+from ...places import check_not_read, check_place
 from ..mask_files import check_places, named_apart
 
 _log = logging.getLogger(__name__)

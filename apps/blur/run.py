@@ -14,8 +14,9 @@ from ...cores import cores
 from ...data.images import read_content
 from ...data.read_ahead import work_ahead
 from ...errors import DataError, MissingPackageError, PocketfaceError, UserError
-from ...files import atomic_write, check_place, reading, sha256_file
+from ...files import atomic_write, reading, sha256_file
 from ...interrupts import signals_kept
+from ...places import check_place
 from ...tasks.load import load_as
 from ...tasks.segmentation.model import FaceSegmenter
 from ..faces import check_landmarks

@@ -22,8 +22,9 @@ from ...errors import ImageError, UserError
 from ...evaluation.classification import classification_figures
 from ...evaluation.contact_sheet import contact_sheet
 from ...evaluation.figures import Figure, Figures
-from ...files import atomic_write, check_not_read, sha256_file
+from ...files import atomic_write, sha256_file
 from ...model_templates.contract import Contract
+from ...places import check_not_read
 from ..measuring import (
     Evaluation,
     Labels,
