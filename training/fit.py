@@ -109,7 +109,10 @@ def _fit(request: FitRequest) -> FitReport:
                 )
             except SystemExit as left:
                 # Lightning turns Ctrl-C into SystemExit, which callers cannot tell from others.
-                raise KeyboardInterrupt(f"go on with --resume-from {snapshots.latest}") from left
+                raise KeyboardInterrupt(
+                    f"epoch {snapshots.epochs + 1} of {start.epochs} begins again with "
+                    f"--resume-from {snapshots.latest}"
+                ) from left
             except OSError as error:
                 if error.filename is None or not snapshots.latest.exists():
                     raise

@@ -57,8 +57,10 @@ def test_ctrl_c_says_how_to_go_on(settings: FitRequest) -> None:
     finally:
         process.kill()
     assert process.returncode == 130, said
-    assert said.splitlines()[-1] == (f"pocketface: interrupted; go on with --resume-from {latest}")
-    assert read_weights(latest).epochs >= 1
+    epochs = read_weights(latest).epochs
+    assert epochs >= 1
+    again = f"epoch {epochs + 1} of 1000 begins again with --resume-from {latest}"
+    assert said.splitlines()[-1] == f"pocketface: interrupted; {again}"
 
 
 # Each process tells which photos it saw, and what its weights are in the end.
