@@ -46,7 +46,7 @@ page "$WORK/few-photos.md" python tools/few_photos.py "$DATA"
 page "$WORK/figures.md" python tools/figures.py
 page "$WORK/serve.md" python tools/serve.py
 
-files=()
+SEEN=(--labels "$LISTS/wider_val.json" --root "$WIDER/WIDER_val/images" --portraits "$DATA/mtfl/labels.csv")
 for template in face-detection-n face-detection-n-int8 face-detection-s face-detection-m face-detection-0200; do
     place=$WORK/strength/$template
     if todo "$template"; then
@@ -54,12 +54,11 @@ for template in face-detection-n face-detection-n-int8 face-detection-s face-det
         pocketface export --template "$template" --formats openvino --save-model-to "$place"
         touch "$WORK/$template.done"
     fi
-    files+=("$place"/*.xml)
+    threshold=$(awk '/score_threshold:/ { print $2 }' "model_templates/face-detection/$template/template.yaml")
+    page "$WORK/strength-$template.md" python tools/strength.py "$place"/*.xml --thresholds "$threshold" "${SEEN[@]}"
 done
-page "$WORK/strength.md" python tools/strength.py "${files[@]}" --peers "$DATA/peers" \
-    --labels "$LISTS/wider_val.json" --root "$WIDER/WIDER_val/images" \
-    --threshold-labels "$LISTS/train.val.json" --threshold-root "$WIDER/train" \
-    --portraits "$DATA/mtfl/labels.csv"
+page "$WORK/strength-peers.md" python tools/strength.py --peers "$DATA/peers" "${SEEN[@]}" \
+    --threshold-labels "$LISTS/train.val.json" --threshold-root "$WIDER/train"
 
 if todo benchmarks; then
     tools/benchmark.sh "$DATA" "$LISTS" "$WORK/benchmarks" docs/reports/benchmarks

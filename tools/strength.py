@@ -1,6 +1,6 @@
 """What a detector's user sees, ours and others': faces found by size, and false ones.
 
-    python tools/strength.py FILE… [--peers ../shared/data/peers] \
+    python tools/strength.py [FILE…] [--peers ../shared/data/peers] \
         --labels wider_val.json --root ../shared/data/wider_face/WIDER_val/images \
         (--threshold-labels other.json --threshold-root DIR | --thresholds 0.43 0.45) \
         --portraits ../shared/data/mtfl/labels.csv [--pictures DIR NAME NAME]
@@ -62,7 +62,7 @@ pixels."""
 def main() -> None:
     """Measure all detectors, and print the table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--portraits", type=Path, required=True)
     parser.add_argument("--pictures", nargs=3, default=(None,), metavar=("DIR", "NAME", "NAME"))
@@ -77,6 +77,8 @@ def main() -> None:
         parser.error("expected either --thresholds or --threshold-labels and --threshold-root")
     folder, *beside = asked.pictures
     targets = [*targets_of(asked.files), *([] if asked.peers is None else peers_in(asked.peers))]
+    if not targets:
+        parser.error("expected files, --peers or both")
     if unknown := set(beside) - {target.name for target in targets}:
         parser.error(f"--pictures: none of {', '.join(one.name for one in targets)}: {unknown}")
     photos = read_coco([asked.labels], [asked.root]).photos
