@@ -59,6 +59,8 @@ for template in face-detection-n face-detection-n-int8 face-detection-s face-det
 done
 page "$WORK/strength-peers.md" python tools/strength.py --peers "$DATA/peers" "${SEEN[@]}" \
     --threshold-labels "$LISTS/train.val.json" --threshold-root "$WIDER/train"
+page "$WORK/landmarks.md" python tools/landmarks.py "$WORK"/strength/*/*.xml --peers "$DATA/peers" \
+    --portraits "$DATA/mtfl/labels.csv"
 
 if todo benchmarks; then
     tools/benchmark.sh "$DATA" "$LISTS" "$WORK/benchmarks" docs/reports/benchmarks
