@@ -3,7 +3,8 @@
     python tools/collages.py ../shared/data/mtfl/labels.csv ../shared/data/youtube_faces/train \
         --output DIR
     pocketface data label DIR --output faces.json --score 0.5
-    python tools/collages.py (as before) --landmarks-into faces.json
+    python tools/collages.py ../shared/data/mtfl/labels.csv ../shared/data/youtube_faces/train \
+        --landmarks-into faces.json
 
 A detector learns from crops at the scales and with the neighbours that photos have. A CSV (as
 `pocketface data glasses` reads it) stands for its photos of the part "train". The last line is for
@@ -43,9 +44,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sources", nargs="+", type=Path)
-    parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0, help="of the order")
-    parser.add_argument("--landmarks-into", type=Path, metavar="FILE.json")
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--output", type=Path, metavar="DIR")
+    place.add_argument("--landmarks-into", type=Path, metavar="FILE.json")
     asked = parser.parse_args()
     crops = [crop for source in asked.sources for crop in crops_of(source)]
     random.Random(asked.seed).shuffle(crops)

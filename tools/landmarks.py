@@ -5,17 +5,16 @@
 
 The photos are the test part of a list as MTFL's: landmarks by hand, in pixels, in columns
 `x_left_eye`, `y_left_eye` and so on, and MTFL's `pose`, from 1 (left profile) by 3 (frontal) to 5
-(right profile); one face each. MTFL has no boxes: a face's box is here what WIDER's
-boxes are, in the median, around the landmarks of their faces. Prints Markdown: the share of faces
-found, at the score floor of AP and in one look; the normalised mean error (`evaluation.landmarks`)
-of those that were found, and the share of them where it is above a tenth; and the error by pose.
-Detectors without landmarks are left out.
+(right profile); one face each. MTFL has no boxes: a face's box is here what WIDER's boxes are, in
+the median, around the landmarks of their faces. Prints Markdown: the share of faces found, at the
+score floor of AP and in one look; the normalised mean error (`evaluation.landmarks`) of those that
+were found, and the share of them where it is above a tenth; and the error by pose. Detectors
+without landmarks are left out.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,16 +23,18 @@ from numpy.typing import NDArray
 
 from pocketface.benchmarks.cases import peers_in, targets_of
 from pocketface.data.coco import Photo
-from pocketface.data.images import read_image
+from pocketface.data.images import image_size, read_image
+from pocketface.data.labelled_faces import POINTS
+from pocketface.data.table import read_table
 from pocketface.evaluation.landmarks import landmark_errors
-from pocketface.results import LANDMARK_NAMES
 from pocketface.tasks.detection.measure import find_in
 from pocketface.tools.strength import opened
 
 WIDTH, HEIGHT, ABOVE = 2.11, 2.76, 0.18
 """A face's width and height, and how far its middle is above that of eyes and mouth, in units of
 the longer of the distances between the eyes, and from their middle to the mouth's: medians of the
-2,955 faces of the training photos from 40 px on that are hidden by less than 30 %."""
+2,955 faces of the training photos from 40 px on that are hidden by less than 30 %, as
+its test reckons anew."""
 
 FAR = 0.1
 POSES = {"frontal": "3", "turned": "24", "profile": "15"}
@@ -71,14 +72,13 @@ def main() -> None:
 
 def rows_of(labels: Path, part: str) -> list[tuple[Path, Mapping[str, str]]]:
     """The photos of a part of a list, each with its row."""
-    with labels.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == part]
+    rows = (row for _, row in read_table(labels).rows if row["split"] == part)
     return [(labels.parent / "images" / row["image"], row) for row in rows]
 
 
 def points_of(row: Mapping[str, str]) -> NDArray[np.float64]:
-    """The landmarks in a row, (5, 2) in the order of `LANDMARK_NAMES`."""
-    return np.array([[float(row[f"{axis}_{name}"]) for axis in "xy"] for name in LANDMARK_NAMES])
+    """The landmarks in a row, (5, 2) in the order of `results.LANDMARK_NAMES`."""
+    return np.array([float(row[name]) for name in POINTS]).reshape(-1, 2)
 
 
 def face_box(points: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -92,7 +92,7 @@ def face_box(points: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def portrait(path: Path, points: NDArray[np.float64]) -> Photo:
     """A photo with one face, known by its landmarks."""
-    height, width = read_image(path).shape[:2]
+    width, height = image_size(path)
     return Photo(
         path,
         image_id=0,

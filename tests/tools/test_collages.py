@@ -60,7 +60,7 @@ def test_landmarks_lie_where_they_lay(
     images = [{"id": 7, "file_name": "0000.webp", "width": 800, "height": 600}]
     content = {"images": images, "annotations": faces, "categories": []}
     found.write_text(json.dumps(content))
-    run(monkeypatch, labels, "--output", tmp_path / "sheets", "--landmarks-into", found)
+    run(monkeypatch, labels, "--landmarks-into", found)
     *given, beside = json.loads(found.read_text())["annotations"]
     assert beside["landmarks"] == [1] * 10
     for face in given:

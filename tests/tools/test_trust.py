@@ -96,6 +96,10 @@ def test_kills_fall_into_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (verdict.code, verdict.fault) == (-9, "")
     (verdict,) = kills.killed(one("2"), tmp_path / "shorter", 1)  # from the third run on
     assert (verdict.code, verdict.fault) == (-9, "")
+    ends = iter([0.1, None])
+    monkeypatch.setattr(kills, "_ended", lambda *_: next(ends))
+    (verdict,) = kills.killed(one("4"), tmp_path / "sooner", 1)  # one that ended gives the time
+    assert (verdict.fault, verdict.seconds) == ("", pytest.approx(0.05))
     monkeypatch.setattr(kills, "_ended", lambda *_: 0.1)
     (verdict,) = kills.killed(one("3"), tmp_path / "never", 1)
     assert verdict.fault == "ended before it was killed, 5 times"
