@@ -52,7 +52,7 @@ def make_optimizer(
     if settings.type == "adamw":
         return torch.optim.AdamW(groups, lr=rate, betas=betas)
     # Imported here, because it takes seconds.
-    from pytorch_optimizer import Muon
+    from .muon import DeviceMuon
 
     for group in groups:
         group.update({"use_muon": False, "betas": betas, "eps": 1e-8, "lr": group.get("lr", rate)})
@@ -67,8 +67,7 @@ def make_optimizer(
             FACTOR: settings.muon_factor,
         }
     )
-    optimizer: torch.optim.Optimizer = Muon(groups)
-    return optimizer
+    return DeviceMuon(groups)
 
 
 def hidden_kernels(network: Network) -> list[Tensor]:

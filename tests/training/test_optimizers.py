@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pytorch_optimizer.optimizer.utils import zero_power_via_newton_schulz_5
 
 from pocketface.model_templates.recipe import OptimizerSpec
 from pocketface.models.network import Network, make_network
@@ -84,3 +85,22 @@ def test_a_step_of_muon_is_orthogonal() -> None:
         else:
             # Adam's first step is the rate, whatever the gradient's size.
             torch.testing.assert_close(step.abs(), torch.ones_like(step), atol=2e-2, rtol=0)
+
+
+def test_muon_reckons_in_32_bits_on_processors() -> None:
+    network = network_of("face-detection-m")
+    settings = OptimizerSpec(type="muon", weight_decay=0.0)
+    optimizer = make_optimizer(network, settings, rate=1.0, mask_rate=1.0)
+    kernel = hidden_kernels(network)[0]
+    before = kernel.detach().double()
+    gradient = torch.randn_like(kernel)
+    kernel.grad = gradient.clone()
+    optimizer.step()
+    step = (before - kernel.detach().double()).flatten(1)
+    exact = zero_power_via_newton_schulz_5(
+        gradient.double().flatten(1),
+        weights=optimizer.param_groups[-1]["ns_coeffs"],
+        dtype=torch.float64,
+    )
+    off = step / step.norm() - exact / exact.norm()
+    assert off.norm() < 1e-4  # in 16 bits 1e-2
