@@ -27,6 +27,9 @@ from .model import FaceRecognizer
 
 _log = logging.getLogger(__name__)
 
+TOLD_EVERY = 1000
+"""Photos; so many take a teacher seconds to a minute."""
+
 
 class EmbeddingTeacher:
     """A recogniser whose embeddings of the training photos are known.
@@ -63,7 +66,13 @@ class EmbeddingTeacher:
             except (OSError, ValueError, EOFError) as error:
                 _log.warning("%s: damaged, and made anew: %s", stored, error)
         _log.info("%s looks at %d photos", self.path.name, len(photos))
-        vectors = embeddings_of(self.open(), photos)
+        every = max(TOLD_EVERY, len(photos) // 10)
+
+        def tell(done: int, total: int) -> None:
+            if done % every == 0:
+                _log.info("%s has seen %d of %d photos", self.path.name, done, total)
+
+        vectors = embeddings_of(self.open(), photos, on_progress=tell)
         stored.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(stored) as file:
             np.save(file, vectors, allow_pickle=False)

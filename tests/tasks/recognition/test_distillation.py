@@ -24,6 +24,7 @@ from pocketface.models.weights import write_weights
 from pocketface.tasks import task_of
 from pocketface.tasks.describe import contract_for
 from pocketface.tasks.load import load_as
+from pocketface.tasks.recognition import distillation
 from pocketface.tasks.recognition.crops import collate
 from pocketface.tasks.recognition.distillation import EmbeddingTeacher, find_teacher
 from pocketface.tasks.recognition.embeddings import embeddings_of
@@ -82,6 +83,20 @@ def template_file(folder: Path, distillation: str, text: str = TINY) -> Template
 
 def inline(takes: TeacherInputSpec) -> str:
     return takes.model_dump_json()
+
+
+def test_a_teacher_tells_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_mean_of_colours(tmp_path / "mean.onnx")
+    monkeypatch.setattr(distillation, "TOLD_EVERY", 2)
+    with caplog.at_level("INFO", distillation.__name__):
+        EmbeddingTeacher(path, takes=TAKES, weight=1.0).embeddings(photos_in(tmp_path, 5))
+    assert caplog.messages == [
+        "mean.onnx looks at 5 photos",
+        "mean.onnx has seen 2 of 5 photos",
+        "mean.onnx has seen 4 of 5 photos",
+    ]
 
 
 def test_a_file_of_others_gets_the_pixels_that_it_wants(tmp_path: Path) -> None:
