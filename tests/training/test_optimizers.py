@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pytorch_optimizer.optimizer.utils import zero_power_via_newton_schulz_5
 
 from pocketface.model_templates.recipe import OptimizerSpec
 from pocketface.models.network import Network, make_network
@@ -88,6 +87,8 @@ def test_a_step_of_muon_is_orthogonal() -> None:
 
 
 def test_muon_reckons_in_32_bits_on_processors() -> None:
+    from pytorch_optimizer.optimizer.utils import zero_power_via_newton_schulz_5
+
     network = network_of("face-detection-m")
     settings = OptimizerSpec(type="muon", weight_decay=0.0)
     optimizer = make_optimizer(network, settings, rate=1.0, mask_rate=1.0)
