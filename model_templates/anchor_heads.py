@@ -98,25 +98,35 @@ class RetinaHeadSpec(HeadSpec):
         return self.anchors.strides
 
 
-class RPNSpec(Spec):
+class ProposalsSpec(Spec):
+    """Which boxes of a first stage the second one looks at.
+
+    Args:
+        pre_nms_topk: The most boxes that enter NMS, those of the best scores: of each level of an
+            RPN, of all levels together of a dense head.
+        post_nms_topk: The number of boxes that the second stage looks at. It is the number of
+            boxes of the network's answer.
+        nms_threshold: IoU above which NMS, of an RPN's levels each alone, keeps only the better of
+            two.
+        min_size: Boxes with a side that is not above this many pixels are dropped.
+    """
+
+    pre_nms_topk: PositiveInt = 1000
+    post_nms_topk: PositiveInt = 1000
+    nms_threshold: Annotated[float, Field(gt=0, le=1)] = 0.7
+    min_size: NonNegativeFloat = 0.0
+
+
+class RPNSpec(ProposalsSpec):
     """The region proposal network (Ren et al. 2015), one for all levels.
 
     Args:
         anchors: The boxes that it corrects.
         variances: See `RetinaHeadSpec`.
-        pre_nms_topk: The most boxes of each level that enter NMS, those of the best scores.
-        post_nms_topk: The number of boxes of all levels together that the second stage looks at.
-            It is the number of boxes of the network's answer.
-        nms_threshold: IoU above which NMS, of each level alone, keeps only the better of two.
-        min_size: Boxes with a side that is not above this many pixels are dropped.
     """
 
     anchors: AnchorsSpec
     variances: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
-    pre_nms_topk: PositiveInt = 1000
-    post_nms_topk: PositiveInt = 1000
-    nms_threshold: Annotated[float, Field(gt=0, le=1)] = 0.7
-    min_size: NonNegativeFloat = 0.0
 
     @model_validator(mode="after")
     def _are_enough(self) -> Self:
@@ -155,34 +165,41 @@ class RoIHeadSpec(Spec):
     variances: tuple[PositiveFloat, PositiveFloat] = (0.1, 0.2)
 
 
-class TwoStageLossSpec(Spec):
-    """Assignment, sampling and losses of the two stages, as Detectron2 has them.
+class RoILossSpec(Spec):
+    """Assignment, sampling and losses of the second stage, as Detectron2 has them.
 
     Args:
-        pre_nms_topk: As that of the RPN, in training.
-        post_nms_topk: As that of the RPN, in training.
-        rpn_negative_iou: An anchor that overlaps no face by this IoU learns to find none.
-        rpn_positive_iou: One that overlaps a face by this IoU or more learns to find it.
-        rpn_samples: The number of anchors of each image that learn.
-        rpn_positives: The largest share of those with a face.
+        pre_nms_topk: As that of `ProposalsSpec`, in training.
+        post_nms_topk: As that of `ProposalsSpec`, in training.
         roi_iou: A proposal that overlaps a face by this IoU or more learns to find it; the others
             learn to find none.
         roi_samples: The number of proposals of each image that learn.
         roi_positives: The largest share of those with a face.
-        smooth_l1_beta: Of both stages: where the loss of a delta turns from a parabola into a
-            line; 0 is L1.
+        smooth_l1_beta: Where the loss of a delta turns from a parabola into a line; 0 is L1.
     """
 
     pre_nms_topk: PositiveInt = 2000
     post_nms_topk: PositiveInt = 1000
-    rpn_negative_iou: Fraction = 0.3
-    rpn_positive_iou: Fraction = 0.7
-    rpn_samples: PositiveInt = 256
-    rpn_positives: Fraction = 0.5
     roi_iou: Fraction = 0.5
     roi_samples: PositiveInt = 512
     roi_positives: Fraction = 0.25
     smooth_l1_beta: NonNegativeFloat = 0.0
+
+
+class TwoStageLossSpec(RoILossSpec):
+    """The same with an RPN, whose deltas have the same `smooth_l1_beta`.
+
+    Args:
+        rpn_negative_iou: An anchor that overlaps no face by this IoU learns to find none.
+        rpn_positive_iou: One that overlaps a face by this IoU or more learns to find it.
+        rpn_samples: The number of anchors of each image that learn.
+        rpn_positives: The largest share of those with a face.
+    """
+
+    rpn_negative_iou: Fraction = 0.3
+    rpn_positive_iou: Fraction = 0.7
+    rpn_samples: PositiveInt = 256
+    rpn_positives: Fraction = 0.5
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
@@ -194,16 +211,15 @@ class TwoStageLossSpec(Spec):
         return self
 
 
-_NO_ROI_ALIGN = "a head two_stage crops feature maps (RoIAlign), which it has no layer for"
+_NO_ROI_ALIGN = "a head of two stages crops feature maps (RoIAlign), which it has no layer for"
 
 
-class TwoStageHeadSpec(HeadSpec):
-    """Faster R-CNN's head: proposals, and a second look at each of them.
+class StagesHeadSpec(HeadSpec):
+    """Proposals, and a second look at each of them.
 
     Args:
-        rpn: The first stage.
         roi: The second stage.
-        loss: How both learn.
+        loss: How it learns.
     """
 
     impossible_formats: ClassVar[dict[str, str]] = dict.fromkeys(
@@ -211,9 +227,19 @@ class TwoStageHeadSpec(HeadSpec):
     )
     ranked: ClassVar[bool] = True
 
+    roi: RoIHeadSpec
+    loss: RoILossSpec = RoILossSpec()
+
+
+class TwoStageHeadSpec(StagesHeadSpec):
+    """Faster R-CNN's head.
+
+    Args:
+        rpn: The first stage.
+    """
+
     type: Literal["two_stage"]
     rpn: RPNSpec
-    roi: RoIHeadSpec
     loss: TwoStageLossSpec = TwoStageLossSpec()
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from .backbones import Backbone, ValidSpec
 from .channels import Channels, Narrowable, Narrower
 from .embedding_head import EmbeddingHeadSpec
-from .heads import OF_LOSSES, ASPPHeadSpec, ClassesHeadSpec, Head, MaskHeadSpec, UNetHeadSpec
+from .heads import ASPPHeadSpec, ClassesHeadSpec, Head, MaskHeadSpec, UNetHeadSpec
 from .spec import Spec
 
 _Std = Annotated[float, Field(ge=1e-3)]
@@ -74,9 +74,9 @@ class ArchitectureSpec(Spec):
 
     def makes_same_network(self, other: ArchitectureSpec) -> bool:
         """Whether weights of one fit the other; their losses may differ."""
-        decodes = getattr(self.head, "box_coding", None) == "delta"
-        losses = {"head": OF_LOSSES - ({"anchor_scale"} if decodes else set())}
-        return self.model_dump(exclude=losses) == other.model_dump(exclude=losses)
+        if self.head.of_network() != other.head.of_network():
+            return False
+        return self.model_dump(exclude={"head"}) == other.model_dump(exclude={"head"})
 
     def narrowed(self, narrower: Narrower) -> Self:
         """See `Narrowable`; a part without keys for channels stays as it is."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from .spec import Spec
 
@@ -17,3 +17,10 @@ class HeadSpec(Spec):
 
     impossible_formats: ClassVar[dict[str, str]] = {}
     ranked: ClassVar[bool] = False
+
+    def of_network(self) -> dict[str, Any]:
+        """The keys that say which network it is; by those of losses no weight means another."""
+        return self.model_dump(exclude=_OF_LOSSES)
+
+
+_OF_LOSSES = {"loss", "anchor_scale", "positive_iou", "negative_ratio", "dropout"}

@@ -125,6 +125,8 @@ class HyperParametersSpec(Spec):
 
     Args:
         repeats: Number of passes over the photos in each epoch.
+        frozen: Parts of the network that do not learn, as `backbone` or `head.first`; without
+            trained weights they would stay random.
         gradient_checkpoints: Whether the backbone's maps are computed again for the gradients, and
             not kept: a third more time for far less memory (Chen et al. 2016).
         augmentation: How samples are cut and changed; the task defines the keys.
@@ -135,6 +137,7 @@ class HyperParametersSpec(Spec):
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    frozen: list[Annotated[str, Field(min_length=1)]] = Field(default=[])
     gradient_checkpoints: bool = False
     augmentation: dict[str, JsonValue]
     distillation: DistillationSpec | None = None

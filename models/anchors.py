@@ -30,14 +30,13 @@ def cell_corners(spec: AnchorsSpec, level: int) -> Tensor:
     return torch.cat((-halves, halves), dim=1)
 
 
-def image_sides(spec: AnchorsSpec, finest: Tensor) -> Tensor:
-    """Width and height of the image, (2,), from its finest map (B, C, H, W)."""
+def image_sides(stride: int, finest: Tensor) -> Tensor:
+    """Width and height of the image, (2,), from its finest map (B, C, H, W) and that's stride."""
     height, width = map_size(finest)
-    stride = float(spec.strides[0])
     if isinstance(width, Tensor) and isinstance(height, Tensor):  # of a graph that computes them
-        return torch.stack((width, height)).float() * stride
+        return torch.stack((width, height)).float() * float(stride)
     # As one constant: Core ML's converter knows no stack of numbers.
-    return torch.tensor([width * stride, height * stride], device=finest.device)
+    return torch.tensor([width * float(stride), height * float(stride)], device=finest.device)
 
 
 def clipped(boxes: Tensor, sides: Tensor) -> Tensor:

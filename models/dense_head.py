@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ..model_templates.heads import DenseHeadSpec
+from ..model_templates.dense_heads import DenseHeadSpec
 from .layers import ChannelGroups, Group, conv_norm_act, mark_convolution
 from .map_size import map_size
 

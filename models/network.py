@@ -22,6 +22,7 @@ from .mask_heads import ASPPHead, UNetHead
 from .mobilenet_v2 import MobileNetV2
 from .plain import Plain
 from .predictions import Predictions
+from .probabilistic_head import ProbabilisticTwoStageHead
 from .resnet import ResNet
 from .retina_head import RetinaHead
 from .shufflenet_v2 import ShuffleNetV2
@@ -82,6 +83,7 @@ HEADS: dict[str, Head] = {
     "ssd": Head(SSDHead, _boxes),
     "retina": Head(RetinaHead, _boxes),
     "two_stage": Head(TwoStageHead, _boxes),
+    "probabilistic_two_stage": Head(ProbabilisticTwoStageHead, _boxes),
     "classes": Head(ClassesHead, _probabilities),
     "unet": Head(UNetHead, _mask),
     "aspp": Head(ASPPHead, _mask),
@@ -113,7 +115,7 @@ class Network(nn.Module):
             images: float32 (B, 3, H, W), 0-255, BGR.
             raw: Give the head's own predictions, as losses want them.
             targets: What is known of a batch in training, for a head that takes it after the maps:
-                of two stages, its `Sampler`.
+                of two stages, their `Sampler`.
 
         Returns:
             The tensors of `answers`, as a tuple; or with `raw` the head's predictions

@@ -86,5 +86,5 @@ class RetinaHead(nn.Module):
             deltas=torch.cat(deltas, dim=1),
             anchors=torch.cat(anchors),
             variances=self.spec.variances,
-            sides=image_sides(self.spec.anchors, maps[0]),
+            sides=image_sides(self.spec.anchors.strides[0], maps[0]),
         )

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ..model_templates.anchor_heads import RPNSpec
 from .anchors import clipped, image_sides, level_anchors
-from .nms import best_boxes
+from .proposals import Proposals, at, best_proposals, best_scores, filled, unhidden
 from .ssd_head import decode
 
 
@@ -30,19 +30,6 @@ class RPNPredictions:
     deltas: list[Tensor]
     anchors: list[Tensor]
     sides: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Proposals:
-    """Boxes that the second stage looks at.
-
-    Attributes:
-        boxes: (B, R, 4): x1, y1, x2, y2 in network-input pixels, inside the image.
-        valid: bool (B, R): false where an image has fewer than R; such boxes are zeros.
-    """
-
-    boxes: Tensor
-    valid: Tensor
 
 
 class RPN(nn.Module):
@@ -68,14 +55,13 @@ class RPN(nn.Module):
             logits.append(self.objectness(features).permute(0, 2, 3, 1).flatten(1))
             boxes = self.boxes(features).permute(0, 2, 3, 1)
             deltas.append(boxes.reshape(x.shape[0], -1, 4))
-        return RPNPredictions(logits, deltas, anchors, image_sides(self.spec.anchors, maps[0]))
+        return RPNPredictions(
+            logits, deltas, anchors, image_sides(self.spec.anchors.strides[0], maps[0])
+        )
 
     @torch.no_grad()
     def propose(self, found: RPNPredictions, *, pre_nms_topk: int, post_nms_topk: int) -> Proposals:
         """The best boxes, without gradients.
-
-        Their number is fixed, as an image with fewer gets boxes without area, so that batches,
-        contracts and compilers know all shapes.
 
         Args:
             found: The result of `forward`.
@@ -84,36 +70,18 @@ class RPN(nn.Module):
         """
         scores, boxes, kept = [], [], []
         for logits, deltas, anchors in zip(found.logits, found.deltas, found.anchors, strict=True):
-            # Filled up, as a level may have fewer anchors, which depends on the image's size.
-            logits = _filled(logits.float(), pre_nms_topk, _LEAST)
-            deltas = _filled(deltas.float(), pre_nms_topk, 0.0)
-            anchors = _filled(anchors[None], pre_nms_topk, 0.0)[0]
-            best, index = logits.topk(pre_nms_topk)
-            deltas = deltas.gather(1, index[..., None].expand(-1, -1, 4))
+            best, places = best_scores(logits, pre_nms_topk)
+            anchors = filled(anchors[None], pre_nms_topk, 0.0)[0]
             found_here = decode(
-                deltas, functional.embedding(index, anchors), variances=self.spec.variances
+                at(deltas, places),
+                functional.embedding(places, anchors),
+                variances=self.spec.variances,
             )
-            found_here = clipped(found_here, found.sides)
-            sides = found_here[..., 2:] - found_here[..., :2]
-            large = (sides > self.spec.min_size).all(-1)
-            # Boxes without area hide no other in NMS.
-            found_here = found_here * large[..., None]
+            found_here, kept_here = unhidden(clipped(found_here, found.sides), best, self.spec)
             scores.append(best)
             boxes.append(found_here)
-            kept.append(large & best_boxes(found_here, best, iou=self.spec.nms_threshold))
-        valid, every = torch.cat(kept, 1), torch.cat(boxes, 1)
-        ranked = torch.where(valid, torch.cat(scores, 1), torch.full_like(every[..., 0], _LEAST))
-        index = ranked.topk(post_nms_topk).indices
-        valid = valid.gather(1, index)
-        chosen = every.gather(1, index[..., None].expand(-1, -1, 4))
-        return Proposals(chosen * valid[..., None], valid)
-
-
-_LEAST = -1e4
-"""A logit below all that networks give; FP16 still has it."""
-
-
-def _filled(x: Tensor, count: int, value: float) -> Tensor:
-    """An array (B, N, ...) with `count` more rows of a value."""
-    more = torch.full_like(x[:, :1], value)
-    return torch.cat((x, more.repeat(1, count, *[1] * (x.dim() - 2))), dim=1)
+            kept.append(kept_here)
+        proposals, _ = best_proposals(
+            torch.cat(boxes, 1), torch.cat(scores, 1), torch.cat(kept, 1), post_nms_topk
+        )
+        return proposals

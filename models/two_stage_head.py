@@ -2,85 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
-from ..model_templates.anchor_heads import RoIHeadSpec, TwoStageHeadSpec
-from .anchors import clipped
-from .roi_align import roi_align
-from .rpn import RPN, Proposals, RPNPredictions
-from .ssd_head import BACKGROUND, FACE, decode
-
-Sampler = Callable[[Proposals], Tensor]
-"""Chooses in training the boxes (B, S, 4) that the second stage learns from."""
+from ..model_templates.anchor_heads import TwoStageHeadSpec
+from .proposals import Proposals
+from .roi_head import RoIHead, Sampler, SecondLook
+from .rpn import RPN, RPNPredictions
 
 
 @dataclass(frozen=True, eq=False)
 class TwoStagePredictions:
-    """Raw predictions of both stages; R boxes in each image.
+    """Raw predictions of both stages.
 
     Attributes:
         rpn: Of the first stage.
         proposals: What it found.
-        rois: (B, R, 4): what the second stage looked at: `proposals`, or in training what was
-            sampled; x1, y1, x2, y2 in network-input pixels.
-        class_logits: (B, R, 2): background, face.
-        deltas: (B, R, 4): offset of the centre in box sizes and log of the size ratio, both
-            divided by their variance.
-        variances: What the deltas of the centre and of the size are multiplied by.
+        second: Of the second stage: of the proposals, or in training of what was sampled.
     """
 
     rpn: RPNPredictions
     proposals: Proposals
-    rois: Tensor
-    class_logits: Tensor
-    deltas: Tensor
-    variances: tuple[float, float]
+    second: SecondLook
 
     def boxes(self) -> Tensor:
         """Boxes (B, R, 4): x1, y1, x2, y2 in network-input pixels, inside the image."""
-        start, end = self.rois[..., :2], self.rois[..., 2:]
-        anchors = torch.cat(((start + end) / 2, end - start), dim=-1)
-        return clipped(decode(self.deltas, anchors, variances=self.variances), self.rpn.sides)
+        return self.second.boxes()
 
     def scores(self) -> Tensor:
         """Scores (B, R), 0 to 1: the softmax of the face; 0 where there was no proposal."""
-        faces = self.class_logits.softmax(-1)[..., FACE : FACE + 1].squeeze(-1)
-        return faces * self.proposals.valid
+        return self.second.scores() * self.proposals.valid
 
     def landmark_points(self) -> Tensor | None:
         """None: this head has no landmarks."""
         return None
-
-
-class RoIHead(nn.Module):
-    """Two dense layers, mostly, over the crop of a box, and two predictions."""
-
-    def __init__(self, spec: RoIHeadSpec, in_channels: int) -> None:
-        super().__init__()
-        sizes = [in_channels * spec.resolution**2, *spec.fc]
-        dense = [nn.Linear(one, other) for one, other in pairwise(sizes)]
-        self.fc = nn.ModuleList(dense)
-        self.classes = nn.Linear(sizes[-1], 1 + max(BACKGROUND, FACE))
-        # One class has one box, so that boxes of each class and of all classes are the same.
-        self.boxes = nn.Linear(sizes[-1], 4)
-        for layer in dense:
-            nn.init.kaiming_uniform_(layer.weight, a=1)
-        nn.init.normal_(self.classes.weight, std=0.01)
-        nn.init.normal_(self.boxes.weight, std=0.001)
-        for layer in (*dense, self.classes, self.boxes):
-            nn.init.zeros_(layer.bias)
-
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Class logits (N, 2) and deltas (N, 4) from crops (N, C, S, S)."""
-        x = crops.flatten(1)
-        for layer in self.fc:
-            x = torch.relu(layer(x))
-        return self.classes(x), self.boxes(x)
 
 
 class TwoStageHead(nn.Module):
@@ -106,14 +62,5 @@ class TwoStageHead(nn.Module):
             found, pre_nms_topk=limits.pre_nms_topk, post_nms_topk=limits.post_nms_topk
         )
         rois = proposals.boxes if sampler is None else sampler(proposals)
-        crops = roi_align(maps, spec.level_strides, rois, spec.roi)
-        logits, deltas = self.roi(crops)
-        count = rois.shape[1]
-        return TwoStagePredictions(
-            rpn=found,
-            proposals=proposals,
-            rois=rois,
-            class_logits=logits.reshape(-1, count, logits.shape[-1]),
-            deltas=deltas.reshape(-1, count, 4),
-            variances=spec.roi.variances,
-        )
+        second = self.roi(maps, spec.level_strides, rois, found.sides)
+        return TwoStagePredictions(rpn=found, proposals=proposals, second=second)

@@ -32,7 +32,7 @@ FCOS = (
 )
 
 _ANCHORS = "strides: [8, 16, 32], sizes: [[12], [24], [48]], aspect_ratios: [1.0], offset: 0.5"
-HEADS = {  # that correct anchors, for the same network
+HEADS = {  # that correct boxes, for the same network
     "retina": f"""\
   head:
     type: retina
@@ -47,6 +47,16 @@ HEADS = {  # that correct anchors, for the same network
     loss: {{pre_nms_topk: 64, post_nms_topk: 64, rpn_samples: 64, roi_samples: 32}}
 """,
 }
+_DENSE = TEMPLATE[TEMPLATE.index("  head:") : TEMPLATE.index("inference:")].splitlines()[1:]
+HEADS["probabilistic_two_stage"] = f"""\
+  head:
+    type: probabilistic_two_stage
+    first:
+{chr(10).join("  " + line for line in _DENSE)}
+    proposals: {{pre_nms_topk: 64, post_nms_topk: 32}}
+    roi: {{levels: 3, canonical_size: 24, canonical_level: 4, sampling_ratio: 2, fc: [32]}}
+    loss: {{pre_nms_topk: 64, post_nms_topk: 64, roi_samples: 32}}
+"""
 
 
 def write_tiny_weights(folder: Path, text: str = TEMPLATE, *, seed: int = 0) -> Path:

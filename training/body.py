@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..model_templates.architecture import ArchitectureSpec
+from ..model_templates.dense_heads import ProbabilisticTwoStageHeadSpec
 from ..models.network import Network, make_network
 from ..models.weights import Weights
 
 _log = logging.getLogger(__name__)
 
 _HEAD = "head."
+_FIRST = "head.first."
 
 
 def differs_in_head_alone(weights: Weights, architecture: ArchitectureSpec) -> bool:
@@ -25,16 +27,29 @@ def differs_in_head_alone(weights: Weights, architecture: ArchitectureSpec) -> b
 
 
 def network_on_body(weights: Weights, architecture: ArchitectureSpec) -> Network:
-    """A network with the weights' backbone and neck, and a head of random weights."""
-    body = {
-        name: tensor for name, tensor in weights.state_dict.items() if not name.startswith(_HEAD)
+    """A network with the weights' backbone and neck, and a head of random weights.
+
+    If the weights' head is the first of two stages, that begins with its weights too.
+    """
+    had, head = weights.template.architecture.head, architecture.head
+    first = ""
+    if isinstance(head, ProbabilisticTwoStageHeadSpec):
+        first = _FIRST if head.first.of_network() == had.of_network() else ""
+    parts = {
+        first + name.removeprefix(_HEAD) if name.startswith(_HEAD) else name: tensor
+        for name, tensor in weights.state_dict.items()
+        if first or not name.startswith(_HEAD)
     }
-    network = network_of_parts(body, architecture)
+    network = network_of_parts(parts, architecture)
+    kept, new = "backbone and neck", "the head"
+    if first:
+        kept, new = "backbone, neck and first stage", "the second stage"
     _log.warning(
-        "%s: of %s, which has another head: backbone and neck begin with its weights, the head "
-        "with random ones",
+        "%s: of %s, which has another head: %s begin with its weights, %s with random ones",
         weights.path,
         weights.template.name,
+        kept,
+        new,
     )
     return network
 

@@ -21,6 +21,7 @@ from ..runtimes.torch import session_of
 from ..tasks import Task
 from ..tasks.learning import Learner
 from ..tasks.model import Model
+from .frozen import keep_still
 from .optimizers import FACTOR, make_optimizer
 from .schedule import learning_rate_factor
 
@@ -119,7 +120,8 @@ class TemplateModule(lightning.LightningModule):
                     group["lr"] = rate * factor(scheduler.last_epoch)
 
     def on_train_epoch_start(self) -> None:
-        """Keep the statistics of batch normalisation if the network is fine-tuned."""
+        """Keep the statistics of frozen parts; if the network is fine-tuned, those of all."""
+        keep_still(self.network, self.template.hyper_parameters.frozen)
         if self.course.fine_tunes:
             for layer in self.network.modules():
                 if isinstance(layer, nn.modules.batchnorm._BatchNorm):

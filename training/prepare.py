@@ -28,6 +28,7 @@ from ..tasks.describe import contract_for
 from ..tasks.templates import with_settled
 from .body import differs_in_head_alone, network_of_parts, network_on_body
 from .datamodule import TrainingData
+from .frozen import freeze
 from .machine import Machine, choose_machine, keep_freed_memory
 from .module import Course, TemplateModule
 from .request import Arithmetic, FitRequest, HangHooks
@@ -249,13 +250,6 @@ def _network(
 ) -> Network:
     if start.weights is None:
         network = make_network(template.architecture)
-        if fixed := sum(not one.requires_grad for one in network.parameters()):
-            _log.warning(
-                "%s: %d tensors of its backbone never learn, and begin with random values: "
-                "--load-weights begins with trained ones",
-                template.name,
-                fixed,
-            )
     elif differs_in_head_alone(start.weights, template.architecture):
         network = network_on_body(start.weights, template.architecture)
     elif start.weights.anew:
@@ -268,6 +262,15 @@ def _network(
         network.train()
         if hang_hooks is not None and start.weights.hooks is None:
             network = hang_hooks(network)
+    freeze(network, template.hyper_parameters.frozen)
+    fixed = sum(not one.requires_grad for one in network.parameters())
+    if fixed and start.weights is None:
+        _log.warning(
+            "%s: %d of its tensors never learn, and begin with random values: --load-weights "
+            "begins with trained ones",
+            template.name,
+            fixed,
+        )
     if template.hyper_parameters.gradient_checkpoints:
         if not isinstance(network.backbone, Stages):
             raise UserError(

@@ -138,7 +138,7 @@ def find_start(
             f"{template.path} has {averages[1]}",
             hint="undo the change, or start anew by --load-weights",
         )
-    for key in ("augmentation", "schedule", "ema_decay"):
+    for key in ("augmentation", "schedule", "ema_decay", "frozen"):
         if getattr(then.hyper_parameters, key) != getattr(now.hyper_parameters, key):
             _log.warning("%s: other %s than before; it is the template's now", resume_from, key)
     if then.input != now.input:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...model_templates.heads import DenseHeadSpec
+from ...model_templates.dense_heads import DenseHeadSpec
 from ...models.dense_head import NUM_LANDMARKS, DensePredictions
 from .assign import REACH, Assignment, atss, center_sampling, simota
 from .boxes import paired_similarity

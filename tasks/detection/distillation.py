@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...errors import UserError
-from ...model_templates.heads import DenseHeadSpec
+from ...model_templates.dense_heads import DenseHeadSpec
 from ...model_templates.schema import TemplateFile
 from ...models.dense_head import DensePredictions
 from ...models.network import Network

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ...data.coco import Photo
-from ...model_templates.anchor_heads import RetinaHeadSpec, TwoStageHeadSpec
+from ...model_templates.anchor_heads import RetinaHeadSpec, StagesHeadSpec, TwoStageHeadSpec
+from ...model_templates.dense_heads import DenseHeadSpec, ProbabilisticTwoStageHeadSpec
 from ...model_templates.schema import Template
 from ...models.dense_head import DensePredictions
 from ...models.network import Network
@@ -26,7 +27,7 @@ from .retina_loss import FIRST_NORMALIZER, retina_loss
 from .rules import augmentation_of
 from .ssd_loss import ssd_loss
 from .targets import Targets
-from .two_stage_loss import sample_proposals, two_stage_loss
+from .two_stage_loss import probabilistic_loss, sample_proposals, two_stage_loss
 
 _log = logging.getLogger(__name__)
 
@@ -45,9 +46,10 @@ def crops(
 ) -> PhotoCrops:
     """See `tasks.parts.Learn`."""
     head, recipe = template.architecture.head, template.hyper_parameters
+    first = head.first if isinstance(head, ProbabilisticTwoStageHeadSpec) else head
     if (
-        head.type == "dense"
-        and head.landmarks
+        isinstance(first, DenseHeadSpec)
+        and first.landmarks
         and recipe.distillation is None
         and not any(np.isfinite(photo.landmarks).any() for photo in samples)
     ):
@@ -102,13 +104,15 @@ class DetectionLearner(nn.Module):
         self, network: Network, images: Tensor, targets: Targets, *, seed: int
     ) -> tuple[Any, dict[str, Tensor]]:
         """The network's raw predictions, and their losses."""
-        if isinstance(self.head, TwoStageHeadSpec):
+        if isinstance(self.head, StagesHeadSpec):
             generator = generator_for(images.device, seed=seed)
             sampler = partial(
-                sample_proposals, targets=targets, spec=self.head, generator=generator
+                sample_proposals, targets=targets, spec=self.head.loss, generator=generator
             )
             found = network(images, raw=True, targets=sampler)
-            return found, two_stage_loss(found, targets, spec=self.head, generator=generator)
+            if isinstance(self.head, TwoStageHeadSpec):
+                return found, two_stage_loss(found, targets, spec=self.head, generator=generator)
+            return found, probabilistic_loss(found, targets, spec=self.head)
         found = network(images, raw=True)
         if isinstance(self.head, RetinaHeadSpec):
             normalizer = self.normalizer

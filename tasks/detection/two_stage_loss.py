@@ -12,11 +12,16 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from ...model_templates.anchor_heads import TwoStageHeadSpec
-from ...models.rpn import Proposals, RPNPredictions
+from ...model_templates.anchor_heads import RoILossSpec, TwoStageHeadSpec
+from ...model_templates.dense_heads import ProbabilisticTwoStageHeadSpec
+from ...models.probabilistic_head import ProbabilisticPredictions
+from ...models.proposals import Proposals
+from ...models.roi_head import SecondLook
+from ...models.rpn import RPNPredictions
 from ...models.ssd_head import BACKGROUND, FACE, encode
 from ...models.two_stage_head import TwoStagePredictions
 from .anchor_match import Match, match, match_batch, sampled, stacked
+from .dense_loss import dense_loss
 from .targets import Targets
 
 
@@ -36,7 +41,25 @@ def two_stage_loss(
         generator: Source of all randomness.
     """
     losses = rpn_loss(predictions.rpn, targets, spec=spec, generator=generator)
-    return losses | roi_loss(predictions, targets, spec=spec)
+    return losses | roi_loss(predictions.second, targets, spec=spec.loss)
+
+
+def probabilistic_loss(
+    predictions: ProbabilisticPredictions,
+    targets: Targets,
+    *,
+    spec: ProbabilisticTwoStageHeadSpec,
+) -> dict[str, Tensor]:
+    """Losses of a batch: those of a dense head as `first_class`, …, then `class` and `box`.
+
+    Args:
+        predictions: Those of the proposals that `sample_proposals` chose.
+        targets: Faces of the batch.
+        spec: The head.
+    """
+    first = dense_loss(predictions.first, targets, spec=spec.first)
+    losses = {f"first_{name}": loss for name, loss in first.items()}
+    return losses | roi_loss(predictions.second, targets, spec=spec.loss)
 
 
 def rpn_loss(
@@ -83,9 +106,7 @@ def rpn_loss(
     return {"rpn_objectness": entropy / count, "rpn_box": distance / count}
 
 
-def roi_loss(
-    predictions: TwoStagePredictions, targets: Targets, *, spec: TwoStageHeadSpec
-) -> dict[str, Tensor]:
+def roi_loss(predictions: SecondLook, targets: Targets, *, spec: RoILossSpec) -> dict[str, Tensor]:
     """Softmax cross-entropy of the sampled proposals, and smooth L1 of those with a face.
 
     Both sums are divided by the number of sampled proposals. Detectron2:
@@ -107,13 +128,13 @@ def roi_loss(
         targets.boxes[matched.face[positive]], anchors, variances=predictions.variances
     )
     deltas = predictions.deltas.float()[positive]
-    distance = box_distance(deltas, encoded, beta=spec.loss.smooth_l1_beta)
+    distance = box_distance(deltas, encoded, beta=spec.smooth_l1_beta)
     return {"class": entropy / count, "box": distance / count}
 
 
 @torch.no_grad()
 def sample_proposals(
-    proposals: Proposals, targets: Targets, *, spec: TwoStageHeadSpec, generator: torch.Generator
+    proposals: Proposals, targets: Targets, *, spec: RoILossSpec, generator: torch.Generator
 ) -> Tensor:
     """Choose the boxes from which the second stage learns; the faces are proposals too.
 
@@ -131,8 +152,8 @@ def sample_proposals(
         candidates = torch.cat((boxes[valid], faces))
         positive, negative = sampled(
             _match_rois([candidates], targets, spec=spec, first=image),
-            count=spec.loss.roi_samples,
-            positives=spec.loss.roi_positives,
+            count=spec.roi_samples,
+            positives=spec.roi_positives,
             generator=generator,
         )
         chosen.append(candidates[(positive | negative)[0]])
@@ -147,7 +168,7 @@ def box_distance(deltas: Tensor, encoded: Tensor, *, beta: float) -> Tensor:
 
 
 def _match_rois(
-    rois: list[Tensor], targets: Targets, *, spec: TwoStageHeadSpec, first: int = 0
+    rois: list[Tensor], targets: Targets, *, spec: RoILossSpec, first: int = 0
 ) -> Match:
     return stacked(
         [
@@ -155,8 +176,8 @@ def _match_rois(
                 boxes,
                 targets,
                 image,
-                negative_iou=spec.loss.roi_iou,
-                positive_iou=spec.loss.roi_iou,
+                negative_iou=spec.roi_iou,
+                positive_iou=spec.roi_iou,
                 best_learn=False,
             )
             for image, boxes in enumerate(rois, start=first)

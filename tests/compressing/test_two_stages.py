@@ -120,6 +120,6 @@ def test_another_format_is_refused_before_anything_is_read(
     request_of_all: CompressRequest,
 ) -> None:
     asked = replace(request_of_all, formats=["onnx", "coreml"])
-    with pytest.raises(UserError, match=r"^format coreml: a head two_stage crops"):
+    with pytest.raises(UserError, match=r"^format coreml: a head of two stages crops"):
         compress(asked)
     assert not request_of_all.folder.exists()

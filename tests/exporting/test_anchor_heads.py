@@ -56,6 +56,24 @@ def test_files_find_what_the_network_finds_at_any_size(
         assert model.contract.outputs[0].shape == (-1, 32, 4)
 
 
+def test_a_dense_first_stage_gives_its_landmarks_in_files_too(tmp_path: Path) -> None:
+    weights = write_tiny_weights(tmp_path, text_of("probabilistic_two_stage"))
+    report = run(weights, tmp_path, formats=FORMATS)
+    assert {(one.status, one.reason) for one in report.files} == {("passed", None)}
+    photo = np.random.default_rng(1).integers(0, 256, (80, 70, 3), dtype=np.uint8)
+    size = (128, 64)
+    expected = pocketface.load(weights, input_size=size).predict(photo)
+    assert len(expected) > 3
+    assert expected.landmarks is not None
+    for one in report.files:
+        assert one.file is not None
+        found = pocketface.load(one.file, input_size=size).predict(photo)
+        same = pairwise_iou(expected.boxes, found.boxes).argmax(1)
+        assert found.landmarks is not None
+        np.testing.assert_allclose(found.boxes[same], expected.boxes, atol=0.01)
+        np.testing.assert_allclose(found.landmarks[same], expected.landmarks, atol=0.01)
+
+
 def test_formats_without_layers_for_it_are_named_and_the_others_made(tmp_path: Path) -> None:
     weights = write_tiny_weights(tmp_path, text_of("two_stage"))
     without = ["coreml", "litert", "tensorflow"]
@@ -65,7 +83,7 @@ def test_formats_without_layers_for_it_are_named_and_the_others_made(tmp_path: P
     for one in refused:
         assert one.reason is not None
         assert "RoIAlign" in one.reason
-        assert "two_stage" in one.reason
+        assert "two stages" in one.reason
     assert made.status == "unchecked"
 
 

@@ -37,8 +37,8 @@ def complaint(text: str) -> TemplateError:
             "  repeats: 2",
             "  repeat: 2",
             "t.yaml: hyper_parameters.repeat: unknown key (found 2); expected one of "
-            "augmentation, basic, distillation, ema_decay, gradient_checkpoints, optimizer, "
-            "repeats, schedule",
+            "augmentation, basic, distillation, ema_decay, frozen, gradient_checkpoints, "
+            "optimizer, repeats, schedule",
         ),
         (
             "    epochs: 70",

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from pocketface.model_templates.heads import DenseHeadSpec
+from pocketface.model_templates.dense_heads import DenseHeadSpec
 from pocketface.models.dense_head import DenseHead, DensePredictions, grid_points
 
 

@@ -17,10 +17,13 @@ from pocketface.model_templates.anchor_heads import (
 )
 from pocketface.model_templates.architecture import FPNSpec
 from pocketface.model_templates.backbones import ResNetSpec
+from pocketface.model_templates.dense_heads import ProbabilisticTwoStageHeadSpec
 from pocketface.models.anchors import clipped, image_sides, level_anchors
 from pocketface.models.fpn import FPN
 from pocketface.models.layers import FrozenBatchNorm
 from pocketface.models.nms import best_boxes
+from pocketface.models.probabilistic_head import ProbabilisticTwoStageHead
+from pocketface.models.proposals import Proposals
 from pocketface.models.resnet import ResNet
 from pocketface.models.roi_align import assigned_levels, roi_align
 from pocketface.models.rpn import RPN
@@ -49,7 +52,7 @@ def test_anchors_may_lie_in_the_middle_and_be_rounded() -> None:
 
 
 def test_boxes_are_clipped_to_the_image() -> None:
-    sides = image_sides(ANCHORS, torch.zeros(1, 1, 4, 6))
+    sides = image_sides(STRIDES[0], torch.zeros(1, 1, 4, 6))
     assert sides.tolist() == [24, 16]
     assert clipped(torch.tensor([[-1.0, 3, 30, 20]]), sides).tolist() == [[0, 3, 24, 16]]
 
@@ -224,12 +227,101 @@ def test_the_second_stage_learns_from_what_is_sampled() -> None:
 
     found = head(maps, sample)
     assert seen == [(2, 1000, 4)]  # as many as the losses' spec says
-    assert found.rois is boxes
-    assert found.class_logits.shape == (2, 1, 2)
-    assert found.deltas.shape == (2, 1, 4)
+    assert found.second.rois is boxes
+    assert found.second.class_logits.shape == (2, 1, 2)
+    assert found.second.deltas.shape == (2, 1, 4)
     answers = head(maps)
     assert answers.boxes().shape == (2, 8, 4)
     assert answers.scores()[~answers.proposals.valid].eq(0).all()
+
+
+def probabilistic_head() -> tuple[ProbabilisticTwoStageHead, list[Tensor]]:
+    """Of 4x4 and 2x2 cells, and with landmarks."""
+    torch.manual_seed(0)
+    spec = ProbabilisticTwoStageHeadSpec.model_validate(
+        {
+            "type": "probabilistic_two_stage",
+            "first": {
+                "type": "dense", "strides": STRIDES, "channels": 4, "tower": 1, "shared": False,
+                "norm": "none", "landmarks": True,
+                "loss": {"assigner": "atss", "classification": "focal", "box": "iou",
+                         "landmark_weight": 0.1},
+            },
+            "proposals": {"pre_nms_topk": 30, "post_nms_topk": 25, "nms_threshold": 0.8},
+            "roi": {"levels": 2, "fc": [6], "resolution": 2},
+            "loss": {"pre_nms_topk": 8, "post_nms_topk": 5},
+        }
+    )  # fmt: skip
+    head = ProbabilisticTwoStageHead(spec, [3, 3])
+    for level in head.first.levels:
+        for layer in (level.classes, level.landmarks):  # type: ignore[union-attr]
+            torch.nn.init.normal_(layer.weight)  # type: ignore[union-attr, arg-type]
+    return head, [torch.randn(2, 3, 4, 4), torch.randn(2, 3, 2, 2)]
+
+
+def test_a_score_is_made_of_both_stages_and_landmarks_are_those_of_the_cell() -> None:
+    head, maps = probabilistic_head()
+    found = head(maps)
+    dense = head.first(maps)
+    assert found.boxes().shape == (2, 25, 4)
+    assert found.landmark_points().shape == (2, 25, 5, 2)
+    valid = found.proposals.valid
+    assert 10 < valid.sum(1).min() <= valid.sum(1).max() < 20  # of 20 cells, less what is hidden
+    for image in range(2):
+        best = dense.scores()[image].argsort(descending=True)
+        boxes = clipped(dense.boxes()[image, best], found.second.sides)
+        cells = best[torch.tensor(greedy(boxes, 0.8))]
+        count = len(cells)
+        assert count == valid[image].sum()
+        torch.testing.assert_close(found.first_scores[image, :count], dense.scores()[image, cells])
+        points = dense.landmark_points()
+        assert points is not None
+        torch.testing.assert_close(found.landmarks[image, :count], points[image, cells])
+        expected = (dense.scores()[image, cells] * found.second.scores()[image, :count]).sqrt()
+        torch.testing.assert_close(found.scores()[image, :count], expected)
+    assert not found.scores()[~valid].any()
+
+
+def test_the_second_look_learns_from_the_best_boxes_of_the_first() -> None:
+    head, maps = probabilistic_head()
+    seen = []
+
+    def sample(proposals: Proposals) -> Tensor:
+        seen.append(proposals.boxes)
+        return proposals.boxes[:, :2]
+
+    found = head(maps, sample)
+    (boxes,) = seen
+    assert boxes.shape == (2, 5, 4)  # as many as the losses' spec says
+    torch.testing.assert_close(boxes, head(maps).proposals.boxes[:, :5])
+    assert found.second.class_logits.shape == (2, 2, 2)
+    found.second.class_logits.sum().backward()
+    # What the first stage finds is chosen without gradients.
+    assert head.first.levels[0].classes.weight.grad is None  # type: ignore[union-attr]
+    assert head.roi.fc[0].weight.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"roi": {"levels": 3, "fc": [4]}}, "at most 2, those of first.strides"),
+        ({"proposals": {"pre_nms_topk": 4, "post_nms_topk": 5}}, "at most proposals.pre_nms_topk"),
+        ({"loss": {"pre_nms_topk": 4, "post_nms_topk": 5}}, "at most loss.pre_nms_topk, 4"),
+    ],
+)
+def test_numbers_of_proposals_fit(keys: dict[str, object], message: str) -> None:
+    content = probabilistic_head()[0].spec.model_dump(exclude_unset=True)
+    with pytest.raises(ValueError, match=message):
+        ProbabilisticTwoStageHeadSpec.model_validate(content | keys)
+
+
+def test_weights_fit_whatever_the_losses_are() -> None:
+    spec = probabilistic_head()[0].spec
+    first = spec.first
+    other = first.model_copy(update={"anchor_scale": 4.0, "loss": None})
+    assert spec.model_copy(update={"first": other, "loss": None}).of_network() == spec.of_network()
+    narrow = first.model_copy(update={"channels": 3})
+    assert spec.model_copy(update={"first": narrow}).of_network() != spec.of_network()
 
 
 @pytest.mark.parametrize("extra", ["p5_relu", "p5", "c5", "max_pool"])

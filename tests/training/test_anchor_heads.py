@@ -25,6 +25,11 @@ from tests.tiny_network import HEADS
 LOSSES = {
     "retina": {"train/class", "train/box"},
     "two_stage": {"train/rpn_objectness", "train/rpn_box", "train/class", "train/box"},
+    "probabilistic_two_stage": {
+        *(f"train/first_{name}" for name in ("class", "box", "landmark")),
+        "train/class",
+        "train/box",
+    },
 }
 
 

@@ -46,6 +46,50 @@ def test_the_body_is_kept_and_the_head_is_new(
     assert trained.template.architecture.head.type == "two_stage"
 
 
+def _with_a_second_stage(content: Content) -> None:
+    head = content["architecture"]["head"]
+    content["architecture"] |= yaml.safe_load(HEADS["probabilistic_two_stage"])
+    content["architecture"]["head"]["first"] = head
+
+
+def test_a_dense_head_becomes_the_first_of_two_stages_and_may_be_frozen(
+    settings: FitRequest, begun: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def frozen(content: Content) -> None:
+        _with_a_second_stage(content)
+        content["hyper_parameters"]["frozen"] = ["backbone", "neck", "head.first"]
+
+    weights = read_weights(begun)
+    other = replace(with_template(settings, frozen), load_weights=weights)
+    other = replace(other, output=tmp_path / "other", epochs=1)
+    with caplog.at_level(logging.WARNING, "pocketface"):
+        start = prepare_training(other).module.network.state_dict()
+    assert "backbone, neck and first stage begin with its weights" in caplog.text
+    assert "never learn" not in caplog.text
+    end = read_weights(fit(other).latest).state_dict
+    for name, tensor in weights.state_dict.items():
+        kept = end[name.replace("head.", "head.first.")]
+        assert torch.equal(kept, tensor), name  # the statistics of norms too
+    second = [name for name in start if name.startswith("head.roi.")]
+    assert len(second) == 6
+    assert not any(torch.equal(start[name], end[name]) for name in second)
+
+
+@pytest.mark.parametrize(
+    ("frozen", "message"),
+    [
+        (["backbone", "head.body"], "no part 'head.body': expected some of backbone, backbone.ste"),
+        (["backbone", "neck", "head"], "nothing is left that learns"),
+    ],
+)
+def test_parts_that_cannot_be_frozen(settings: FitRequest, frozen: list[str], message: str) -> None:
+    def change(content: Content) -> None:
+        content["hyper_parameters"]["frozen"] = frozen
+
+    with pytest.raises(UserError, match=f"^hyper_parameters.frozen.*{message}"):
+        prepare_training(with_template(settings, change))
+
+
 def test_another_backbone_is_refused(settings: FitRequest, begun: Path) -> None:
     def narrow(content: Content) -> None:
         _two_stages(content)
@@ -56,13 +100,22 @@ def test_another_backbone_is_refused(settings: FitRequest, begun: Path) -> None:
         fit(replace(other, load_weights=read_weights(begun), output=settings.output / "other"))
 
 
-@pytest.mark.parametrize(("keys", "warned"), [({"frozen_stages": 1}, True), ({}, False)])
+@pytest.mark.parametrize(
+    ("stages", "frozen", "warned"),
+    [(1, [], True), (0, ["backbone.stem"], True), (0, [], False)],
+)
 def test_random_layers_that_never_learn_are_told_of(
-    settings: FitRequest, caplog: pytest.LogCaptureFixture, keys: dict[str, int], warned: bool
+    settings: FitRequest,
+    caplog: pytest.LogCaptureFixture,
+    stages: int,
+    frozen: list[str],
+    warned: bool,
 ) -> None:
     def resnet(content: Content) -> None:
-        content["architecture"]["backbone"] = {"type": "resnet", "depth": 50, "finest": 8, **keys}
+        backbone = {"type": "resnet", "depth": 50, "finest": 8, "frozen_stages": stages}
+        content["architecture"]["backbone"] = backbone
         content["architecture"]["neck"] = {"type": "fpn", "channels": 16, "levels": 3}
+        content["hyper_parameters"]["frozen"] = frozen
 
     prepare_training(with_template(settings, resnet))
-    assert ("3 tensors of its backbone never learn" in caplog.text) is warned
+    assert ("3 of its tensors never learn" in caplog.text) is warned

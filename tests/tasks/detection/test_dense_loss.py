@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 import torch
 
-from pocketface.model_templates.heads import DenseHeadSpec, DenseLossSpec
+from pocketface.model_templates.dense_heads import DenseHeadSpec, DenseLossSpec
 from pocketface.models.dense_head import DensePredictions, grid_points
 from pocketface.tasks.detection.boxes import paired_similarity
 from pocketface.tasks.detection.dense_loss import (

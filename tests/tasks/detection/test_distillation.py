@@ -19,7 +19,7 @@ import yaml
 from pocketface.errors import TemplateError, UserError
 from pocketface.files import sha256_file
 from pocketface.model_templates.catalogue import shipped_weights, template_path
-from pocketface.model_templates.heads import DenseHeadSpec, DenseLossSpec
+from pocketface.model_templates.dense_heads import DenseHeadSpec, DenseLossSpec
 from pocketface.models.dense_head import DensePredictions, grid_points
 from pocketface.models.weights import read_weights
 from pocketface.tasks.detection.distillation import distillation_loss, find_teacher

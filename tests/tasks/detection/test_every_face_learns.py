@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pocketface.model_templates.heads import DenseHeadSpec, SSDHeadSpec
+from pocketface.model_templates.dense_heads import DenseHeadSpec
+from pocketface.model_templates.heads import SSDHeadSpec
 from pocketface.model_templates.schema import Template
 from pocketface.models.dense_head import DensePredictions, grid_points
 from pocketface.models.ssd_head import level_anchors

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pocketface.model_templates.heads import AnchorLevelSpec, DenseHeadSpec, SSDHeadSpec
+from pocketface.model_templates.dense_heads import DenseHeadSpec
+from pocketface.model_templates.heads import AnchorLevelSpec, SSDHeadSpec
 from pocketface.models.dense_head import DensePredictions, grid_points
 from pocketface.models.ssd_head import SSDPredictions, level_anchors
 from pocketface.tasks.detection.dense_loss import dense_loss

@@ -16,7 +16,9 @@ from pocketface.model_templates.anchor_heads import (
     TwoStageHeadSpec,
     TwoStageLossSpec,
 )
-from pocketface.models.rpn import Proposals, RPNPredictions
+from pocketface.models.proposals import Proposals
+from pocketface.models.roi_head import SecondLook
+from pocketface.models.rpn import RPNPredictions
 from pocketface.models.ssd_head import encode
 from pocketface.models.two_stage_head import TwoStagePredictions
 from pocketface.tasks.detection.anchor_match import generator_for
@@ -58,17 +60,19 @@ def random(seed: int = 0) -> torch.Generator:
     return generator_for(torch.device("cpu"), seed=seed)
 
 
-def stages(rois: list[list[float]], logits: list[list[float]] | None = None) -> TwoStagePredictions:
-    boxes = torch.tensor([rois])
+def second(rois: list[list[float]], logits: list[list[float]] | None = None) -> SecondLook:
     count = len(rois)
-    return TwoStagePredictions(
-        rpn=rpn(),
-        proposals=Proposals(boxes, torch.ones(1, count, dtype=torch.bool)),
-        rois=boxes,
+    return SecondLook(
+        rois=torch.tensor([rois]),
         class_logits=torch.zeros(1, count, 2) if logits is None else torch.tensor([logits]),
         deltas=torch.zeros(1, count, 4),
         variances=SPEC.roi.variances,
+        sides=torch.tensor([64.0, 64.0]),
     )
+
+
+def proposed(rois: list[list[float]]) -> Proposals:
+    return Proposals(torch.tensor([rois]), torch.ones(1, len(rois), dtype=torch.bool))
 
 
 def test_rpn_losses_by_hand() -> None:
@@ -100,7 +104,8 @@ def test_rpn_learns_boxes_of_positive_anchors_alone() -> None:
 
 
 def test_a_photo_without_faces_learns_that() -> None:
-    losses = two_stage_loss(stages([FACE]), targets([]), spec=SPEC, generator=random())
+    found = TwoStagePredictions(rpn=rpn(), proposals=proposed([FACE]), second=second([FACE]))
+    losses = two_stage_loss(found, targets([]), spec=SPEC, generator=random())
     assert losses["rpn_objectness"].item() == pytest.approx(math.log(2))
     assert losses["class"].item() == pytest.approx(math.log(2))
     assert losses["rpn_box"].item() == losses["box"].item() == 0
@@ -110,27 +115,29 @@ def test_roi_losses_by_hand() -> None:
     # A face's own box, one far away, and one that only fills up.
     rois = [FACE, [0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 0.0, 0.0]]
     logits = [[0.0, math.log(3)], [math.log(3), 0.0], [-9.0, 9.0]]
-    losses = roi_loss(stages(rois, logits), targets([FACE]), spec=SPEC)
+    losses = roi_loss(second(rois, logits), targets([FACE]), spec=SPEC.loss)
     assert losses["class"].item() == pytest.approx(math.log(4 / 3))
     assert losses["box"].item() == 0
     # A box of 20 px around the face: IoU .64; the deltas are those that lead to the face.
     near = torch.tensor([[14.0, 14.0, 34.0, 34.0]])
-    losses = roi_loss(stages(near.tolist()), targets([FACE]), spec=SPEC)
+    losses = roi_loss(second(near.tolist()), targets([FACE]), spec=SPEC.loss)
     expected = 2 * math.log(20 / 16) / 0.2
     assert losses["box"].item() == pytest.approx(expected)
-    found = stages(near.tolist())
+    found = second(near.tolist())
     anchor = torch.tensor([[24.0, 24.0, 20.0, 20.0]])
     right = encode(torch.tensor([FACE]), anchor, variances=SPEC.roi.variances)[None]
     assert torch.allclose(replace(found, deltas=right).boxes()[0], torch.tensor([FACE]))
-    assert roi_loss(replace(found, deltas=right), targets([FACE]), spec=SPEC)["box"].item() == 0
+    assert (
+        roi_loss(replace(found, deltas=right), targets([FACE]), spec=SPEC.loss)["box"].item() == 0
+    )
 
 
 def test_proposals_of_ignored_faces_do_not_count() -> None:
     rois = [FACE, [48.0, 48.0, 60.0, 60.0]]
     faces = targets([], ignore=[FACE])
-    losses = roi_loss(stages(rois, [[-9.0, 9.0], [0.0, 0.0]]), faces, spec=SPEC)
+    losses = roi_loss(second(rois, [[-9.0, 9.0], [0.0, 0.0]]), faces, spec=SPEC.loss)
     assert losses["class"].item() == pytest.approx(math.log(2))
-    chosen = sample_proposals(stages(rois).proposals, faces, spec=SPEC, generator=random())
+    chosen = sample_proposals(proposed(rois), faces, spec=SPEC.loss, generator=random())
     assert chosen.tolist() == [rois[1:]]
 
 
@@ -143,7 +150,7 @@ def test_faces_are_proposals_and_a_quarter_at_most_is_positive() -> None:
 
     def chosen(seed: int, image: int = 1) -> list[list[float]]:
         found: list[list[list[float]]] = sample_proposals(
-            proposals, targets([FACE], [1]), spec=SPEC, generator=random(seed)
+            proposals, targets([FACE], [1]), spec=SPEC.loss, generator=random(seed)
         ).tolist()
         return found[image]
 
@@ -159,11 +166,11 @@ def test_images_of_fewer_proposals_are_filled_up() -> None:
     boxes[0] = torch.tensor([[40.0, 40.0, 50.0, 50.0], [41.0, 40.0, 50.0, 50.0], FACE])
     valid = torch.tensor([[True, True, False], [False, False, False]])
     faces = targets([FACE], [1])
-    chosen = sample_proposals(Proposals(boxes, valid), faces, spec=SPEC, generator=random())
+    chosen = sample_proposals(Proposals(boxes, valid), faces, spec=SPEC.loss, generator=random())
     assert chosen[0].tolist() == boxes[0, :2].tolist()
     assert chosen[1].tolist() == [FACE, [0.0] * 4]
     # None at all: one without area, as the network wants a shape.
     nothing = sample_proposals(
-        Proposals(boxes, valid[[1, 1]]), targets([]), spec=SPEC, generator=random()
+        Proposals(boxes, valid[[1, 1]]), targets([]), spec=SPEC.loss, generator=random()
     )
     assert nothing.tolist() == [[[0.0] * 4]] * 2

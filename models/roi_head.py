@@ -1,0 +1,92 @@
+"""The second look at boxes: dense layers over the crop of each (Girshick 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from ..model_templates.anchor_heads import RoIHeadSpec
+from .anchors import clipped
+from .proposals import Proposals
+from .roi_align import roi_align
+from .ssd_head import BACKGROUND, FACE, decode
+
+Sampler = Callable[[Proposals], Tensor]
+"""Chooses in training the boxes (B, S, 4) that the second stage learns from."""
+
+
+@dataclass(frozen=True, eq=False)
+class SecondLook:
+    """Raw predictions of the second stage; R boxes in each image.
+
+    Attributes:
+        rois: (B, R, 4): what it looked at; x1, y1, x2, y2 in network-input pixels.
+        class_logits: (B, R, 2): background, face.
+        deltas: (B, R, 4): offset of the centre in box sizes and log of the size ratio, both
+            divided by their variance.
+        variances: What the deltas of the centre and of the size are multiplied by.
+        sides: (2,): width and height of the image.
+    """
+
+    rois: Tensor
+    class_logits: Tensor
+    deltas: Tensor
+    variances: tuple[float, float]
+    sides: Tensor
+
+    def boxes(self) -> Tensor:
+        """Boxes (B, R, 4): x1, y1, x2, y2 in network-input pixels, inside the image."""
+        start, end = self.rois[..., :2], self.rois[..., 2:]
+        anchors = torch.cat(((start + end) / 2, end - start), dim=-1)
+        return clipped(decode(self.deltas, anchors, variances=self.variances), self.sides)
+
+    def scores(self) -> Tensor:
+        """The softmax of the face (B, R), 0 to 1."""
+        return self.class_logits.softmax(-1)[..., FACE : FACE + 1].squeeze(-1)
+
+
+class RoIHead(nn.Module):
+    """Two dense layers, mostly, over the crop of a box, and two predictions."""
+
+    def __init__(self, spec: RoIHeadSpec, in_channels: int) -> None:
+        super().__init__()
+        self.spec = spec
+        sizes = [in_channels * spec.resolution**2, *spec.fc]
+        dense = [nn.Linear(one, other) for one, other in pairwise(sizes)]
+        self.fc = nn.ModuleList(dense)
+        self.classes = nn.Linear(sizes[-1], 1 + max(BACKGROUND, FACE))
+        # One class has one box, so that boxes of each class and of all classes are the same.
+        self.boxes = nn.Linear(sizes[-1], 4)
+        for layer in dense:
+            nn.init.kaiming_uniform_(layer.weight, a=1)
+        nn.init.normal_(self.classes.weight, std=0.01)
+        nn.init.normal_(self.boxes.weight, std=0.001)
+        for layer in (*dense, self.classes, self.boxes):
+            nn.init.zeros_(layer.bias)
+
+    def forward(
+        self, maps: list[Tensor], strides: list[int], rois: Tensor, sides: Tensor
+    ) -> SecondLook:
+        """Look at boxes.
+
+        Args:
+            maps: (B, C, H, W) each, finest first.
+            strides: Theirs.
+            rois: (B, R, 4): x1, y1, x2, y2 in network-input pixels.
+            sides: (2,): width and height of the image.
+        """
+        x = roi_align(maps, strides, rois, self.spec).flatten(1)
+        for layer in self.fc:
+            x = torch.relu(layer(x))
+        logits, deltas, count = self.classes(x), self.boxes(x), rois.shape[1]
+        return SecondLook(
+            rois=rois,
+            class_logits=logits.reshape(-1, count, logits.shape[-1]),
+            deltas=deltas.reshape(-1, count, 4),
+            variances=self.spec.variances,
+            sides=sides,
+        )
