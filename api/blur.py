@@ -195,7 +195,7 @@ def who_of(
 
     if gallery is None:
         if max_fmr is not None:
-            raise UserError(f"--max-fmr {max_fmr:g}: goes with --only or --except")
+            raise UserError(f"--max-fmr {max_fmr}: goes with --only or --except")
         return None
     return WhoRequest(
         gallery=gallery,
