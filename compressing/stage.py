@@ -136,7 +136,7 @@ class Stage:
             return ended
         goes_on = self.latest.exists()
         # Written from the weights, as the original template file may be gone.
-        text, path = _without_teacher(weights), self.folder / "template.yaml"
+        text, path = _for_compressing(weights), self.folder / "template.yaml"
         path.write_text(text, encoding="utf-8")
         training = self.training
         rate = training.base_learning_rate
@@ -179,12 +179,16 @@ def _noted(path: Path) -> dict[str, Any]:
     return found
 
 
-def _without_teacher(weights: Weights) -> str:
-    """Text of the weights' template without the teacher, whose file may be gone."""
-    if weights.template.hyper_parameters.distillation is None:
+def _for_compressing(weights: Weights) -> str:
+    """Text of the weights' template without the teacher, whose file may be gone.
+
+    And without frozen parts, as all of a network has to make up for what it loses.
+    """
+    recipe = weights.template.hyper_parameters
+    if recipe.distillation is None and not recipe.frozen:
         return weights.template_text
     content = parse_yaml(weights.template_text, source=str(weights.path))
-    content["hyper_parameters"]["distillation"] = None
+    content["hyper_parameters"] |= {"distillation": None, "frozen": []}
     return yaml.safe_dump(content, sort_keys=False)
 
 

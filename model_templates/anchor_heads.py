@@ -215,7 +215,7 @@ _NO_ROI_ALIGN = "a head of two stages crops feature maps (RoIAlign), which it ha
 
 
 class StagesHeadSpec(HeadSpec):
-    """Proposals, and a second look at each of them.
+    """Proposals, and a second stage that looks at each of them.
 
     Args:
         roi: The second stage.
@@ -226,9 +226,22 @@ class StagesHeadSpec(HeadSpec):
         ("coreml", "litert", "tensorflow"), _NO_ROI_ALIGN
     )
     ranked: ClassVar[bool] = True
+    quantized_in_training: ClassVar[bool] = False
 
     roi: RoIHeadSpec
     loss: RoILossSpec = RoILossSpec()
+
+    def check_levels(self, strides: list[int]) -> None:
+        """Check that the first stage, of these strides, has the levels that crops are taken from.
+
+        Raises:
+            ValueError: It has fewer.
+        """
+        if self.roi.levels > len(strides):
+            raise ValueError(
+                f"roi.levels is {self.roi.levels}: expected at most {len(strides)}, those of the "
+                "first stage"
+            )
 
 
 class TwoStageHeadSpec(StagesHeadSpec):
@@ -243,12 +256,8 @@ class TwoStageHeadSpec(StagesHeadSpec):
     loss: TwoStageLossSpec = TwoStageLossSpec()
 
     @model_validator(mode="after")
-    def _levels_are_there(self) -> Self:
-        if self.roi.levels > len(self.rpn.anchors.strides):
-            raise ValueError(
-                f"roi.levels is {self.roi.levels}: expected at most "
-                f"{len(self.rpn.anchors.strides)}, those of rpn.anchors"
-            )
+    def _fits(self) -> Self:
+        self.check_levels(self.level_strides)
         most = self.loss.pre_nms_topk * len(self.rpn.anchors.strides)
         if self.loss.post_nms_topk > most:
             raise ValueError(

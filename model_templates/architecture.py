@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from .anchor_heads import StagesHeadSpec
 from .backbones import Backbone, ValidSpec
 from .channels import Channels, Narrowable, Narrower
 from .embedding_head import EmbeddingHeadSpec
@@ -126,6 +127,11 @@ class ArchitectureSpec(Spec):
         if isinstance(self.head, UNetHeadSpec | ASPPHeadSpec):
             self._fits_mask(self.head, given)
             return self
+        if isinstance(self.head, StagesHeadSpec) and self.neck is None and self.head.roi.levels > 1:
+            raise ValueError(
+                f"a head of type {self.head.type!r} wants a neck, whose maps are alike: without "
+                "one, head.roi.levels is 1"
+            )
         if self.neck is not None:
             if self.neck.levels < len(given):
                 raise ValueError(

@@ -130,7 +130,7 @@ class DenseHeadSpec(HeadSpec):
 
 
 class ProbabilisticTwoStageHeadSpec(StagesHeadSpec):
-    """A dense head, and a second look at its best boxes (Zhou et al. 2021, CenterNet2).
+    """A dense head, and a second stage that looks at its best boxes (Zhou et al. 2021, CenterNet2).
 
     A box's score is the geometric mean of both stages' scores; landmarks are those of the first.
 
@@ -144,12 +144,8 @@ class ProbabilisticTwoStageHeadSpec(StagesHeadSpec):
     proposals: ProposalsSpec = ProposalsSpec()
 
     @model_validator(mode="after")
-    def _levels_are_there(self) -> Self:
-        if self.roi.levels > len(self.first.strides):
-            raise ValueError(
-                f"roi.levels is {self.roi.levels}: expected at most {len(self.first.strides)}, "
-                "those of first.strides"
-            )
+    def _fits(self) -> Self:
+        self.check_levels(self.level_strides)
         for name, spec in (("proposals", self.proposals), ("loss", self.loss)):
             if spec.post_nms_topk > spec.pre_nms_topk:
                 raise ValueError(

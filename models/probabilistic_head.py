@@ -1,7 +1,7 @@
-"""A dense head, and a second look at its boxes (Zhou et al. 2021, https://arxiv.org/abs/2103.07461).
+"""A dense head, and a second stage that looks at its best boxes.
 
-The paper's first stage says how likely a face is there at all, the second one how likely what is
-there is a face; the score is made of both.
+Zhou et al. 2021 (https://arxiv.org/abs/2103.07461): the first stage says how likely anything is
+there, the second one how likely what is there is a face; the score is made of both.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..model_templates.dense_heads import ProbabilisticTwoStageHeadSpec
 from .anchors import clipped, image_sides
 from .dense_head import NUM_LANDMARKS, DenseHead, DensePredictions
 from .proposals import Proposals, at, best_proposals, best_scores, unhidden
-from .roi_head import RoIHead, Sampler, SecondLook
+from .roi_head import RoIHead, RoIPredictions, Sampler
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +25,8 @@ class ProbabilisticPredictions:
     Attributes:
         first: Of the first stage.
         proposals: Its best boxes.
-        first_scores: (B, R), 0 to 1: what it says of them.
-        landmarks: (B, R, 5, 2): x, y in network-input pixels; None if it has none.
+        first_scores: (B, R), 0 to 1: what it says of them; anything where they are not valid.
+        landmarks: (B, R, 5, 2): x, y in network-input pixels, likewise; None if it has none.
         second: Of the second stage: of the proposals, or in training of what was sampled.
     """
 
@@ -34,7 +34,7 @@ class ProbabilisticPredictions:
     proposals: Proposals
     first_scores: Tensor
     landmarks: Tensor | None
-    second: SecondLook
+    second: RoIPredictions
 
     def boxes(self) -> Tensor:
         """Boxes (B, R, 4): x1, y1, x2, y2 in network-input pixels, inside the image."""
@@ -87,10 +87,12 @@ class ProbabilisticTwoStageHead(nn.Module):
         """The best boxes, their scores and landmarks, without gradients."""
         spec = self.spec
         limits = spec.loss if trains else spec.proposals
-        scores, places = best_scores(found.scores(), limits.pre_nms_topk)
-        boxes, kept = unhidden(clipped(at(found.boxes(), places), sides), scores, spec.proposals)
-        proposals, chosen = best_proposals(boxes, scores, kept, limits.post_nms_topk)
-        scores = scores.gather(1, chosen).clamp(min=0)  # there may have been fewer boxes
+        # In 16 bits many sure scores are 1.
+        logits = found.class_logits if found.centerness_logits is None else found.scores()
+        best, places = best_scores(logits, limits.pre_nms_topk)
+        boxes, kept = unhidden(clipped(at(found.boxes(), places), sides), best, spec.proposals)
+        proposals, chosen = best_proposals(boxes, best, kept, limits.post_nms_topk)
+        scores = at(at(found.scores()[..., None], places), chosen)[..., 0]
         points = found.landmark_points()
         if points is not None:
             points = at(at(points.flatten(2), places), chosen)

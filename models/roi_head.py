@@ -1,4 +1,4 @@
-"""The second look at boxes: dense layers over the crop of each (Girshick 2015)."""
+"""The second stage: dense layers over the crop of each proposal (Girshick 2015)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Sampler = Callable[[Proposals], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class SecondLook:
+class RoIPredictions:
     """Raw predictions of the second stage; R boxes in each image.
 
     Attributes:
@@ -70,7 +70,7 @@ class RoIHead(nn.Module):
 
     def forward(
         self, maps: list[Tensor], strides: list[int], rois: Tensor, sides: Tensor
-    ) -> SecondLook:
+    ) -> RoIPredictions:
         """Look at boxes.
 
         Args:
@@ -83,7 +83,7 @@ class RoIHead(nn.Module):
         for layer in self.fc:
             x = torch.relu(layer(x))
         logits, deltas, count = self.classes(x), self.boxes(x), rois.shape[1]
-        return SecondLook(
+        return RoIPredictions(
             rois=rois,
             class_logits=logits.reshape(-1, count, logits.shape[-1]),
             deltas=deltas.reshape(-1, count, 4),

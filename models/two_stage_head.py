@@ -1,4 +1,4 @@
-"""The head of Faster R-CNN (Ren et al. 2015; Lin et al. 2017): proposals, then a second look."""
+"""The head of Faster R-CNN (Ren et al. 2015; Lin et al. 2017): proposals, then their RoIs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..model_templates.anchor_heads import TwoStageHeadSpec
 from .proposals import Proposals
-from .roi_head import RoIHead, Sampler, SecondLook
+from .roi_head import RoIHead, RoIPredictions, Sampler
 from .rpn import RPN, RPNPredictions
 
 
@@ -24,7 +24,7 @@ class TwoStagePredictions:
 
     rpn: RPNPredictions
     proposals: Proposals
-    second: SecondLook
+    second: RoIPredictions
 
     def boxes(self) -> Tensor:
         """Boxes (B, R, 4): x1, y1, x2, y2 in network-input pixels, inside the image."""

@@ -93,12 +93,14 @@ def reduced(name: str, given: argparse.Namespace) -> dict[str, Any]:
     if architecture["backbone"]["type"] == "resnet":
         # Without the statistics of trained weights.
         architecture["backbone"] |= {"norm": "batch", "frozen_stages": 0}
-    anchors = head["anchors"] if head["type"] == "retina" else head["rpn"]["anchors"]
-    anchors["sizes"] = [[size / smaller for size in level] for level in anchors["sizes"]]
-    if head["type"] == "two_stage":
-        head["rpn"] |= {"pre_nms_topk": 300, "post_nms_topk": 300}
+    first = head.get("rpn", head)
+    if anchors := first.get("anchors"):
+        anchors["sizes"] = [[size / smaller for size in level] for level in anchors["sizes"]]
+    if "roi" in head:
+        some = {"pre_nms_topk": 300, "post_nms_topk": 300}
+        head.get("rpn", head.get("proposals")).update(some)
         head["roi"]["canonical_size"] /= smaller
-        head["loss"] = {"pre_nms_topk": 300, "post_nms_topk": 300, "roi_samples": 128}
+        head["loss"] = {**some, "roi_samples": 128}
     content["hyper_parameters"] = {
         "basic": {
             "batch_size": given.batch_size,

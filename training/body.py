@@ -26,10 +26,10 @@ def differs_in_head_alone(weights: Weights, architecture: ArchitectureSpec) -> b
     return had.model_dump(exclude={"head"}) == architecture.model_dump(exclude={"head"})
 
 
-def network_on_body(weights: Weights, architecture: ArchitectureSpec) -> Network:
-    """A network with the weights' backbone and neck, and a head of random weights.
+def body_of(weights: Weights, architecture: ArchitectureSpec) -> dict[str, Tensor]:
+    """The tensors of weights that a network with the same backbone and neck can begin with.
 
-    If the weights' head is the first of two stages, that begins with its weights too.
+    If the weights' head is the first of its two stages, those of the head too.
     """
     had, head = weights.template.architecture.head, architecture.head
     first = ""
@@ -40,7 +40,6 @@ def network_on_body(weights: Weights, architecture: ArchitectureSpec) -> Network
         for name, tensor in weights.state_dict.items()
         if first or not name.startswith(_HEAD)
     }
-    network = network_of_parts(parts, architecture)
     kept, new = "backbone and neck", "the head"
     if first:
         kept, new = "backbone, neck and first stage", "the second stage"
@@ -51,7 +50,7 @@ def network_on_body(weights: Weights, architecture: ArchitectureSpec) -> Network
         kept,
         new,
     )
-    return network
+    return parts
 
 
 def network_of_parts(tensors: Mapping[str, Tensor], architecture: ArchitectureSpec) -> Network:

@@ -15,6 +15,7 @@ import lightning
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..errors import DataError, ImageError, UserError
 from ..model_templates.contract import Contract
@@ -26,7 +27,7 @@ from ..models.weights import build_network
 from ..tasks import Task, task_of
 from ..tasks.describe import contract_for
 from ..tasks.templates import with_settled
-from .body import differs_in_head_alone, network_of_parts, network_on_body
+from .body import body_of, differs_in_head_alone, network_of_parts
 from .datamodule import TrainingData
 from .frozen import freeze
 from .machine import Machine, choose_machine, keep_freed_memory
@@ -248,12 +249,15 @@ def _network(
     hang_hooks: HangHooks | None,
     some_images: Callable[[], NDArray[np.float32]],
 ) -> Network:
+    trained: Mapping[str, Tensor] = {}
     if start.weights is None:
         network = make_network(template.architecture)
     elif differs_in_head_alone(start.weights, template.architecture):
-        network = network_on_body(start.weights, template.architecture)
+        trained = body_of(start.weights, template.architecture)
+        network = network_of_parts(trained, template.architecture)
     elif start.weights.anew:
-        network = network_of_parts(start.weights.state_dict, template.architecture)
+        trained = start.weights.state_dict
+        network = network_of_parts(trained, template.architecture)
     else:
         network = build_network(start.weights)
         # Fine-tuning leaves the statistics of norms as they are.
@@ -262,12 +266,13 @@ def _network(
         network.train()
         if hang_hooks is not None and start.weights.hooks is None:
             network = hang_hooks(network)
+        trained = network.state_dict()
     freeze(network, template.hyper_parameters.frozen)
-    fixed = sum(not one.requires_grad for one in network.parameters())
-    if fixed and start.weights is None:
+    kept = {name for name, one in network.named_parameters() if not one.requires_grad}
+    if fixed := len(kept - trained.keys()):
         _log.warning(
-            "%s: %d of its tensors never learn, and begin with random values: --load-weights "
-            "begins with trained ones",
+            "%s: %d of its tensors never learn, and begin with random values; expected "
+            "--load-weights with trained ones",
             template.name,
             fixed,
         )

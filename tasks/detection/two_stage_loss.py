@@ -16,7 +16,7 @@ from ...model_templates.anchor_heads import RoILossSpec, TwoStageHeadSpec
 from ...model_templates.dense_heads import ProbabilisticTwoStageHeadSpec
 from ...models.probabilistic_head import ProbabilisticPredictions
 from ...models.proposals import Proposals
-from ...models.roi_head import SecondLook
+from ...models.roi_head import RoIPredictions
 from ...models.rpn import RPNPredictions
 from ...models.ssd_head import BACKGROUND, FACE, encode
 from ...models.two_stage_head import TwoStagePredictions
@@ -106,7 +106,9 @@ def rpn_loss(
     return {"rpn_objectness": entropy / count, "rpn_box": distance / count}
 
 
-def roi_loss(predictions: SecondLook, targets: Targets, *, spec: RoILossSpec) -> dict[str, Tensor]:
+def roi_loss(
+    predictions: RoIPredictions, targets: Targets, *, spec: RoILossSpec
+) -> dict[str, Tensor]:
     """Softmax cross-entropy of the sampled proposals, and smooth L1 of those with a face.
 
     Both sums are divided by the number of sampled proposals. Detectron2:

@@ -249,7 +249,7 @@ def test_several_processes(lists: Labels, tmp_path: Path, monkeypatch: pytest.Mo
     assert not post_training(lists, tmp_path).failed
 
 
-def test_a_teacher_is_not_asked_again(
+def test_a_teacher_is_not_asked_again_and_no_part_is_frozen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lists: Labels
 ) -> None:
     """It may be a file that is nobody's any more."""
@@ -262,7 +262,7 @@ def test_a_teacher_is_not_asked_again(
 
     read = shipped("face-detection-n")
     content = yaml.safe_load(read.template_text)
-    content["hyper_parameters"]["distillation"] = {"teacher": "gone.pth"}
+    content["hyper_parameters"] |= {"distillation": {"teacher": "gone.pth"}, "frozen": ["backbone"]}
     weights = rewritten(
         tmp_path / "taught.pth", read, read.state_dict, template_text=yaml.safe_dump(content)
     )
@@ -274,4 +274,5 @@ def test_a_teacher_is_not_asked_again(
         stage.train(weights)
     template = parse_template(str(seen.value), source="t.yaml")
     assert template.hyper_parameters.distillation is None
+    assert template.hyper_parameters.frozen == []
     assert template.architecture == weights.template.architecture

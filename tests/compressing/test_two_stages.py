@@ -116,6 +116,17 @@ def test_without_names_the_formats_are_those_that_it_can_have(
     assert all("of the size; expected less" in str(row.reason) for row in report.rows)
 
 
+@pytest.mark.parametrize("head", ["two_stage", "probabilistic_two_stage"])
+def test_quantization_during_training_is_refused_in_one_line(
+    request_of_all: CompressRequest, tmp_path: Path, head: str
+) -> None:
+    weights = read_weights(write_tiny_weights(tmp_path, text_of(head)))
+    asked = replace(request_of_all, weights=weights, post_training=False, quantization=True)
+    with pytest.raises(UserError, match=r"^--nncf-quantization: tiny has a head of two stages"):
+        compress(asked)
+    assert not request_of_all.folder.exists()
+
+
 def test_another_format_is_refused_before_anything_is_read(
     request_of_all: CompressRequest,
 ) -> None:

@@ -88,7 +88,7 @@ def test_formats_without_layers_for_it_are_named_and_the_others_made(tmp_path: P
 
 
 def test_torchscript_of_a_small_input_is_opened(tmp_path: Path) -> None:
-    """Its second look at 750 boxes has more values than are in proportion to such an input."""
+    """Its second stage, of 750 boxes, has more values than are in proportion to such an input."""
     text = template_path("faster-rcnn-m").read_text(encoding="utf-8")
     network = make_network(parse_template(text, source="test").architecture)
     weights = tmp_path / "weights.safetensors"

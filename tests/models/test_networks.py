@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from pocketface.model_templates import template_names, template_path
-from pocketface.model_templates.anchor_heads import RetinaHeadSpec, TwoStageHeadSpec
+from pocketface.model_templates.anchor_heads import RetinaHeadSpec, StagesHeadSpec, TwoStageHeadSpec
+from pocketface.model_templates.dense_heads import ProbabilisticTwoStageHeadSpec
 from pocketface.model_templates.heads import SSDHeadSpec
 from pocketface.model_templates.schema import Template
 from pocketface.models.count import NetworkSize, count
@@ -78,8 +79,11 @@ def test_outputs_have_the_declared_shapes_and_ranges(case: Case) -> None:
         cells = [n * len(level.widths) for n, level in zip(cells, head.anchors, strict=True)]
     if isinstance(head, RetinaHeadSpec):
         cells = [n * head.anchors.for_each_cell for n in cells]
-    two_stages = isinstance(head, TwoStageHeadSpec)
-    expected = head.rpn.post_nms_topk if isinstance(head, TwoStageHeadSpec) else sum(cells)
+    two_stages, expected, dense = isinstance(head, StagesHeadSpec), sum(cells), head
+    if isinstance(head, TwoStageHeadSpec):
+        expected = head.rpn.post_nms_topk
+    if isinstance(head, ProbabilisticTwoStageHeadSpec):
+        expected, dense = head.proposals.post_nms_topk, head.first
     images = torch.rand(2, 3, case.height, case.width) * 255
     case.network.eval()
     with torch.no_grad():
@@ -88,7 +92,7 @@ def test_outputs_have_the_declared_shapes_and_ranges(case: Case) -> None:
     boxes, scores = together[:2]
     assert boxes.shape == (2, expected, 4)
     assert scores.shape == (2, expected)
-    assert (len(together) == 3) == (getattr(head, "landmarks", False))
+    assert (len(together) == 3) == getattr(dense, "landmarks", False)
     for landmarks in together[2:]:
         assert landmarks.shape == (2, expected, 5, 2)
     assert all(output.isfinite().all() for output in together)
@@ -148,9 +152,13 @@ def test_every_parameter_has_a_share_in_the_outputs(case: Case) -> None:
     # A map of one cell is zero behind a norm of one channel.
     side = max(SMALL, 2 * max(getattr(case.template.architecture.head, "strides", [0])))
     images = torch.rand(4, 3, side, side) * 255
-    if isinstance(case.template.architecture.head, TwoStageHeadSpec):
+    if isinstance(case.template.architecture.head, StagesHeadSpec):
         found = network(images, raw=True)  # no gradient leads through what is proposed
-        outputs = (*found.rpn.logits, *found.rpn.deltas, found.class_logits, found.deltas)
+        outputs = (found.second.class_logits, found.second.deltas)
+        if isinstance(case.template.architecture.head, TwoStageHeadSpec):
+            outputs += (*found.rpn.logits, *found.rpn.deltas)
+        else:
+            outputs += (found.first.class_logits, found.first.distances, found.first.landmarks)
     else:
         outputs = network(images)
     torch.stack([(one * torch.randn_like(one)).sum() for one in outputs]).sum().backward()

@@ -295,16 +295,16 @@ def test_the_second_look_learns_from_the_best_boxes_of_the_first() -> None:
     assert boxes.shape == (2, 5, 4)  # as many as the losses' spec says
     torch.testing.assert_close(boxes, head(maps).proposals.boxes[:, :5])
     assert found.second.class_logits.shape == (2, 2, 2)
-    found.second.class_logits.sum().backward()
+    (found.second.class_logits.sum() + found.second.boxes().sum()).backward()
     # What the first stage finds is chosen without gradients.
-    assert head.first.levels[0].classes.weight.grad is None  # type: ignore[union-attr]
+    assert head.first.levels[0].boxes.weight.grad is None  # type: ignore[union-attr]
     assert head.roi.fc[0].weight.grad is not None
 
 
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"roi": {"levels": 3, "fc": [4]}}, "at most 2, those of first.strides"),
+        ({"roi": {"levels": 3, "fc": [4]}}, "at most 2, those of the first stage"),
         ({"proposals": {"pre_nms_topk": 4, "post_nms_topk": 5}}, "at most proposals.pre_nms_topk"),
         ({"loss": {"pre_nms_topk": 4, "post_nms_topk": 5}}, "at most loss.pre_nms_topk, 4"),
     ],
@@ -320,6 +320,9 @@ def test_weights_fit_whatever_the_losses_are() -> None:
     first = spec.first
     other = first.model_copy(update={"anchor_scale": 4.0, "loss": None})
     assert spec.model_copy(update={"first": other, "loss": None}).of_network() == spec.of_network()
+    delta = first.model_copy(update={"box_coding": "delta"})
+    larger = delta.model_copy(update={"anchor_scale": 4.0})  # what its boxes are told in
+    assert delta.of_network() != larger.of_network()
     narrow = first.model_copy(update={"channels": 3})
     assert spec.model_copy(update={"first": narrow}).of_network() != spec.of_network()
 

@@ -47,8 +47,10 @@ def test_the_body_is_kept_and_the_head_is_new(
 
 
 def _with_a_second_stage(content: Content) -> None:
+    """Behind the same head, whose losses are others."""
     head = content["architecture"]["head"]
     content["architecture"] |= yaml.safe_load(HEADS["probabilistic_two_stage"])
+    head["loss"] |= {"box_weight": 3.0}
     content["architecture"]["head"]["first"] = head
 
 
@@ -73,6 +75,34 @@ def test_a_dense_head_becomes_the_first_of_two_stages_and_may_be_frozen(
     second = [name for name in start if name.startswith("head.roi.")]
     assert len(second) == 6
     assert not any(torch.equal(start[name], end[name]) for name in second)
+
+
+def test_a_frozen_part_that_the_weights_lack_is_told_of(
+    settings: FitRequest, begun: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def other(content: Content) -> None:
+        _with_a_second_stage(content)
+        content["architecture"]["head"]["first"]["channels"] = 8
+        content["hyper_parameters"]["frozen"] = ["backbone", "neck", "head.first"]
+
+    asked = replace(with_template(settings, other), load_weights=read_weights(begun))
+    prepare_training(replace(asked, output=settings.output / "other"))
+    assert "backbone and neck begin with its weights, the head with random" in caplog.text
+    # Of each of three levels: a convolution, its norm of two, and three predictions of two.
+    assert "tiny: 27 of its tensors never learn" in caplog.text
+
+
+def test_a_training_that_goes_on_with_other_frozen_parts_says_so(
+    settings: FitRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    latest = fit(replace(settings, epochs=1)).latest
+
+    def frozen(content: Content) -> None:
+        content["hyper_parameters"]["frozen"] = ["backbone"]
+
+    asked = replace(with_template(settings, frozen), resume_from=latest, epochs=2)
+    fit(asked)
+    assert "other frozen than before" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,23 @@ from torch import Tensor
 from pocketface.model_templates.anchor_heads import (
     AnchorsSpec,
     RoIHeadSpec,
+    RoILossSpec,
     RPNSpec,
     TwoStageHeadSpec,
     TwoStageLossSpec,
 )
+from pocketface.model_templates.dense_heads import DenseHeadSpec, ProbabilisticTwoStageHeadSpec
+from pocketface.models.dense_head import DenseHead
+from pocketface.models.probabilistic_head import ProbabilisticPredictions
 from pocketface.models.proposals import Proposals
-from pocketface.models.roi_head import SecondLook
+from pocketface.models.roi_head import RoIPredictions
 from pocketface.models.rpn import RPNPredictions
 from pocketface.models.ssd_head import encode
 from pocketface.models.two_stage_head import TwoStagePredictions
 from pocketface.tasks.detection.anchor_match import generator_for
+from pocketface.tasks.detection.dense_loss import dense_loss
 from pocketface.tasks.detection.two_stage_loss import (
+    probabilistic_loss,
     roi_loss,
     rpn_loss,
     sample_proposals,
@@ -60,9 +66,9 @@ def random(seed: int = 0) -> torch.Generator:
     return generator_for(torch.device("cpu"), seed=seed)
 
 
-def second(rois: list[list[float]], logits: list[list[float]] | None = None) -> SecondLook:
+def second(rois: list[list[float]], logits: list[list[float]] | None = None) -> RoIPredictions:
     count = len(rois)
-    return SecondLook(
+    return RoIPredictions(
         rois=torch.tensor([rois]),
         class_logits=torch.zeros(1, count, 2) if logits is None else torch.tensor([logits]),
         deltas=torch.zeros(1, count, 4),
@@ -174,3 +180,35 @@ def test_images_of_fewer_proposals_are_filled_up() -> None:
         Proposals(boxes, valid[[1, 1]]), targets([]), spec=SPEC.loss, generator=random()
     )
     assert nothing.tolist() == [[[0.0] * 4]] * 2
+
+
+def test_losses_of_a_dense_first_stage_are_its_own_beside_the_seconds() -> None:
+    first = DenseHeadSpec.model_validate(
+        {
+            "type": "dense", "strides": [16], "channels": 4, "tower": 1, "shared": False,
+            "norm": "none", "anchor_scale": 1.0,
+            "loss": {"assigner": "atss", "classification": "focal", "box": "iou"},
+        }
+    )  # fmt: skip
+    spec = ProbabilisticTwoStageHeadSpec(
+        type="probabilistic_two_stage",
+        first=first,
+        roi=SPEC.roi,
+        loss=RoILossSpec(pre_nms_topk=16, post_nms_topk=16),
+    )
+    dense = DenseHead(first, [3])([torch.randn(1, 3, 4, 4)])
+    near = [[14.0, 14.0, 34.0, 34.0]]
+    found = ProbabilisticPredictions(
+        first=dense,
+        proposals=proposed(near),
+        first_scores=torch.ones(1, 1),
+        landmarks=None,
+        second=second(near),
+    )
+    losses = probabilistic_loss(found, targets([FACE]), spec=spec)
+    expected = dense_loss(dense, targets([FACE]), spec=first)
+    assert losses.keys() == {"first_class", "first_box", "class", "box"}
+    for name, value in expected.items():
+        assert losses[f"first_{name}"].item() == pytest.approx(value.item())
+    assert losses["class"].item() == pytest.approx(math.log(2))
+    assert losses["box"].item() == pytest.approx(2 * math.log(20 / 16) / 0.2)
