@@ -66,10 +66,10 @@ def compress(request: CompressRequest) -> CompressionReport:
     formats, precisions = chosen(request.formats, request.precisions, quantizes=quantizes)
     weights = request.weights
     formats = _possible(formats, weights.template, by_name=request.formats is not None)
-    if request.quantization and not weights.template.architecture.head.quantized_in_training:
+    why = weights.template.architecture.head.not_quantized_in_training
+    if request.quantization and why is not None:
         raise UserError(
-            f"--nncf-quantization: {weights.template.name} has a head of two stages, which NNCF "
-            "cannot follow in training; expected --post-training"
+            f"--nncf-quantization: {weights.template.name} {why}; expected --post-training"
         )
     _check_weights(weights, request.folder, formats, precisions)
     contract = contract_for(weights.template, weights=weights)

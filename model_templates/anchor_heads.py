@@ -226,7 +226,9 @@ class StagesHeadSpec(HeadSpec):
         ("coreml", "litert", "tensorflow"), _NO_ROI_ALIGN
     )
     ranked: ClassVar[bool] = True
-    quantized_in_training: ClassVar[bool] = False
+    not_quantized_in_training: ClassVar[str | None] = (
+        "has a head of two stages, which NNCF cannot follow in training"
+    )
 
     roi: RoIHeadSpec
     loss: RoILossSpec = RoILossSpec()

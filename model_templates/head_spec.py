@@ -13,12 +13,12 @@ class HeadSpec(Spec):
     Attributes:
         impossible_formats: Formats of `export.EXPORTERS` that cannot hold such a head, and why.
         ranked: Whether its boxes come in the order of scores, so that rounding may swap places.
-        quantized_in_training: Whether NNCF can follow it for quantization during training.
+        not_quantized_in_training: Why NNCF cannot quantize it during training; None if it can.
     """
 
     impossible_formats: ClassVar[dict[str, str]] = {}
     ranked: ClassVar[bool] = False
-    quantized_in_training: ClassVar[bool] = True
+    not_quantized_in_training: ClassVar[str | None] = None
 
     def of_network(self) -> dict[str, Any]:
         """The keys that say which network it is; by those of losses no weight means another."""

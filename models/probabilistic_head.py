@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..model_templates.dense_heads import ProbabilisticTwoStageHeadSpec
 from .anchors import clipped, image_sides
 from .dense_head import NUM_LANDMARKS, DenseHead, DensePredictions
-from .proposals import Proposals, at, best_proposals, best_scores, unhidden
+from .proposals import Proposals, at, best_proposals, best_scores, rows, unhidden
 from .roi_head import RoIHead, RoIPredictions, Sampler
 
 
@@ -92,9 +92,9 @@ class ProbabilisticTwoStageHead(nn.Module):
         best, places = best_scores(logits, limits.pre_nms_topk)
         boxes, kept = unhidden(clipped(at(found.boxes(), places), sides), best, spec.proposals)
         proposals, chosen = best_proposals(boxes, best, kept, limits.post_nms_topk)
-        scores = at(at(found.scores()[..., None], places), chosen)[..., 0]
+        scores = rows(at(found.scores()[..., None], places), chosen)[..., 0]
         points = found.landmark_points()
         if points is not None:
-            points = at(at(points.flatten(2), places), chosen)
+            points = rows(at(points.flatten(2), places), chosen)
             points = points.reshape(*chosen.shape, NUM_LANDMARKS, 2)
         return proposals, scores, points

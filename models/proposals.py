@@ -39,8 +39,12 @@ def best_scores(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 def at(x: Tensor, places: Tensor) -> Tensor:
     """Rows (B, count, C) of an array (B, N, C); see `best_scores`."""
-    rows = filled(x.float(), places.shape[1], 0.0)
-    return rows.gather(1, places[..., None].expand(-1, -1, x.shape[-1]))
+    return rows(filled(x.float(), places.shape[1], 0.0), places)
+
+
+def rows(x: Tensor, places: Tensor) -> Tensor:
+    """Rows (B, count, C) of an array (B, N, C) at `places` (B, count)."""
+    return x.gather(1, places[..., None].expand(-1, -1, x.shape[-1]))
 
 
 def unhidden(boxes: Tensor, scores: Tensor, spec: ProposalsSpec) -> tuple[Tensor, Tensor]:
@@ -65,8 +69,7 @@ def best_proposals(
     ranked = torch.where(kept, scores, torch.full_like(scores, _LEAST))
     places = ranked.topk(count).indices
     valid = kept.gather(1, places)
-    chosen = boxes.gather(1, places[..., None].expand(-1, -1, 4))
-    return Proposals(chosen * valid[..., None], valid), places
+    return Proposals(rows(boxes, places) * valid[..., None], valid), places
 
 
 def filled(x: Tensor, count: int, value: float) -> Tensor:
