@@ -147,6 +147,7 @@ class RoIHeadSpec(Spec):
         canonical_size: Proposals whose area has this root, in pixels, come from the map of
             `canonical_level`; each time as large, from the next coarser one.
         canonical_level: The level as in P4, whose stride is 16.
+        context: How many times as wide and high as its proposal a crop is.
         resolution: The side of a crop, in cells.
         sampling_ratio: How many points along each side of a crop's cell are averaged (RoIAlign, He
             et al. 2017); 0 takes as many as the cell has pixels of the map.
@@ -158,6 +159,7 @@ class RoIHeadSpec(Spec):
     levels: PositiveInt
     canonical_size: PositiveFloat = 224.0
     canonical_level: PositiveInt = 4
+    context: Annotated[float, Field(ge=1, le=8)] = 1.0
     resolution: Annotated[int, Field(gt=0, le=64)] = 7
     sampling_ratio: Annotated[int, Field(ge=0, le=16)] = 0
     aligned: bool = True
@@ -166,36 +168,38 @@ class RoIHeadSpec(Spec):
 
 
 class RoILossSpec(Spec):
-    """Assignment, sampling and losses of the second stage, as Detectron2 has them.
+    """Assignment and losses of the second stage.
 
     Args:
         pre_nms_topk: As that of `ProposalsSpec`, in training.
         post_nms_topk: As that of `ProposalsSpec`, in training.
         roi_iou: A proposal that overlaps a face by this IoU or more learns to find it; the others
             learn to find none.
-        roi_samples: The number of proposals of each image that learn.
-        roi_positives: The largest share of those with a face.
         smooth_l1_beta: Where the loss of a delta turns from a parabola into a line; 0 is L1.
     """
 
     pre_nms_topk: PositiveInt = 2000
     post_nms_topk: PositiveInt = 1000
     roi_iou: Fraction = 0.5
-    roi_samples: PositiveInt = 512
-    roi_positives: Fraction = 0.25
     smooth_l1_beta: NonNegativeFloat = 0.0
 
 
 class TwoStageLossSpec(RoILossSpec):
-    """The same with an RPN, whose deltas have the same `smooth_l1_beta`.
+    """The same with sampling and an RPN, as Detectron2 has them.
+
+    The deltas of both stages have the same `smooth_l1_beta`.
 
     Args:
+        roi_samples: The number of proposals of each image that learn.
+        roi_positives: The largest share of those with a face.
         rpn_negative_iou: An anchor that overlaps no face by this IoU learns to find none.
         rpn_positive_iou: One that overlaps a face by this IoU or more learns to find it.
         rpn_samples: The number of anchors of each image that learn.
         rpn_positives: The largest share of those with a face.
     """
 
+    roi_samples: PositiveInt = 512
+    roi_positives: Fraction = 0.25
     rpn_negative_iou: Fraction = 0.3
     rpn_positive_iou: Fraction = 0.7
     rpn_samples: PositiveInt = 256
@@ -234,15 +238,15 @@ class StagesHeadSpec(HeadSpec):
     loss: RoILossSpec = RoILossSpec()
 
     def check_levels(self, strides: list[int]) -> None:
-        """Check that the first stage, of these strides, has the levels that crops are taken from.
+        """Check that maps of these strides have the levels that crops are taken from.
 
         Raises:
-            ValueError: It has fewer.
+            ValueError: They are fewer.
         """
         if self.roi.levels > len(strides):
             raise ValueError(
-                f"roi.levels is {self.roi.levels}: expected at most {len(strides)}, those of the "
-                "first stage"
+                f"roi.levels is {self.roi.levels}: expected at most {len(strides)}, those that "
+                "reach the head"
             )
 
 

@@ -132,19 +132,26 @@ class DenseHeadSpec(HeadSpec):
 class ProbabilisticTwoStageHeadSpec(StagesHeadSpec):
     """A dense head, and a second stage that looks at its best boxes (Zhou et al. 2021, CenterNet2).
 
-    A box's score is the geometric mean of both stages' scores; landmarks are those of the first.
+    The second stage adds to the log-odds of a box's score; landmarks are those of the first.
 
     Args:
         first: The first stage, which learns as it does alone.
+        finer: How many maps, finer than those of the first stage, the second one has beside them.
         proposals: Which of its boxes the second stage looks at.
     """
 
     type: Literal["probabilistic_two_stage"]
     first: DenseHeadSpec
+    finer: Annotated[int, Field(ge=0, le=2)] = 0
     proposals: ProposalsSpec = ProposalsSpec()
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.first.strides[0] % 2**self.finer:
+            raise ValueError(
+                f"finer is {self.finer}: expected a finest stride of the first stage, "
+                f"{self.first.strides[0]}, that can be halved as often"
+            )
         self.check_levels(self.level_strides)
         for name, spec in (("proposals", self.proposals), ("loss", self.loss)):
             if spec.post_nms_topk > spec.pre_nms_topk:
@@ -157,7 +164,8 @@ class ProbabilisticTwoStageHeadSpec(StagesHeadSpec):
     @property
     def level_strides(self) -> list[int]:
         """The stride of each level."""
-        return self.first.strides
+        finest = self.first.strides[0]
+        return [finest >> step for step in range(self.finer, 0, -1)] + self.first.strides
 
     def of_network(self) -> dict[str, Any]:
         """See `HeadSpec`."""

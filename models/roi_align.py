@@ -28,6 +28,7 @@ def roi_align(maps: list[Tensor], strides: list[int], rois: Tensor, spec: RoIHea
     """
     maps, strides = maps[: spec.levels], strides[: spec.levels]
     levels = assigned_levels(rois, strides, spec).flatten()
+    rois = enlarged(rois, spec.context)
     # A number for each box: that of its image.
     images = torch.arange(rois.shape[0], device=rois.device)[:, None].expand(rois.shape[:2])
     images, boxes = images.flatten(), rois.reshape(-1, 4)
@@ -46,6 +47,15 @@ def assigned_levels(rois: Tensor, strides: list[int], spec: RoIHeadSpec) -> Tens
     # The small number keeps boxes of exactly twice the size from falling one level lower.
     level = spec.canonical_level + torch.log2(sides / spec.canonical_size + 1e-8)
     return (torch.floor(level + 1e-6) - finest).clamp(0, len(strides) - 1).long()
+
+
+def enlarged(boxes: Tensor, times: float) -> Tensor:
+    """Boxes (..., 4) of the same centre, some times as wide and high."""
+    if times == 1:
+        return boxes
+    start, end = boxes[..., :2], boxes[..., 2:]
+    more = (end - start) * ((times - 1) / 2)
+    return torch.cat((start - more, end + more), dim=-1)
 
 
 def _by_rows(
@@ -150,7 +160,8 @@ def _most_points(sizes: list[list[Tensor]], spec: RoIHeadSpec) -> Tensor:
     (height, width), (low, narrow) = sizes[0], sizes[-1]
     area = (low * narrow).clamp(min=math.ceil(side**2))
     half_round = torch.maximum(torch.maximum(height, width) + math.ceil(side), low + narrow)
-    of_cell = area / spec.resolution**2 + half_round / spec.resolution + 1
+    cells = spec.resolution / spec.context
+    of_cell = area / cells**2 + half_round / cells + 1
     return of_cell.ceil().long()
 
 

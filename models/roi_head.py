@@ -44,9 +44,13 @@ class RoIPredictions:
         anchors = torch.cat(((start + end) / 2, end - start), dim=-1)
         return clipped(decode(self.deltas, anchors, variances=self.variances), self.sides)
 
+    def log_odds(self) -> Tensor:
+        """How far the logit of the face lies above that of the background (B, R)."""
+        return self.class_logits[..., FACE] - self.class_logits[..., BACKGROUND]
+
     def scores(self) -> Tensor:
         """The softmax of the face (B, R), 0 to 1."""
-        return self.class_logits.softmax(-1)[..., FACE : FACE + 1].squeeze(-1)
+        return self.log_odds().sigmoid()
 
 
 class RoIHead(nn.Module):

@@ -55,7 +55,7 @@ HEADS["probabilistic_two_stage"] = f"""\
 {chr(10).join("  " + line for line in _DENSE)}
     proposals: {{pre_nms_topk: 64, post_nms_topk: 32}}
     roi: {{levels: 3, canonical_size: 24, canonical_level: 4, sampling_ratio: 2, fc: [32]}}
-    loss: {{pre_nms_topk: 64, post_nms_topk: 64, roi_samples: 32}}
+    loss: {{pre_nms_topk: 64, post_nms_topk: 32}}
 """
 
 

@@ -100,7 +100,7 @@ def reduced(name: str, given: argparse.Namespace) -> dict[str, Any]:
         some = {"pre_nms_topk": 300, "post_nms_topk": 300}
         head.get("rpn", head.get("proposals")).update(some)
         head["roi"]["canonical_size"] /= smaller
-        head["loss"] = {**some, "roi_samples": 128}
+        head["loss"] = some | ({"roi_samples": 128} if "rpn" in head else {})
     content["hyper_parameters"] = {
         "basic": {
             "batch_size": given.batch_size,

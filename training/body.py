@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 
 from torch import Tensor
@@ -16,32 +17,58 @@ _log = logging.getLogger(__name__)
 
 _HEAD = "head."
 _FIRST = "head.first."
+_LEVEL = re.compile(r"(?<=^neck\.laterals\.)\d+|(?<=^neck\.smooth\.)\d+")
 
 
-def differs_in_head_alone(weights: Weights, architecture: ArchitectureSpec) -> bool:
-    """Whether weights are of another network with the same backbone and neck."""
-    had = weights.template.architecture
-    if weights.hooks is not None or had.makes_same_network(architecture):
+def gives_a_body(weights: Weights, architecture: ArchitectureSpec) -> bool:
+    """Whether weights are of another network whose backbone and neck this one has.
+
+    Of two stages, the second may see finer maps than those.
+    """
+    if weights.hooks is not None or weights.template.architecture.makes_same_network(architecture):
         return False
-    return had.model_dump(exclude={"head"}) == architecture.model_dump(exclude={"head"})
+    return _added_levels(weights, architecture) is not None
+
+
+def _added_levels(weights: Weights, architecture: ArchitectureSpec) -> int | None:
+    """How many finer maps a network has beside those of the weights; None if all is different."""
+    had = weights.template.architecture
+    added = max(_finer(architecture) - _finer(had), 0)
+    body = architecture.model_dump(exclude={"head"})
+    if added and body["neck"] is not None and "finest" in body["backbone"]:
+        body["backbone"]["finest"] <<= added
+        body["neck"]["levels"] -= added
+    return added if had.model_dump(exclude={"head"}) == body else None
+
+
+def _finer(architecture: ArchitectureSpec) -> int:
+    """How many maps the second of two stages alone sees."""
+    head = architecture.head
+    return head.finer if isinstance(head, ProbabilisticTwoStageHeadSpec) else 0
 
 
 def body_of(weights: Weights, architecture: ArchitectureSpec) -> dict[str, Tensor]:
-    """The tensors of weights that a network with the same backbone and neck can begin with.
+    """The tensors of weights that a network can begin with (see `gives_a_body`).
 
-    If the weights' head is the first of its two stages, those of the head too.
+    If the weights' head, or the first of its two stages, is the first of the network's two, that
+    too.
     """
     had, head = weights.template.architecture.head, architecture.head
-    first = ""
+    first = None
     if isinstance(head, ProbabilisticTwoStageHeadSpec):
-        first = _FIRST if head.first.of_network() == had.of_network() else ""
-    parts = {
-        first + name.removeprefix(_HEAD) if name.startswith(_HEAD) else name: tensor
-        for name, tensor in weights.state_dict.items()
-        if first or not name.startswith(_HEAD)
-    }
+        name, stage = _HEAD, had
+        if isinstance(had, ProbabilisticTwoStageHeadSpec):
+            name, stage = _FIRST, had.first
+        first = name if stage.of_network() == head.first.of_network() else None
+    added = _added_levels(weights, architecture) or 0
+    parts = {}
+    for name, tensor in weights.state_dict.items():
+        if not name.startswith(_HEAD):
+            parts[_LEVEL.sub(lambda found: str(int(found[0]) + added), name)] = tensor
+        elif first is not None and name.startswith(first):
+            parts[_FIRST + name.removeprefix(first)] = tensor
     kept, new = "backbone and neck", "the head"
-    if first:
+    if first is not None:
         kept, new = "backbone, neck and first stage", "the second stage"
     _log.warning(
         "%s: of %s, which has another head: %s begin with its weights, %s with random ones",

@@ -27,9 +27,9 @@ from ..models.weights import build_network
 from ..tasks import Task, task_of
 from ..tasks.describe import contract_for
 from ..tasks.templates import with_settled
-from .body import body_of, differs_in_head_alone, network_of_parts
+from .body import body_of, gives_a_body, network_of_parts
 from .datamodule import TrainingData
-from .frozen import freeze
+from .frozen import check_frozen, freeze
 from .machine import Machine, choose_machine, keep_freed_memory
 from .module import Course, TemplateModule
 from .request import Arithmetic, FitRequest, HangHooks
@@ -84,6 +84,7 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
         UserError: The data, weights or settings do not fit; nothing was written.
     """
     template = request.template.spec
+    check_frozen(template.architecture, template.hyper_parameters.frozen)
     start = find_start(
         request.template,
         request.load_weights,
@@ -252,7 +253,7 @@ def _network(
     trained: Mapping[str, Tensor] = {}
     if start.weights is None:
         network = make_network(template.architecture)
-    elif differs_in_head_alone(start.weights, template.architecture):
+    elif gives_a_body(start.weights, template.architecture):
         trained = body_of(start.weights, template.architecture)
         network = network_of_parts(trained, template.architecture)
     elif start.weights.anew:

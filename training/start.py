@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..files import path_in_utf8, sha256_files
 from ..model_templates.schema import Template, TemplateFile
 from ..models.weights import Weights, read_weights
-from .body import differs_in_head_alone
+from .body import gives_a_body
 from .callbacks import RUN_KEY
 from .schedule import scaled_rate
 
@@ -88,7 +88,7 @@ def find_start(
     if resume_from is None:
         if load_weights is None:
             return Start(None, epochs=wanted)
-        if differs_in_head_alone(load_weights, now.architecture):
+        if gives_a_body(load_weights, now.architecture):
             return Start(load_weights, epochs=wanted)
         return Start(load_weights.described_by(template, learns_anew=True), epochs=wanted)
     read = read_weights(resume_from, template=template)

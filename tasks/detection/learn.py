@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ...data.coco import Photo
-from ...model_templates.anchor_heads import RetinaHeadSpec, StagesHeadSpec, TwoStageHeadSpec
+from ...model_templates.anchor_heads import RetinaHeadSpec, TwoStageHeadSpec
 from ...model_templates.dense_heads import DenseHeadSpec, ProbabilisticTwoStageHeadSpec
 from ...model_templates.schema import Template
 from ...models.dense_head import DensePredictions
@@ -104,16 +104,16 @@ class DetectionLearner(nn.Module):
         self, network: Network, images: Tensor, targets: Targets, *, seed: int
     ) -> tuple[Any, dict[str, Tensor]]:
         """The network's raw predictions, and their losses."""
-        if isinstance(self.head, StagesHeadSpec):
+        if isinstance(self.head, TwoStageHeadSpec):
             generator = generator_for(images.device, seed=seed)
             sampler = partial(
                 sample_proposals, targets=targets, spec=self.head.loss, generator=generator
             )
             found = network(images, raw=True, targets=sampler)
-            if isinstance(self.head, TwoStageHeadSpec):
-                return found, two_stage_loss(found, targets, spec=self.head, generator=generator)
-            return found, probabilistic_loss(found, targets, spec=self.head)
+            return found, two_stage_loss(found, targets, spec=self.head, generator=generator)
         found = network(images, raw=True)
+        if isinstance(self.head, ProbabilisticTwoStageHeadSpec):
+            return found, probabilistic_loss(found, targets, spec=self.head)
         if isinstance(self.head, RetinaHeadSpec):
             normalizer = self.normalizer
             return found, retina_loss(found, targets, spec=self.head, normalizer=normalizer)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from ...model_templates.anchor_heads import RoILossSpec, TwoStageHeadSpec
+from ...model_templates.anchor_heads import RoILossSpec, TwoStageHeadSpec, TwoStageLossSpec
 from ...model_templates.dense_heads import ProbabilisticTwoStageHeadSpec
 from ...models.probabilistic_head import ProbabilisticPredictions
 from ...models.proposals import Proposals
@@ -21,7 +21,8 @@ from ...models.rpn import RPNPredictions
 from ...models.ssd_head import BACKGROUND, FACE, encode
 from ...models.two_stage_head import TwoStagePredictions
 from .anchor_match import Match, match, match_batch, sampled, stacked
-from .dense_loss import dense_loss
+from .boxes import paired_similarity
+from .dense_loss import dense_loss, quality_focal
 from .targets import Targets
 
 
@@ -52,14 +53,31 @@ def probabilistic_loss(
 ) -> dict[str, Tensor]:
     """Losses of a batch: those of a dense head as `first_class`, …, then `class` and `box`.
 
+    The log-odds of both stages learn how well the second one's box fits its face, its IoU, or 0
+    where there is none, by quality focal loss, so that scores mean what those of a first stage
+    with that loss do. It is divided by the number of proposals with a face, the loss of the box by
+    that of all that learn.
+
     Args:
-        predictions: Those of the proposals that `sample_proposals` chose.
+        predictions: The head's.
         targets: Faces of the batch.
         spec: The head.
     """
     first = dense_loss(predictions.first, targets, spec=spec.first)
     losses = {f"first_{name}": loss for name, loss in first.items()}
-    return losses | roi_loss(predictions.second, targets, spec=spec.loss)
+    second, valid = predictions.second, predictions.proposals.valid
+    matched = _match_rois(list(second.rois), targets, spec=spec.loss)
+    counted = valid & (matched.positive | matched.negative)
+    positive = valid & matched.positive
+    fits = torch.zeros_like(second.rois[..., 0])
+    faces = targets.boxes[matched.face[positive]]
+    fits[positive] = paired_similarity(second.boxes().detach().float()[positive], faces)
+    wrong = quality_focal(predictions.logits().float()[counted], fits[counted]).sum()
+    distance = _deltas_loss(second, positive, faces, beta=spec.loss.smooth_l1_beta)
+    return losses | {
+        "class": wrong / positive.sum().clamp(min=1),
+        "box": distance / counted.sum().clamp(min=1),
+    }
 
 
 def rpn_loss(
@@ -107,7 +125,7 @@ def rpn_loss(
 
 
 def roi_loss(
-    predictions: RoIPredictions, targets: Targets, *, spec: RoILossSpec
+    predictions: RoIPredictions, targets: Targets, *, spec: TwoStageLossSpec
 ) -> dict[str, Tensor]:
     """Softmax cross-entropy of the sampled proposals, and smooth L1 of those with a face.
 
@@ -124,19 +142,24 @@ def roi_loss(
     entropy = functional.cross_entropy(
         predictions.class_logits.float()[counted], labels[counted], reduction="sum"
     )
-    boxes = rois[positive]
-    anchors = torch.cat(((boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]), dim=-1)
-    encoded = encode(
-        targets.boxes[matched.face[positive]], anchors, variances=predictions.variances
-    )
-    deltas = predictions.deltas.float()[positive]
-    distance = box_distance(deltas, encoded, beta=spec.smooth_l1_beta)
+    faces = targets.boxes[matched.face[positive]]
+    distance = _deltas_loss(predictions, positive, faces, beta=spec.smooth_l1_beta)
     return {"class": entropy / count, "box": distance / count}
+
+
+def _deltas_loss(
+    predictions: RoIPredictions, positive: Tensor, faces: Tensor, *, beta: float
+) -> Tensor:
+    """Smooth L1 of the deltas where `positive` (B, R), to the faces (P, 4) of those places."""
+    boxes = predictions.rois[positive]
+    anchors = torch.cat(((boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]), dim=-1)
+    encoded = encode(faces, anchors, variances=predictions.variances)
+    return box_distance(predictions.deltas.float()[positive], encoded, beta=beta)
 
 
 @torch.no_grad()
 def sample_proposals(
-    proposals: Proposals, targets: Targets, *, spec: RoILossSpec, generator: torch.Generator
+    proposals: Proposals, targets: Targets, *, spec: TwoStageLossSpec, generator: torch.Generator
 ) -> Tensor:
     """Choose the boxes from which the second stage learns; the faces are proposals too.
 

@@ -24,14 +24,15 @@ def boxes_in(width: float, height: float, count: int) -> Tensor:
     return boxes
 
 
+@pytest.mark.parametrize("context", [1.0, 2.0])
 @pytest.mark.parametrize("aligned", [True, False])
 @pytest.mark.parametrize("ratio", [0, 2])
-def test_crops(ratio: int, aligned: bool) -> None:
+def test_crops(ratio: int, aligned: bool, context: float) -> None:
     torch.manual_seed(0)
     strides = [4, 8]
     spec = RoIHeadSpec(
         levels=2, canonical_size=24, canonical_level=3, sampling_ratio=ratio, aligned=aligned,
-        resolution=3, fc=[4],
+        resolution=3, fc=[4], context=context,
     )  # fmt: skip
 
     class Crops(nn.Module):

@@ -23,7 +23,6 @@ from pocketface.models.fpn import FPN
 from pocketface.models.layers import FrozenBatchNorm
 from pocketface.models.nms import best_boxes
 from pocketface.models.probabilistic_head import ProbabilisticTwoStageHead
-from pocketface.models.proposals import Proposals
 from pocketface.models.resnet import ResNet
 from pocketface.models.roi_align import assigned_levels, roi_align
 from pocketface.models.rpn import RPN
@@ -138,14 +137,15 @@ def crop_by_hand(x: Tensor, box: list[float], stride: int, spec: RoIHeadSpec) ->
     return torch.tensor(np.array(cells), dtype=torch.float32)
 
 
+@pytest.mark.parametrize("context", [1.0, 1.5])
 @pytest.mark.parametrize("aligned", [True, False])
 @pytest.mark.parametrize("sampling", [0, 2])
-def test_crops_are_those_of_roi_align(aligned: bool, sampling: int) -> None:
+def test_crops_are_those_of_roi_align(aligned: bool, sampling: int, context: float) -> None:
     rng = torch.Generator().manual_seed(1)
     maps = [torch.rand(2, 3, 8, 12, generator=rng), torch.rand(2, 3, 4, 6, generator=rng)]
     spec = RoIHeadSpec(
         levels=2, canonical_size=20.0, canonical_level=3, resolution=3, fc=[4],
-        aligned=aligned, sampling_ratio=sampling,
+        aligned=aligned, sampling_ratio=sampling, context=context,
     )  # fmt: skip
     boxes = [[2.5, 3.0, 14.0, 9.0], [-3.0, 1.0, 47.0, 31.0], [40.0, 25.0, 47.5, 31.5]]
     rois = torch.tensor([boxes, boxes[::-1]])
@@ -157,9 +157,12 @@ def test_crops_are_those_of_roi_align(aligned: bool, sampling: int) -> None:
         for index in range(3):
             level = int(levels[image, index])
             for channel in range(3):
+                left, top, right, bottom = rois[image, index].tolist()
+                wide, high = (right - left) * context, (bottom - top) * context
+                left, top = (left + right - wide) / 2, (top + bottom - high) / 2
                 expected = crop_by_hand(
                     maps[level][image, channel],
-                    rois[image, index].tolist(),
+                    [left, top, left + wide, top + high],
                     STRIDES[level],
                     spec,
                 )
@@ -235,7 +238,7 @@ def test_the_second_stage_learns_from_what_is_sampled() -> None:
     assert answers.scores()[~answers.proposals.valid].eq(0).all()
 
 
-def probabilistic_head() -> tuple[ProbabilisticTwoStageHead, list[Tensor]]:
+def probabilistic_head(**keys: object) -> tuple[ProbabilisticTwoStageHead, list[Tensor]]:
     """Of 4x4 and 2x2 cells, and with landmarks."""
     torch.manual_seed(0)
     spec = ProbabilisticTwoStageHeadSpec.model_validate(
@@ -250,19 +253,22 @@ def probabilistic_head() -> tuple[ProbabilisticTwoStageHead, list[Tensor]]:
             "proposals": {"pre_nms_topk": 30, "post_nms_topk": 25, "nms_threshold": 0.8},
             "roi": {"levels": 2, "fc": [6], "resolution": 2},
             "loss": {"pre_nms_topk": 8, "post_nms_topk": 5},
+            **keys,
         }
     )  # fmt: skip
-    head = ProbabilisticTwoStageHead(spec, [3, 3])
+    head = ProbabilisticTwoStageHead(spec, [3] * len(spec.level_strides)).eval()
     for level in head.first.levels:
         for layer in (level.classes, level.landmarks):  # type: ignore[union-attr]
             torch.nn.init.normal_(layer.weight)  # type: ignore[union-attr, arg-type]
-    return head, [torch.randn(2, 3, 4, 4), torch.randn(2, 3, 2, 2)]
+    torch.nn.init.normal_(head.roi.classes.weight)
+    return head, [torch.randn(2, 3, 2 * side, 2 * side) for side in (2, 1)]
 
 
 def test_a_score_is_made_of_both_stages_and_landmarks_are_those_of_the_cell() -> None:
     head, maps = probabilistic_head()
     found = head(maps)
     dense = head.first(maps)
+    log_odds = dense.scores().logit()
     assert found.boxes().shape == (2, 25, 4)
     assert found.landmark_points().shape == (2, 25, 5, 2)
     valid = found.proposals.valid
@@ -273,30 +279,63 @@ def test_a_score_is_made_of_both_stages_and_landmarks_are_those_of_the_cell() ->
         cells = best[torch.tensor(greedy(boxes, 0.8))]
         count = len(cells)
         assert count == valid[image].sum()
-        torch.testing.assert_close(found.first_scores[image, :count], dense.scores()[image, cells])
         points = dense.landmark_points()
         assert points is not None
         torch.testing.assert_close(found.landmarks[image, :count], points[image, cells])
-        expected = (dense.scores()[image, cells] * found.second.scores()[image, :count]).sqrt()
-        torch.testing.assert_close(found.scores()[image, :count], expected)
+        second = found.second.class_logits[image, :count]
+        expected = log_odds[image, cells] + second[:, 1] - second[:, 0]
+        torch.testing.assert_close(found.scores()[image, :count], expected.sigmoid())
+        assert (expected.argsort(descending=True) != torch.arange(count)).any()
     assert not found.scores()[~valid].any()
+
+
+def test_a_second_stage_that_says_nothing_changes_nothing() -> None:
+    head, maps = probabilistic_head()
+    for layer in (head.roi.classes, head.roi.boxes):
+        torch.nn.init.zeros_(layer.weight)
+    found, valid = head(maps), head(maps).proposals.valid
+    for image in range(2):
+        dense = head.first(maps)
+        ranked = dense.scores()[image].sort(descending=True).values
+        scores = found.scores()[image][valid[image]]
+        assert scores[0].item() == pytest.approx(ranked[0].item())
+        assert torch.isin(scores.mul(1e4).round(), ranked.mul(1e4).round()).all()
+    torch.testing.assert_close(found.boxes()[valid], found.proposals.boxes[valid])
+
+
+def test_centreness_is_part_of_what_the_first_stage_says() -> None:
+    first = probabilistic_head()[0].spec.first.model_dump(exclude_unset=True)
+    head, maps = probabilistic_head(first=first | {"centerness": True})
+    torch.nn.init.zeros_(head.roi.classes.weight)
+    found = head(maps)
+    best = head.first(maps).scores().amax(1)
+    torch.testing.assert_close(found.scores()[:, 0], best, rtol=1e-4, atol=0)
+
+
+def test_the_second_stage_may_see_finer_maps_than_the_first() -> None:
+    roi = {"levels": 3, "fc": [6], "resolution": 2, "canonical_size": 16, "canonical_level": 2}
+    head, maps = probabilistic_head(finer=1, roi=roi)
+    fine = torch.randn(2, 3, 8, 8)
+    assert head.spec.level_strides == [2, *STRIDES]
+    found, same = head([fine, *maps]), head.first(maps)
+    torch.testing.assert_close(found.first.class_logits, same.class_logits)
+    other = head([fine + 1, *maps])
+    assert torch.equal(other.proposals.boxes, found.proposals.boxes)
+    small = (found.proposals.boxes[..., 2:] - found.proposals.boxes[..., :2]).prod(-1).sqrt() < 16
+    changed = (other.second.class_logits != found.second.class_logits).any(-1)
+    # Those from 16 pixels on, stride 4 has.
+    assert torch.equal(changed[found.proposals.valid], small[found.proposals.valid])
+    assert 0 < small[found.proposals.valid].float().mean() < 1
 
 
 def test_the_second_look_learns_from_the_best_boxes_of_the_first() -> None:
     head, maps = probabilistic_head()
-    seen = []
-
-    def sample(proposals: Proposals) -> Tensor:
-        seen.append(proposals.boxes)
-        return proposals.boxes[:, :2]
-
-    found = head(maps, sample)
-    (boxes,) = seen
-    assert boxes.shape == (2, 5, 4)  # as many as the losses' spec says
-    torch.testing.assert_close(boxes, head(maps).proposals.boxes[:, :5])
-    assert found.second.class_logits.shape == (2, 2, 2)
-    (found.second.class_logits.sum() + found.second.boxes().sum()).backward()
+    found = head.train()(maps)
+    assert found.boxes().shape == (2, 5, 4)  # as many as the losses' spec says
+    torch.testing.assert_close(found.proposals.boxes, head.eval()(maps).proposals.boxes[:, :5])
+    (found.logits().sum() + found.boxes().sum()).backward()
     # What the first stage finds is chosen without gradients.
+    assert head.first.levels[0].classes.weight.grad is None  # type: ignore[union-attr]
     assert head.first.levels[0].boxes.weight.grad is None  # type: ignore[union-attr]
     assert head.roi.fc[0].weight.grad is not None
 
@@ -304,13 +343,16 @@ def test_the_second_look_learns_from_the_best_boxes_of_the_first() -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"roi": {"levels": 3, "fc": [4]}}, "at most 2, those of the first stage"),
+        ({"roi": {"levels": 3, "fc": [4]}}, "at most 2, those that reach the head"),
+        ({"finer": 2, "first": {"strides": [2, 4]}}, "finer is 2: expected a finest stride"),
         ({"proposals": {"pre_nms_topk": 4, "post_nms_topk": 5}}, "at most proposals.pre_nms_topk"),
         ({"loss": {"pre_nms_topk": 4, "post_nms_topk": 5}}, "at most loss.pre_nms_topk, 4"),
     ],
 )
 def test_numbers_of_proposals_fit(keys: dict[str, object], message: str) -> None:
     content = probabilistic_head()[0].spec.model_dump(exclude_unset=True)
+    if isinstance(first := keys.get("first"), dict):
+        keys = keys | {"first": content["first"] | first}
     with pytest.raises(ValueError, match=message):
         ProbabilisticTwoStageHeadSpec.model_validate(content | keys)
 

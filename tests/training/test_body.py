@@ -77,6 +77,41 @@ def test_a_dense_head_becomes_the_first_of_two_stages_and_may_be_frozen(
     assert not any(torch.equal(start[name], end[name]) for name in second)
 
 
+def test_levels_of_the_neck_move_where_the_second_stage_sees_finer_maps(
+    settings: FitRequest, begun: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def finer(content: Content) -> None:
+        _with_a_second_stage(content)
+        content["architecture"]["backbone"]["finest"] = 4
+        content["architecture"]["neck"]["levels"] += 1
+        content["architecture"]["head"]["finer"] = 1
+        moved = [f"neck.{part}.{level}" for part in ("laterals", "smooth") for level in (1, 2, 3)]
+        content["hyper_parameters"]["frozen"] = ["backbone", *moved, "head.first"]
+
+    weights = read_weights(begun)
+    other = replace(with_template(settings, finer), load_weights=weights)
+    with caplog.at_level(logging.WARNING, "pocketface"):
+        end = read_weights(fit(replace(other, output=tmp_path / "other", epochs=1)).latest)
+    assert "backbone, neck and first stage begin with its weights" in caplog.text
+    assert "never learn" not in caplog.text
+    for name, tensor in weights.state_dict.items():
+        name = name.replace("head.", "head.first.")
+        for part in ("laterals", "smooth"):
+            for level in (2, 1, 0):
+                name = name.replace(f"neck.{part}.{level}.", f"neck.{part}.{level + 1}.")
+        assert torch.equal(end.state_dict[name], tensor), name
+    # And with all of its levels they are begun with again, where only the look is another.
+    again = replace(with_template(settings, _other_look), load_weights=end)
+    begins = prepare_training(replace(again, output=tmp_path / "again")).module.network.state_dict()
+    kept = [name for name in begins if name.startswith(("neck.", "head.first."))]
+    assert len(kept) > 30
+    assert all(torch.equal(begins[name], end.state_dict[name]) for name in kept)
+
+
+def _other_look(content: Content) -> None:
+    content["architecture"]["head"]["roi"]["fc"] = [16]
+
+
 def test_a_frozen_part_that_the_weights_lack_is_told_of(
     settings: FitRequest, begun: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -108,7 +143,8 @@ def test_a_training_that_goes_on_with_other_frozen_parts_says_so(
 @pytest.mark.parametrize(
     ("frozen", "message"),
     [
-        (["backbone", "head.body"], "no part 'head.body': expected some of backbone, backbone.ste"),
+        (["backbone", "head.body"], "no part 'head.body' that learns: expected some of backbone, "),
+        (["normalize"], "no part 'normalize' that learns: expected some of backbone, backbone.ste"),
         (["backbone", "neck", "head"], "nothing is left that learns"),
     ],
 )
@@ -116,8 +152,11 @@ def test_parts_that_cannot_be_frozen(settings: FitRequest, frozen: list[str], me
     def change(content: Content) -> None:
         content["hyper_parameters"]["frozen"] = frozen
 
+    asked = with_template(settings, change)
+    unread = replace(asked.train, files=[settings.output / "none.json"])
+    asked = replace(asked, train=unread)
     with pytest.raises(UserError, match=f"^hyper_parameters.frozen.*{message}"):
-        prepare_training(with_template(settings, change))
+        prepare_training(asked)
 
 
 def test_another_backbone_is_refused(settings: FitRequest, begun: Path) -> None:

@@ -197,11 +197,12 @@ def test_losses_of_a_dense_first_stage_are_its_own_beside_the_seconds() -> None:
         loss=RoILossSpec(pre_nms_topk=16, post_nms_topk=16),
     )
     dense = DenseHead(first, [3])([torch.randn(1, 3, 4, 4)])
-    near = [[14.0, 14.0, 34.0, 34.0]]
+    # A face at an IoU of 256 / 400, something else, and no proposal at all.
+    near = [[14.0, 14.0, 34.0, 34.0], [40.0, 40.0, 60.0, 60.0], [0.0] * 4]
     found = ProbabilisticPredictions(
         first=dense,
-        proposals=proposed(near),
-        first_scores=torch.ones(1, 1),
+        proposals=Proposals(torch.tensor([near]), torch.tensor([[True, True, False]])),
+        first_logits=torch.tensor([[2.0, -1.0, 4.0]]),
         landmarks=None,
         second=second(near),
     )
@@ -210,5 +211,19 @@ def test_losses_of_a_dense_first_stage_are_its_own_beside_the_seconds() -> None:
     assert losses.keys() == {"first_class", "first_box", "class", "box"}
     for name, value in expected.items():
         assert losses[f"first_{name}"].item() == pytest.approx(value.item())
-    assert losses["class"].item() == pytest.approx(math.log(2))
-    assert losses["box"].item() == pytest.approx(2 * math.log(20 / 16) / 0.2)
+    # The second stage says nothing yet: log-odds are those of the first.
+    sure, unsure = 1 / (1 + math.exp(-2)), 1 / (1 + math.exp(1))
+    there = (0.64 - sure) ** 2 * (math.log1p(math.exp(2)) - 0.64 * 2)
+    nothing = unsure**2 * math.log1p(math.exp(-1))
+    assert losses["class"].item() == pytest.approx(there + nothing)
+    assert losses["box"].item() == pytest.approx(2 * math.log(20 / 16) / 0.2 / 2)
+    # With a box that fits exactly, its score should be 1.
+    found.second.deltas[0, 0, 2:] = math.log(16 / 20) / 0.2
+    losses = probabilistic_loss(found, targets([FACE]), spec=spec)
+    there = (1 - sure) ** 2 * math.log1p(math.exp(-2))
+    assert losses["class"].item() == pytest.approx(there + nothing)
+    assert losses["box"].item() == pytest.approx(0, abs=1e-6)
+    # Of an ignored face nothing is learnt.
+    faces = targets([FACE], ignore=[near[1]])
+    losses = probabilistic_loss(found, faces, spec=spec)
+    assert losses["class"].item() == pytest.approx(there)
