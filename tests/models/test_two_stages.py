@@ -209,6 +209,7 @@ def test_proposals_are_the_best_of_all_levels_and_filled_up() -> None:
     assert (proposals.valid.sum(1) > 10).all()
     assert not proposals.boxes[~proposals.valid].any()
     assert not proposals.boxes.requires_grad
+    assert 0 <= proposals.boxes.min() < proposals.boxes.max() <= 16  # inside the image
     best = rpn.propose(found, pre_nms_topk=20, post_nms_topk=3)
     torch.testing.assert_close(best.boxes, proposals.boxes[:, :3])
 
@@ -286,6 +287,16 @@ def test_a_score_is_made_of_both_stages_and_landmarks_are_those_of_the_cell() ->
         expected = log_odds[image, cells] + second[:, 1] - second[:, 0]
         torch.testing.assert_close(found.scores()[image, :count], expected.sigmoid())
         assert (expected.argsort(descending=True) != torch.arange(count)).any()
+    assert not found.scores()[~valid].any()
+
+
+def test_boxes_that_are_hidden_are_no_faces() -> None:
+    # As many places as cells: what NMS drops fills them up.
+    head, maps = probabilistic_head(proposals={"pre_nms_topk": 20, "post_nms_topk": 20})
+    found = head(maps)
+    valid = found.proposals.valid
+    assert 5 < (~valid).sum()
+    assert (found.logits()[~valid] > -100).all()
     assert not found.scores()[~valid].any()
 
 
