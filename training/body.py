@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 _HEAD = "head."
 _FIRST = "head.first."
-_LEVEL = re.compile(r"(?<=^neck\.laterals\.)\d+|(?<=^neck\.smooth\.)\d+")
+_LEVEL = re.compile(r"^(neck\.(?:laterals|smooth|context)\.)(\d+)")
 
 
 def gives_a_body(weights: Weights, architecture: ArchitectureSpec) -> bool:
@@ -64,7 +64,8 @@ def body_of(weights: Weights, architecture: ArchitectureSpec) -> dict[str, Tenso
     parts = {}
     for name, tensor in weights.state_dict.items():
         if not name.startswith(_HEAD):
-            parts[_LEVEL.sub(lambda found: str(int(found[0]) + added), name)] = tensor
+            moved = _LEVEL.sub(lambda found: f"{found[1]}{int(found[2]) + added}", name)
+            parts[moved] = tensor
         elif first is not None and name.startswith(first):
             parts[_FIRST + name.removeprefix(first)] = tensor
     kept, new = "backbone and neck", "the head"
