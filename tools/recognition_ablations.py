@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,9 +150,9 @@ def measured(name: str, row: Row, asked: argparse.Namespace) -> dict[str, float 
         edits["hyper_parameters.repeats"] = max(1, round(usual / count(photos, root)))
     start = None
     if row.begins:
-        twice = listed_twice(asked.unlabelled[0], asked.save_to / "twice.identities.json")
         views = {"initial_weights": None, **TWO_VIEWS}
-        first = learning_from(asked, twice, asked.unlabelled[1])
+        lists, roots = copied(*map(Path, asked.unlabelled), asked.save_to / "copies")
+        first = other(asked, train_ann_files=lists, train_data_roots=roots)
         start = trained(TEMPLATE, views, asked.save_to / "two_views", first, "--seed", 1)
     this = learning_from(asked, photos, root)
     checkpoint = trained(TEMPLATE, edits, folder, this, "--seed", 1, start=start)
@@ -181,12 +182,21 @@ def every_other_person(photos: Path, output: Path) -> Path:
     return write([one for one in content if one["person"] in kept], output)
 
 
-def listed_twice(photos: Path, output: Path) -> Path:
-    """Write the list in which each photo with a face is there twice, as a person of its own."""
+def copied(photos: Path, root: Path, folder: Path) -> tuple[list[Path], list[Path]]:
+    """Copy photos with a face to a folder, as a file that is listed twice counts once.
+
+    Returns:
+        Lists, and the root of each, in which a photo and its copy are a person of their own.
+    """
     content = json.loads(photos.read_text(encoding="utf-8"))["photos"]
     seen = [one for one in content if one["landmarks"] is not None]
+    for one in seen:
+        copy = folder / one["image"]
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / one["image"], copy)
     own = [{**one, "person": f"photo {place}"} for place, one in enumerate(seen)]
-    return write([one for one in own for _ in range(2)], output)
+    listed = write(own, folder.with_suffix(".identities.json"))
+    return [listed, listed], [root, folder]
 
 
 def write(photos: list[dict[str, Any]], output: Path) -> Path:
