@@ -151,7 +151,8 @@ def measured(name: str, row: Row, asked: argparse.Namespace) -> dict[str, float 
     start = None
     if row.begins:
         views = {"initial_weights": None, **TWO_VIEWS}
-        lists, roots = copied(*map(Path, asked.unlabelled), asked.save_to / "copies")
+        others, their_root = map(Path, asked.unlabelled)
+        lists, roots = copied(others, their_root, asked.save_to / "copies")
         first = other(asked, train_ann_files=lists, train_data_roots=roots)
         start = trained(TEMPLATE, views, asked.save_to / "two_views", first, "--seed", 1)
     this = learning_from(asked, photos, root)
