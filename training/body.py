@@ -33,12 +33,15 @@ def gives_a_body(weights: Weights, architecture: ArchitectureSpec) -> bool:
 def _added_levels(weights: Weights, architecture: ArchitectureSpec) -> int | None:
     """How many finer maps a network has beside those of the weights; None if all is different."""
     had = weights.template.architecture
-    added = max(_finer(architecture) - _finer(had), 0)
-    body = architecture.model_dump(exclude={"head"})
-    if added and body["neck"] is not None and "finest" in body["backbone"]:
-        body["backbone"]["finest"] <<= added
-        body["neck"]["levels"] -= added
-    return added if had.model_dump(exclude={"head"}) == body else None
+    theirs, ours = (one.model_dump(exclude={"head"}) for one in (had, architecture))
+    if theirs == ours:
+        return 0
+    added = _finer(architecture) - _finer(had)
+    if added <= 0 or ours["neck"] is None or "finest" not in ours["backbone"]:
+        return None
+    ours["backbone"]["finest"] <<= added
+    ours["neck"]["levels"] -= added
+    return added if theirs == ours else None
 
 
 def _finer(architecture: ArchitectureSpec) -> int:

@@ -12,11 +12,13 @@ import yaml
 
 from pocketface.errors import UserError
 from pocketface.models.weights import read_weights
+from pocketface.tasks.templates import parse_template
+from pocketface.training.body import body_of, gives_a_body
 from pocketface.training.fit import fit
 from pocketface.training.prepare import prepare_training
 from pocketface.training.request import FitRequest
 from tests.small_training import Content, with_template
-from tests.tiny_network import HEADS
+from tests.tiny_network import HEADS, TEMPLATE, write_tiny_weights
 
 
 def _two_stages(content: Content) -> None:
@@ -106,6 +108,26 @@ def test_levels_of_the_neck_move_where_the_second_stage_sees_finer_maps(
     kept = [name for name in begins if name.startswith(("neck.", "head.first."))]
     assert len(kept) > 30
     assert all(torch.equal(begins[name], end.state_dict[name]) for name in kept)
+
+
+def test_a_neck_of_all_levels_is_a_body_whichever_of_them_the_first_stage_sees(
+    tmp_path: Path,
+) -> None:
+    def with_head(head: Content) -> str:
+        content = yaml.safe_load(TEMPLATE)
+        content["architecture"]["backbone"]["finest"] = 4
+        content["architecture"]["neck"]["levels"] += 1
+        content["architecture"]["head"] = head
+        return yaml.safe_dump(content)
+
+    dense = yaml.safe_load(TEMPLATE)["architecture"]["head"]
+    second = yaml.safe_load(HEADS["probabilistic_two_stage"])["head"] | {"finer": 1}
+    all_levels = dense | {"strides": [4, *dense["strides"]]}
+    weights = read_weights(write_tiny_weights(tmp_path, with_head(all_levels)))
+    architecture = parse_template(with_head(second), source="test").architecture
+    assert gives_a_body(weights, architecture)
+    necks = [name for name in body_of(weights, architecture) if name.startswith("neck.")]
+    assert necks == [name for name in weights.state_dict if name.startswith("neck.")]
 
 
 def _other_look(content: Content) -> None:
