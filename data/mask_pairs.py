@@ -241,10 +241,12 @@ def read_mask_values(path: Path) -> NDArray[np.uint8]:
     try:
         with pillow_quiet(), Image.open(path, formats=["PNG"]) as image:
             check_size(image.size, str(path))
-            if image.mode != "L":
+            # Pixels of 2 and 4 bits have the mode L, too, and are stretched to 255.
+            kind = image.tile[0].args if image.mode == "L" else image.mode
+            if kind != "L":
                 raise DataError(
-                    f"{path}: its pixels are {image.mode}: expected grey of 8 bits (L), the value "
-                    "of a class for each",
+                    f"{path}: its pixels are {kind}: expected grey of 8 bits (L), the value of a "
+                    "class for each",
                     hint="`pocketface data masks` makes such masks of others",
                 )
             return np.array(image)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -65,3 +67,24 @@ def palette(values: NDArray[np.uint8], *, bits: int = 8) -> Image.Image:
         colours[3 * place : 3 * place + 3] = colour
     image.putpalette(colours[: 3 * 2**bits])
     return image
+
+
+def write_png(path: Path, pixels: NDArray[np.uint8], bits: int) -> None:
+    """A grey PNG of few bits, which Pillow does not write."""
+    height, width = pixels.shape
+    rows = b""
+    for row in pixels:
+        text = "".join(f"{value:0{bits}b}" for value in row)
+        rows += b"\0" + int(text, 2).to_bytes(width * bits // 8, "big")
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    head = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )

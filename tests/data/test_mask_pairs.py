@@ -15,6 +15,8 @@ from pocketface.data.class_names import ClassNames
 from pocketface.data.mask_pairs import read_mask, read_mask_pairs
 from pocketface.errors import DataError, ImageError
 
+from .mask_folders import write_png
+
 CLASSES = {"1": "face", "2": "glasses", "3": "hair"}
 
 
@@ -81,10 +83,13 @@ def test_masks_of_another_kind(folder: Path, mask: np.ndarray, message: str) -> 
         read_mask(one, shape=(4, 6, 3))
 
 
-def test_palettes_and_damaged_masks(folder: Path) -> None:
+def test_palettes_few_bits_and_damaged_masks(folder: Path) -> None:
     (one,) = read_mask_pairs([listed(folder)], [folder], classes=["face"])
     Image.new("P", (6, 4)).save(folder / "a.png")
     with pytest.raises(DataError, match="its pixels are P: expected grey"):
+        read_mask(one, shape=(4, 6, 3))
+    write_png(folder / "a.png", np.ones((4, 6), np.uint8), bits=4)
+    with pytest.raises(DataError, match="its pixels are L;4: expected grey"):
         read_mask(one, shape=(4, 6, 3))
     (folder / "a.png").write_bytes((folder / "b.png").read_bytes()[:-30])
     with pytest.raises(ImageError, match=r"a\.png: not a PNG, or damaged"):

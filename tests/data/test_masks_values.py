@@ -16,7 +16,7 @@ from pocketface.data.masks_values import MaskValues
 from pocketface.errors import DataError, UserError
 
 from ..tiffs import grey_of_4_bits
-from .mask_folders import VALUES, Make, coloured, convert, palette, truth
+from .mask_folders import VALUES, Make, coloured, convert, palette, truth, write_png
 
 
 @pytest.mark.parametrize(
@@ -68,30 +68,6 @@ def test_colours_of_16_bits_are_refused(suffix: str, channels: int, make_pairs: 
     assert cv2.imwrite(str(labels / f"a{suffix}"), pixels)
     with pytest.raises(DataError, match=rf"mask whose pixels have more .* \(a{suffix}: RGBA?;16"):
         convert((photos, labels), "face=1,2", "hair=7")
-
-
-def write_png(path: Path, pixels: NDArray[np.uint8], bits: int) -> None:
-    """A grey PNG of few bits, which Pillow does not write."""
-    import struct
-    import zlib
-
-    height, width = pixels.shape
-    rows = b""
-    for row in pixels:
-        text = "".join(f"{value:0{bits}b}" for value in row)
-        rows += b"\0" + int(text, 2).to_bytes(width * bits // 8, "big")
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    head = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
 
 
 def sixteen(values: NDArray[np.uint8]) -> Image.Image:
