@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -109,12 +109,15 @@ class ProposalsSpec(Spec):
         nms_threshold: IoU above which NMS, of an RPN's levels each alone, keeps only the better of
             two.
         min_size: Boxes with a side that is not above this many pixels are dropped.
+        min_score: Boxes whose score by the first stage is not above this are dropped, but not in
+            training. The time of the second stage is that of the boxes that are left.
     """
 
     pre_nms_topk: PositiveInt = 1000
     post_nms_topk: PositiveInt = 1000
     nms_threshold: Annotated[float, Field(gt=0, le=1)] = 0.7
     min_size: NonNegativeFloat = 0.0
+    min_score: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class RPNSpec(ProposalsSpec):
@@ -275,3 +278,8 @@ class TwoStageHeadSpec(StagesHeadSpec):
     def level_strides(self) -> list[int]:
         """The stride of each level."""
         return self.rpn.anchors.strides
+
+    def of_network(self) -> dict[str, Any]:
+        """See `HeadSpec`; weights mean the same whichever boxes are looked at."""
+        which = set(ProposalsSpec.model_fields)
+        return super().of_network() | {"rpn": self.rpn.model_dump(exclude=which)}

@@ -168,5 +168,7 @@ class ProbabilisticTwoStageHeadSpec(StagesHeadSpec):
         return [finest >> step for step in range(self.finer, 0, -1)] + self.first.strides
 
     def of_network(self) -> dict[str, Any]:
-        """See `HeadSpec`."""
-        return super().of_network() | {"first": self.first.of_network()}
+        """See `HeadSpec`; weights mean the same whichever boxes are looked at."""
+        keys = super().of_network() | {"first": self.first.of_network()}
+        del keys["proposals"]
+        return keys

@@ -74,7 +74,7 @@ class ProbabilisticTwoStageHead(nn.Module):
             proposals=proposals,
             first_logits=logits,
             landmarks=landmarks,
-            second=self.roi(maps, strides, proposals.boxes, sides),
+            second=self.roi(maps, strides, proposals.boxes, proposals.valid, sides),
         )
 
     @torch.no_grad()
@@ -88,7 +88,8 @@ class ProbabilisticTwoStageHead(nn.Module):
         if found.centerness_logits is not None:
             logits = torch.logit(found.scores().float(), eps=1e-6)
         best, places = best_scores(logits, limits.pre_nms_topk)
-        boxes, kept = unhidden(clipped(at(found.boxes(), places), sides), best, spec.proposals)
+        boxes = clipped(at(found.boxes(), places), sides)
+        boxes, kept = unhidden(boxes, best, spec.proposals, training=self.training)
         proposals, chosen = best_proposals(boxes, best, kept, limits.post_nms_topk)
         points = found.landmark_points()
         if points is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -47,15 +48,21 @@ def rows(x: Tensor, places: Tensor) -> Tensor:
     return x.gather(1, places[..., None].expand(-1, -1, x.shape[-1]))
 
 
-def unhidden(boxes: Tensor, scores: Tensor, spec: ProposalsSpec) -> tuple[Tensor, Tensor]:
-    """Boxes (B, K, 4) of falling `scores` (B, K), and which of them stay: bool (B, K).
+def unhidden(
+    boxes: Tensor, logits: Tensor, spec: ProposalsSpec, *, training: bool
+) -> tuple[Tensor, Tensor]:
+    """Boxes (B, K, 4) of falling log-odds (B, K), and which of them stay: bool (B, K).
 
-    Those of too small sides have no area, so that they hide no other in NMS.
+    Those of too small sides have no area, so that they hide no other in NMS. In training, those of
+    low scores stay, as they teach what is no face.
     """
     sides = boxes[..., 2:] - boxes[..., :2]
     large = (sides > spec.min_size).all(-1)
     boxes = boxes * large[..., None]
-    return boxes, large & best_boxes(boxes, scores, iou=spec.nms_threshold)
+    kept = large & best_boxes(boxes, logits, iou=spec.nms_threshold)
+    if spec.min_score and not training:
+        kept = kept & (logits > math.log(spec.min_score / (1 - spec.min_score)))
+    return boxes, kept
 
 
 def best_proposals(

@@ -14,30 +14,38 @@ from .map_size import map_size
 from .nms import in_torchscript
 
 
-def roi_align(maps: list[Tensor], strides: list[int], rois: Tensor, spec: RoIHeadSpec) -> Tensor:
-    """Crops of feature maps.
+def roi_align(
+    maps: list[Tensor], strides: list[int], rois: Tensor, valid: Tensor, spec: RoIHeadSpec
+) -> tuple[Tensor, Tensor | None]:
+    """Crops of feature maps, of the boxes that are valid; in TorchScript files of all boxes.
 
     Args:
         maps: (B, C, H, W) each, finest first.
         strides: Theirs, in pixels of the image.
         rois: (B, R, 4): x1, y1, x2, y2 in pixels of the image.
+        valid: bool (B, R).
         spec: `levels` maps are used; which of them for a box, follows from its size.
 
     Returns:
-        (B * R, C, resolution, resolution).
+        (N, C, resolution, resolution), and int64 (N,): their places among all B * R boxes; None if
+        these are all, in their order.
     """
     maps, strides = maps[: spec.levels], strides[: spec.levels]
     levels = assigned_levels(rois, strides, spec).flatten()
     rois = enlarged(rois, spec.context)
     # A number for each box: that of its image.
     images = torch.arange(rois.shape[0], device=rois.device)[:, None].expand(rois.shape[:2])
-    images, boxes = images.flatten(), rois.reshape(-1, 4)
+    images, boxes, valid = images.flatten(), rois.reshape(-1, 4), valid.flatten()
     if torch.onnx.is_in_onnx_export():
-        return _by_layers(maps, strides, boxes, levels, images, spec)
+        return _by_layers(maps, strides, boxes, levels, images, valid, spec)
     if rois.is_meta:  # how many points are averaged follows from the boxes
         size = spec.resolution
-        return maps[0].new_empty((boxes.shape[0], maps[0].shape[1], size, size))
-    return _by_rows(maps, strides, boxes, levels, images, spec)
+        return maps[0].new_empty((boxes.shape[0], maps[0].shape[1], size, size)), None
+    if in_torchscript():
+        return _by_rows(maps, strides, boxes, levels, images, spec), None
+    places = valid.nonzero().squeeze(1)
+    boxes, levels, images = (one[places] for one in (boxes, levels, images))
+    return _by_rows(maps, strides, boxes, levels, images, spec), places
 
 
 def assigned_levels(rois: Tensor, strides: list[int], spec: RoIHeadSpec) -> Tensor:
@@ -176,20 +184,17 @@ def _by_layers(
     boxes: Tensor,
     levels: Tensor,
     images: Tensor,
+    valid: Tensor,
     spec: RoIHeadSpec,
-) -> Tensor:
-    """A layer RoiAlign for each map.
-
-    Boxes of other maps are there without area, which costs little, so that all sizes are fixed.
-    """
-    crops: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """A layer RoiAlign for each map, which looks at its own boxes alone."""
+    crops, places = [], []
     for level, (x, stride) in enumerate(zip(maps, strides, strict=True)):
-        own = levels == level
-        here = torch.where(own[:, None], boxes, torch.zeros_like(boxes))
-        found: Tensor = _InONNX.apply(x, here, images, 1 / stride, spec)  # type: ignore[no-untyped-call]
-        crops = found if crops is None else torch.where(own[:, None, None, None], found, crops)
-    assert crops is not None
-    return crops
+        own = (valid & (levels == level)).nonzero().squeeze(1)
+        here = boxes.index_select(0, own), images.index_select(0, own)
+        crops.append(_InONNX.apply(x, *here, 1 / stride, spec))  # type: ignore[no-untyped-call]
+        places.append(own)
+    return torch.cat(crops), torch.cat(places)
 
 
 class _InONNX(torch.autograd.Function):

@@ -25,9 +25,9 @@ class RoIPredictions:
 
     Attributes:
         rois: (B, R, 4): what it looked at; x1, y1, x2, y2 in network-input pixels.
-        class_logits: (B, R, 2): background, face.
+        class_logits: (B, R, 2): background, face; anything for boxes that are not valid.
         deltas: (B, R, 4): offset of the centre in box sizes and log of the size ratio, both
-            divided by their variance.
+            divided by their variance; likewise.
         variances: What the deltas of the centre and of the size are multiplied by.
         sides: (2,): width and height of the image.
     """
@@ -73,7 +73,12 @@ class RoIHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(
-        self, maps: list[Tensor], strides: list[int], rois: Tensor, sides: Tensor
+        self,
+        maps: list[Tensor],
+        strides: list[int],
+        rois: Tensor,
+        valid: Tensor,
+        sides: Tensor,
     ) -> RoIPredictions:
         """Look at boxes.
 
@@ -81,16 +86,28 @@ class RoIHead(nn.Module):
             maps: (B, C, H, W) each, finest first.
             strides: Theirs.
             rois: (B, R, 4): x1, y1, x2, y2 in network-input pixels.
+            valid: bool (B, R): those to look at.
             sides: (2,): width and height of the image.
         """
-        x = roi_align(maps, strides, rois, self.spec).flatten(1)
+        crops, places = roi_align(maps, strides, rois, valid, self.spec)
+        x = crops.flatten(1)
         for layer in self.fc:
             x = torch.relu(layer(x))
-        logits, deltas, count = self.classes(x), self.boxes(x), rois.shape[1]
         return RoIPredictions(
             rois=rois,
-            class_logits=logits.reshape(-1, count, logits.shape[-1]),
-            deltas=deltas.reshape(-1, count, 4),
+            class_logits=_spread(self.classes(x), places, rois),
+            deltas=_spread(self.boxes(x), places, rois),
             variances=self.spec.variances,
             sides=sides,
         )
+
+
+def _spread(x: Tensor, places: Tensor | None, rois: Tensor) -> Tensor:
+    """Rows (N, C) at their places (see `roi_align`) among the boxes (B, R, 4): (B, R, C).
+
+    The others are zeros.
+    """
+    if places is not None:
+        empty = torch.zeros_like(rois[..., :1], dtype=x.dtype).expand(-1, -1, x.shape[1])
+        x = empty.reshape(-1, x.shape[1]).index_copy(0, places, x)
+    return x.reshape(-1, rois.shape[1], x.shape[1])

@@ -77,7 +77,8 @@ class RPN(nn.Module):
                 functional.embedding(places, anchors),
                 variances=self.spec.variances,
             )
-            found_here, kept_here = unhidden(clipped(found_here, found.sides), best, self.spec)
+            found_here = clipped(found_here, found.sides)
+            found_here, kept_here = unhidden(found_here, best, self.spec, training=self.training)
             scores.append(best)
             boxes.append(found_here)
             kept.append(kept_here)

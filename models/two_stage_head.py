@@ -61,6 +61,9 @@ class TwoStageHead(nn.Module):
         proposals = self.rpn.propose(
             found, pre_nms_topk=limits.pre_nms_topk, post_nms_topk=limits.post_nms_topk
         )
-        rois = proposals.boxes if sampler is None else sampler(proposals)
-        second = self.roi(maps, spec.level_strides, rois, found.sides)
+        rois, valid = proposals.boxes, proposals.valid
+        if sampler is not None:
+            rois = sampler(proposals)
+            valid = (rois[..., 2:] > rois[..., :2]).all(-1)  # zeros fill up
+        second = self.roi(maps, spec.level_strides, rois, valid, found.sides)
         return TwoStagePredictions(rpn=found, proposals=proposals, second=second)

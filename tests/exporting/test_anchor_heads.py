@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import pocketface
 from pocketface.exporting import EXPORTERS
 from pocketface.model_templates import template_path
 from pocketface.models.network import make_network
-from pocketface.models.weights import write_weights
+from pocketface.models.weights import build_network, read_weights, write_weights
 from pocketface.results import pairwise_iou
 from pocketface.tasks.templates import parse_template
 
@@ -72,6 +73,35 @@ def test_a_dense_first_stage_gives_its_landmarks_in_files_too(tmp_path: Path) ->
         assert found.landmarks is not None
         np.testing.assert_allclose(found.boxes[same], expected.boxes, atol=0.01)
         np.testing.assert_allclose(found.landmarks[same], expected.landmarks, atol=0.01)
+
+
+@pytest.mark.parametrize("min_score", [0.5, 0.9999])
+def test_files_look_at_no_more_than_they_have_to(tmp_path: Path, min_score: float) -> None:
+    """Nor at anything, where the first stage finds nothing."""
+    import onnx
+    import onnxruntime
+
+    text = text_of("probabilistic_two_stage")
+    text = text.replace("post_nms_topk: 32}", f"post_nms_topk: 32, min_score: {min_score}}}", 1)
+    weights = write_tiny_weights(tmp_path, text)
+    report = run(weights, tmp_path, formats=FORMATS)
+    assert {(one.status, one.reason) for one in report.files} == {("passed", None)}
+    photo = np.random.default_rng(1).integers(0, 256, (80, 70, 3), dtype=np.uint8)
+    expected = pocketface.load(weights).predict(photo)
+    assert len(expected) == 0 if min_score > 0.9 else len(expected) > 3
+    for name in ("model.onnx", "model.xml", "model.pt"):
+        assert len(pocketface.load(tmp_path / name).predict(photo)) == len(expected)
+    graph = onnx.load(tmp_path / "model.onnx")
+    crops = [node.output[0] for node in graph.graph.node if node.op_type == "RoiAlign"]
+    for name in crops:
+        graph.graph.output.append(onnx.ValueInfoProto(name=name))
+    session = onnxruntime.InferenceSession(graph.SerializeToString())
+    spec = read_weights(weights).template.input
+    image = np.random.default_rng(2).uniform(0, 255, (1, 3, spec.height, spec.width))
+    found = session.run(crops, {session.get_inputs()[0].name: image.astype(np.float32)})
+    with torch.no_grad():
+        raw = build_network(read_weights(weights))(torch.from_numpy(image).float(), raw=True)
+    assert sum(len(one) for one in found) == raw.proposals.valid.sum()
 
 
 def test_formats_without_layers_for_it_are_named_and_the_others_made(tmp_path: Path) -> None:

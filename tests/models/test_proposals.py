@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from pocketface.model_templates.anchor_heads import ProposalsSpec
@@ -19,10 +20,19 @@ SCORES = torch.tensor([[4.0, 3.0, 2.0, -5.0]])
 
 
 def test_boxes_that_are_hidden_or_have_a_side_of_none_are_dropped() -> None:
-    boxes, kept = unhidden(BOXES, SCORES, ProposalsSpec())
+    boxes, kept = unhidden(BOXES, SCORES, ProposalsSpec(), training=False)
     assert kept.tolist() == [[True, False, False, True]]
     assert boxes[0, 2].tolist() == [0.0] * 4
     assert torch.equal(boxes[0, [0, 1, 3]], BOXES[0, [0, 1, 3]])
+
+
+@pytest.mark.parametrize(("min_score", "kept"), [(0.006, True), (0.007, False)])
+def test_boxes_of_low_scores_are_dropped(min_score: float, kept: bool) -> None:
+    """The last one's is 1 / (1 + e^5), 0.0067."""
+    spec = ProposalsSpec(min_score=min_score)
+    _, found = unhidden(BOXES, SCORES, spec, training=False)
+    assert found.tolist() == [[True, False, False, kept]]
+    assert unhidden(BOXES, SCORES, spec, training=True)[1][0, 3]
 
 
 def test_the_best_of_those_kept_come_first_and_the_rest_has_no_area() -> None:

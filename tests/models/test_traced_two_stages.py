@@ -37,7 +37,8 @@ def test_crops(ratio: int, aligned: bool, context: float) -> None:
 
     class Crops(nn.Module):
         def forward(self, fine: Tensor, coarse: Tensor, boxes: Tensor) -> Tensor:
-            return roi_align([fine, coarse], strides, boxes, spec)
+            valid = torch.ones_like(boxes[..., 0]) > 0
+            return roi_align([fine, coarse], strides, boxes, valid, spec)[0]
 
     maps = torch.randn(1, 2, 8, 40), torch.randn(1, 2, 4, 20)
     traced = torch.jit.trace(Crops(), (*maps, torch.zeros(1, 60, 4)), check_trace=False)

@@ -151,10 +151,14 @@ def test_crops_are_those_of_roi_align(aligned: bool, sampling: int, context: flo
     rois = torch.tensor([boxes, boxes[::-1]])
     levels = assigned_levels(rois, STRIDES, spec)
     assert levels.tolist() == [[0, 1, 0], [0, 1, 0]]
-    found = roi_align(maps, STRIDES, rois, spec)
-    assert found.shape == (6, 3, 3, 3)
+    valid = torch.tensor([[True, True, False], [True, True, True]])
+    crops, places = roi_align(maps, STRIDES, rois, valid, spec)
+    assert crops.shape == (5, 3, 3, 3)
+    assert places is not None
+    assert places.tolist() == [0, 1, 3, 4, 5]
+    found = dict(zip(places.tolist(), crops, strict=True))
     for image in range(2):
-        for index in range(3):
+        for index in range(3 if image else 2):
             level = int(levels[image, index])
             for channel in range(3):
                 left, top, right, bottom = rois[image, index].tolist()
@@ -166,16 +170,17 @@ def test_crops_are_those_of_roi_align(aligned: bool, sampling: int, context: flo
                     STRIDES[level],
                     spec,
                 )
-                torch.testing.assert_close(found[3 * image + index, channel], expected)
+                torch.testing.assert_close(found[3 * image + index][channel], expected)
 
 
 def test_crops_without_area_are_zeros_and_teach_nothing() -> None:
     maps = [torch.ones(1, 2, 4, 4, requires_grad=True)]
     spec = RoIHeadSpec(levels=1, fc=[4], resolution=2)
-    found = roi_align(maps, [4], torch.zeros(1, 3, 4), spec)
+    found, _ = roi_align(maps, [4], torch.zeros(1, 3, 4), torch.ones(1, 3).bool(), spec)
     assert found.shape == (3, 2, 2, 2)
     assert not found.any()
-    real = roi_align(maps, [4], torch.tensor([[[1.0, 1.0, 9.0, 9.0]]]), spec)
+    one = torch.tensor([[[1.0, 1.0, 9.0, 9.0]]])
+    real, _ = roi_align(maps, [4], one, torch.ones(1, 1).bool(), spec)
     real.sum().backward()  # type: ignore[no-untyped-call]
     assert maps[0].grad is not None
     # Each of two channels of four cells is an average, whose weights add up to 1.
@@ -300,6 +305,26 @@ def test_boxes_that_are_hidden_are_no_faces() -> None:
     assert not found.scores()[~valid].any()
 
 
+@pytest.mark.parametrize("min_score", [0.5, 0.9999])
+def test_boxes_of_low_scores_are_not_looked_at(min_score: float) -> None:
+    head, maps = probabilistic_head()
+    proposals = head.spec.proposals.model_dump() | {"min_score": min_score}
+    choosy, _ = probabilistic_head(proposals=proposals)
+    choosy.load_state_dict(head.state_dict())
+    looked_at: list[int] = []
+    choosy.roi.fc[0].register_forward_hook(lambda _, x, __: looked_at.append(len(x[0])))
+    expected, found = head(maps), choosy(maps)
+    high = expected.proposals.valid & (expected.first_logits.sigmoid() > min_score)
+    assert 0 <= high.sum() < expected.proposals.valid.sum()
+    assert looked_at == [high.sum()]
+    assert torch.equal(found.proposals.valid, high)
+    torch.testing.assert_close(found.scores(), expected.scores() * high)
+    torch.testing.assert_close(found.boxes()[high], expected.boxes()[high])
+    # In training they teach what is no face.
+    choosy.train()(maps)
+    assert looked_at[1] == 10
+
+
 def test_a_second_stage_that_says_nothing_changes_nothing() -> None:
     head, maps = probabilistic_head()
     for layer in (head.roi.classes, head.roi.boxes):
@@ -376,6 +401,8 @@ def test_weights_fit_whatever_the_losses_are() -> None:
     delta = first.model_copy(update={"box_coding": "delta"})
     larger = delta.model_copy(update={"anchor_scale": 4.0})  # what its boxes are told in
     assert delta.of_network() != larger.of_network()
+    fewer = spec.proposals.model_copy(update={"post_nms_topk": 3, "min_score": 0.1})
+    assert spec.model_copy(update={"proposals": fewer}).of_network() == spec.of_network()
     narrow = first.model_copy(update={"channels": 3})
     assert spec.model_copy(update={"first": narrow}).of_network() != spec.of_network()
 
