@@ -21,6 +21,8 @@ _SPLITS = ("train", "val")
 _FLAGS = ("blur", "expression", "illumination", "invalid", "occlusion", "pose")
 """Flags after x, y, w, h on a line of the list, in order (wider_face_split/readme.txt)."""
 
+_NO_AREA, _OUTSIDE = "box without area", "box outside the photo"
+
 
 @dataclass
 class ListedPhoto:
@@ -176,9 +178,13 @@ def _to_coco(
             width, height = image_size(path)
             name = path.relative_to(root).as_posix()
             images.append({"id": image_id, "file_name": name, "width": width, "height": height})
+        width, height = (images[image_id - 1][side] for side in ("width", "height"))
         for x, y, w, h, *flags in entry.faces:
             if w <= 0 or h <= 0:
-                faces.lose("box without area", entry.name)
+                faces.lose(_NO_AREA, entry.name)
+                continue
+            if min(x + w, y + h) <= 0 or x >= width or y >= height:
+                faces.lose(_OUTSIDE, entry.name)
                 continue
             annotation: dict[str, Any] = {
                 "id": len(annotations) + 1,
@@ -205,7 +211,10 @@ def _to_coco(
     faces.kept = len(annotations)
     faces.check()
     records.report()
-    empty = faces.lost.total()
-    info = {"description": f"WIDER FACE, from {file.name}", "boxes_without_area": empty}
+    info = {
+        "description": f"WIDER FACE, from {file.name}",
+        "boxes_without_area": faces.lost[_NO_AREA],
+        "boxes_outside_photos": faces.lost[_OUTSIDE],
+    }
     content = {"info": info, "categories": [FACE_CATEGORY]}
     return content | {"images": images, "annotations": annotations}

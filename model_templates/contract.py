@@ -239,7 +239,8 @@ class Contract(Spec):
         if not text:
             raise ContractError(
                 f"{source}: carries no pocketface contract",
-                hint="export it with `pocketface export`; other people's files are not accepted",
+                hint="export it with `pocketface export`; of others only files of known networks "
+                "open, with --template NAME",
             )
         if _version(text) == 1:
             raise ContractError(f"{source}: exported by an older pocketface: export it again")

@@ -159,7 +159,10 @@ def _load(path: Path) -> dict[Any, Any]:
     """What `torch.save` wrote, also before PyTorch 1.6; nothing but tensors and plain objects."""
     operations = _old_operations if _is_old(path) else zipped_operations
     content = load_checkpoint(
-        path, operations, refusal="holds objects of {}, not tensors alone: not opened"
+        path,
+        operations,
+        refusal="holds objects of {}, not tensors alone: not opened",
+        hint="of a file that you trust, save the tensors alone, as its 'model' or 'state_dict'",
     )
     if not isinstance(content, dict):
         raise ModelFileError(f"{path}: expected a checkpoint (found {type(content).__name__})")

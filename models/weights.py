@@ -157,13 +157,16 @@ def _of_others(path: Path, template: TemplateFile, *, learns_anew: bool) -> Weig
     found = foreign.renamed
     hint = f"is it of another template than {spec.name}? name it by --template"
     if found.anew and not (found.missing or found.unknown or learns_anew):
-        hint = "of other classes, or of a part of the network: `train` can begin with it"
+        hint = (
+            "of other classes, or of a part of the network: `train --load-weights` begins with it"
+        )
     missing = found.missing + (() if learns_anew else found.anew)
-    problems = [
-        f"{what} {_some(names)}"
-        for what, names in (("it lacks", missing), ("not known:", found.unknown))
-        if names
-    ]
+    amiss = {"it lacks": missing, "not known:": found.unknown}
+    problems = [f"{what} {_some(names)}" for what, names in amiss.items() if names]
+    if any(len(names) > _LISTED for names in amiss.values()):
+        hint += "; -v names them all"
+        for what, names in amiss.items():
+            _log.info("%s: %s %s", path, what, ", ".join(map(printable, names)) or "nothing")
     size = spec.input.height, spec.input.width
     if foreign.sizes and size not in foreign.sizes:
         others = ", ".join(sorted(f"{height}x{width}" for height, width in foreign.sizes))
@@ -172,6 +175,8 @@ def _of_others(path: Path, template: TemplateFile, *, learns_anew: bool) -> Weig
         raise ModelFileError(
             f"{path}: of {foreign.kind}, does not fit {spec.name}: {'; '.join(problems)}", hint=hint
         )
+    if spec.input.resize == "stretch" and not foreign.sizes:
+        _log.warning("%s: names no input: taken for the %dx%d of %s", path, *size, spec.name)
     _check_fit(found.tensors, template=spec, path=path, hooked=False, anew=found.anew)
     for name, tensor in found.tensors.items():
         if not tensor.isfinite().all():

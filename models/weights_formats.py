@@ -190,7 +190,11 @@ Operations = Iterable[tuple[Any, Any, Any]]
 
 
 def load_checkpoint(
-    path: Path, operations: Callable[[Path], Operations], *, refusal: str
+    path: Path,
+    operations: Callable[[Path], Operations],
+    *,
+    refusal: str,
+    hint: str | None = None,
 ) -> object:
     """What `torch.save` wrote, if it is nothing but tensors and plain objects.
 
@@ -198,6 +202,7 @@ def load_checkpoint(
         path: The file.
         operations: Reads those of the pickles in it.
         refusal: What the error says of other objects, with `{}` for the first one's name.
+        hint: What to do about them.
 
     Raises:
         ModelFileError: It is damaged, or holds other objects.
@@ -206,7 +211,7 @@ def load_checkpoint(
         objects = _foreign_objects(operations(path))
         if objects:
             name = f"{objects[0]!r:.80}"
-            raise ModelFileError(f"{path}: {refusal.format(name)}")
+            raise ModelFileError(f"{path}: {refusal.format(name)}", hint=hint)
         return torch.load(path, map_location="cpu", weights_only=True)
     except ModelFileError:
         raise

@@ -223,12 +223,13 @@ def check_kind(path: Path) -> None:
     """
     if path.suffix in DEFAULT_RUNTIMES:
         return
+    from ..models.file_checks import FOREIGN_HINT, FOREIGN_SUFFIXES
+
     known = ", ".join([*DEFAULT_RUNTIMES, ".bin"])
-    inside = ", ".join(map(str, models_at(path))) if path.is_dir() else ""
-    raise ModelFileError(
-        f"{path}: unknown kind of model file; expected one of {known}",
-        hint=f"name a file of the folder: {inside}" if inside else None,
-    )
+    hint = FOREIGN_HINT if path.suffix in FOREIGN_SUFFIXES else None
+    if path.is_dir() and (inside := models_at(path)):
+        hint = f"name a file of the folder: {', '.join(map(str, inside))}"
+    raise ModelFileError(f"{path}: unknown kind of model file; expected one of {known}", hint=hint)
 
 
 def _runtime_for(path: Path, *, runtime: str | None, threads: int | None) -> tuple[str, str]:

@@ -97,7 +97,8 @@ def train(name: str, folder: Path, asked: argparse.Namespace, *, start: str | No
     run("train", "--template", template, *begin, "--train-ann-files", labels,
         "--train-data-roots", root, "--save-checkpoints-to", folder / "run",
         "--gpu-num", asked.gpus, "--batch-size", whole // max(1, asked.gpus),
-        "--precision", "bf16-mixed", "--workers", asked.workers)  # fmt: skip
+        "--precision", "bf16-mixed" if asked.gpus else "32-true",
+        "--workers", asked.workers)  # fmt: skip
 
 
 def recipe(name: str, asked: argparse.Namespace) -> dict[str, Any]:

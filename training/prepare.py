@@ -111,7 +111,7 @@ def prepare_training(request: FitRequest) -> PreparedTraining:
         _warn_of_common(samples, val_samples)
     machine = choose_machine(request.gpu_num, template_gpus=template.gpu_num)
     if machine.accelerator == "cpu":
-        _check_arithmetic(request.precision)
+        check_arithmetic(request.precision)
         keep_freed_memory()
     batch_size = request.batch_size
     if batch_size is None:
@@ -237,10 +237,22 @@ def _inputs(
             yield task.samples.network_input(contract, sample)
 
 
-def _check_arithmetic(precision: Arithmetic) -> None:
+def check_arithmetic(precision: Arithmetic) -> None:
+    """Refuse arithmetic that no processor has, and warn of what this one would emulate.
+
+    Raises:
+        UserError: It is for GPUs.
+    """
     if precision == "16-mixed":
         raise UserError(
             "--precision 16-mixed: for GPUs alone; expected bf16-mixed or 32-true on a CPU"
+        )
+    able = torch.cpu.get_capabilities()
+    of_bf16 = [able.get(name) for name in ("avx512_bf16", "amx_bf16")]
+    if precision == "bf16-mixed" and of_bf16 == [False, False]:
+        _log.warning(
+            "--precision bf16-mixed: this processor has no such arithmetic, and is slower with it "
+            "than with 32-true"
         )
 
 

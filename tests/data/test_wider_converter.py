@@ -122,6 +122,18 @@ def test_most_boxes_without_area(tmp_path: Path) -> None:
         convert_wider(tmp_path)
 
 
+def test_boxes_outside_their_photo(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Photos have 100 x 80 pixels."""
+    beside = [FACE.replace("10 20 30 40", box) for box in ("100 0 9 9", "0 -9 9 9", "-9 80 10 1")]
+    inside = [FACE.replace("10 20 30 40", box) for box in ("99 0 9 9", "0 -8 9 9", "-9 79 10 1")]
+    make(tmp_path, ["0--A/a.png", "6", *beside, *inside], photos=("0--A/a.png",))
+    [path] = convert_wider(tmp_path)
+    content = load(path)
+    assert [one["bbox"][:2] for one in content["annotations"]] == [[99, 0], [0, -8], [-9, 79]]
+    assert content["info"]["boxes_outside_photos"] == 3
+    assert "3 x box outside the photo (first: a box of photo 0--A/a.png)" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

@@ -191,16 +191,25 @@ def test_a_flipped_bit_of_a_tensor_is_refused(
 
 
 def test_another_template_is_refused_in_one_line(
-    snapshot: Callable[..., tuple[TemplateFile, Path]], tmp_path: Path
+    snapshot: Callable[..., tuple[TemplateFile, Path]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     _, path = snapshot()
     other = small_template("0205", tmp_path)
+    caplog.set_level(logging.INFO)
     with pytest.raises(
         ModelFileError, match="does not fit face-detection-0205: it lacks"
     ) as caught:
         read_weights(path, template=other)
     assert "\n" not in str(caught.value)
     assert "--template" in str(caught.value.hint)
+    assert "-v names them all" in str(caught.value.hint)
+    # Of many names the message has the first ones.
+    assert "head.levels.0.boxes.weight" not in str(caught.value)
+    lacking, unknown = (m for m in caplog.messages if "it lacks" in m or "not known" in m)
+    assert "head.levels.0.boxes.weight" in lacking
+    assert "bbox_head.cls_convs.0.3.weight" in unknown
 
 
 def test_another_input_is_refused(snapshot: Callable[..., tuple[TemplateFile, Path]]) -> None:
@@ -211,6 +220,18 @@ def test_another_input_is_refused(snapshot: Callable[..., tuple[TemplateFile, Pa
         read_weights(path, template=template)
     template, path = snapshot(config=config.replace("448", "128"))
     read_weights(path, template=template)
+
+
+def test_that_no_input_is_named_is_said(
+    snapshot: Callable[..., tuple[TemplateFile, Path]], caplog: pytest.LogCaptureFixture
+) -> None:
+    template, path = snapshot(config="")
+    read_weights(path, template=template)
+    assert "names no input: taken for the 128x128 of face-detection-0207" in caplog.text
+    caplog.clear()
+    template, path = snapshot(config="img_scale=(128, 128)")
+    read_weights(path, template=template)
+    assert "names no input" not in caplog.text
 
 
 def test_without_a_template_it_is_refused(

@@ -29,7 +29,7 @@ from pocketface.tasks.templates import open_template
 from pocketface.training import module as module_file
 from pocketface.training import prepare as prepare_file
 from pocketface.training.fit import fit
-from pocketface.training.request import FitRequest
+from pocketface.training.request import Arithmetic, FitRequest
 
 from ..small_training import with_template, write_template
 
@@ -159,6 +159,27 @@ def test_half_precision_is_for_gpus(settings: FitRequest) -> None:
     with pytest.raises(UserError, match="--precision 16-mixed: for GPUs alone"):
         fit(replace(settings, epochs=1, precision="16-mixed"))
     assert not settings.output.exists()
+
+
+@pytest.mark.parametrize(
+    ("able", "precision", "said"),
+    [
+        ({"avx512_bf16": False, "amx_bf16": False}, "bf16-mixed", True),
+        ({"avx512_bf16": True, "amx_bf16": False}, "bf16-mixed", False),
+        ({"arm_bf16": True}, "bf16-mixed", False),
+        ({"avx512_bf16": False, "amx_bf16": False}, "32-true", False),
+    ],
+)
+def test_arithmetic_that_a_processor_lacks_is_said(
+    able: dict[str, bool],
+    precision: Arithmetic,
+    said: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    prepare_file.check_arithmetic(precision)
+    assert ("this processor has no such arithmetic" in caplog.text) == said
 
 
 def changed(labels: Path, target: Path, **fields: Any) -> Path:
