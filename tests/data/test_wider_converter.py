@@ -131,7 +131,7 @@ def test_boxes_outside_their_photo(tmp_path: Path, caplog: pytest.LogCaptureFixt
     content = load(path)
     assert [one["bbox"][:2] for one in content["annotations"]] == [[99, 0], [0, -8], [-9, 79]]
     assert content["info"]["boxes_outside_photos"] == 3
-    assert "3 x box outside the photo (first: a box of photo 0--A/a.png)" in caplog.text
+    assert "3 x box outside the photo (first: a box of photo 0--A/a.png of" in caplog.text
 
 
 @pytest.mark.parametrize(
