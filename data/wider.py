@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from .coco_boxes import clipped
 from .coco_json import FACE_CATEGORY, save_coco_jsons
 from .images import image_size
 from .photo_paths import leads_out
@@ -183,7 +184,7 @@ def _to_coco(
             if w <= 0 or h <= 0:
                 faces.lose(_NO_AREA, entry.name)
                 continue
-            if min(x + w, y + h) <= 0 or x >= width or y >= height:
+            if clipped((x, y, w, h), width, height) is None:
                 faces.lose(_OUTSIDE, entry.name)
                 continue
             annotation: dict[str, Any] = {
