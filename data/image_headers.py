@@ -12,6 +12,7 @@ from . import jpeg_marks
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
+    from PIL.ImageFile import ImageFile
 
 MAX_PIXELS = 64_000_000
 """Most pixels of a photo; larger ones are refused before allocation (64 Mpx are 192 MB of BGR)."""
@@ -128,6 +129,12 @@ def _what_it_is(head: bytes) -> str:
     if head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3":
         return "it is a video"
     return "expected JPEG, PNG, WebP, TIFF, BMP, GIF, PPM, AVIF or HEIC"
+
+
+def stored_as(image: PILImage) -> str:
+    """How pixels are stored, of which the mode tells a part: Pillow's name, as L;2 or RGB;16B."""
+    found = cast("ImageFile", image).tile[0].args
+    return found if isinstance(found, str) else str(found and found[0])
 
 
 def open_pillow(stream: IO[bytes], kind: str, source: str) -> tuple[PILImage, int]:

@@ -16,7 +16,7 @@ from ..errors import DataError, ImageError
 from ..model_templates.schema import BACKGROUND
 from ..model_templates.spec import Spec
 from .class_names import FLAG, OWN_NAMES, ClassNames
-from .image_headers import check_size
+from .image_headers import check_size, stored_as
 from .landmark_geometry import ONE_POINT, are_one_point
 from .pairs import paired
 from .photo_paths import leads_out
@@ -241,8 +241,8 @@ def read_mask_values(path: Path) -> NDArray[np.uint8]:
     try:
         with pillow_quiet(), Image.open(path, formats=["PNG"]) as image:
             check_size(image.size, str(path))
-            # Pixels of 2 and 4 bits have the mode L, too, and are stretched to 255.
-            kind = image.tile[0].args if image.mode == "L" else image.mode
+            # Grey pixels of 2 and 4 bits have the mode L, too, and are stretched to 255.
+            kind = stored_as(image) if image.mode == "L" else image.mode
             if kind != "L":
                 raise DataError(
                     f"{path}: its pixels are {kind}: expected grey of 8 bits (L), the value of a "

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, ImageError, UserError
 from ..model_templates.schema import BACKGROUND
 from .class_names import FLAG
-from .image_headers import format_of, open_pillow
+from .image_headers import format_of, open_pillow, stored_as
 from .masks import BadPair
 from .pillow_quiet import pillow_quiet
 
@@ -193,8 +193,6 @@ def read_mask_file(file: Path, *, coloured: bool) -> NDArray[np.uint8]:
         BadPair: The file cannot be read, its format does not keep values, its pixels have more than
             8 bits, or some are transparent.
     """
-    from PIL.ImageFile import ImageFile
-
     source = str(file)
     try:
         with file.open("rb") as stream, pillow_quiet():
@@ -202,9 +200,7 @@ def read_mask_file(file: Path, *, coloured: bool) -> NDArray[np.uint8]:
             if kind not in _EXACT:
                 raise BadPair(f"mask in a format that changes values ({kind})", file.name)
             image, _ = open_pillow(stream, kind, source)
-            assert isinstance(image, ImageFile)
-            found = image.tile[0].args  # how pixels are stored, of which the mode tells a part
-            stored = found if isinstance(found, str) else str(found and found[0])
+            stored = stored_as(image)
             image.load()
             if ";16" in stored or image.mode not in ("1", "L", "P", "RGB", "LA", "RGBA"):
                 what = f"{file.name}: {stored}"

@@ -196,9 +196,17 @@ def error(expected: Outputs, found: Outputs) -> float:
     corners = np.abs(boxes - found["boxes"][shown]).max(1) / sides
     points = 0.0
     if "landmarks" in expected:
-        ways = expected["landmarks"][shown] - found["landmarks"][shown]
-        points = (np.linalg.norm(ways, axis=2).mean(1) / sides).mean()
+        pair = (outputs["landmarks"][shown] for outputs in (expected, found))
+        points = _points_apart(*pair, sides).mean()
     return float(scores + corners.mean() + points)
+
+
+def _points_apart(
+    ones: NDArray[Any], others: NDArray[Any], sides: NDArray[Any]
+) -> NDArray[np.float64]:
+    """How far landmarks (N, 5, 2) are apart, on average as shares of the boxes' sides (N,)."""
+    ways = ones.astype(np.float64) - others
+    return np.asarray(np.linalg.norm(ways, axis=2).mean(1) / sides)
 
 
 def _tolerances(limits: Limits) -> dict[str, float]:
@@ -316,10 +324,9 @@ def _apart(
     pixels = np.abs(boxes - others.boxes[second]).max(1)
     points = np.zeros(len(first))
     if ones.landmarks is not None and others.landmarks is not None:
-        ways = ones.landmarks[first].astype(np.float64) - others.landmarks[second]
-        pixels = np.maximum(pixels, np.abs(ways).max((1, 2)))
-        sides = (boxes[:, 2:] - boxes[:, :2]).max(1).clip(min=1)
-        points = np.linalg.norm(ways, axis=2).mean(1) / sides
+        here, there = ones.landmarks[first].astype(np.float64), others.landmarks[second]
+        pixels = np.maximum(pixels, np.abs(here - there).max((1, 2)))
+        points = _points_apart(here, there, (boxes[:, 2:] - boxes[:, :2]).max(1).clip(min=1))
     allowed = allowed_px(ones.boxes[first], limits.pixels, limits.of_side)
     score = np.abs(ones.scores[first].astype(np.float64) - others.scores[second])
     return _Apart(pixels, allowed, score, points)
