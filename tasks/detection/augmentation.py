@@ -43,6 +43,7 @@ class AugmentationSpec(Spec):
         size: Side of the square sample in pixels; by default the size of the network's input.
         flip: Probability of a horizontal flip.
         photometric: Whether brightness, contrast, saturation, hue and grey are changed at random.
+        lights: Share of the samples in coloured light, or in little light and noisy.
         min_face: Faces with a shorter side (in sample pixels) are ignored: neither face nor
             background.
     """
@@ -61,11 +62,12 @@ class AugmentationSpec(Spec):
     size: Annotated[int, Field(ge=16)] | None = None
     flip: Fraction = 0.5
     photometric: bool = True
+    lights: Fraction = 0.0
     min_face: Annotated[float, Field(ge=0)] = 4.0
 
     @model_validator(mode="after")
     def _of_the_crop(self) -> AugmentationSpec:
-        allowed = {"crop", "flip", "photometric", *_KEYS_OF_CROP[self.crop]}
+        allowed = {"crop", "flip", "photometric", "lights", *_KEYS_OF_CROP[self.crop]}
         for key in sorted(self.model_fields_set - allowed):
             raise ValueError(f"{key} is not of crop {self.crop!r}")
         if self.crop == "letterbox" and max(self.scales) > 1:

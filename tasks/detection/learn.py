@@ -21,6 +21,7 @@ from ..learning import EpochSampler, Teacher
 from .anchor_match import generator_for
 from .dense_loss import dense_loss
 from .distillation import DetectorTeacher, find_teacher
+from .lights import Lights
 from .photo_crops import PhotoCrops, collate
 from .photometric import Photometric
 from .retina_loss import FIRST_NORMALIZER, retina_loss
@@ -81,7 +82,9 @@ class DetectionLearner(nn.Module):
         super().__init__()
         self.head = template.architecture.head
         self.teacher = teacher
-        self.photometric = Photometric() if augmentation_of(template).photometric else None
+        augmentation = augmentation_of(template)
+        self.photometric = Photometric() if augmentation.photometric else None
+        self.lights = Lights(augmentation.lights) if augmentation.lights else None
         if isinstance(self.head, RetinaHeadSpec):
             # Kept for resuming.
             self.register_buffer("normalizer", torch.tensor(FIRST_NORMALIZER))
@@ -93,6 +96,8 @@ class DetectionLearner(nn.Module):
         images = images.float()
         if self.photometric is not None:
             images = self.photometric(images, seed=seed)
+        if self.lights is not None:
+            images = self.lights(images, seed=seed)
         images = images.contiguous(memory_format=torch.channels_last)
         predictions, losses = self._compared(network, images, targets, seed=seed)
         if self.teacher is not None:

@@ -82,3 +82,8 @@ def test_photometric_distortion_can_be_done_without(
     )
     seen = first_step(settings, monkeypatch)
     assert torch.equal(seen["images"], seen["batch"])
+    settings = with_template(
+        settings, lambda content: content["hyper_parameters"]["augmentation"].update(lights=1.0)
+    )
+    seen = first_step(settings, monkeypatch)
+    assert not torch.equal(seen["images"], seen["batch"])
