@@ -255,8 +255,10 @@ def often_found(
     """How often each small face is found, (N,), before `ROUNDS` places that chance chooses."""
     found = np.zeros(len(tiles))
     for seed in range(ROUNDS):
-        order = np.random.default_rng(seed).permutation(len(tiles))
-        shown = sheets([tiles[index] for index in order], places, SMALL)
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(len(tiles))
+        behind = [places[index] for index in rng.permutation(len(places))]
+        shown = sheets([tiles[index] for index in order], behind, SMALL)
         found[order] += found_in(shown, predict, SMALL) / ROUNDS
     return found
 
