@@ -73,6 +73,7 @@ class Gallery:
         self._saved = content
         self._changes: list[_Added | _Forgotten] = []
         self._current: GalleryContent | None = content
+        self._known: tuple[tuple[str, ...], NDArray[np.int32]] | None = None
         self._stamps = {photo.stamp for photo in content.photos}
         self._with_faces = content.with_faces
         self._is_anew = False
@@ -92,7 +93,7 @@ class Gallery:
             UserError: It cannot be written there, or its name ends otherwise.
         """
         path = Path(path)
-        if model is not None and not os.path.lexists(path):
+        if model is not None and not path.exists():
             check_gallery_place(path)
             return cls(path, embedding_model(model.contract), GalleryContent.empty(model.size))
         stored, content = read_gallery(path)
@@ -122,7 +123,7 @@ class Gallery:
             raise DataError(
                 f"{self.path}: its embeddings are of {self.model}, not of {own}, which "
                 f"{model.path} is",
-                hint="name the model it is of, or enroll the photos into another gallery",
+                hint="name the model it is of, or begin another gallery elsewhere",
             )
 
     def check_named(self) -> None:
@@ -153,9 +154,7 @@ class Gallery:
     @property
     def names(self) -> tuple[str, ...]:
         """The people's names, sorted."""
-        content = self._now()
-        places = np.unique(content.photo_of)
-        return tuple(sorted({content.photos[place].person for place in places}))
+        return self._people()[0]
 
     @property
     def content(self) -> GalleryContent:
@@ -219,7 +218,7 @@ class Gallery:
             finder: What finds the faces from now on; see `GalleryContent`.
         """
         self._saved = self._current = GalleryContent.empty(self.model.size, finder=finder)
-        self._changes = []
+        self._changes, self._known = [], None
         self._stamps, self._with_faces = set(), set()
         self._is_anew = True
 
@@ -241,6 +240,20 @@ class Gallery:
         best = int(cosines.argmax())
         photo = content.photos[content.photo_of[best]]
         return Match(photo.person, float(cosines[best]), photo.file)
+
+    def similarities(self, embedding: Embedding) -> NDArray[np.float32]:
+        """The highest cosine to a face of each of `names`, (P,).
+
+        Args:
+            embedding: Of a face, by the gallery's model.
+
+        Raises:
+            InputError: See `add`.
+        """
+        names, person_of = self._people()
+        found = np.full(len(names), -1, np.float32)
+        np.maximum.at(found, person_of, self._now().embeddings @ self._checked(embedding))
+        return found
 
     def forget(self, name: str) -> int:
         """Remove a person; returns the number of faces.
@@ -290,6 +303,7 @@ class Gallery:
             content = _after(content, self._changes, meanwhile=meanwhile)
             write_gallery(file, self.model, content)
         self._saved = self._current = content
+        self._known = None
         self._changes = []
         self._stamps = {photo.stamp for photo in content.photos}
         self._with_faces = content.with_faces
@@ -297,12 +311,23 @@ class Gallery:
 
     def _change(self, change: _Added | _Forgotten) -> None:
         self._changes.append(change)
-        self._current = None
+        self._current = self._known = None
 
     def _now(self) -> GalleryContent:
         if self._current is None:
             self._current = _after(self._saved, self._changes)
         return self._current
+
+    def _people(self) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+        """The people's names, sorted, and of each face whose it is, (N,)."""
+        if self._known is None:
+            content = self._now()
+            with_faces = np.unique(content.photo_of)
+            names = tuple(sorted({content.photos[place].person for place in with_faces}))
+            places = {name: place for place, name in enumerate(names)}
+            whose = [places.get(photo.person, -1) for photo in content.photos]
+            self._known = names, np.array(whose, np.int32)[content.photo_of]
+        return self._known
 
     def _checked(self, embedding: Embedding) -> NDArray[np.float32]:
         vector = embedding.vector

@@ -117,7 +117,7 @@ def cluster(request: ClusterRequest) -> ClusterSummary:
     _warn_of_many(len(content.photo_of), request.max_fmr, recognizer.model)
     if len(content.embeddings) > _LONG:
         _log.info("grouping %d faces, which takes a while", len(content.embeddings))
-    groups = average_linkage(content.embeddings, threshold)
+    groups = average_linkage(content.embeddings, threshold, photo_of=content.photo_of)
     names = group_names(groups)
     _count(content, groups, summary)
     _write(request, content, names, [paths[photo.stamp] for photo in content.photos])
@@ -156,6 +156,12 @@ def _check_output(folder: Path, output: Path) -> None:
 def _state(path: Path, recognizer: Recognizer) -> Gallery:
     """The faces that an earlier run saw, if it looked for them as this one does."""
     gallery = Gallery.open(path, recognizer.model)
+    if named := [name for name in gallery.names if name]:
+        raise DataError(
+            f"{path}: holds faces of {named[0]!r}, as `enroll` names them: expected those of an "
+            "earlier `cluster`, which have no names",
+            hint="name another folder for --output",
+        )
     if gallery.content.finder != recognizer.finder:
         if gallery.content.photos:
             _log.warning("%s: of another --detector or --face-score: photos are seen anew", path)

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+import numpy as np
+
 from ..errors import DataError
+from ..tasks.recognition.model import FaceRecognizer
 from .gallery import Gallery
 from .outputs import write_photo
 from .photo_files import find_photos
@@ -38,6 +41,9 @@ _KNOWN: Final[Mapping[Answer, Known]] = {"yes": "known", "unsure": "unsure", "no
 _MANY = 0.05
 """Share of strangers taken for somebody from which on a warning says so."""
 
+_TIE = 1e-3
+"""Cosines closer than this are equal: photos that are copies differ by less."""
+
 
 @dataclass(frozen=True)
 class FoundFace:
@@ -46,10 +52,12 @@ class FoundFace:
     Attributes:
         nearest: Name of the person whom it is most alike.
         verdict: Whether it is that person.
+        rival: Name of another one whom it is as much alike; None if there is none.
     """
 
     nearest: str
     verdict: Verdict
+    rival: str | None = None
 
     @property
     def answer(self) -> Known:
@@ -151,7 +159,7 @@ def find_people(request: FindRequest) -> FindSummary:
     gallery.check_people()
     recognizer = request.open()
     gallery.check_recognizer(recognizer.model)
-    judge = Judge(recognizer.model, request.max_fmr, people=len(gallery.names))
+    judge = judge_of(gallery, recognizer.model, request.max_fmr)
     warn_of_many(judge)
     summary = FindSummary()
 
@@ -165,6 +173,7 @@ def find_people(request: FindRequest) -> FindSummary:
             one = FoundPhoto(seen, found_faces(seen, gallery, judge))
             _count(one, summary)
             _warn_of_doubles(one)
+            _warn_of_rivals(one)
             for row in _rows(one):
                 write(row)
             if seen.path in places:
@@ -182,6 +191,11 @@ def find_people(request: FindRequest) -> FindSummary:
     return summary
 
 
+def judge_of(gallery: Gallery, model: FaceRecognizer, max_fmr: float) -> Judge:
+    """The judge of a gallery's people."""
+    return Judge(model, max_fmr, people=len(gallery.names), faces=len(gallery))
+
+
 def found_faces(seen: PhotoFaces, gallery: Gallery, judge: Judge) -> tuple[FoundFace, ...]:
     """Who each face of a photo is.
 
@@ -192,9 +206,14 @@ def found_faces(seen: PhotoFaces, gallery: Gallery, judge: Judge) -> tuple[Found
     """
     found = []
     for embedding, small in zip(seen.embeddings, seen.small, strict=True):
-        match = gallery.find(embedding)
-        assert match is not None
-        found.append(FoundFace(match.name, judge(match.similarity, small=small)))
+        cosines = gallery.similarities(embedding)
+        best = int(cosines.argmax())
+        others = np.delete(cosines, best)
+        verdict = judge(float(cosines[best]), small=small, others=others)
+        rival = None
+        if len(others) and verdict.answer == "yes" and cosines[best] - others.max() < _TIE:
+            rival = [*gallery.names[:best], *gallery.names[best + 1 :]][int(others.argmax())]
+        found.append(FoundFace(gallery.names[best], verdict, rival))
     return tuple(found)
 
 
@@ -222,32 +241,45 @@ def warn_of_many(judge: Judge) -> None:
     Args:
         judge: Of the people of a gallery.
     """
-    people, max_fmr = judge.people, judge.max_fmr
-    share = _taken(max_fmr, people)
+    faces, max_fmr = judge.faces, judge.max_fmr
+    share = _taken(max_fmr, faces)
     if share <= _MANY:
         return
-    better, is_enough = advised_fmr(judge.model, _MANY / people)
+    better, is_enough = advised_fmr(judge.model, _MANY / faces)
     advice = f"--max-fmr {better:g} makes that {100 * _MANY:.0f} %"
     if not is_enough:
         advice = "that is the smallest rate that was measured: a smaller gallery helps"
         if better < max_fmr:
             advice = (
                 f"--max-fmr {better:g}, the smallest that was measured, makes that "
-                f"{100 * _taken(better, people):.0f} %"
+                f"{100 * _taken(better, faces):.0f} %"
             )
         advice += ", or `recognize calibrate` on photos of more people"
     _log.warning(
-        "%d people at --max-fmr %g: about %.0f %% of strangers will be taken for one of them; %s",
-        people,
+        "%d faces of %d people at --max-fmr %g: up to %.0f %% of strangers will be taken for one "
+        "of them; %s",
+        faces,
+        judge.people,
         max_fmr,
         100 * share,
         advice,
     )
 
 
-def _taken(max_fmr: float, people: int) -> float:
-    """Share of strangers who are taken for one of so many people."""
-    return 1 - (1 - max_fmr) ** people
+def _taken(max_fmr: float, faces: int) -> float:
+    """Share of strangers who are taken for somebody, if each of so many faces errs by itself."""
+    return 1 - (1 - max_fmr) ** faces
+
+
+def _warn_of_rivals(one: FoundPhoto) -> None:
+    for face in one.people:
+        if face.rival is not None:
+            _log.warning(
+                "%s: a face is as much like %s as like %s: is a photo enrolled under both names?",
+                one.seen.path,
+                face.rival,
+                face.nearest,
+            )
 
 
 def _warn_of_doubles(one: FoundPhoto) -> None:

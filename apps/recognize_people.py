@@ -19,10 +19,10 @@ from ..tasks.recognition.model import FaceRecognizer
 from .gallery import Gallery
 from .recognize_calibration import use_calibration
 from .recognize_faces import PhotoFaces
-from .recognize_find import FoundFace, found_faces, said_of, warn_of_many
+from .recognize_find import FoundFace, found_faces, judge_of, said_of, warn_of_many
 from .recognize_follow import FollowedFaces
 from .recognize_outputs import caption, draw_verdicts
-from .recognize_verdict import MAX_FMR, Judge, Verdict, check_fmr
+from .recognize_verdict import MAX_FMR, Verdict, check_fmr
 
 _DIGITS = 4
 """Decimals of similarities and probabilities in JSON."""
@@ -122,7 +122,7 @@ class People:
         if request.calibration is not None:
             use_calibration(request.calibration, model)
         self._gallery = gallery
-        self._judge = Judge(model, request.max_fmr, people=len(gallery.names))
+        self._judge = judge_of(gallery, model, request.max_fmr)
         self._followed = FollowedFaces(alike=self._judge.unsure) if frames else None
         warn_of_many(self._judge)
 

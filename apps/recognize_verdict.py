@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from ..errors import UserError
 
 if TYPE_CHECKING:
@@ -16,6 +19,9 @@ MAX_FMR = 1e-3
 
 UNSURE = 10.0
 """How many times more often strangers may reach the cosine from which on an answer is unsure."""
+
+_HIGHEST = 500.0
+"""An exponent that does not overflow."""
 
 Answer = Literal["yes", "unsure", "no"]
 ANSWERS: tuple[Answer, ...] = ("yes", "unsure", "no")
@@ -56,21 +62,26 @@ class Judge:
         unsure: The cosine from which on it is unsure.
         max_fmr: As it was asked for.
         people: Likewise.
+        faces: Likewise.
 
     Args:
         model: A recogniser whose thresholds were measured.
         max_fmr: Largest share of pairs of two people that may be called one person's.
         people: How many people a face is compared with. Beforehand it is as likely one of them,
             each as likely as the others, as none.
+        faces: How many faces these people have in all; None for one each.
 
     Raises:
         UserError: They were never measured, or not for so small a rate.
     """
 
-    def __init__(self, model: FaceRecognizer, max_fmr: float, *, people: int = 1) -> None:
+    def __init__(
+        self, model: FaceRecognizer, max_fmr: float, *, people: int = 1, faces: int | None = None
+    ) -> None:
         self.model = model
         self.max_fmr = max_fmr
         self.people = people
+        self.faces = people if faces is None else faces
         self.sure = model.threshold(max_fmr=max_fmr)
         largest = model.rules.thresholds[0].fmr
         # Nothing is known beyond the largest rate that was measured.
@@ -78,22 +89,30 @@ class Judge:
             self.sure, model.threshold(max_fmr=max(max_fmr, min(UNSURE * max_fmr, largest)))
         )
 
-    def __call__(self, similarity: float, *, small: bool) -> Verdict:
+    def __call__(self, similarity: float, *, small: bool, others: ArrayLike = ()) -> Verdict:
         """The verdict on two faces.
 
         Args:
             similarity: Their cosine.
             small: Whether one of them is too small to say who it is.
+            others: The highest cosine to each other person whom it may be instead.
         """
         answer: Answer = "no"
         if small or self.unsure <= similarity < self.sure:
             answer = "unsure"
         elif similarity >= self.sure:
             answer = "yes"
-        chance = None if small else self.model.probability(similarity)
-        if chance is not None:
-            chance /= chance + (1 - chance) * self.people
+        chance = None if small else self._probability(similarity, others)
         return Verdict(answer, similarity, chance, small)
+
+    def _probability(self, similarity: float, others: ArrayLike) -> float | None:
+        """That it is this person, by Bayes' rule; None if the model was never calibrated."""
+        curve = self.model.rules.calibration
+        if curve is None:
+            return None
+        odds = curve.slope * np.append(similarity, others) + curve.offset
+        against = np.append(odds[1:], math.log(self.people)) - odds[0]
+        return float(1 / (1 + np.exp(np.minimum(against, _HIGHEST)).sum()))
 
 
 def advised_fmr(model: FaceRecognizer, wanted: float) -> tuple[float, bool]:

@@ -16,8 +16,8 @@ from ...tasks.load import load_as
 from ...tasks.recognition.model import FaceRecognizer
 from ..gallery import Gallery
 from ..recognize_faces import PhotoFaces
-from ..recognize_find import found_faces, warn_of_many
-from ..recognize_verdict import MAX_FMR, Answer, Judge, check_fmr
+from ..recognize_find import found_faces, judge_of, warn_of_many
+from ..recognize_verdict import MAX_FMR, Answer, check_fmr
 
 Rule = Literal["only", "except"]
 """Whose faces are hidden: only those of the gallery's people, or all except those."""
@@ -84,7 +84,7 @@ class Who:
         self._gallery.check_people()
         self._model = load_as(FaceRecognizer, request.recognizer, device=device, threads=threads)
         self._gallery.check_recognizer(self._model)
-        self._judge = Judge(self._model, request.rate, people=len(self._gallery.names))
+        self._judge = judge_of(self._gallery, self._model, request.rate)
         if self.rule == "except":
             warn_of_many(self._judge)
 

@@ -196,8 +196,8 @@ def error(expected: Outputs, found: Outputs) -> float:
     corners = np.abs(boxes - found["boxes"][shown]).max(1) / sides
     points = 0.0
     if "landmarks" in expected:
-        pair = (outputs["landmarks"][shown] for outputs in (expected, found))
-        points = _points_apart(*pair, sides).mean()
+        ones, others = (outputs["landmarks"][shown] for outputs in (expected, found))
+        points = _points_apart(ones, others, sides).mean()
     return float(scores + corners.mean() + points)
 
 

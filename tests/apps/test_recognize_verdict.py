@@ -75,8 +75,8 @@ def test_the_face_that_counts(
     ("people", "max_fmr", "advice"),
     [
         (40, 0.001, None),
-        (20, 0.01, "20 people at --max-fmr 0.01: about 18 % of strangers will be taken for one of "
-         "them; --max-fmr 0.002 makes that 5 %"),
+        (20, 0.01, "20 faces of 20 people at --max-fmr 0.01: up to 18 % of strangers will be taken "
+         "for one of them; --max-fmr 0.002 makes that 5 %"),
         (1000, 0.01, "; --max-fmr 0.001, the smallest that was measured, makes that 63 %, or "
          "`recognize calibrate` on photos of more people"),
         (1000, 0.001, "; that is the smallest rate that was measured: a smaller gallery helps, or "
@@ -122,3 +122,26 @@ def test_each_of_many_people_is_less_likely(model: FaceRecognizer) -> None:
     ]
     # At even odds e to the power of 10 x 0.9 - 7; of four people each has a quarter of that.
     assert chances == pytest.approx([np.exp(2) / (1 + np.exp(2)), np.exp(2) / (4 + np.exp(2))])
+
+
+def test_every_face_of_a_gallery_is_one_more_that_a_stranger_may_be_taken_for(
+    model: FaceRecognizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_of_many(Judge(model, 0.001, people=40, faces=40))
+    assert not caplog.messages
+    warn_of_many(Judge(model, 0.001, people=40, faces=200))
+    (said,) = caplog.messages
+    assert said.startswith("200 faces of 40 people at --max-fmr 0.001: up to 18 % of strangers")
+
+
+def test_people_whom_a_face_is_as_much_alike_share_the_probability(model: FaceRecognizer) -> None:
+    judge = Judge(model, 0.001, people=4)
+    alone = judge(1.0, small=False).probability
+    assert alone is not None
+    assert judge(1.0, small=False, others=[-1.0, -1.0, -1.0]).probability == pytest.approx(
+        alone, abs=1e-3
+    )
+    for count in (1, 3):
+        shared = judge(1.0, small=False, others=[1.0] * count).probability
+        assert shared == pytest.approx(1 / (1 / alone + count))
+    assert judge(0.5, small=False, others=[1.0]).probability < 0.01

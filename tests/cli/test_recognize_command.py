@@ -455,7 +455,7 @@ def test_galleries_refuse(run: Run, arguments: tuple[str, ...], message: str) ->
 def test_many_people_are_warned_of(run: Run) -> None:
     run("recognize", "enroll", "a.gallery", "people", *MODEL, *ONE)
     result = run("recognize", "find", "a.gallery", "in/same.png", *MODEL, *ONE, "--max-fmr", "0.1")
-    assert "2 people at --max-fmr 0.1: about 19 % of strangers" in result.err
+    assert "4 faces of 2 people at --max-fmr 0.1: up to 34 % of strangers" in result.err
 
 
 @pytest.mark.usefixtures("people")
@@ -555,6 +555,28 @@ def test_a_group_photo_is_with_each_of_its_people(run: Run) -> None:
     ]
     rows = list(csv.DictReader(Path("out/faces.csv").read_text().splitlines()))
     assert sum(row["person"] == "alone" for row in rows) == 1
+
+
+@pytest.mark.usefixtures("people")
+def test_cluster_leaves_a_gallery_of_named_people_alone(run: Run) -> None:
+    run("recognize", "enroll", "out/faces.gallery", "people", *MODEL, *ONE)
+    before = Path("out/faces.gallery").read_bytes()
+    result = run("recognize", "cluster", "in", "--output", "out", *MODEL, *ONE)
+    assert result.code == 2
+    assert "out/faces.gallery: holds faces of 'Anna', as `enroll` names them" in result.err
+    assert Path("out/faces.gallery").read_bytes() == before
+    assert os.listdir("out") == ["faces.gallery"]
+
+
+@pytest.mark.usefixtures("people")
+def test_a_photo_of_two_names_is_warned_of(run: Run) -> None:
+    for name in ("Anna", "Zoe"):
+        run("recognize", "enroll", "a.gallery", "anna.png", "--name", name, *MODEL, *ONE)
+    result = run("recognize", "find", "a.gallery", "anna.png", *MODEL, *ONE, "--json")
+    assert "anna.png: a face is as much like Zoe as like Anna: is a photo enrolled" in result.err
+    (face,) = lines_of(result.out)["anna.png"]["faces"]
+    assert face["result"]["name"] == "Anna"
+    assert 0.45 < face["result"]["probability"] < 0.5
 
 
 @pytest.mark.usefixtures("place")
