@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections import Counter
@@ -19,6 +20,8 @@ from ..places import check_not_read, check_place
 from ..results import Detections
 from ..tasks.segmentation.draw import draw
 from .outputs import can_write, write_photo
+
+_log = logging.getLogger(__name__)
 
 Pixels = NDArray[np.uint8]
 
@@ -211,4 +214,7 @@ def write_masks(
         picture = grey([mask], mask.shape) if kind == "mask" else trimmed(mask, image)
         if picture is not None:
             written.append(write_photo(numbered(place, number), picture))
+    there = {path.name for path in _there([place], each=True)}
+    if older := sorted(there - {path.name for path in written}):
+        _log.warning("%s: left there from an earlier run: %s", place.parent, ", ".join(older))
     return written

@@ -50,7 +50,11 @@ def use_calibration(path: Path, model: FaceRecognizer) -> None:
         DataError: The file cannot be read, is not such a file, or is of another model.
     """
     try:
-        content = CalibrationFile.model_validate_json(read_text(path))
+        text = read_text(path)
+    except DataError as error:
+        raise DataError(f"--calibration {error}") from error
+    try:
+        content = CalibrationFile.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

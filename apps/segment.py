@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -126,6 +127,12 @@ def segment(request: SegmentRequest) -> SegmentSummary:
         DataError: Nothing can be read.
         KeyboardInterrupt: Ctrl-C; what is written is complete.
     """
+    for one in map(str, request.sources):
+        if not Path(one).exists() and (one.isdecimal() or re.match(r"[a-z]+:/", one)):
+            raise UserError(
+                f"{one}: a camera or a stream; expected photos, folders of photos and videos",
+                hint="`visualize --video` shows what a camera or a stream sees",
+            )
     paths = [path for path in dict.fromkeys(request.sources) if _is_video(path)]
     videos = [find_source(str(path)) for path in paths]
     others = [path for path in request.sources if path not in paths]

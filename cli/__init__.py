@@ -41,7 +41,7 @@ COMMANDS = {
     "blur": (".blur", "hide the faces of photos and videos"),
     "classify": (".classify", "find the photos with a face of a label, as with glasses"),
     "recognize": (".recognize", "is it the same person, who is it, who belongs together"),
-    "serve": (".serve", "answer over HTTP what label the faces of a photo have"),
+    "serve": (".serve", "answer over HTTP: labels, faces, masks, people, hidden faces"),
     "bot": (".bot", "hide the faces of what people send to a Telegram bot"),
     "data": (".data", "make, convert and split annotations"),
 }

@@ -66,7 +66,7 @@ def add_identities(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _identities(args: argparse.Namespace) -> None:
-    from ..data.identities_doubts import write_doubts
+    from ..data.identities_doubts import check_report, write_doubts
     from ..data.identities_lists import IdentitiesRequest, make_identities
     from ..data.identities_source import Split
     from ..places import check_not_read
@@ -74,6 +74,7 @@ def _identities(args: argparse.Namespace) -> None:
     report = args.output / "report.csv"
     if args.embedder is not None:
         check_not_read(report, "--output", [one for one in (args.table, args.pairs) if one])
+        check_report(report)
     request = IdentitiesRequest(
         args.folder,
         args.output,

@@ -258,8 +258,10 @@ def _cluster(args: argparse.Namespace) -> None:
 
 def _forget(args: argparse.Namespace) -> None:
     from ..apps.gallery import Gallery
+    from ..apps.gallery_file import check_gallery_place
 
     gallery = Gallery.open(args.gallery)
+    check_gallery_place(args.gallery)
     faces = gallery.forget(args.name)
     gallery.save()
     tell_forgotten(args.name, faces, gallery)

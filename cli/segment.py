@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="kind",
         choices=("mask", "overlay", "cutout", "json"),
         default="mask",
-        help="a grey PNG (255 is face), the drawn picture, each face on transparency, or JSON "
-        "lines (default: mask)",
+        help="a grey PNG (255 is face; of several classes their numbers), the drawn picture, each "
+        "face on transparency, or JSON lines (default: mask)",
     )
     parser.add_argument(
         "--output",

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -142,6 +143,9 @@ def convert_celebamask(
 
 def _find(folder: Path) -> list[_Photo]:
     """The photos and masks by number; a number may lack either."""
+    if not folder.is_dir():
+        what = "is a file; expected a folder" if folder.exists() else "no such folder"
+        raise DataError(f"{folder}: {what}")
     for name in (_PHOTOS, _MASKS):
         if not (folder / name).is_dir():
             raise DataError(f"{folder}: not CelebAMask-HQ: expected {_PHOTOS} and {_MASKS} in it")
@@ -150,7 +154,7 @@ def _find(folder: Path) -> list[_Photo]:
     strange: list[str] = []
     for path in list_images(folder / _PHOTOS):
         if path.stem.isdecimal():
-            photos[int(path.stem)] = path
+            _only(photos, int(path.stem), path)
         else:
             strange.append(path.name)
     for path in list_images(folder / _MASKS):
@@ -158,7 +162,7 @@ def _find(folder: Path) -> list[_Photo]:
         if match is None or match[2] not in _PARTS:
             strange.append(path.name)
         else:
-            parts.setdefault(int(match[1]), {})[match[2]] = path
+            _only(parts.setdefault(int(match[1]), {}), match[2], path)
     if strange:
         _log.warning(
             "%s: %d files left out, whose names are none of CelebAMask-HQ: %s",
@@ -169,6 +173,17 @@ def _find(folder: Path) -> list[_Photo]:
         raise DataError(f"{folder}: not CelebAMask-HQ: {what}")
     numbers = sorted(photos.keys() | parts.keys())
     return [_Photo(number, photos.get(number), parts.get(number, {})) for number in numbers]
+
+
+def _only(found: dict[Any, Path], key: int | str, path: Path) -> None:
+    """Note a file, of which there may be one.
+
+    Raises:
+        DataError: There are two.
+    """
+    other = found.setdefault(key, path)
+    if other != path:
+        raise DataError(f"{other} and {path} have the same number: which of them is it?")
 
 
 def _persons(folder: Path) -> dict[int, str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import UserError
 from ..files import atomic_write
 from .align import from_centres, similarity
 from .landmark_geometry import ARCFACE_POINTS, ARCFACE_SIDE
+
+_COLUMNS = ("photo", "person", "why")
 
 SAME_PICTURE = 0.97
 """Correlation of two thumbnails from which on they are one picture. Among 1,090 photos of 271
@@ -175,11 +179,26 @@ def _better_person(
     return np.where(is_doubtful, best, -1)
 
 
+def check_report(path: Path) -> None:
+    """Refuse to replace a file that is no such report.
+
+    Raises:
+        UserError: There is one.
+    """
+    heading = ",".join(_COLUMNS).encode()
+    if os.path.lexists(path) and not (path.is_file() and path.read_bytes().startswith(heading)):
+        raise UserError(
+            f"--output {path.parent}: its {path.name} is there already, and is no report of photos "
+            "to look at",
+            hint="name a new folder",
+        )
+
+
 def write_doubts(path: Path, found: Sequence[Doubt]) -> None:
     """Write a CSV with the columns photo, person and why, atomically."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("photo", "person", "why"))
+    writer.writerow(_COLUMNS)
     writer.writerows((one.image, one.person or "", one.why) for one in found)
     with atomic_write(path, "w") as handle:
         handle.write(text.getvalue())

@@ -43,7 +43,8 @@ class Photo:
 def photos_in(folder: Path) -> list[Photo]:
     """The photos of a folder with a folder for each person, which may have folders itself.
 
-    A photo that lies in none of them is of an unknown person; a warning counts these.
+    A photo that lies in none of them, or in one whose name is blank, is of an unknown person; a
+    warning counts these.
 
     Raises:
         DataError: There is no such folder, or no photo in it.
@@ -51,8 +52,7 @@ def photos_in(folder: Path) -> list[Photo]:
     photos = []
     for path in list_images(folder):
         place = path.relative_to(folder)
-        person = unicodedata.normalize("NFC", place.parts[0]) if len(place.parts) > 1 else None
-        photos.append(Photo(place.as_posix(), person))
+        photos.append(Photo(place.as_posix(), _person(place)))
     if not photos:
         raise DataError(f"{folder}: has no photos: expected a folder of them for each person")
     loose = [photo.image for photo in photos if photo.person is None]
@@ -64,6 +64,13 @@ def photos_in(folder: Path) -> list[Photo]:
             named(loose),
         )
     return photos
+
+
+def _person(place: Path) -> str | None:
+    """Whose folder a photo lies in; spaces at the name's ends are cut off, as by `enroll`."""
+    if len(place.parts) == 1:
+        return None
+    return unicodedata.normalize("NFC", place.parts[0]).strip() or None
 
 
 def photos_of_table(

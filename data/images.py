@@ -63,6 +63,9 @@ _IMAGE_SUFFIXES = (
 IMAGE_SUFFIXES = frozenset(_IMAGE_SUFFIXES.split())
 """Lower-case suffixes that `list_images` takes for images; `read_image` ignores suffixes."""
 
+_ANIMATED = {"GIF", "PNG", "WEBP", "AVIF"}
+"""Formats of animations, as Pillow names them."""
+
 _OTHER_SUFFIXES = ".jxl .jp2 .dng .cr2 .cr3 .nef .arw .raf .orf .rw2 .pef .srw .psd"
 _OTHER_PHOTOS = frozenset(_OTHER_SUFFIXES.split())
 """Suffixes of photos from phones, cameras and Photoshop, which are not decoded."""
@@ -156,7 +159,8 @@ def list_images(folder: Path, *, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> l
     """All image files in a folder and its subfolders, chosen by suffix, sorted.
 
     Names that begin with a dot are skipped. Links to folders are not followed, as they may lead
-    anywhere, and round in a circle. Warnings count them, and photos in formats that cannot be read.
+    anywhere, and round in a circle. Warnings count them, photos in formats that cannot be read, and
+    videos that are not looked for.
 
     Args:
         folder: The folder.
@@ -170,6 +174,7 @@ def list_images(folder: Path, *, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> l
         raise DataError(f"{folder}: {what}")
     found: list[Path] = []
     others: list[str] = []
+    videos: list[Path] = []
     links: list[Path] = []
     for parent, folders, names in os.walk(folder, onerror=_warn_unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -182,7 +187,12 @@ def list_images(folder: Path, *, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> l
                 found.append(Path(parent, name))
             elif suffix in _OTHER_PHOTOS:
                 others.append(name)
+            elif suffix in VIDEO_SUFFIXES:
+                videos.append(Path(parent, name))
     warn_of_others(others, str(folder))
+    if videos:
+        many = "1 video is" if len(videos) == 1 else f"{len(videos)} videos are"
+        _log.warning("%s: %s left out, as photos are looked for: %s", folder, many, min(videos))
     if links:
         many = "1 link to a folder is" if len(links) == 1 else f"{len(links)} links to folders are"
         _log.warning("%s: %s not followed, and left out: %s", folder, many, min(links))
@@ -247,7 +257,17 @@ def _decode(stream: IO[bytes], kind: str, source: str) -> NDArray[np.uint8]:
     with pillow_quiet():
         image, orientation = open_pillow(stream, kind, source)
         image.load()
-        return assemble(image.size, orientation, lambda rows: strips_of(image, rows, source))
+        pixels = assemble(image.size, orientation, lambda rows: strips_of(image, rows, source))
+        if kind in _ANIMATED and _is_animated(image):
+            _log.warning("%s: is an animation, of which the first picture is taken", source)
+        return pixels
+
+
+def _is_animated(image: PILImage) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # what follows the first picture is damaged
+        return True
 
 
 def _read_netpbm(stream: IO[bytes], source: str) -> NDArray[np.uint8]:

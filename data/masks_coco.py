@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, ImageError, MissingPackageError
+from ..errors import DataError, ImageError, MissingPackageError, UserError
+from ..model_templates.schema import BACKGROUND
 from .class_names import FLAG, ClassNames
 from .coco_json import load_coco_json
 from .coco_records import ById, Category, Image, Key, categories_of, images_of
@@ -28,6 +29,7 @@ from .masks import (
     put_pair,
     save_lists,
 )
+from .masks_values import REST
 from .record_set import RecordSet, Tally, listed, named
 
 _log = logging.getLogger(__name__)
@@ -90,9 +92,17 @@ def convert_coco(
     content = load_coco_json(one.annotations)
     if not one.photos.is_dir():
         raise DataError(f"{one.photos}: no such folder of photos")
+    if (BACKGROUND, REST) in one.names.pairs:
+        raise UserError(
+            f"{FLAG} {BACKGROUND}={REST}: is for folders of masks; in COCO all that no annotation "
+            f"covers is {BACKGROUND}",
+            hint="leave it out",
+        )
     wanted = list(dict.fromkeys(ours for ours, _ in one.names.pairs)) or None
     categories = categories_of(one.annotations, content["categories"], wanted, one.names)
     classes = wanted or list(dict.fromkeys(category.name for category in categories.values()))
+    if set(classes) <= {BACKGROUND}:
+        raise DataError(f"{one.annotations}: expected a class beside {BACKGROUND}")
     meant = one.names.by_theirs(classes)
     if len(classes) > _MOST_CLASSES:
         raise DataError(

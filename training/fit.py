@@ -109,10 +109,13 @@ def _fit(request: FitRequest) -> FitReport:
                 )
             except SystemExit as left:
                 # Lightning turns Ctrl-C into SystemExit, which callers cannot tell from others.
-                raise KeyboardInterrupt(
+                what = (
                     f"epoch {snapshots.epochs + 1} of {start.epochs} begins again with "
                     f"--resume-from {snapshots.latest}"
-                ) from left
+                )
+                if snapshots.epochs >= start.epochs:
+                    what = f"all {start.epochs} epochs are in {snapshots.latest}"
+                raise KeyboardInterrupt(what) from left
             except OSError as error:
                 if error.filename is None or not snapshots.latest.exists():
                     raise
@@ -167,9 +170,13 @@ def _parameters(
     request: FitRequest, made: PreparedTraining, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The settings of this start for trackers: also the template's recipe, and file names."""
+    course = made.module.course
+    # Then the rate is that of a checkpoint that is read later.
+    resumes = made.start.made_of is not None and not course.rate_is_asked_for
     return {
         "template": request.template.spec.name,
         **settings,
+        **({} if resumes else {"base_learning_rate": course.base_learning_rate}),
         "recipe": request.template.spec.hyper_parameters.model_dump(),
         "files": {
             role: " ".join(path.name for path in paths)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -89,6 +90,32 @@ def test_doubtful_photos_are_reported(
         "bob/wrong.png,bob,looks like anna rather than bob",
     ]
     assert "8 photos" in made.out
+
+
+def test_a_report_replaces_reports_alone(run: Run, folder: Path) -> None:
+    (folder / "lists").mkdir()
+    flags = ("data", "identities", "people", "--output", "lists", "--embedder", "glasses-n")
+    Path("lists/report.csv").write_text("my own notes")
+    made = run(*flags)
+    assert made.code == 2
+    assert "--output lists: its report.csv is there already, and is no report" in made.err
+    assert os.listdir("lists") == ["report.csv"]
+    assert Path("lists/report.csv").read_text() == "my own notes"
+    Path("lists/report.csv").write_text("photo,person,why\n")
+    assert "report.csv" not in run(*flags).err
+
+
+def test_a_folder_with_a_blank_name_is_nobody_s(run: Run, folder: Path) -> None:
+    for name in (" ", " grace "):
+        (folder / "people" / name).mkdir()
+        shutil.copy(HOPPER, folder / "people" / name)
+    made = run("data", "identities", "people", "--output", "lists")
+    assert made.code == 0
+    assert "1 photos lie in no person's folder and count as of unknown people" in made.err
+    photos = json.loads(Path("lists/all.identities.json").read_text())["photos"]
+    people = {photo["image"]: photo.get("person") for photo in photos}
+    assert people[" /grace_hopper.jpg"] is None
+    assert people[" grace /grace_hopper.jpg"] == people["grace/grace_hopper.jpg"] == "grace"
 
 
 @pytest.mark.usefixtures("folder")

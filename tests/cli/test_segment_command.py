@@ -13,6 +13,7 @@ import cv2
 import matplotlib
 import numpy as np
 import pytest
+from PIL import Image
 
 import pocketface
 from pocketface.data.media import open_container
@@ -95,6 +96,31 @@ def test_each_face_has_a_file_of_its_own(run: Run) -> None:
     assert "test/nobody.bmp: no face\n" in result.out
     for name, one in zip(files_in("out"), masks_of("test/more/b.png"), strict=True):
         np.testing.assert_array_equal(cv2.imread(name, cv2.IMREAD_UNCHANGED) > 0, one.mask)
+
+
+@pytest.mark.usefixtures("place")
+def test_faces_of_an_earlier_run_are_named(run: Run) -> None:
+    flags = ("segment", "test/more", "--each", "--output", "out", *MODEL)
+    assert run(*flags).err == ""
+    shutil.copy("out/b-2.png", "out/b-3.png")
+    result = run(*flags, "--force")
+    assert result.err == "pocketface: warning: out: left there from an earlier run: b-3.png\n"
+    assert files_in("out") == ["out/b-1.png", "out/b-2.png", "out/b-3.png"]
+
+
+@pytest.mark.usefixtures("place")
+def test_videos_in_a_folder_and_later_pictures_are_left_out_with_a_word(run: Run) -> None:
+    os.makedirs("mix")
+    shutil.copy("test/a.jpg", "mix/clip.MP4")
+    first = Image.open("test/a.jpg")
+    first.save("mix/a.gif", save_all=True, append_images=[first.rotate(90)])
+    result = run("segment", "mix", *MODEL)
+    assert result.code == 0
+    said = [line.removeprefix("pocketface: warning: ") for line in result.err.splitlines()]
+    assert said == [
+        "mix: 1 video is left out, as photos are looked for: mix/clip.MP4",
+        "mix/a.gif: is an animation, of which the first picture is taken",
+    ]
 
 
 @pytest.mark.usefixtures("place")
@@ -207,6 +233,8 @@ def test_nothing_is_overwritten_unasked(run: Run) -> None:
         (("clip.mp4", "--as", "cutout"), "--as cutout: not for a video, as clip.mp4"),
         (("clip.mp4", "--each"), "--each: not for a video, as clip.mp4"),
         (("none.jpg",), "none.jpg: no such file or folder"),
+        (("0",), "0: a camera or a stream; expected photos, folders of photos and videos"),
+        (("rtsp://a/b.mp4",), "rtsp:/a/b.mp4: a camera or a stream; expected photos"),
         (("none.mp4",), "none.mp4: no such file or folder"),
         (("test/half.jpg",), "none of the 1 photos and videos could be read"),
         (("bad.mp4",), "none of the 1 photos and videos could be read"),

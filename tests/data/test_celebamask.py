@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -225,6 +226,8 @@ def test_refusals(source: Callable[..., Path], tmp_path: Path) -> None:
     output = tmp_path / "out"
     with pytest.raises(DataError, match="not CelebAMask-HQ: expected CelebA-HQ-img and CelebAMask"):
         convert_celebamask(tmp_path, output, split=ONE)
+    with pytest.raises(DataError, match="none: no such folder"):
+        convert_celebamask(tmp_path / "none", output, split=ONE)
     folder = source(1)
     with pytest.raises(UserError, match=r"--size 300: expected one of 32, 64, 128, 256, 512"):
         convert_celebamask(folder, output, size=300, split=ONE)
@@ -237,3 +240,18 @@ def test_refusals(source: Callable[..., Path], tmp_path: Path) -> None:
     for share in (0.0, 1.0):
         with pytest.raises(UserError, match="--test-fraction"):
             Split(share)
+
+
+@pytest.mark.parametrize("twin", ["CelebA-HQ-img/01.jpg", "CelebAMask-HQ-mask-anno/2/1_skin.png"])
+def test_two_files_of_one_number_are_refused(
+    twin: str, source: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = source(1)
+    assert convert_celebamask(folder, tmp_path / "out", size=32, split=ONE)
+    place = folder / twin
+    place.parent.mkdir(exist_ok=True)
+    original = next((folder / place.parts[-2]).glob("*")) if "img" in twin else None
+    shutil.copy(original or next(folder.rglob("*_skin.png")), place)
+    with pytest.raises(DataError, match="have the same number: which of them is it"):
+        convert_celebamask(folder, tmp_path / "other", size=32, split=ONE)
+    assert not (tmp_path / "other").exists()

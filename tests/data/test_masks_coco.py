@@ -206,6 +206,10 @@ def test_bad_files(write: Write) -> None:
         convert((write((0, 1, SQUARE))[0], Path("none")), "face=Face")
     with pytest.raises(UserError, match="--classes face: expected OURS=THEIRS"):
         convert(write((0, 1, SQUARE)), "face")
+    with pytest.raises(UserError, match="background=rest: is for folders of masks; in COCO all th"):
+        convert(write((0, 1, SQUARE)), "face=Face", "background=rest")
+    with pytest.raises(DataError, match="expected a class beside background"):
+        convert(write((0, 1, SQUARE)), "background=Face")
 
 
 def test_a_photo_of_two_records(write: Write) -> None:

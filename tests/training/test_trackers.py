@@ -114,7 +114,7 @@ def test_mlflow_has_the_whole_training_in_one_run(
     with monkeypatch.context() as patch:
         _interrupted_at(3, patch, KeyboardInterrupt)
         with pytest.raises(KeyboardInterrupt):
-            fit(replace(both, trackers=["mlflow"]))
+            fit(replace(both, base_learning_rate=3e-4, trackers=["mlflow"]))
     assert open_run()[1].info.status == "KILLED"
     latest = both.output / "latest.pth"
     fit(replace(both, epochs=3, resume_from=latest, trackers=["mlflow"]))
@@ -125,6 +125,10 @@ def test_mlflow_has_the_whole_training_in_one_run(
     recipe = both.template.spec.hyper_parameters
     assert parameters["recipe/optimizer/type"] == recipe.optimizer.type
     assert parameters["recipe/augmentation/size"] == "64"
+    receipt = yaml.safe_load((both.output / "receipt.yaml").read_text(encoding="utf-8"))
+    rates = [start["settings"]["base_learning_rate"] for start in receipt["starts"]]
+    assert rates == [3e-4, 3e-4]
+    assert [v for key, v in parameters.items() if key.startswith("base_learning")] == ["0.0003"]
     assert parameters["files/train_annotations"] == "faces.json"
     assert (parameters["seed"], parameters["template"]) == ("0", "tiny")
     assert (parameters["epochs"], parameters["epochs from epoch 2"]) == ("2", "3")
