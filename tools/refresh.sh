@@ -61,6 +61,10 @@ page "$WORK/strength-peers.md" python tools/strength.py --peers "$DATA/peers" "$
     --threshold-labels "$LISTS/train.val.json" --threshold-root "$WIDER/train"
 page "$WORK/landmarks.md" python tools/landmarks.py "$WORK"/strength/*/*.xml --peers "$DATA/peers" \
     --portraits "$DATA/mtfl/labels.csv"
+# In docs/reports/robustness.md false faces are counted without the photos that -s and -m learnt from.
+page "$WORK/robustness.md" python tools/robustness.py "$WORK"/strength/face-detection-[nsm]/*.xml \
+    --faces "$DATA/face_unlabelled/labels.csv" --without-faces "$DATA/no_faces/labels.csv" \
+    --peers "$DATA/peers" --peer-thresholds yunet-n=0.66 scrfd-500m=0.40 scrfd-2.5g=0.39
 
 if todo benchmarks; then
     tools/benchmark.sh "$DATA" "$LISTS" "$WORK/benchmarks" docs/reports/benchmarks
