@@ -128,6 +128,8 @@ def read_gallery(path: Path) -> tuple[EmbeddingModel, GalleryContent]:
             raise DataError(
                 f"{path}: no such gallery", hint="`pocketface recognize enroll` makes one"
             )
+        if not path.is_file():  # a pipe would keep its reader waiting for ever
+            raise DataError(f"{path}: is no regular file; expected a gallery")
         with path.open("rb") as file:
             return parse_gallery(file, path)
 

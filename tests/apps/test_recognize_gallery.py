@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import unicodedata
 import zipfile
 from collections.abc import Callable
@@ -375,5 +376,38 @@ def test_no_gallery_where_one_is_expected(tmp_path: Path, model: FaceRecognizer)
     with pytest.raises(UserError, match=r"expected a name that ends in \.gallery"):
         Gallery.open(tmp_path / "new.npz", model)
     (tmp_path / "folder.gallery").mkdir()
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is no regular file"):
         Gallery.open(tmp_path / "folder.gallery", model)
+
+
+def test_the_highest_cosine_to_each_person(tmp_path: Path, model: FaceRecognizer) -> None:
+    gallery = Gallery.open(tmp_path / "a.gallery", model)
+    assert gallery.similarities(face(1)).shape == (0,)
+    for name, number in (("Bert", 3), ("Anna", 1), ("Anna", 2)):
+        gallery.add(name, face(number))
+    for number in (1, 2, 3):
+        expected = [
+            max(face(one).similarity(face(number)) for one in (1, 2)),
+            face(3).similarity(face(number)),
+        ]
+        np.testing.assert_allclose(gallery.similarities(face(number)), expected, atol=1e-6)
+    gallery.save()
+    gallery.forget("Anna")
+    assert gallery.names == ("Bert",)
+    np.testing.assert_allclose(gallery.similarities(face(3)), [1], atol=1e-6)
+
+
+def test_a_link_to_a_gallery_that_is_not_there_yet(tmp_path: Path, model: FaceRecognizer) -> None:
+    link = tmp_path / "link.gallery"
+    link.symlink_to("real.gallery")
+    gallery = Gallery.open(link, model)
+    gallery.add("Anna", face(1))
+    gallery.save()
+    assert link.is_symlink()
+    assert Gallery.open(tmp_path / "real.gallery").names == ("Anna",)
+
+
+def test_a_pipe_is_no_gallery(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.gallery")
+    with pytest.raises(DataError, match=r"pipe\.gallery: is no regular file; expected a gallery"):
+        Gallery.open(tmp_path / "pipe.gallery")
