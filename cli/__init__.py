@@ -151,7 +151,9 @@ def _parser(verb: str | None) -> Parser:
     parser.add_argument("--version", action="version", version=f"pocketface {__version__}")
     verbs = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, (module, summary) in COMMANDS.items():
-        child = verbs.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        child = verbs.add_parser(
+            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+        )
         if name == verb:
             command = importlib.import_module(module, __name__)
             command.add_arguments(child)
