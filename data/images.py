@@ -83,6 +83,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     The format is recognized by content, not by suffix. The result is what a viewer shows: rotated
     by its EXIF orientation (all eight), transparent parts on white, the first frame or page, 16
     bits reduced to 8. Colour profiles are not applied, to CMYK either. HEIC needs the extra `heic`.
+    Of an animation a warning says that there is more.
 
     Returns:
         uint8 (H, W, 3), BGR, contiguous.
@@ -94,7 +95,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
             of `image_headers` or `jpeg_marks`.
     """
     with _open_file(path) as stream:
-        return _read(stream, str(path))
+        return _read(stream, str(path), warns=True)
 
 
 def read_content(path: Path) -> bytes:
@@ -234,7 +235,7 @@ def _open_file(path: Path) -> IO[bytes]:
         raise ImageError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _read(stream: IO[bytes], source: str) -> NDArray[np.uint8]:
+def _read(stream: IO[bytes], source: str, *, warns: bool = False) -> NDArray[np.uint8]:
     with _errors_named(source):
         head = stream.read(64)
         stream.seek(0)
@@ -242,7 +243,7 @@ def _read(stream: IO[bytes], source: str) -> NDArray[np.uint8]:
         if kind == "PPM":
             return _read_netpbm(stream, source)
         if kind != "JPEG":
-            return _decode(stream, kind, source)
+            return _decode(stream, kind, source, warns=warns)
         one, *other = jpeg_variants(stream.read(MAX_BYTES), source)
         if not other:
             return _decode(io.BytesIO(one), kind, source)
@@ -253,12 +254,12 @@ def _read(stream: IO[bytes], source: str) -> NDArray[np.uint8]:
         return pixels
 
 
-def _decode(stream: IO[bytes], kind: str, source: str) -> NDArray[np.uint8]:
+def _decode(stream: IO[bytes], kind: str, source: str, *, warns: bool = False) -> NDArray[np.uint8]:
     with pillow_quiet():
         image, orientation = open_pillow(stream, kind, source)
         image.load()
         pixels = assemble(image.size, orientation, lambda rows: strips_of(image, rows, source))
-        if kind in _ANIMATED and _is_animated(image):
+        if warns and kind in _ANIMATED and _is_animated(image):
             _log.warning("%s: is an animation, of which the first picture is taken", source)
         return pixels
 

@@ -363,3 +363,21 @@ def test_heic_needs_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     with pytest.raises(ImageError, match=r"pocketface\[heic\]"):
         read_image(path)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp"])
+def test_of_an_animation_the_first_picture_is_taken_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    first, second = (Image.new("RGB", (20, 10), colour) for colour in ("white", "black"))
+    first.save(tmp_path / name)
+    assert read_image(tmp_path / name).min() > 250
+    assert not caplog.messages
+    first.save(tmp_path / name, save_all=True, append_images=[second])
+    assert read_image(tmp_path / name).min() > 250
+    assert caplog.messages == [
+        f"{tmp_path / name}: is an animation, of which the first picture is taken"
+    ]
+    caplog.clear()
+    decode_image((tmp_path / name).read_bytes(), source="x")  # `blur` takes all of them
+    assert not caplog.messages
