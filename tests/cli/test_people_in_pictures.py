@@ -153,7 +153,7 @@ def test_a_rate_of_ones_own(run: Run) -> None:
     flags = (*LOOK, "blurred.png", "--gallery", "a.gallery", *ONE)
     assert run(*flags).out.startswith("blurred.png: 1 face, 1 Anna?\n")
     assert run(*flags, "--max-fmr", "0.01").out.startswith("blurred.png: 1 face, 1 Anna\n")
-    assert "about 19 % of strangers" in run(*flags, "--max-fmr", "0.1").err
+    assert "up to 19 % of strangers" in run(*flags, "--max-fmr", "0.1").err
 
 
 def test_what_was_measured_by_oneself(run: Run) -> None:
