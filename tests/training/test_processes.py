@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import lightning
 import pytest
 import torch
 
 from pocketface.models.weights import read_weights
+from pocketface.training.fit import fit
 from pocketface.training.request import FitRequest
 
 
@@ -123,3 +127,17 @@ def _wait_for_epoch(process: subprocess.Popen[str]) -> None:
             return
         said.append(line)
     pytest.fail(f"training ended: {''.join(said)}")
+
+
+def test_ctrl_c_after_the_last_epoch(settings: FitRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = lightning.Trainer.fit
+
+    def interrupted(trainer: lightning.Trainer, *arguments: Any, **options: Any) -> None:
+        whole(trainer, *arguments, **options)
+        raise SystemExit(130)  # as Lightning does
+
+    monkeypatch.setattr(lightning.Trainer, "fit", interrupted)
+    latest = settings.output / "latest.pth"
+    with pytest.raises(KeyboardInterrupt, match=f"all 2 epochs are in {re.escape(str(latest))}"):
+        fit(settings)
+    assert read_weights(latest).epochs == 2
