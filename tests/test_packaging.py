@@ -138,3 +138,11 @@ def test_the_extra_that_a_message_names_brings_the_package(package: str) -> None
         with suppress(PackageNotFoundError):  # for another processor
             brought |= {Requirement(text).name for text in requires(name) or []}
     assert {canonicalize_name(name) for name in brought} & set(map(canonicalize_name, homes))
+
+
+def test_requirements_are_those_of_the_pipeline_and_of_make() -> None:
+    text = (_ROOT / "requirements.txt").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert lines == ["-c constraints.txt", "-e .[pipeline]"]
+    extras = [Requirement(one).marker for one in requires("pocketface") or ()]
+    assert any('extra == "pipeline"' in str(marker) for marker in extras)
