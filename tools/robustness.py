@@ -211,12 +211,15 @@ def soft_face(
     tile: Pixels, side: int, *, degrees: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """A face amid its place, (side, side, 3), and how much of it is to be seen, (side, side, 1)."""
-    shown: NDArray[Any] = np.zeros(tile.shape[:2], np.float32)
-    cv2.ellipse(shown, *OVAL, angle=0, startAngle=0, endAngle=360, color=1, thickness=-1)
-    shown = cv2.GaussianBlur(shown, (0, 0), EDGE)
     border = round(ARCFACE_SIDE * (CELL - 1) / 2)
-    padding = [(border, border), (border, border), (0, 0)]
-    whole = np.pad(np.dstack([tile.astype(np.float32), shown]), padding, mode="edge")
+    wide = cv2.copyMakeBorder(tile, border, border, border, border, cv2.BORDER_REPLICATE)
+    # On the wide one: the oval reaches beyond the chin, and must end there.
+    shown: NDArray[Any] = np.zeros(wide.shape[:2], np.float32)
+    (x, y), axes = OVAL
+    centre = (border + x, border + y)
+    cv2.ellipse(shown, centre, axes, angle=0, startAngle=0, endAngle=360, color=1, thickness=-1)
+    shown = cv2.GaussianBlur(shown, (0, 0), EDGE)
+    whole = np.dstack([wide.astype(np.float32), shown])
     middle = (whole.shape[1] - 1) / 2
     turn = cv2.getRotationMatrix2D((middle, middle), degrees, 1.0)
     turned = cv2.warpAffine(whole, turn, whole.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
