@@ -24,7 +24,8 @@ from .photo_files import find_photos
 from .recognize_enroll import SAVED_EACH
 from .recognize_faces import Recognizer
 from .recognize_linkage import average_linkage
-from .recognize_verdict import MAX_FMR, advised_fmr, check_fmr
+from .recognize_rate import MAX_FMR, check_fmr
+from .recognize_verdict import advised_fmr
 
 _log = logging.getLogger(__name__)
 

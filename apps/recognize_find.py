@@ -26,7 +26,8 @@ from .recognize_outputs import (
     table,
     verdict_cells,
 )
-from .recognize_verdict import MAX_FMR, Answer, Judge, Verdict, advised_fmr, check_fmr
+from .recognize_rate import MAX_FMR, check_fmr
+from .recognize_verdict import Answer, Judge, Verdict, advised_fmr
 
 _log = logging.getLogger(__name__)
 

@@ -22,7 +22,8 @@ from .recognize_faces import PhotoFaces
 from .recognize_find import FoundFace, found_faces, judge_of, said_of, warn_of_many
 from .recognize_follow import FollowedFaces
 from .recognize_outputs import caption, draw_verdicts
-from .recognize_verdict import MAX_FMR, Verdict, check_fmr
+from .recognize_rate import MAX_FMR, check_fmr
+from .recognize_verdict import Verdict
 
 _DIGITS = 4
 """Decimals of similarities and probabilities in JSON."""

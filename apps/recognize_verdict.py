@@ -9,13 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import UserError
-
 if TYPE_CHECKING:
     from ..tasks.recognition.model import FaceRecognizer
-
-MAX_FMR = 1e-3
-"""Share of pairs of two people that may be called one person, unless another one is asked for."""
 
 UNSURE = 10.0
 """How many times more often strangers may reach the cosine from which on an answer is unsure."""
@@ -128,13 +123,3 @@ def advised_fmr(model: FaceRecognizer, wanted: float) -> tuple[float, bool]:
     below = float(f"{math.floor(wanted / digit + 1e-9) * digit:.1g}")
     smallest = model.rules.thresholds[-1].fmr
     return max(below, smallest), wanted >= smallest
-
-
-def check_fmr(value: float) -> None:
-    """Refuse what is no false match rate.
-
-    Raises:
-        UserError: It is not above 0 and below 1.
-    """
-    if not 0 < value < 1:
-        raise UserError(f"--max-fmr {value:g}: expected a share above 0 and below 1, as 0.001")

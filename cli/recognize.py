@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..apps.faces import FACE_SCORE
-from ..apps.recognize_verdict import MAX_FMR
+from ..apps.recognize_rate import MAX_FMR
 from ..errors import UserError
 from ..model_templates.catalogue import RECOGNIZER
 from . import photo_classifier

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ..apps.recognize_verdict import MAX_FMR
+from ..apps.recognize_rate import MAX_FMR
 from ..errors import UserError
 from .parser import a_path, positive
 

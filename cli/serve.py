@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..apps.recognize_verdict import MAX_FMR
+from ..apps.recognize_rate import MAX_FMR
 from ..cores import cores
 from ..errors import ModelFileError, UserError
 from . import photo_classifier

@@ -17,7 +17,8 @@ from ...tasks.recognition.model import FaceRecognizer
 from ..gallery import Gallery
 from ..recognize_faces import PhotoFaces
 from ..recognize_find import found_faces, judge_of, warn_of_many
-from ..recognize_verdict import MAX_FMR, Answer, check_fmr
+from ..recognize_rate import MAX_FMR, check_fmr
+from ..recognize_verdict import Answer
 
 Rule = Literal["only", "except"]
 """Whose faces are hidden: only those of the gallery's people, or all except those."""

@@ -21,7 +21,8 @@ from ..recognize_calibration import use_calibration
 from ..recognize_faces import PhotoFaces
 from ..recognize_find import Known
 from ..recognize_people import People, PeopleRequest
-from ..recognize_verdict import MAX_FMR, Answer, Judge, Verdict, check_fmr
+from ..recognize_rate import MAX_FMR, check_fmr
+from ..recognize_verdict import Answer, Judge, Verdict
 from .answers import FORM, FORM_OF_TWO, PROBLEMS, Found, decoded, example, no_face
 from .bounded_queue import BoundedQueue
 from .limits import Limits

@@ -11,7 +11,7 @@ import pytest
 import pocketface
 from pocketface.apps.blur.request import BlurRequest, settings_digest
 from pocketface.apps.blur.who import ONLY_FMR, Rule, Who, WhoRequest
-from pocketface.apps.recognize_verdict import MAX_FMR
+from pocketface.apps.recognize_rate import MAX_FMR
 from pocketface.data.images import read_image
 from pocketface.errors import DataError, UserError
 from pocketface.results import Detections
