@@ -336,6 +336,27 @@ def _yunet(outputs: Outputs, height: int, width: int) -> Raw:
     return np.concatenate(boxes), np.concatenate(scores), np.concatenate(points)
 
 
+def _is_centerface(shapes: dict[str, Shape]) -> bool:
+    return [shape[1:2] for shape in shapes.values()] == [(1,), (2,), (2,), (10,)]
+
+
+def _centerface(outputs: Outputs, height: int, width: int) -> Raw:
+    """Decode one prediction per cell: score, logarithm of sides, centre, points as shares of sides.
+
+    All pairs have y before x.
+
+    CenterFace: Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point",
+    2020.
+    """
+    rows, columns = -(-height // 4), -(-width // 4)
+    scores, logs, offsets, shares = (one[0].reshape(len(one[0]), -1) for one in outputs.values())
+    corners = _corners(rows, columns, 4, 1)
+    sides = 4 * np.exp(logs[::-1].T.clip(max=20))
+    starts = corners + 4 * (offsets[::-1].T + 0.5) - sides / 2
+    points = shares.T.reshape(-1, 5, 2)[..., ::-1] * sides[:, None] + starts[:, None]
+    return np.hstack([starts, starts + sides]), scores[0], points
+
+
 def _levels(
     outputs: Outputs, height: int, width: int, *, per_cell: int
 ) -> list[tuple[dict[int, list[Array]], Array, int]]:
@@ -368,5 +389,6 @@ DECODERS: dict[str, tuple[Callable[[dict[str, Shape]], bool], Decoder]] = {
     "SSD's DetectionOutput": (_is_detection_output, _detection_output),
     "SCRFD": (_is_scrfd, _scrfd),
     "YuNet": (_is_yunet, _yunet),
+    "CenterFace": (_is_centerface, _centerface),
 }
 """By kind: a test of the output shapes, and the decoder."""

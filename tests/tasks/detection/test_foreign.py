@@ -85,3 +85,40 @@ def test_ours_take_the_sizes_of_their_contract() -> None:
         UserError, match=r"--input-size 100x160 .*\.onnx takes positive multiples of 32"
     ):
         open_detector(name, input_size=(100, 160), threads=1)
+
+
+def test_centerface_is_decoded(tmp_path: Path) -> None:
+    scores, offset = np.zeros((8, 16)), np.zeros((2, 8, 16))
+    scores[2, 5] = 0.75  # the cell of y 8 to 12, x 20 to 24
+    sides = np.log(np.stack([np.full((8, 16), 4.0), np.full((8, 16), 2.0)]))  # 16 high, 8 wide
+    offset[:, 2, 5] = 0.25, -0.25  # centre at y 11, x 21
+    shares = np.zeros((10, 8, 16))
+    shares[2:4, 2, 5] = 0.25, 0.75  # the second point: y 3 + 4, x 17 + 6
+    maps = (scores[None], sides, offset, shares)
+    value = onnx.helper.make_tensor_value_info
+    nodes, outputs = [], []
+    for name, array in zip(("537", "538", "539", "540"), maps, strict=True):
+        tensor = onnx.numpy_helper.from_array(array[None].astype(np.float32))
+        nodes.append(onnx.helper.make_node("Constant", [], [f"c{name}"], value=tensor))
+        # The sum over the image times 0 ties the answer to the input.
+        nodes.append(onnx.helper.make_node("Add", [f"c{name}", "none"], [name]))
+        outputs.append(value(name, onnx.TensorProto.FLOAT, [1, *array.shape]))
+    zero = onnx.numpy_helper.from_array(np.float32(0), "zero")
+    nodes.insert(0, onnx.helper.make_node("ReduceMax", ["image"], ["most"], keepdims=0))
+    nodes.insert(1, onnx.helper.make_node("Mul", ["most", "zero"], ["none"]))
+    image = value("image", onnx.TensorProto.FLOAT, [1, 3, 32, 64])
+    graph = onnx.helper.make_graph(nodes, "centerface", [image], outputs, [zero])
+    opset = [onnx.helper.make_opsetid("", 18)]
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), tmp_path / "c.onnx"
+    )
+    detector = open_detector(tmp_path / "c.onnx", runtime="onnxruntime", threads=1)
+    assert detector.kind == "CenterFace"
+    found = detector.find(
+        np.zeros((32, 64, 3), np.uint8), ALL_PREPROCESSINGS[0], score_threshold=0.5, nms_iou=0.5
+    )
+    assert found.scores.tolist() == [0.75]
+    np.testing.assert_allclose(found.boxes, [[17, 3, 25, 19]], rtol=1e-5)
+    assert found.landmarks is not None
+    np.testing.assert_allclose(found.landmarks[0, 1], [23, 7], rtol=1e-5)
+    np.testing.assert_allclose(found.landmarks[0, 0], [17, 3], rtol=1e-5)
