@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -13,9 +14,12 @@ from .photo_paths import plain_name
 from .record_set import named
 from .table import read_table
 
+_log = logging.getLogger(__name__)
+
 _NAMES = ("image", "name", "path", "file")
 _PART = "split"
 _PART_NAME = re.compile("[A-Za-z0-9_-]+")
+_FLAGS = ("0", "1")
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class PairTable:
         self.says_parts = _PART in table.names
         rows = list(table.rows)
         others = [name for name in table.names if name and name not in (column, _PART)]
-        tags = [name for name in others if {row[name].strip() for _, row in rows} <= {"0", "1", ""}]
+        tags = [name for name in others if _is_tag(file, name, rows)]
         self._rows: dict[str, Listed] = {}
         self._unused: dict[str, str] = {}
         for line, row in rows:
@@ -82,6 +86,23 @@ class PairTable:
     def unused(self) -> list[str]:
         """The names in rows that nobody has asked for."""
         return list(self._unused.values())
+
+
+def _is_tag(file: Path, column: str, rows: Sequence[tuple[int, Mapping[str, str]]]) -> bool:
+    """Whether a column has 0 and 1 alone; warns of one that nearly has."""
+    cells = [(line, cell) for line, row in rows if (cell := row[column].strip())]
+    other = [(line, cell) for line, cell in cells if cell not in _FLAGS]
+    if other and 2 * len(other) < len(cells):
+        line, cell = other[0]
+        _log.warning(
+            "%s:%d: column %s: %r is neither 0 nor 1, so the column gives no tag%s",
+            file,
+            line,
+            column,
+            cell[:80],
+            "" if len(other) == 1 else f" (and {len(other) - 1} more)",
+        )
+    return not other
 
 
 def key_of(name: str) -> str:

@@ -118,6 +118,26 @@ def test_a_table_says_the_list_and_the_tags(
         convert(make_pairs(), table=table, split=Split(0.5))
 
 
+def test_a_column_that_is_nearly_a_tag_is_named(
+    make_pairs: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = tmp_path / "labels.csv"
+    rows = "a,1,1,3,,1\nb,yes,0,1,note,\nsub/c,0,1,4,,0\nd,0,0,0,,-\n"
+    table.write_text(f"name,glasses,hat,age,remark,beard\n{rows}")
+    _, [made] = convert(make_pairs(), table=table)
+    tags = {pair.image: pair.tags for pair in read_list(made.path).pairs}
+    assert sorted(name for name in tags if tags[name] == ("hat",)) == [
+        "images/a.jpg",
+        "images/sub/c.png",
+    ]
+    assert set(tags.values()) == {("hat",), ()}
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        f"{table}:3: column glasses: 'yes' is neither 0 nor 1, so the column gives no tag",
+        f"{table}:5: column beard: '-' is neither 0 nor 1, so the column gives no tag",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
