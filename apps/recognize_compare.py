@@ -26,7 +26,7 @@ from .recognize_outputs import (
     verdict_cells,
 )
 from .recognize_rate import MAX_FMR, check_fmr
-from .recognize_verdict import Answer, Judge, Verdict
+from .recognize_verdict import MANY, Answer, Judge, Verdict, advised_fmr, taken
 
 _log = logging.getLogger(__name__)
 
@@ -165,6 +165,7 @@ def compare(request: CompareRequest) -> CompareSummary:
             one = compared(seen, reference.embedding, judge)
             setattr(summary, one.answer, getattr(summary, one.answer) + 1)
             _warn_of_doubles(one)
+            _warn_of_many(one, judge)
             for row in _rows(one):
                 write(row)
             if seen.path in places:
@@ -235,6 +236,26 @@ def _warn_of_doubles(one: Compared) -> None:
             "%s: %d faces are taken for the same person: a mirror or a collage, or one is wrong",
             one.seen.path,
             sure,
+        )
+
+
+def _warn_of_many(one: Compared, judge: Judge) -> None:
+    """Each face of a photo may be mistaken, so that of many one often is."""
+    faces = sum(not verdict.small for verdict in one.verdicts)
+    share = taken(judge.max_fmr, faces)
+    if one.answer == "yes" and share > MANY:
+        better, _ = advised_fmr(judge.model, MANY / faces)
+        advice = "no smaller rate was measured"
+        if better < judge.max_fmr:
+            advice = f"--max-fmr {better:g} makes that {100 * taken(better, faces):.0f} %"
+        _log.warning(
+            "%s: %d faces at --max-fmr %g: in up to %.0f %% of such photos of strangers one is "
+            "taken for the person; %s",
+            one.seen.path,
+            faces,
+            judge.max_fmr,
+            100 * share,
+            advice,
         )
 
 

@@ -27,7 +27,7 @@ from .recognize_outputs import (
     verdict_cells,
 )
 from .recognize_rate import MAX_FMR, check_fmr
-from .recognize_verdict import Answer, Judge, Verdict, advised_fmr
+from .recognize_verdict import MANY, Answer, Judge, Verdict, advised_fmr, taken
 
 _log = logging.getLogger(__name__)
 
@@ -38,9 +38,6 @@ COLUMNS = (
 
 Known = Literal["known", "unsure", "unknown"]
 _KNOWN: Final[Mapping[Answer, Known]] = {"yes": "known", "unsure": "unsure", "no": "unknown"}
-
-_MANY = 0.05
-"""Share of strangers taken for somebody from which on a warning says so."""
 
 _TIE = 1e-3
 """Cosines closer than this are equal: photos that are copies differ by less."""
@@ -243,17 +240,17 @@ def warn_of_many(judge: Judge) -> None:
         judge: Of the people of a gallery.
     """
     faces, max_fmr = judge.faces, judge.max_fmr
-    share = _taken(max_fmr, faces)
-    if share <= _MANY:
+    share = taken(max_fmr, faces)
+    if share <= MANY:
         return
-    better, is_enough = advised_fmr(judge.model, _MANY / faces)
-    advice = f"--max-fmr {better:g} makes that {100 * _MANY:.0f} %"
+    better, is_enough = advised_fmr(judge.model, MANY / faces)
+    advice = f"--max-fmr {better:g} makes that {100 * MANY:.0f} %"
     if not is_enough:
         advice = "that is the smallest rate that was measured: a smaller gallery helps"
         if better < max_fmr:
             advice = (
                 f"--max-fmr {better:g}, the smallest that was measured, makes that "
-                f"{100 * _taken(better, faces):.0f} %"
+                f"{100 * taken(better, faces):.0f} %"
             )
         advice += ", or `recognize calibrate` on photos of more people"
     _log.warning(
@@ -265,11 +262,6 @@ def warn_of_many(judge: Judge) -> None:
         100 * share,
         advice,
     )
-
-
-def _taken(max_fmr: float, faces: int) -> float:
-    """Share of strangers who are taken for somebody, if each of so many faces errs by itself."""
-    return 1 - (1 - max_fmr) ** faces
 
 
 def _warn_of_rivals(one: FoundPhoto) -> None:

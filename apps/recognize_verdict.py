@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 UNSURE = 10.0
 """How many times more often strangers may reach the cosine from which on an answer is unsure."""
 
+MANY = 0.05
+"""Share of strangers taken for somebody from which on a warning says so."""
+
 _HIGHEST = 500.0
 """An exponent that does not overflow."""
 
@@ -108,6 +111,14 @@ class Judge:
         odds = curve.slope * np.append(similarity, others) + curve.offset
         against = np.append(odds[1:], math.log(self.people)) - odds[0]
         return float(1 / (1 + np.exp(np.minimum(against, _HIGHEST)).sum()))
+
+
+def taken(max_fmr: float, faces: int) -> float:
+    """Share of cases in which one of so many strangers' faces is taken for somebody's.
+
+    Each errs by itself.
+    """
+    return 1 - (1 - max_fmr) ** faces
 
 
 def advised_fmr(model: FaceRecognizer, wanted: float) -> tuple[float, bool]:
