@@ -45,17 +45,26 @@ class FaceReader:
         model: A model whose `predict` takes a photo and landmarks (N, 5, 2) and gives N answers.
         detector: The model that finds the faces; it must give landmarks.
         face_score: Lowest detector score, 0 to 1, at which a face is passed on.
+        turned: Whether photos, and faces in them, may lie on their side or be upside down: each
+            face that the detector is not sure of is looked at turned, too, which takes as long as
+            another photo for four of them, and a photo without a face in every direction.
 
     Raises:
         ModelFileError: The detector has no landmarks.
     """
 
     def __init__(
-        self, model: Model[Any], detector: FaceDetector, *, face_score: float = FACE_SCORE
+        self,
+        model: Model[Any],
+        detector: FaceDetector,
+        *,
+        face_score: float = FACE_SCORE,
+        turned: bool = True,
     ) -> None:
         self.model = model
         self.detector = detector
         self.face_score = face_score
+        self.turned = turned
         check_landmarks(detector)
 
     def read(
@@ -67,11 +76,20 @@ class FaceReader:
             images: uint8 (H, W, 3), BGR.
             nms_iou: IoU threshold of the detector's NMS; None for its contract's.
         """
+        from ..tasks.detection.upright import upright
+
         found = self.detector.predict_batch(
             images, score_threshold=self.face_score, nms_iou=nms_iou
         )
+
+        def look(image: NDArray[np.uint8], score: float) -> Detections:
+            score = max(score, self.detector.rules.least_score)
+            return self.detector.predict(image, score_threshold=score, nms_iou=nms_iou)
+
         answers = []
         for image, faces in zip(images, found, strict=True):
+            if self.turned:
+                faces = upright(look, image, faces, score=self.face_score)
             said: tuple[Any, ...] = ()
             if len(faces):
                 assert faces.landmarks is not None

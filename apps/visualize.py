@@ -149,7 +149,7 @@ def visualize(request: VisualizeRequest) -> Summary:
     if request.people is not None and gallery is not None:
         people = People(request.people, gallery, model, frames=not found.photos)
     viewer = _Viewer(
-        find=_finder(model, request, people),
+        find=_finder(model, request, people, still=bool(found.photos)),
         task=people or task_of(model.contract.task).draw,
         window=Window() if request.show else None,
         delay=delay if delay is not None else (0 if found.photos else 1),
@@ -177,7 +177,7 @@ def visualize(request: VisualizeRequest) -> Summary:
 
 
 def _finder(
-    model: Model[Any], request: VisualizeRequest, people: People | None
+    model: Model[Any], request: VisualizeRequest, people: People | None, *, still: bool
 ) -> Callable[[NDArray[np.uint8]], _Found]:
     """A function that finds the faces of a picture, and answers for each if the model does."""
     score, iou = request.score_threshold, request.nms_iou
@@ -185,7 +185,7 @@ def _finder(
         face_score = FACE_SCORE if score is None else score
         file = request.detector or DETECTOR
         detector = load_as(FaceDetector, file, device=request.device, threads=request.threads)
-        reader = FaceReader(model, detector, face_score=face_score)
+        reader = FaceReader(model, detector, face_score=face_score, turned=still)
 
         def find(image: NDArray[np.uint8]) -> _Found:
             faces, answers = reader.read([image], nms_iou=iou)[0]
