@@ -132,7 +132,10 @@ def write_photo(path: Path, *people: int, blur: float = 0, is_bright: bool = Tru
     """
     noise = zlib.crc32(path.name.encode())
     photo = np.random.default_rng(noise).integers(0, 256, (80, 160, 3), np.uint8)
-    photo[:8, :8] = 255 if is_bright else 0
+    if is_bright:
+        photo[:8, :8] = 255
+    else:  # turned neither
+        photo[:8], photo[-8:] = 0, 0
     for (x, y), person in zip(PLACES, people, strict=False):
         mixed = cv2.addWeighted(_pattern(person), 1 - blur, _pattern(noise + x), blur, 0)
         photo[y : y + _FACE, x : x + _FACE] = mixed
