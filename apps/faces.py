@@ -47,7 +47,7 @@ class FaceReader:
         face_score: Lowest detector score, 0 to 1, at which a face is passed on.
         turned: Whether photos, and faces in them, may lie on their side or be upside down: each
             face that the detector is not sure of is looked at turned, too, which takes as long as
-            another photo for four of them, and a photo without a face in every direction.
+            another photo for four of them, and small copies of a photo without a face are, too.
 
     Raises:
         ModelFileError: The detector has no landmarks.
